@@ -1,0 +1,1 @@
+//! The table that every login is decided from.

@@ -1,0 +1,191 @@
+//! Where desired state lives. One trait, several sources; the rest of the house does not know which it has.
+//!
+//! A source behaves as an API server does: it gives out uid, generation and resource version, keeps a deleted object as
+//! a tombstone (an object with a `deletionTimestamp`) until its finalizer is released, and reports every change, its own
+//! included, as a watch event. It never touches a gateway, and knows nothing of access decisions.
+
+pub mod folder;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use jiff::Timestamp;
+pub use kube::runtime::watcher::Event;
+
+use crate::model::{
+    gateway::{VpnGateway, VpnGatewayStatus},
+    hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
+    user::{VpnUser, VpnUserSpec, VpnUserStatus},
+};
+
+/// Who writes. In Kubernetes the field manager; in the folder it is named in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FieldManager {
+    /// The reconciler itself.
+    Operator,
+    /// The HR webhook.
+    Hr,
+    /// The HTTP API.
+    Api,
+    /// The Telegram bot.
+    Bot,
+}
+
+impl FieldManager {
+    /// Name of the manager.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Operator => "vpn-operator",
+            Self::Hr => "vpn-operator-hr",
+            Self::Api => "vpn-operator-api",
+            Self::Bot => "vpn-operator-bot",
+        }
+    }
+}
+
+/// A change of single fields of a `VpnUser`. `None` leaves the field alone; everything else in the document stays as it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UserPatch {
+    /// New `spec.active`.
+    pub active: Option<bool>,
+    /// New `spec.credentialGeneration`.
+    pub credential_generation: Option<i64>,
+    /// New `spec.subscriptionGeneration`.
+    pub subscription_generation: Option<i64>,
+}
+
+/// Why a source could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DesiredError {
+    /// No object of that name.
+    #[error("there is no {kind} named {name}")]
+    NotFound {
+        /// Kind of the object.
+        kind: &'static str,
+        /// Name of the object.
+        name: String,
+    },
+    /// An object of that name exists, and differs from the one that was to be created.
+    #[error("a {kind} named {name} exists already")]
+    AlreadyExists {
+        /// Kind of the object.
+        kind: &'static str,
+        /// Name of the object.
+        name: String,
+    },
+    /// Somebody else changed the object at the same time.
+    #[error("{kind} {name} was changed by somebody else at the same time: {message}")]
+    Conflict {
+        /// Kind of the object.
+        kind: &'static str,
+        /// Name of the object.
+        name: String,
+        /// What was in the way.
+        message: String,
+    },
+    /// The change cannot be made safely here (read-only file, YAML anchors or aliases, …). Nothing was changed.
+    #[error("{name} cannot be edited: {message}")]
+    NotEditable {
+        /// Name of the object.
+        name: String,
+        /// Why, and what to do.
+        message: String,
+    },
+    /// The object breaks a rule of its kind.
+    #[error("{0}")]
+    Invalid(String),
+    /// The source cannot be read or written now. Trying again may help.
+    #[error("desired state is unavailable: {0}")]
+    Unavailable(String),
+}
+
+impl DesiredError {
+    /// Whether the same call may succeed later without anybody changing anything.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Conflict { .. } | Self::Unavailable(_) => true,
+            Self::NotFound { .. } | Self::AlreadyExists { .. } | Self::NotEditable { .. } | Self::Invalid(_) => false,
+        }
+    }
+}
+
+/// Result of a call to a source.
+pub type Result<T, E = DesiredError> = std::result::Result<T, E>;
+
+/// Watch events of one kind. Begins with `Init`, the objects, `InitDone`; a later `Init` replaces everything.
+pub type Events<K> = BoxStream<'static, Event<K>>;
+
+/// The three streams of a source. Taken once.
+pub struct Watches {
+    /// People.
+    pub users: Events<VpnUser>,
+    /// Standing denials.
+    pub holds: Events<VpnHold>,
+    /// Where accounts live.
+    pub gateways: Events<VpnGateway>,
+}
+
+/// Whether a source can be read, and what in it is wrong. For `/readyz`, `doctor` and metrics.
+#[derive(Debug, Clone, Default)]
+pub struct SourceHealth {
+    /// The first full load is over.
+    pub synced: bool,
+    /// The source itself cannot be read since then; what was known last is in force.
+    pub unreadable_since: Option<Timestamp>,
+    /// One line a problem, naming file, line, column and field where there are any.
+    pub problems: Vec<Arc<str>>,
+}
+
+/// A place where desired state lives.
+///
+/// Every write is durable when it returns, and its watch event follows (the caller must not count on it having arrived).
+#[async_trait]
+pub trait DesiredState: Send + Sync + 'static {
+    /// Starts watching. To be called once.
+    fn watch(&self) -> Watches;
+
+    /// Health of the source.
+    fn health(&self) -> SourceHealth;
+
+    /// Reads one user, tombstones included, as the source has it now.
+    async fn get_user(&self, name: &str) -> Result<Option<VpnUser>>;
+
+    /// Creates a user. Answers the object as stored. Creating one that exists with the same spec succeeds.
+    async fn create_user(&self, name: &str, spec: VpnUserSpec, manager: FieldManager) -> Result<VpnUser>;
+
+    /// Changes single fields of a user and nothing else. A patch that changes nothing writes nothing.
+    async fn patch_user(&self, name: &str, patch: UserPatch, manager: FieldManager) -> Result<VpnUser>;
+
+    /// Deletes a user: it becomes a tombstone until its finalizer is released.
+    async fn delete_user(&self, name: &str, manager: FieldManager) -> Result<()>;
+
+    /// Creates a hold. Creating one that exists with the same spec succeeds.
+    async fn create_hold(&self, name: &str, spec: VpnHoldSpec, manager: FieldManager) -> Result<VpnHold>;
+
+    /// Lifts a hold, finalizer and all: an explicit release is not a loss. `NotFound` if there is none.
+    async fn release_hold(&self, name: &str, manager: FieldManager) -> Result<()>;
+
+    /// Writes a user's status. The caller has checked that it differs.
+    async fn report_user(&self, name: &str, status: VpnUserStatus) -> Result<()>;
+
+    /// Writes a hold's status.
+    async fn report_hold(&self, name: &str, status: VpnHoldStatus) -> Result<()>;
+
+    /// Writes a gateway's status.
+    async fn report_gateway(&self, name: &str, status: VpnGatewayStatus) -> Result<()>;
+
+    /// Adds [`crate::model::FINALIZER`] to a user that lacks it. The folder's objects are born with it.
+    async fn guard_user(&self, name: &str) -> Result<()>;
+
+    /// Lets a tombstone go. That it is gone already is success.
+    async fn release_user(&self, name: &str) -> Result<()>;
+
+    /// Lets a hold's tombstone go after its loss was confirmed. That it is gone already is success.
+    async fn forget_hold(&self, name: &str) -> Result<()>;
+
+    /// Lets a gateway's tombstone go. That it is gone already is success.
+    async fn release_gateway(&self, name: &str) -> Result<()>;
+}

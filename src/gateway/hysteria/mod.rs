@@ -1,0 +1,1 @@
+//! Hysteria2 nodes that ask the operator whom to let in.

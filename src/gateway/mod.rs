@@ -1,0 +1,184 @@
+//! Where VPN accounts live: one trait, the lanes that carry targets to it, and the gateways of each kind.
+//!
+//! Only the operator's core calls this room, and nothing in it waits for a gateway on the caller's time: targets are
+//! handed over and observed later, from memory. It never decides who may have access.
+
+pub mod hysteria;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Instant,
+};
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use crate::model::{session::Epoch, user::AccountPresence};
+
+/// What an account should be on a gateway. The latest target of an account wins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// The account may log in. Sessions of epochs below this one must go.
+    Granted {
+        /// Present epoch.
+        epoch: Epoch,
+    },
+    /// The account is refused, and no session of an epoch below this one may live.
+    Denied(Cut),
+    /// As `Denied`, and afterwards nothing of the account is to be left on the gateway.
+    Absent(Cut),
+}
+
+/// The order to end every session of an account below an epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut {
+    /// Sessions of epochs below this one must go.
+    pub below: Epoch,
+    /// When auth began to refuse, UTC.
+    pub denied_at: Timestamp,
+    /// Ids of the sessions that were handed out and are not known to be gone. More may show up on a node.
+    pub known: Vec<String>,
+}
+
+/// How far a revocation has come, as proved by the nodes. Times are UTC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevocationProgress {
+    /// Sessions of epochs below this one must go.
+    pub below: Epoch,
+    /// From then on auth refused.
+    pub denied_at: Timestamp,
+    /// Every node acknowledged a kick of every live session.
+    pub contained_at: Option<Timestamp>,
+    /// A poll of every node, later than the last yes of auth, showed none.
+    pub sessions_zero_at: Option<Timestamp>,
+    /// Nodes whose word is missing.
+    pub waiting_for: Vec<String>,
+}
+
+/// What is known of an account on a gateway, from memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    /// Whether the account is there, as read back.
+    pub account: AccountPresence,
+    /// Sessions online at the last poll.
+    pub sessions: u32,
+    /// The revocation under way, or the last one until it is replaced.
+    pub revocation: Option<RevocationProgress>,
+}
+
+/// Whether a session that a node shows may live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is one of a permitted account's present sessions.
+    Permitted,
+    /// The account is refused, the epoch is over, or the session is one too many: kick it.
+    Cut,
+    /// The id is not one that this operator hands out, or the account is unknown before the first full load: leave it alone.
+    Foreign,
+}
+
+/// What gateways need to know of the sessions that auth hands out, and tell it. Implemented by the auth index.
+///
+/// Every method answers from memory at once and is safe from any thread.
+pub trait SessionLedger: Send + Sync + 'static {
+    /// Whether a session that a node shows may live.
+    fn standing(&self, id: &str) -> Standing;
+
+    /// When auth last said yes to this account.
+    fn last_yes(&self, account: &str) -> Option<Instant>;
+
+    /// Everything that a node shows online, from a poll that was begun at `polled`. Slots that no node shows become free.
+    fn observed(&self, node: &NodeName, polled: Instant, online: &HashMap<String, u32>);
+
+    /// A node that was there is no longer part of any gateway.
+    fn node_removed(&self, node: &NodeName);
+}
+
+/// Bytes that an account moved since the last report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageDelta {
+    /// Account on the gateway.
+    pub account: String,
+    /// Bytes from the user (`tx` of the statistics API).
+    pub upload: u64,
+    /// Bytes to the user (`rx`).
+    pub download: u64,
+}
+
+/// The counters of one node when they were last accounted for, so that a restart of the operator counts nothing twice.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Per session id: (tx, rx).
+    pub ids: HashMap<String, (u64, u64)>,
+}
+
+/// Where usage goes, and where counters are kept. One call a poll; `changed` holds only the ids that moved.
+pub trait UsageSink: Send + Sync + 'static {
+    /// Counters of a node as they were last accounted for.
+    fn baseline(&self, node: &NodeName) -> Counters;
+
+    /// Accounts for what moved and keeps the new counters in one step. `reset` means that the node was restarted: every
+    /// counter that is kept and not in `changed` is void.
+    fn account(&self, node: &NodeName, deltas: Vec<UsageDelta>, changed: HashMap<String, (u64, u64)>, reset: bool);
+}
+
+/// A node's name, unique in the whole installation: `<gateway>/<node>`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeName(pub Arc<str>);
+
+/// An account's credentials.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// Account on the gateway.
+    pub username: String,
+    /// Password.
+    pub password: SecretString,
+}
+
+/// One client link.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// Name shown in clients.
+    pub name: String,
+    /// `hysteria2://…`, with the credentials in it.
+    pub url: SecretString,
+}
+
+/// Health of one node, for `/readyz?verbose`, `doctor` and metrics.
+#[derive(Debug, Clone)]
+pub struct NodeHealth {
+    /// Name of the node.
+    pub node: NodeName,
+    /// Last successful poll, UTC.
+    pub polled_at: Option<Timestamp>,
+    /// Why the node cannot be reached, without secrets.
+    pub error: Option<String>,
+    /// Sessions online at the last poll.
+    pub sessions: u32,
+}
+
+/// A place where VPN accounts live.
+pub trait Gateway: Send + Sync + 'static {
+    /// Name of the resource.
+    fn name(&self) -> &str;
+
+    /// Hands over what an account should be. Returns at once; when something becomes known the account's name is sent on
+    /// the channel that the gateway was made with. Handing over the same target again does nothing.
+    fn submit(&self, account: &str, target: Target);
+
+    /// What is known of an account, from memory.
+    fn observe(&self, account: &str) -> Observation;
+
+    /// Forgets an account that is gone for good.
+    fn forget(&self, account: &str);
+
+    /// Client links for an account, one a node.
+    fn links(&self, credentials: &Credentials) -> Vec<Link>;
+
+    /// Health of each node.
+    fn health(&self) -> Vec<NodeHealth>;
+}
+
+/// Accounts about which a gateway learned something.
+pub type Completions = tokio::sync::mpsc::UnboundedSender<HashSet<String>>;

@@ -1,0 +1,23 @@
+//! The resources and the words of the domain. Pure: no I/O, no clock, no other room.
+//!
+//! A newcomer starts here: [`user::VpnUser`] says who should have access, [`hold::VpnHold`] says who must stay
+//! out, [`gateway::VpnGateway`] says where, and [`access::decide`] turns them into one [`access::Decision`].
+
+pub mod access;
+pub mod condition;
+pub mod corporate_id;
+pub mod gateway;
+pub mod hold;
+pub mod quantity;
+pub mod secret_source;
+pub mod session;
+pub mod user;
+
+/// API group of every resource.
+pub const GROUP: &str = "vpn-operator.io";
+/// API version of every resource.
+pub const VERSION: &str = "v1alpha1";
+/// `apiVersion` as it is written in a document.
+pub const API_VERSION: &str = "vpn-operator.io/v1alpha1";
+/// Keeps a deleted object until its access is proved gone.
+pub const FINALIZER: &str = "vpn-operator.io/access";

@@ -1,0 +1,19 @@
+//! Tests across rooms. One binary, so that they link once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
+mod auth;
+mod cli;
+mod crds;
+mod end_to_end;
+mod folder;
+mod history;
+mod http;
+mod hysteria;
+mod support;

@@ -1,0 +1,1 @@
+//! Doubles and fixtures shared by the scenarios.
