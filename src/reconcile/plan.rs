@@ -9,7 +9,7 @@ use crate::{
     model::{
         FINALIZER,
         access::{Access, Period, Reason},
-        condition::{Condition, set_condition, types},
+        condition::{Condition, Conditions, types},
         gateway::DEFAULT_GATEWAY,
         quantity::Bytes,
         user::{AccountPresence, GatewayState, Revocation, TrafficState, VpnUser, VpnUserStatus},
@@ -217,16 +217,9 @@ fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, missing: &[&str], s
     let person = facts.person;
     let generation = status.observed_generation;
     let granted = person.effective.access == Access::Granted;
-    let list = &mut status.conditions;
-    set_condition(
-        list,
-        types::GRANTED,
-        granted,
-        person.effective.reason.as_str(),
-        &granted_message(person),
-        generation,
-        now,
-    );
+    let waiting_for = status.revocation.as_ref().map(|r| r.waiting_for.join(", ")).filter(|nodes| !nodes.is_empty());
+    let mut list = Conditions::new(&mut status.conditions, generation, now);
+    list.set(types::GRANTED, granted, person.effective.reason.as_str(), granted_message(person));
 
     let stalled: Option<(&str, String)> = if person.held_back_since.is_some() {
         let declared = person.declared.reason.as_str();
@@ -255,8 +248,7 @@ fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, missing: &[&str], s
     } else if granted {
         Some((reasons::CONVERGING, "waiting for the gateways to show the account".to_owned()))
     } else {
-        let nodes = status.revocation.as_ref().map(|r| r.waiting_for.join(", ")).filter(|nodes| !nodes.is_empty());
-        let of = nodes.map_or_else(String::new, |nodes| format!("; still missing the word of {nodes}"));
+        let of = waiting_for.map_or_else(String::new, |nodes| format!("; still missing the word of {nodes}"));
         Some((reasons::REVOKING, format!("logins are refused, sessions are being ended{of}")))
     };
 
@@ -264,13 +256,18 @@ fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, missing: &[&str], s
         (Some((reason, message)), _) | (None, Some((reason, message))) => (false, *reason, message.clone()),
         (None, None) => (true, reasons::RECONCILED, "the gateways agree with the decision".to_owned()),
     };
-    set_condition(list, types::READY, ready, reason, &message, generation, now);
-    for (kind, state) in [(types::STALLED, stalled.clone()), (types::RECONCILING, working.filter(|_| stalled.is_none()))] {
-        match state {
-            Some((reason, message)) => set_condition(list, kind, true, reason, &message, generation, now),
-            None => list.retain(|condition: &Condition| condition.type_ != kind),
+    list.set(types::READY, ready, reason, message);
+    let working = working.filter(|_| stalled.is_none());
+    let states = [(types::STALLED, stalled), (types::RECONCILING, working)];
+    for (kind, state) in &states {
+        if let Some((reason, message)) = state {
+            list.set(kind, true, reason, message.clone());
         }
     }
+    // These two are there only while they are true, as kstatus has it.
+    status.conditions.retain(|condition: &Condition| {
+        states.iter().all(|(kind, state)| condition.type_ != *kind || state.is_some())
+    });
 }
 
 fn granted_message(person: &Person) -> String {

@@ -15,7 +15,7 @@ use super::{
     context::Context,
     user::{ReconcileError, reconcile},
 };
-use crate::model::user::VpnUser;
+use crate::{metrics::ReconcileOutcome, model::user::VpnUser};
 
 /// Users reconciled at the same time. Nothing in a reconcile waits for a gateway, so this only bounds writes.
 const CONCURRENCY: u16 = 64;
@@ -29,8 +29,8 @@ pub async fn run(ctx: Arc<Context>, queue: mpsc::UnboundedReceiver<ObjectRef<Vpn
             // Its own task, so that users are reconciled on every core; aborted if the runner is dropped.
             let task = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(reconcile(user, Arc::clone(&ctx))));
             task.map(move |joined| {
-                let result = joined.unwrap_or(Err(ReconcileError::Timeout));
-                let outcome = result.as_ref().map_or_else(ReconcileError::category, |_| "ok");
+                let result = joined.unwrap_or(Err(ReconcileError::Aborted));
+                let outcome = result.as_ref().map_or_else(ReconcileError::outcome, |_| ReconcileOutcome::Done);
                 ctx.metrics.reconciled(outcome, began.elapsed());
                 result
             })

@@ -13,6 +13,7 @@ use crate::{
     desired::DesiredError,
     gateway::Observation,
     history::{AuditEntry, RevocationRow},
+    metrics::{ReconcileOutcome, RevocationStage},
     model::{
         access::{Access, Reason},
         session::Epoch,
@@ -29,15 +30,18 @@ pub enum ReconcileError {
     /// The source did not answer in time.
     #[error("desired state did not answer within {} s", TIMEOUT.as_secs())]
     Timeout,
+    /// The task ended before its time.
+    #[error("the reconcile was aborted")]
+    Aborted,
 }
 
 impl ReconcileError {
-    /// The constant that stands in metrics.
+    /// How it stands in the metrics.
     #[must_use]
-    pub const fn category(&self) -> &'static str {
+    pub const fn outcome(&self) -> ReconcileOutcome {
         match self {
-            Self::Desired(_) => "desired",
-            Self::Timeout => "timeout",
+            Self::Desired(error) if !error.is_retryable() => ReconcileOutcome::Terminal,
+            Self::Desired(_) | Self::Timeout | Self::Aborted => ReconcileOutcome::Retryable,
         }
     }
 }
@@ -165,11 +169,11 @@ fn observe_times(
     ctx: &Context,
 ) {
     let known = before.revocation.as_ref().filter(|r| r.denied_at == denied_at);
-    let seconds = |at: Timestamp| at.duration_since(denied_at).as_secs_f64();
+    let after = |at: Timestamp| Duration::try_from(at.duration_since(denied_at)).unwrap_or_default();
     if let (Some(at), None) = (contained_at, known.and_then(|r| r.contained_at)) {
-        ctx.metrics.revocation_contained(seconds(at));
+        ctx.metrics.revocation(RevocationStage::Contained, after(at));
     }
     if let (Some(at), None) = (zero_at, known.and_then(|r| r.sessions_zero_at)) {
-        ctx.metrics.revocation_zero(seconds(at));
+        ctx.metrics.revocation(RevocationStage::Zero, after(at));
     }
 }
