@@ -386,21 +386,29 @@ fn source() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// One field of a spec with its values; every one may be left out, or it is set as `required`.
+/// One field of a spec with its values.
 type Field = (&'static str, BoxedStrategy<Value>);
 
-/// Specs that have any of the optional fields, and all of the required ones.
+/// Specs that have all of the required fields, and any of the optional ones.
 fn spec(required: Vec<Field>, optional: Vec<Field>) -> BoxedStrategy<Value> {
-    let fields = |fields: Vec<Field>, chance: f64| -> Vec<BoxedStrategy<Option<(String, Value)>>> {
-        let one = |(name, values): Field| {
-            (prop::bool::weighted(chance), values)
-                .prop_map(move |(there, value)| there.then(|| (name.to_owned(), value)))
-        };
-        fields.into_iter().map(|field| one(field).boxed()).collect()
-    };
-    let mut all = fields(required, 1.0);
-    all.extend(fields(optional, 0.5));
-    all.prop_map(|fields| Value::Object(fields.into_iter().flatten().collect()))
+    let required: Vec<BoxedStrategy<Option<(&str, Value)>>> = required
+        .into_iter()
+        .map(|(name, values)| values.prop_map(move |value| Some((name, value))).boxed())
+        .collect();
+    let optional: Vec<BoxedStrategy<Option<(&str, Value)>>> = optional
+        .into_iter()
+        .map(|(name, values)| prop::option::of(values.prop_map(move |value| (name, value))).boxed())
+        .collect();
+    [required, optional]
+        .concat()
+        .prop_map(|fields| {
+            fields
+                .into_iter()
+                .flatten()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect()
+        })
+        .prop_map(Value::Object)
         .boxed()
 }
 
