@@ -36,6 +36,7 @@ pub(super) fn open_writer(path: &Path, missing: Missing) -> Result<Connection, H
     if missing == Missing::Create {
         create(path)?;
     }
+    let size = tighten_modes(path)?;
     let mut conn = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -46,7 +47,6 @@ pub(super) fn open_writer(path: &Path, missing: Missing) -> Result<Connection, H
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
         .map_err(sqlite)?;
     let found = migrations::version(&conn, path)?;
-    let size = tighten_mode(path)?;
     if size <= CHECKED_AT_OPEN {
         quick_check(&conn, path)?;
     }
@@ -107,7 +107,7 @@ pub(super) fn quick_check(conn: &Connection, path: &Path) -> Result<(), HistoryE
     }
 }
 
-/// Creates an empty file that only its owner may read. SQLite gives its log the same mode.
+/// Creates an empty file that only its owner may read.
 fn create(path: &Path) -> Result<(), HistoryError> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => sync_folder(path),
@@ -130,12 +130,24 @@ pub(super) fn sync_folder(path: &Path) -> Result<(), HistoryError> {
         .map_err(|error| HistoryError::io("write to", folder, &error))
 }
 
-/// Takes the file from everybody but its owner; answers its size.
-fn tighten_mode(path: &Path) -> Result<u64, HistoryError> {
-    let metadata = fs::metadata(path).map_err(|error| HistoryError::io("read", path, &error))?;
-    if metadata.permissions().mode() & 0o077 != 0 {
-        fs::set_permissions(path, Permissions::from_mode(0o600))
-            .map_err(|error| HistoryError::io("set mode 0600 on", path, &error))?;
+/// Takes the file and its log from everybody but their owner; answers the file's size. New files of SQLite beside it get
+/// the mode of the database.
+fn tighten_modes(path: &Path) -> Result<u64, HistoryError> {
+    let mut size = 0;
+    for suffix in ["-shm", "-wal", ""] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        let file = Path::new(&name);
+        let metadata = match fs::metadata(file) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == ErrorKind::NotFound && !suffix.is_empty() => continue,
+            Err(error) => return Err(HistoryError::io("read", file, &error)),
+        };
+        if metadata.permissions().mode() & 0o077 != 0 {
+            fs::set_permissions(file, Permissions::from_mode(0o600))
+                .map_err(|error| HistoryError::io("set mode 0600 on", file, &error))?;
+        }
+        size = metadata.len();
     }
-    Ok(metadata.len())
+    Ok(size)
 }

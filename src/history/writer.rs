@@ -116,18 +116,20 @@ impl Writer {
     /// Serves the inbox until nobody can send any more; everything that was sent is answered.
     pub(super) fn run(mut self, inbox: &Receiver<Message>) {
         loop {
-            let restless = self.health.last_error().is_some() || !self.spool.is_empty();
-            let message = if restless {
-                match inbox.recv_timeout(RETRY) {
-                    Ok(message) => Some(message),
-                    Err(RecvTimeoutError::Timeout) => None,
-                    Err(RecvTimeoutError::Disconnected) => break,
-                }
-            } else {
-                match inbox.recv() {
+            // In trouble after a pause, with entries in the spool at once, otherwise when there is something to do.
+            let pause = match self.health.last_error() {
+                Some(_) => Some(RETRY),
+                None if self.spool.is_empty() => None,
+                None => Some(Duration::ZERO),
+            };
+            let message = match pause.map(|pause| inbox.recv_timeout(pause)) {
+                None => match inbox.recv() {
                     Ok(message) => Some(message),
                     Err(_) => break,
-                }
+                },
+                Some(Ok(message)) => Some(message),
+                Some(Err(RecvTimeoutError::Timeout)) => None,
+                Some(Err(RecvTimeoutError::Disconnected)) => break,
             };
             let mut group = Vec::new();
             if let Some(Message::Job(job)) = message {
@@ -136,7 +138,13 @@ impl Writer {
             }
             self.write(group);
         }
-        self.write(Vec::new());
+        // What is spooled outlives the process in its file; what never got there is written now if it can be.
+        loop {
+            self.write(Vec::new());
+            if self.spool.is_empty() || self.health.last_error().is_some() {
+                break;
+            }
+        }
     }
 
     /// Adds everything that waits. After a group of several, a moment is given to those who are likely to come again: it is
