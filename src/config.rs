@@ -16,7 +16,7 @@ use std::{
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use url::Url;
 
-pub(crate) use self::values::duration;
+pub(crate) use self::values::{duration, optional_path};
 pub use self::{
     gateway::{DefaultGateway, HysteriaDefaults},
     secrets::{Lookup, Secrets},
@@ -129,16 +129,16 @@ pub struct Listen {
     )]
     pub auth: SocketAddr,
     /// PEM certificate chain of the HTTP API. Read again when it changes
-    #[arg(id = "api-tls-cert", long = "tls-cert", env = "TLS_CERT_FILE", value_name = "PATH")]
+    #[arg(id = "api-tls-cert", long = "tls-cert", env = "TLS_CERT_FILE", value_name = "PATH", value_parser = values::optional_path())]
     pub tls_cert: Option<PathBuf>,
     /// PEM private key of the HTTP API
-    #[arg(id = "api-tls-key", long = "tls-key", env = "TLS_KEY_FILE", value_name = "PATH")]
+    #[arg(id = "api-tls-key", long = "tls-key", env = "TLS_KEY_FILE", value_name = "PATH", value_parser = values::optional_path())]
     pub tls_key: Option<PathBuf>,
     /// PEM certificate chain of the auth listener. Set it when nodes are not on this machine: they post passwords
-    #[arg(long, env = "HYSTERIA_AUTH_TLS_CERT_FILE", value_name = "PATH")]
+    #[arg(long, env = "HYSTERIA_AUTH_TLS_CERT_FILE", value_name = "PATH", value_parser = values::optional_path())]
     pub auth_tls_cert: Option<PathBuf>,
     /// PEM private key of the auth listener
-    #[arg(long, env = "HYSTERIA_AUTH_TLS_KEY_FILE", value_name = "PATH")]
+    #[arg(long, env = "HYSTERIA_AUTH_TLS_KEY_FILE", value_name = "PATH", value_parser = values::optional_path())]
     pub auth_tls_key: Option<PathBuf>,
 }
 

@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use jiff::Timestamp;
 
 use super::{client::ClientArgs, exit::EXIT_CODES, output::OutputArgs, render::RenderArgs};
@@ -129,7 +132,7 @@ pub struct Check {
 #[derive(Debug, Args)]
 pub struct Crd {
     /// Only this kind: VpnUser, VpnHold or VpnGateway
-    #[arg(value_name = "KIND", ignore_case = true, value_parser = ["VpnUser", "VpnHold", "VpnGateway"])]
+    #[arg(value_name = "KIND", ignore_case = true, value_parser = one_of(["VpnUser", "VpnHold", "VpnGateway"]))]
     pub kind: Option<String>,
 }
 
@@ -193,7 +196,7 @@ Examples:
   vpn-operator user list -q ivanova --output json")]
     List {
         /// Only people with this access
-        #[arg(long, ignore_case = true, value_parser = ["Granted", "Denied"])]
+        #[arg(long, ignore_case = true, value_parser = one_of(["Granted", "Denied"]))]
         access: Option<String>,
         /// Only this reason: Active, Inactive, Held, NotYetValid, Expired, OverQuota, …
         #[arg(long)]
@@ -394,4 +397,12 @@ pub struct Doctor {
     /// Settings.
     #[command(flatten)]
     pub settings: Settings,
+}
+
+/// One of these words in any case, answered in the spelling that is listed.
+fn one_of<const COUNT: usize>(words: [&'static str; COUNT]) -> impl TypedValueParser<Value = String> {
+    PossibleValuesParser::new(words).map(move |typed| {
+        let listed = words.into_iter().find(|word| word.eq_ignore_ascii_case(&typed));
+        listed.map_or(typed, str::to_owned)
+    })
 }
