@@ -157,7 +157,11 @@ impl Listen {
     /// # Errors
     /// One of the two files is missing from the settings.
     pub fn api_tls(&self) -> Result<Option<TlsFiles>, ConfigError> {
-        pair(&self.tls_cert, &self.tls_key, ["TLS_CERT_FILE", "TLS_KEY_FILE"])
+        pair(
+            self.tls_cert.as_ref(),
+            self.tls_key.as_ref(),
+            ["TLS_CERT_FILE", "TLS_KEY_FILE"],
+        )
     }
 
     /// TLS of the auth listener, if it has any.
@@ -166,19 +170,19 @@ impl Listen {
     /// One of the two files is missing from the settings.
     pub fn auth_tls(&self) -> Result<Option<TlsFiles>, ConfigError> {
         pair(
-            &self.auth_tls_cert,
-            &self.auth_tls_key,
+            self.auth_tls_cert.as_ref(),
+            self.auth_tls_key.as_ref(),
             ["HYSTERIA_AUTH_TLS_CERT_FILE", "HYSTERIA_AUTH_TLS_KEY_FILE"],
         )
     }
 }
 
 fn pair(
-    cert: &Option<PathBuf>,
-    key: &Option<PathBuf>,
+    cert: Option<&PathBuf>,
+    key: Option<&PathBuf>,
     [cert_name, key_name]: [&'static str; 2],
 ) -> Result<Option<TlsFiles>, ConfigError> {
-    let set = |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
+    let set = |path: Option<&PathBuf>| path.cloned().filter(|path| !path.as_os_str().is_empty());
     match (set(cert), set(key)) {
         (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key })),
         (None, None) => Ok(None),

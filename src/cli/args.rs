@@ -62,7 +62,7 @@ SIGTERM and SIGINT drain; a second one ends at once. While the operator is down 
     Run(Box<Run>),
     /// A command that ends by itself.
     #[command(flatten)]
-    Task(Task),
+    Task(Box<Task>),
 }
 
 /// A command that ends by itself.
@@ -76,7 +76,7 @@ Examples:
 
 Every problem names file, line and field. Exit code 2 when there is one: use it in CI, before a merge.")]
     Check(Check),
-    /// Print the Kubernetes CustomResourceDefinitions
+    /// Print the Kubernetes custom resource definitions
     #[command(after_help = "\
 Examples:
   vpn-operator crd | kubectl apply --server-side -f -
@@ -131,7 +131,7 @@ pub struct Check {
 /// Arguments of `crd`.
 #[derive(Debug, Args)]
 pub struct Crd {
-    /// Only this kind: VpnUser, VpnHold or VpnGateway
+    /// Only this kind
     #[arg(value_name = "KIND", ignore_case = true, value_parser = one_of(["VpnUser", "VpnHold", "VpnGateway"]))]
     pub kind: Option<String>,
 }
@@ -198,7 +198,7 @@ Examples:
         /// Only people with this access
         #[arg(long, ignore_case = true, value_parser = one_of(["Granted", "Denied"]))]
         access: Option<String>,
-        /// Only this reason: Active, Inactive, Held, NotYetValid, Expired, OverQuota, …
+        /// Only this reason: `Active`, `Inactive`, `Held`, `NotYetValid`, `Expired`, `OverQuota`, …
         #[arg(long)]
         reason: Option<String>,
         /// Only people whose ID, owner or mail address has this text in it

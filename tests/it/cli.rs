@@ -717,7 +717,6 @@ async fn house(good: bool) -> Fake {
             json!({ "a.b.0": 2 }),
         ),
         ("POST", "/auth/token") => (200, json!({ "ok": !good })),
-        ("POST", _) => (404, json!({})),
         _ => (404, json!({})),
     })
     .await
