@@ -16,7 +16,7 @@ use std::{
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use url::Url;
 
-pub(crate) use self::values::duration;
+pub(crate) use self::values::{duration, optional_path};
 pub use self::{
     gateway::{DefaultGateway, HysteriaDefaults},
     secrets::{Lookup, Secrets},
@@ -129,16 +129,16 @@ pub struct Listen {
     )]
     pub auth: SocketAddr,
     /// PEM certificate chain of the HTTP API. Read again when it changes
-    #[arg(id = "api-tls-cert", long = "tls-cert", env = "TLS_CERT_FILE", value_name = "PATH")]
+    #[arg(id = "api-tls-cert", long = "tls-cert", env = "TLS_CERT_FILE", value_name = "PATH", value_parser = values::optional_path())]
     pub tls_cert: Option<PathBuf>,
     /// PEM private key of the HTTP API
-    #[arg(id = "api-tls-key", long = "tls-key", env = "TLS_KEY_FILE", value_name = "PATH")]
+    #[arg(id = "api-tls-key", long = "tls-key", env = "TLS_KEY_FILE", value_name = "PATH", value_parser = values::optional_path())]
     pub tls_key: Option<PathBuf>,
     /// PEM certificate chain of the auth listener. Set it when nodes are not on this machine: they post passwords
-    #[arg(long, env = "HYSTERIA_AUTH_TLS_CERT_FILE", value_name = "PATH")]
+    #[arg(long, env = "HYSTERIA_AUTH_TLS_CERT_FILE", value_name = "PATH", value_parser = values::optional_path())]
     pub auth_tls_cert: Option<PathBuf>,
     /// PEM private key of the auth listener
-    #[arg(long, env = "HYSTERIA_AUTH_TLS_KEY_FILE", value_name = "PATH")]
+    #[arg(long, env = "HYSTERIA_AUTH_TLS_KEY_FILE", value_name = "PATH", value_parser = values::optional_path())]
     pub auth_tls_key: Option<PathBuf>,
 }
 
@@ -157,7 +157,11 @@ impl Listen {
     /// # Errors
     /// One of the two files is missing from the settings.
     pub fn api_tls(&self) -> Result<Option<TlsFiles>, ConfigError> {
-        pair(&self.tls_cert, &self.tls_key, ["TLS_CERT_FILE", "TLS_KEY_FILE"])
+        pair(
+            self.tls_cert.as_ref(),
+            self.tls_key.as_ref(),
+            ["TLS_CERT_FILE", "TLS_KEY_FILE"],
+        )
     }
 
     /// TLS of the auth listener, if it has any.
@@ -166,19 +170,19 @@ impl Listen {
     /// One of the two files is missing from the settings.
     pub fn auth_tls(&self) -> Result<Option<TlsFiles>, ConfigError> {
         pair(
-            &self.auth_tls_cert,
-            &self.auth_tls_key,
+            self.auth_tls_cert.as_ref(),
+            self.auth_tls_key.as_ref(),
             ["HYSTERIA_AUTH_TLS_CERT_FILE", "HYSTERIA_AUTH_TLS_KEY_FILE"],
         )
     }
 }
 
 fn pair(
-    cert: &Option<PathBuf>,
-    key: &Option<PathBuf>,
+    cert: Option<&PathBuf>,
+    key: Option<&PathBuf>,
     [cert_name, key_name]: [&'static str; 2],
 ) -> Result<Option<TlsFiles>, ConfigError> {
-    let set = |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
+    let set = |path: Option<&PathBuf>| path.cloned().filter(|path| !path.as_os_str().is_empty());
     match (set(cert), set(key)) {
         (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key })),
         (None, None) => Ok(None),

@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use jiff::Timestamp;
 
 use super::{client::ClientArgs, exit::EXIT_CODES, output::OutputArgs, render::RenderArgs};
@@ -59,7 +62,7 @@ SIGTERM and SIGINT drain; a second one ends at once. While the operator is down 
     Run(Box<Run>),
     /// A command that ends by itself.
     #[command(flatten)]
-    Task(Task),
+    Task(Box<Task>),
 }
 
 /// A command that ends by itself.
@@ -73,7 +76,7 @@ Examples:
 
 Every problem names file, line and field. Exit code 2 when there is one: use it in CI, before a merge.")]
     Check(Check),
-    /// Print the Kubernetes CustomResourceDefinitions
+    /// Print the Kubernetes custom resource definitions
     #[command(after_help = "\
 Examples:
   vpn-operator crd | kubectl apply --server-side -f -
@@ -128,8 +131,8 @@ pub struct Check {
 /// Arguments of `crd`.
 #[derive(Debug, Args)]
 pub struct Crd {
-    /// Only this kind: VpnUser, VpnHold or VpnGateway
-    #[arg(value_name = "KIND", ignore_case = true, value_parser = ["VpnUser", "VpnHold", "VpnGateway"])]
+    /// Only this kind
+    #[arg(value_name = "KIND", ignore_case = true, value_parser = one_of(["VpnUser", "VpnHold", "VpnGateway"]))]
     pub kind: Option<String>,
 }
 
@@ -193,9 +196,9 @@ Examples:
   vpn-operator user list -q ivanova --output json")]
     List {
         /// Only people with this access
-        #[arg(long, ignore_case = true, value_parser = ["Granted", "Denied"])]
+        #[arg(long, ignore_case = true, value_parser = one_of(["Granted", "Denied"]))]
         access: Option<String>,
-        /// Only this reason: Active, Inactive, Held, NotYetValid, Expired, OverQuota, …
+        /// Only this reason: `Active`, `Inactive`, `Held`, `NotYetValid`, `Expired`, `OverQuota`, …
         #[arg(long)]
         reason: Option<String>,
         /// Only people whose ID, owner or mail address has this text in it
@@ -394,4 +397,12 @@ pub struct Doctor {
     /// Settings.
     #[command(flatten)]
     pub settings: Settings,
+}
+
+/// One of these words in any case, answered in the spelling that is listed.
+fn one_of<const COUNT: usize>(words: [&'static str; COUNT]) -> impl TypedValueParser<Value = String> {
+    PossibleValuesParser::new(words).map(move |typed| {
+        let listed = words.into_iter().find(|word| word.eq_ignore_ascii_case(&typed));
+        listed.map_or(typed, str::to_owned)
+    })
 }

@@ -33,9 +33,9 @@ pub struct ClientArgs {
     #[arg(long, env = "LISTEN_ADDR", value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
     /// PEM certificate that is trusted besides the system's; `https` is spoken to `--listen` when it is set
-    #[arg(long, env = "TLS_CERT_FILE", value_name = "PATH")]
+    #[arg(long, env = "TLS_CERT_FILE", value_name = "PATH", value_parser = config::optional_path())]
     pub ca_cert: Option<PathBuf>,
-    /// The operator's data folder, where the secret is read from when CORPORATE_SECRET and CORPORATE_SECRET_FILE are unset
+    /// The operator's data folder, where the secret is read from when `CORPORATE_SECRET` and its `_FILE` are unset
     #[arg(long = "data", env = "DATA_DIR", value_name = "PATH", default_value = "./data")]
     pub data_dir: PathBuf,
     /// In whose name; stands in the audit

@@ -49,7 +49,12 @@ fn row(pending: &Value) -> [String; 3] {
     let since = ["since", "at", "held_since"]
         .into_iter()
         .find_map(|name| field(pending, name));
-    [id, cell(pending, "reason"), since.map_or_else(|| "-".to_owned(), text)]
+    let why = if field(pending, "cause").is_some() {
+        "cause"
+    } else {
+        "reason"
+    };
+    [id, cell(pending, why), since.map_or_else(|| "-".to_owned(), text)]
 }
 
 async fn send(what: &str, decide: &Decide, output: &mut Output) -> Result<(), CommandError> {

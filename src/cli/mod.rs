@@ -57,7 +57,7 @@ pub async fn main(cli: Cli) -> Exit {
         Command::Task(task) => {
             let mut output = Output::stdout();
             tokio::select! {
-                result = execute(task, &mut output) => result,
+                result = execute(*task, &mut output) => result,
                 () = shutdown.cancelled() => Err(CommandError::failed("interrupted")),
             }
         }

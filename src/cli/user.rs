@@ -115,6 +115,16 @@ async fn deactivate(
     let client = client(ask)?;
     let body = reason.map_or_else(|| json!({}), |reason| json!({ "reason": reason }));
     let mut answer = client.post(&["user", id.as_str(), "deactivate"], &body).await?.body;
+    if field(&answer, "held_back") == Some(&Value::Bool(true)) {
+        if ask.output.output == Form::Json {
+            output.json(&answer)?;
+        }
+        return Err(CommandError::new(
+            Exit::Pending,
+            format!("{id} still has access: too many people would lose it at once, and the guard waits for a decision"),
+        )
+        .hint(format!("let it happen with: vpn-operator guard confirm {id}")));
+    }
     let outcome = wait::for_containment(&client, id, &answer, patience).await?;
     if let (Value::Object(fields), Some(revocation)) = (&mut answer, outcome.revocation.clone()) {
         fields.insert("revocation".to_owned(), revocation);

@@ -23,6 +23,25 @@ pub struct DefaultGateway {
     pub auth_token: Option<SecretString>,
 }
 
+impl DefaultGateway {
+    /// The secret that a source in `spec` names. They need not be read a second time, and those that are kept in the data
+    /// folder may be read by no other resource.
+    #[must_use]
+    pub fn secret(&self, source: &SecretSource) -> Option<&SecretString> {
+        let nodes = self.spec.hysteria.as_ref()?.nodes.iter();
+        nodes
+            .flat_map(|node| {
+                [
+                    (node.stats_secret.as_ref(), &self.stats_secret),
+                    (node.obfs.as_ref().map(|obfs| &obfs.password), &self.obfs_password),
+                    (node.auth_token.as_ref(), &self.auth_token),
+                ]
+            })
+            .find(|(named, _)| *named == Some(source))
+            .and_then(|(_, secret)| secret.as_ref())
+    }
+}
+
 /// The Hysteria settings, checked: what is empty counts as absent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HysteriaDefaults {

@@ -155,7 +155,7 @@ fn the_environment_defines_one_node_an_entry() {
     )
     .unwrap();
     let gateway = config.default_gateway();
-    let nodes = gateway.spec.hysteria.unwrap().nodes;
+    let nodes = gateway.spec.hysteria.clone().unwrap().nodes;
     let shown: Vec<_> = nodes
         .iter()
         .map(|node| (node.name.as_str(), node.stats_url.as_deref().unwrap()))
@@ -176,6 +176,14 @@ fn the_environment_defines_one_node_an_entry() {
         assert_eq!(node.auth_token, env("HYSTERIA_AUTH_TOKEN"));
         assert_eq!(Some(node.obfs.clone().unwrap().password), env("HYSTERIA_OBFS_PASSWORD"));
     }
+    for (name, expected) in [
+        ("HYSTERIA_STATS_SECRET", "s"),
+        ("HYSTERIA_AUTH_TOKEN", "t"),
+        ("HYSTERIA_OBFS_PASSWORD", "o"),
+    ] {
+        assert_eq!(value(gateway.secret(&env(name).unwrap()).unwrap()), expected);
+    }
+    assert!(gateway.secret(&env("MASTER_KEY").unwrap()).is_none());
     assert_eq!(value(&gateway.stats_secret.unwrap()), "s");
     assert_eq!(value(&gateway.obfs_password.unwrap()), "o");
 }

@@ -2,6 +2,7 @@
 
 use std::{fmt, net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use ipnet::IpNet;
 use url::Url;
 
@@ -131,4 +132,9 @@ pub(crate) fn poll_interval(text: &str) -> Result<Duration, String> {
             Err("give a time between 100ms and 5m".to_owned())
         }
     })
+}
+
+/// A path that may be empty, which templates write for absent.
+pub(crate) fn optional_path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }

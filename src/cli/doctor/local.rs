@@ -181,10 +181,7 @@ pub(super) fn certificate(cert: Option<&Path>, gateways: &[NamedGateway]) -> Vec
             )];
         }
     };
-    let found: String = Sha256::digest(&certificate)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let found = hex(&Sha256::digest(&certificate));
     if pins.is_empty() {
         return vec![Finding::skipped(
             NAME,
@@ -205,4 +202,15 @@ pub(super) fn certificate(cert: Option<&Path>, gateways: &[NamedGateway]) -> Vec
             }
         })
         .collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            for digit in [byte >> 4, byte & 15] {
+                text.extend(char::from_digit(digit.into(), 16));
+            }
+            text
+        })
 }
