@@ -190,7 +190,9 @@ impl StatsClient {
     /// # Errors
     /// The node cannot be reached or does not answer as it should.
     pub async fn online(&self) -> Result<HashMap<String, u32>, StatsError> {
-        self.call(Method::GET, "online", None).await.and_then(|answer| answer.json())
+        self.call(Method::GET, "online", None)
+            .await
+            .and_then(|answer| answer.json())
     }
 
     /// (tx, rx) by id since the node started. Reads without zeroing, so that a reader that dies loses nothing.
@@ -200,7 +202,10 @@ impl StatsClient {
     pub async fn traffic(&self) -> Result<HashMap<String, (u64, u64)>, StatsError> {
         let answer = self.call(Method::GET, "traffic", None).await?;
         let moved: HashMap<String, Moved> = answer.json()?;
-        Ok(moved.into_iter().map(|(id, moved)| (id, (moved.tx, moved.rx))).collect())
+        Ok(moved
+            .into_iter()
+            .map(|(id, moved)| (id, (moved.tx, moved.rx)))
+            .collect())
     }
 
     /// Adds ids to the node's kick set. That this succeeds does not mean that anybody was disconnected.
@@ -262,7 +267,12 @@ impl Answer {
         serde_json::from_slice(&self.body).map_err(|error| StatsError::Malformed {
             url: self.url,
             // Position and kind only: the message of a data error can quote the answer.
-            cause: format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column()),
+            cause: format!(
+                "{:?} error at line {} column {}",
+                error.classify(),
+                error.line(),
+                error.column()
+            ),
         })
     }
 }
@@ -315,7 +325,10 @@ mod tests {
         let error = client.online().await.unwrap_err();
         assert_eq!(error.category(), "unreachable");
         assert!(error.is_retryable());
-        assert!(error.to_string().contains(&format!("http://{address}/online")), "{error}");
+        assert!(
+            error.to_string().contains(&format!("http://{address}/online")),
+            "{error}"
+        );
         assert!(!error.to_string().contains("hunter2"));
     }
 }

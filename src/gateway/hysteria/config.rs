@@ -250,7 +250,10 @@ mod tests {
         assert!(message(&|node| node.ports = "x".to_owned()).starts_with("node ams: ports:"));
         assert!(message(&|node| node.stats_secret = None).starts_with("node ams: statsSecret:"));
         let url = message(&|node| node.stats_url = Some("ftp://me:hunter2@host".to_owned()));
-        assert!(url.starts_with("node ams: statsUrl:") && !url.contains("hunter2"), "{url}");
+        assert!(
+            url.starts_with("node ams: statsUrl:") && !url.contains("hunter2"),
+            "{url}"
+        );
         let secret = message(&|node| node.stats_secret = Some(SecretSource::default()));
         assert_eq!(secret, "node ams: statsSecret: not set");
     }

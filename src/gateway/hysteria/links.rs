@@ -22,10 +22,12 @@ pub fn link(node: &NodeConfig, credentials: &Credentials) -> Link {
         Host(&node.address),
         node.ports
     );
-    let obfs = node
-        .obfs
-        .iter()
-        .flat_map(|obfs| [("obfs", obfs.type_name()), ("obfs-password", obfs.password.expose_secret())]);
+    let obfs = node.obfs.iter().flat_map(|obfs| {
+        [
+            ("obfs", obfs.type_name()),
+            ("obfs-password", obfs.password.expose_secret()),
+        ]
+    });
     let tls = [
         ("sni", node.sni.as_deref()),
         ("pinSHA256", node.pin_sha256.as_deref()),

@@ -25,9 +25,7 @@ use std::{
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{
-    client::StatsError, config::NodeConfig, node::Worker, revocation::Moment, state::State,
-};
+use self::{client::StatsError, config::NodeConfig, node::Worker, revocation::Moment, state::State};
 use super::{
     Completions, Credentials, Gateway, Link, NodeHealth, NodeName, Observation, SessionLedger, Target, UsageSink,
 };

@@ -138,14 +138,14 @@ impl Worker {
                 }
                 Some(Ok(online)) => {
                     backoff.reset();
-                    if self.looked(begun, &online) {
-                        pace
-                    } else {
-                        interval
-                    }
+                    if self.looked(begun, &online) { pace } else { interval }
                 }
             };
-            pace = if next == interval { FASTEST_LOOK } else { pace.mul_f32(1.5).min(interval) };
+            pace = if next == interval {
+                FASTEST_LOOK
+            } else {
+                pace.mul_f32(1.5).min(interval)
+            };
             if wanted {
                 pace = FASTEST_LOOK;
                 continue;
@@ -191,7 +191,11 @@ impl Worker {
             }
             let known = state.looked(&self.name, &look, counted, now);
             let revocations = &state.revocations;
-            (known, revocations.is_urgent(&self.name), revocations.has_due(&self.name))
+            (
+                known,
+                revocations.is_urgent(&self.name),
+                revocations.has_due(&self.name),
+            )
         };
         context.ledger.observed(&self.name, begun, online);
         if due {
@@ -210,7 +214,9 @@ impl Worker {
                 Ok(counters) => {
                     backoff.reset();
                     if let Some(change) = meter.read(&counters) {
-                        context.usage.account(&self.name, change.deltas, change.changed, change.reset);
+                        context
+                            .usage
+                            .account(&self.name, change.deltas, change.changed, change.reset);
                     }
                     sleep(context.poll_interval).await;
                 }

@@ -4,7 +4,9 @@ use std::fmt;
 
 /// Why a text does not name ports.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' does not name ports: write a port (443), a range (20000-50000) or a list (443,20000-50000), from 1 to 65535")]
+#[error(
+    "'{0}' does not name ports: write a port (443), a range (20000-50000) or a list (443,20000-50000), from 1 to 65535"
+)]
 pub struct PortsError(String);
 
 /// One port, hopping ranges, or a list of both. Never empty.

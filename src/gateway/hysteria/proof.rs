@@ -152,7 +152,10 @@ mod tests {
         assert!(!proof.contained(), "the entry may have been taken out before the look");
         proof.kicked("a", at(start, 3));
         assert!(proof.contained() && !proof.zero());
-        assert!(proof.look(at(start, 500), &[("a", 1)], true).is_empty(), "not sooner than every second");
+        assert!(
+            proof.look(at(start, 500), &[("a", 1)], true).is_empty(),
+            "not sooner than every second"
+        );
         assert_eq!(proof.look(at(start, 1003), &[("a", 1)], true), ["a"]);
         assert!(proof.contained());
         proof.look(at(start, 1500), &[], true);

@@ -378,7 +378,9 @@ impl Revocations {
         };
         revocation.proofs = Vec::with_capacity(self.nodes.len());
         for (name, node) in &mut self.nodes {
-            revocation.proofs.push((name.clone(), Proof::expecting(known.iter().cloned())));
+            revocation
+                .proofs
+                .push((name.clone(), Proof::expecting(known.iter().cloned())));
             if node.proves {
                 node.due.extend(known.iter().map(|id| id.to_string()));
                 node.waiting.insert(account.clone());
@@ -454,10 +456,7 @@ impl Revocations {
     }
 }
 
-fn get_mut<'a>(
-    accounts: &'a mut HashMap<Arc<str>, Revocation>,
-    name: &str,
-) -> Option<(Arc<str>, &'a mut Revocation)> {
+fn get_mut<'a>(accounts: &'a mut HashMap<Arc<str>, Revocation>, name: &str) -> Option<(Arc<str>, &'a mut Revocation)> {
     let (account, _) = accounts.get_key_value(name)?;
     let account = account.clone();
     Some((account, accounts.get_mut(name)?))

@@ -74,14 +74,20 @@ impl State {
 
     pub(super) fn observe(&self, account: &str) -> Observation {
         let revocation = self.revocations.progress(account);
-        let gone = revocation.as_ref().is_some_and(|progress| progress.sessions_zero_at.is_some());
+        let gone = revocation
+            .as_ref()
+            .is_some_and(|progress| progress.sessions_zero_at.is_some());
         Observation {
             account: match self.accounts.get(account) {
                 Some(Kind::Absent) if gone => AccountPresence::Absent,
                 Some(_) => AccountPresence::Present,
                 None => AccountPresence::Unknown,
             },
-            sessions: self.views.values().filter_map(|view| view.by_account.get(account)).sum(),
+            sessions: self
+                .views
+                .values()
+                .filter_map(|view| view.by_account.get(account))
+                .sum(),
             revocation,
         }
     }

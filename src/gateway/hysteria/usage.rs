@@ -40,11 +40,10 @@ impl UsageMeter {
     /// Takes the counters that a node shows. `None` when nothing changed. Ids that are not ours are passed over.
     #[must_use]
     pub fn read(&mut self, shown: &HashMap<String, (u64, u64)>) -> Option<Change> {
-        let reset = self.kept.iter().any(|(id, kept)| {
-            shown
-                .get(id)
-                .is_none_or(|shown| shown.0 < kept.0 || shown.1 < kept.1)
-        });
+        let reset = self
+            .kept
+            .iter()
+            .any(|(id, kept)| shown.get(id).is_none_or(|shown| shown.0 < kept.0 || shown.1 < kept.1));
         if reset {
             self.kept.clear();
         }
@@ -66,7 +65,8 @@ impl UsageMeter {
         if changed.is_empty() && !reset {
             return None;
         }
-        self.kept.extend(changed.iter().map(|(id, counter)| (id.clone(), *counter)));
+        self.kept
+            .extend(changed.iter().map(|(id, counter)| (id.clone(), *counter)));
         let deltas = moved
             .into_iter()
             .map(|(account, (upload, download))| UsageDelta {
@@ -86,7 +86,10 @@ mod tests {
     use super::*;
 
     fn shown(counters: &[(&str, u64, u64)]) -> HashMap<String, (u64, u64)> {
-        counters.iter().map(|(id, tx, rx)| ((*id).to_owned(), (*tx, *rx))).collect()
+        counters
+            .iter()
+            .map(|(id, tx, rx)| ((*id).to_owned(), (*tx, *rx)))
+            .collect()
     }
 
     fn delta(change: &Change, account: &str) -> Option<(u64, u64)> {
@@ -99,7 +102,12 @@ mod tests {
     fn sessions_of_all_epochs_are_summed_by_account_and_upload_is_tx() {
         let mut meter = UsageMeter::default();
         let change = meter
-            .read(&shown(&[("corp_a.0.0", 1, 10), ("corp_a.0.1", 2, 20), ("corp_a.z9.0", 4, 40), ("corp_ab.0.0", 8, 80)]))
+            .read(&shown(&[
+                ("corp_a.0.0", 1, 10),
+                ("corp_a.0.1", 2, 20),
+                ("corp_a.z9.0", 4, 40),
+                ("corp_ab.0.0", 8, 80),
+            ]))
             .unwrap();
         assert_eq!(delta(&change, "corp_a"), Some((7, 70)));
         assert_eq!(delta(&change, "corp_ab"), Some((8, 80)));
@@ -125,7 +133,9 @@ mod tests {
         let mut meter = UsageMeter::new(Counters {
             ids: shown(&[("corp_a.0.0", 100, 100), ("corp_b.0.0", 50, 50)]),
         });
-        let change = meter.read(&shown(&[("corp_a.0.0", 7, 3), ("corp_b.0.0", 60, 60)])).unwrap();
+        let change = meter
+            .read(&shown(&[("corp_a.0.0", 7, 3), ("corp_b.0.0", 60, 60)]))
+            .unwrap();
         assert!(change.reset);
         assert_eq!(delta(&change, "corp_a"), Some((7, 3)));
         assert_eq!(delta(&change, "corp_b"), Some((60, 60)));
@@ -140,7 +150,10 @@ mod tests {
         let change = meter.read(&HashMap::new()).unwrap();
         assert!(change.reset && change.deltas.is_empty() && change.changed.is_empty());
         assert_eq!(meter.read(&HashMap::new()), None);
-        assert_eq!(delta(&meter.read(&shown(&[("corp_a.0.0", 120, 1)])).unwrap(), "corp_a"), Some((120, 1)));
+        assert_eq!(
+            delta(&meter.read(&shown(&[("corp_a.0.0", 120, 1)])).unwrap(), "corp_a"),
+            Some((120, 1))
+        );
     }
 
     /// What happens between a node, the operator and its sink.

@@ -175,7 +175,10 @@ impl HysteriaNode {
             let _ = down.wait_for(|down| *down).await;
         };
         let task = tokio::spawn(async move {
-            axum::serve(listener, router).with_graceful_shutdown(stopped).await.unwrap();
+            axum::serve(listener, router)
+                .with_graceful_shutdown(stopped)
+                .await
+                .unwrap();
         });
         *lock(&self.server) = Some((stop, task));
     }
@@ -275,7 +278,14 @@ impl HysteriaNode {
 
     async fn ask(&self, url: &str, credential: &str, addr: &str) -> Option<String> {
         let request = json!({ "addr": addr, "auth": credential, "tx": 0 });
-        let answer = self.http.post(url).timeout(Duration::from_secs(10)).json(&request).send().await.ok()?;
+        let answer = self
+            .http
+            .post(url)
+            .timeout(Duration::from_secs(10))
+            .json(&request)
+            .send()
+            .await
+            .ok()?;
         if answer.status() != StatusCode::OK {
             return None;
         }
@@ -359,7 +369,10 @@ impl Drop for UnderWay {
 
 async fn behave(State(mut api): State<Api>, request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
-    let presented = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let presented = request
+        .headers()
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
     if !api.secret.is_empty() && presented != Some(api.secret.as_str()) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
@@ -417,7 +430,12 @@ async fn traffic(State(api): State<Api>, Query(query): Query<HashMap<String, Str
 async fn kick(State(api): State<Api>, Json(ids): Json<Vec<String>>) -> StatusCode {
     let mut inner = lock(&api.inner);
     inner.kick_set.extend(ids.iter().cloned());
-    if let Some(call) = inner.calls.iter_mut().rev().find(|call| call.path == "/kick" && call.ids.is_empty()) {
+    if let Some(call) = inner
+        .calls
+        .iter_mut()
+        .rev()
+        .find(|call| call.path == "/kick" && call.ids.is_empty())
+    {
         call.ids = ids;
     }
     StatusCode::OK

@@ -56,7 +56,10 @@ fn with_nodes(names: &[&str], time: &Time) -> Revocations {
 fn look(revocations: &mut Revocations, name: &str, online: &[(&str, u32)], time: &mut Time) -> HashSet<String> {
     let begun = time.tick(1).at;
     let now = time.tick(1);
-    let last_yes = revocations.waiting(&node(name)).into_iter().map(|account| (account, None));
+    let last_yes = revocations
+        .waiting(&node(name))
+        .into_iter()
+        .map(|account| (account, None));
     let look = Look {
         begun,
         answered: now.at,
@@ -127,10 +130,17 @@ fn a_later_cut_replaces_an_open_one_and_loses_no_id() {
     all.open(&account(), &cut(5, &["corp_a.1.0"]), true, time.tick(1));
     look(&mut all, "x", &[("corp_a.2.7", 1)], &mut time);
     all.open(&account(), &cut(9, &["corp_a.5.0"]), true, time.tick(1));
-    assert_eq!(kick(&mut all, "x", &mut time), ["corp_a.1.0", "corp_a.2.7", "corp_a.5.0"]);
+    assert_eq!(
+        kick(&mut all, "x", &mut time),
+        ["corp_a.1.0", "corp_a.2.7", "corp_a.5.0"]
+    );
     assert_eq!(all.progress("corp_a").unwrap().below, Epoch(9));
     all.open(&account(), &cut(5, &["corp_a.1.0"]), true, time.tick(1));
-    assert_eq!(all.progress("corp_a").unwrap().below, Epoch(9), "an older cut never replaces a newer one");
+    assert_eq!(
+        all.progress("corp_a").unwrap().below,
+        Epoch(9),
+        "an older cut never replaces a newer one"
+    );
 }
 
 #[test]
@@ -189,7 +199,11 @@ fn a_session_that_comes_back_within_the_watch_reopens_zero_and_stays_contained_i
     let progress = all.progress("corp_a").unwrap();
     assert!(progress.contained_at.is_some() && progress.sessions_zero_at.is_none());
     look(&mut all, "x", &[("corp_a.1.9", 1)], &mut time);
-    assert_eq!(all.progress("corp_a").unwrap().contained_at, None, "this one was never kicked");
+    assert_eq!(
+        all.progress("corp_a").unwrap().contained_at,
+        None,
+        "this one was never kicked"
+    );
     assert_eq!(kick(&mut all, "x", &mut time), ["corp_a.1.0", "corp_a.1.9"]);
     look(&mut all, "x", &[], &mut time);
     assert!(all.progress("corp_a").unwrap().sessions_zero_at.is_some());
@@ -283,7 +297,9 @@ impl Server {
     }
     /// Whether no connection of a refused session can move another byte.
     fn holds_all_down(&self) -> bool {
-        self.connections.iter().all(|(id, connections)| *connections == 1 && self.kick_set.contains(id))
+        self.connections
+            .iter()
+            .all(|(id, connections)| *connections == 1 && self.kick_set.contains(id))
     }
 }
 
