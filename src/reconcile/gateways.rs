@@ -1,7 +1,7 @@
 //! Keeps the running gateways in step with what is declared.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -14,13 +14,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{context::Context, plan::gateway_names};
 use crate::{
-    auth::listener::NodeTokens,
+    auth::{index::AuthIndex, listener::NodeTokens},
     clock::SharedClock,
     gateway::{
-        Completions, Gateway, NodeName, SessionLedger,
-        hysteria::{HysteriaGateway, NodeConfig, Start},
+        Completions, Gateway, NodeName,
+        hysteria::{self, HysteriaGateway, client::StatsError, config::NodeConfig},
     },
-    metrics::Metrics,
+    metrics::{GatewayOperation, GatewayOutcome, Metrics},
     model::{
         condition::{Conditions, types},
         gateway::{DEFAULT_GATEWAY, HysteriaNode, VpnGateway, VpnGatewaySpec, VpnGatewayStatus},
@@ -53,7 +53,7 @@ pub struct Parts {
     /// Reads secret sources.
     pub secrets: SecretReader,
     /// The sessions that auth hands out.
-    pub ledger: Arc<dyn SessionLedger>,
+    pub index: Arc<AuthIndex>,
     /// Which node asks with which path secret.
     pub tokens: Arc<NodeTokens>,
     /// Where gateways say that they learned something.
@@ -69,9 +69,8 @@ pub struct Parts {
 }
 
 struct Running {
-    gateway: Arc<dyn Gateway>,
+    gateway: Arc<HysteriaGateway>,
     nodes: Vec<NodeConfig>,
-    names: Vec<NodeName>,
     cancel: CancellationToken,
 }
 
@@ -196,50 +195,59 @@ impl Gateways {
     /// Makes what runs equal to `wanted`, and answers the names of gateways that changed.
     fn replace(&self, ctx: &Context, wanted: HashMap<String, Wanted>) -> Vec<String> {
         let mut changed = Vec::new();
+        let mut tokens = Vec::new();
+        let mut nodes = HashSet::new();
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.retain(|name, gateway| {
-            let same = wanted.get(name).is_some_and(|wanted| wanted.nodes == gateway.nodes);
-            if !same {
-                gateway.cancel.cancel();
-                for node in &gateway.names {
-                    if !wanted.get(name).is_some_and(|w| w.nodes.iter().any(|n| NodeName::new(name, &n.name) == *node)) {
-                        self.parts.ledger.node_removed(node);
-                    }
+            let keep = wanted.contains_key(name);
+            if !keep {
+                // Nothing is left of it: its nodes may no longer ask, and what they showed is forgotten.
+                if let Err(error) = gateway.gateway.update(Vec::new()) {
+                    tracing::warn!(gateway = name, %error, "a gateway that is gone could not be stopped in order");
                 }
+                gateway.cancel.cancel();
                 changed.push(name.clone());
             }
-            same
+            keep
         });
-        let mut tokens = Vec::new();
         for (name, wanted) in wanted {
+            let polled = wanted.nodes.iter().filter(|node| node.stats.is_some());
+            nodes.extend(polled.map(|node| NodeName::new(&name, &node.name)));
             tokens.extend(wanted.tokens);
-            if running.contains_key(&name) {
-                continue;
+            let outcome = match running.get_mut(&name) {
+                Some(present) if present.nodes == wanted.nodes => continue,
+                Some(present) => present.gateway.update(wanted.nodes.clone()).map(|()| present.nodes = wanted.nodes),
+                None => self.start(&name, wanted.nodes, ctx).map(|started| {
+                    running.insert(name.clone(), started);
+                }),
+            };
+            match outcome {
+                Ok(()) => changed.push(name),
+                Err(error) => tracing::error!(gateway = name, %error, "the gateway cannot run as declared"),
             }
-            let cancel = self.parts.cancel.child_token();
-            let names = wanted.nodes.iter().map(|node| NodeName::new(&name, &node.name)).collect();
-            let gateway = HysteriaGateway::start(Start {
-                name: name.clone(),
-                nodes: wanted.nodes.clone(),
-                ledger: Arc::clone(&self.parts.ledger),
-                usage: Arc::clone(&ctx.usage) as _,
-                completions: self.parts.completions.clone(),
-                clock: Arc::clone(&self.parts.clock),
-                metrics: Arc::clone(&self.parts.metrics),
-                poll_interval: self.parts.environment.poll_interval,
-                cancel: cancel.clone(),
-                tasks: self.parts.tasks.clone(),
-            });
-            if !changed.contains(&name) {
-                changed.push(name.clone());
-            }
-            running.insert(name, Running { gateway, nodes: wanted.nodes, names, cancel });
         }
+        self.parts.index.expect_polls_of(&nodes);
         self.parts.tokens.replace(tokens);
         self.snapshot.store(Arc::new(
-            running.iter().map(|(name, running)| (name.clone(), Arc::clone(&running.gateway))).collect(),
+            running.iter().map(|(name, running)| (name.clone(), Arc::clone(&running.gateway) as _)).collect(),
         ));
         changed
+    }
+
+    fn start(&self, name: &str, nodes: Vec<NodeConfig>, ctx: &Context) -> Result<Running, StatsError> {
+        let cancel = self.parts.cancel.child_token();
+        let metrics = Arc::clone(&self.parts.metrics);
+        let context = hysteria::Context {
+            ledger: Arc::clone(&self.parts.index) as _,
+            usage: Arc::clone(&ctx.usage) as _,
+            completions: self.parts.completions.clone(),
+            clock: Arc::clone(&self.parts.clock),
+            meter: Arc::new(move |call| metrics.gateway_call(operation(call.operation), outcome(call.outcome))),
+            poll_interval: self.parts.environment.poll_interval,
+            cancel: cancel.clone(),
+            tasks: self.parts.tasks.clone(),
+        };
+        Ok(Running { gateway: HysteriaGateway::start(name, nodes.clone(), context)?, nodes, cancel })
     }
 
     fn resolve(&self, name: &str, spec: &VpnGatewaySpec) -> Result<Wanted, Refusal> {
@@ -281,6 +289,25 @@ impl Gateways {
     fn read(&self, node: &str, field: &str, source: &SecretSource) -> Result<SecretString, Refusal> {
         (self.parts.secrets)(source)
             .map_err(|message| Refusal { reason: "SecretNotFound", message: format!("node {node}: {field}: {message}") })
+    }
+}
+
+fn operation(name: &str) -> GatewayOperation {
+    match name {
+        "kick" => GatewayOperation::Kick,
+        "traffic" => GatewayOperation::Traffic,
+        _ => GatewayOperation::Online,
+    }
+}
+
+fn outcome(category: &str) -> GatewayOutcome {
+    match category {
+        "ok" => GatewayOutcome::Ok,
+        "timeout" => GatewayOutcome::Timeout,
+        "unauthorized" => GatewayOutcome::Unauthorized,
+        "status" => GatewayOutcome::Refused,
+        "malformed" | "too_large" => GatewayOutcome::Malformed,
+        _ => GatewayOutcome::Unreachable,
     }
 }
 
