@@ -129,6 +129,9 @@ pub trait UsageSink: Send + Sync + 'static {
     fn account(&self, node: &NodeName, deltas: Vec<UsageDelta>, changed: HashMap<String, (u64, u64)>, reset: bool);
 }
 
+/// Stands for a gateway or node that cannot be told apart from others. No resource can have this name.
+pub const ANY: &str = "*";
+
 /// A node's name, unique in the whole installation: `<gateway>/<node>`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeName(pub Arc<str>);
@@ -138,6 +141,12 @@ impl NodeName {
     #[must_use]
     pub fn new(gateway: &str, node: &str) -> Self {
         Self(format!("{gateway}/{node}").into())
+    }
+
+    /// The gateway's part of the name.
+    #[must_use]
+    pub fn gateway(&self) -> &str {
+        self.0.split('/').next().unwrap_or_default()
     }
 }
 

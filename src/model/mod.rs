@@ -26,6 +26,9 @@ pub const VERSION: &str = "v1alpha1";
 pub const API_VERSION: &str = "vpn-operator.io/v1alpha1";
 /// Keeps a deleted object until its access is proved gone.
 pub const FINALIZER: &str = "vpn-operator.io/access";
+/// Annotation of a deleted [`hold::VpnHold`] that was lifted on purpose. A hold that disappears without it may be a loss,
+/// which the guard looks at.
+pub const RELEASED: &str = "vpn-operator.io/released";
 /// `status.observedGeneration` of an object that nobody has looked at yet.
 pub const UNOBSERVED: i64 = -1;
 

@@ -14,10 +14,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{context::Context, plan::gateway_names};
 use crate::{
-    auth::{index::AuthIndex, listener::NodeTokens},
+    auth::{index::AuthIndex, listener::AuthEndpoint},
     clock::SharedClock,
     gateway::{
-        Completions, Gateway, NodeName,
+        ANY, Completions, Gateway, NodeName,
         hysteria::{self, HysteriaGateway, client::StatsError, config::NodeConfig},
     },
     metrics::{GatewayOperation, GatewayOutcome, Metrics},
@@ -54,8 +54,8 @@ pub struct Parts {
     pub secrets: SecretReader,
     /// The sessions that auth hands out.
     pub index: Arc<AuthIndex>,
-    /// Which node asks with which path secret.
-    pub tokens: Arc<NodeTokens>,
+    /// Told which node asks with which path secret.
+    pub endpoint: Arc<AuthEndpoint>,
     /// Where gateways say that they learned something.
     pub completions: Completions,
     /// The clock.
@@ -227,7 +227,8 @@ impl Gateways {
             }
         }
         self.parts.index.expect_polls_of(&nodes);
-        self.parts.tokens.replace(tokens);
+        let tokens = shared_tokens(tokens);
+        self.parts.endpoint.set_tokens(tokens.iter().map(|(name, token)| (token, name)));
         self.snapshot.store(Arc::new(
             running.iter().map(|(name, running)| (name.clone(), Arc::clone(&running.gateway) as _)).collect(),
         ));
@@ -290,6 +291,20 @@ impl Gateways {
         (self.parts.secrets)(source)
             .map_err(|message| Refusal { reason: "SecretNotFound", message: format!("node {node}: {field}: {message}") })
     }
+}
+
+/// The nodes that tokens stand for. A token that several nodes share does not say which of them asks; it stands for any
+/// node of its gateway, or of any gateway.
+fn shared_tokens(tokens: Vec<(NodeName, SecretString)>) -> Vec<(NodeName, SecretString)> {
+    let mut by_value: Vec<(NodeName, SecretString)> = Vec::new();
+    for (name, token) in tokens {
+        match by_value.iter_mut().find(|(_, known)| known.expose_secret() == token.expose_secret()) {
+            Some((known, _)) if known.gateway() == name.gateway() => *known = NodeName::new(name.gateway(), ANY),
+            Some((known, _)) => *known = NodeName::new(ANY, ANY),
+            None => by_value.push((name, token)),
+        }
+    }
+    by_value
 }
 
 fn operation(name: &str) -> GatewayOperation {
