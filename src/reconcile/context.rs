@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::mpsc;
 
-use super::{backoff::Backoff, gateways::Gateways, holds::HoldWork, plan::gateway_names, usage::UsageBook};
+use super::{backoff::Backoff, gateways::Gateways, holds::HoldWork, imported::Imported, plan::gateway_names, usage::UsageBook};
 use crate::{
     auth::roster::{Roster, Transition},
     clock::SharedClock,
@@ -46,6 +46,8 @@ pub struct Context {
     pub declared_gateways: Store<VpnGateway>,
     /// Users to be reconciled.
     pub queue: Queue,
+    /// Passwords that are not derived.
+    pub imported: Arc<Imported>,
     /// Holds whose phase is to be reported.
     pub hold_work: HoldWork,
     /// Waits of users that failed.
