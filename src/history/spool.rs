@@ -249,7 +249,7 @@ fn read_lines(path: &Path, text: &str, state: &mut State) {
                 state.waiting.push_back(kept);
             }
             Err(_) => {
-                tracing::error!(file = %path.display(), line = number, "a line of the audit spool is damaged and is left out")
+                tracing::error!(file = %path.display(), line = number, "a line of the audit spool is damaged and is left out");
             }
         }
     }

@@ -619,6 +619,11 @@ async fn sizes_and_times_of_a_sample() {
         history.all_totals().await.unwrap().len(),
         started.elapsed()
     );
+    time_audits(&history).await;
+    println!("{:?}", history.stats().await.unwrap());
+}
+
+async fn time_audits(history: &History) {
     for writers in [1, 16] {
         let (started, before) = (Instant::now(), history.commits());
         let tasks: Vec<_> = (0..writers)
@@ -641,5 +646,4 @@ async fn sizes_and_times_of_a_sample() {
             500 * writers
         );
     }
-    println!("{:?}", history.stats().await.unwrap());
 }
