@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
     audit::{self, Stamped},
-    connection::{self, Missing},
+    connection::{self, Opening},
     error::{self, HistoryError},
     health::Health,
     lock::OwnerLock,
@@ -80,7 +80,7 @@ pub(super) struct Writer {
     lock: Option<OwnerLock>,
     conn: Option<Connection>,
     /// Once the database was open, a missing file is not replaced by an empty one.
-    missing: Missing,
+    opening: Opening,
     // Real time: it paces the work and is never kept.
     next_open: Instant,
     next_prune: Option<Instant>,
@@ -104,7 +104,10 @@ impl Writer {
             spool,
             lock: None,
             conn: None,
-            missing: Missing::Create,
+            opening: Opening {
+                create: true,
+                suspect: false,
+            },
             next_open: Instant::now(),
             next_prune: None,
             last_group: 0,
@@ -121,8 +124,11 @@ impl Writer {
             self.lock = Some(OwnerLock::take(&self.path)?);
             self.spool.adopt();
         }
-        self.conn = Some(connection::open_writer(&self.path, self.missing)?);
-        self.missing = Missing::Refuse;
+        self.conn = Some(connection::open_writer(&self.path, self.opening)?);
+        self.opening = Opening {
+            create: false,
+            suspect: false,
+        };
         Ok(())
     }
 
@@ -239,6 +245,7 @@ impl Writer {
     fn trouble(&mut self, error: &rusqlite::Error, shown: HistoryError) {
         let close = error::needs_reopen(error);
         if close {
+            self.opening.suspect |= matches!(shown, HistoryError::Damaged { .. });
             self.conn = None;
             self.readers.forget();
             self.next_open = Instant::now();
@@ -256,8 +263,10 @@ impl Writer {
         {
             return Err(error);
         }
+        let started = Instant::now();
         if let Err(error) = self.open() {
-            self.next_open = Instant::now() + RETRY;
+            // Checking a large damaged file takes its time: not to be at it all the time.
+            self.next_open = Instant::now() + RETRY.max(started.elapsed() * 10);
             self.readers.forget();
             self.health.failed(error.clone(), true);
             return Err(error);
