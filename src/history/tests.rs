@@ -93,18 +93,20 @@ async fn what_waits_shares_one_commit_and_a_bad_job_fails_alone() {
     let fixture = Fixture::new();
     let (release, gate) = channel::<()>();
     let gate = std::sync::Mutex::new(gate);
+    let (enter, mut entered) = tokio::sync::mpsc::channel(1);
     let blocker = {
         let history = fixture.history.clone();
         tokio::spawn(async move {
             let wait = move |_: &Connection| {
+                enter.blocking_send(()).unwrap();
                 let _ = gate.lock().unwrap().recv();
                 Ok(())
             };
             history.write(Work::Run(Box::new(wait))).await
         })
     };
-    let places = &fixture.history.inner.writing.as_ref().unwrap().places;
-    until("the writer is busy", async || places.available_permits() == QUEUE - 1).await;
+    let places = &fixture.history.inner.queue.as_ref().unwrap().places;
+    entered.recv().await.unwrap();
     let mut jobs = Vec::new();
     for number in 0..50 {
         let history = fixture.history.clone();
@@ -121,7 +123,10 @@ async fn what_waits_shares_one_commit_and_a_bad_job_fails_alone() {
             }
         }));
     }
-    until("fifty jobs wait", async || places.available_permits() == QUEUE - 51).await;
+    until("fifty jobs wait", async || {
+        places.available_permits() == queue::PLACES - 51
+    })
+    .await;
     let before = fixture.history.commits();
     release.send(()).unwrap();
     blocker.await.unwrap().unwrap();
