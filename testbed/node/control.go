@@ -17,6 +17,8 @@ func (n *node) control() http.Handler {
 	}
 	mux.HandleFunc("POST /stop", act(n.stop))
 	mux.HandleFunc("POST /start", act(n.start))
+	mux.HandleFunc("POST /statistics/stop", act(n.stopStatistics))
+	mux.HandleFunc("POST /statistics/start", act(n.startStatistics))
 	mux.HandleFunc("POST /release", act(func() error { n.release(); return nil }))
 	mux.HandleFunc("POST /delay", func(w http.ResponseWriter, r *http.Request) {
 		delay, err := time.ParseDuration(r.URL.Query().Get("registration"))
@@ -27,7 +29,7 @@ func (n *node) control() http.Handler {
 		n.delay.Store(int64(delay))
 	})
 	mux.HandleFunc("GET /state", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, map[string]any{"waiting": n.waiting.Load(), "passed": n.passages()})
+		answer(w, n.state())
 	})
 	return mux
 }

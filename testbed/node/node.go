@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -81,16 +82,49 @@ func (n *node) start() error {
 	if err != nil {
 		return errors.Join(err, transport.Close(), socket.Close())
 	}
-	apiListener, err := net.Listen("tcp", n.settings.statsListen)
+	stats := newStats(n.settings.statsSecret)
+	api, err := n.serveStatistics(stats)
 	if err != nil {
 		return errors.Join(err, listener.Close(), transport.Close(), socket.Close())
 	}
-	n.settings.statsListen = apiListener.Addr().String()
-	stats := newStats(n.settings.statsSecret)
-	api := &http.Server{Handler: stats.handler()}
-	go func() { _ = api.Serve(apiListener) }()
 	n.running = &running{stats, socket, transport, listener, api}
 	go n.accept(listener, stats)
+	return nil
+}
+
+func (n *node) serveStatistics(stats *stats) (*http.Server, error) {
+	listener, err := net.Listen("tcp", n.settings.statsListen)
+	if err != nil {
+		return nil, err
+	}
+	n.settings.statsListen = listener.Addr().String()
+	api := &http.Server{Handler: stats.handler()}
+	go func() { _ = api.Serve(listener) }()
+	return api, nil
+}
+
+// stopStatistics closes the statistics API alone: connections go on.
+func (n *node) stopStatistics() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.running == nil {
+		return nil
+	}
+	return n.running.api.Close()
+}
+
+// startStatistics opens the statistics API again with what it knew, as after a break of the network.
+func (n *node) startStatistics() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.running == nil {
+		return nil
+	}
+	api, err := n.serveStatistics(n.running.stats)
+	if err != nil {
+		return err
+	}
+	n.running.api = api
 	return nil
 }
 
@@ -143,11 +177,16 @@ func (n *node) release() {
 	n.gate = make(chan struct{})
 }
 
-func (n *node) passages() map[string]passage {
+// state is what a test may see of the node behind its statistics API.
+func (n *node) state() map[string]any {
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.running == nil {
-		return map[string]passage{}
+	r := n.running
+	n.mu.Unlock()
+	state := map[string]any{"waiting": n.waiting.Load(), "online": map[string]int{}, "passed": map[string]passage{}}
+	if r != nil {
+		r.stats.mu.Lock()
+		defer r.stats.mu.Unlock()
+		state["online"], state["passed"] = maps.Clone(r.stats.online), maps.Clone(r.stats.passed)
 	}
-	return n.running.stats.passages()
+	return state
 }

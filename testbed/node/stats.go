@@ -149,16 +149,6 @@ func (s *stats) handler() http.Handler {
 	})
 }
 
-func (s *stats) passages() map[string]passage {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	copied := make(map[string]passage, len(s.passed))
-	for id, seen := range s.passed {
-		copied[id] = seen
-	}
-	return copied
-}
-
 func answer(w http.ResponseWriter, value any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	_ = json.NewEncoder(w).Encode(value)
