@@ -102,11 +102,11 @@ def _work(vpn, people, rng, end, refused):
             status, answer = vpn.call(*order)
         except OSError:
             return
-        if status not in (200, 202):
+        if status not in (200, 202) or answer.get("status") == "held_back":
             refused.append(f"{order[1]} for {person.id} answered {status}: {answer}")
             return
         person.told, person.asked = want, None
-        if want == "Granted" and isinstance(answer, dict) and answer.get("hy2_url"):
+        if want == "Granted" and answer.get("hy2_url"):
             person.link = answer["hy2_url"]
         end.wait(rng.uniform(0, 0.03))
 

@@ -41,22 +41,22 @@ class _Pair:
 
     def stays_open(self, seconds=2.5):
         """The revocation says for all this time that it waits for the right node, and for it alone."""
-        until("the revocation names a node", lambda: self.vpn.revocation("AB500001").get("waitingFor"), 5)
+        until("the revocation names a node", lambda: self.vpn.revocation("AB500001").get("waiting_for"), 5)
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             revocation = self.vpn.revocation("AB500001")
-            waiting = revocation.get("waitingFor")
+            waiting = revocation.get("waiting_for")
             check(waiting and all(name.endswith("right") for name in waiting), f"the revocation waits for {waiting}")
-            check(not revocation.get("containedAt"), "containedAt is claimed while a node cannot be reached")
-            check(not revocation.get("sessionsZeroAt"), "sessionsZeroAt is claimed while a node cannot be reached")
+            check(not revocation.get("contained_at"), "containedAt is claimed while a node cannot be reached")
+            check(not revocation.get("sessions_zero_at"), "sessionsZeroAt is claimed while a node cannot be reached")
             time.sleep(0.1)
 
     def closes(self):
         """The revocation ends with proof; gives the sentence."""
         back = time.time_ns()
-        revocation = self.vpn.wait_for("AB500001", "sessionsZeroAt", 40)
-        check(not revocation.get("waitingFor"), f"it still waits for {revocation.get('waitingFor')}")
-        contained = moment(revocation["containedAt"])
+        revocation = self.vpn.wait_for("AB500001", "sessions_zero_at", 40)
+        check(not revocation.get("waiting_for"), f"it still waits for {revocation.get('waiting_for')}")
+        contained = moment(revocation["contained_at"])
         self.world.check_nothing_passed_after(contained, self.prefix, [self.on_left, self.on_right])
         for node in (self.left, self.right):
             check(not node.online(self.prefix), f"{node.name} shows {node.online(self.prefix)}")

@@ -24,8 +24,8 @@ def five_busy_devices_are_cut_and_stay_gone(world):
     asked = time.time()
     vpn.deactivate("AB300001")
     answered = time.time()
-    revocation = vpn.wait_for("AB300001", "sessionsZeroAt")
-    contained = moment(revocation["containedAt"])
+    revocation = vpn.wait_for("AB300001", "sessions_zero_at")
+    contained = moment(revocation["contained_at"])
     gone = time.time()
     while time.time() < gone + 3:
         check(not node.online(prefix), f"back again: {node.online(prefix)}")
@@ -39,10 +39,10 @@ def five_busy_devices_are_cut_and_stay_gone(world):
         check(device.done(since=gone), f"{device.label} does nothing any more")
     witness = world.check_nothing_passed_after(contained, prefix, denied)
     check(vpn.user("AB300001")["access"] == "Denied", "the person is not shown as denied")
-    deniedat = moment(revocation["deniedAt"])
+    deniedat = moment(revocation["denied_at"])
     return (
         f"answered after {(answered - asked) * 1e3:.0f} ms; denied to contained {(contained - deniedat) / 1e6:.0f} ms, "
-        f"to zero {(moment(revocation['sessionsZeroAt']) - deniedat) / 1e6:.0f} ms; {witness}; "
+        f"to zero {(moment(revocation['sessions_zero_at']) - deniedat) / 1e6:.0f} ms; {witness}; "
         f"the other user: {sum(len(device.done()) for device in other)} requests, none lost"
     )
 
@@ -55,11 +55,11 @@ def five_silent_devices_woken_after_the_denial_get_nothing_through(world):
     prefix = vpn.username("AB400001") + "."
     node.wait_for_sessions(prefix, DEVICES)
     vpn.deactivate("AB400001")
-    revocation = vpn.wait_for("AB400001", "containedAt")
+    revocation = vpn.wait_for("AB400001", "contained_at")
     # Silent sessions move no byte, so a kick cuts none of them: the times must not claim otherwise.
     time.sleep(2)
     check(sum(node.online(prefix).values()) == DEVICES, f"the sessions are not silent: {node.online(prefix)}")
-    check(not vpn.revocation("AB400001").get("sessionsZeroAt"), "sessionsZeroAt is claimed while five sessions are online")
+    check(not vpn.revocation("AB400001").get("sessions_zero_at"), "sessionsZeroAt is claimed while five sessions are online")
     through = []
     alarm = threading.Barrier(DEVICES)
 
@@ -75,8 +75,8 @@ def five_silent_devices_woken_after_the_denial_get_nothing_through(world):
     check(not through, f"requests got through: {through}")
     check(not any(world.target.arrivals(device.label) for device in devices), "bytes arrived at the target")
     node.wait_for_sessions(prefix, 0)
-    revocation = vpn.wait_for("AB400001", "sessionsZeroAt")
-    witness = world.check_nothing_passed_after(moment(revocation["containedAt"]), prefix, devices)
+    revocation = vpn.wait_for("AB400001", "sessions_zero_at")
+    witness = world.check_nothing_passed_after(moment(revocation["contained_at"]), prefix, devices)
     return f"0 of {3 * DEVICES} requests through; {witness}"
 
 
@@ -99,8 +99,8 @@ def denied_between_the_auth_answer_and_the_registration(world):
     check(not through, f"{len(through)} requests got through")
     node.wait_for_sessions(prefix, 0)
     check(not world.target.arrivals(device.label), "bytes arrived at the target")
-    revocation = vpn.wait_for("AB600001", "sessionsZeroAt", 40)
-    witness = world.check_nothing_passed_after(moment(revocation["containedAt"]), prefix, [device])
+    revocation = vpn.wait_for("AB600001", "sessions_zero_at", 40)
+    witness = world.check_nothing_passed_after(moment(revocation["contained_at"]), prefix, [device])
     until("no session is shown", lambda: not vpn.user("AB600001").get("sessions"))
     return witness
 
@@ -121,8 +121,8 @@ def rotation_cuts_the_old_sessions_and_the_new_link_works(world):
     new = world.client(new_link, "new").connected()
     new.work()
     until("the old sessions are gone", lambda: not old_ids & set(node.online()))
-    revocation = vpn.wait_for("AB800001", "sessionsZeroAt")
-    contained = moment(revocation["containedAt"])
+    revocation = vpn.wait_for("AB800001", "sessions_zero_at")
+    contained = moment(revocation["contained_at"])
     until("the new device is busy", lambda: len(new.done()) >= 40)
     check(not new.lost(), f"the new device lost requests: {new.lost()[:1]}")
     for device in old:
@@ -132,9 +132,9 @@ def rotation_cuts_the_old_sessions_and_the_new_link_works(world):
     world.client(old_link, "old-again").refused()
     check(vpn.user("AB800001")["access"] == "Granted", "the person is not shown as granted")
     # The same by the API.
-    vpn.expect("POST", "/user/AB800001/rotate")
+    vpn.expect("POST", "/user/AB800001/rotate", {"what": "password"})
     newest_link = until("yet another link", lambda: (link := vpn.link("AB800001")) not in (old_link, new_link) and link)
     until("the second device is cut", lambda: new.lost())
     world.client(newest_link, "newest").connected().ping()
     world.client(new_link, "new-again").refused()
-    return f"contained {(contained - moment(revocation['deniedAt'])) / 1e6:.0f} ms after the denial; by YAML and by the API"
+    return f"contained {(contained - moment(revocation['denied_at'])) / 1e6:.0f} ms after the denial; by YAML and by the API"

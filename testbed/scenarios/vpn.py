@@ -174,7 +174,10 @@ class Vpn:
         return answer
 
     def revocation(self, corporate_id):
-        return self.user(corporate_id).get("revocation") or {}
+        """The revocation under way or of the present denial; otherwise the latest on record, like that of a rotation."""
+        user = self.user(corporate_id)
+        recorded = sorted(user.get("revocations") or (), key=lambda row: moment(row["denied_at"]))
+        return user.get("revocation") or (recorded[-1] if recorded else {})
 
     def wait_for(self, corporate_id, moment_name, seconds=20.0):
         """Waits until a time of the revocation is known; gives the revocation."""
