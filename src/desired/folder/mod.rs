@@ -1,1 +1,8 @@
-//! A folder of YAML as a source of desired state.
+//! A folder of YAML as the source.
+mod document;
+mod edit;
+mod marks;
+mod object;
+mod problem;
+mod rules;
+mod split;
