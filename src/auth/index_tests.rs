@@ -3,11 +3,11 @@ use std::{collections::HashMap, time::Duration};
 use super::*;
 use crate::{
     clock::{Clock, ManualClock},
-    gateway::{SessionLedger, Standing},
+    gateway::{ANY, SessionLedger, Standing},
 };
 
 fn name(text: &str) -> NodeName {
-    NodeName(text.into())
+    NodeName::new("default", text)
 }
 
 fn granting() -> Arc<Terms> {
@@ -22,6 +22,7 @@ fn change(terms: Arc<Terms>, granted: bool) -> Change {
         password: Some(Digest::of("pw")),
         terms,
         max_devices: None,
+        gateways: Gateways::default(),
         start: Epoch(0),
         granted,
         raise: false,
@@ -165,4 +166,25 @@ fn a_denial_after_an_unnoticed_grant_names_the_sessions_in_between() {
         (below, None),
         "one denial, one cut"
     );
+}
+
+#[test]
+fn a_node_of_a_gateway_that_the_user_does_not_have_lets_nobody_in() {
+    let (clock, index) = index();
+    let login = |node: &NodeName| index.login(&index.node(node), "1.1.1.1:1", "corp_a:pw");
+    let paris = NodeName::new("paris", "a");
+    assert!(matches!(login(&paris), Verdict::OtherGateway));
+    let both = ["default".to_owned(), "paris".to_owned()];
+    let mut wider = change(granting(), true);
+    wider.gateways = Gateways::of(Some(&both));
+    let (epoch, cut) = index.put("corp_a", wider, clock.now());
+    assert!(cut.is_none(), "a gateway more ends no session");
+    let Verdict::Granted(session) = login(&paris) else {
+        panic!("refused")
+    };
+    let (later, cut) = index.put("corp_a", change(granting(), true), clock.now());
+    assert!(later > epoch, "a gateway less ends the sessions that may live on it");
+    assert_eq!(cut.unwrap().known, [session.id().to_string()]);
+    assert!(matches!(login(&paris), Verdict::OtherGateway));
+    assert!(matches!(login(&NodeName::new(ANY, ANY)), Verdict::Granted(_)));
 }

@@ -106,7 +106,12 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
         .collect();
     let contained = revocation.as_ref().is_none_or(|r| r.contained_at.is_some());
     let mute = only_mute_nodes_missing(facts.gateways, revocation.as_ref());
-    let finalizer = finalizer_step(user, facts, deleting, denied && (contained || mute) && targets.is_empty());
+    let finalizer = finalizer_step(
+        user,
+        facts,
+        deleting,
+        denied && (contained || mute) && targets.is_empty(),
+    );
 
     let mut status = VpnUserStatus {
         observed_generation: user.meta().generation.unwrap_or_default(),
@@ -217,7 +222,11 @@ fn merged_revocation(
 
 /// Whether everything that can be proved is, and the rest are nodes that have no way to prove anything.
 fn only_mute_nodes_missing(gateways: &[(String, Option<Observation>)], revocation: Option<&Revocation>) -> bool {
-    let mute: Vec<&String> = gateways.iter().filter_map(|(_, o)| o.as_ref()).flat_map(|o| &o.mute).collect();
+    let mute: Vec<&String> = gateways
+        .iter()
+        .filter_map(|(_, o)| o.as_ref())
+        .flat_map(|o| &o.mute)
+        .collect();
     revocation.is_some_and(|r| !r.waiting_for.is_empty() && r.waiting_for.iter().all(|node| mute.contains(&node)))
 }
 
@@ -307,7 +316,9 @@ fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, progress: &Progress
         let nodes = waiting_for.clone().unwrap_or_default();
         Some((
             reasons::NO_STATISTICS,
-            format!("logins are refused, but {nodes} has no statsUrl: sessions on it cannot be ended or proved gone. Declare statsUrl"),
+            format!(
+                "logins are refused, but {nodes} has no statsUrl: sessions on it cannot be ended or proved gone. Declare statsUrl"
+            ),
         ))
     } else {
         None

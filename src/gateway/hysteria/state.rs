@@ -91,7 +91,12 @@ impl State {
                 .filter_map(|view| view.by_account.get(account))
                 .sum(),
             revocation,
-            mute: self.views.iter().filter(|(_, view)| view.mute).map(|(name, _)| name.to_string()).collect(),
+            mute: self
+                .views
+                .iter()
+                .filter(|(_, view)| view.mute)
+                .map(|(name, _)| name.to_string())
+                .collect(),
         }
     }
 
@@ -101,7 +106,10 @@ impl State {
     }
 
     pub(super) fn add_node(&mut self, name: &NodeName, proves: bool, now: Moment) -> HashSet<String> {
-        let mut view = View { mute: !proves, ..View::default() };
+        let mut view = View {
+            mute: !proves,
+            ..View::default()
+        };
         if !proves {
             let missing = "no statsUrl is declared: sessions cannot be ended, and nothing can be proved".to_owned();
             view.errors.insert(Operation::Online, missing);
