@@ -149,18 +149,18 @@ pub async fn serve(
         handle.graceful_shutdown(Some(DRAIN));
         std::future::pending::<()>().await;
     };
-    let served = match tls {
+    let outcome = match tls {
         None => {
             let serving = server.acceptor(NoDelayAcceptor::new()).serve(service);
-            tokio::select! { served = serving => served, () = stop => Ok(()) }
+            tokio::select! { ended = serving => ended, () = stop => Ok(()) }
         }
         Some(files) => {
             let stamp = files.stamp();
             let config = RustlsConfig::from_config(files.load()?);
             let acceptor = RustlsAcceptor::new(config.clone()).acceptor(NoDelayAcceptor::new());
             let serving = server.acceptor(acceptor).serve(service);
-            tokio::select! { served = serving => served, () = stop => Ok(()), () = files.reload(config, stamp) => Ok(()) }
+            tokio::select! { ended = serving => ended, () = stop => Ok(()), () = files.reload(config, stamp) => Ok(()) }
         }
     };
-    Ok(served?)
+    Ok(outcome?)
 }
