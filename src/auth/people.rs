@@ -5,9 +5,9 @@ use std::collections::{HashSet, VecDeque};
 use jiff::Timestamp;
 
 use super::{
+    entry::{Entry, HoldState, Key, Touched, User},
     evaluate::State,
     guard::{GuardState, HeldBackDenial, KeptHold, limit},
-    register::{Entry, HoldState, Key, Touched, User},
     roster::{GuardReport, PendingDenial, Person, Roster},
 };
 use crate::model::{

@@ -371,7 +371,7 @@ fn people_are_found_by_every_name_and_listed_in_order() {
     };
     assert_eq!(by_token("token-ab000010-1"), Some(id("AB000010")));
     house.roster.apply(vec![said(&edited(&user("AB000010"), |user| {
-        user.spec.subscription_generation = 2
+        user.spec.subscription_generation = 2;
     }))]);
     assert_eq!(
         (by_token("token-ab000010-1"), by_token("token-ab000010-2")),
