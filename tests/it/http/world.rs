@@ -54,6 +54,7 @@ pub struct Inner {
     pub history_stuck: bool,
     pub not_editable: bool,
     pub holds_unwritable: bool,
+    pub users_unwritable: bool,
     pub unreadable: bool,
     pub not_synced: bool,
     pub problems: Vec<Arc<str>>,
@@ -293,6 +294,7 @@ impl DesiredState for World {
                 kind: "VpnUser",
                 name: name.to_owned(),
             }),
+            None if inner.users_unwritable => Err(DesiredError::Unavailable("the folder is read-only".to_owned())),
             None => {
                 let user = VpnUser::new(name, spec);
                 inner.writes += 1;
