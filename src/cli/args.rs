@@ -265,7 +265,7 @@ the denial is in force then, and the operator goes on.")]
         #[command(flatten)]
         ask: Ask,
     },
-    /// Lift what the command line and the API have put in a person's way, and list what remains
+    /// Lift what the command line has put in a person's way, and list what remains
     Activate {
         /// Corporate ID
         id: CorporateId,
@@ -318,9 +318,9 @@ Examples:
     Create {
         /// Corporate ID; the person need not exist yet
         id: CorporateId,
-        /// Who holds; only the same source lifts it
-        #[arg(long, default_value = "cli")]
-        source: String,
+        /// Who holds; only the same source lifts it. `cli` when absent
+        #[arg(long)]
+        source: Option<String>,
         /// Why, for people
         #[arg(long)]
         reason: Option<String>,
@@ -335,9 +335,18 @@ Examples:
         ask: Ask,
     },
     /// Release a hold by its name
+    #[command(after_help = "\
+Examples:
+  vpn-operator hold release cli-held-ab123456
+  vpn-operator hold release helpdesk-held-ab123456 --source helpdesk
+
+Only the source that placed a hold lifts it. Exit code 4 when it was another one.")]
     Release {
         /// Name of the hold, as `hold list` shows it
         name: String,
+        /// In whose name: the source that placed it. `cli` when absent
+        #[arg(long)]
+        source: Option<String>,
         /// Ask.
         #[command(flatten)]
         ask: Ask,

@@ -450,15 +450,19 @@ async fn show_is_readable_and_fetches_links_only_when_asked() {
         if seen.uri.path().ends_with("/config") {
             (200, json!({ "hy2_url": "hysteria2://link", "qr_code": "iVBORw0KGgo" }))
         } else {
-            (200, json!({ "corporate_id": "A.b-1", "access": "Denied", "traffic": { "used": 5 }, "holds": [{ "name": "hr-x" }], "none": null }))
+            (200, json!({ "corporate_id": "A.b-1", "access": "Denied", "usage": { "used": 5 }, "holds": [{ "name": "hr-x", "phase": "Live", "until": null }], "none": null }))
         }
     })
     .await;
     let plain = fake.run(&["user", "show", "A.b-1"]).await;
     assert_eq!(plain.code, 0, "{}", plain.stderr);
     assert!(plain.stdout.contains("corporate id  A.b-1"), "{}", plain.stdout);
-    assert!(plain.stdout.contains("traffic used  5"), "{}", plain.stdout);
-    assert!(plain.stdout.contains("\nholds\n  name=hr-x"), "{}", plain.stdout);
+    assert!(plain.stdout.contains("usage used    5"), "{}", plain.stdout);
+    assert!(
+        plain.stdout.contains("\nholds\nNAME  PHASE\nhr-x  Live"),
+        "{}",
+        plain.stdout
+    );
     assert!(!plain.stdout.contains("none"), "{}", plain.stdout);
     assert_eq!(fake.only().uri.path(), "/user/A.b-1");
 
@@ -522,6 +526,26 @@ async fn every_kind_of_refusal_has_its_exit_code_and_shows_the_detail() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_denied_person_is_not_taken_for_a_wrong_secret() {
+    let problem = json!({ "type": "urn:access-denied", "detail": "AB123456 is denied by hr-x", "reason": "Held" });
+    let fake = Fake::start(move |seen, _| {
+        if seen.uri.path().ends_with("/config") {
+            (403, problem.clone())
+        } else {
+            (200, json!({}))
+        }
+    })
+    .await;
+    let outcome = fake.run(&["user", "show", "AB123456", "--config"]).await;
+    assert_eq!(outcome.code, 4);
+    assert!(
+        outcome.stderr.contains("denied by hr-x") && !outcome.stderr.contains("corporate-secret"),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_operator_that_does_not_answer_exits_with_5_and_one_that_is_none_with_1() {
     let fake = Fake::answering(200, Value::Null).await;
     let outcome = fake.run(&["guard", "show", "--server", "http://127.0.0.1:1"]).await;
@@ -538,7 +562,7 @@ async fn deactivate_waits_until_containment_and_shows_the_three_times() {
     let fake = Fake::start(|seen, number| match (seen.method.as_str(), number) {
         ("POST", _) => (
             200,
-            json!({ "status": "deactivated", "corporate_id": "AB123456", "denied_at": "T1" }),
+            json!({ "status": "deactivated", "corporate_id": "AB123456", "hold": "cli-deactivated-ab123456", "denied_at": "T1", "contained_at": null, "waiting_for": [] }),
         ),
         // A moment in which the operator is busy does not end the waiting.
         (_, 2) => (503, json!({ "detail": "busy" })),
@@ -563,7 +587,12 @@ async fn deactivate_waits_until_containment_and_shows_the_three_times() {
         .collect();
     assert_eq!(
         lines,
-        ["AB123456 is denied", "denied T1", "contained T2", "sessions zero -"]
+        [
+            "denied T1",
+            "contained T2",
+            "sessions zero -",
+            "hold cli-deactivated-ab123456"
+        ]
     );
     let seen = fake.seen();
     assert_eq!(seen[0].body, json!({ "reason": "laptop stolen" }));
@@ -599,11 +628,15 @@ async fn a_deactivation_that_is_not_contained_in_time_exits_with_6_and_names_the
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denial_that_the_guard_holds_back_is_not_called_a_denial() {
-    let fake = Fake::answering(200, json!({ "status": "deactivated", "held_back": true })).await;
+    let fake = Fake::answering(
+        200,
+        json!({ "status": "held_back", "denied_at": null, "detail": "waits" }),
+    )
+    .await;
     let outcome = fake.run(&["user", "deactivate", "AB123456"]).await;
     assert_eq!(outcome.code, 6);
     assert!(outcome.stderr.contains("guard confirm AB123456"), "{}", outcome.stderr);
-    assert!(!outcome.stdout.contains("is denied"), "{}", outcome.stdout);
+    assert!(outcome.stdout.starts_with("denied         -\n"), "{}", outcome.stdout);
     assert_eq!(fake.seen().len(), 1, "there is nothing to wait for");
 }
 
@@ -633,7 +666,10 @@ async fn holds_are_listed_created_and_released() {
             json!({ "holds": [{ "name": "hr-x", "corporate_id": "AB123456", "source": "hr", "phase": "Live" }] }),
         ),
         "POST" => (201, json!({ "name": "cli-held-ab123456" })),
-        _ => (204, Value::Null),
+        _ => (
+            200,
+            json!({ "status": "released", "name": "odd/name", "remaining": ["hr-x"] }),
+        ),
     })
     .await;
     let listed = fake.run(&["hold", "list", "AB123456"]).await;
@@ -647,8 +683,13 @@ async fn holds_are_listed_created_and_released() {
         .run(&["hold", "create", "AB123456", "--reason", "audit", "--until", until])
         .await;
     assert!(created.stdout.contains("cli-held-ab123456"), "{}", created.stderr);
-    let released = fake.run(&["hold", "release", "odd/name"]).await;
-    assert_eq!((released.code, released.stdout.as_str()), (0, "odd/name is released\n"));
+    let released = fake.run(&["hold", "release", "odd/name", "--source", "helpdesk"]).await;
+    assert_eq!(released.code, 0);
+    assert!(
+        released.stdout.contains("hr-x"),
+        "what remains is shown: {}",
+        released.stdout
+    );
     let wrong = fake
         .run(&["hold", "create", "AB123456", "--from", until, "--until", until])
         .await;
@@ -657,7 +698,7 @@ async fn holds_are_listed_created_and_released() {
     assert_eq!(seen[0].uri.to_string(), "/holds?corporate_id=AB123456");
     assert_eq!(
         seen[1].body,
-        json!({ "corporate_id": "AB123456", "source": "cli", "reason": "audit", "until": until })
+        json!({ "corporate_id": "AB123456", "reason": "audit", "until": until })
     );
     assert_eq!(
         (seen[2].method.as_str(), seen[2].uri.path()),
@@ -853,4 +894,29 @@ fn a_node_or_gateway_that_does_not_exist_exits_with_3_and_names_those_that_do() 
 #[test]
 fn checking_a_path_that_does_not_exist_exits_with_3() {
     assert_eq!(with(&["check", "/nowhere/at/all"]).code, 3);
+}
+
+// ── Interruption ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn an_interrupted_command_ends_at_once() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let child = std::process::Command::new(env!("CARGO_BIN_EXE_vpn-operator"))
+        .args(["user", "list"])
+        .env_clear()
+        .env("CORPORATE_SECRET", SECRET)
+        .env("LISTEN_ADDR", listener.local_addr().unwrap().to_string())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Connected, and never answered.
+    let (_connection, _) = listener.accept().unwrap();
+    let kill = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(kill.success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"));
 }
