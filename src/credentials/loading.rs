@@ -76,10 +76,6 @@ impl MasterKey {
     ///
     /// # Errors
     /// As [`Self::load_or_create`].
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "the secret is wiped here, after its last use"
-    )]
     pub fn load_or_rotate(
         data_dir: &Path,
         given: Option<SecretString>,
@@ -88,13 +84,12 @@ impl MasterKey {
         private_file::make_folder(data_dir)?;
         let (path, record) = (data_dir.join(KEY_FILE), data_dir.join(KEY_ID_FILE));
         let recorded = read_record(&record)?;
-        let previous = match previous {
-            Some(previous) => parse_all(&previous, "MASTER_KEY_PREVIOUS")?,
-            None => {
-                let path = data_dir.join(PREVIOUS_KEY_FILE);
-                let text = private_file::read(&path)?;
-                text.map_or(Ok(Vec::new()), |text| parse_all(&text, &path.display().to_string()))?
-            }
+        let previous = if let Some(previous) = previous {
+            parse_all(&previous, "MASTER_KEY_PREVIOUS")?
+        } else {
+            let path = data_dir.join(PREVIOUS_KEY_FILE);
+            let text = private_file::read(&path)?;
+            text.map_or(Ok(Vec::new()), |text| parse_all(&text, &path.display().to_string()))?
         };
 
         let (key, origin, place) = if let Some(given) = given {

@@ -97,8 +97,8 @@ impl Key {
             id: String::new(),
             bytes,
         };
-        let fingerprint = key.derive("key-id", &[]);
-        key.id = fingerprint.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let [first, second, third, fourth, ..] = *key.derive("key-id", &[]);
+        key.id = format!("{:08x}", u32::from_be_bytes([first, second, third, fourth]));
         key
     }
 
@@ -130,8 +130,7 @@ fn token(bytes: &[u8; 32]) -> SecretString {
     let mut text = String::with_capacity(40);
     let (groups, _) = bytes.as_chunks::<5>();
     for group in groups.iter().take(5) {
-        let [a, b, c, d, e] = *group;
-        let mut bits = u64::from_be_bytes([0, 0, 0, a, b, c, d, e]);
+        let mut bits = group.iter().fold(0, |bits: u64, byte| (bits << 8) | u64::from(*byte));
         for shift in (0..8).rev().map(|position| position * 5) {
             text.push(char::from(ALPHABET[((bits >> shift) & 31) as usize]));
         }

@@ -104,19 +104,19 @@ impl Sources {
                 env: None,
                 file: None,
             } => (
-                self.from_cluster(key).await?,
+                self.read_key(key).await?,
                 format!("key {} of Secret {}", key.key, key.name),
             ),
             SecretSource {
                 secret_key_ref: None,
                 env: Some(name),
                 file: None,
-            } => (from_variable(name)?, format!("the environment variable {name}")),
+            } => (read_variable(name)?, format!("the environment variable {name}")),
             SecretSource {
                 secret_key_ref: None,
                 env: None,
                 file: Some(path),
-            } => (self.from_file(Path::new(path)).await?, path.clone()),
+            } => (self.read_file(Path::new(path)).await?, path.clone()),
             _ => return Err(SourceError::NotOne),
         };
         let text = text.expose_secret();
@@ -128,7 +128,7 @@ impl Sources {
         Ok(SecretString::from(secret))
     }
 
-    async fn from_cluster(&self, key: &SecretKeyRef) -> Result<SecretString, SourceError> {
+    async fn read_key(&self, key: &SecretKeyRef) -> Result<SecretString, SourceError> {
         let cluster = self.cluster.as_ref().ok_or(SourceError::NoCluster)?;
         cluster.lookup(key).await.map_err(|message| SourceError::Cluster {
             name: key.name.clone(),
@@ -137,7 +137,7 @@ impl Sources {
         })
     }
 
-    async fn from_file(&self, path: &Path) -> Result<SecretString, SourceError> {
+    async fn read_file(&self, path: &Path) -> Result<SecretString, SourceError> {
         let failed = |error| SourceError::File {
             path: path.to_owned(),
             error,
@@ -155,20 +155,20 @@ impl Sources {
         }
         let file = tokio::fs::File::open(&real).await.map_err(failed)?;
         let mut text = Zeroizing::new(String::new());
-        let read = file.take(MAX_LEN + 1).read_to_string(&mut text).await.map_err(failed)?;
-        if read as u64 > MAX_LEN {
+        let length = file.take(MAX_LEN + 1).read_to_string(&mut text).await.map_err(failed)?;
+        if length as u64 > MAX_LEN {
             return Err(failed(io::Error::other("it is longer than 64 KiB")));
         }
         Ok(SecretString::from(text.as_str()))
     }
 }
 
-fn from_variable(name: &str) -> Result<SecretString, SourceError> {
-    let own = |own: &&str| {
+fn read_variable(name: &str) -> Result<SecretString, SourceError> {
+    let own = |own: &str| {
         name.strip_prefix(own)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
     };
-    if OWN_VARIABLES.iter().any(|variable| own(&variable)) {
+    if OWN_VARIABLES.iter().any(|variable| own(variable)) {
         return Err(SourceError::Own(format!("the environment variable {name}")));
     }
     let value = std::env::var(name).map_err(|_| SourceError::NoVariable(name.to_owned()))?;

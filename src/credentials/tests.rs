@@ -95,6 +95,8 @@ mod derivation {
 }
 
 mod loading {
+    use base64::{Engine, engine::general_purpose};
+
     use super::*;
 
     #[test]
@@ -119,10 +121,10 @@ mod loading {
 
     #[test]
     fn a_given_key_wins_and_may_be_spelled_in_hex_or_base64() {
-        let bytes: [u8; 32] = std::array::from_fn(|at| u8::try_from(at * 7 + 190 & 255).unwrap());
+        let mut bytes = [0xfb; 32];
+        bytes[31] = 0x0e;
         let want = MasterKey::from_bytes(SecretBox::new(Box::new(bytes)));
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
-        use base64::{Engine, engine::general_purpose};
+        let hex = format!("{}0E", "FB".repeat(31));
         let spellings = [
             hex.clone(),
             format!(" {}\n", hex.to_lowercase()),

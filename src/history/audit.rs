@@ -107,8 +107,10 @@ pub(super) fn append<'a>(conn: &Connection, entries: impl IntoIterator<Item = &'
         ];
         let (seq, at) = (head.seq + 1, at.as_microsecond());
         let hash = Sealed { seq, at, texts }.seal(&head.hash);
-        let [a, b, c, d, e, f, g, h, i] = texts;
-        insert.execute(params![seq, at, a, b, c, d, e, f, g, h, i, hash])?;
+        let mut values: Vec<&dyn ToSql> = vec![&seq, &at];
+        values.extend(texts.iter().map(|text| text as &dyn ToSql));
+        values.push(&hash);
+        insert.execute(values.as_slice())?;
         head = chain::Head { seq, hash };
     }
     Ok(())

@@ -19,21 +19,23 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// read, or in [`super::History::check`].
 const CHECKED_AT_OPEN: u64 = 16 << 20;
 
-/// Whether a missing file may be created.
+/// How to open the file for writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Missing {
-    Create,
-    Refuse,
+pub(super) struct Opening {
+    /// A missing file is created.
+    pub create: bool,
+    /// Damage was seen: the file is checked whole, whatever its size.
+    pub suspect: bool,
 }
 
 /// Opens the connection of the writer and migrates the database. The caller holds the owner's lock.
 ///
 /// # Errors
 /// Newer, damaged or unavailable; nothing was changed then, except that an empty file may have been created.
-pub(super) fn open_writer(path: &Path, missing: Missing) -> Result<Connection, HistoryError> {
+pub(super) fn open_writer(path: &Path, opening: Opening) -> Result<Connection, HistoryError> {
     let sqlite = |error: rusqlite::Error| HistoryError::sqlite(path, &error);
     migrations::inspect_file(path)?;
-    if missing == Missing::Create {
+    if opening.create {
         create(path)?;
     }
     let size = tighten_modes(path)?;
@@ -47,7 +49,7 @@ pub(super) fn open_writer(path: &Path, missing: Missing) -> Result<Connection, H
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
         .map_err(sqlite)?;
     let found = migrations::version(&conn, path)?;
-    if size <= CHECKED_AT_OPEN {
+    if opening.suspect || size <= CHECKED_AT_OPEN {
         quick_check(&conn, path)?;
     }
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)

@@ -12,7 +12,7 @@ use super::error::HistoryError;
 /// Held for as long as the process owns the database; the kernel lets go of it however the process ends.
 #[derive(Debug)]
 pub(super) struct OwnerLock {
-    _file: File,
+    file: File,
 }
 
 impl OwnerLock {
@@ -49,6 +49,13 @@ impl OwnerLock {
         }
         // For people and for the message above only: a full disk must not stand in the way.
         let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for OwnerLock {
+    fn drop(&mut self) {
+        // Not left to closing the file: a child process that is just being started may hold a copy of it for a moment.
+        let _ = self.file.unlock();
     }
 }

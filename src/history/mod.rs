@@ -14,6 +14,7 @@ mod error;
 mod health;
 mod lock;
 mod migrations;
+mod queue;
 mod readers;
 mod redact;
 mod revocations;
@@ -28,21 +29,20 @@ mod writer;
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::{Arc, mpsc},
-    thread,
+    sync::Arc,
 };
 
 use rusqlite::Connection;
-use tokio::sync::{Semaphore, oneshot};
 
 use self::{
     audit::Stamped,
     chain::Walk,
     health::Health,
+    queue::Queue,
     readers::Readers,
     spool::Spool,
     traffic::{Poll, Step},
-    writer::{Job, Message, Work, Writer},
+    writer::{Work, Writer},
 };
 pub use self::{
     audit::{AuditEntry, AuditFilter, AuditRow, Page},
@@ -57,9 +57,6 @@ use crate::{
     gateway::{Counters, NodeName, UsageDelta},
 };
 
-/// Jobs that may wait for the writer; whoever brings another one waits for a place.
-const QUEUE: usize = 1024;
-
 /// The database. Cheap to clone. When the last clone is dropped, what was handed over is written and the file is closed.
 #[derive(Clone)]
 pub struct History {
@@ -71,26 +68,13 @@ struct Inner {
     health: Arc<Health>,
     readers: Arc<Readers>,
     /// None when nothing can ever be written.
-    writing: Option<Writing>,
-}
-
-struct Writing {
-    sender: Option<mpsc::Sender<Message>>,
-    places: Arc<Semaphore>,
-    spool: Arc<Spool>,
-    thread: Option<thread::JoinHandle<()>>,
+    queue: Option<Queue>,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        // Before the writer closes: whoever closes last writes the log back.
         self.readers.forget();
-        if let Some(writing) = &mut self.writing {
-            writing.sender = None;
-            if let Some(thread) = writing.thread.take() {
-                // It has no panic of its own to report.
-                let _ = thread.join();
-            }
-        }
     }
 }
 
@@ -128,24 +112,14 @@ impl History {
             Err(error) if must_open => return Err(error),
             Err(error) => health.failed(error, true),
         }
-        let (sender, inbox) = mpsc::channel();
-        let thread = thread::Builder::new()
-            .name("history-writer".to_owned())
-            .spawn(move || writer.run(&inbox))
-            .map_err(|error| HistoryError::Unavailable(format!("no thread can be started for history: {error}")))?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                clock,
-                health,
-                readers,
-                writing: Some(Writing {
-                    sender: Some(sender),
-                    places: Arc::new(Semaphore::new(QUEUE)),
-                    spool,
-                    thread: Some(thread),
-                }),
-            }),
-        })
+        let queue = Some(Queue::serve(writer, spool)?);
+        let inner = Inner {
+            clock,
+            health,
+            readers,
+            queue,
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Opens the database for reading, also while another process owns it: for `doctor` and the command line. Every write
@@ -169,7 +143,7 @@ impl History {
                 clock,
                 health: Arc::new(health),
                 readers: Arc::new(Readers::new(path)),
-                writing: None,
+                queue: None,
             }),
         }
     }
@@ -194,7 +168,7 @@ impl History {
         if entries.is_empty() {
             return true;
         }
-        let Some(writing) = &self.inner.writing else {
+        let Some(queue) = &self.inner.queue else {
             tracing::error!(
                 entries = entries.len(),
                 "audit entries are lost: there is no history to write them to"
@@ -203,16 +177,10 @@ impl History {
         };
         let stamped = self.stamp(entries);
         // Behind others that wait, so that the order stays.
-        if writing.spool.is_empty() && self.write(Work::Audit(stamped.clone())).await.is_ok() {
+        if queue.spool().is_empty() && queue.write(Work::Audit(stamped.clone())).await.is_ok() {
             return true;
         }
-        let spool = Arc::clone(&writing.spool);
-        let durable = tokio::task::spawn_blocking(move || spool.push(stamped)).await;
-        if let Some(sender) = &writing.sender {
-            // The writer lives for as long as this handle does.
-            let _ = sender.send(Message::Wake);
-        }
-        durable.unwrap_or(false)
+        queue.spool_later(stamped).await
     }
 
     /// Inserts or completes a revocation (key: account and epoch). Times that are set are never moved. Durable when it
@@ -349,7 +317,7 @@ impl History {
     /// The database cannot be read.
     pub async fn stats(&self) -> Result<Stats, HistoryError> {
         let path = self.inner.readers.path().to_owned();
-        let spooled = self.inner.writing.as_ref().map_or(0, |writing| writing.spool.waiting());
+        let spooled = self.inner.queue.as_ref().map_or(0, |queue| queue.spool().waiting());
         self.ask(move |conn| backup::stats(conn, &path, spooled)).await
     }
 
@@ -389,24 +357,7 @@ impl History {
             Some(error) => error,
             None => HistoryError::Unavailable("it was opened for reading only".to_owned()),
         };
-        let stopped = || HistoryError::Unavailable("the writer has stopped: restart vpn-operator".to_owned());
-        let writing = self.inner.writing.as_ref().ok_or_else(refused)?;
-        let place = Arc::clone(&writing.places)
-            .acquire_owned()
-            .await
-            .map_err(|_| stopped())?;
-        let (reply, answer) = oneshot::channel();
-        let job = Job {
-            work,
-            reply,
-            _place: place,
-        };
-        writing
-            .sender
-            .as_ref()
-            .and_then(|sender| sender.send(Message::Job(job)).ok())
-            .ok_or_else(stopped)?;
-        answer.await.map_err(|_| stopped())?
+        self.inner.queue.as_ref().ok_or_else(refused)?.write(work).await
     }
 
     async fn read<T: Send + 'static>(

@@ -3,8 +3,8 @@
 /// The steps. Step `n` leads from version `n` to `n + 1`; a released step is never edited.
 pub(super) const STEPS: [&str; 1] = [FIRST];
 
-/// Version of the schema that this program reads and writes.
-pub(super) const VERSION: i64 = STEPS.len() as i64;
+/// Version of the schema that this program reads and writes: the number of steps.
+pub(super) const VERSION: i64 = 1;
 
 /// Marks the file as this program's (`PRAGMA application_id`): "VPNO".
 pub(super) const APPLICATION_ID: i64 = 0x5650_4e4f;

@@ -156,7 +156,10 @@ impl Spool {
         let written = append_at(&mut file, state.file_len, &text);
         if written.is_err() {
             // Half a line would hide the next one; the reader skips it should this fail too.
-            let _ = file.set_len(state.file_len);
+            let _ = match state.file_len {
+                0 => fs::remove_file(&self.path),
+                len => file.set_len(len),
+            };
             return written;
         }
         if state.file_len == 0 {
@@ -233,6 +236,9 @@ fn append_at(file: &mut File, at: u64, text: &[u8]) -> io::Result<()> {
 }
 
 fn read_lines(path: &Path, text: &str, state: &mut State) {
+    if text.is_empty() {
+        return;
+    }
     // What follows the last line break was never acknowledged.
     let whole = text.rfind('\n').map_or("", |end| text.get(..=end).unwrap_or_default());
     let mut lines = whole.lines().zip(1u32..);
@@ -249,7 +255,7 @@ fn read_lines(path: &Path, text: &str, state: &mut State) {
                 state.waiting.push_back(kept);
             }
             Err(_) => {
-                tracing::error!(file = %path.display(), line = number, "a line of the audit spool is damaged and is left out")
+                tracing::error!(file = %path.display(), line = number, "a line of the audit spool is damaged and is left out");
             }
         }
     }

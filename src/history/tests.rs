@@ -103,8 +103,11 @@ async fn what_waits_shares_one_commit_and_a_bad_job_fails_alone() {
             history.write(Work::Run(Box::new(wait))).await
         })
     };
-    let places = &fixture.history.inner.writing.as_ref().unwrap().places;
-    until("the writer is busy", async || places.available_permits() == QUEUE - 1).await;
+    let places = &fixture.history.inner.queue.as_ref().unwrap().places;
+    until("the writer is busy", async || {
+        places.available_permits() == queue::PLACES - 1
+    })
+    .await;
     let mut jobs = Vec::new();
     for number in 0..50 {
         let history = fixture.history.clone();
@@ -121,7 +124,10 @@ async fn what_waits_shares_one_commit_and_a_bad_job_fails_alone() {
             }
         }));
     }
-    until("fifty jobs wait", async || places.available_permits() == QUEUE - 51).await;
+    until("fifty jobs wait", async || {
+        places.available_permits() == queue::PLACES - 51
+    })
+    .await;
     let before = fixture.history.commits();
     release.send(()).unwrap();
     blocker.await.unwrap().unwrap();

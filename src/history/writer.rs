@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
     audit::{self, Stamped},
-    connection::{self, Missing},
+    connection::{self, Opening},
     error::{self, HistoryError},
     health::Health,
     lock::OwnerLock,
@@ -41,8 +41,12 @@ pub(super) enum Work {
     Revocation(RevocationRow),
     Traffic(Poll),
     #[cfg(test)]
-    Run(Box<dyn Fn(&Connection) -> rusqlite::Result<()> + Send>),
+    Run(TestJob),
 }
+
+/// Anything, on the writer's connection.
+#[cfg(test)]
+pub(super) type TestJob = Box<dyn Fn(&Connection) -> rusqlite::Result<()> + Send>;
 
 /// Work, and whom to tell when it is durable.
 pub(super) struct Job {
@@ -58,6 +62,15 @@ pub(super) enum Message {
     Wake,
 }
 
+impl Message {
+    fn job(self) -> Option<Job> {
+        match self {
+            Self::Job(job) => Some(job),
+            Self::Wake => None,
+        }
+    }
+}
+
 pub(super) struct Writer {
     path: PathBuf,
     clock: SharedClock,
@@ -67,7 +80,7 @@ pub(super) struct Writer {
     lock: Option<OwnerLock>,
     conn: Option<Connection>,
     /// Once the database was open, a missing file is not replaced by an empty one.
-    missing: Missing,
+    opening: Opening,
     // Real time: it paces the work and is never kept.
     next_open: Instant,
     next_prune: Option<Instant>,
@@ -91,7 +104,10 @@ impl Writer {
             spool,
             lock: None,
             conn: None,
-            missing: Missing::Create,
+            opening: Opening {
+                create: true,
+                suspect: false,
+            },
             next_open: Instant::now(),
             next_prune: None,
             last_group: 0,
@@ -108,8 +124,11 @@ impl Writer {
             self.lock = Some(OwnerLock::take(&self.path)?);
             self.spool.adopt();
         }
-        self.conn = Some(connection::open_writer(&self.path, self.missing)?);
-        self.missing = Missing::Refuse;
+        self.conn = Some(connection::open_writer(&self.path, self.opening)?);
+        self.opening = Opening {
+            create: false,
+            suspect: false,
+        };
         Ok(())
     }
 
@@ -122,19 +141,12 @@ impl Writer {
                 None if self.spool.is_empty() => None,
                 None => Some(Duration::ZERO),
             };
-            let message = match pause.map(|pause| inbox.recv_timeout(pause)) {
-                None => match inbox.recv() {
-                    Ok(message) => Some(message),
-                    Err(_) => break,
-                },
-                Some(Ok(message)) => Some(message),
-                Some(Err(RecvTimeoutError::Timeout)) => None,
-                Some(Err(RecvTimeoutError::Disconnected)) => break,
-            };
             let mut group = Vec::new();
-            if let Some(Message::Job(job)) = message {
-                group.push(job);
-                self.gather(inbox, &mut group);
+            match next(inbox, pause) {
+                Next::Waited(Message::Job(job)) => self.gather(inbox, &mut group, job, false),
+                Next::Ready(Message::Job(job)) => self.gather(inbox, &mut group, job, true),
+                Next::Waited(Message::Wake) | Next::Ready(Message::Wake) | Next::Nothing => {}
+                Next::Closed => break,
             }
             self.write(group);
         }
@@ -147,26 +159,28 @@ impl Writer {
         }
     }
 
-    /// Adds everything that waits. After a group of several, a moment is given to those who are likely to come again: it is
-    /// small against a flush, and without it they would take turns in two groups.
-    fn gather(&self, inbox: &Receiver<Message>, group: &mut Vec<Job>) {
+    /// Adds everything that waits, and gives a moment to those who are likely to come again: as many as were answered last.
+    /// The moment is small against a flush, and without it they and those who wait already would take turns in two groups.
+    fn gather(&self, inbox: &Receiver<Message>, group: &mut Vec<Job>, first: Job, others_wait: bool) {
+        group.push(first);
         let deadline = Instant::now() + (self.last_commit / 4).min(MAX_LINGER);
+        let mut expected = None;
         while group.len() < MAX_GROUP {
-            match inbox.try_recv() {
-                Ok(Message::Job(job)) => group.push(job),
-                Ok(Message::Wake) => {}
-                Err(TryRecvError::Disconnected) => return,
-                Err(TryRecvError::Empty) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if group.len() >= self.last_group || left.is_zero() {
-                        return;
-                    }
-                    match inbox.recv_timeout(left) {
-                        Ok(Message::Job(job)) => group.push(job),
-                        Ok(Message::Wake) => {}
-                        Err(_) => return,
-                    }
+            let pause = match inbox.try_recv() {
+                Ok(message) => {
+                    group.extend(message.job());
+                    continue;
                 }
+                Err(TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Empty) => deadline.saturating_duration_since(Instant::now()),
+            };
+            let waiting = if others_wait { group.len() } else { 0 };
+            if group.len() >= *expected.get_or_insert(self.last_group + waiting) || pause.is_zero() {
+                return;
+            }
+            match inbox.recv_timeout(pause) {
+                Ok(message) => group.extend(message.job()),
+                Err(_) => return,
             }
         }
     }
@@ -231,6 +245,7 @@ impl Writer {
     fn trouble(&mut self, error: &rusqlite::Error, shown: HistoryError) {
         let close = error::needs_reopen(error);
         if close {
+            self.opening.suspect |= matches!(shown, HistoryError::Damaged { .. });
             self.conn = None;
             self.readers.forget();
             self.next_open = Instant::now();
@@ -248,8 +263,10 @@ impl Writer {
         {
             return Err(error);
         }
+        let started = Instant::now();
         if let Err(error) = self.open() {
-            self.next_open = Instant::now() + RETRY;
+            // Checking a large damaged file takes its time: not to be at it all the time.
+            self.next_open = Instant::now() + RETRY.max(started.elapsed() * 10);
             self.readers.forget();
             self.health.failed(error.clone(), true);
             return Err(error);
@@ -265,6 +282,32 @@ impl Writer {
             self.next_prune = Some(now + PRUNE_EVERY);
         }
         due
+    }
+}
+
+enum Next {
+    /// It was there already.
+    Ready(Message),
+    /// It came.
+    Waited(Message),
+    Nothing,
+    Closed,
+}
+
+/// The next message; without a pause, whenever it comes.
+fn next(inbox: &Receiver<Message>, pause: Option<Duration>) -> Next {
+    match inbox.try_recv() {
+        Ok(message) => return Next::Ready(message),
+        Err(TryRecvError::Disconnected) => return Next::Closed,
+        Err(TryRecvError::Empty) => {}
+    }
+    let Some(pause) = pause else {
+        return inbox.recv().map_or(Next::Closed, Next::Waited);
+    };
+    match inbox.recv_timeout(pause) {
+        Ok(message) => Next::Waited(message),
+        Err(RecvTimeoutError::Timeout) => Next::Nothing,
+        Err(RecvTimeoutError::Disconnected) => Next::Closed,
     }
 }
 

@@ -12,6 +12,10 @@ pub const MAX_REASON_LEN: usize = 1024;
 
 /// A standing denial. All live holds count: any one denies. The spec is immutable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema, CustomResource)]
+#[expect(
+    clippy::duplicated_attributes,
+    reason = "each column has a type, and some have the same"
+)]
 #[kube(
     group = "vpn-operator.io",
     version = "v1alpha1",

@@ -1,5 +1,6 @@
 //! The generated definitions: up to date, valid for an API server, and saying the same as the Rust rules.
 
+mod examples;
 mod rules;
 mod schema;
 

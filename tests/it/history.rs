@@ -619,6 +619,11 @@ async fn sizes_and_times_of_a_sample() {
         history.all_totals().await.unwrap().len(),
         started.elapsed()
     );
+    time_audits(&history).await;
+    println!("{:?}", history.stats().await.unwrap());
+}
+
+async fn time_audits(history: &History) {
     for writers in [1, 16] {
         let (started, before) = (Instant::now(), history.commits());
         let tasks: Vec<_> = (0..writers)
@@ -641,5 +646,50 @@ async fn sizes_and_times_of_a_sample() {
             500 * writers
         );
     }
-    println!("{:?}", history.stats().await.unwrap());
+}
+
+/// A disk that is really full. Give it an empty folder on a file system of two megabytes:
+/// `mount -t tmpfs -o size=2m tmpfs DIR && HISTORY_TEST_SMALL_DISK=DIR cargo test --test it history::a_really -- --ignored`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a small file system"]
+async fn a_really_full_disk_loses_nothing_and_is_over_by_itself() {
+    let folder = PathBuf::from(std::env::var("HISTORY_TEST_SMALL_DISK").unwrap());
+    let path = folder.join("history.db");
+    let history = open(&path);
+    let large = |action: &str| AuditEntry {
+        reason: Some("x".repeat(10_000)),
+        ..entry("AB123456", action)
+    };
+    let mut written = 0;
+    let error = loop {
+        match history.audit(vec![large("grant")]).await {
+            Ok(()) => written += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(error.to_string().contains("no space is left"), "{error}");
+    let ballast = folder.join("ballast");
+    fs::write(&ballast, vec![0; 2 << 20]).unwrap_err();
+    assert!(
+        !history.audit_or_spool(vec![large("access.denied")]).await,
+        "there is no room for the spool either"
+    );
+    assert_eq!(history.verify().await.unwrap(), written, "reading goes on");
+    fs::remove_file(ballast).unwrap();
+    Command::new("mount")
+        .args(["-o", "remount,size=8m"])
+        .arg(&folder)
+        .status()
+        .unwrap();
+    let deadline = Instant::now() + std::time::Duration::from_secs(10);
+    while history.last_error().is_some() || history.stats().await.unwrap().spooled_entries > 0 {
+        assert!(Instant::now() < deadline, "{:?}", history.last_error());
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    history.audit(vec![entry("AB123456", "after")]).await.unwrap();
+    let rows = history.audit_rows(None, page(10)).await.unwrap();
+    assert!(rows.iter().any(|row| row.entry.action == "access.denied"));
+    assert_eq!(history.verify().await.unwrap(), written + 2);
+    assert!(!folder.join("audit-spool.jsonl").exists());
+    history.check().await.unwrap();
 }

@@ -55,7 +55,7 @@ impl ApiServer {
 }
 
 /// A kind with its Rust rules.
-trait Checked: DeserializeOwned + Serialize + ResourceExt + Clone + std::fmt::Debug {
+pub trait Checked: DeserializeOwned + Serialize + ResourceExt + Clone + std::fmt::Debug {
     const KIND: Kind;
     fn validate(&self, old: Option<&Self>) -> Vec<FieldError>;
 }
@@ -78,7 +78,8 @@ impl Checked for VpnGateway {
     }
 }
 
-fn object(kind: Kind, name: &str, spec: Value) -> Value {
+fn object(kind: Kind, name: &str, spec: impl Into<Value>) -> Value {
+    let spec: Value = spec.into();
     json!({ "apiVersion": "vpn-operator.io/v1alpha1", "kind": kind.as_str(), "metadata": { "name": name }, "spec": spec })
 }
 
@@ -133,7 +134,7 @@ fn with(mut object: Value, pointer: &str, value: Value) -> Value {
 
 /// Both sides accept `object`.
 #[track_caller]
-fn accepted<K: Checked>(object: &Value, old: Option<&Value>) {
+pub fn accepted<K: Checked>(object: &Value, old: Option<&Value>) {
     let read = |value: &Value| serde_json::from_value::<K>(value.clone()).unwrap();
     assert_eq!(read(object).validate(old.map(read).as_ref()), []);
     assert_eq!(ApiServer::of(K::KIND).refuses(object, old), [""; 0]);
