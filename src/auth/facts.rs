@@ -80,7 +80,9 @@ impl UserFacts {
                 access: status.and_then(|status| status.access),
                 credential_generation: status.and_then(|status| status.credential_generation),
                 epoch: Epoch(u64::try_from(epoch).unwrap_or(0)),
-                denied_at: status.and_then(|status| status.revocation.as_ref()).map(|it| it.denied_at),
+                denied_at: status
+                    .and_then(|status| status.revocation.as_ref())
+                    .map(|it| it.denied_at),
             },
         }
     }
@@ -88,7 +90,10 @@ impl UserFacts {
     /// Whether session ids and client links can carry the account's name.
     pub(super) fn has_usable_account(&self) -> bool {
         (1..=MAX_ACCOUNT_LEN).contains(&self.account.len())
-            && self.account.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'@' | b'+'))
+            && self
+                .account
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'@' | b'+'))
     }
 
     /// Who comes first of those that claim the same account or ID.

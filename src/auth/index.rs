@@ -279,7 +279,11 @@ impl AuthIndex {
     pub(super) fn put(&self, name: &str, change: Change, now: Timestamp) -> (Epoch, Option<Cut>) {
         let Some(account) = self.account(name) else {
             let raise = change.raise;
-            let epoch = if raise { next_epoch(change.start, now) } else { change.start };
+            let epoch = if raise {
+                next_epoch(change.start, now)
+            } else {
+                change.start
+            };
             let account = Account {
                 name: name.into(),
                 sessions: Mutex::new(Sessions {
@@ -315,7 +319,10 @@ impl AuthIndex {
     pub(super) fn sessions(&self, name: &str) -> Option<(Epoch, usize)> {
         let account = self.account(name)?;
         let sessions = account.sessions();
-        Some((account.policy.load().epoch, sessions.slots.count(self.clock.monotonic())))
+        Some((
+            account.policy.load().epoch,
+            sessions.slots.count(self.clock.monotonic()),
+        ))
     }
 
     /// The node of this name, to be given to [`Self::login`].

@@ -265,7 +265,7 @@ fn corporate_secret(
         let origin = secret.origin();
         return Ok((secret.value, origin));
     }
-    let path = config::corporate_secret_file(data_dir);
+    let path = data_dir.join(config::CORPORATE_SECRET_FILE);
     match secrets::read_kept(&path)? {
         Some(secret) => Ok((secret, path.display().to_string())),
         None => Err(CommandError::invalid(format!(

@@ -14,7 +14,10 @@ pub fn first_steps(config: &Config, example_id: &str) -> String {
         None => format!(
             "$(cat {})",
             quoted(
-                &config::corporate_secret_file(&config.state.data_dir)
+                &config
+                    .state
+                    .data_dir
+                    .join(config::CORPORATE_SECRET_FILE)
                     .display()
                     .to_string()
             )

@@ -92,16 +92,21 @@ impl Context {
         let person = self.roster.person_by_user(&transition.user);
         let granted = person.is_some_and(|p| p.effective.access == Access::Granted);
         let target = if granted {
-            Target::Granted { epoch: Epoch(cut.below.0), cut: Some(cut.clone()) }
+            Target::Granted {
+                epoch: Epoch(cut.below.0),
+                cut: Some(cut.clone()),
+            }
         } else {
             Target::Denied(cut.clone())
         };
         for gateway in self.gateways.all() {
             let concerned = user.as_ref().is_none_or(|user| {
                 gateway_names(user).iter().any(|name| name == gateway.name())
-                    || user.status.iter().flat_map(|s| &s.gateways).any(|state| {
-                        state.name == gateway.name() && state.account == AccountPresence::Present
-                    })
+                    || user
+                        .status
+                        .iter()
+                        .flat_map(|s| &s.gateways)
+                        .any(|state| state.name == gateway.name() && state.account == AccountPresence::Present)
             });
             if concerned {
                 gateway.submit(&transition.account, target.clone());

@@ -98,7 +98,12 @@ impl Gateways {
     /// No gateways yet.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { parts, snapshot: ArcSwap::default(), running: Mutex::default(), changed: Notify::new() }
+        Self {
+            parts,
+            snapshot: ArcSwap::default(),
+            running: Mutex::default(),
+            changed: Notify::new(),
+        }
     }
 
     /// The running gateway of this name.
@@ -216,7 +221,10 @@ impl Gateways {
             tokens.extend(wanted.tokens);
             let outcome = match running.get_mut(&name) {
                 Some(present) if present.nodes == wanted.nodes => continue,
-                Some(present) => present.gateway.update(wanted.nodes.clone()).map(|()| present.nodes = wanted.nodes),
+                Some(present) => present
+                    .gateway
+                    .update(wanted.nodes.clone())
+                    .map(|()| present.nodes = wanted.nodes),
                 None => self.start(&name, wanted.nodes, ctx).map(|started| {
                     running.insert(name.clone(), started);
                 }),
@@ -228,9 +236,14 @@ impl Gateways {
         }
         self.parts.index.expect_polls_of(&nodes);
         let tokens = shared_tokens(tokens);
-        self.parts.endpoint.set_tokens(tokens.iter().map(|(name, token)| (token, name)));
+        self.parts
+            .endpoint
+            .set_tokens(tokens.iter().map(|(name, token)| (token, name)));
         self.snapshot.store(Arc::new(
-            running.iter().map(|(name, running)| (name.clone(), Arc::clone(&running.gateway) as _)).collect(),
+            running
+                .iter()
+                .map(|(name, running)| (name.clone(), Arc::clone(&running.gateway) as _))
+                .collect(),
         ));
         changed
     }
@@ -248,7 +261,11 @@ impl Gateways {
             cancel: cancel.clone(),
             tasks: self.parts.tasks.clone(),
         };
-        Ok(Running { gateway: HysteriaGateway::start(name, nodes.clone(), context)?, nodes, cancel })
+        Ok(Running {
+            gateway: HysteriaGateway::start(name, nodes.clone(), context)?,
+            nodes,
+            cancel,
+        })
     }
 
     fn resolve(&self, name: &str, spec: &VpnGatewaySpec) -> Result<Wanted, Refusal> {
@@ -258,7 +275,10 @@ impl Gateways {
                 message: "this version of vpn-operator runs spec.hysteria only".to_owned(),
             });
         };
-        let mut wanted = Wanted { nodes: Vec::new(), tokens: Vec::new() };
+        let mut wanted = Wanted {
+            nodes: Vec::new(),
+            tokens: Vec::new(),
+        };
         for node in &hysteria.nodes {
             wanted.nodes.push(self.node(node)?);
             let token = match &node.auth_token {
@@ -272,7 +292,10 @@ impl Gateways {
 
     fn node(&self, node: &HysteriaNode) -> Result<NodeConfig, Refusal> {
         // A node without a secret of its own has the environment's: a marker source that only this closure knows.
-        let fallback = SecretSource { env: Some(String::new()), ..SecretSource::default() };
+        let fallback = SecretSource {
+            env: Some(String::new()),
+            ..SecretSource::default()
+        };
         let mut filled = node.clone();
         if filled.stats_url.is_some() && filled.stats_secret.is_none() {
             filled.stats_secret = Some(fallback.clone());
@@ -283,13 +306,17 @@ impl Gateways {
             }
             (self.parts.secrets)(source)
         };
-        NodeConfig::resolve(&filled, &read)
-            .map_err(|error| Refusal { reason: "InvalidNode", message: error.to_string() })
+        NodeConfig::resolve(&filled, &read).map_err(|error| Refusal {
+            reason: "InvalidNode",
+            message: error.to_string(),
+        })
     }
 
     fn read(&self, node: &str, field: &str, source: &SecretSource) -> Result<SecretString, Refusal> {
-        (self.parts.secrets)(source)
-            .map_err(|message| Refusal { reason: "SecretNotFound", message: format!("node {node}: {field}: {message}") })
+        (self.parts.secrets)(source).map_err(|message| Refusal {
+            reason: "SecretNotFound",
+            message: format!("node {node}: {field}: {message}"),
+        })
     }
 }
 
@@ -298,7 +325,10 @@ impl Gateways {
 fn shared_tokens(tokens: Vec<(NodeName, SecretString)>) -> Vec<(NodeName, SecretString)> {
     let mut by_value: Vec<(NodeName, SecretString)> = Vec::new();
     for (name, token) in tokens {
-        match by_value.iter_mut().find(|(_, known)| known.expose_secret() == token.expose_secret()) {
+        match by_value
+            .iter_mut()
+            .find(|(_, known)| known.expose_secret() == token.expose_secret())
+        {
             Some((known, _)) if known.gateway() == name.gateway() => *known = NodeName::new(name.gateway(), ANY),
             Some((known, _)) => *known = NodeName::new(ANY, ANY),
             None => by_value.push((name, token)),
@@ -327,7 +357,11 @@ fn outcome(category: &str) -> GatewayOutcome {
 }
 
 fn users_of(ctx: &Context, gateway: &str) -> usize {
-    ctx.users.state().iter().filter(|user| gateway_names(user).iter().any(|name| name == gateway)).count()
+    ctx.users
+        .state()
+        .iter()
+        .filter(|user| gateway_names(user).iter().any(|name| name == gateway))
+        .count()
 }
 
 async fn report(ctx: &Context, gateway: &VpnGateway, refusal: Option<Refusal>, in_use: bool) {

@@ -17,6 +17,7 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, Uri},
     response::{IntoResponse, Response},
 };
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -862,18 +863,60 @@ async fn doctor_finds_secrets_that_others_can_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_asks_the_nodes_of_declared_gateways() {
     let fake = house(true).await;
-    let vpn = fake.data.path().join("vpn");
-    std::fs::create_dir(&vpn).unwrap();
-    std::fs::write(fake.data.path().join("s"), "stats\n").unwrap();
+    // Not in the data folder: no resource may name what is in there.
+    let vpn = tempfile::tempdir().unwrap();
+    let secret = vpn.path().join("secret");
+    std::fs::write(&secret, "stats\n").unwrap();
     let document = format!(
-        "kind: Other\n---\napiVersion: vpn-operator.io/v1alpha1\nkind: VpnGateway\nmetadata: {{ name: europe }}\nspec:\n  hysteria:\n    nodes:\n      - {{ name: fra, address: a, statsUrl: 'http://{}', statsSecret: {{ file: {} }} }}\n      - {{ name: ams, address: b }}\n",
+        "kind: Other\n---\napiVersion: vpn-operator.io/v1alpha1\nkind: VpnGateway\nmetadata: {{ name: europe }}\nspec:\n  \
+         hysteria:\n    nodes:\n      - {{ name: fra, address: a, statsUrl: 'http://{}', statsSecret: {{ file: {} }} }}\n      \
+         - {{ name: ams, address: b }}\n      \
+         - {{ name: par, address: c, statsUrl: 'http://127.0.0.1:1', statsSecret: {{ env: MASTER_KEY }} }}\n",
         fake.address,
-        fake.data.path().join("s").display(),
+        secret.display(),
     );
-    std::fs::write(vpn.join("gateways.yaml"), document).unwrap();
-    let (_, found) = findings(doctor(&fake, &["--desired", &format!("folder:{}", vpn.display())])).await;
+    std::fs::write(vpn.path().join("gateways.yaml"), document).unwrap();
+    let (_, found) = findings(doctor(
+        &fake,
+        &["--desired", &format!("folder:{}", vpn.path().display())],
+    ))
+    .await;
     assert_eq!(result_of(&found, "statistics of europe/fra"), "ok", "{found:?}");
     assert_eq!(result_of(&found, "statistics of europe/ams"), "warning", "{found:?}");
+    assert_eq!(result_of(&found, "statistics of europe/par"), "failed", "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_looks_at_key_and_database_without_changing_them() {
+    use vpn_operator::{clock::SystemClock, config::HISTORY_FILE, credentials::MasterKey, history::History};
+    let fake = house(true).await;
+    let (_, found) = findings(doctor(&fake, &[])).await;
+    for name in ["master key", "database"] {
+        assert_eq!(result_of(&found, name), "skipped", "{found:?}");
+    }
+    assert_eq!(
+        std::fs::read_dir(fake.data.path()).unwrap().count(),
+        1,
+        "nothing was made"
+    );
+
+    let (key, _) = MasterKey::load_or_create(fake.data.path(), None).unwrap();
+    // Owned by a running operator, and looked at all the same.
+    let database = fake.data.path().join(HISTORY_FILE);
+    let history = History::open(&database, Arc::new(SystemClock)).unwrap();
+    let (_, found) = findings(doctor(&fake, &[])).await;
+    assert_eq!(result_of(&found, "database"), "ok", "{found:?}");
+    assert_eq!(result_of(&found, "master key"), "ok", "{found:?}");
+    assert!(found.iter().any(|finding| finding.2.contains(key.id())), "{found:?}");
+
+    drop(history);
+    std::fs::write(&database, "no database at all").unwrap();
+    std::fs::write(fake.data.path().join("master.key"), "00".repeat(32)).unwrap();
+    let (code, found) = findings(doctor(&fake, &[])).await;
+    assert_eq!(code, 1);
+    for name in ["master key", "database"] {
+        assert_eq!(result_of(&found, name), "failed", "{found:?}");
+    }
 }
 
 // ── gateway render, check ────────────────────────────────────────────────────────────────────────────────────────────
@@ -889,6 +932,92 @@ fn a_node_or_gateway_that_does_not_exist_exits_with_3_and_names_those_that_do() 
     let gateway = with(&[&["gateway", "render", "node-1", "--gateway", "mars"], &tls[..]].concat());
     assert_eq!(gateway.code, 3, "{}", gateway.stderr);
     assert!(gateway.stderr.contains("default"), "{}", gateway.stderr);
+}
+
+/// `gateway render` in an environment with a data folder as a first run leaves it.
+fn render(args: &[&str]) -> Outcome {
+    let data = tempfile::tempdir().unwrap();
+    for (name, secret) in [
+        ("hysteria-auth-token", "to-ken_1"),
+        ("hysteria-stats-secret", "stats-1"),
+    ] {
+        let path = data.path().join(name);
+        std::fs::write(&path, secret).unwrap();
+        set_mode(&path, 0o600);
+    }
+    let mut command = vpn_operator();
+    command
+        .args([&["gateway", "render", "node-1"], args].concat())
+        .env("DATA_DIR", data.path())
+        .env("DESIRED", format!("folder:{}", data.path().display()))
+        .env("HYSTERIA_STATS_URLS", "http://127.0.0.1:9999")
+        .env("HYSTERIA_OBFS_PASSWORD", "obfs-1");
+    run(command)
+}
+
+#[test]
+fn a_rendered_node_has_the_secrets_that_the_operator_uses() {
+    let outcome = render(&[
+        "--acme",
+        "vpn.example.com",
+        "--acme-email",
+        "it@example.com",
+        "--auth-url",
+        "https://op:8081/",
+    ]);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    let config: serde_yaml::Value = serde_yaml::from_str(&outcome.stdout).unwrap();
+    assert_eq!(config["auth"]["http"]["url"], "https://op:8081/auth/to-ken_1");
+    assert_eq!(config["trafficStats"]["secret"], "stats-1");
+    assert_eq!(config["obfs"]["salamander"]["password"], "obfs-1");
+    assert_eq!(config["acme"]["domains"][0], "vpn.example.com");
+}
+
+#[test]
+fn rendering_can_leave_secrets_out_and_says_when_links_lack_the_ports() {
+    let tls = ["--tls-cert", "/c.pem", "--tls-key", "/k.pem"];
+    let outcome = render(&[&tls[..], &["--redact", "--hop", "20000-50000"]].concat());
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    for secret in ["to-ken_1", "stats-1", "obfs-1"] {
+        assert!(!outcome.stdout.contains(secret), "{}", outcome.stdout);
+    }
+    assert!(outcome.stdout.contains("20000-50000"), "{}", outcome.stdout);
+    assert!(outcome.stderr.contains("443,20000-50000"), "{}", outcome.stderr);
+}
+
+#[test]
+fn parts_that_cannot_be_combined_are_refused() {
+    let pin = "00".repeat(32);
+    let outcome = render(&[
+        "--acme",
+        "a.example.com",
+        "--acme-email",
+        "b@c.d",
+        "--hysteria-pin-sha256",
+        &pin,
+    ]);
+    assert_eq!(outcome.code, 2, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("renewal"), "{}", outcome.stderr);
+}
+
+#[test]
+fn definitions_are_printed_for_all_kinds_or_one() {
+    let all = with(&["crd"]);
+    let names: Vec<String> = serde_yaml::Deserializer::from_str(&all.stdout)
+        .map(|document| {
+            serde_yaml::Value::deserialize(document).unwrap()["spec"]["names"]["kind"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    assert_eq!(names, ["VpnUser", "VpnHold", "VpnGateway"]);
+    let one = with(&["crd", "vpnhold"]);
+    assert!(
+        one.stdout.contains("kind: VpnHold") && !one.stdout.contains("kind: VpnUser"),
+        "{}",
+        one.stdout
+    );
 }
 
 #[test]
