@@ -37,6 +37,8 @@ pub enum AuthOutcome {
     Expired,
     /// Refused: no traffic left.
     OverQuota,
+    /// Refused: the user has no account on the gateway of this node.
+    OtherGateway,
     /// Refused: as many devices as allowed are connected.
     TooManyDevices,
     /// Refused: desired state was not loaded yet.
@@ -49,7 +51,7 @@ pub enum AuthOutcome {
 
 impl AuthOutcome {
     /// Every outcome, in the order of their discriminants.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Granted,
         Self::BadPassword,
         Self::UnknownUser,
@@ -60,6 +62,7 @@ impl AuthOutcome {
         Self::NotYetValid,
         Self::Expired,
         Self::OverQuota,
+        Self::OtherGateway,
         Self::TooManyDevices,
         Self::NotLoaded,
         Self::Malformed,

@@ -286,6 +286,7 @@ impl State {
                 password: user.password.filter(|_| !user.gone || granted),
                 terms: in_force,
                 max_devices: facts.max_devices,
+                gateways: facts.gateways.clone(),
                 start: recorded.epoch,
                 granted,
                 raise: load && (rotated || (!granted && !proved)),

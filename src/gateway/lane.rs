@@ -41,16 +41,12 @@ impl<T> Default for Lane<T> {
 impl<T> Lane<T> {
     /// Puts a target in, in place of the one that the account had.
     pub fn push(&mut self, account: &str, urgency: Urgency, target: T) {
-        let former = self.waiting.remove_entry(account);
-        let (account, arrival) = match former {
-            Some((account, (before, arrival, _))) => {
-                self.order.remove(&(before, arrival));
-                (account, arrival)
-            }
-            None => {
-                self.arrivals += 1;
-                (Arc::from(account), self.arrivals)
-            }
+        let (account, arrival) = if let Some((account, (before, arrival, _))) = self.waiting.remove_entry(account) {
+            self.order.remove(&(before, arrival));
+            (account, arrival)
+        } else {
+            self.arrivals += 1;
+            (Arc::from(account), self.arrivals)
         };
         self.order.insert((urgency, arrival), account.clone());
         self.waiting.insert(account, (urgency, arrival, target));

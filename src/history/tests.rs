@@ -93,10 +93,12 @@ async fn what_waits_shares_one_commit_and_a_bad_job_fails_alone() {
     let fixture = Fixture::new();
     let (release, gate) = channel::<()>();
     let gate = std::sync::Mutex::new(gate);
+    let (enter, mut entered) = tokio::sync::mpsc::channel(1);
     let blocker = {
         let history = fixture.history.clone();
         tokio::spawn(async move {
             let wait = move |_: &Connection| {
+                enter.blocking_send(()).unwrap();
                 let _ = gate.lock().unwrap().recv();
                 Ok(())
             };
@@ -104,10 +106,7 @@ async fn what_waits_shares_one_commit_and_a_bad_job_fails_alone() {
         })
     };
     let places = &fixture.history.inner.queue.as_ref().unwrap().places;
-    until("the writer is busy", async || {
-        places.available_permits() == queue::PLACES - 1
-    })
-    .await;
+    entered.recv().await.unwrap();
     let mut jobs = Vec::new();
     for number in 0..50 {
         let history = fixture.history.clone();

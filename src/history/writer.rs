@@ -205,7 +205,7 @@ impl Writer {
         match outcome {
             Ok(results) => {
                 self.health.committed();
-                self.settle(spooled.as_ref(), group, results);
+                self.settle(spooled.as_ref(), group, &results);
             }
             Err(error) => {
                 let shown = HistoryError::sqlite(&self.path, &error);
@@ -215,30 +215,21 @@ impl Writer {
         }
     }
 
-    /// Tells everybody what became of their job in a transaction that was committed.
-    fn settle(&mut self, spooled: Option<&Batch>, group: Vec<Job>, results: Results) {
-        let mut trouble = None;
-        match (spooled, results.spooled) {
-            (Some(batch), Ok(())) => self.spool.done(batch),
-            (_, Err(error)) => trouble = Some(error),
-            (None, Ok(())) => {}
+    /// Takes note of how it went, and then tells everybody what became of their job in a transaction that was committed.
+    fn settle(&mut self, spooled: Option<&Batch>, group: Vec<Job>, results: &Results) {
+        if let (Some(batch), Ok(())) = (spooled, &results.spooled) {
+            self.spool.done(batch);
         }
-        for (job, result) in group.into_iter().zip(results.jobs) {
+        let job_errors = results.jobs.iter().filter_map(|result| result.as_ref().err());
+        let mut troubles = job_errors.filter(|error| error::is_environmental(error));
+        match results.spooled.as_ref().err().or_else(|| troubles.next()) {
+            None => self.health.works(),
+            Some(error) => self.trouble(error, HistoryError::sqlite(&self.path, error)),
+        }
+        for (job, result) in group.into_iter().zip(&results.jobs) {
             let answer = result.as_ref().map_err(|error| HistoryError::sqlite(&self.path, error));
             // Whoever asked may have stopped waiting.
             let _ = job.reply.send(answer.copied());
-            if let Err(error) = result
-                && error::is_environmental(&error)
-            {
-                trouble = Some(error);
-            }
-        }
-        match trouble {
-            None => self.health.works(),
-            Some(error) => {
-                let shown = HistoryError::sqlite(&self.path, &error);
-                self.trouble(&error, shown);
-            }
         }
     }
 

@@ -16,6 +16,7 @@ use super::{context::Context, plan::gateway_names};
 use crate::{
     auth::{index::AuthIndex, listener::AuthEndpoint},
     clock::SharedClock,
+    credentials::Sources,
     gateway::{
         ANY, Completions, Gateway, NodeName,
         hysteria::{self, HysteriaGateway, client::StatsError, config::NodeConfig},
@@ -23,7 +24,7 @@ use crate::{
     metrics::{GatewayOperation, GatewayOutcome, Metrics},
     model::{
         condition::{Conditions, types},
-        gateway::{DEFAULT_GATEWAY, HysteriaNode, VpnGateway, VpnGatewaySpec, VpnGatewayStatus},
+        gateway::{DEFAULT_GATEWAY, VpnGateway, VpnGatewaySpec, VpnGatewayStatus},
         secret_source::SecretSource,
     },
 };
@@ -31,13 +32,12 @@ use crate::{
 /// How often a gateway that could not be started is tried again, and a deleted one asked whether users still refer to it.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// Reads the value of a secret source, or says why it cannot be read, without the value.
-pub type SecretReader = Arc<dyn Fn(&SecretSource) -> Result<SecretString, String> + Send + Sync>;
-
 /// What the environment says: the gateway for when none is declared, and what holds for every node that says nothing else.
 pub struct Environment {
     /// The gateway that is called `default` when no `VpnGateway` is declared.
     pub spec: VpnGatewaySpec,
+    /// Secrets that sources in `spec` name. They are the operator's own, which no other resource may read.
+    pub known: Vec<(SecretSource, SecretString)>,
     /// The path secret of nodes that have none of their own.
     pub auth_token: SecretString,
     /// The statistics secret of nodes that have none of their own.
@@ -50,8 +50,8 @@ pub struct Environment {
 pub struct Parts {
     /// What the environment says.
     pub environment: Environment,
-    /// Reads secret sources.
-    pub secrets: SecretReader,
+    /// Reads the secrets that gateways name.
+    pub sources: Sources,
     /// The sessions that auth hands out.
     pub index: Arc<AuthIndex>,
     /// Told which node asks with which path secret.
@@ -160,7 +160,7 @@ impl Gateways {
                 }
                 continue;
             }
-            match self.resolve(&name, &gateway.spec) {
+            match self.resolve(&name, &gateway.spec, false).await {
                 Ok(ready) => {
                     wanted.insert(name, ready);
                     reports.push((Arc::clone(gateway), None, in_use));
@@ -172,7 +172,7 @@ impl Gateways {
             }
         }
         if declared.is_empty() {
-            match self.resolve(DEFAULT_GATEWAY, &self.parts.environment.spec) {
+            match self.resolve(DEFAULT_GATEWAY, &self.parts.environment.spec, true).await {
                 Ok(ready) => {
                     wanted.insert(DEFAULT_GATEWAY.to_owned(), ready);
                 }
@@ -268,55 +268,64 @@ impl Gateways {
         })
     }
 
-    fn resolve(&self, name: &str, spec: &VpnGatewaySpec) -> Result<Wanted, Refusal> {
+    async fn resolve(&self, name: &str, spec: &VpnGatewaySpec, own: bool) -> Result<Wanted, Refusal> {
         let Some(hysteria) = &spec.hysteria else {
             return Err(Refusal {
                 reason: "NotSupported",
                 message: "this version of vpn-operator runs spec.hysteria only".to_owned(),
             });
         };
+        let environment = &self.parts.environment;
         let mut wanted = Wanted {
             nodes: Vec::new(),
             tokens: Vec::new(),
         };
         for node in &hysteria.nodes {
-            wanted.nodes.push(self.node(node)?);
+            let mut node = node.clone();
+            let mut read = if own { environment.known.clone() } else { Vec::new() };
+            // A node that names no secret of its own has the environment's.
+            let fallback = SecretSource {
+                env: Some(String::new()),
+                ..SecretSource::default()
+            };
+            read.push((fallback.clone(), environment.stats_secret.clone()));
+            if node.stats_url.is_some() && node.stats_secret.is_none() {
+                node.stats_secret = Some(fallback);
+            }
+            let named = [
+                node.stats_secret.as_ref(),
+                node.obfs.as_ref().map(|obfs| &obfs.password),
+                node.auth_token.as_ref(),
+            ];
+            for source in named.into_iter().flatten() {
+                if !read.iter().any(|(known, _)| known == source) {
+                    let secret = self.parts.sources.resolve(source).await.map_err(|error| Refusal {
+                        reason: "SecretNotFound",
+                        message: format!("node {}: {error}", node.name),
+                    })?;
+                    read.push((source.clone(), secret));
+                }
+            }
+            let secret = |source: &SecretSource| {
+                let found = read.iter().find(|(known, _)| known == source);
+                found
+                    .map(|(_, secret)| secret.clone())
+                    .ok_or_else(|| "it was not read".to_owned())
+            };
+            let invalid = |message: String| Refusal {
+                reason: "InvalidNode",
+                message,
+            };
+            wanted
+                .nodes
+                .push(NodeConfig::resolve(&node, &secret).map_err(|error| invalid(error.to_string()))?);
             let token = match &node.auth_token {
-                Some(source) => self.read(&node.name, "authToken", source)?,
-                None => self.parts.environment.auth_token.clone(),
+                Some(source) => secret(source).map_err(invalid)?,
+                None => environment.auth_token.clone(),
             };
             wanted.tokens.push((NodeName::new(name, &node.name), token));
         }
         Ok(wanted)
-    }
-
-    fn node(&self, node: &HysteriaNode) -> Result<NodeConfig, Refusal> {
-        // A node without a secret of its own has the environment's: a marker source that only this closure knows.
-        let fallback = SecretSource {
-            env: Some(String::new()),
-            ..SecretSource::default()
-        };
-        let mut filled = node.clone();
-        if filled.stats_url.is_some() && filled.stats_secret.is_none() {
-            filled.stats_secret = Some(fallback.clone());
-        }
-        let read = |source: &SecretSource| {
-            if *source == fallback {
-                return Ok(SecretString::from(self.parts.environment.stats_secret.expose_secret()));
-            }
-            (self.parts.secrets)(source)
-        };
-        NodeConfig::resolve(&filled, &read).map_err(|error| Refusal {
-            reason: "InvalidNode",
-            message: error.to_string(),
-        })
-    }
-
-    fn read(&self, node: &str, field: &str, source: &SecretSource) -> Result<SecretString, Refusal> {
-        (self.parts.secrets)(source).map_err(|message| Refusal {
-            reason: "SecretNotFound",
-            message: format!("node {node}: {field}: {message}"),
-        })
     }
 }
 

@@ -168,7 +168,10 @@ impl Seen {
                 writers.users.apply_watcher_event(&event);
                 gone.into_iter().for_each(|name| say(Input::UserGone(name)));
                 match event {
-                    Event::Apply(user) | Event::InitApply(user) => say(Input::User(Arc::new(user))),
+                    Event::Apply(user) | Event::InitApply(user) => {
+                        ctx.imported.touched(&user);
+                        say(Input::User(Arc::new(user)));
+                    }
                     Event::Delete(user) => {
                         ctx.backoff.forget(&user.name_any());
                         say(Input::UserGone(user.name_any()));

@@ -31,6 +31,8 @@ pub mod reasons {
     pub const GATEWAY_NOT_FOUND: &str = "GatewayNotFound";
     /// The guard holds a denial back until a person confirms it.
     pub const GUARD_HELD_BACK: &str = "GuardHeldBack";
+    /// A node has no statistics API, so that sessions on it can neither be ended nor proved gone.
+    pub const NO_STATISTICS: &str = "NoStatistics";
     /// Another object had the account first.
     pub const ACCOUNT_CONFLICT: &str = "AccountConflict";
 }
@@ -103,7 +105,13 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
         .map(|(name, _)| name.as_str())
         .collect();
     let contained = revocation.as_ref().is_none_or(|r| r.contained_at.is_some());
-    let finalizer = finalizer_step(user, facts, deleting, denied && contained && targets.is_empty());
+    let mute = only_mute_nodes_missing(facts.gateways, revocation.as_ref());
+    let finalizer = finalizer_step(
+        user,
+        facts,
+        deleting,
+        denied && (contained || mute) && targets.is_empty(),
+    );
 
     let mut status = VpnUserStatus {
         observed_generation: user.meta().generation.unwrap_or_default(),
@@ -129,7 +137,12 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
         revocation,
         conditions: before.conditions.clone(),
     };
-    conditions(&mut status, facts, &missing, contained && targets.is_empty(), now);
+    let progress = Progress {
+        settled: contained && targets.is_empty(),
+        mute,
+        missing: &missing,
+    };
+    conditions(&mut status, facts, &progress, now);
     Plan {
         targets,
         finalizer,
@@ -207,6 +220,26 @@ fn merged_revocation(
     })
 }
 
+/// Whether everything that can be proved is, and the rest are nodes that have no way to prove anything.
+fn only_mute_nodes_missing(gateways: &[(String, Option<Observation>)], revocation: Option<&Revocation>) -> bool {
+    let mute: Vec<&String> = gateways
+        .iter()
+        .filter_map(|(_, o)| o.as_ref())
+        .flat_map(|o| &o.mute)
+        .collect();
+    revocation.is_some_and(|r| !r.waiting_for.is_empty() && r.waiting_for.iter().all(|node| mute.contains(&node)))
+}
+
+/// How far the gateways are, for [`conditions`].
+struct Progress<'a> {
+    /// Everything was handed over, and what had to be contained is.
+    settled: bool,
+    /// Only nodes without a statistics API are missing.
+    mute: bool,
+    /// Gateways that the spec names and that do not exist.
+    missing: &'a [&'a str],
+}
+
 fn finalizer_step(user: &VpnUser, facts: &Facts<'_>, deleting: bool, proved: bool) -> FinalizerStep {
     let has = user.meta().finalizers.iter().flatten().any(|f| f == FINALIZER);
     if !deleting {
@@ -238,7 +271,7 @@ fn finalizer_step(user: &VpnUser, facts: &Facts<'_>, deleting: bool, proved: boo
     }
 }
 
-fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, missing: &[&str], settled: bool, now: Timestamp) {
+fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, progress: &Progress<'_>, now: Timestamp) {
     let person = facts.person;
     let generation = status.observed_generation;
     let granted = person.effective.access == Access::Granted;
@@ -271,12 +304,20 @@ fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, missing: &[&str], s
                 person.account
             ),
         ))
-    } else if !missing.is_empty() {
+    } else if !progress.missing.is_empty() {
         Some((
             reasons::GATEWAY_NOT_FOUND,
             format!(
                 "no VpnGateway named {}: create it, or correct spec.gateways",
-                missing.join(", ")
+                progress.missing.join(", ")
+            ),
+        ))
+    } else if progress.mute {
+        let nodes = waiting_for.clone().unwrap_or_default();
+        Some((
+            reasons::NO_STATISTICS,
+            format!(
+                "logins are refused, but {nodes} has no statsUrl: sessions on it cannot be ended or proved gone. Declare statsUrl"
             ),
         ))
     } else {
@@ -286,7 +327,7 @@ fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, missing: &[&str], s
         .gateways
         .iter()
         .any(|(_, o)| o.as_ref().is_some_and(|o| o.account == AccountPresence::Unknown));
-    let working = if settled && !unknown {
+    let working = if progress.settled && !unknown {
         None
     } else if granted {
         Some((

@@ -1,6 +1,7 @@
 //! The generated definitions: up to date, valid for an API server, and saying the same as the Rust rules.
 
 mod examples;
+mod generated;
 mod rules;
 mod schema;
 

@@ -190,9 +190,7 @@ impl StatsClient {
     /// # Errors
     /// The node cannot be reached or does not answer as it should.
     pub async fn online(&self) -> Result<HashMap<String, u32>, StatsError> {
-        self.call(Method::GET, "online", None)
-            .await
-            .and_then(|answer| answer.json())
+        self.call(Method::GET, "online", None).await.and_then(Answer::json)
     }
 
     /// (tx, rx) by id since the node started. Reads without zeroing, so that a reader that dies loses nothing.

@@ -2,7 +2,7 @@
 //!
 //! The accounts themselves live in the auth index, so granting needs no call to a node. What this room does is to end
 //! sessions and to prove it ([`revocation`], pure), to count traffic ([`usage`], pure), and to write links and server
-//! configurations. One task a node ([`node`]) makes every call to it; a cut is put straight into the state that these
+//! configurations. One task a node (`node.rs`) makes every call to it; a cut is put straight into the state that these
 //! tasks share, so there is no queue in which a denial could wait. It must never kick an id that the ledger permits or
 //! does not know, never zero a node's counters, and never hold a lock while it waits for a node.
 

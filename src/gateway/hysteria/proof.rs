@@ -190,6 +190,17 @@ mod tests {
     }
 
     #[test]
+    fn a_second_connection_of_an_id_that_was_held_down_opens_it_again() {
+        let start = Instant::now();
+        let mut proof = Proof::expecting(["a".into()]);
+        proof.look(at(start, 1), &[("a", 1)], true);
+        proof.kicked("a", at(start, 2));
+        assert!(proof.contained());
+        assert_eq!(proof.look(at(start, 4), &[("a", 2)], true), ["a"]);
+        assert!(!proof.contained());
+    }
+
+    #[test]
     fn an_id_that_was_not_known_opens_it_until_it_is_kicked_and_a_known_one_comes_back_contained() {
         let start = Instant::now();
         let mut proof = Proof::expecting(["a".into()]);

@@ -115,9 +115,24 @@ pub fn render(input: &RenderInput<'_>) -> Result<String, RenderError> {
     Ok(parts.join("\n"))
 }
 
-/// A text as YAML reads it back whatever is in it: a JSON string is a double-quoted YAML scalar.
+/// A text as YAML reads it back whatever is in it. JSON's way of quoting is not enough: YAML takes further characters for
+/// line breaks, and refuses some that JSON leaves as they are.
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        if c == '"' || c == '\\' {
+            quoted.push('\\');
+            quoted.push(c);
+        } else if c.is_alphanumeric() || c == ' ' || c.is_ascii_punctuation() {
+            quoted.push(c);
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(quoted, "\\U{:08X}", u32::from(c));
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 fn secret(input: &RenderInput<'_>, secret: &SecretString) -> String {

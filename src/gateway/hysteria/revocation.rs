@@ -382,7 +382,7 @@ impl Revocations {
                 .proofs
                 .push((name.clone(), Proof::expecting(known.iter().cloned())));
             if node.proves {
-                node.due.extend(known.iter().map(|id| id.to_string()));
+                node.due.extend(known.iter().map(ToString::to_string));
                 node.waiting.insert(account.clone());
             }
         }

@@ -71,6 +71,7 @@ const NOTHING: Observation = Observation {
     account: AccountPresence::Unknown,
     sessions: 0,
     revocation: None,
+    mute: Vec::new(),
 };
 
 fn reason() -> impl Strategy<Value = Reason> {

@@ -89,12 +89,11 @@ async fn a_login_is_really_posted_to_the_auth_endpoint() {
         node.connect(Auth::Url(&url), "corp_a:no", "192.0.2.1:1").await.err(),
         Some(Refused)
     );
-    let nobody = |_: &Login<'_>| None;
+    let asked = |login: &Login<'_>| (login.addr == "192.0.2.7:1").then(|| "corp_b.0.0".to_owned());
     assert_eq!(
-        node.connect(Auth::Answer(&nobody), "corp_a:pw", "192.0.2.1:1")
-            .await
-            .err(),
+        node.connect(Auth::Answer(&asked), "x", "192.0.2.1:1").await.err(),
         Some(Refused)
     );
+    assert!(node.connect(Auth::Answer(&asked), "x", "192.0.2.7:1").await.is_ok());
     server.abort();
 }

@@ -31,11 +31,16 @@ struct Person {
     last_yes: Option<Instant>,
 }
 
+/// One look that the ledger was told of: node, begin of the poll, who was online.
+type Observed = (NodeName, Instant, HashMap<String, u32>);
+/// Counters by id.
+type ById = HashMap<String, (u64, u64)>;
+
 /// An auth that hands out an id for every login and never takes one back.
 #[derive(Default)]
 pub struct SmallAuth {
     people: Mutex<HashMap<String, Person>>,
-    pub observed: Mutex<Vec<(NodeName, Instant, HashMap<String, u32>)>>,
+    pub observed: Mutex<Vec<Observed>>,
     pub removed: Mutex<Vec<NodeName>>,
 }
 
@@ -133,7 +138,7 @@ impl SessionLedger for SmallAuth {
 /// A sink that keeps counters by the rule of the trait.
 #[derive(Default)]
 pub struct SmallSink {
-    pub kept: Mutex<HashMap<NodeName, HashMap<String, (u64, u64)>>>,
+    pub kept: Mutex<HashMap<NodeName, ById>>,
     pub totals: Mutex<HashMap<String, (u64, u64)>>,
     pub writes: Mutex<usize>,
 }
@@ -144,7 +149,7 @@ impl UsageSink for SmallSink {
             ids: self.kept.lock().unwrap().get(node).cloned().unwrap_or_default(),
         }
     }
-    fn account(&self, node: &NodeName, deltas: Vec<UsageDelta>, changed: HashMap<String, (u64, u64)>, reset: bool) {
+    fn account(&self, node: &NodeName, deltas: Vec<UsageDelta>, changed: ById, reset: bool) {
         let mut kept = self.kept.lock().unwrap();
         let kept = kept.entry(node.clone()).or_default();
         if reset {

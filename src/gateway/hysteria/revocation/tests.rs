@@ -385,11 +385,9 @@ impl World {
             }
             Step::TakeKick(at) => {
                 let server = &mut self.servers[at];
-                if let Some((ids, _, taken)) = &mut server.kick {
-                    if !*taken {
-                        server.kick_set.extend(ids.iter().cloned());
-                        *taken = true;
-                    }
+                if let Some((ids, _, taken @ false)) = &mut server.kick {
+                    server.kick_set.extend(ids.iter().cloned());
+                    *taken = true;
                 }
             }
             Step::EndKick(at, ok) => {
