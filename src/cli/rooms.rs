@@ -2,8 +2,6 @@
 
 use std::{path::Path, sync::Arc};
 
-use serde::Serialize;
-
 use super::exit::CommandError;
 use crate::{
     clock::SystemClock,
@@ -13,21 +11,8 @@ use crate::{
     model::{Kind, crds_yaml},
 };
 
-/// Something wrong in a folder of desired state.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct Problem {
-    /// One line that names file, line, column and field where there are any, and says what to do.
-    pub message: String,
-}
-
 fn missing<T>(what: &str) -> Result<T, CommandError> {
     Err(CommandError::failed(format!("this build has no {what}")))
-}
-
-/// Reads a folder, or one file, and answers every problem in it.
-pub(super) fn check_folder(path: &Path) -> Result<Vec<Problem>, CommandError> {
-    let _ = path;
-    missing("folder source")
 }
 
 /// The definitions of all kinds, or of one, as YAML.

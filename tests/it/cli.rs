@@ -1021,6 +1021,33 @@ fn definitions_are_printed_for_all_kinds_or_one() {
 }
 
 #[test]
+fn a_check_names_file_line_and_field_and_exits_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let user = "apiVersion: vpn-operator.io/v1alpha1\nkind: VpnUser\nmetadata: { name: ab123456 }\nspec:\n  corporateId: AB123456\n";
+    std::fs::write(folder.path().join("people.yaml"), user).unwrap();
+    let path = folder.path().to_str().unwrap();
+    let good = with(&["check", path]);
+    assert_eq!(good.code, 0, "{}", good.stderr);
+    assert!(good.stdout.contains("1 users"), "{}", good.stdout);
+
+    std::fs::write(
+        folder.path().join("people.yaml"),
+        format!("{user}  validUntill: 2027-01-01T00:00:00Z\n"),
+    )
+    .unwrap();
+    let bad = with(&["check", path]);
+    assert_eq!(bad.code, 2, "{}", bad.stdout);
+    assert!(
+        bad.stdout.contains("people.yaml:6") && bad.stdout.contains("validUntill"),
+        "{}",
+        bad.stdout
+    );
+    let json = with(&["check", path, "--output", "json"]);
+    let report: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!((json.code, &report["problems"][0]["line"]), (2, &json!(6)), "{report}");
+}
+
+#[test]
 fn checking_a_path_that_does_not_exist_exits_with_3() {
     assert_eq!(with(&["check", "/nowhere/at/all"]).code, 3);
 }

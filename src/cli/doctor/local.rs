@@ -15,6 +15,7 @@ use crate::{
     cli::{nodes::Gateways, rooms},
     config::{self, AUTH_TOKEN_FILE, CORPORATE_SECRET_FILE, Config, DesiredLocation, STATS_SECRET_FILE},
     credentials::KEY_FILE,
+    desired::folder::check,
 };
 
 /// No machine that runs this program is in an earlier year.
@@ -136,16 +137,23 @@ pub(super) fn desired(desired: &DesiredLocation) -> Finding {
             "make it, or name another one with --desired folder:PATH",
         );
     }
-    match rooms::check_folder(path) {
-        Ok(problems) => match problems.first() {
-            None => Finding::ok(NAME, format!("{} has no problems", path.display())),
+    match check(path) {
+        Ok(report) => match report.problems.first() {
+            None => Finding::ok(
+                NAME,
+                format!("{} has {} users and no problems", path.display(), report.users),
+            ),
             Some(first) => Finding::failed(
                 NAME,
-                format!("{} of them; the first: {}", problems.len(), first.message),
+                format!("{} problems; the first: {first}", report.problems.len()),
                 format!("vpn-operator check {} shows all", path.display()),
             ),
         },
-        Err(error) => Finding::failed(NAME, error.message, "see what the message names"),
+        Err(error) => Finding::failed(
+            NAME,
+            format!("{} cannot be read: {error}", path.display()),
+            "give the user that the operator runs as the right to read it",
+        ),
     }
 }
 
