@@ -25,7 +25,7 @@ use crate::{
     },
     clock::{SharedClock, SystemClock},
     config::{self, Config, ConfigError, DesiredLocation},
-    credentials::{KeyError, MasterKey, Origin, Sources},
+    credentials::{FileError, KeyError, MasterKey, Origin, Sources, load_or_create_secret},
     desired::{
         DesiredError, DesiredState, Watches,
         folder::{FolderOptions, FolderSource},
@@ -78,6 +78,9 @@ pub enum RunError {
     /// A secret of the configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A secret that is kept in the data folder.
+    #[error(transparent)]
+    Secret(#[from] FileError),
     /// History.
     #[error(transparent)]
     History(#[from] HistoryError),
@@ -115,7 +118,7 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     let clock: SharedClock = Arc::new(SystemClock);
     let api_socket = listen(config.listen.api, "LISTEN_ADDR")?;
     let auth_socket = listen(config.listen.auth, "HYSTERIA_AUTH_LISTEN")?;
-    let history = open_history(&data.join("history.db"), &clock)?;
+    let history = open_history(&data.join(config::HISTORY_FILE), &clock)?;
     let source = FolderSource::open(FolderOptions {
         root: folder.clone(),
         data_dir: data.clone(),
@@ -309,10 +312,23 @@ fn own_secrets(config: &mut Config) -> Result<OwnSecrets, RunError> {
         value(&given.master_key),
         value(&given.master_key_previous),
     )?;
-    let mut made = config.complete_secrets()?;
-    if let Origin::Created(path) = origin {
-        made.push(path);
+    let mut made = Vec::new();
+    let mut note = |origin| {
+        if let Origin::Created(path) = origin {
+            made.push(path);
+        }
+    };
+    note(origin);
+    for (file, given) in [
+        (config::CORPORATE_SECRET_FILE, &given.corporate),
+        (config::AUTH_TOKEN_FILE, &given.hysteria_auth_token),
+        (config::STATS_SECRET_FILE, &given.hysteria_stats_secret),
+    ] {
+        if given.is_none() {
+            note(load_or_create_secret(&config.state.data_dir, file, None)?.1);
+        }
     }
+    config.secrets.complete_from(&config.state.data_dir)?;
     for file in &made {
         tracing::info!(file = %file.display(), "made a secret: back this file up");
     }

@@ -27,3 +27,12 @@ pub(super) async fn bound(State(state): State<HttpState>, request: Request, next
             .into_response()
         })
 }
+
+/// Refuses until what is declared is in force: before that an answer about anybody would be wrong.
+pub(super) async fn when_loaded(State(state): State<HttpState>, request: Request, next: Next) -> Response {
+    if state.access.is_loaded() {
+        return next.run(request).await;
+    }
+    Problem::unavailable("the operator is starting and has not loaded desired state yet: try again in a moment")
+        .into_response()
+}

@@ -168,6 +168,7 @@ pub fn router(state: HttpState) -> Router {
     let work = routes(protected())
         .route_layer(from_fn_with_state(state.clone(), auth::require_secret))
         .merge(routes(open()))
+        .layer(from_fn_with_state(state.clone(), limits::when_loaded))
         .layer(DefaultBodyLimit::max(state.settings.max_body))
         .layer(from_fn_with_state(state.clone(), limits::bound));
     Router::new()

@@ -386,6 +386,9 @@ impl DesiredState for World {
 }
 
 impl People for World {
+    fn is_loaded(&self) -> bool {
+        !self.lock().not_synced
+    }
     fn person(&self, id: &CorporateId) -> Option<Person> {
         let now = self.clock_now();
         let inner = self.lock();
