@@ -15,7 +15,7 @@ use super::{
     HttpState,
     auth::Who,
     extract::{Body, OptionalBody, PathId},
-    problem::Problem,
+    problem::{Problem, ProblemBody},
     qr,
 };
 use crate::{
@@ -136,9 +136,9 @@ impl FullConfigBody {
     responses(
         (status = 200, description = "A client can connect now", body = ConfigBody),
         (status = 202, description = "Declared, but not usable yet: look at `see`", body = AcceptedBody),
-        (status = 409, description = "The person is denied; `reason` and `holds` say why", body = Problem,
+        (status = 409, description = "The person is denied; `reason` and `holds` say why", body = ProblemBody,
          content_type = "application/problem+json"),
-        (status = 503, description = "History or desired state is unavailable; nothing was changed", body = Problem,
+        (status = 503, description = "History or desired state is unavailable; nothing was changed", body = ProblemBody,
          content_type = "application/problem+json"),
     )
 )]
@@ -175,9 +175,9 @@ pub(super) async fn grant(
     params(("corporate_id" = String, Path, description = "Corporate ID; case does not matter")),
     responses(
         (status = 200, description = "Links, QR code and traffic", body = FullConfigBody),
-        (status = 403, description = "The person is denied (or the secret is wrong: see `type`)", body = Problem,
+        (status = 403, description = "The person is denied (or the secret is wrong: see `type`)", body = ProblemBody,
          content_type = "application/problem+json"),
-        (status = 404, description = "Nobody is declared with this ID", body = Problem,
+        (status = 404, description = "Nobody is declared with this ID", body = ProblemBody,
          content_type = "application/problem+json"),
     )
 )]
@@ -252,7 +252,7 @@ pub(super) struct DeactivatedBody {
         (status = 200, description = "Auth refuses the person", body = DeactivatedBody),
         (status = 202, description = "Declared, but not in force: the guard holds it back, or auth lags behind",
          body = DeactivatedBody),
-        (status = 404, description = "Nothing is known of this ID", body = Problem,
+        (status = 404, description = "Nothing is known of this ID", body = ProblemBody,
          content_type = "application/problem+json"),
     )
 )]
@@ -337,9 +337,9 @@ pub(super) struct ActivatedBody {
     responses(
         (status = 200, description = "Done; `access` says what it came to", body = ActivatedBody),
         (status = 202, description = "Declared, but auth has not taken it in yet", body = ActivatedBody),
-        (status = 404, description = "Nothing is known of this ID", body = Problem,
+        (status = 404, description = "Nothing is known of this ID", body = ProblemBody,
          content_type = "application/problem+json"),
-        (status = 409, description = "The object cannot be edited; the holds stay", body = Problem,
+        (status = 409, description = "The object cannot be edited; the holds stay", body = ProblemBody,
          content_type = "application/problem+json"),
     )
 )]
@@ -407,10 +407,10 @@ pub(super) struct RotatedBody {
     responses(
         (status = 200, description = "The new one works, the old one does not", body = RotatedBody),
         (status = 202, description = "Declared, but auth has not taken it in yet", body = RotatedBody),
-        (status = 404, description = "Nobody is declared with this ID", body = Problem,
+        (status = 404, description = "Nobody is declared with this ID", body = ProblemBody,
          content_type = "application/problem+json"),
         (status = 409, description = "The password is declared elsewhere, or the object cannot be edited",
-         body = Problem, content_type = "application/problem+json"),
+         body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn rotate(

@@ -189,8 +189,9 @@ impl Field {
     }
 }
 
+/// The page shows plain text: the marks of code are left out.
 fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
+    value.as_str().unwrap_or_default().replace('`', "")
 }
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {

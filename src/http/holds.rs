@@ -10,7 +10,7 @@ use super::{
     access::{ProofBody, checked_reason, lag, progress},
     auth::{Who, check_source},
     extract::{Body, Params, Segment},
-    problem::Problem,
+    problem::{Problem, ProblemBody},
 };
 use crate::{
     access::{HoldFilter, HoldView, NewHold, Phase},
@@ -144,7 +144,7 @@ pub(super) struct PlacedBody {
     responses(
         (status = 201, description = "The hold is placed, and in force unless it begins later", body = PlacedBody),
         (status = 202, description = "The hold is placed but not in force", body = PlacedBody),
-        (status = 409, description = "Another hold has the name", body = Problem,
+        (status = 409, description = "Another hold has the name", body = ProblemBody,
          content_type = "application/problem+json"),
     )
 )]
@@ -208,9 +208,9 @@ pub(super) struct ReleasedBody {
     params(("name" = String, Path, description = "Name of the hold"), ReleaseQuery),
     responses(
         (status = 200, description = "The hold is gone", body = ReleasedBody),
-        (status = 404, description = "There is no hold of that name", body = Problem,
+        (status = 404, description = "There is no hold of that name", body = ProblemBody,
          content_type = "application/problem+json"),
-        (status = 409, description = "Another source placed it", body = Problem,
+        (status = 409, description = "Another source placed it", body = ProblemBody,
          content_type = "application/problem+json"),
     )
 )]

@@ -72,7 +72,7 @@ impl Default for Settings {
     }
 }
 
-/// Writes the metrics in the text format of OpenMetrics.
+/// Writes the metrics in the text format of `OpenMetrics`.
 pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// What the handlers work with. Cheap to clone.

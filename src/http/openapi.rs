@@ -30,7 +30,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         guard::show, guard::confirm, guard::cancel, audit::list, subscription::show,
         health::health, health::livez, health::readyz, health::metrics, docs::document, docs::page,
     ),
-    components(schemas(problem::Problem)),
+    components(schemas(problem::ProblemBody)),
     security(("corporate_secret" = [])),
     tags(
         (name = "access", description = "Give access and take it away"),

@@ -36,6 +36,10 @@ type Users = BTreeMap<String, Arc<VpnUser>>;
 type Holds = BTreeMap<String, Arc<VpnHold>>;
 
 #[derive(Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fault that a scenario switches on"
+)]
 pub struct Inner {
     pub users: Users,
     pub holds: Holds,
