@@ -89,7 +89,7 @@ pub(super) struct AuditPageBody {
 
 /// Read the audit.
 #[utoipa::path(
-    get, path = "/audit", tag = "audit", params(ListQuery),
+    get, path = "/audit", operation_id = "list_audit", tag = "audit", params(ListQuery),
     responses(
         (status = 200, description = "A page of rows, newest first", body = AuditPageBody),
         (status = 503, description = "History cannot be read", body = ProblemBody,

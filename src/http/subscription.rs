@@ -82,7 +82,7 @@ struct Message<'a> {
 
 /// A person's links, for VPN clients and browsers.
 #[utoipa::path(
-    get, path = "/sub/{token}", tag = "subscription", security(()),
+    get, path = "/sub/{token}", operation_id = "show_subscription", tag = "subscription", security(()),
     params(("token" = String, Path, description = "Token of the subscription link"), ShowQuery),
     responses(
         (status = 200, description = "Links, or a page; usage is in the header `Subscription-Userinfo`", body = String,

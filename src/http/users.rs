@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     HttpState,
-    access::ProofBody,
+    activation::ProofBody,
     audit::AuditBody,
     extract::{Params, PathId},
     holds::HoldBody,
@@ -316,7 +316,7 @@ impl From<TrafficRow> for DayBody {
 
 /// List people.
 #[utoipa::path(
-    get, path = "/users", tag = "people", params(ListQuery),
+    get, path = "/users", operation_id = "list_users", tag = "people", params(ListQuery),
     responses((status = 200, description = "A page of people", body = UsersBody))
 )]
 pub(super) async fn list(
@@ -341,7 +341,7 @@ pub(super) async fn list(
 
 /// Everything that is known of a person, without secrets.
 #[utoipa::path(
-    get, path = "/user/{corporate_id}", tag = "people",
+    get, path = "/user/{corporate_id}", operation_id = "show_user", tag = "people",
     params(("corporate_id" = String, Path, description = "Corporate ID; case does not matter")),
     responses(
         (status = 200, description = "The person", body = UserDetailBody),
