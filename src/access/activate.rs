@@ -62,8 +62,8 @@ impl Parts {
         let flips = user.as_ref().is_some_and(|user| !user.spec.active);
         if flips || !own.is_empty() {
             let mut entry = caller.entry("activate", Some(id));
-            entry.before = tell::json(&json!({ "active": !flips, "holds": own }));
-            entry.after = tell::json(&json!({ "active": true }));
+            entry.before = Some(tell::json(&json!({ "active": !flips, "holds": own })));
+            entry.after = Some(tell::json(&json!({ "active": true })));
             self.audit_before(entry.clone()).await?;
             let done = async {
                 self.flip(caller, user.as_ref(), true).await?;

@@ -82,8 +82,8 @@ impl Parts {
         let placed = hold.as_ref().ok().cloned();
         let mut entry = caller.entry("deactivate", Some(id));
         entry.reason = reason;
-        entry.before = tell::json(&json!({ "active": was_active }));
-        entry.after = tell::json(&json!({ "active": false, "hold": placed }));
+        entry.before = Some(tell::json(&json!({ "active": was_active })));
+        entry.after = Some(tell::json(&json!({ "active": false, "hold": placed })));
         let audit = async {
             if was_active || !stood || placed.is_none() {
                 self.audit_denial(entry.clone()).await;

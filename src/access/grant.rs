@@ -92,7 +92,7 @@ impl Parts {
     /// Creates the person's object. That somebody else did so at the same moment is success.
     async fn declare(&self, caller: &Caller, id: &CorporateId) -> Result<VpnUser> {
         let mut entry = caller.entry("grant", Some(id));
-        entry.after = tell::json(&json!({ "active": true }));
+        entry.after = Some(tell::json(&json!({ "active": true })));
         self.audit_before(entry.clone()).await?;
         let name = id.object_name();
         let created = match self

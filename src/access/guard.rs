@@ -66,7 +66,7 @@ impl Access {
                     .iter()
                     .map(|id| {
                         let mut entry = caller.entry(action, Some(id));
-                        entry.after = tell::json(&json!({ "all": ids.is_none() }));
+                        entry.after = Some(tell::json(&json!({ "all": ids.is_none() })));
                         entry
                     })
                     .collect();

@@ -49,7 +49,7 @@ impl Access {
             Check {
                 name: "documents".to_owned(),
                 ok: source.problems.is_empty(),
-                details: source.problems.iter().map(|problem| problem.to_string()).collect(),
+                details: source.problems.iter().map(ToString::to_string).collect(),
             },
         ];
         let history = parts.journal.last_error();

@@ -137,7 +137,9 @@ impl Parts {
         let view = view(&hold, now);
         let mut entry = caller.entry("hold.create", Some(id));
         entry.reason.clone_from(&view.spec.reason);
-        entry.after = tell::json(&json!({ "hold": name, "from": new.from, "until": new.until }));
+        entry.after = Some(tell::json(
+            &json!({ "hold": name, "from": new.from, "until": new.until }),
+        ));
         let proof = async {
             if view.phase == Phase::Live {
                 self.await_denial(id, Some(&name)).await
@@ -169,7 +171,7 @@ impl Parts {
         }
         let id = &hold.spec.corporate_id;
         let mut entry = caller.entry("hold.release", Some(id));
-        entry.before = tell::json(&json!({ "hold": name }));
+        entry.before = Some(tell::json(&json!({ "hold": name })));
         self.audit_before(entry.clone()).await?;
         match self.desired.release_hold(name, caller.manager).await {
             Ok(()) => {}

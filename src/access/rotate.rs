@@ -82,8 +82,12 @@ impl Parts {
         self.desired.patch_user(&name, patch, caller.manager).await?;
 
         let mut entry = caller.entry("rotate", Some(id));
-        entry.before = tell::json(&json!({ "credentialGeneration": old_password, "subscriptionGeneration": old_link }));
-        entry.after = tell::json(&json!({ "credentialGeneration": new_password, "subscriptionGeneration": new_link }));
+        entry.before = Some(tell::json(
+            &json!({ "credentialGeneration": old_password, "subscriptionGeneration": old_link }),
+        ));
+        entry.after = Some(tell::json(
+            &json!({ "credentialGeneration": new_password, "subscriptionGeneration": new_link }),
+        ));
         let epoch = before
             .filter(|person| password && person.effective.access == Verdict::Granted)
             .map(|person| person.epoch);

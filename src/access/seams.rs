@@ -235,3 +235,38 @@ impl Journal for History {
         Self::traffic_by_day(self, account, days).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn user(name: &str) -> Arc<VpnUser> {
+        let spec = serde_json::from_value(serde_json::json!({ "corporateId": name })).unwrap();
+        Arc::new(VpnUser::new(name, spec))
+    }
+
+    proptest! {
+        #[test]
+        fn pages_without_an_order_are_the_pages_of_the_sorted_list(
+            names in proptest::collection::hash_set("[a-d]{1,3}", 0..40), limit in 1..9usize,
+        ) {
+            let users: Vec<Arc<VpnUser>> = names.iter().map(|name| user(name)).collect();
+            let mut expected: Vec<&String> = names.iter().filter(|name| !name.contains('c')).collect();
+            expected.sort_unstable();
+            let mut paged: Vec<String> = Vec::new();
+            loop {
+                let after = paged.last().cloned();
+                let keep = &mut |user: &VpnUser| !user.spec.corporate_id.key().contains('c');
+                let page = select(users.iter().cloned(), after.as_deref(), limit, keep);
+                prop_assert!(page.len() <= limit);
+                paged.extend(page.iter().filter_map(|user| user.metadata.name.clone()));
+                if page.len() < limit {
+                    break;
+                }
+            }
+            prop_assert_eq!(paged.iter().collect::<Vec<_>>(), expected);
+        }
+    }
+}

@@ -40,20 +40,20 @@ impl Access {
     /// The person has access but there is nothing to connect to.
     pub async fn subscription(&self, token: &str) -> Result<Option<Subscription>> {
         let parts = &self.parts;
-        let Some(user) = parts.user_of_token(token) else {
+        let Some(owner) = parts.user_of_token(token) else {
             return Ok(None);
         };
-        match parts.permitted(&user) {
+        match parts.permitted(&owner) {
             Err(AccessError::Denied(denial)) => return Ok(Some(Subscription::Denied(denial))),
             other => other?,
         }
-        let configuration = parts.configuration_of(&user).await?;
-        let used = parts.used(&user, configuration.traffic.unwrap_or_default());
+        let configuration = parts.configuration_of(&owner).await?;
+        let used = parts.used(&owner, configuration.traffic.unwrap_or_default());
         Ok(Some(Subscription::Granted {
             configuration,
             used,
-            limit: user.spec.traffic.as_ref().map(|traffic| traffic.limit.get()),
-            expires: user.spec.valid_until,
+            limit: owner.spec.traffic.as_ref().map(|traffic| traffic.limit.get()),
+            expires: owner.spec.valid_until,
         }))
     }
 }

@@ -7,8 +7,13 @@ use serde_json::Value;
 use super::{Caller, Parts, Result, canonical};
 use crate::{history::AuditEntry, model::corporate_id::CorporateId};
 
-/// How often memory is looked at while something is awaited that announces itself nowhere.
-const LOOK: Duration = Duration::from_millis(10);
+/// First and longest pause between two looks at memory while something is awaited that announces itself nowhere.
+const SHORTEST: Duration = Duration::from_millis(1);
+/// See [`SHORTEST`].
+const LONGEST: Duration = Duration::from_millis(10);
+
+/// Changes of the roster that are followed at once; afterwards a wait only looks now and then.
+const EAGER: u32 = 32;
 
 /// Longest that a denial waits for its audit rows.
 const AUDIT_OF_DENIAL: Duration = Duration::from_secs(2);
@@ -28,8 +33,8 @@ impl Caller {
 }
 
 /// Short JSON for `before` and `after`.
-pub(super) fn json(value: &Value) -> Option<String> {
-    Some(value.to_string())
+pub(super) fn json(value: &Value) -> String {
+    value.to_string()
 }
 
 impl Parts {
@@ -68,11 +73,13 @@ impl Parts {
         }
     }
 
-    /// Waits until `look` answers something, at most `wait`. Wakes with every change of the roster and looks besides every
-    /// few milliseconds, because objects and gateways announce themselves elsewhere.
+    /// Waits until `look` answers something, at most `wait`. Looks after every change of the roster, and besides every few
+    /// milliseconds, because objects and gateways announce themselves elsewhere.
     pub(super) async fn until<T>(&self, wait: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
         let mut changes = self.people.changes();
         let deadline = tokio::time::Instant::now() + wait;
+        let mut pause = SHORTEST;
+        let mut woken = 0;
         loop {
             if let Some(found) = look() {
                 return Some(found);
@@ -80,9 +87,17 @@ impl Parts {
             if tokio::time::Instant::now() >= deadline {
                 return None;
             }
-            tokio::select! {
-                changed = changes.changed() => if changed.is_err() { tokio::time::sleep(LOOK).await },
-                () = tokio::time::sleep(LOOK) => {}
+            // Many changes of other people must not turn many waits into spinning.
+            let listens = woken < EAGER;
+            let announced = tokio::select! {
+                told = changes.changed(), if listens => told.is_ok(),
+                () = tokio::time::sleep(pause) => false,
+            };
+            if announced {
+                woken += 1;
+                pause = SHORTEST;
+            } else {
+                pause = (pause * 2).min(LONGEST);
             }
         }
     }

@@ -78,12 +78,12 @@ pub struct UserView {
     pub holds: Vec<HoldView>,
     /// The revocation of the present epoch.
     pub revocation: Option<Proof>,
-    /// Latest audit rows.
-    pub audit: Vec<AuditRow>,
-    /// Latest revocations.
-    pub revocations: Vec<RevocationRow>,
-    /// Traffic of the last days.
-    pub traffic_by_day: Vec<TrafficRow>,
+    /// Latest audit rows; `None` when history cannot be read.
+    pub audit: Option<Vec<AuditRow>>,
+    /// Latest revocations; `None` when history cannot be read.
+    pub revocations: Option<Vec<RevocationRow>>,
+    /// Traffic of the last days; `None` when history cannot be read.
+    pub traffic_by_day: Option<Vec<TrafficRow>>,
 }
 
 impl Access {
@@ -135,20 +135,20 @@ impl Access {
             .as_ref()
             .and_then(|user| user.spec.traffic.as_ref())
             .map(|t| t.period);
-        let used = traffic.map(|totals| totals.usage.in_period(period.unwrap_or_default(), parts.clock.now()));
+        let counted = traffic.map(|totals| totals.usage.in_period(period.unwrap_or_default(), parts.clock.now()));
         Ok(UserView {
             summary,
             next_change: person.and_then(|person| person.declared.next_change),
             traffic,
-            used,
+            used: counted,
             holds: parts.holds(&HoldFilter {
                 corporate_id: Some(id),
                 ..HoldFilter::default()
             }),
             revocation,
-            audit: audit.unwrap_or_default(),
-            revocations: revocations.unwrap_or_default(),
-            traffic_by_day: traffic_by_day.unwrap_or_default(),
+            audit: audit.ok(),
+            revocations: revocations.ok(),
+            traffic_by_day: traffic_by_day.ok(),
         })
     }
 }

@@ -5,7 +5,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{HttpState, extract::Params, problem::Problem};
+use super::{
+    HttpState,
+    extract::Params,
+    problem::{Problem, ProblemBody},
+};
 use crate::{history::AuditRow, model::corporate_id::CorporateId};
 
 /// Most rows in a page.
@@ -85,10 +89,10 @@ pub(super) struct AuditPageBody {
 
 /// Read the audit.
 #[utoipa::path(
-    get, path = "/audit", tag = "audit", params(ListQuery),
+    get, path = "/audit", operation_id = "list_audit", tag = "audit", params(ListQuery),
     responses(
         (status = 200, description = "A page of rows, newest first", body = AuditPageBody),
-        (status = 503, description = "History cannot be read", body = Problem,
+        (status = 503, description = "History cannot be read", body = ProblemBody,
          content_type = "application/problem+json"),
     )
 )]

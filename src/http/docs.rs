@@ -189,8 +189,9 @@ impl Field {
     }
 }
 
+/// The page shows plain text: the marks of code are left out.
 fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
+    value.as_str().unwrap_or_default().replace('`', "")
 }
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {
@@ -211,7 +212,7 @@ fn schema_of(body: &Value) -> Option<String> {
 
 /// The OpenAPI document.
 #[utoipa::path(
-    get, path = "/openapi.json", tag = "documentation", security(()),
+    get, path = "/openapi.json", operation_id = "show_openapi", tag = "documentation", security(()),
     responses((status = 200, description = "OpenAPI 3.1", body = Object))
 )]
 pub(super) async fn document() -> Response {
@@ -224,7 +225,7 @@ pub(super) async fn document() -> Response {
 
 /// A page to read it.
 #[utoipa::path(
-    get, path = "/docs", tag = "documentation", security(()),
+    get, path = "/docs", operation_id = "show_docs", tag = "documentation", security(()),
     responses((status = 200, description = "The page", body = String, content_type = "text/html"))
 )]
 pub(super) async fn page() -> Response {

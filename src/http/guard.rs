@@ -87,7 +87,7 @@ impl DoneBody {
 
 /// Show what the guard holds back.
 #[utoipa::path(
-    get, path = "/guard", tag = "guard",
+    get, path = "/guard", operation_id = "show_guard", tag = "guard",
     responses((status = 200, description = "What waits for a person", body = GuardBody))
 )]
 pub(super) async fn show(State(state): State<HttpState>) -> Json<GuardBody> {
@@ -96,7 +96,7 @@ pub(super) async fn show(State(state): State<HttpState>) -> Json<GuardBody> {
 
 /// Let pending denials through.
 #[utoipa::path(
-    post, path = "/guard/confirm", tag = "guard", request_body = Option<WordBody>,
+    post, path = "/guard/confirm", operation_id = "confirm_guard", tag = "guard", request_body = Option<WordBody>,
     responses((status = 200, description = "They are denied now", body = DoneBody))
 )]
 pub(super) async fn confirm(
@@ -110,7 +110,7 @@ pub(super) async fn confirm(
 
 /// Reject pending denials: the people keep their access until their objects change again.
 #[utoipa::path(
-    post, path = "/guard/cancel", tag = "guard", request_body = Option<WordBody>,
+    post, path = "/guard/cancel", operation_id = "cancel_guard", tag = "guard", request_body = Option<WordBody>,
     responses((status = 200, description = "They keep their access", body = DoneBody))
 )]
 pub(super) async fn cancel(

@@ -9,7 +9,11 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{HttpState, extract::Params, problem::Problem};
+use super::{
+    HttpState,
+    extract::Params,
+    problem::{Problem, ProblemBody},
+};
 use crate::access::Check;
 
 /// Health for people and for earlier callers.
@@ -105,7 +109,7 @@ pub(super) struct ReadyBody {
     get, path = "/readyz", tag = "health", security(()), params(ReadyQuery),
     responses(
         (status = 200, description = "Ready", body = ReadyBody),
-        (status = 503, description = "Not ready", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Not ready", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn readyz(
@@ -133,7 +137,7 @@ pub(super) async fn readyz(
     })
 }
 
-/// Metrics in the text format of OpenMetrics.
+/// Metrics in the text format of `OpenMetrics`.
 #[utoipa::path(
     get, path = "/metrics", tag = "health", security(()),
     responses((status = 200, description = "Metrics", body = String, content_type = "application/openmetrics-text"))

@@ -7,10 +7,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     HttpState,
-    access::{ProofBody, checked_reason, lag, progress},
+    activation::{ProofBody, checked_reason, lag, progress},
     auth::{Who, check_source},
     extract::{Body, Params, Segment},
-    problem::Problem,
+    problem::{Problem, ProblemBody},
 };
 use crate::{
     access::{HoldFilter, HoldView, NewHold, Phase},
@@ -79,7 +79,7 @@ pub(super) struct HoldsBody {
 
 /// List holds.
 #[utoipa::path(
-    get, path = "/holds", tag = "holds", params(ListQuery),
+    get, path = "/holds", operation_id = "list_holds", tag = "holds", params(ListQuery),
     responses((status = 200, description = "The holds", body = HoldsBody))
 )]
 pub(super) async fn list(
@@ -140,11 +140,11 @@ pub(super) struct PlacedBody {
 ///
 /// Placing the same again succeeds. The person need not be declared.
 #[utoipa::path(
-    post, path = "/holds", tag = "holds", request_body = NewHoldBody,
+    post, path = "/holds", operation_id = "create_hold", tag = "holds", request_body = NewHoldBody,
     responses(
         (status = 201, description = "The hold is placed, and in force unless it begins later", body = PlacedBody),
         (status = 202, description = "The hold is placed but not in force", body = PlacedBody),
-        (status = 409, description = "Another hold has the name", body = Problem,
+        (status = 409, description = "Another hold has the name", body = ProblemBody,
          content_type = "application/problem+json"),
     )
 )]
@@ -204,13 +204,13 @@ pub(super) struct ReleasedBody {
 
 /// Lift a hold of one's own source.
 #[utoipa::path(
-    delete, path = "/holds/{name}", tag = "holds",
+    delete, path = "/holds/{name}", operation_id = "release_hold", tag = "holds",
     params(("name" = String, Path, description = "Name of the hold"), ReleaseQuery),
     responses(
         (status = 200, description = "The hold is gone", body = ReleasedBody),
-        (status = 404, description = "There is no hold of that name", body = Problem,
+        (status = 404, description = "There is no hold of that name", body = ProblemBody,
          content_type = "application/problem+json"),
-        (status = 409, description = "Another source placed it", body = Problem,
+        (status = 409, description = "Another source placed it", body = ProblemBody,
          content_type = "application/problem+json"),
     )
 )]

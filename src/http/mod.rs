@@ -4,6 +4,7 @@
 //! never touches desired state, history or a gateway itself.
 
 mod access;
+mod activation;
 mod audit;
 mod auth;
 mod client;
@@ -72,7 +73,7 @@ impl Default for Settings {
     }
 }
 
-/// Writes the metrics in the text format of OpenMetrics.
+/// Writes the metrics in the text format of `OpenMetrics`.
 pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// What the handlers work with. Cheap to clone.
@@ -123,8 +124,8 @@ fn protected() -> Routes {
     vec![
         ("/access/grant", post(access::grant)),
         ("/user/{corporate_id}/config", get(access::config)),
-        ("/user/{corporate_id}/deactivate", post(access::deactivate)),
-        ("/user/{corporate_id}/activate", post(access::activate)),
+        ("/user/{corporate_id}/deactivate", post(activation::deactivate)),
+        ("/user/{corporate_id}/activate", post(activation::activate)),
         ("/user/{corporate_id}/rotate", post(access::rotate)),
         ("/user/{corporate_id}", get(users::show)),
         ("/users", get(users::list)),

@@ -9,7 +9,7 @@ use utoipa::{
     },
 };
 
-use super::{access, audit, docs, guard, health, holds, problem, subscription, users};
+use super::{access, activation, audit, docs, guard, health, holds, problem, subscription, users};
 
 /// The OpenAPI document of the API.
 pub fn openapi() -> utoipa::openapi::OpenApi {
@@ -22,15 +22,17 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         title = "vpn-operator",
         description = "Managed VPN access over Hysteria2: who has it, since when, and why not.\n\nEvery error is a problem \
                        document (RFC 9457) whose `detail` says what is wrong and what to do. Every call is safe to repeat. \
-                       `X-Request-Id` is taken and given back, and stands in the audit.",
+                       `X-Request-Id` is taken and given back, and stands in the audit.\n\n`X-Vpn-Operator-Actor` names \
+                       the person who acts, for the audit. `X-Vpn-Operator-Source` names the source that the caller acts \
+                       as (`api` when absent): a short word that holds carry.",
     ),
     paths(
-        access::grant, access::config, access::deactivate, access::activate, access::rotate,
+        access::grant, access::config, activation::deactivate, activation::activate, access::rotate,
         users::list, users::show, holds::list, holds::create, holds::release,
         guard::show, guard::confirm, guard::cancel, audit::list, subscription::show,
         health::health, health::livez, health::readyz, health::metrics, docs::document, docs::page,
     ),
-    components(schemas(problem::Problem)),
+    components(schemas(problem::ProblemBody)),
     security(("corporate_secret" = [])),
     tags(
         (name = "access", description = "Give access and take it away"),

@@ -14,9 +14,14 @@ use crate::{
     model::corporate_id::CorporateIdError,
 };
 
+/// Why a request was not carried out. Boxed, because every handler may return one.
+#[derive(Debug, Clone)]
+pub(super) struct Problem(Box<ProblemBody>);
+
 /// What went wrong, as RFC 9457 has it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Problem {
+#[schema(as = Problem)]
+pub(super) struct ProblemBody {
     /// Kind of the problem, for programs.
     #[serde(rename = "type")]
     #[schema(example = "urn:vpn-operator:problem:access-denied")]
@@ -47,7 +52,7 @@ pub struct Problem {
 impl Problem {
     /// A problem of a kind.
     pub(super) fn new(status: StatusCode, kind: &str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(ProblemBody {
             type_: format!("urn:vpn-operator:problem:{kind}"),
             title,
             status: status.as_u16(),
@@ -57,7 +62,7 @@ impl Problem {
             checks: None,
             request_id: None,
             retry_after: None,
-        }
+        }))
     }
 
     pub(super) fn not_found(detail: impl Into<String>) -> Self {
@@ -112,38 +117,38 @@ impl Problem {
     }
 
     fn denied(mut self, denial: Denial) -> Self {
-        self.reason = Some(denial.reason.as_str());
-        self.holds = Some(denial.holds);
+        self.0.reason = Some(denial.reason.as_str());
+        self.0.holds = Some(denial.holds);
         self
     }
 
     pub(super) fn checks(mut self, checks: Vec<CheckBody>) -> Self {
-        self.checks = Some(checks);
+        self.0.checks = Some(checks);
         self
     }
 
     pub(super) fn request_id(mut self, id: &str) -> Self {
-        self.request_id = Some(id.to_owned());
+        self.0.request_id = Some(id.to_owned());
         self
     }
 
     fn retry_after(mut self, seconds: u64) -> Self {
-        self.retry_after = Some(seconds);
+        self.0.retry_after = Some(seconds);
         self
     }
 
     /// What is wrong here.
     pub(super) fn detail(&self) -> &str {
-        &self.detail
+        &self.0.detail
     }
 
     /// The response with the document in it.
     pub(super) fn render(&self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_vec(self).unwrap_or_default();
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self.0).unwrap_or_default();
         let content_type = [(header::CONTENT_TYPE, "application/problem+json")];
         let mut response = (status, content_type, body).into_response();
-        if let Some(seconds) = self.retry_after {
+        if let Some(seconds) = self.0.retry_after {
             response
                 .headers_mut()
                 .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -183,8 +188,7 @@ impl From<AccessError> for Problem {
             .denied(denial),
             AccessError::ForeignHold { .. } => Self::conflict("foreign-hold", detail),
             AccessError::ImportedPassword(_) => Self::conflict("imported-password", detail),
-            AccessError::NoLink(_) => Self::unavailable(detail),
-            AccessError::History(_) => Self::unavailable(detail),
+            AccessError::NoLink(_) | AccessError::History(_) => Self::unavailable(detail),
             AccessError::Desired(error) => match error {
                 DesiredError::NotFound { .. } => Self::not_found(detail),
                 DesiredError::AlreadyExists { .. } => Self::conflict("exists", detail),

@@ -1,6 +1,6 @@
 //! What VPN clients fetch, and the page that browsers get at the same address.
 //!
-//! Clients such as Hiddify, NekoBox and v2rayN import the base64 of one URI a line, and show what the header
+//! Clients such as Hiddify, `NekoBox` and v2rayN import the base64 of one URI a line, and show what the header
 //! `Subscription-Userinfo` says. Some of them read it only with all four values, where 0 means no limit and no end.
 
 use askama::Template;
@@ -18,7 +18,7 @@ use super::{
     HttpState,
     client::ClientAddr,
     extract::{Params, Segment},
-    problem::Problem,
+    problem::{Problem, ProblemBody},
     qr,
 };
 use crate::{
@@ -82,16 +82,16 @@ struct Message<'a> {
 
 /// A person's links, for VPN clients and browsers.
 #[utoipa::path(
-    get, path = "/sub/{token}", tag = "subscription", security(()),
+    get, path = "/sub/{token}", operation_id = "show_subscription", tag = "subscription", security(()),
     params(("token" = String, Path, description = "Token of the subscription link"), ShowQuery),
     responses(
         (status = 200, description = "Links, or a page; usage is in the header `Subscription-Userinfo`", body = String,
          content_type = "text/plain"),
-        (status = 403, description = "The person is denied", body = Problem,
+        (status = 403, description = "The person is denied", body = ProblemBody,
          content_type = "application/problem+json"),
-        (status = 404, description = "No such link, or it was rotated away", body = Problem,
+        (status = 404, description = "No such link, or it was rotated away", body = ProblemBody,
          content_type = "application/problem+json"),
-        (status = 429, description = "Too many unknown links from this address", body = Problem,
+        (status = 429, description = "Too many unknown links from this address", body = ProblemBody,
          content_type = "application/problem+json"),
     )
 )]
@@ -126,7 +126,7 @@ pub(super) async fn show(
                 Err(seconds) => Err(Problem::too_many(seconds)),
             }
         }
-        Err(error) => Err(outside(error)),
+        Err(error) => Err(outside(&error)),
     }
 }
 
@@ -231,7 +231,7 @@ fn unknown(title: &str, format: Format) -> Result<Response, Problem> {
 }
 
 /// The link is open to anybody: what is wrong inside is for the log.
-fn outside(error: AccessError) -> Problem {
+fn outside(error: &AccessError) -> Problem {
     tracing::warn!(%error, "a subscription could not be answered");
     Problem::unavailable("there is no server to connect to at present: try again later")
 }

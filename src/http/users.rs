@@ -7,11 +7,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     HttpState,
-    access::ProofBody,
+    activation::ProofBody,
     audit::AuditBody,
     extract::{Params, PathId},
     holds::HoldBody,
-    problem::Problem,
+    problem::{Problem, ProblemBody},
 };
 use crate::{
     access::{UserFilter, UserSummary, UserView},
@@ -119,12 +119,12 @@ pub(super) struct UserDetailBody {
     holds: Vec<HoldBody>,
     /// The revocation under way, or the last one of the present denial.
     revocation: Option<ProofBody>,
-    /// Latest revocations.
-    revocations: Vec<RevocationBody>,
-    /// Latest audit rows.
-    history: Vec<AuditBody>,
-    /// Traffic of the last days.
-    traffic_by_day: Vec<DayBody>,
+    /// Latest revocations; null while history cannot be read.
+    revocations: Option<Vec<RevocationBody>>,
+    /// Latest audit rows; null while history cannot be read.
+    history: Option<Vec<AuditBody>>,
+    /// Traffic of the last days; null while history cannot be read.
+    traffic_by_day: Option<Vec<DayBody>>,
 }
 
 /// Traffic of a person.
@@ -240,11 +240,15 @@ impl From<UserView> for UserDetailBody {
             user: view.summary.into(),
             holds: view.holds.into_iter().map(Into::into).collect(),
             revocation: view.revocation.map(Into::into),
-            revocations: view.revocations.into_iter().map(Into::into).collect(),
-            history: view.audit.into_iter().map(Into::into).collect(),
-            traffic_by_day: view.traffic_by_day.into_iter().map(Into::into).collect(),
+            revocations: view.revocations.map(into),
+            history: view.audit.map(into),
+            traffic_by_day: view.traffic_by_day.map(into),
         }
     }
+}
+
+fn into<A: Into<B>, B>(rows: Vec<A>) -> Vec<B> {
+    rows.into_iter().map(Into::into).collect()
 }
 
 fn usage(view: &UserView, user: Option<&VpnUser>) -> Option<UsageBody> {
@@ -312,7 +316,7 @@ impl From<TrafficRow> for DayBody {
 
 /// List people.
 #[utoipa::path(
-    get, path = "/users", tag = "people", params(ListQuery),
+    get, path = "/users", operation_id = "list_users", tag = "people", params(ListQuery),
     responses((status = 200, description = "A page of people", body = UsersBody))
 )]
 pub(super) async fn list(
@@ -337,11 +341,11 @@ pub(super) async fn list(
 
 /// Everything that is known of a person, without secrets.
 #[utoipa::path(
-    get, path = "/user/{corporate_id}", tag = "people",
+    get, path = "/user/{corporate_id}", operation_id = "show_user", tag = "people",
     params(("corporate_id" = String, Path, description = "Corporate ID; case does not matter")),
     responses(
         (status = 200, description = "The person", body = UserDetailBody),
-        (status = 404, description = "Nothing is known of this ID", body = Problem,
+        (status = 404, description = "Nothing is known of this ID", body = ProblemBody,
          content_type = "application/problem+json"),
     )
 )]

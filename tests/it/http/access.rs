@@ -173,6 +173,11 @@ async fn while_history_is_unavailable_nothing_is_granted_and_everything_is_denie
     let router = world.router();
     let answer = grant("AB123456").of(&router).await;
     assert!(answer.problem(503).contains("the disk is full"));
+    world.lock().history_stuck = true;
+    let begun = tokio::time::Instant::now();
+    grant("AB123456").of(&router).await.problem(503);
+    assert_eq!(begun.elapsed(), Duration::ZERO, "what is known to fail is not tried");
+    world.lock().history_stuck = false;
     assert_eq!(world.lock().writes, 0);
 
     let answer = ask("POST", "/user/AB000001/deactivate").of(&router).await;
@@ -302,6 +307,23 @@ async fn a_node_that_is_down_leaves_the_proof_open_after_a_bounded_wait() {
     let again = ask("POST", "/user/AB123456/deactivate").of(&router).await.json();
     assert_eq!(again["waiting_for"], json!([]));
     assert_ne!(again["contained_at"], Value::Null);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_earlier_revocation_proves_nothing_about_this_denial() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    let router = world.router();
+    let deactivate = || ask("POST", "/user/AB123456/deactivate").of(&router);
+    assert_ne!(deactivate().await.json()["contained_at"], Value::Null);
+    ask("POST", "/user/AB123456/activate").of(&router).await;
+    world.lock().gateways_lag = true;
+    let body = deactivate().await.json();
+    assert_eq!(
+        (&body["status"], &body["contained_at"]),
+        (&json!("deactivated"), &Value::Null)
+    );
+    assert_ne!(body["denied_at"], Value::Null);
 }
 
 #[tokio::test(start_paused = true)]

@@ -29,8 +29,13 @@ fn every_reference_in_the_document_leads_somewhere_and_every_operation_has_words
         let pointer = part.split('"').next().unwrap();
         assert!(document.pointer(pointer).is_some(), "{pointer}");
     }
+    let mut ids = std::collections::HashSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
+            assert!(
+                ids.insert(operation["operationId"].as_str().unwrap()),
+                "{method} {path}"
+            );
             assert!(
                 operation["summary"].as_str().is_some_and(|summary| !summary.is_empty()),
                 "{method} {path}"

@@ -42,8 +42,8 @@ async fn people_are_listed_in_pages_and_filtered() {
     assert_eq!(names(&first), ["ab000000", "ab000001", "ab000002"]);
     let second = list(&format!("limit=3&after={}", first["next"].as_str().unwrap())).await;
     assert_eq!(names(&second), ["ab000003", "ab000004", "ab000005"]);
-    let last = list("limit=3&after=ab000005").await;
-    assert_eq!((names(&last), &last["next"]), (vec!["ab000006"], &Value::Null));
+    let third = list("limit=3&after=ab000005").await;
+    assert_eq!((names(&third), &third["next"]), (vec!["ab000006"], &Value::Null));
 
     assert_eq!(names(&list("access=Denied").await), ["ab000003", "ab000006"]);
     assert_eq!(names(&list("reason=Inactive").await), ["ab000003"]);

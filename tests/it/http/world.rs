@@ -36,6 +36,10 @@ type Users = BTreeMap<String, Arc<VpnUser>>;
 type Holds = BTreeMap<String, Arc<VpnHold>>;
 
 #[derive(Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fault that a scenario switches on"
+)]
 pub struct Inner {
     pub users: Users,
     pub holds: Holds,
@@ -50,9 +54,11 @@ pub struct Inner {
     /// Nodes do not acknowledge kicks.
     pub nodes_down: bool,
     pub history_error: Option<HistoryError>,
-    /// The audit of a denial never comes back.
+    /// Writing the audit never comes back.
     pub history_stuck: bool,
     pub not_editable: bool,
+    /// Gateways still speak of the revocation before this one.
+    pub gateways_lag: bool,
     pub holds_unwritable: bool,
     pub users_unwritable: bool,
     pub unreadable: bool,
@@ -251,6 +257,9 @@ impl Inner {
     fn revoke(&mut self, account: &str, now: Timestamp) {
         let epoch = self.epochs.entry(account.to_owned()).or_default();
         *epoch += 1;
+        if self.gateways_lag {
+            return;
+        }
         let progress = RevocationProgress {
             below: Epoch(*epoch),
             denied_at: now,
@@ -331,6 +340,7 @@ impl DesiredState for World {
         panic!("nobody deletes users over HTTP")
     }
     async fn create_hold(&self, name: &str, spec: VpnHoldSpec, _: FieldManager) -> Result<VpnHold> {
+        tokio::task::yield_now().await;
         self.write(|inner| {
             if inner.holds_unwritable {
                 return Err(DesiredError::Unavailable("the data folder is read-only".to_owned()));
@@ -500,6 +510,9 @@ impl Keys for World {
 #[async_trait]
 impl Journal for World {
     async fn audit(&self, entries: Vec<AuditEntry>) -> Result<(), HistoryError> {
+        if self.lock().history_stuck {
+            std::future::pending::<()>().await;
+        }
         let at = self.clock_now();
         let mut inner = self.lock();
         if let Some(error) = &inner.history_error {
@@ -512,9 +525,6 @@ impl Journal for World {
         Ok(())
     }
     async fn audit_denial(&self, entries: Vec<AuditEntry>) {
-        if self.lock().history_stuck {
-            std::future::pending::<()>().await;
-        }
         let _ = self.audit(entries).await;
     }
     fn last_error(&self) -> Option<HistoryError> {
