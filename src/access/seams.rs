@@ -215,9 +215,7 @@ impl Journal for History {
         Self::audit(self, entries).await
     }
     async fn audit_denial(&self, entries: Vec<AuditEntry>) {
-        if let Err(error) = Self::audit(self, entries).await {
-            tracing::warn!(%error, "a denial is in force but its audit rows could not be written");
-        }
+        self.audit_or_spool(entries).await;
     }
     fn last_error(&self) -> Option<HistoryError> {
         Self::last_error(self)
