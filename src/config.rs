@@ -16,6 +16,8 @@ use std::{
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use url::Url;
 
+use crate::credentials::FileError;
+
 pub(crate) use self::values::{duration, optional_path};
 pub use self::{
     gateway::{DefaultGateway, HysteriaDefaults},
@@ -24,7 +26,7 @@ pub use self::{
 };
 
 /// Why the configuration cannot be used. Every message names the setting and says what to do.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A secret is given twice.
     #[error("{name} and {name}_FILE are both set: unset one of them")]
@@ -52,6 +54,9 @@ pub enum ConfigError {
         /// What the operating system said, and what to do.
         message: String,
     },
+    /// A secret in the data folder cannot be used or made.
+    #[error(transparent)]
+    Kept(#[from] FileError),
     /// A certificate without its key, or the other way round.
     #[error("{given} is set without {missing}: TLS needs both")]
     HalfTls {
@@ -355,8 +360,19 @@ impl Config {
         })
     }
 
-    /// The gateway that the environment defines, named [`crate::model::gateway::DEFAULT_GATEWAY`]. Secrets that were not
-    /// given are absent from it.
+    /// Completes the secrets: what was not given is read from the data folder, or made and kept there with mode 0600.
+    ///
+    /// Answers the files that were made now; a first run makes some. The master key is not among them: the room that
+    /// derives from it looks after it.
+    ///
+    /// # Errors
+    /// A file in the data folder cannot be read or written.
+    pub fn complete_secrets(&mut self) -> Result<Vec<PathBuf>, ConfigError> {
+        self.secrets.complete(&self.state.data_dir)
+    }
+
+    /// The gateway that the environment defines, named [`crate::model::gateway::DEFAULT_GATEWAY`]. Secrets that are
+    /// neither given nor completed are absent from it.
     #[must_use]
     pub fn default_gateway(&self) -> DefaultGateway {
         self.hysteria.gateway(&self.secrets)

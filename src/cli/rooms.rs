@@ -8,12 +8,9 @@ use crate::{
     config::{HISTORY_FILE, Secrets},
     credentials::{KEY_FILE, KEY_ID_FILE, MasterKey, PREVIOUS_KEY_FILE},
     history::History,
+    http,
     model::{Kind, crds_yaml},
 };
-
-fn missing<T>(what: &str) -> Result<T, CommandError> {
-    Err(CommandError::failed(format!("this build has no {what}")))
-}
 
 /// The definitions of all kinds, or of one, as YAML.
 pub(super) fn crds(kind: Option<&str>) -> String {
@@ -25,7 +22,9 @@ pub(super) fn crds(kind: Option<&str>) -> String {
 
 /// The OpenAPI description of the HTTP API, as JSON.
 pub(super) fn openapi() -> Result<String, CommandError> {
-    missing("HTTP API")
+    let text = http::openapi().to_pretty_json();
+    text.map(|text| text + "\n")
+        .map_err(|error| CommandError::failed(format!("cannot write the description: {error}")))
 }
 
 /// Looks at the database without writing to it and without getting in the way of an operator that has it open.

@@ -8,6 +8,7 @@ use std::{
 use secrecy::SecretString;
 
 use super::{AUTH_TOKEN_FILE, CORPORATE_SECRET_FILE, ConfigError, STATS_SECRET_FILE, open_to_others};
+use crate::credentials::{Origin, load_or_create_secret};
 
 /// Looks up a variable of the environment.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -82,7 +83,7 @@ impl Secret {
     }
 }
 
-/// The secrets that were given. What is absent and needed is made when the operator first runs.
+/// The secrets that were given. What is absent and needed is made by [`super::Config::complete_secrets`].
 #[derive(Debug, Clone, Default)]
 pub struct Secrets {
     /// What callers of the API send as `X-Corporate-Secret`.
@@ -128,12 +129,9 @@ impl Secrets {
         })
     }
 
-    /// Completes the secrets with those that a running operator has made. Makes none itself.
-    ///
-    /// # Errors
-    /// A file in the data folder cannot be read, or is empty.
-    pub fn complete_from(&mut self, data_dir: &Path) -> Result<(), ConfigError> {
-        for (name, file, secret) in [
+    /// The secrets that are made when they are not given: name of the variable, name of the file, and the secret.
+    fn kept(&mut self) -> [(&'static str, &'static str, &mut Option<Secret>); 3] {
+        [
             ("CORPORATE_SECRET", CORPORATE_SECRET_FILE, &mut self.corporate),
             ("HYSTERIA_AUTH_TOKEN", AUTH_TOKEN_FILE, &mut self.hysteria_auth_token),
             (
@@ -141,7 +139,36 @@ impl Secrets {
                 STATS_SECRET_FILE,
                 &mut self.hysteria_stats_secret,
             ),
-        ] {
+        ]
+    }
+
+    /// As [`super::Config::complete_secrets`].
+    pub(super) fn complete(&mut self, data_dir: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+        let mut made = Vec::new();
+        for (name, file, secret) in self.kept() {
+            if secret.is_some() {
+                continue;
+            }
+            let (value, origin) = load_or_create_secret(data_dir, file, None)?;
+            let path = data_dir.join(file);
+            if matches!(origin, Origin::Created(_)) {
+                made.push(path.clone());
+            }
+            *secret = Some(Secret {
+                name,
+                file: Some(path),
+                value,
+            });
+        }
+        Ok(made)
+    }
+
+    /// Completes the secrets with those that a running operator has made. Makes none itself.
+    ///
+    /// # Errors
+    /// A file in the data folder cannot be read, or is empty.
+    pub fn complete_from(&mut self, data_dir: &Path) -> Result<(), ConfigError> {
+        for (name, file, secret) in self.kept() {
             let path = data_dir.join(file);
             if secret.is_none()
                 && let Some(value) = read_kept(&path)?

@@ -222,6 +222,38 @@ fn secrets_that_were_not_given_are_those_that_a_run_has_made() {
 }
 
 #[test]
+fn a_first_run_makes_private_secrets_and_a_second_one_keeps_them() {
+    let data = tempfile::tempdir().unwrap();
+    let flags = ["--data", data.path().to_str().unwrap()];
+    let mut first = load(&flags, &[("HYSTERIA_STATS_SECRET", "given")]).unwrap();
+    let made = first.complete_secrets().unwrap();
+    assert_eq!(
+        made,
+        [
+            data.path().join(CORPORATE_SECRET_FILE),
+            data.path().join(AUTH_TOKEN_FILE)
+        ]
+    );
+    for path in &made {
+        assert_eq!(open_to_others(path).unwrap(), 0, "{}", path.display());
+    }
+    assert_eq!(value(&first.secrets.hysteria_stats_secret.unwrap().value), "given");
+
+    let mut second = load(&flags, &[]).unwrap();
+    assert_eq!(
+        second.complete_secrets().unwrap(),
+        [data.path().join(STATS_SECRET_FILE)]
+    );
+    let (first, second) = (first.secrets.corporate.unwrap(), second.secrets.corporate.unwrap());
+    assert_eq!(value(&first.value), value(&second.value));
+    assert_ne!(value(&first.value), value(&load_token(data.path())));
+}
+
+fn load_token(data: &Path) -> SecretString {
+    secrets::read_kept(&data.join(AUTH_TOKEN_FILE)).unwrap().unwrap()
+}
+
+#[test]
 fn looking_makes_no_secrets() {
     let data = tempfile::tempdir().unwrap();
     let mut secrets = Secrets::default();

@@ -1021,6 +1021,29 @@ fn definitions_are_printed_for_all_kinds_or_one() {
 }
 
 #[test]
+fn the_description_of_the_api_has_every_path_that_the_commands_ask() {
+    let outcome = with(&["openapi"]);
+    let document: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    for (path, method) in [
+        ("/access/grant", "post"),
+        ("/users", "get"),
+        ("/user/{corporate_id}", "get"),
+        ("/user/{corporate_id}/config", "get"),
+        ("/user/{corporate_id}/deactivate", "post"),
+        ("/user/{corporate_id}/activate", "post"),
+        ("/user/{corporate_id}/rotate", "post"),
+        ("/holds", "get"),
+        ("/holds", "post"),
+        ("/holds/{name}", "delete"),
+        ("/guard", "get"),
+        ("/guard/confirm", "post"),
+        ("/guard/cancel", "post"),
+    ] {
+        assert!(document["paths"][path][method].is_object(), "{method} {path}");
+    }
+}
+
+#[test]
 fn a_check_names_file_line_and_field_and_exits_with_2() {
     let folder = tempfile::tempdir().unwrap();
     let user = "apiVersion: vpn-operator.io/v1alpha1\nkind: VpnUser\nmetadata: { name: ab123456 }\nspec:\n  corporateId: AB123456\n";
