@@ -222,10 +222,14 @@ pub fn reason_at(terms: &Terms, now: Timestamp) -> Reason {
 #[must_use]
 pub fn decide(terms: &Terms, now: Timestamp) -> Decision {
     let reason = reason_at(terms, now);
+    // The month of the count may lie ahead when the clock was set back.
+    let month = terms.quota.and(terms.usage.month_start);
     let boundaries = [
         terms.valid_from,
         terms.valid_until,
         terms.quota.and_then(|quota| quota.period.end(now)),
+        month,
+        month.and_then(|start| Period::Month.end(start)),
     ];
     let mut ahead: Vec<Timestamp> = boundaries
         .into_iter()
