@@ -1,1 +1,466 @@
-//! TODO
+//! Configuration: flags and environment (a flag wins), and the secrets, which come from the environment or from files only.
+//!
+//! Everything is checked here, once, before anything starts; the rest of the house gets typed values. No secret is ever
+//! a flag (other people on the machine see flags), has a default, or shows up in help or [`Debug`].
+
+mod gateway;
+pub mod secrets;
+mod values;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::{Args, ValueEnum, builder::BoolishValueParser};
+use url::Url;
+
+pub(crate) use self::values::{duration, optional_path};
+pub use self::{
+    gateway::{DefaultGateway, HysteriaDefaults},
+    secrets::{Lookup, Secrets},
+    values::{DesiredLocation, Ports, ProxyNetworks},
+};
+
+/// Why the configuration cannot be used. Every message names the setting and says what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A secret is given twice.
+    #[error("{name} and {name}_FILE are both set: unset one of them")]
+    BothSet {
+        /// Name of the variable that holds the value.
+        name: &'static str,
+    },
+    /// A secret is set and empty, which would let everybody in or nobody.
+    #[error("{origin} is empty: give it a value, or unset it")]
+    EmptySecret {
+        /// The variable, or the variable and its file.
+        origin: String,
+    },
+    /// A secret is not UTF-8 text.
+    #[error("{origin} is not UTF-8 text")]
+    NotText {
+        /// The variable, or the variable and its file.
+        origin: String,
+    },
+    /// A file that a setting names cannot be read or written.
+    #[error("{origin}: {message}")]
+    File {
+        /// The setting and its file.
+        origin: String,
+        /// What the operating system said, and what to do.
+        message: String,
+    },
+    /// A secret source in a resource names none or several places.
+    #[error("{field}: {message}")]
+    Source {
+        /// Field of the resource.
+        field: String,
+        /// What is wrong with it.
+        message: &'static str,
+    },
+    /// A certificate without its key, or the other way round.
+    #[error("{given} is set without {missing}: TLS needs both")]
+    HalfTls {
+        /// The variable that is set.
+        given: &'static str,
+        /// The variable that is missing.
+        missing: &'static str,
+    },
+    /// A value that its setting does not accept.
+    #[error("{name}: {message}")]
+    Value {
+        /// Name of the variable.
+        name: &'static str,
+        /// What is wrong, and what is accepted.
+        message: String,
+    },
+}
+
+/// Where desired state and the operator's own data live.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "State")]
+pub struct State {
+    /// Where desired state lives: `folder:PATH` or `kubernetes`
+    #[arg(long, env = "DESIRED", value_name = "SOURCE", default_value = "folder:./vpn")]
+    pub desired: DesiredLocation,
+    /// Folder for the database, the operator's own holds and generated secrets
+    #[arg(long = "data", env = "DATA_DIR", value_name = "PATH", default_value = "./data")]
+    pub data_dir: PathBuf,
+}
+
+/// The file in the data folder that holds the generated `X-Corporate-Secret`.
+#[must_use]
+pub fn corporate_secret_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("corporate-secret")
+}
+
+/// The file in the data folder that holds the generated path secret of the auth listener.
+#[must_use]
+pub fn auth_token_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("hysteria-auth-token")
+}
+
+/// The file in the data folder that holds the generated secret of the statistics APIs.
+#[must_use]
+pub fn stats_secret_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("hysteria-stats-secret")
+}
+
+/// Where the two listeners are.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Listeners")]
+pub struct Listen {
+    /// Address of the HTTP API
+    #[arg(
+        long = "listen",
+        env = "LISTEN_ADDR",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8080"
+    )]
+    pub api: SocketAddr,
+    /// Address at which Hysteria nodes ask whom to let in. Keep it private
+    #[arg(
+        long = "auth-listen",
+        env = "HYSTERIA_AUTH_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8081"
+    )]
+    pub auth: SocketAddr,
+    /// PEM certificate chain of the HTTP API. Read again when it changes
+    #[arg(id = "api-tls-cert", long = "tls-cert", env = "TLS_CERT_FILE", value_name = "PATH", value_parser = values::optional_path())]
+    pub tls_cert: Option<PathBuf>,
+    /// PEM private key of the HTTP API
+    #[arg(id = "api-tls-key", long = "tls-key", env = "TLS_KEY_FILE", value_name = "PATH", value_parser = values::optional_path())]
+    pub tls_key: Option<PathBuf>,
+    /// PEM certificate chain of the auth listener. Set it when nodes are not on this machine: they post passwords
+    #[arg(long, env = "HYSTERIA_AUTH_TLS_CERT_FILE", value_name = "PATH", value_parser = values::optional_path())]
+    pub auth_tls_cert: Option<PathBuf>,
+    /// PEM private key of the auth listener
+    #[arg(long, env = "HYSTERIA_AUTH_TLS_KEY_FILE", value_name = "PATH", value_parser = values::optional_path())]
+    pub auth_tls_key: Option<PathBuf>,
+}
+
+/// The two files of a TLS listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// PEM certificate chain.
+    pub cert: PathBuf,
+    /// PEM private key.
+    pub key: PathBuf,
+}
+
+impl Listen {
+    /// TLS of the HTTP API, if it has any.
+    ///
+    /// # Errors
+    /// One of the two files is missing from the settings.
+    pub fn api_tls(&self) -> Result<Option<TlsFiles>, ConfigError> {
+        pair(
+            self.tls_cert.as_ref(),
+            self.tls_key.as_ref(),
+            ["TLS_CERT_FILE", "TLS_KEY_FILE"],
+        )
+    }
+
+    /// TLS of the auth listener, if it has any.
+    ///
+    /// # Errors
+    /// One of the two files is missing from the settings.
+    pub fn auth_tls(&self) -> Result<Option<TlsFiles>, ConfigError> {
+        pair(
+            self.auth_tls_cert.as_ref(),
+            self.auth_tls_key.as_ref(),
+            ["HYSTERIA_AUTH_TLS_CERT_FILE", "HYSTERIA_AUTH_TLS_KEY_FILE"],
+        )
+    }
+}
+
+fn pair(
+    cert: Option<&PathBuf>,
+    key: Option<&PathBuf>,
+    [cert_name, key_name]: [&'static str; 2],
+) -> Result<Option<TlsFiles>, ConfigError> {
+    let set = |path: Option<&PathBuf>| path.cloned().filter(|path| !path.as_os_str().is_empty());
+    match (set(cert), set(key)) {
+        (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(ConfigError::HalfTls {
+            given: cert_name,
+            missing: key_name,
+        }),
+        (None, Some(_)) => Err(ConfigError::HalfTls {
+            given: key_name,
+            missing: cert_name,
+        }),
+    }
+}
+
+/// How the HTTP API meets the world.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "HTTP API")]
+pub struct Api {
+    /// URL under which people reach the API, for subscription links. `http://LISTEN_ADDR` when absent
+    #[arg(long, env = "PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
+    /// Networks of reverse proxies whose `X-Forwarded-For` is believed, comma-separated
+    #[arg(
+        long,
+        env = "TRUSTED_PROXIES",
+        value_name = "CIDRS",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub trusted_proxies: ProxyNetworks,
+}
+
+/// The gateway that the environment defines, used when no `VpnGateway` is declared, and the pace of polling.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Hysteria (when no VpnGateway is declared)")]
+pub struct Hysteria {
+    /// Public host name of the Hysteria server, as it stands in links. `127.0.0.1` when absent
+    #[arg(long, env = "DOMAIN", value_name = "HOST")]
+    pub domain: Option<String>,
+    /// Public UDP port, hopping range (`20000-50000`), or a comma-separated list of both
+    #[arg(
+        long = "hysteria-port",
+        env = "HYSTERIA2_PORT",
+        value_name = "PORTS",
+        default_value = "443"
+    )]
+    pub port: Ports,
+    /// Server name of the TLS handshake, when it is not the domain
+    #[arg(long = "hysteria-sni", env = "HYSTERIA_SNI", value_name = "HOST")]
+    pub sni: Option<String>,
+    /// SHA-256 of the server certificate as hex. Not for certificates that ACME renews
+    #[arg(long = "hysteria-pin-sha256", env = "HYSTERIA_PIN_SHA256", value_name = "HEX")]
+    pub pin_sha256: Option<String>,
+    /// Links tell clients not to verify the certificate. Only together with a pin, or in a laboratory
+    #[arg(
+        long = "hysteria-insecure",
+        env = "HYSTERIA_INSECURE",
+        value_parser = BoolishValueParser::new(),
+        action = clap::ArgAction::SetTrue
+    )]
+    pub insecure: bool,
+    /// Base URLs of the nodes' traffic statistics APIs, comma-separated; one node each
+    #[arg(
+        long = "hysteria-stats-urls",
+        env = "HYSTERIA_STATS_URLS",
+        value_name = "URLS",
+        hide_env_values = true
+    )]
+    pub stats_urls: Option<String>,
+}
+
+/// Time limits.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Times")]
+pub struct Times {
+    /// How old the last known state may be to decide logins while desired state cannot be read
+    #[arg(long, env = "LAST_KNOWN_MAX_AGE", value_name = "TIME", default_value = "24h", value_parser = values::duration)]
+    pub last_known_max_age: Duration,
+    /// Pause between two polls of a node
+    #[arg(
+        long,
+        env = "HYSTERIA_POLL_INTERVAL",
+        value_name = "TIME",
+        default_value = "5s",
+        value_parser = values::poll_interval
+    )]
+    pub hysteria_poll_interval: Duration,
+}
+
+/// What is set by flags and environment; everything but the secrets.
+#[derive(Debug, Clone, Args)]
+pub struct Settings {
+    /// State.
+    #[command(flatten)]
+    pub state: State,
+    /// Listeners.
+    #[command(flatten)]
+    pub listen: Listen,
+    /// HTTP API.
+    #[command(flatten)]
+    pub api: Api,
+    /// Hysteria.
+    #[command(flatten)]
+    pub hysteria: Hysteria,
+    /// Times.
+    #[command(flatten)]
+    pub times: Times,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is logged, and how. Logs go to stderr.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Logging")]
+pub struct Logging {
+    /// Form of the log lines
+    #[arg(
+        long,
+        env = "LOG_FORMAT",
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT",
+        hide_possible_values = false
+    )]
+    pub log_format: LogFormat,
+    /// What is logged, like `info` or `vpn_operator=debug`. `RUST_LOG` counts when this is absent
+    #[arg(long, env = "LOG_LEVEL", global = true, value_name = "FILTER")]
+    pub log_level: Option<String>,
+}
+
+/// The whole configuration of a running operator, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where desired state and data live.
+    pub state: State,
+    /// Listeners.
+    pub listen: Listen,
+    /// TLS of the HTTP API.
+    pub api_tls: Option<TlsFiles>,
+    /// TLS of the auth listener.
+    pub auth_tls: Option<TlsFiles>,
+    /// URL under which people reach the API, without a trailing slash.
+    pub public_url: String,
+    /// Reverse proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// The gateway of the environment.
+    pub hysteria: HysteriaDefaults,
+    /// Time limits.
+    pub times: Times,
+    /// Secrets that were given.
+    pub secrets: Secrets,
+}
+
+impl Config {
+    /// Checks the settings and reads the secrets.
+    ///
+    /// # Errors
+    /// Names the setting that cannot be used.
+    pub fn load(settings: Settings, environment: Lookup<'_>) -> Result<Self, ConfigError> {
+        let Settings {
+            state,
+            listen,
+            api,
+            hysteria,
+            times,
+        } = settings;
+        let api_tls = listen.api_tls()?;
+        Ok(Self {
+            auth_tls: listen.auth_tls()?,
+            public_url: public_url(api.public_url.as_deref(), &listen, api_tls.is_some())?,
+            trusted_proxies: api.trusted_proxies.0,
+            hysteria: hysteria.check()?,
+            secrets: Secrets::load(environment)?,
+            state,
+            listen,
+            api_tls,
+            times,
+        })
+    }
+
+    /// Completes the secrets: what was not given is read from the data folder, or made and kept there with mode 0600.
+    ///
+    /// Answers the files that were made now; a first run makes some. The data folder must exist. The master key is not
+    /// among them: the room that derives from it looks after it.
+    ///
+    /// # Errors
+    /// A file in the data folder cannot be read or written.
+    pub fn complete_secrets(&mut self) -> Result<Vec<PathBuf>, ConfigError> {
+        let data = &self.state.data_dir;
+        let mut made = Vec::new();
+        for (secret, name, path) in [
+            (
+                &mut self.secrets.corporate,
+                "CORPORATE_SECRET",
+                corporate_secret_file(data),
+            ),
+            (
+                &mut self.secrets.hysteria_auth_token,
+                "HYSTERIA_AUTH_TOKEN",
+                auth_token_file(data),
+            ),
+            (
+                &mut self.secrets.hysteria_stats_secret,
+                "HYSTERIA_STATS_SECRET",
+                stats_secret_file(data),
+            ),
+        ] {
+            if secret.is_none() {
+                let (value, new) = secrets::load_or_create(&path)?;
+                if new {
+                    made.push(path.clone());
+                }
+                *secret = Some(secrets::Secret {
+                    name,
+                    file: Some(path),
+                    value,
+                });
+            }
+        }
+        Ok(made)
+    }
+
+    /// The gateway that the environment defines, named [`crate::model::gateway::DEFAULT_GATEWAY`]. To be asked after
+    /// [`Self::complete_secrets`]; before, secrets that were not given are absent.
+    #[must_use]
+    pub fn default_gateway(&self) -> DefaultGateway {
+        self.hysteria.gateway(&self.secrets)
+    }
+}
+
+/// The URL at which a client on this machine reaches a listener.
+#[must_use]
+pub fn local_url(listen: SocketAddr, tls: bool) -> String {
+    let mut reachable = listen;
+    if listen.ip().is_unspecified() {
+        reachable.set_ip(match listen {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    format!("{}://{reachable}", if tls { "https" } else { "http" })
+}
+
+fn public_url(given: Option<&str>, listen: &Listen, tls: bool) -> Result<String, ConfigError> {
+    let Some(text) = given.filter(|text| !text.is_empty()) else {
+        return Ok(local_url(listen.api, tls));
+    };
+    let bad = |message: &str| ConfigError::Value {
+        name: "PUBLIC_URL",
+        message: message.to_owned(),
+    };
+    let url = Url::parse(text).map_err(|error| bad(&format!("{error}; give one like https://vpn.example.com")))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(bad("give a URL that begins with https:// or http://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        return Err(bad("give scheme, host and path only"));
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// The permission bits of a file that let others on the machine read or write it; 0 where there are none.
+///
+/// # Errors
+/// The file cannot be looked at.
+pub fn open_to_others(path: &Path) -> std::io::Result<u32> {
+    use std::os::unix::fs::PermissionsExt;
+    Ok(std::fs::metadata(path)?.permissions().mode() & 0o007)
+}
+
+#[cfg(test)]
+mod tests;

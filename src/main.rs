@@ -1,1 +1,17 @@
-fn main() {}
+//! The one binary. Everything it does is in the library; see [`vpn_operator::cli`].
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use vpn_operator::cli::{self, Cli, Exit};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // One TLS provider in the process. That one is installed already is fine.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return cli::report(&format!("cannot start the runtime: {error}"), Exit::Failed).into(),
+    };
+    runtime.block_on(cli::main(cli)).into()
+}

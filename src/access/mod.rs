@@ -1,1 +1,173 @@
-//! TODO
+//! Use cases shared by every way in: grant, deactivate, activate, rotate, hold, look up, hand out a configuration.
+//!
+//! It changes desired state and reads memory (the roster, the directory of objects, what gateways observed) and history.
+//! It never touches a gateway, decides nothing about access by itself, and never lets history stand in the way of a
+//! denial. What it hands out with a secret in it is held in [`secrecy::SecretString`] until a shell writes it.
+
+mod activate;
+mod audit;
+mod configuration;
+mod deactivate;
+mod error;
+mod grant;
+mod guard;
+mod health;
+mod holds;
+mod rotate;
+mod seams;
+mod subscription;
+mod tell;
+mod users;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::task::TaskTracker;
+
+pub use activate::Activation;
+pub use audit::AuditPage;
+pub use configuration::Configuration;
+pub use deactivate::{Deactivation, Proof};
+pub use error::{AccessError, Denial};
+pub use grant::Grant;
+pub use guard::{Confirmed, GuardView};
+pub use health::{Check, Health};
+pub use holds::{HoldFilter, HoldView, NewHold, Phase, PlacedHold, ReleasedHold};
+pub use rotate::{Rotate, Rotation};
+pub use seams::{Derived, Directory, Journal, Keys, Links, LivePeople, People, select};
+pub use subscription::Subscription;
+pub use users::{UserFilter, UserPage, UserSummary, UserView};
+
+use crate::{
+    clock::SharedClock,
+    desired::{DesiredState, FieldManager},
+    gateway::Link,
+    model::{corporate_id::CorporateId, user::VpnUser},
+};
+
+/// Result of a use case.
+pub type Result<T, E = AccessError> = std::result::Result<T, E>;
+
+/// Who acts, and by which way in.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Who: a name or an address. Goes to the audit.
+    pub actor: String,
+    /// By which way in: `api`, `cli`, … Holds that are created carry it, and only the same source lifts them.
+    pub source: String,
+    /// Id of the request, for the audit.
+    pub request_id: Option<String>,
+    /// Who writes to desired state.
+    pub manager: FieldManager,
+}
+
+/// What can be set.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Base URL under which people reach the HTTP shell, without a trailing slash: `https://vpn.example.com`.
+    pub public_url: String,
+    /// How long a grant, an activation or a rotation waits until it is in force.
+    pub grant_wait: Duration,
+    /// How long a denial waits for proof that no session can pass another byte.
+    pub denial_wait: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            public_url: "http://127.0.0.1:8080".to_owned(),
+            grant_wait: Duration::from_secs(5),
+            denial_wait: Duration::from_secs(3),
+        }
+    }
+}
+
+/// What the use cases work with.
+#[derive(Clone)]
+pub struct Parts {
+    /// Where desired state lives.
+    pub desired: Arc<dyn DesiredState>,
+    /// Everyone who is declared, and the guard.
+    pub people: Arc<dyn People>,
+    /// Objects as last seen, from memory.
+    pub directory: Arc<dyn Directory>,
+    /// The running gateways.
+    pub links: Arc<dyn Links>,
+    /// Passwords and subscription tokens.
+    pub keys: Arc<dyn Keys>,
+    /// History.
+    pub journal: Arc<dyn Journal>,
+    /// The clock.
+    pub clock: SharedClock,
+    /// What can be set.
+    pub settings: Settings,
+}
+
+/// The use cases. One for the process; cheap to clone.
+///
+/// A use case that changes something runs to its end once it has begun, also when its caller goes away: a connection that
+/// breaks leaves nothing half-applied. [`Access::drain`] waits for those.
+#[derive(Clone)]
+pub struct Access {
+    parts: Arc<Parts>,
+    tasks: TaskTracker,
+}
+
+impl Access {
+    /// Use cases over these parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            parts: Arc::new(parts),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Waits for every change that has begun. New ones may still begin: stop the shells first.
+    pub async fn drain(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Runs a change to its end, whatever becomes of the caller.
+    async fn to_the_end<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+        use tracing::Instrument as _;
+        let work = work.instrument(tracing::Span::current());
+        self.tasks.spawn(work).await.unwrap_or(Err(AccessError::Interrupted))
+    }
+}
+
+impl Parts {
+    /// The user object of a person from memory.
+    fn known_user(&self, id: &CorporateId) -> Option<Arc<VpnUser>> {
+        self.directory.user(&id.object_name())
+    }
+
+    /// Whether anything is known of this ID.
+    fn is_known(&self, id: &CorporateId) -> bool {
+        self.known_user(id).is_some() || self.people.person(id).is_some()
+    }
+
+    /// Client links of a user; empty when none of the user's gateways has a node, or the password cannot be read.
+    fn links(&self, user: &VpnUser) -> Vec<Link> {
+        self.keys
+            .credentials(user)
+            .map(|credentials| self.links.links(user, &credentials))
+            .unwrap_or_default()
+    }
+}
+
+/// Account of a user on the gateways.
+fn account(user: &VpnUser) -> String {
+    user.spec
+        .username
+        .clone()
+        .unwrap_or_else(|| user.spec.corporate_id.account())
+}
+
+/// The spelling under which a new object is declared: standard IDs in capitals, others as given.
+fn canonical(id: &CorporateId) -> CorporateId {
+    CorporateId::parse(&id.as_str().to_ascii_uppercase())
+        .ok()
+        .filter(CorporateId::is_standard)
+        .unwrap_or_else(|| id.clone())
+}

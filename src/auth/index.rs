@@ -1,1 +1,377 @@
 //! The table that every login is decided from.
+//!
+//! Reading takes no lock that accounts share. The one lock is an account's own, around its session slots, and it is taken
+//! only after the password matched and access was found granted; the decision is then looked at again under it. A denial
+//! takes the same lock to replace the policy, raise the epoch and collect the sessions. So each yes was either said before
+//! the denial, and its session is among those that the denial names, or it is not said.
+//!
+//! **After a restart** it is not known which slots an earlier process gave out. Until every polled node has answered a poll
+//! that began [`RESERVED`] after the start, new slots come from a block of numbers that was drawn at random for this
+//! process; afterwards what no node shows is free, and the lowest free number is used. A process that is never told of
+//! polls (a further auth replica) stays in its block, so that replicas hand out disjoint slots.
+
+use std::{
+    collections::HashSet,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::{
+    ledger::Node,
+    password::Digest,
+    slots::{BLOCK, RESERVED, Request, Slots, TooMany},
+};
+use crate::{
+    clock::SharedClock,
+    gateway::{Cut, NodeName},
+    metrics::AuthOutcome,
+    model::{
+        access::{Reason, Terms, reason_at},
+        corporate_id::MAX_ACCOUNT_LEN,
+        session::{Epoch, SessionId},
+    },
+};
+
+/// What a login is decided by.
+#[derive(Clone, PartialEq)]
+pub(super) struct Policy {
+    /// `None`: nobody can log in.
+    pub(super) password: Option<Digest>,
+    pub(super) terms: Arc<Terms>,
+    pub(super) max_devices: Option<u32>,
+    pub(super) epoch: Epoch,
+}
+
+/// One account. Stays in the table for the life of the process once it was there, so that its epoch only rises and its
+/// sessions stay known.
+pub(super) struct Account {
+    pub(super) name: Box<str>,
+    pub(super) policy: ArcSwap<Policy>,
+    sessions: Mutex<Sessions>,
+}
+
+#[derive(Default)]
+pub(super) struct Sessions {
+    pub(super) slots: Slots,
+    /// Whether the policy granted access when it was last looked at by the roster.
+    granted: bool,
+}
+
+impl Account {
+    pub(super) fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A session that was let in. Displays as the id to be answered.
+#[derive(Clone)]
+pub struct Session {
+    account: Arc<Account>,
+    epoch: Epoch,
+    slot: u32,
+}
+
+impl Session {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> SessionId<'_> {
+        SessionId {
+            account: &self.account.name,
+            epoch: self.epoch,
+            slot: self.slot,
+        }
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Session({})", self.id())
+    }
+}
+
+/// What auth says to a login.
+#[derive(Debug, Clone)]
+pub enum Verdict {
+    /// Yes, under this id.
+    Granted(Session),
+    /// No: another password.
+    BadPassword,
+    /// No: no such account.
+    UnknownUser,
+    /// No, for this reason.
+    Denied(Reason),
+    /// No: as many devices as allowed are connected.
+    TooManyDevices,
+    /// No: it is not known yet who may log in.
+    NotLoaded,
+    /// No: not `username:password`.
+    Malformed,
+}
+
+impl Verdict {
+    /// The outcome as it is counted.
+    #[must_use]
+    pub const fn outcome(&self) -> AuthOutcome {
+        match self {
+            Self::Granted(_) => AuthOutcome::Granted,
+            Self::BadPassword => AuthOutcome::BadPassword,
+            Self::UnknownUser => AuthOutcome::UnknownUser,
+            // Nothing is denied for being active.
+            Self::Denied(Reason::Active) | Self::Malformed => AuthOutcome::Malformed,
+            Self::Denied(Reason::Deleted) => AuthOutcome::Deleted,
+            Self::Denied(Reason::Conflict) => AuthOutcome::Conflict,
+            Self::Denied(Reason::Held) => AuthOutcome::Held,
+            Self::Denied(Reason::Inactive) => AuthOutcome::Inactive,
+            Self::Denied(Reason::NotYetValid) => AuthOutcome::NotYetValid,
+            Self::Denied(Reason::Expired) => AuthOutcome::Expired,
+            Self::Denied(Reason::OverQuota) => AuthOutcome::OverQuota,
+            Self::TooManyDevices => AuthOutcome::TooManyDevices,
+            Self::NotLoaded => AuthOutcome::NotLoaded,
+        }
+    }
+}
+
+/// A new policy for an account.
+pub(super) struct Change {
+    pub(super) password: Option<Digest>,
+    pub(super) terms: Arc<Terms>,
+    pub(super) max_devices: Option<u32>,
+    /// Epoch to begin with, if the account is new here.
+    pub(super) start: Epoch,
+    /// Whether the terms grant access at this moment.
+    pub(super) granted: bool,
+    /// Raise the epoch even if no session of the present one is known.
+    pub(super) raise: bool,
+}
+
+/// The table of accounts. One for the process.
+pub struct AuthIndex {
+    accounts: papaya::HashMap<Box<str>, Arc<Account>>,
+    pub(super) nodes: papaya::HashMap<NodeName, Arc<Node>>,
+    pub(super) clock: SharedClock,
+    pub(super) started: Instant,
+    loaded: AtomicBool,
+    loaded_signal: watch::Sender<bool>,
+    /// Every polled node has shown what an earlier process left behind.
+    settled: AtomicBool,
+    first_of_block: u32,
+}
+
+impl AuthIndex {
+    /// An empty table, that refuses everybody until it is loaded.
+    pub(super) fn new(clock: SharedClock) -> Self {
+        let mut random = [0; 4];
+        if getrandom::fill(&mut random).is_err() {
+            random = clock.now().subsec_nanosecond().to_le_bytes();
+        }
+        Self {
+            accounts: papaya::HashMap::new(),
+            nodes: papaya::HashMap::new(),
+            started: clock.monotonic(),
+            clock,
+            loaded: AtomicBool::new(false),
+            loaded_signal: watch::Sender::new(false),
+            settled: AtomicBool::new(false),
+            first_of_block: BLOCK * (1 + u32::from_le_bytes(random) % 1_000_000),
+        }
+    }
+
+    /// Whether logins are answered.
+    #[must_use]
+    pub fn is_loaded(&self) -> bool {
+        self.loaded.load(Ordering::Acquire)
+    }
+
+    /// Waits until logins are answered.
+    pub async fn wait_loaded(&self) {
+        let mut signal = self.loaded_signal.subscribe();
+        // The sender lives as long as `self`.
+        let _ = signal.wait_for(|loaded| *loaded).await;
+    }
+
+    pub(super) fn set_loaded(&self) {
+        self.loaded.store(true, Ordering::Release);
+        self.loaded_signal.send_replace(true);
+    }
+
+    /// Decides a login: `auth` is what the client sent, `username:password`; `address` its `ip:port`.
+    pub fn login(&self, node: &Arc<Node>, address: &str, auth: &str) -> Verdict {
+        let Some((username, password)) = auth.split_once(':') else {
+            return Verdict::Malformed;
+        };
+        if !self.is_loaded() {
+            return Verdict::NotLoaded;
+        }
+        let digest = Digest::of(password);
+        let Some(account) = self.account_of_client(username) else {
+            digest.matches(None);
+            return Verdict::UnknownUser;
+        };
+        let policy = account.policy.load();
+        if let Err(refusal) = self.look_at(&policy, &digest) {
+            return refusal;
+        }
+        let mut sessions = account.sessions();
+        let present = account.policy.load();
+        if !Arc::ptr_eq(&policy, &present)
+            && let Err(refusal) = self.look_at(&present, &digest)
+        {
+            return refusal;
+        }
+        let mut hasher = DefaultHasher::new();
+        address.hash(&mut hasher);
+        let settled = self.settled.load(Ordering::Acquire);
+        let admitted = sessions.slots.admit(&Request {
+            epoch: present.epoch,
+            now: self.clock.monotonic(),
+            node: &node.clock,
+            address: hasher.finish(),
+            max_devices: present.max_devices,
+            first: if settled { 0 } else { self.first_of_block },
+        });
+        drop(sessions);
+        match admitted {
+            Ok(slot) => Verdict::Granted(Session {
+                epoch: present.epoch,
+                account,
+                slot,
+            }),
+            Err(TooMany) => Verdict::TooManyDevices,
+        }
+    }
+
+    fn look_at(&self, policy: &Policy, digest: &Digest) -> Result<(), Verdict> {
+        if !digest.matches(policy.password.as_ref()) {
+            return Err(Verdict::BadPassword);
+        }
+        match reason_at(&policy.terms, self.clock.now()) {
+            Reason::Active => Ok(()),
+            reason => Err(Verdict::Denied(reason)),
+        }
+    }
+
+    /// Older clients spell the account as the ID was declared, so the case of a user name does not matter.
+    fn account_of_client(&self, username: &str) -> Option<Arc<Account>> {
+        if username.len() > MAX_ACCOUNT_LEN {
+            return None;
+        }
+        if username.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            self.account(&username.to_ascii_lowercase())
+        } else {
+            self.account(username)
+        }
+    }
+
+    pub(super) fn account(&self, name: &str) -> Option<Arc<Account>> {
+        self.accounts.pin().get(name).cloned()
+    }
+
+    /// Puts a policy in force, and answers the order to end what it no longer permits. A session that may live under the
+    /// new policy is not touched. When this returns no login is permitted that the new policy denies.
+    pub(super) fn put(&self, name: &str, change: Change, now: Timestamp) -> (Epoch, Option<Cut>) {
+        let Some(account) = self.account(name) else {
+            let raise = change.raise;
+            let epoch = if raise { next_epoch(change.start, now) } else { change.start };
+            let account = Account {
+                name: name.into(),
+                sessions: Mutex::new(Sessions {
+                    granted: change.granted,
+                    ..Sessions::default()
+                }),
+                policy: ArcSwap::from_pointee(change.into_policy(epoch)),
+            };
+            self.accounts.pin().insert(name.into(), Arc::new(account));
+            let cut = raise.then(|| empty_cut(epoch, now));
+            return (epoch, cut);
+        };
+        let mut sessions = account.sessions();
+        let old = account.policy.load();
+        let used = sessions.granted || sessions.slots.any_of(old.epoch);
+        let rotated = old.password != change.password;
+        let raise = change.raise || (used && (rotated || !change.granted));
+        let epoch = if raise { next_epoch(old.epoch, now) } else { old.epoch };
+        sessions.granted = change.granted;
+        let policy = change.into_policy(epoch);
+        if policy != **old {
+            account.policy.store(Arc::new(policy));
+        }
+        let cut = raise.then(|| Cut {
+            below: epoch,
+            denied_at: now,
+            known: sessions.slots.known(&account.name, epoch, self.clock.monotonic()),
+        });
+        (epoch, cut)
+    }
+
+    /// Present epoch of an account, and how many sessions are not known to be gone.
+    pub(super) fn sessions(&self, name: &str) -> Option<(Epoch, usize)> {
+        let account = self.account(name)?;
+        let sessions = account.sessions();
+        Some((account.policy.load().epoch, sessions.slots.count(self.clock.monotonic())))
+    }
+
+    /// The node of this name, to be given to [`Self::login`].
+    pub fn node(&self, name: &NodeName) -> Arc<Node> {
+        let nodes = self.nodes.pin();
+        nodes
+            .get_or_insert_with(name.clone(), || Arc::new(Node::new(name.clone(), self.started)))
+            .clone()
+    }
+
+    /// Names every node that is polled. To be called before the first login, and whenever the set changes; nodes that were
+    /// never named free their slots by time alone, and before it was called once no low slot is used.
+    pub fn expect_polls_of(&self, names: &HashSet<NodeName>) {
+        for name in names {
+            self.node(name);
+        }
+        let nodes = self.nodes.pin();
+        for (name, node) in &nodes {
+            node.clock.expect(names.contains(name));
+        }
+        self.settle();
+    }
+
+    /// Looks whether every polled node has shown what an earlier process left behind.
+    pub(super) fn settle(&self) {
+        let nodes = self.nodes.pin();
+        let mut polled = nodes.values().filter(|node| node.clock.is_expected()).peekable();
+        let settled = polled.peek().is_some() && polled.all(|node| node.clock.polled_since(self.started + RESERVED));
+        self.settled.store(settled, Ordering::Release);
+    }
+}
+
+impl Change {
+    fn into_policy(self, epoch: Epoch) -> Policy {
+        Policy {
+            password: self.password,
+            terms: self.terms,
+            max_devices: self.max_devices,
+            epoch,
+        }
+    }
+}
+
+/// The order to end what an earlier process let in.
+pub(super) fn empty_cut(below: Epoch, denied_at: Timestamp) -> Cut {
+    Cut {
+        below,
+        denied_at,
+        known: Vec::new(),
+    }
+}
+
+fn next_epoch(old: Epoch, now: Timestamp) -> Epoch {
+    Epoch(u64::try_from(now.as_millisecond()).unwrap_or(0).max(old.0 + 1))
+}
+
+#[cfg(test)]
+#[path = "index_tests.rs"]
+mod tests;

@@ -1,1 +1,157 @@
-//! The HTTP endpoint that Hysteria nodes ask.
+//! The HTTP endpoint that Hysteria nodes ask: `POST /auth/{token}` with `{"addr", "auth", "tx"}`, answered with 200 and
+//! `{"ok", "id"}`.
+//!
+//! Hysteria sends no header of its own, so the node proves itself by a token in the path. Nothing here logs a path, and
+//! everything odd is a refusal. A node waits 10 s for an answer; while desired state is loaded for the first time logins
+//! wait for at most [`LOAD_PATIENCE`] of them.
+
+use std::{borrow::Cow, fmt::Write as _, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    http::{HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use percent_encoding::percent_decode_str;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::{
+    index::{AuthIndex, Verdict},
+    ledger::Node,
+    password::Digest,
+};
+use crate::{
+    gateway::NodeName,
+    metrics::{AuthOutcome, Metrics},
+};
+
+/// How long after the start logins wait for the first load of desired state, before they are refused at once.
+pub const LOAD_PATIENCE: Duration = Duration::from_secs(8);
+/// Longest accepted body.
+const MAX_BODY: usize = 4 * 1024;
+/// How long a body may take to arrive: no longer than the node waits for the answer.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+const REFUSED: &str = r#"{"ok":false,"id":""}"#;
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// What a node sends. `tx` and whatever later versions add are of no interest.
+#[derive(Deserialize)]
+struct Login<'a> {
+    #[serde(borrow, default)]
+    addr: Cow<'a, str>,
+    #[serde(borrow)]
+    auth: Cow<'a, str>,
+}
+
+struct Token {
+    digest: Digest,
+    node: Arc<Node>,
+}
+
+/// Answers nodes out of the index.
+pub struct AuthEndpoint {
+    index: Arc<AuthIndex>,
+    metrics: Arc<Metrics>,
+    tokens: ArcSwap<Vec<Token>>,
+    patience: Instant,
+}
+
+impl AuthEndpoint {
+    /// An endpoint without tokens: it answers 404 to everybody. The patience for the first load begins now.
+    pub fn new(index: Arc<AuthIndex>, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self {
+            index,
+            metrics,
+            tokens: ArcSwap::default(),
+            patience: Instant::now() + LOAD_PATIENCE,
+        })
+    }
+
+    /// Replaces the tokens, and the nodes that they stand for, from the next request on. Several tokens may stand for one
+    /// node. A token that several nodes share should stand for a name that is not polled
+    /// (see [`AuthIndex::expect_polls_of`]). Empty tokens are left out.
+    pub fn set_tokens<'a>(&self, tokens: impl IntoIterator<Item = (&'a SecretString, &'a NodeName)>) {
+        let tokens = tokens.into_iter().filter(|(token, _)| !token.expose_secret().is_empty());
+        let tokens = tokens.map(|(token, node)| Token {
+            digest: Digest::of(token.expose_secret()),
+            node: self.index.node(node),
+        });
+        self.tokens.store(Arc::new(tokens.collect()));
+    }
+
+    /// The routes: `POST /auth/{token}` and `GET /healthz`.
+    pub fn router(self: &Arc<Self>) -> Router {
+        // One handler for every path: matching a path and taking a parameter out of it would cost as much as the answer.
+        Router::new().fallback(handle).with_state(self.clone())
+    }
+
+    /// Compares with every token, always, so that the time it takes says nothing of any of them.
+    fn node(&self, token: &str) -> Option<Arc<Node>> {
+        let decoded = percent_decode_str(token).decode_utf8().ok()?;
+        let digest = Digest::of(&decoded);
+        let mut found = None;
+        for token in self.tokens.load().iter() {
+            if digest.matches(Some(&token.digest)) {
+                found = Some(token.node.clone());
+            }
+        }
+        found
+    }
+
+    async fn answer(&self, node: &Arc<Node>, body: Body) -> Response {
+        let Ok(Ok(body)) = timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await else {
+            self.metrics.auth(AuthOutcome::Malformed);
+            return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+        };
+        let Ok(login) = serde_json::from_slice::<Login<'_>>(&body) else {
+            self.metrics.auth(AuthOutcome::Malformed);
+            return json(REFUSED.into());
+        };
+        if !self.index.is_loaded() {
+            // Elapsed or not: the index itself says whether it is loaded.
+            let _ = timeout_at(self.patience, self.index.wait_loaded()).await;
+        }
+        let verdict = self.index.login(node, &login.addr, &login.auth);
+        self.metrics.auth(verdict.outcome());
+        let Verdict::Granted(session) = verdict else {
+            return json(REFUSED.into());
+        };
+        let mut answer = String::with_capacity(160);
+        // Account names hold nothing that JSON escapes, and writing into a `String` cannot fail.
+        let _ = write!(answer, r#"{{"ok":true,"id":"{}"}}"#, session.id());
+        json(answer.into())
+    }
+}
+
+async fn handle(State(endpoint): State<Arc<AuthEndpoint>>, request: Request) -> Response {
+    let Some(token) = request.uri().path().strip_prefix("/auth/") else {
+        return match request.uri().path() {
+            "/healthz" if request.method() == Method::GET => "ok\n".into_response(),
+            "/healthz" => not_allowed("GET"),
+            _ => StatusCode::NOT_FOUND.into_response(),
+        };
+    };
+    if request.method() != Method::POST {
+        return not_allowed("POST");
+    }
+    let Some(node) = endpoint.node(token) else {
+        endpoint.metrics.auth(AuthOutcome::WrongToken);
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    endpoint.answer(&node, request.into_body()).await
+}
+
+fn not_allowed(allowed: &'static str) -> Response {
+    (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, allowed)]).into_response()
+}
+
+fn json(body: Body) -> Response {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response
+}

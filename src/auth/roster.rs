@@ -1,14 +1,31 @@
 //! Everyone who is declared: facts about users and holds, joined by corporate ID, and the guard in front of the index.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use jiff::Timestamp;
+use secrecy::SecretString;
+use tokio::sync::watch;
 
+pub use super::{facts::account_of, people::People};
+use super::{
+    evaluate::{Cause, State},
+    facts::HoldFacts,
+    guard::{GuardState, KeptHold, Recent},
+    index::AuthIndex,
+    register::{HoldState, Register, Secrets, Touched},
+};
 use crate::{
+    clock::SharedClock,
     credentials::MasterKey,
     gateway::Cut,
     model::{
-        access::{Decision, Usage},
+        access::{Decision, Reason, Usage},
         corporate_id::CorporateId,
         hold::VpnHold,
         user::VpnUser,
@@ -21,10 +38,15 @@ pub enum Input {
     User(Arc<VpnUser>),
     /// The user object of this name is gone for good (its finalizer was released).
     UserGone(String),
-    /// A hold as it is now (a tombstone is a hold that disappeared).
+    /// A hold as it is now. A tombstone is a hold that disappeared, unless it carries [`crate::model::RELEASED`].
     Hold(Arc<VpnHold>),
-    /// The hold object of this name is gone for good; `released` says that somebody lifted it on purpose.
-    HoldGone(String),
+    /// The hold object of this name is gone for good.
+    HoldGone {
+        /// Name of the `VpnHold`.
+        name: String,
+        /// Somebody lifted it on purpose.
+        released: bool,
+    },
     /// Usage of an account.
     Usage {
         /// Account on the gateway.
@@ -90,63 +112,256 @@ pub struct PendingDenial {
     pub since: Timestamp,
 }
 
-/// See [`Roster`]: what becomes of password sources that are not derived.
-pub type Passwords = Arc<dyn Fn(&VpnUser) -> Option<secrecy::SecretString> + Send + Sync>;
+/// Passwords that are not derived: those of users with `spec.credentialsFrom`. `None`: not known (yet), so that nobody can
+/// log in to the account; saying the user again asks again. Must answer from memory.
+pub type Passwords = Arc<dyn Fn(&VpnUser) -> Option<SecretString> + Send + Sync>;
 
-/// Everyone who is declared. One for the process; every method is synchronous.
-pub struct Roster {}
+/// What is derived from the master key.
+pub trait Derivation: Send + Sync + 'static {
+    /// See [`MasterKey::password`].
+    fn password(&self, id: &CorporateId, generation: i64) -> SecretString;
+    /// See [`MasterKey::subscription_token`].
+    fn subscription_token(&self, id: &CorporateId, generation: i64) -> SecretString;
+}
+
+impl Derivation for MasterKey {
+    fn password(&self, id: &CorporateId, generation: i64) -> SecretString {
+        Self::password(self, id, generation)
+    }
+    fn subscription_token(&self, id: &CorporateId, generation: i64) -> SecretString {
+        Self::subscription_token(self, id, generation)
+    }
+}
+
+/// Everyone who is declared. One for the process; every method is synchronous, answers from memory, and is safe from any
+/// thread. When a method that changes something returns, auth decides by the change.
+pub struct Roster {
+    state: Mutex<State>,
+    index: Arc<AuthIndex>,
+    clock: SharedClock,
+    loaded: AtomicBool,
+    /// Before the load: lost holds that were kept in force by the process before.
+    restored_holds: Mutex<Vec<KeptHold>>,
+    changes: watch::Sender<u64>,
+    guard_changes: watch::Sender<u64>,
+}
 
 impl Roster {
-    /// Takes what was said, in one batch, updates the index, and answers what changed.
+    /// An empty roster, whose index refuses everybody until [`Self::loaded`].
+    pub fn new(key: MasterKey, passwords: Passwords, clock: SharedClock) -> Self {
+        Self::with_derivation(Arc::new(key), passwords, clock)
+    }
+
+    /// As [`Self::new`], with another derivation than that of a master key.
+    pub fn with_derivation(derivation: Arc<dyn Derivation>, passwords: Passwords, clock: SharedClock) -> Self {
+        let index = Arc::new(AuthIndex::new(clock.clone()));
+        let state = State {
+            register: Register::default(),
+            secrets: Secrets {
+                derivation,
+                imported: passwords,
+            },
+            index: index.clone(),
+            denials: Recent::default(),
+            losses: Recent::default(),
+            held_back: BTreeSet::new(),
+            kept: BTreeSet::new(),
+            restored: HashMap::new(),
+            wheel: BTreeSet::new(),
+            counts: BTreeMap::new(),
+            horizon: Timestamp::MIN,
+            guard_changed: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            index,
+            clock,
+            loaded: AtomicBool::new(false),
+            restored_holds: Mutex::default(),
+            changes: watch::Sender::new(0),
+            guard_changes: watch::Sender::new(0),
+        }
+    }
+
+    /// What logins are decided from, and the ledger for gateways.
+    #[must_use]
+    pub fn index(&self) -> Arc<AuthIndex> {
+        self.index.clone()
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Whether the first full load is over.
+    #[must_use]
+    pub fn is_loaded(&self) -> bool {
+        self.loaded.load(Ordering::Acquire)
+    }
+
+    /// Takes what was said, in one batch, updates the index, and answers what changed. Before [`Self::loaded`] inputs are
+    /// only collected.
     pub fn apply(&self, inputs: Vec<Input>) -> Vec<Transition> {
-        let _ = inputs;
-        todo!()
+        let mut state = self.state();
+        let mut touched = Touched::new();
+        for input in inputs {
+            state.take(input, &mut touched);
+        }
+        if !self.is_loaded() {
+            return Vec::new();
+        }
+        let transitions = state.evaluate(touched, self.now(), &Cause::Change);
+        self.announce(state, transitions)
     }
 
     /// The first full load of every kind is over: from now on logins are answered. Inputs before this one are collected
     /// and judged together against the access that statuses record.
     pub fn loaded(&self) -> Vec<Transition> {
-        todo!()
+        let mut state = self.state();
+        for kept in std::mem::take(&mut *self.restored_holds.lock().unwrap_or_else(PoisonError::into_inner)) {
+            if state.register.keep_hold(&kept) {
+                state.kept.insert(kept.name.into());
+            }
+        }
+        let everyone = state.register.ids.keys().cloned().collect();
+        let transitions = state.evaluate(everyone, self.now(), &Cause::Load);
+        state.restored = HashMap::new();
+        state.guard_changed = true;
+        self.loaded.store(true, Ordering::Release);
+        self.index.set_loaded();
+        self.announce(state, transitions)
     }
 
-    /// Lets time pass: to be called about every second.
+    /// Lets time pass: to be called about every second. Work in proportion to what time changes; after the clock was set
+    /// back everybody is looked at once.
     pub fn tick(&self) -> Vec<Transition> {
-        todo!()
+        if !self.is_loaded() {
+            return Vec::new();
+        }
+        let mut state = self.state();
+        let now = self.now();
+        let due = state.take_due(now);
+        let transitions = state.evaluate(due, now, &Cause::Change);
+        self.announce(state, transitions)
     }
 
-    /// One person, by ID.
-    #[must_use]
-    pub fn person(&self, id: &CorporateId) -> Option<Person> {
-        let _ = id;
-        todo!()
-    }
-
-    /// What the guard holds back.
-    #[must_use]
-    pub fn guard(&self) -> GuardReport {
-        todo!()
-    }
-
-    /// Lets pending denials through: those named, or all.
+    /// Lets pending denials and losses of holds through: those named, or all.
     pub fn confirm(&self, ids: Option<&[CorporateId]>) -> Vec<Transition> {
-        let _ = ids;
-        todo!()
+        let mut state = self.state();
+        let pending = state.pending(ids);
+        for name in state.kept.clone() {
+            let key = state.register.holds.get(&name).cloned();
+            if let Some(key) = key.filter(|key| pending.contains(key))
+                && state.kept_since(&name).is_some_and(|(_, cancelled)| !cancelled)
+            {
+                state.kept.remove(&name);
+                state.register.lift(&key, &name);
+            }
+        }
+        state.guard_changed |= !pending.is_empty();
+        let transitions = state.evaluate(pending.clone(), self.now(), &Cause::Confirmed(&pending));
+        self.announce(state, transitions)
     }
 
-    /// Rejects pending denials: the people keep their access until their objects change again.
+    /// Rejects pending denials and losses of holds, those named, or all: the people keep their access until their objects
+    /// change again, and the holds stay in force until they are lifted.
     pub fn cancel(&self, ids: Option<&[CorporateId]>) -> Vec<Transition> {
-        let _ = ids;
-        todo!()
+        let mut state = self.state();
+        let pending = state.pending(ids);
+        for key in &pending {
+            let Some(entry) = state.register.ids.get_mut(key) else { continue };
+            for held_back in entry.users.iter_mut().filter_map(|user| user.held_back.as_mut()) {
+                held_back.cancelled = true;
+            }
+            for hold in &mut entry.holds {
+                if let HoldState::Kept { cancelled, .. } = &mut hold.state {
+                    *cancelled = true;
+                }
+            }
+        }
+        state.guard_changed |= !pending.is_empty();
+        let transitions = state.evaluate(pending, self.now(), &Cause::Change);
+        self.announce(state, transitions)
     }
 
-    /// Waits until something about this person changes, or the timeout passes. For bounded waits of the API.
-    pub fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
-        todo!()
+    /// What has to be given to [`Self::restore`] after a restart.
+    #[must_use]
+    pub fn guard_state(&self) -> GuardState {
+        self.state().guard_state()
     }
 
-    /// Replaces the key (at start).
-    pub fn new(key: MasterKey, passwords: Passwords, clock: crate::clock::SharedClock) -> Self {
-        let _ = (key, passwords, clock);
-        todo!()
+    /// Continues what the guard held back before a restart. To be called before the first [`Self::loaded`].
+    pub fn restore(&self, saved: GuardState) {
+        let mut state = self.state();
+        state.denials = saved.denials.into();
+        state.losses = saved.lost_holds.into();
+        state.restored = saved.held_back.into_iter().map(|it| (it.user.clone(), it)).collect();
+        *self.restored_holds.lock().unwrap_or_else(PoisonError::into_inner) = saved.kept_holds;
+    }
+
+    /// Names of holds whose tombstones may be forgotten: their loss took effect, or they were lifted on purpose.
+    #[must_use]
+    pub fn lost_holds_confirmed(&self) -> Vec<String> {
+        self.state().register.forgettable.iter().map(ToString::to_string).collect()
+    }
+
+    /// How many users there are for each effective reason.
+    #[must_use]
+    pub fn counts(&self) -> Vec<(Reason, usize)> {
+        self.state().counts.iter().map(|(reason, count)| (*reason, *count)).collect()
+    }
+
+    /// Counts batches that changed something. For bounded waits of the API: subscribe, look at the person, wait, look again.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Counts changes of [`Self::guard_state`], so that it can be saved when it changed.
+    pub fn guard_changes(&self) -> watch::Receiver<u64> {
+        self.guard_changes.subscribe()
+    }
+
+    fn announce(&self, mut state: MutexGuard<'_, State>, transitions: Vec<Transition>) -> Vec<Transition> {
+        let guard_changed = std::mem::take(&mut state.guard_changed);
+        drop(state);
+        if !transitions.is_empty() {
+            self.changes.send_modify(|count| *count += 1);
+        }
+        if guard_changed {
+            self.guard_changes.send_modify(|count| *count += 1);
+        }
+        transitions
+    }
+}
+
+impl State {
+    fn take(&mut self, input: Input, touched: &mut Touched) {
+        match input {
+            Input::User(user) => self.register.put_user(&user, &self.secrets, touched),
+            Input::UserGone(name) => self.register.user_gone(&name, touched),
+            Input::Hold(hold) => {
+                let facts = HoldFacts::of(&hold);
+                let name = facts.name.clone();
+                self.register.put_hold(facts, touched);
+                self.look_at_kept(&name);
+            }
+            Input::HoldGone { name, released } => {
+                self.register.hold_gone(&name, released, touched);
+                self.look_at_kept(&name);
+            }
+            Input::Usage { account, usage } => self.register.set_usage(&account, usage, touched),
+        }
+    }
+
+    /// A lost hold that appears again, or is lifted, is no longer kept by the guard.
+    fn look_at_kept(&mut self, name: &str) {
+        if self.kept.contains(name) && self.kept_since(name).is_none() {
+            self.kept.remove(name);
+            self.guard_changed = true;
+        }
     }
 }

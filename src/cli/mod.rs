@@ -1,1 +1,91 @@
-//! TODO
+//! The command line: parses, wires, asks, prints. It decides nothing about access.
+//!
+//! `run` wires the rooms together. `user`, `hold` and `guard` are clients of a running operator's HTTP API and touch
+//! neither its data nor a gateway. `check`, `crd`, `openapi`, `gateway render` and `completions` need no operator.
+//! Everything for stdout goes through [`output::Output`].
+
+mod args;
+mod check;
+mod client;
+mod doctor;
+mod exit;
+mod generate;
+mod guard;
+mod hold;
+mod json;
+mod nodes;
+pub mod output;
+mod render;
+mod rooms;
+pub mod run;
+mod signals;
+mod user;
+mod wait;
+pub mod welcome;
+
+use tokio_util::sync::CancellationToken;
+
+pub use self::{
+    args::Cli,
+    exit::{CommandError, Exit, report},
+};
+use self::{
+    args::{Command, Task},
+    output::Output,
+};
+use crate::{
+    config::{Config, secrets::process_environment},
+    telemetry,
+};
+
+/// Runs one command to its end and says how it went.
+pub async fn main(cli: Cli) -> Exit {
+    let shutdown = CancellationToken::new();
+    if let Err(error) = signals::cancel_on_signal(shutdown.clone()) {
+        return report(&format!("cannot listen for signals: {error}"), Exit::Failed);
+    }
+    let level = if matches!(cli.command, Command::Run(_)) {
+        "info"
+    } else {
+        "warn"
+    };
+    if let Err(error) = telemetry::start(&cli.logging, level) {
+        return report(&error.to_string(), Exit::Invalid);
+    }
+    let result = match cli.command {
+        Command::Run(args) => run(*args, shutdown).await,
+        Command::Task(task) => {
+            let mut output = Output::stdout();
+            tokio::select! {
+                result = execute(*task, &mut output) => result,
+                () = shutdown.cancelled() => Err(CommandError::failed("interrupted")),
+            }
+        }
+    };
+    match result {
+        Ok(()) => Exit::Success,
+        Err(error) => error.report(),
+    }
+}
+
+async fn run(args: args::Run, shutdown: CancellationToken) -> Result<(), CommandError> {
+    telemetry::announce();
+    let config = Config::load(args.settings, &process_environment)?;
+    run::run(config, shutdown)
+        .await
+        .map_err(|error| CommandError::failed(error.to_string()))
+}
+
+async fn execute(task: Task, output: &mut Output) -> Result<(), CommandError> {
+    match task {
+        Task::Check(args) => check::run(&args, output),
+        Task::Crd(args) => generate::crd(&args, output),
+        Task::Openapi => generate::openapi(output),
+        Task::Completions(args) => generate::completions(&args, output),
+        Task::Gateway(args) => render::run(&args.command, output),
+        Task::User(args) => user::run(args.command, output).await,
+        Task::Hold(args) => hold::run(args.command, output).await,
+        Task::Guard(args) => guard::run(args.command, output).await,
+        Task::Doctor(args) => doctor::run(*args, output).await,
+    }
+}

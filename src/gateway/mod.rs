@@ -1,9 +1,13 @@
 //! Where VPN accounts live: one trait, the lanes that carry targets to it, and the gateways of each kind.
 //!
 //! Only the operator's core calls this room, and nothing in it waits for a gateway on the caller's time: targets are
-//! handed over and observed later, from memory. It never decides who may have access.
+//! handed over and observed later, from memory. It may use the model and the clock. It never decides who may have
+//! access, never writes desired state, and never lets a secret into a log, an error or a metric.
 
 pub mod hysteria;
+pub mod lane;
+pub mod redact;
+pub mod retry;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -23,6 +27,8 @@ pub enum Target {
     Granted {
         /// Present epoch.
         epoch: Epoch,
+        /// Set when the epoch was raised while the account stayed permitted (a rotation): the sessions before it must go.
+        cut: Option<Cut>,
     },
     /// The account is refused, and no session of an epoch below this one may live.
     Denied(Cut),
@@ -123,9 +129,32 @@ pub trait UsageSink: Send + Sync + 'static {
     fn account(&self, node: &NodeName, deltas: Vec<UsageDelta>, changed: HashMap<String, (u64, u64)>, reset: bool);
 }
 
+/// Stands for a gateway or node that cannot be told apart from others. No resource can have this name.
+pub const ANY: &str = "*";
+
 /// A node's name, unique in the whole installation: `<gateway>/<node>`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeName(pub Arc<str>);
+
+impl NodeName {
+    /// Name of a node of a gateway.
+    #[must_use]
+    pub fn new(gateway: &str, node: &str) -> Self {
+        Self(format!("{gateway}/{node}").into())
+    }
+
+    /// The gateway's part of the name.
+    #[must_use]
+    pub fn gateway(&self) -> &str {
+        self.0.split('/').next().unwrap_or_default()
+    }
+}
+
+impl std::fmt::Display for NodeName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// An account's credentials.
 #[derive(Debug, Clone)]

@@ -2,172 +2,198 @@
 //!
 //! One writer thread that groups commits, and a pool of readers. Nothing here decides anything; nothing that is needed to
 //! answer a login is read from here. No secret is ever written.
+//!
+//! It uses the clock, the words of the model and the shapes of the gateway's counters. It must never be waited for before a
+//! denial takes effect, and never fail one: see [`History::audit_or_spool`].
 
-use std::{collections::HashMap, path::Path};
+mod audit;
+mod backup;
+mod chain;
+mod connection;
+mod error;
+mod health;
+mod lock;
+mod migrations;
+mod queue;
+mod readers;
+mod redact;
+mod revocations;
+mod schema;
+mod spool;
+#[cfg(test)]
+mod tests;
+mod time;
+mod traffic;
+mod writer;
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-
-use crate::{
-    clock::SharedClock,
-    gateway::{Counters, NodeName, UsageDelta},
-    model::access::Usage,
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
-/// Why history could not be read or written.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum HistoryError {
-    /// The database was written by a newer version of the operator.
-    #[error(
-        "{path} has schema version {found}, this version of vpn-operator knows {known}: run the newer version again, or restore the backup made before the upgrade"
-    )]
-    Newer {
-        /// Path of the file.
-        path: String,
-        /// Version in the file.
-        found: i64,
-        /// Version of the binary.
-        known: i64,
-    },
-    /// The file is damaged, or is no database.
-    #[error("{path} is damaged: {message}: move it away and restore a backup (see docs/history.md)")]
-    Damaged {
-        /// Path of the file.
-        path: String,
-        /// What SQLite said.
-        message: String,
-    },
-    /// Locked, full disk, no permission: trying again may help.
-    #[error("history is unavailable: {0}")]
-    Unavailable(String),
-}
+use rusqlite::Connection;
 
-/// One row of the audit.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AuditEntry {
-    /// Who: a name, an address, `operator`.
-    pub actor: String,
-    /// By which way in: `api`, `cli`, `folder`, `hr`, `bot`, `operator`.
-    pub source: String,
-    /// What: `grant`, `deactivate`, `activate`, `hold.create`, `hold.release`, `rotate`, `access.granted`, `access.denied`, `guard.confirm`, …
-    pub action: String,
-    /// Whom it concerns.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub corporate_id: Option<String>,
-    /// State before, as short JSON text without secrets.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<String>,
-    /// State after.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// Why, for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Id of the request that caused it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
-}
+use self::{
+    audit::Stamped,
+    chain::Walk,
+    health::Health,
+    queue::Queue,
+    readers::Readers,
+    spool::Spool,
+    traffic::{Poll, Step},
+    writer::{Work, Writer},
+};
+pub use self::{
+    audit::{AuditEntry, AuditFilter, AuditRow, Page},
+    backup::Stats,
+    error::HistoryError,
+    redact::redact,
+    revocations::RevocationRow,
+    traffic::{Totals, TrafficRow},
+};
+use crate::{
+    clock::{SharedClock, SystemClock},
+    gateway::{Counters, NodeName, UsageDelta},
+};
 
-/// An audit row as stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AuditRow {
-    /// Number of the row, rising without gaps.
-    pub seq: i64,
-    /// When, UTC.
-    pub at: Timestamp,
-    /// The entry.
-    #[serde(flatten)]
-    pub entry: AuditEntry,
-}
-
-/// A person's revocation as stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RevocationRow {
-    /// Whom it concerned.
-    pub corporate_id: String,
-    /// Account on the gateway.
-    pub account: String,
-    /// Sessions of epochs below this one had to go.
-    pub epoch: i64,
-    /// Why: a reason constant, or `Rotated`.
-    pub reason: String,
-    /// Auth refused from then on.
-    pub denied_at: Timestamp,
-    /// No session could pass another byte from then on.
-    pub contained_at: Option<Timestamp>,
-    /// No session was left from then on.
-    pub sessions_zero_at: Option<Timestamp>,
-}
-
-/// Which rows to read. Newest first.
-#[derive(Debug, Clone, Default)]
-pub struct Page {
-    /// At most so many rows.
-    pub limit: u32,
-    /// Only rows with a lower number.
-    pub before: Option<i64>,
-}
-
-/// Traffic in one hour or day.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TrafficRow {
-    /// Start of the hour or day, UTC.
-    pub start: Timestamp,
-    /// Bytes from the user.
-    pub upload: u64,
-    /// Bytes to the user.
-    pub download: u64,
-}
-
-/// An account's totals.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Bytes from the user since the account was first seen.
-    pub upload: u64,
-    /// Bytes to the user since then.
-    pub download: u64,
-    /// What counts against quotas.
-    pub usage: Usage,
-}
-
-/// The database. Cheap to clone.
+/// The database. Cheap to clone. When the last clone is dropped, what was handed over is written and the file is closed.
 #[derive(Clone)]
-pub struct History {}
+pub struct History {
+    inner: Arc<Inner>,
+}
 
-#[allow(clippy::unused_async, reason = "to be written")]
+struct Inner {
+    clock: SharedClock,
+    health: Arc<Health>,
+    readers: Arc<Readers>,
+    /// None when nothing can ever be written.
+    queue: Option<Queue>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Before the writer closes: whoever closes last writes the log back.
+        self.readers.forget();
+    }
+}
+
 impl History {
-    /// Opens or creates the database and migrates it.
+    /// Opens or creates the database and migrates it. Blocks on the disk.
     ///
     /// # Errors
     /// A newer, damaged, locked or unwritable file; nothing is changed then.
     pub fn open(path: &Path, clock: SharedClock) -> Result<Self, HistoryError> {
-        let _ = (path, clock);
-        todo!()
+        Self::start(path, clock, true)
     }
 
-    /// Writes audit rows in one transaction. Durable when it returns.
+    /// As [`Self::open`], but a database that cannot be opened stands in nobody's way: every call answers the error,
+    /// [`Self::last_error`] shows it, and opening is tried again every second.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn open_or_retry(path: &Path, clock: SharedClock) -> Result<Self, HistoryError> {
+        Self::start(path, clock, false)
+    }
+
+    fn start(path: &Path, clock: SharedClock, must_open: bool) -> Result<Self, HistoryError> {
+        let health = Arc::new(Health::default());
+        let readers = Arc::new(Readers::new(path.to_owned()));
+        let spool = Arc::new(Spool::beside(path));
+        let mut writer = Writer::new(
+            path.to_owned(),
+            Arc::clone(&clock),
+            Arc::clone(&health),
+            Arc::clone(&readers),
+            Arc::clone(&spool),
+        );
+        match writer.open() {
+            Ok(()) => {}
+            Err(error) if must_open => return Err(error),
+            Err(error) => health.failed(error, true),
+        }
+        let queue = Some(Queue::serve(writer, spool)?);
+        let inner = Inner {
+            clock,
+            health,
+            readers,
+            queue,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Opens the database for reading, also while another process owns it: for `doctor` and the command line. Every write
+    /// answers an error. Nothing is opened yet: the first question answers what is wrong with the file.
+    #[must_use]
+    pub fn open_read_only(path: &Path, clock: SharedClock) -> Self {
+        Self::without_writer(path.to_owned(), clock, Health::default())
+    }
+
+    /// A history whose every call answers this error.
+    #[must_use]
+    pub fn degraded(error: HistoryError) -> Self {
+        let health = Health::default();
+        health.failed(error, true);
+        Self::without_writer(PathBuf::new(), Arc::new(SystemClock), health)
+    }
+
+    fn without_writer(path: PathBuf, clock: SharedClock, health: Health) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                clock,
+                health: Arc::new(health),
+                readers: Arc::new(Readers::new(path)),
+                queue: None,
+            }),
+        }
+    }
+
+    /// Writes audit rows in one transaction. Durable when it returns. Links with credentials in them are redacted.
     ///
     /// # Errors
     /// Nothing was written.
     pub async fn audit(&self, entries: Vec<AuditEntry>) -> Result<(), HistoryError> {
-        let _ = entries;
-        todo!()
+        if entries.is_empty() {
+            return Ok(());
+        }
+        self.write(Work::Audit(self.stamp(entries))).await
     }
 
-    /// Inserts or completes a revocation (key: account and epoch). Durable when it returns.
+    /// Writes audit rows, or keeps them to be written later in their order and with their time of now: for what must not
+    /// fail because history does. Says whether they would survive a crash.
+    ///
+    /// While the database cannot be written they wait in memory (10,000 entries at most; how many are lost on top becomes an
+    /// audit row) and in `audit-spool.jsonl` beside the database.
+    pub async fn audit_or_spool(&self, entries: Vec<AuditEntry>) -> bool {
+        if entries.is_empty() {
+            return true;
+        }
+        let Some(queue) = &self.inner.queue else {
+            tracing::error!(
+                entries = entries.len(),
+                "audit entries are lost: there is no history to write them to"
+            );
+            return false;
+        };
+        let stamped = self.stamp(entries);
+        // Behind others that wait, so that the order stays.
+        if queue.spool().is_empty() && queue.write(Work::Audit(stamped.clone())).await.is_ok() {
+            return true;
+        }
+        queue.spool_later(stamped).await
+    }
+
+    /// Inserts or completes a revocation (key: account and epoch). Times that are set are never moved. Durable when it
+    /// returns.
     ///
     /// # Errors
     /// Nothing was written.
     pub async fn record_revocation(&self, row: RevocationRow) -> Result<(), HistoryError> {
-        let _ = row;
-        todo!()
+        self.write(Work::Revocation(row)).await
     }
 
-    /// Adds traffic and keeps the node's counters in one transaction. Durable when it returns.
+    /// Adds traffic and keeps the node's counters in one transaction. Durable when it returns. When it fails, the deltas
+    /// and the counters must both be handed over again, or the traffic between two calls is lost or counted twice.
     ///
     /// # Errors
     /// Nothing was written.
@@ -178,8 +204,17 @@ impl History {
         changed: HashMap<String, (u64, u64)>,
         reset: bool,
     ) -> Result<(), HistoryError> {
-        let _ = (node, deltas, changed, reset);
-        todo!()
+        if deltas.is_empty() && changed.is_empty() && !reset {
+            return Ok(());
+        }
+        self.write(Work::Traffic(Poll {
+            at: self.inner.clock.now(),
+            node,
+            deltas,
+            changed,
+            reset,
+        }))
+        .await
     }
 
     /// Counters of a node as last kept.
@@ -187,8 +222,7 @@ impl History {
     /// # Errors
     /// The database cannot be read.
     pub async fn counters(&self, node: NodeName) -> Result<Counters, HistoryError> {
-        let _ = node;
-        todo!()
+        self.read(move |conn| traffic::counters(conn, &node)).await
     }
 
     /// Totals of every account that ever moved a byte. Read once at start.
@@ -196,7 +230,7 @@ impl History {
     /// # Errors
     /// The database cannot be read.
     pub async fn all_totals(&self) -> Result<HashMap<String, Totals>, HistoryError> {
-        todo!()
+        self.read(traffic::all_totals).await
     }
 
     /// Totals of one account.
@@ -204,35 +238,56 @@ impl History {
     /// # Errors
     /// The database cannot be read.
     pub async fn totals(&self, account: String) -> Result<Totals, HistoryError> {
-        let _ = account;
-        todo!()
+        self.read(move |conn| traffic::totals(conn, &account)).await
     }
 
-    /// Audit rows, of one person or of all.
+    /// Audit rows, of one person (in any case) or of all.
     ///
     /// # Errors
     /// The database cannot be read.
     pub async fn audit_rows(&self, corporate_id: Option<String>, page: Page) -> Result<Vec<AuditRow>, HistoryError> {
-        let _ = (corporate_id, page);
-        todo!()
+        let filter = AuditFilter {
+            corporate_id,
+            ..AuditFilter::default()
+        };
+        self.audit_search(filter, page).await
     }
 
-    /// Revocations of one person, newest first.
+    /// Audit rows that fit a filter.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn audit_search(&self, filter: AuditFilter, page: Page) -> Result<Vec<AuditRow>, HistoryError> {
+        self.read(move |conn| audit::search(conn, &filter, &page)).await
+    }
+
+    /// Revocations of one person (in any case), newest first.
     ///
     /// # Errors
     /// The database cannot be read.
     pub async fn revocations(&self, corporate_id: String, limit: u32) -> Result<Vec<RevocationRow>, HistoryError> {
-        let _ = (corporate_id, limit);
-        todo!()
+        self.read(move |conn| revocations::of_person(conn, &corporate_id, limit))
+            .await
     }
 
-    /// Traffic of one account by day, newest first.
+    /// Traffic of one account by day (UTC), newest first: today and the days before it, without days on which nothing moved.
     ///
     /// # Errors
     /// The database cannot be read.
     pub async fn traffic_by_day(&self, account: String, days: u32) -> Result<Vec<TrafficRow>, HistoryError> {
-        let _ = (account, days);
-        todo!()
+        let now = self.inner.clock.now();
+        self.read(move |conn| traffic::rows(conn, &account, now, Step::Day, days))
+            .await
+    }
+
+    /// Traffic of one account by hour, newest first, without hours in which nothing moved.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn traffic_by_hour(&self, account: String, hours: u32) -> Result<Vec<TrafficRow>, HistoryError> {
+        let now = self.inner.clock.now();
+        self.read(move |conn| traffic::rows(conn, &account, now, Step::Hour, hours))
+            .await
     }
 
     /// Checks the audit chain; answers the number of rows, or the first row that does not fit.
@@ -240,12 +295,87 @@ impl History {
     /// # Errors
     /// The database cannot be read, or the chain is broken.
     pub async fn verify(&self) -> Result<i64, HistoryError> {
-        todo!()
+        let path = self.inner.readers.path().to_owned();
+        match self.read(chain::walk).await? {
+            Walk::Sound(rows) => Ok(rows),
+            Walk::Broken(message) => Err(HistoryError::damaged(&path, message)),
+        }
+    }
+
+    /// Looks at every page of the file.
+    ///
+    /// # Errors
+    /// The database cannot be read, or the first thing that is wrong with it.
+    pub async fn check(&self) -> Result<(), HistoryError> {
+        let path = self.inner.readers.path().to_owned();
+        self.ask(move |conn| connection::quick_check(conn, &path)).await
+    }
+
+    /// Sizes. Walks through every table once.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn stats(&self) -> Result<Stats, HistoryError> {
+        let path = self.inner.readers.path().to_owned();
+        let spooled = self.inner.queue.as_ref().map_or(0, |queue| queue.spool().waiting());
+        self.ask(move |conn| backup::stats(conn, &path, spooled)).await
+    }
+
+    /// Copies the database as it is now to another file (mode 0600), which is replaced at once and whole. Nobody waits for it.
+    ///
+    /// # Errors
+    /// The database cannot be read or the file not be written; what was there before is still there.
+    pub async fn backup_to(&self, target: &Path) -> Result<(), HistoryError> {
+        let path = self.inner.readers.path().to_owned();
+        let target = target.to_owned();
+        self.ask(move |conn| backup::copy(conn, &path, &target)).await
     }
 
     /// The last error of the writer, while it lasts.
     #[must_use]
     pub fn last_error(&self) -> Option<HistoryError> {
-        todo!()
+        self.inner.health.last_error()
+    }
+
+    /// Transactions that were committed since opening: many jobs share one.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.inner.health.commits()
+    }
+
+    fn stamp(&self, entries: Vec<AuditEntry>) -> Vec<Stamped> {
+        let at = time::truncate(self.inner.clock.now());
+        let stamped = |entry| Stamped {
+            at,
+            entry: redact::entry(entry),
+        };
+        entries.into_iter().map(stamped).collect()
+    }
+
+    async fn write(&self, work: Work) -> Result<(), HistoryError> {
+        let refused = || match self.inner.health.last_error() {
+            Some(error) => error,
+            None => HistoryError::Unavailable("it was opened for reading only".to_owned()),
+        };
+        self.inner.queue.as_ref().ok_or_else(refused)?.write(work).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, HistoryError> {
+        let path = self.inner.readers.path().to_owned();
+        self.ask(move |conn| question(conn).map_err(|error| HistoryError::sqlite(&path, &error)))
+            .await
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T, HistoryError> + Send + 'static,
+    ) -> Result<T, HistoryError> {
+        if let Some(error) = self.inner.health.closed() {
+            return Err(error);
+        }
+        self.inner.readers.ask(question).await
     }
 }

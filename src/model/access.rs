@@ -34,7 +34,30 @@ pub enum Reason {
     OverQuota,
 }
 
+impl Access {
+    /// The constant that stands in status, metrics and answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Granted => "Granted",
+            Self::Denied => "Denied",
+        }
+    }
+}
+
 impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 8] = [
+        Self::Active,
+        Self::Deleted,
+        Self::Conflict,
+        Self::Held,
+        Self::Inactive,
+        Self::NotYetValid,
+        Self::Expired,
+        Self::OverQuota,
+    ];
+
     /// The constant that stands in status, metrics and answers.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -4,8 +4,11 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// Longest accepted ID in bytes. Its object name is at most twice as long plus a source prefix, well below 253.
+/// Longest accepted ID in characters, which are bytes. Its object name is at most twice as long plus a source prefix, well below 253.
 pub const MAX_LEN: usize = 40;
+
+/// What [`CorporateId::parse`] accepts, apart from the length, as the schema says it.
+const PATTERN: &str = "^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9._])?$";
 
 /// Longest account name in bytes.
 pub const MAX_ACCOUNT_LEN: usize = 96;
@@ -16,7 +19,7 @@ pub enum CorporateIdError {
     /// Nothing was given.
     #[error("the corporate ID is empty: give two letters and six digits, like AB123456")]
     Empty,
-    /// More than [`MAX_LEN`] bytes.
+    /// More than [`MAX_LEN`] characters.
     #[error("the corporate ID has {0} characters: at most {MAX_LEN} are accepted")]
     TooLong(usize),
     /// A character outside `A-Z a-z 0-9 . _ -`, or one of `. _ -` in first or `-` in last place.
@@ -48,8 +51,9 @@ impl CorporateId {
         if text.is_empty() {
             return Err(CorporateIdError::Empty);
         }
-        if text.len() > MAX_LEN {
-            return Err(CorporateIdError::TooLong(text.chars().count()));
+        let characters = text.chars().count();
+        if characters > MAX_LEN {
+            return Err(CorporateIdError::TooLong(characters));
         }
         let last = text.len() - 1;
         for (at, byte) in text.bytes().enumerate() {
@@ -199,7 +203,141 @@ impl schemars::JsonSchema for CorporateId {
             "type": "string",
             "minLength": 1,
             "maxLength": MAX_LEN,
-            "pattern": "^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9._])?$"
+            "pattern": PATTERN
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::{prelude::*, string::string_regex};
+    use regex::Regex;
+
+    use super::*;
+    use crate::model::syntax;
+
+    fn id(text: &str) -> CorporateId {
+        CorporateId::parse(text).unwrap()
+    }
+
+    /// Few letters, so that different IDs come close to each other.
+    fn close_ids() -> impl Strategy<Value = CorporateId> {
+        "[aAuUdDhxX][aAuUdDhxX._-]{0,6}[auUdDhx._]".prop_map(|text| id(&text))
+    }
+    fn ids() -> impl Strategy<Value = CorporateId> {
+        string_regex("[A-Za-z0-9]([A-Za-z0-9._-]{0,38}[A-Za-z0-9._])?")
+            .unwrap()
+            .prop_map(|text| id(&text))
+    }
+
+    /// Reads an escaped text back; `None` if it is not one.
+    fn unescape(text: &str, mark: char, codes: &[(char, char)]) -> Option<String> {
+        let mut out = String::new();
+        let mut chars = text.chars();
+        while let Some(c) = chars.next() {
+            if c == mark {
+                let code = chars.next()?;
+                out.push(codes.iter().find(|(letter, _)| *letter == code)?.1);
+            } else {
+                out.push(c);
+            }
+        }
+        Some(out)
+    }
+    fn id_of_account(account: &str) -> Option<String> {
+        match account.strip_prefix("corpx_") {
+            Some(escaped) => unescape(escaped, '_', &[('_', '_'), ('h', '-'), ('d', '.')]),
+            None => account.strip_prefix("corp_").map(str::to_owned),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn names_are_valid_and_read_back(id in ids()) {
+            let name = id.object_name();
+            prop_assert!(syntax::OBJECT_NAME.accepts(&name), "{name}");
+            prop_assert!(syntax::LABEL.accepts(&name) || name.len() > 63, "{name}");
+            let read = unescape(&name, '-', &[('-', '-'), ('u', '_'), ('d', '.')]);
+            prop_assert_eq!(read.as_deref(), Some(id.key()));
+
+            let account = id.account();
+            prop_assert!(account.bytes().all(syntax::is_account_byte), "{account}");
+            prop_assert!(account.len() <= MAX_ACCOUNT_LEN);
+            let read = id_of_account(&account);
+            prop_assert_eq!(read.as_deref(), Some(id.key()));
+        }
+
+        #[test]
+        fn different_people_have_different_names_and_case_makes_no_difference(
+            ids in prop::collection::vec(close_ids(), 2..40),
+        ) {
+            let (mut names, mut accounts) = (HashMap::new(), HashMap::new());
+            for id in &ids {
+                prop_assert_eq!(names.entry(id.object_name()).or_insert(id.key()), &id.key());
+                prop_assert_eq!(accounts.entry(id.account()).or_insert(id.key()), &id.key());
+            }
+            let people: std::collections::HashSet<&CorporateId> = ids.iter().collect();
+            prop_assert_eq!(names.len(), people.len());
+            prop_assert_eq!(accounts.len(), people.len());
+        }
+
+        #[test]
+        fn the_spelling_is_kept_and_case_is_not_compared(id in ids()) {
+            let upper: CorporateId = id.as_str().to_ascii_uppercase().parse().unwrap();
+            prop_assert_eq!(&upper, &id);
+            prop_assert_eq!(upper.object_name(), id.object_name());
+            let written = serde_json::to_string(&id).unwrap();
+            let read: CorporateId = serde_json::from_str(&written).unwrap();
+            prop_assert_eq!(read.as_str(), id.as_str());
+        }
+
+        #[test]
+        fn the_schema_and_the_reader_agree(text in prop_oneof![
+            "[A-Za-z0-9._-]{0,4}", "[A-Za-z0-9._-]{38,42}", "[ -~\u{e9}\n]{0,5}", any::<String>(),
+        ]) {
+            let by_schema = Regex::new(PATTERN).unwrap().is_match(&text) && text.chars().count() <= MAX_LEN;
+            prop_assert_eq!(CorporateId::parse(&text).is_ok(), by_schema);
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_existing_installations() {
+        assert_eq!(id("AB123456").object_name(), "ab123456");
+        assert_eq!(id("AB123456").account(), "corp_ab123456");
+        assert_eq!(id("old_token").account(), "corp_old_token");
+        assert_eq!(id("a-b").object_name(), "a--b");
+        assert_eq!(id("a_b.c").object_name(), "a-ub-dc");
+        assert_ne!(id("a-b").account(), id("a_b").account());
+    }
+
+    #[test]
+    fn errors_say_what_is_wrong_and_where() {
+        assert_eq!(CorporateId::parse(""), Err(CorporateIdError::Empty));
+        assert_eq!(CorporateId::parse(&"a".repeat(41)), Err(CorporateIdError::TooLong(41)));
+        assert_eq!(CorporateId::parse("ab cd"), Err(CorporateIdError::BadCharacter(3)));
+        assert_eq!(CorporateId::parse("-ab"), Err(CorporateIdError::BadCharacter(1)));
+        assert_eq!(CorporateId::parse("ab-"), Err(CorporateIdError::BadCharacter(3)));
+        assert_eq!(
+            CorporateId::parse(&"\u{e9}".repeat(30)),
+            Err(CorporateIdError::BadCharacter(1))
+        );
+    }
+
+    #[test]
+    fn the_present_style_is_recognised() {
+        assert!(id("AB123456").is_standard() && id("ZZ000000").is_standard());
+        for other in [
+            "ab123456",
+            "AI123456",
+            "OB123456",
+            "A1123456",
+            "AB12345",
+            "AB1234567",
+            "AB12345x",
+        ] {
+            assert!(!id(other).is_standard(), "{other}");
+        }
     }
 }

@@ -1,22 +1,52 @@
 //! `VpnGateway`: where accounts live.
 
-use kube::CustomResource;
+use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{condition::Condition, secret_source::SecretSource};
+use super::{UNOBSERVED, condition::Condition, secret_source::SecretSource, syntax, unobserved};
+
+/// Most nodes of one gateway.
+pub const MAX_NODES: usize = 64;
 
 /// A set of VPN servers. Exactly one of `hysteria` and `blitz` is set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, CustomResource)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema, CustomResource)]
 #[kube(
     group = "vpn-operator.io",
     version = "v1alpha1",
     kind = "VpnGateway",
+    doc = "A set of VPN servers on which people have accounts.",
     namespaced,
     status = "VpnGatewayStatus",
-    derive = "PartialEq"
+    derive = "PartialEq",
+    shortname = "vg",
+    category = "vpn",
+    validation = Rule::new("self.metadata.name.size() <= 63 && !self.metadata.name.contains('.')")
+        .message("metadata.name must have at most 63 characters and no '.', so that spec.gateways of a user can name it"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status",
+        description = "Whether every server answers"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        description = "Why"
+    ),
+    printcolumn(
+        name = "Panel",
+        type_ = "string",
+        json_path = ".spec.blitz.url",
+        description = "Blitz panel",
+        priority = 1
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Age")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new("has(self.hysteria) != has(self.blitz)")
+    .message("exactly one of hysteria and blitz must be given"))]
 pub struct VpnGatewaySpec {
     /// Hysteria2 nodes that ask the operator whom to let in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -31,25 +61,39 @@ pub struct VpnGatewaySpec {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HysteriaGateway {
     /// The nodes; a client gets a link for each.
+    #[schemars(
+        length(min = 1, max = MAX_NODES),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
     pub nodes: Vec<HysteriaNode>,
 }
 
 /// One Hysteria2 server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new(
+    "self.ports.split(',').all(entry, !entry.contains('-') || int(entry.split('-')[0]) < int(entry.split('-')[1]))"
+)
+.message("the first port of a range must be below its last")
+.field_path(".ports"))]
 pub struct HysteriaNode {
     /// Name of the node, unique within its gateway; shown in links and status.
+    #[schemars(length(min = 1, max = syntax::LABEL.max_len), regex(pattern = syntax::LABEL.pattern))]
     pub name: String,
     /// Public host name or address that clients connect to.
+    #[schemars(length(min = 1, max = syntax::HOST.max_len), regex(pattern = syntax::HOST.pattern))]
     pub address: String,
     /// Public port (`443`), hopping range (`20000-50000`) or list of both.
     #[serde(default = "default_ports")]
+    #[schemars(length(min = 1, max = syntax::PORTS.max_len), regex(pattern = syntax::PORTS.pattern))]
     pub ports: String,
     /// Server name of the TLS handshake; `address` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = syntax::SERVER_NAME.max_len), regex(pattern = syntax::SERVER_NAME.pattern))]
     pub sni: Option<String>,
     /// SHA-256 of the server certificate as hex, with or without colons. Not for certificates that ACME renews.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = syntax::PIN_SHA256.max_len), regex(pattern = syntax::PIN_SHA256.pattern))]
     pub pin_sha256: Option<String>,
     /// Whether links tell clients not to verify the certificate. Only ever together with a pin or in a laboratory.
     #[serde(default)]
@@ -59,6 +103,7 @@ pub struct HysteriaNode {
     pub obfs: Option<Obfuscation>,
     /// Base URL of the traffic statistics API, like `http://10.0.0.5:9999`. Without it a revocation cannot be proved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = syntax::BASE_URL.max_len), regex(pattern = syntax::BASE_URL.pattern))]
     pub stats_url: Option<String>,
     /// Secret of the traffic statistics API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,7 +121,7 @@ fn default_ports() -> String {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Obfuscation {
-    /// Kind of obfuscation.
+    /// Kind of obfuscation: `salamander`, which every client knows, or `gecko`.
     #[serde(rename = "type", default)]
     pub type_: ObfuscationType,
     /// The shared password. It is part of every link.
@@ -87,8 +132,10 @@ pub struct Obfuscation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ObfuscationType {
+    /// Every packet looks like random bytes.
     #[default]
     Salamander,
+    /// The newer kind, for clients that know it.
     Gecko,
 }
 
@@ -97,27 +144,42 @@ pub enum ObfuscationType {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BlitzGateway {
     /// Base URL of the panel with its root path.
+    #[schemars(length(min = 1, max = syntax::BASE_URL.max_len), regex(pattern = syntax::BASE_URL.pattern))]
     pub url: String,
     /// API token of the panel.
     pub token: SecretSource,
     /// PEM certificates of the authority that signed the panel's certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = syntax::CA_BUNDLE.max_len), regex(pattern = syntax::CA_BUNDLE.pattern))]
     pub ca_bundle: Option<String>,
     /// Base URL of the traffic statistics API of the panel's Hysteria.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = syntax::BASE_URL.max_len), regex(pattern = syntax::BASE_URL.pattern))]
     pub stats_url: Option<String>,
 }
 
 /// What the operator observed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("default" = { "observedGeneration": UNOBSERVED }))]
 pub struct VpnGatewayStatus {
     /// Generation of the spec that this status speaks of; -1 before the first.
-    #[serde(default)]
+    #[serde(default = "unobserved")]
     pub observed_generation: i64,
-    /// Conditions.
+    /// Ready, Reconciling and Stalled. Ready means that every server answers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+}
+
+impl Default for VpnGatewayStatus {
+    /// The status before the first observation.
+    fn default() -> Self {
+        Self {
+            observed_generation: UNOBSERVED,
+            conditions: Vec::new(),
+        }
+    }
 }
 
 /// Name of the gateway that a user has when none is named, and that the environment defines when none is declared.

@@ -6,12 +6,17 @@
 pub mod access;
 pub mod condition;
 pub mod corporate_id;
+mod definitions;
 pub mod gateway;
 pub mod hold;
 pub mod quantity;
 pub mod secret_source;
 pub mod session;
+pub mod syntax;
 pub mod user;
+pub mod validate;
+
+pub use definitions::{Kind, crds, crds_yaml};
 
 /// API group of every resource.
 pub const GROUP: &str = "vpn-operator.io";
@@ -21,3 +26,13 @@ pub const VERSION: &str = "v1alpha1";
 pub const API_VERSION: &str = "vpn-operator.io/v1alpha1";
 /// Keeps a deleted object until its access is proved gone.
 pub const FINALIZER: &str = "vpn-operator.io/access";
+/// Annotation of a deleted [`hold::VpnHold`] that was lifted on purpose. A hold that disappears without it may be a loss,
+/// which the guard looks at.
+pub const RELEASED: &str = "vpn-operator.io/released";
+/// `status.observedGeneration` of an object that nobody has looked at yet.
+pub const UNOBSERVED: i64 = -1;
+
+/// [`UNOBSERVED`], for `serde`.
+const fn unobserved() -> i64 {
+    UNOBSERVED
+}

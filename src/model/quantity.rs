@@ -17,10 +17,51 @@ pub enum BytesError {
     /// Neither a number nor a number with a known suffix.
     #[error("'{0}' is not an amount of bytes: write a number with Ki, Mi, Gi, Ti, Pi, k, M, G, T or P, like 100Gi")]
     Malformed(String),
-    /// More than `i64::MAX` bytes.
-    #[error("'{0}' is more than can be counted: at most 8191Pi")]
+    /// More digits than the unit takes.
+    #[error("'{0}' is too large: use a larger unit; at most 999Pi can be counted")]
     TooLarge(String),
 }
+
+/// The units, and how many digits before the point each takes: no amount that fits can overflow 63 bits.
+const UNITS: [(&str, u64, usize); 11] = [
+    ("", 1, 18),
+    ("k", 1_000, 15),
+    ("Ki", 1 << 10, 15),
+    ("M", 1_000_000, 12),
+    ("Mi", 1 << 20, 12),
+    ("G", 1_000_000_000, 9),
+    ("Gi", 1 << 30, 9),
+    ("T", 1_000_000_000_000, 6),
+    ("Ti", 1 << 40, 6),
+    ("P", 1_000_000_000_000_000, 3),
+    ("Pi", 1 << 50, 3),
+];
+
+/// Most digits after the point.
+const MAX_FRACTION_DIGITS: usize = 9;
+
+macro_rules! fraction {
+    () => {
+        "(\\.[0-9]{1,9})?"
+    };
+}
+
+/// The same as [`UNITS`] and [`MAX_FRACTION_DIGITS`], as the schema says it.
+const PATTERN: &str = concat!(
+    "^([0-9]{1,18}",
+    fraction!(),
+    "|[0-9]{1,15}",
+    fraction!(),
+    "(k|Ki)|[0-9]{1,12}",
+    fraction!(),
+    "(M|Mi)|[0-9]{1,9}",
+    fraction!(),
+    "(G|Gi)|[0-9]{1,6}",
+    fraction!(),
+    "(T|Ti)|[0-9]{1,3}",
+    fraction!(),
+    "(P|Pi))$"
+);
 
 impl Bytes {
     /// Reads an amount; a fraction is rounded up to the next whole byte.
@@ -28,43 +69,33 @@ impl Bytes {
     /// # Errors
     /// Names the text and how to write it.
     pub fn parse(text: &str) -> Result<Self, BytesError> {
-        let malformed = || BytesError::Malformed(text.chars().take(40).collect());
+        let shown = || text.chars().take(40).collect();
+        let malformed = || BytesError::Malformed(shown());
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
         let split = text
             .find(|c: char| !c.is_ascii_digit() && c != '.')
             .unwrap_or(text.len());
         let (number, suffix) = text.split_at(split);
-        let unit: u128 = match suffix {
-            "" => 1,
-            "Ki" => 1 << 10,
-            "Mi" => 1 << 20,
-            "Gi" => 1 << 30,
-            "Ti" => 1 << 40,
-            "Pi" => 1 << 50,
-            "k" => 1_000,
-            "M" => 1_000_000,
-            "G" => 1_000_000_000,
-            "T" => 1_000_000_000_000,
-            "P" => 1_000_000_000_000_000,
-            _ => return Err(malformed()),
+        let &(_, unit, most) = UNITS.iter().find(|(name, ..)| *name == suffix).ok_or_else(malformed)?;
+        let (whole, fraction) = match number.split_once('.') {
+            Some((whole, fraction)) if digits(fraction) && fraction.len() <= MAX_FRACTION_DIGITS => (whole, fraction),
+            Some(_) => return Err(malformed()),
+            None => (number, "0"),
         };
-        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        if whole.is_empty() || whole.len() > 19 || fraction.len() > 9 || (number.contains('.') && fraction.is_empty()) {
+        if !digits(whole) {
             return Err(malformed());
         }
+        if whole.len() > most {
+            return Err(BytesError::TooLarge(shown()));
+        }
+        let scale: u128 = fraction.bytes().fold(1, |scale, _| scale * 10);
+        let numerator: u128 = fraction.parse().map_err(|_| malformed())?;
         let whole: u128 = whole.parse().map_err(|_| malformed())?;
-        let mut total = whole * unit;
-        if !fraction.is_empty() {
-            let numerator: u128 = fraction.parse().map_err(|_| malformed())?;
-            let denominator = 10u128.pow(u32::try_from(fraction.len()).map_err(|_| malformed())?);
-            total += (numerator * unit).div_ceil(denominator);
-        }
-        match i64::try_from(total) {
-            Ok(bytes) => Ok(Self {
-                declared: text.into(),
-                bytes: bytes.unsigned_abs(),
-            }),
-            Err(_) => Err(BytesError::TooLarge(text.into())),
-        }
+        let total = whole * u128::from(unit) + (numerator * u128::from(unit)).div_ceil(scale);
+        Ok(Self {
+            declared: text.into(),
+            bytes: u64::try_from(total).map_err(|_| BytesError::TooLarge(shown()))?,
+        })
     }
 
     /// The amount in bytes.
@@ -73,23 +104,24 @@ impl Bytes {
         self.bytes
     }
 
-    /// The largest binary unit in which `bytes` is shown with three digits at most, rounded down: `82Gi`.
+    /// `bytes` in whole binary units of at most three digits, rounded down by less than half: `82Gi`. Never more than
+    /// `999Pi`.
     #[must_use]
     pub fn coarse(bytes: u64) -> Self {
-        let mut amount = bytes;
-        let mut unit = "";
+        let (mut amount, mut shift, mut unit) = (bytes, 0, "");
         for next in ["Ki", "Mi", "Gi", "Ti", "Pi"] {
-            if amount < 1000 {
+            if amount < 1024 {
                 break;
             }
             amount >>= 10;
+            shift += 10;
             unit = next;
         }
-        let declared = format!("{amount}{unit}");
-        Self::parse(&declared).unwrap_or(Self {
-            declared: declared.into(),
-            bytes,
-        })
+        let amount = amount.min(999);
+        Self {
+            declared: format!("{amount}{unit}").into(),
+            bytes: amount << shift,
+        }
     }
 }
 
@@ -134,8 +166,111 @@ impl schemars::JsonSchema for Bytes {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
             "x-kubernetes-int-or-string": true,
-            "anyOf": [{ "type": "integer" }, { "type": "string" }],
-            "pattern": "^[0-9]{1,19}(\\.[0-9]{1,9})?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$"
+            "minimum": 0,
+            "maximum": 1_000_000_000_000_000_000_u64,
+            "exclusiveMaximum": true,
+            "maxLength": 30,
+            "pattern": PATTERN
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{prelude::*, string::string_regex};
+    use regex::Regex;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn amounts_are_read_as_kubernetes_reads_them() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("1073741824", 1 << 30),
+            ("100Gi", 100 << 30),
+            ("1.5G", 1_500_000_000),
+            ("1.5Ki", 1536),
+            ("0.000000001Ki", 1),
+            ("2.5", 3),
+            ("007k", 7000),
+            ("999Pi", 999 << 50),
+        ] {
+            assert_eq!(Bytes::parse(text).unwrap().get(), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_with_a_hint() {
+        for text in [
+            "",
+            "Gi",
+            ".5Gi",
+            "1.Gi",
+            "1..2Gi",
+            "-1",
+            "+1",
+            "1 Gi",
+            "1gi",
+            "1Ei",
+            "1e3",
+            "0.0000000001Ki",
+        ] {
+            assert!(matches!(Bytes::parse(text), Err(BytesError::Malformed(_))), "{text}");
+        }
+        assert!(matches!(Bytes::parse("1000Pi"), Err(BytesError::TooLarge(_))));
+        let error = Bytes::parse("100gb").unwrap_err().to_string();
+        assert!(error.contains("100gb") && error.contains("100Gi"), "{error}");
+    }
+
+    #[test]
+    fn numbers_are_amounts_too_and_stay_as_they_are_spelled() {
+        assert_eq!(serde_json::from_value::<Bytes>(json!(42)).unwrap().get(), 42);
+        assert!(serde_json::from_value::<Bytes>(json!(-1)).is_err());
+        assert!(serde_json::from_value::<Bytes>(json!(1.5)).is_err());
+        let kept = serde_json::to_value(Bytes::parse("1.50Gi").unwrap()).unwrap();
+        assert_eq!(kept, json!("1.50Gi"));
+    }
+
+    fn texts() -> impl Strategy<Value = String> {
+        let good = || string_regex(PATTERN.trim_start_matches('^').trim_end_matches('$')).unwrap();
+        let miss = (good(), any::<prop::sample::Index>(), "[0-9.KMGTPEikm+ -]{0,2}").prop_map(|(text, at, patch)| {
+            let at = at.index(text.len());
+            format!("{}{patch}{}", &text[..at], &text[at + 1..])
+        });
+        prop_oneof![3 => good(), 3 => miss, 1 => "[0-9]{17,20}[KMGTP]?i?", 1 => any::<String>()]
+    }
+
+    proptest! {
+        #[test]
+        fn the_schema_and_the_reader_agree(text in texts()) {
+            let by_schema = Regex::new(PATTERN).unwrap().is_match(&text) && text.len() <= 30;
+            prop_assert_eq!(Bytes::parse(&text).is_ok(), by_schema);
+        }
+
+        #[test]
+        fn an_amount_survives_being_written_and_read(text in texts()) {
+            if let Ok(amount) = Bytes::parse(&text) {
+                let written = serde_json::to_string(&amount).unwrap();
+                prop_assert_eq!(serde_json::from_str::<Bytes>(&written).unwrap(), amount);
+            }
+        }
+
+        #[test]
+        fn a_coarse_amount_rounds_down_by_less_than_half_and_reads_back(bytes in any::<u64>(), shift in 0..64u32) {
+            let bytes = (bytes >> shift).min(999 << 50);
+            let coarse = Bytes::coarse(bytes);
+            prop_assert_eq!(Bytes::parse(&coarse.to_string()).unwrap(), coarse.clone());
+            prop_assert!(coarse.get() <= bytes && bytes - coarse.get() <= bytes / 2);
+            prop_assert!(coarse.to_string().len() <= 5);
+            prop_assert_eq!(Bytes::coarse(coarse.get()), coarse);
+        }
+    }
+
+    #[test]
+    fn the_coarsest_amount_is_still_one() {
+        assert_eq!(Bytes::coarse(u64::MAX).to_string(), "999Pi");
+        assert_eq!(Bytes::coarse(82 << 30).to_string(), "82Gi");
+        assert_eq!(Bytes::coarse(1023).to_string(), "999");
     }
 }

@@ -1,1 +1,18 @@
-//! TODO
+//! Makes the gateways agree with what is declared, and says so.
+//!
+//! [`intake`] feeds every event to the roster (which decides at once) and hands sessions that must end to the gateways;
+//! [`plan`] is the pure heart: what must be done and reported about one user; [`user`] carries a plan out; [`gateways`]
+//! keeps the running gateways in step with what is declared. Nothing here waits for a gateway, and nothing here answers
+//! a person.
+
+pub mod backoff;
+pub mod context;
+pub mod gateways;
+pub mod holds;
+pub mod imported;
+pub mod intake;
+pub mod plan;
+pub mod runner;
+pub mod upkeep;
+pub mod usage;
+pub mod user;

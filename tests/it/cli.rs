@@ -1,1 +1,856 @@
-//! Scenarios of this room.
+//! The command line as a person and a script meet it: the real binary, and a fake of the operator's API.
+
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use assert_cmd::Command;
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, Method, StatusCode, Uri},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const SECRET: &str = "correct-horse-battery";
+
+/// The binary in an empty environment, so that the machine's own settings do not leak in.
+fn vpn_operator() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vpn-operator"));
+    command.env_clear().env("USER", "anna").timeout(Duration::from_secs(30));
+    command
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+struct Outcome {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+fn run(mut command: Command) -> Outcome {
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Outcome {
+        code: output.status.code().unwrap_or(-1),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
+}
+
+fn with(args: &[&str]) -> Outcome {
+    let mut command = vpn_operator();
+    command.args(args);
+    run(command)
+}
+
+#[derive(Debug, Clone)]
+struct Seen {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Value,
+}
+
+type Answers = dyn Fn(&Seen, usize) -> (u16, Value) + Send + Sync;
+
+/// An operator's API that records what it is asked and answers as the test says.
+struct Fake {
+    address: SocketAddr,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    data: TempDir,
+}
+
+#[derive(Clone)]
+struct Shared {
+    seen: Arc<Mutex<Vec<Seen>>>,
+    answers: Arc<Answers>,
+}
+
+async fn answer(State(shared): State<Shared>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let body = serde_json::from_slice(&body).unwrap_or_default();
+    let request = Seen {
+        method,
+        uri,
+        headers,
+        body,
+    };
+    let number = {
+        let mut seen = shared.seen.lock().unwrap();
+        seen.push(request.clone());
+        seen.len()
+    };
+    let (status, body) = (shared.answers)(&request, number);
+    let status = StatusCode::from_u16(status).unwrap();
+    if body.is_null() {
+        status.into_response()
+    } else {
+        (status, Json(body)).into_response()
+    }
+}
+
+impl Fake {
+    async fn start(answers: impl Fn(&Seen, usize) -> (u16, Value) + Send + Sync + 'static) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let router = Router::new().fallback(answer).with_state(Shared {
+            seen: seen.clone(),
+            answers: Arc::new(answers),
+        });
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let data = tempfile::tempdir().unwrap();
+        let secret = data.path().join("corporate-secret");
+        std::fs::write(&secret, format!("{SECRET}\n")).unwrap();
+        set_mode(&secret, 0o600);
+        set_mode(data.path(), 0o700);
+        Self { address, seen, data }
+    }
+
+    async fn answering(status: u16, body: Value) -> Self {
+        Self::start(move |_, _| (status, body.clone())).await
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = vpn_operator();
+        command
+            .args(args)
+            .env("LISTEN_ADDR", self.address.to_string())
+            .env("DATA_DIR", self.data.path());
+        command
+    }
+
+    async fn run(&self, args: &[&str]) -> Outcome {
+        let command = self.command(args);
+        tokio::task::spawn_blocking(move || run(command)).await.unwrap()
+    }
+
+    fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    fn only(&self) -> Seen {
+        let mut seen = self.seen();
+        assert_eq!(seen.len(), 1, "{seen:?}");
+        seen.remove(0)
+    }
+}
+
+// ── Help, usage, exit codes ──────────────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn help_teaches_and_documents_the_exit_codes() {
+    let help = with(&["--help"]);
+    assert_eq!(help.code, 0);
+    for part in [
+        "run",
+        "check",
+        "crd",
+        "openapi",
+        "gateway",
+        "user",
+        "hold",
+        "guard",
+        "doctor",
+        "completions",
+    ] {
+        assert!(help.stdout.contains(&format!("\n  {part}")), "{part}: {}", help.stdout);
+    }
+    for part in ["Examples:", "Exit codes:", "0  done", "6  pending", "CORPORATE_SECRET"] {
+        assert!(help.stdout.contains(part), "{part}: {}", help.stdout);
+    }
+    for command in [
+        &["user", "list"][..],
+        &["user", "deactivate"],
+        &["guard", "confirm"],
+        &["doctor"],
+        &["gateway", "render"],
+    ] {
+        let help = with(&[command, &["--help"]].concat());
+        assert_eq!(help.code, 0);
+        assert!(help.stdout.contains("Examples:"), "{command:?}: {}", help.stdout);
+    }
+}
+
+#[test]
+fn no_help_or_error_shows_a_secret_of_the_environment() {
+    let secrets = vpn_operator::config::secrets::SECRET_VARIABLES;
+    for args in [
+        &["--help"][..],
+        &["run", "--help"],
+        &["doctor", "--help"],
+        &["gateway", "render", "--help"],
+        &["user", "list", "--help"],
+        &["run", "--listen", "nonsense"],
+        &["user", "list"],
+        &["doctor", "--data", "/nowhere"],
+    ] {
+        let mut command = vpn_operator();
+        command
+            .args(args)
+            .env("HYSTERIA_STATS_URLS", "http://user:hunter2@127.0.0.1:9");
+        for name in secrets {
+            command.env(name, "hunter2");
+        }
+        command.env("LISTEN_ADDR", "127.0.0.1:9");
+        let outcome = run(command);
+        assert!(
+            !outcome.stdout.contains("hunter2") && !outcome.stderr.contains("hunter2"),
+            "{args:?}"
+        );
+    }
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    for args in [
+        &["frobnicate"][..],
+        &["user", "show"],
+        &["user", "show", "not an id"],
+        &["user", "rotate", "AB123456", "--what", "name"],
+        &["guard", "confirm"],
+        &["guard", "confirm", "AB123456", "--all"],
+        &["hold", "create", "AB123456", "--until", "tomorrow"],
+        &["run", "--desired", "./vpn"],
+        &["run", "--tls-cert", "a.pem"],
+        &["gateway", "render", "node-1"],
+        &[
+            "gateway",
+            "render",
+            "node-1",
+            "--acme",
+            "a",
+            "--acme-email",
+            "b",
+            "--tcp-fallback",
+            "--hop",
+            "1-2",
+        ],
+        &["--log-level", "][", "check", "."],
+    ] {
+        let outcome = with(args);
+        assert_eq!(outcome.code, 2, "{args:?}: {}", outcome.stderr);
+        assert!(outcome.stdout.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn a_secret_given_twice_stops_the_start_and_names_both() {
+    let mut command = vpn_operator();
+    command
+        .args(["run"])
+        .env("MASTER_KEY", "hunter2")
+        .env("MASTER_KEY_FILE", "/x");
+    let outcome = run(command);
+    assert_eq!(outcome.code, 2, "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("MASTER_KEY and MASTER_KEY_FILE are both set"),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn a_run_says_its_version_in_the_chosen_form() {
+    let mut command = vpn_operator();
+    command
+        .args(["run", "--log-format", "json"])
+        .env("MASTER_KEY", "")
+        .env("LOG_FORMAT", "text");
+    let outcome = run(command);
+    let first: Value = serde_json::from_str(outcome.stderr.lines().next().unwrap()).unwrap();
+    assert_eq!(first["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(outcome.code, 2);
+}
+
+#[test]
+fn completions_are_made_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let outcome = with(&["completions", shell]);
+        assert_eq!(outcome.code, 0);
+        assert!(outcome.stdout.contains("deactivate"), "{shell}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_vpn-operator"))
+        .args(["completions", "zsh"])
+        .env_clear()
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+// ── Settings ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn env_example_lists_exactly_the_supported_variables() {
+    use clap::CommandFactory;
+
+    fn collect(command: &clap::Command, into: &mut BTreeSet<String>) {
+        into.extend(
+            command
+                .get_arguments()
+                .filter_map(|arg| Some(arg.get_env()?.to_str()?.to_owned())),
+        );
+        for sub in command.get_subcommands() {
+            collect(sub, into);
+        }
+    }
+    let mut supported = BTreeSet::from(["RUST_LOG".to_owned()]);
+    collect(&vpn_operator::cli::Cli::command(), &mut supported);
+    for name in vpn_operator::config::secrets::SECRET_VARIABLES {
+        supported.extend([name.to_owned(), format!("{name}_FILE")]);
+    }
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/.env.example")).unwrap();
+    let listed: Vec<String> = text
+        .lines()
+        .filter_map(|line| line.trim_start_matches('#').split_once('='))
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| {
+            !name.is_empty()
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+        })
+        .collect();
+    assert_eq!(listed.iter().cloned().collect::<BTreeSet<_>>(), supported);
+    assert_eq!(listed.len(), supported.len(), "a variable is listed twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flag_wins_over_the_environment() {
+    let fake = Fake::answering(200, json!({ "users": [] })).await;
+    let mut command = fake.command(&["user", "list", "--listen", &fake.address.to_string()]);
+    command.env("LISTEN_ADDR", "127.0.0.1:1");
+    let outcome = tokio::task::spawn_blocking(move || run(command)).await.unwrap();
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+
+    let mut command = fake.command(&["user", "list", "--listen", "127.0.0.1:1"]);
+    command.env("VPN_OPERATOR_URL", format!("http://{}", fake.address));
+    let outcome = tokio::task::spawn_blocking(move || run(command)).await.unwrap();
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert_eq!(fake.seen().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_secret_comes_from_the_environment_or_a_file_before_the_data_folder() {
+    let fake = Fake::answering(200, json!({ "users": [] })).await;
+    let file = fake.data.path().join("other");
+    std::fs::write(&file, "from-file\n").unwrap();
+    for (name, value) in [
+        ("", ""),
+        ("CORPORATE_SECRET", "from-env"),
+        ("CORPORATE_SECRET_FILE", file.to_str().unwrap()),
+    ] {
+        let mut command = fake.command(&["user", "list"]);
+        if !name.is_empty() {
+            command.env(name, value);
+        }
+        tokio::task::spawn_blocking(move || run(command)).await.unwrap();
+    }
+    let sent: Vec<_> = fake
+        .seen()
+        .iter()
+        .map(|seen| seen.headers["x-corporate-secret"].to_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(sent, [SECRET, "from-env", "from-file"]);
+}
+
+#[test]
+fn without_a_secret_the_person_is_told_where_it_was_looked_for() {
+    let data = tempfile::tempdir().unwrap();
+    let outcome = with(&["user", "list", "--data", data.path().to_str().unwrap()]);
+    assert_eq!(outcome.code, 2);
+    assert!(
+        outcome.stderr.contains("corporate-secret does not exist"),
+        "{}",
+        outcome.stderr
+    );
+    assert!(outcome.stderr.contains("CORPORATE_SECRET_FILE"), "{}", outcome.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_file_that_everybody_can_read_is_warned_of() {
+    let fake = Fake::answering(200, json!({ "users": [] })).await;
+    let file = fake.data.path().join("corporate-secret");
+    for (mode, warned) in [(0o600, false), (0o644, true)] {
+        set_mode(&file, mode);
+        let outcome = fake.run(&["user", "list"]).await;
+        assert_eq!(
+            outcome.stderr.contains("chmod 600"),
+            warned,
+            "{mode:o}: {}",
+            outcome.stderr
+        );
+        assert!(!outcome.stderr.contains(SECRET));
+    }
+}
+
+// ── Client commands ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_a_table_for_people_and_the_answer_itself_for_programs() {
+    let body = json!({
+        "users": [
+            { "corporate_id": "AB123456", "owner": "Anna \u{1b}[31mIvanova", "access": "Granted", "reason": "Active", "username": "corp_ab123456", "sessions": 2 },
+            { "corporateId": "AB123457", "access": "Denied", "reason": "Held" },
+        ],
+        "next": "ab123457",
+    });
+    let fake = Fake::answering(200, body.clone()).await;
+    let table = fake
+        .run(&[
+            "user", "list", "--access", "denied", "--reason", "Held", "-q", "a&b", "--limit", "2",
+        ])
+        .await;
+    assert_eq!(table.code, 0, "{}", table.stderr);
+    let lines: Vec<_> = table
+        .stdout
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .collect();
+    assert_eq!(lines[0], ["ID", "OWNER", "ACCESS", "REASON", "ACCOUNT", "SESSIONS"]);
+    assert_eq!(lines[2], ["AB123457", "-", "Denied", "Held", "-", "-"]);
+    assert!(!table.stdout.contains('\u{1b}'), "a name must not drive the terminal");
+    assert!(table.stderr.contains("--after ab123457"), "{}", table.stderr);
+    let seen = fake.only();
+    assert_eq!(seen.uri.to_string(), "/users?access=Denied&reason=Held&q=a%26b&limit=2");
+    assert_eq!(seen.headers["x-vpn-operator-source"], "cli");
+    assert_eq!(seen.headers["x-vpn-operator-actor"], "anna");
+
+    let json = fake.run(&["user", "list", "--output", "json", "--as", "Zoë"]).await;
+    assert_eq!(serde_json::from_str::<Value>(&json.stdout).unwrap(), body);
+    assert_eq!(
+        fake.seen()[1].headers["x-vpn-operator-actor"].as_bytes(),
+        "Zoë".as_bytes()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn show_is_readable_and_fetches_links_only_when_asked() {
+    let fake = Fake::start(|seen, _| {
+        if seen.uri.path().ends_with("/config") {
+            (200, json!({ "hy2_url": "hysteria2://link", "qr_code": "iVBORw0KGgo" }))
+        } else {
+            (200, json!({ "corporate_id": "A.b-1", "access": "Denied", "traffic": { "used": 5 }, "holds": [{ "name": "hr-x" }], "none": null }))
+        }
+    })
+    .await;
+    let plain = fake.run(&["user", "show", "A.b-1"]).await;
+    assert_eq!(plain.code, 0, "{}", plain.stderr);
+    assert!(plain.stdout.contains("corporate id  A.b-1"), "{}", plain.stdout);
+    assert!(plain.stdout.contains("traffic used  5"), "{}", plain.stdout);
+    assert!(plain.stdout.contains("\nholds\n  name=hr-x"), "{}", plain.stdout);
+    assert!(!plain.stdout.contains("none"), "{}", plain.stdout);
+    assert_eq!(fake.only().uri.path(), "/user/A.b-1");
+
+    let links = fake.run(&["user", "show", "A.b-1", "--config"]).await;
+    assert!(
+        links.stdout.contains("hysteria2://link") && !links.stdout.contains("iVBOR"),
+        "{}",
+        links.stdout
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_that_is_not_usable_yet_exits_with_6() {
+    for (status, code) in [(200, 0), (202, 6)] {
+        let fake = Fake::answering(
+            status,
+            json!({ "corporate_id": "AB123456", "hy2_url": "hysteria2://link" }),
+        )
+        .await;
+        let outcome = fake.run(&["user", "grant", "AB123456"]).await;
+        assert_eq!(outcome.code, code, "{}", outcome.stderr);
+        assert!(outcome.stdout.contains("hysteria2://link"));
+        let seen = fake.only();
+        assert_eq!((seen.method, seen.uri.path()), (Method::POST, "/access/grant"));
+        assert_eq!(seen.body, json!({ "corporate_id": "AB123456" }));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_refusal_has_its_exit_code_and_shows_the_detail() {
+    for (status, code) in [
+        (400, 2),
+        (422, 2),
+        (403, 4),
+        (404, 3),
+        (409, 4),
+        (429, 5),
+        (503, 5),
+        (500, 1),
+    ] {
+        let fake = Fake::answering(
+            status,
+            json!({ "title": "No", "detail": "granting does not lift a hold" }),
+        )
+        .await;
+        let outcome = fake.run(&["user", "grant", "AB123456"]).await;
+        assert_eq!(outcome.code, code, "{status}: {}", outcome.stderr);
+        assert!(
+            outcome.stderr.contains("error: granting does not lift a hold"),
+            "{status}: {}",
+            outcome.stderr
+        );
+        assert_eq!(
+            outcome.stderr.contains("corporate-secret"),
+            status == 403,
+            "{status}: {}",
+            outcome.stderr
+        );
+        assert!(outcome.stdout.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_that_does_not_answer_exits_with_5_and_one_that_is_none_with_1() {
+    let fake = Fake::answering(200, Value::Null).await;
+    let outcome = fake.run(&["guard", "show", "--server", "http://127.0.0.1:1"]).await;
+    assert_eq!(outcome.code, 5, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("vpn-operator run"), "{}", outcome.stderr);
+
+    let moved = Fake::start(|_, _| (307, json!({}))).await;
+    let outcome = moved.run(&["guard", "show"]).await;
+    assert_eq!(outcome.code, 1, "{}", outcome.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deactivate_waits_until_containment_and_shows_the_three_times() {
+    let fake = Fake::start(|seen, number| match (seen.method.as_str(), number) {
+        ("POST", _) => (
+            200,
+            json!({ "status": "deactivated", "corporate_id": "AB123456", "denied_at": "T1" }),
+        ),
+        // A moment in which the operator is busy does not end the waiting.
+        (_, 2) => (503, json!({ "detail": "busy" })),
+        (_, 3) => (
+            200,
+            json!({ "revocation": { "denied_at": "T1", "waiting_for": ["default/node-2"] } }),
+        ),
+        _ => (
+            200,
+            json!({ "revocation": { "denied_at": "T1", "contained_at": "T2", "sessions_zero_at": null } }),
+        ),
+    })
+    .await;
+    let outcome = fake
+        .run(&["user", "deactivate", "AB123456", "--reason", "laptop stolen"])
+        .await;
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    let lines: Vec<_> = outcome
+        .stdout
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    assert_eq!(
+        lines,
+        ["AB123456 is denied", "denied T1", "contained T2", "sessions zero -"]
+    );
+    let seen = fake.seen();
+    assert_eq!(seen[0].body, json!({ "reason": "laptop stolen" }));
+    assert_eq!(seen.len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deactivation_that_is_not_contained_in_time_exits_with_6_and_names_the_nodes() {
+    let fake = Fake::answering(
+        200,
+        json!({ "revocation": { "denied_at": "T1", "contained_at": null, "waiting_for": ["default/node-2"] } }),
+    )
+    .await;
+    let outcome = fake
+        .run(&["user", "deactivate", "AB123456", "--wait", "300ms", "-o", "json"])
+        .await;
+    assert_eq!(outcome.code, 6, "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("default/node-2") && outcome.stderr.contains("refused already"),
+        "{}",
+        outcome.stderr
+    );
+    assert_eq!(
+        serde_json::from_str::<Value>(&outcome.stdout).unwrap()["revocation"]["denied_at"],
+        "T1"
+    );
+
+    let before = fake.seen().len();
+    let outcome = fake.run(&["user", "deactivate", "AB123456", "--wait", "0s"]).await;
+    assert_eq!(outcome.code, 0, "not waiting is not failing");
+    assert_eq!(fake.seen().len(), before + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denial_that_the_guard_holds_back_is_not_called_a_denial() {
+    let fake = Fake::answering(200, json!({ "status": "deactivated", "held_back": true })).await;
+    let outcome = fake.run(&["user", "deactivate", "AB123456"]).await;
+    assert_eq!(outcome.code, 6);
+    assert!(outcome.stderr.contains("guard confirm AB123456"), "{}", outcome.stderr);
+    assert!(!outcome.stdout.contains("is denied"), "{}", outcome.stdout);
+    assert_eq!(fake.seen().len(), 1, "there is nothing to wait for");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn activate_and_rotate_ask_for_what_was_typed() {
+    let fake = Fake::answering(
+        200,
+        json!({ "status": "ok", "remaining_holds": ["hr-deactivated-ab123456"] }),
+    )
+    .await;
+    let outcome = fake.run(&["user", "activate", "AB123456"]).await;
+    assert!(outcome.stdout.contains("hr-deactivated-ab123456"), "{}", outcome.stdout);
+    fake.run(&["user", "rotate", "AB123456", "--what", "both"]).await;
+    let seen = fake.seen();
+    assert_eq!(seen[0].uri.path(), "/user/AB123456/activate");
+    assert_eq!(
+        (seen[1].uri.path(), &seen[1].body),
+        ("/user/AB123456/rotate", &json!({ "what": "both" }))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn holds_are_listed_created_and_released() {
+    let fake = Fake::start(|seen, _| match seen.method.as_str() {
+        "GET" => (
+            200,
+            json!({ "holds": [{ "name": "hr-x", "corporate_id": "AB123456", "source": "hr", "phase": "Live" }] }),
+        ),
+        "POST" => (201, json!({ "name": "cli-held-ab123456" })),
+        _ => (204, Value::Null),
+    })
+    .await;
+    let listed = fake.run(&["hold", "list", "AB123456"]).await;
+    assert!(
+        listed.stdout.contains("hr-x") && listed.stdout.contains("PHASE"),
+        "{}",
+        listed.stdout
+    );
+    let until = "2027-01-01T00:00:00Z";
+    let created = fake
+        .run(&["hold", "create", "AB123456", "--reason", "audit", "--until", until])
+        .await;
+    assert!(created.stdout.contains("cli-held-ab123456"), "{}", created.stderr);
+    let released = fake.run(&["hold", "release", "odd/name"]).await;
+    assert_eq!((released.code, released.stdout.as_str()), (0, "odd/name is released\n"));
+    let wrong = fake
+        .run(&["hold", "create", "AB123456", "--from", until, "--until", until])
+        .await;
+    assert_eq!(wrong.code, 2);
+    let seen = fake.seen();
+    assert_eq!(seen[0].uri.to_string(), "/holds?corporate_id=AB123456");
+    assert_eq!(
+        seen[1].body,
+        json!({ "corporate_id": "AB123456", "source": "cli", "reason": "audit", "until": until })
+    );
+    assert_eq!(
+        (seen[2].method.as_str(), seen[2].uri.path()),
+        ("DELETE", "/holds/odd%2Fname")
+    );
+    assert_eq!(seen.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guard_show_exits_with_6_while_somebody_has_to_decide() {
+    let pending = Fake::answering(
+        200,
+        json!({ "pending": [{ "corporate_id": "AB123456", "reason": "Deleted" }] }),
+    )
+    .await;
+    let outcome = pending.run(&["guard", "show"]).await;
+    assert_eq!(outcome.code, 6);
+    assert!(outcome.stdout.contains("AB123456"), "{}", outcome.stdout);
+    assert!(
+        outcome.stderr.contains("guard confirm --all") && !outcome.stderr.contains("error"),
+        "{}",
+        outcome.stderr
+    );
+
+    let calm = Fake::answering(200, json!({ "pending": [] })).await;
+    assert_eq!(calm.run(&["guard", "show"]).await.code, 0);
+    calm.run(&["guard", "confirm", "AB123456", "AB123457"]).await;
+    calm.run(&["guard", "cancel", "--all"]).await;
+    let seen = calm.seen();
+    assert_eq!(
+        (seen[1].uri.path(), &seen[1].body),
+        ("/guard/confirm", &json!({ "ids": ["AB123456", "AB123457"] }))
+    );
+    assert_eq!((seen[2].uri.path(), &seen[2].body), ("/guard/cancel", &json!({})));
+}
+
+// ── doctor ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// An operator, its auth listener and a node's statistics API in one.
+async fn house(good: bool) -> Fake {
+    Fake::start(move |seen, _| match (seen.method.as_str(), seen.uri.path()) {
+        ("GET", "/readyz") => (200, json!({ "ready": true })),
+        ("GET", "/users") => (
+            if good && seen.headers["x-corporate-secret"] == SECRET {
+                200
+            } else {
+                403
+            },
+            json!({}),
+        ),
+        ("GET", "/online") => (
+            if good && seen.headers["authorization"] == "stats" {
+                200
+            } else {
+                401
+            },
+            json!({ "a.b.0": 2 }),
+        ),
+        ("POST", "/auth/token") => (200, json!({ "ok": !good })),
+        _ => (404, json!({})),
+    })
+    .await
+}
+
+fn doctor(fake: &Fake, args: &[&str]) -> Command {
+    let mut command = fake.command(&[&["doctor", "--output", "json"], args].concat());
+    command
+        .env("HYSTERIA_AUTH_LISTEN", fake.address.to_string())
+        .env("HYSTERIA_AUTH_TOKEN", "token")
+        .env("HYSTERIA_STATS_URLS", format!("http://{}", fake.address))
+        .env("HYSTERIA_STATS_SECRET", "stats")
+        .env("DESIRED", format!("folder:{}", fake.data.path().display()));
+    command
+}
+
+async fn findings(command: Command) -> (i32, Vec<(String, String, String)>) {
+    let outcome = tokio::task::spawn_blocking(move || run(command)).await.unwrap();
+    for secret in [SECRET, "token\"", "\"stats\""] {
+        assert!(!outcome.stdout.contains(secret), "{}", outcome.stdout);
+    }
+    let answer: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let checks = answer["checks"].as_array().unwrap().iter();
+    (
+        outcome.code,
+        checks
+            .map(|c| (text(&c["name"]), text(&c["result"]), text(&c["message"])))
+            .collect(),
+    )
+}
+
+fn result_of<'a>(findings: &'a [(String, String, String)], name: &str) -> &'a str {
+    &findings
+        .iter()
+        .find(|finding| finding.0 == name)
+        .unwrap_or_else(|| panic!("{name}: {findings:?}"))
+        .1
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_finds_a_good_house_good_and_a_bad_one_bad() {
+    for (good, verdict) in [(true, "ok"), (false, "failed")] {
+        let fake = house(good).await;
+        let (code, found) = findings(doctor(&fake, &[])).await;
+        for name in ["operator API", "auth listener", "statistics of default/node-1"] {
+            assert_eq!(result_of(&found, name), verdict, "{found:?}");
+        }
+        assert_eq!(result_of(&found, "clock"), "ok");
+        assert!(good || code == 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_says_what_cannot_be_reached() {
+    let fake = house(true).await;
+    let mut command = doctor(&fake, &["--listen", "127.0.0.1:1", "--auth-listen", "127.0.0.1:1"]);
+    command.env("HYSTERIA_STATS_URLS", "http://127.0.0.1:1");
+    let (code, found) = findings(command).await;
+    assert_eq!(code, 1);
+    for name in ["operator API", "auth listener", "statistics of default/node-1"] {
+        assert_eq!(result_of(&found, name), "failed", "{found:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_compares_a_certificate_with_the_pins() {
+    use sha2::{Digest, Sha256};
+    let fake = house(true).await;
+    let made = rcgen::generate_simple_self_signed(vec!["vpn.example.com".to_owned()]).unwrap();
+    let path = fake.data.path().join("server.crt");
+    std::fs::write(&path, made.cert.pem()).unwrap();
+    let right: Vec<String> = Sha256::digest(made.cert.der())
+        .iter()
+        .map(|byte| format!("{byte:02X}"))
+        .collect();
+    for (pin, verdict) in [(right.join(":"), "ok"), ("00".repeat(32), "failed")] {
+        let (_, found) = findings(doctor(
+            &fake,
+            &["--cert", path.to_str().unwrap(), "--hysteria-pin-sha256", &pin],
+        ))
+        .await;
+        assert_eq!(
+            result_of(&found, "certificate pin of default/node-1"),
+            verdict,
+            "{found:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_finds_secrets_that_others_can_read() {
+    let fake = house(true).await;
+    let file = fake.data.path().join("corporate-secret");
+    for (mode, verdict) in [(0o600, "ok"), (0o640, "failed")] {
+        set_mode(&file, mode);
+        let (_, found) = findings(doctor(&fake, &[])).await;
+        assert_eq!(result_of(&found, "data folder"), verdict, "{found:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_asks_the_nodes_of_declared_gateways() {
+    let fake = house(true).await;
+    let vpn = fake.data.path().join("vpn");
+    std::fs::create_dir(&vpn).unwrap();
+    std::fs::write(fake.data.path().join("s"), "stats\n").unwrap();
+    let document = format!(
+        "kind: Other\n---\napiVersion: vpn-operator.io/v1alpha1\nkind: VpnGateway\nmetadata: {{ name: europe }}\nspec:\n  hysteria:\n    nodes:\n      - {{ name: fra, address: a, statsUrl: 'http://{}', statsSecret: {{ file: {} }} }}\n      - {{ name: ams, address: b }}\n",
+        fake.address,
+        fake.data.path().join("s").display(),
+    );
+    std::fs::write(vpn.join("gateways.yaml"), document).unwrap();
+    let (_, found) = findings(doctor(&fake, &["--desired", &format!("folder:{}", vpn.display())])).await;
+    assert_eq!(result_of(&found, "statistics of europe/fra"), "ok", "{found:?}");
+    assert_eq!(result_of(&found, "statistics of europe/ams"), "warning", "{found:?}");
+}
+
+// ── gateway render, check ────────────────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn a_node_or_gateway_that_does_not_exist_exits_with_3_and_names_those_that_do() {
+    let data = tempfile::tempdir().unwrap();
+    let desired = format!("folder:{}", data.path().display());
+    let tls = ["--tls-cert", "a", "--tls-key", "b", "--desired", &desired];
+    let node = with(&[&["gateway", "render", "node-9"], &tls[..]].concat());
+    assert_eq!(node.code, 3, "{}", node.stderr);
+    assert!(node.stderr.contains("node-1"), "{}", node.stderr);
+    let gateway = with(&[&["gateway", "render", "node-1", "--gateway", "mars"], &tls[..]].concat());
+    assert_eq!(gateway.code, 3, "{}", gateway.stderr);
+    assert!(gateway.stderr.contains("default"), "{}", gateway.stderr);
+}
+
+#[test]
+fn checking_a_path_that_does_not_exist_exits_with_3() {
+    assert_eq!(with(&["check", "/nowhere/at/all"]).code, 3);
+}

@@ -1,1 +1,7 @@
-//! Scenarios of this room.
+//! The Hysteria gateway against doubles of nodes.
+
+mod double;
+mod house;
+mod nodes;
+mod revocation;
+mod usage;

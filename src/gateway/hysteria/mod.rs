@@ -1,1 +1,215 @@
 //! Hysteria2 nodes that ask the operator whom to let in.
+//!
+//! The accounts themselves live in the auth index, so granting needs no call to a node. What this room does is to end
+//! sessions and to prove it ([`revocation`], pure), to count traffic ([`usage`], pure), and to write links and server
+//! configurations. One task a node (`node.rs`) makes every call to it; a cut is put straight into the state that these
+//! tasks share, so there is no queue in which a denial could wait. It must never kick an id that the ledger permits or
+//! does not know, never zero a node's counters, and never hold a lock while it waits for a node.
+
+pub mod client;
+pub mod config;
+pub mod links;
+mod node;
+pub mod ports;
+mod proof;
+pub mod render;
+pub mod revocation;
+mod state;
+pub mod usage;
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{client::StatsError, config::NodeConfig, node::Worker, revocation::Moment, state::State};
+use super::{
+    Completions, Credentials, Gateway, Link, NodeHealth, NodeName, Observation, SessionLedger, Target, UsageSink,
+};
+use crate::clock::SharedClock;
+
+/// How often a quiet node is polled, when nothing else is configured.
+pub const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(5);
+
+/// One call to a node, for metrics.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// The node.
+    pub node: &'a NodeName,
+    /// `online`, `traffic` or `kick`.
+    pub operation: &'static str,
+    /// `ok`, or the category of the error.
+    pub outcome: &'static str,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Told of every call to a node.
+pub type Meter = Arc<dyn Fn(&Call<'_>) + Send + Sync>;
+
+/// What a gateway works with.
+#[derive(Clone)]
+pub struct Context {
+    /// The sessions that auth hands out.
+    pub ledger: Arc<dyn SessionLedger>,
+    /// Where usage goes.
+    pub usage: Arc<dyn UsageSink>,
+    /// Told the accounts about which something became known.
+    pub completions: Completions,
+    /// The clock.
+    pub clock: SharedClock,
+    /// Told of every call to a node.
+    pub meter: Meter,
+    /// How often a quiet node is polled.
+    pub poll_interval: Duration,
+    /// Ends the tasks. Calls under way are abandoned: nothing is half-applied by that.
+    pub cancel: CancellationToken,
+    /// The tasks are joined here.
+    pub tasks: TaskTracker,
+}
+
+/// What the gateway and its node tasks share.
+struct Shared {
+    context: Context,
+    state: Mutex<State>,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Moment {
+        Moment {
+            at: self.context.clock.monotonic(),
+            utc: self.context.clock.now(),
+        }
+    }
+
+    fn complete(&self, accounts: HashSet<String>) {
+        if !accounts.is_empty() && self.context.completions.send(accounts).is_err() {
+            tracing::debug!("nobody listens to completions any more");
+        }
+    }
+}
+
+struct Member {
+    name: NodeName,
+    config: Arc<NodeConfig>,
+    /// `None` for a node without a statistics API.
+    worker: Option<Arc<Worker>>,
+}
+
+/// A set of Hysteria2 nodes.
+///
+/// What is known at once after [`Gateway::submit`] (that a granted account is present, say) is not announced as a completion:
+/// observe after submitting.
+pub struct HysteriaGateway {
+    name: String,
+    shared: Arc<Shared>,
+    members: Mutex<Vec<Member>>,
+}
+
+impl HysteriaGateway {
+    /// Starts polling the nodes. To be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// A client cannot be made: a secret that no header can carry, or no CA certificates on this machine.
+    pub fn start(name: &str, nodes: Vec<NodeConfig>, context: Context) -> Result<Arc<Self>, StatsError> {
+        let gateway = Self {
+            name: name.to_owned(),
+            shared: Arc::new(Shared {
+                context,
+                state: Mutex::default(),
+            }),
+            members: Mutex::default(),
+        };
+        gateway.update(nodes)?;
+        Ok(Arc::new(gateway))
+    }
+
+    /// Replaces the nodes. Those whose statistics API stays the same go on undisturbed; a node that joins, or that has
+    /// moved, has to prove every revocation that is still watched.
+    ///
+    /// # Errors
+    /// As [`Self::start`]; then nothing was changed.
+    pub fn update(&self, nodes: Vec<NodeConfig>) -> Result<(), StatsError> {
+        let mut members = self.members();
+        let mut next = Vec::with_capacity(nodes.len());
+        for config in nodes {
+            let name = NodeName::new(&self.name, &config.name);
+            let same = members
+                .iter()
+                .find(|member| member.name == name && member.config.stats == config.stats);
+            let worker = match (same, &config.stats) {
+                (Some(member), _) => member.worker.clone(),
+                (None, Some(endpoint)) => Some(Worker::new(name.clone(), endpoint, self.shared.clone())?),
+                (None, None) => None,
+            };
+            let kept = same.is_some();
+            let config = Arc::new(config);
+            next.push((kept, Member { name, config, worker }));
+        }
+        let mut completed = HashSet::new();
+        for old in members.iter() {
+            if next.iter().any(|(kept, member)| *kept && member.name == old.name) {
+                continue;
+            }
+            if let Some(worker) = &old.worker {
+                worker.stop();
+            }
+            completed.extend(self.shared.state().remove_node(&old.name, self.shared.now()));
+            if !next.iter().any(|(_, member)| member.name == old.name) {
+                self.shared.context.ledger.node_removed(&old.name);
+            }
+        }
+        for (_, new) in next.iter().filter(|(kept, _)| !kept) {
+            let proves = new.worker.is_some();
+            completed.extend(self.shared.state().add_node(&new.name, proves, self.shared.now()));
+            if let Some(worker) = &new.worker {
+                worker.spawn();
+            }
+        }
+        *members = next.into_iter().map(|(_, member)| member).collect();
+        self.shared.complete(completed);
+        Ok(())
+    }
+
+    fn members(&self) -> MutexGuard<'_, Vec<Member>> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Gateway for HysteriaGateway {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn submit(&self, account: &str, target: Target) {
+        if self.shared.state().submit(account, &target, self.shared.now()) {
+            for worker in self.members().iter().filter_map(|member| member.worker.as_ref()) {
+                worker.wake();
+            }
+        }
+    }
+
+    fn observe(&self, account: &str) -> Observation {
+        self.shared.state().observe(account)
+    }
+
+    fn forget(&self, account: &str) {
+        self.shared.state().forget(account);
+    }
+
+    fn links(&self, credentials: &Credentials) -> Vec<Link> {
+        let configs: Vec<_> = self.members().iter().map(|member| member.config.clone()).collect();
+        configs.iter().map(|config| links::link(config, credentials)).collect()
+    }
+
+    fn health(&self) -> Vec<NodeHealth> {
+        self.shared.state().health()
+    }
+}

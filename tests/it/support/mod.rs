@@ -1,1 +1,3 @@
 //! Doubles and fixtures shared by the scenarios.
+
+pub mod hysteria_node;

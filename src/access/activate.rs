@@ -1,0 +1,136 @@
+//! Activating: lift what this source placed, set `spec.active`, and say what still stands against access.
+
+use serde_json::json;
+
+use super::{Access, AccessError, Caller, Denial, Parts, Result, deactivate::DEACTIVATED, tell};
+use crate::{
+    desired::DesiredError,
+    model::{
+        access::{Access as Verdict, Reason},
+        corporate_id::CorporateId,
+        hold::hold_name,
+    },
+};
+
+/// What became of an activation.
+#[derive(Debug, Clone)]
+pub struct Activation {
+    /// ID as declared.
+    pub corporate_id: CorporateId,
+    /// What auth does now.
+    pub access: Verdict,
+    /// Why.
+    pub reason: Reason,
+    /// Holds that were lifted.
+    pub released: Vec<String>,
+    /// Holds that still deny: their own sources have to lift them.
+    pub remaining: Vec<String>,
+    /// Whether auth has taken the change in already.
+    pub in_force: bool,
+}
+
+impl Access {
+    /// Lifts every hold of the caller's source and sets `spec.active`. Other holds stay. Idempotent.
+    ///
+    /// # Errors
+    /// Nothing is known of the person, history is unavailable, or the object cannot be edited; holds stay then.
+    pub async fn activate(&self, caller: Caller, id: CorporateId) -> Result<Activation> {
+        let parts = self.parts.clone();
+        self.to_the_end(async move { parts.activate(&caller, &id).await }).await
+    }
+}
+
+impl Parts {
+    async fn activate(&self, caller: &Caller, id: &CorporateId) -> Result<Activation> {
+        let user = self.desired.get_user(&id.object_name()).await?;
+        let person = self.people.person(id);
+        if user.is_none() && person.is_none() {
+            return Err(AccessError::UnknownPerson(id.clone()));
+        }
+        let id = user.as_ref().map_or(id, |user| &user.spec.corporate_id);
+        if user
+            .as_ref()
+            .is_some_and(|user| user.metadata.deletion_timestamp.is_some())
+        {
+            return Err(AccessError::Conflict(Denial {
+                corporate_id: id.clone(),
+                reason: Reason::Deleted,
+                holds: person.map(|person| person.live_holds).unwrap_or_default(),
+            }));
+        }
+        let own = self.own_holds(caller, id);
+        let flips = user.as_ref().is_some_and(|user| !user.spec.active);
+        if flips || !own.is_empty() {
+            let mut entry = caller.entry("activate", Some(id));
+            entry.before = tell::json(&json!({ "active": !flips, "holds": own }));
+            entry.after = tell::json(&json!({ "active": true }));
+            self.audit_before(entry.clone()).await?;
+            let done = async {
+                self.flip(caller, user.as_ref(), true).await?;
+                self.release_all(caller, &own).await
+            };
+            if let Err(error) = done.await {
+                self.audit_failure(entry, &error).await;
+                return Err(error.into());
+            }
+        }
+        let in_force = self
+            .until(self.settings.grant_wait, || self.lifted(id, &own).then_some(()))
+            .await
+            .is_some();
+        let person = self.people.person(id);
+        Ok(Activation {
+            corporate_id: id.clone(),
+            access: person.as_ref().map_or(Verdict::Denied, |p| p.effective.access),
+            reason: person.as_ref().map_or(Reason::Deleted, |p| p.effective.reason),
+            released: own,
+            remaining: person.map(|person| person.live_holds).unwrap_or_default(),
+            in_force,
+        })
+    }
+
+    /// Names of the holds that the caller's source placed on this person.
+    fn own_holds(&self, caller: &Caller, id: &CorporateId) -> Vec<String> {
+        let mut own: Vec<String> = self
+            .directory
+            .holds()
+            .iter()
+            .filter(|hold| hold.spec.corporate_id == *id && hold.spec.source == caller.source)
+            .filter_map(|hold| hold.metadata.name.clone())
+            .collect();
+        let usual = hold_name(&caller.source, DEACTIVATED, id);
+        let lives = self
+            .people
+            .person(id)
+            .is_some_and(|person| person.live_holds.contains(&usual));
+        if lives && !own.contains(&usual) {
+            own.push(usual);
+        }
+        own.sort_unstable();
+        own
+    }
+
+    async fn release_all(&self, caller: &Caller, names: &[String]) -> std::result::Result<(), DesiredError> {
+        for name in names {
+            match self.desired.release_hold(name, caller.manager).await {
+                Ok(()) | Err(DesiredError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether memory shows the person active and without these holds.
+    pub(super) fn lifted(&self, id: &CorporateId, holds: &[String]) -> bool {
+        let gone = |name: &String| {
+            self.directory
+                .hold(name)
+                .is_none_or(|hold| hold.metadata.deletion_timestamp.is_some())
+        };
+        let person = self.people.person(id);
+        let free = person.as_ref().is_none_or(|person| {
+            person.declared.reason != Reason::Inactive && !person.live_holds.iter().any(|live| holds.contains(live))
+        });
+        free && holds.iter().all(gone)
+    }
+}

@@ -1,0 +1,102 @@
+//! What a person needs to connect.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Access, AccessError, Denial, Parts, Result, account};
+use crate::{
+    gateway::Link,
+    history::Totals,
+    model::{
+        access::{Access as Verdict, Reason},
+        corporate_id::CorporateId,
+        user::VpnUser,
+    },
+};
+
+/// Everything that a person needs to connect.
+#[derive(Debug, Clone)]
+pub struct Configuration {
+    /// ID as declared.
+    pub corporate_id: CorporateId,
+    /// Account on the gateways.
+    pub username: String,
+    /// Where clients fetch the links, and browsers a page.
+    pub subscription_url: SecretString,
+    /// Client links, one a node. Never empty.
+    pub links: Vec<Link>,
+    /// Traffic so far; `None` when history cannot be read.
+    pub traffic: Option<Totals>,
+}
+
+impl Configuration {
+    /// The link of the first node.
+    #[must_use]
+    pub fn first_link(&self) -> &str {
+        self.links
+            .first()
+            .map(|link| link.url.expose_secret())
+            .unwrap_or_default()
+    }
+}
+
+impl Access {
+    /// The configuration of a person who has access.
+    ///
+    /// # Errors
+    /// The person is unknown or denied, or there is nothing to connect to.
+    pub async fn configuration(&self, id: &CorporateId) -> Result<Configuration> {
+        let parts = &self.parts;
+        let user = parts
+            .known_user(id)
+            .ok_or_else(|| AccessError::UnknownPerson(id.clone()))?;
+        parts.permitted(&user)?;
+        parts.configuration_of(&user).await
+    }
+}
+
+impl Parts {
+    /// Refuses whom auth refuses.
+    pub(super) fn permitted(&self, user: &VpnUser) -> Result<()> {
+        let id = &user.spec.corporate_id;
+        let (verdict, reason, holds) = self.people.person(id).map_or_else(
+            || (Verdict::Denied, Reason::Deleted, Vec::new()),
+            |person| (person.effective.access, person.effective.reason, person.live_holds),
+        );
+        match verdict {
+            Verdict::Granted => Ok(()),
+            Verdict::Denied => Err(AccessError::Denied(Denial {
+                corporate_id: id.clone(),
+                reason,
+                holds,
+            })),
+        }
+    }
+
+    /// The configuration of a user, without a look at access.
+    pub(super) async fn configuration_of(&self, user: &VpnUser) -> Result<Configuration> {
+        let id = &user.spec.corporate_id;
+        let links = self.links(user);
+        if links.is_empty() {
+            return Err(AccessError::NoLink(id.clone()));
+        }
+        let username = account(user);
+        Ok(Configuration {
+            corporate_id: id.clone(),
+            subscription_url: self.subscription_url(user),
+            links,
+            traffic: self.traffic(&username).await,
+            username,
+        })
+    }
+
+    /// Totals of an account; a history that cannot be read keeps nobody from a configuration.
+    pub(super) async fn traffic(&self, account: &str) -> Option<Totals> {
+        match self.journal.totals(account.to_owned()).await {
+            Ok(totals) => Some(totals),
+            Err(error) => {
+                tracing::warn!(%error, "traffic totals cannot be read");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Deactivating: a hold denies at once, the flip of `spec.active` follows gently, and the answer says what is proved.
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{Access, AccessError, Caller, Parts, Result, account, canonical, tell};
+use crate::{
+    auth::roster::Person,
+    desired::{DesiredError, UserPatch},
+    model::{
+        access::Access as Verdict,
+        corporate_id::CorporateId,
+        hold::{VpnHold, VpnHoldSpec, hold_name},
+        user::VpnUser,
+    },
+};
+
+/// Cause in the name of the hold that a deactivation places.
+pub(super) const DEACTIVATED: &str = "deactivated";
+
+/// How far a denial is proved. Times are UTC.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proof {
+    /// Auth refuses.
+    pub in_force: bool,
+    /// The guard holds the denial back until a person confirms it.
+    pub held_back: bool,
+    /// Auth refused from then on, at the latest.
+    pub denied_at: Option<Timestamp>,
+    /// From then on no session could pass another byte.
+    pub contained_at: Option<Timestamp>,
+    /// From then on no session was left.
+    pub sessions_zero_at: Option<Timestamp>,
+    /// Nodes whose word is missing.
+    pub waiting_for: Vec<String>,
+}
+
+/// What became of a deactivation.
+#[derive(Debug, Clone)]
+pub struct Deactivation {
+    /// ID as declared.
+    pub corporate_id: CorporateId,
+    /// The hold that keeps the person out; `None` if it could not be placed and `spec.active` alone does the work.
+    pub hold: Option<String>,
+    /// How far the denial is proved.
+    pub proof: Proof,
+    /// What could not be done, for people.
+    pub note: Option<String>,
+}
+
+impl Access {
+    /// Takes a person's access away, and keeps it away until the same source activates the person. Idempotent.
+    ///
+    /// # Errors
+    /// Nothing is known of the person, or neither the hold nor the flip could be written.
+    pub async fn deactivate(&self, caller: Caller, id: CorporateId, reason: Option<String>) -> Result<Deactivation> {
+        let parts = self.parts.clone();
+        self.to_the_end(async move { parts.deactivate(&caller, &id, reason).await })
+            .await
+    }
+}
+
+impl Parts {
+    async fn deactivate(&self, caller: &Caller, id: &CorporateId, reason: Option<String>) -> Result<Deactivation> {
+        let user = match self.desired.get_user(&id.object_name()).await {
+            Ok(user) => user,
+            // A source that cannot be read now must not keep a known person in.
+            Err(error) if self.is_known(id) => {
+                tracing::warn!(%error, "the user could not be read; the hold is placed all the same");
+                self.known_user(id).map(|user| (*user).clone())
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if user.is_none() && self.people.person(id).is_none() {
+            return Err(AccessError::UnknownPerson(id.clone()));
+        }
+        let id = user.as_ref().map_or(id, |user| &user.spec.corporate_id);
+        let was_active = user.as_ref().is_some_and(|user| user.spec.active);
+        let stood = self.stands_for_good(&hold_name(&caller.source, DEACTIVATED, id));
+
+        let hold = self.place_standing_hold(caller, id, reason.clone()).await;
+        let placed = hold.as_ref().ok().cloned();
+        let mut entry = caller.entry("deactivate", Some(id));
+        entry.reason = reason;
+        entry.before = tell::json(&json!({ "active": was_active }));
+        entry.after = tell::json(&json!({ "active": false, "hold": placed }));
+        let audit = async {
+            if was_active || !stood || placed.is_none() {
+                self.audit_denial(entry.clone()).await;
+            }
+        };
+        let (flip, proof, ()) = if placed.is_some() {
+            tokio::join!(
+                self.flip(caller, user.as_ref(), false),
+                self.await_denial(id, placed.as_deref()),
+                audit
+            )
+        } else {
+            let flip = self.flip(caller, user.as_ref(), false).await;
+            if flip.is_err() || user.is_none() {
+                audit.await;
+                return Err(hold.err().unwrap_or(AccessError::Interrupted));
+            }
+            let (proof, ()) = tokio::join!(self.await_denial(id, None), audit);
+            (flip, proof, ())
+        };
+        let note = match (&hold, flip) {
+            (Err(error), _) => Some(format!("spec.active is false, but no hold could be placed: {error}")),
+            (Ok(_), Err(error)) => Some(format!(
+                "the hold keeps the person out, but spec.active could not be set to false: {error}"
+            )),
+            (Ok(_), Ok(())) => None,
+        };
+        Ok(Deactivation {
+            corporate_id: id.clone(),
+            hold: placed,
+            proof,
+            note,
+        })
+    }
+
+    /// Sets `spec.active` and nothing else.
+    pub(super) async fn flip(
+        &self,
+        caller: &Caller,
+        user: Option<&VpnUser>,
+        active: bool,
+    ) -> std::result::Result<(), DesiredError> {
+        let Some(user) = user.filter(|user| user.spec.active != active) else {
+            return Ok(());
+        };
+        let patch = UserPatch {
+            active: Some(active),
+            ..UserPatch::default()
+        };
+        let name = user.spec.corporate_id.object_name();
+        match self.desired.patch_user(&name, patch, caller.manager).await {
+            Err(DesiredError::NotFound { .. }) if !active => Ok(()),
+            other => other.map(|_| ()),
+        }
+    }
+
+    /// Places a hold without an end, under a name of its own if the usual one is taken by a hold that ends or vanishes.
+    async fn place_standing_hold(&self, caller: &Caller, id: &CorporateId, reason: Option<String>) -> Result<String> {
+        let spec = VpnHoldSpec {
+            corporate_id: canonical(id),
+            source: caller.source.clone(),
+            reason,
+            from: None,
+            until: None,
+        };
+        let name = hold_name(&caller.source, DEACTIVATED, id);
+        let taken = self.directory.hold(&name).is_some() && !self.stands_for_good(&name);
+        if !taken {
+            match self.desired.create_hold(&name, spec.clone(), caller.manager).await {
+                // One with another reason does the same work.
+                Ok(_) | Err(DesiredError::AlreadyExists { .. }) => return Ok(name),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let cause = format!("{DEACTIVATED}{}", self.clock.now().as_second());
+        let name = hold_name(&caller.source, &cause, id);
+        self.desired.create_hold(&name, spec, caller.manager).await?;
+        Ok(name)
+    }
+
+    fn stands_for_good(&self, name: &str) -> bool {
+        let now = self.clock.now();
+        let stands = |hold: &VpnHold| {
+            hold.metadata.deletion_timestamp.is_none()
+                && hold.spec.until.is_none()
+                && hold.spec.from.is_none_or(|from| from <= now)
+        };
+        self.directory.hold(name).is_some_and(|hold| stands(&hold))
+    }
+
+    /// Waits, for a bounded time, until the denial is in force and no session can pass another byte.
+    pub(super) async fn await_denial(&self, id: &CorporateId, hold: Option<&str>) -> Proof {
+        let wait = self.settings.denial_wait;
+        let mut seen = None;
+        let done = self
+            .until(wait, || {
+                let proof = self.proof(id, hold, &mut seen);
+                (proof.held_back || proof.contained_at.is_some() || (proof.in_force && !self.provable(id)))
+                    .then_some(proof)
+            })
+            .await;
+        done.unwrap_or_else(|| self.proof(id, hold, &mut seen))
+    }
+
+    /// Whether there is an account on a node whose sessions could be proved gone.
+    fn provable(&self, id: &CorporateId) -> bool {
+        self.known_user(id).is_some() && !self.links.health().is_empty()
+    }
+
+    /// What is proved now. `seen` keeps when the denial was first seen in force.
+    fn proof(&self, id: &CorporateId, hold: Option<&str>, seen: &mut Option<Timestamp>) -> Proof {
+        let Some(person) = self.people.person(id) else {
+            return Proof::default();
+        };
+        if hold.is_some_and(|hold| !person.live_holds.iter().any(|live| live == hold)) {
+            return Proof::default();
+        }
+        if person.effective.access == Verdict::Granted {
+            return Proof {
+                held_back: person.held_back_since.is_some(),
+                ..Proof::default()
+            };
+        }
+        let mut proof = self.recorded(&person);
+        proof.in_force = true;
+        if proof.denied_at.is_none() {
+            proof.denied_at = Some(*seen.get_or_insert_with(|| self.clock.now()));
+        }
+        proof
+    }
+
+    /// The revocation that belongs to the present epoch: as gateways know it, or as the status kept it over a restart.
+    pub(super) fn recorded(&self, person: &Person) -> Proof {
+        let user = self.known_user(&person.corporate_id);
+        let account = user.as_deref().map_or_else(|| person.account.clone(), account);
+        if let Some(progress) = self.links.revocation(&account)
+            && progress.below >= person.epoch
+        {
+            return Proof {
+                denied_at: Some(progress.denied_at),
+                contained_at: progress.contained_at,
+                sessions_zero_at: progress.sessions_zero_at,
+                waiting_for: progress.waiting_for,
+                ..Proof::default()
+            };
+        }
+        let status = user.as_ref().and_then(|user| user.status.as_ref());
+        let same_epoch = status
+            .and_then(|status| status.epoch)
+            .and_then(|epoch| u64::try_from(epoch).ok())
+            == Some(person.epoch.0);
+        match status
+            .and_then(|status| status.revocation.clone())
+            .filter(|_| same_epoch)
+        {
+            Some(kept) => Proof {
+                denied_at: Some(kept.denied_at),
+                contained_at: kept.contained_at,
+                sessions_zero_at: kept.sessions_zero_at,
+                waiting_for: kept.waiting_for,
+                ..Proof::default()
+            },
+            None => Proof::default(),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Why a use case was not carried out.
+
+use crate::{
+    desired::DesiredError,
+    history::HistoryError,
+    model::{access::Reason, corporate_id::CorporateId},
+};
+
+/// Why a person is denied, for people and programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// Whom it concerns.
+    pub corporate_id: CorporateId,
+    /// The cause that is named first.
+    pub reason: Reason,
+    /// Names of the holds that are live.
+    pub holds: Vec<String>,
+}
+
+impl std::fmt::Display for Denial {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let id = &self.corporate_id;
+        match self.reason {
+            Reason::Held => write!(
+                f,
+                "{id} is denied by {}: whoever placed it has to lift it",
+                self.holds.join(", ")
+            ),
+            Reason::Inactive => write!(f, "{id} is not active: activate the person first"),
+            Reason::Expired => write!(f, "the access of {id} has expired: extend validUntil first"),
+            Reason::NotYetValid => write!(f, "the access of {id} has not begun: see validFrom"),
+            Reason::OverQuota => write!(
+                f,
+                "{id} has used up the traffic limit: raise it or wait for the next period"
+            ),
+            Reason::Deleted => write!(f, "{id} is being deleted: wait until the object is gone"),
+            Reason::Conflict => write!(
+                f,
+                "another object had the ID or the account of {id} first: remove one of the two"
+            ),
+            Reason::Active => write!(f, "{id} has access"),
+        }
+    }
+}
+
+/// Why a use case was not carried out. Never holds a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// A value breaks a rule.
+    #[error("{field}: {message}")]
+    Invalid {
+        /// Field that is wrong.
+        field: &'static str,
+        /// What is wrong with it and how to do better.
+        message: String,
+    },
+    /// Nothing is known of this ID.
+    #[error("nobody is declared with the corporate ID {0}")]
+    UnknownPerson(CorporateId),
+    /// No hold of that name.
+    #[error("there is no hold named {0}")]
+    UnknownHold(String),
+    /// A grant was asked for somebody who is denied. Nothing was changed.
+    #[error("granting does not lift a denial: {0}")]
+    Conflict(Denial),
+    /// Something was asked that only a person with access gets.
+    #[error("{0}")]
+    Denied(Denial),
+    /// A hold of another source.
+    #[error("the hold {name} was placed by {source_name}: only {source_name} lifts it")]
+    ForeignHold {
+        /// Name of the hold.
+        name: String,
+        /// Who placed it.
+        source_name: String,
+    },
+    /// The password of the person does not come from here.
+    #[error(
+        "the password of {0} is declared in spec.credentialsFrom: change it there, and raise spec.credentialGeneration"
+    )]
+    ImportedPassword(CorporateId),
+    /// The person has access, but there is nothing to connect to, or the password cannot be read.
+    #[error(
+        "{0} has access, but there is no link: none of the person's gateways has a node, or the declared password cannot be read"
+    )]
+    NoLink(CorporateId),
+    /// Desired state did not take the change.
+    #[error(transparent)]
+    Desired(#[from] DesiredError),
+    /// History is unavailable, and without it nothing is granted.
+    #[error("{0}; nothing was changed")]
+    History(#[from] HistoryError),
+    /// The work was cut off inside.
+    #[error("the work was cut off by an internal error: look at the state before trying again")]
+    Interrupted,
+}

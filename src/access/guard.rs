@@ -1,0 +1,89 @@
+//! The guard, for people: what is held back, and the word to let it through or to reject it.
+
+use serde_json::json;
+
+use super::{Access, Caller, Result, tell};
+use crate::{auth::roster::GuardReport, model::corporate_id::CorporateId};
+
+/// What the guard holds back.
+pub type GuardView = GuardReport;
+
+/// What became of a word to the guard.
+#[derive(Debug, Clone)]
+pub struct Confirmed {
+    /// Whom it concerned.
+    pub affected: Vec<CorporateId>,
+    /// What is held back afterwards.
+    pub report: GuardView,
+}
+
+impl Access {
+    /// What the guard holds back.
+    pub fn guard(&self) -> GuardView {
+        self.parts.people.guard()
+    }
+
+    /// Lets pending denials through: those named, or all. Names that nothing is pending for are passed over.
+    ///
+    /// # Errors
+    /// Only an internal one.
+    pub async fn confirm_guard(&self, caller: Caller, ids: Option<Vec<CorporateId>>) -> Result<Confirmed> {
+        self.word_to_the_guard(caller, ids, true).await
+    }
+
+    /// Rejects pending denials: those named, or all. The people keep their access until their objects change again.
+    ///
+    /// # Errors
+    /// History is unavailable: a denial is not undone without a trace.
+    pub async fn cancel_guard(&self, caller: Caller, ids: Option<Vec<CorporateId>>) -> Result<Confirmed> {
+        self.word_to_the_guard(caller, ids, false).await
+    }
+
+    async fn word_to_the_guard(
+        &self,
+        caller: Caller,
+        ids: Option<Vec<CorporateId>>,
+        confirm: bool,
+    ) -> Result<Confirmed> {
+        let parts = self.parts.clone();
+        self.to_the_end(async move {
+            let mut affected: Vec<CorporateId> = parts
+                .people
+                .guard()
+                .pending
+                .into_iter()
+                .map(|p| p.corporate_id)
+                .collect();
+            if let Some(ids) = &ids {
+                let named: std::collections::HashSet<&CorporateId> = ids.iter().collect();
+                affected.retain(|id| named.contains(id));
+            }
+            affected.sort_unstable();
+            affected.dedup();
+            if !affected.is_empty() {
+                let action = if confirm { "guard.confirm" } else { "guard.cancel" };
+                let entries: Vec<_> = affected
+                    .iter()
+                    .map(|id| {
+                        let mut entry = caller.entry(action, Some(id));
+                        entry.after = tell::json(&json!({ "all": ids.is_none() }));
+                        entry
+                    })
+                    .collect();
+                // Exactly the people who are audited, also when more came in meanwhile.
+                if confirm {
+                    parts.people.confirm(Some(&affected));
+                    parts.audit_denials(entries).await;
+                } else {
+                    parts.audit_all_before(entries).await?;
+                    parts.people.cancel(Some(&affected));
+                }
+            }
+            Ok(Confirmed {
+                affected,
+                report: parts.people.guard(),
+            })
+        })
+        .await
+    }
+}

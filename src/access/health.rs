@@ -1,0 +1,75 @@
+//! Whether the house can do its work.
+
+use super::Access;
+
+/// One thing that was looked at.
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// What was looked at: `desired-state`, `history`, `node/<name>`, …
+    pub name: String,
+    /// Whether it is as it should be.
+    pub ok: bool,
+    /// What is wrong and where, one line each. Without secrets.
+    pub details: Vec<String>,
+}
+
+/// Everything that was looked at.
+#[derive(Debug, Clone)]
+pub struct Health {
+    /// Whether requests can be served rightly: desired state was loaded once. Faults of a node, of a document or of
+    /// history do not change that: logins and denials work on.
+    pub ready: bool,
+    /// Each check.
+    pub checks: Vec<Check>,
+}
+
+impl Access {
+    /// Looks at everything, from memory.
+    pub fn health(&self) -> Health {
+        let parts = &self.parts;
+        let source = parts.desired.health();
+        let mut checks = vec![
+            Check {
+                name: "desired-state".to_owned(),
+                ok: source.synced && source.unreadable_since.is_none(),
+                details: if !source.synced {
+                    vec!["the first full load is not over".to_owned()]
+                } else if let Some(since) = source.unreadable_since {
+                    vec![format!("cannot be read since {since}; what was known last is in force")]
+                } else {
+                    Vec::new()
+                },
+            },
+            Check {
+                name: "documents".to_owned(),
+                ok: source.problems.is_empty(),
+                details: source.problems.iter().map(|problem| problem.to_string()).collect(),
+            },
+        ];
+        let history = parts.journal.last_error();
+        checks.push(Check {
+            name: "history".to_owned(),
+            ok: history.is_none(),
+            details: history.iter().map(ToString::to_string).collect(),
+        });
+        let pending = parts.people.guard().pending.len();
+        checks.push(Check {
+            name: "guard".to_owned(),
+            ok: pending == 0,
+            details: if pending == 0 {
+                Vec::new()
+            } else {
+                vec![format!("{pending} denials wait for 'guard confirm' or 'guard cancel'")]
+            },
+        });
+        checks.extend(parts.links.health().into_iter().map(|node| Check {
+            name: format!("node/{}", node.node.0),
+            ok: node.error.is_none(),
+            details: node.error.into_iter().collect(),
+        }));
+        Health {
+            ready: source.synced,
+            checks,
+        }
+    }
+}

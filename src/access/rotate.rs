@@ -1,0 +1,110 @@
+//! Rotating a password, a subscription link, or both.
+
+use serde_json::json;
+
+use super::{Access, AccessError, Caller, Configuration, Denial, Parts, Result, tell};
+use crate::{
+    desired::UserPatch,
+    model::{
+        access::{Access as Verdict, Reason},
+        corporate_id::CorporateId,
+    },
+};
+
+/// What to rotate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rotate {
+    /// The password. Sessions that used the old one are cut.
+    Password,
+    /// The subscription link. Sessions stay.
+    Subscription,
+    /// Both.
+    Both,
+}
+
+/// What became of a rotation.
+#[derive(Debug, Clone)]
+pub struct Rotation {
+    /// ID as declared.
+    pub corporate_id: CorporateId,
+    /// Present generation of the password.
+    pub credential_generation: i64,
+    /// Present generation of the subscription link.
+    pub subscription_generation: i64,
+    /// Whether auth has taken the change in already.
+    pub in_force: bool,
+    /// The new configuration; `None` for a person who is denied, or while it is not in force.
+    pub configuration: Option<Configuration>,
+}
+
+impl Access {
+    /// Raises the generation of what is to be rotated. Two at once rotate once.
+    ///
+    /// # Errors
+    /// The person is unknown or being deleted, or the password is declared elsewhere.
+    pub async fn rotate(&self, caller: Caller, id: CorporateId, what: Rotate) -> Result<Rotation> {
+        let parts = self.parts.clone();
+        self.to_the_end(async move { parts.rotate(&caller, &id, what).await })
+            .await
+    }
+}
+
+impl Parts {
+    async fn rotate(&self, caller: &Caller, id: &CorporateId, what: Rotate) -> Result<Rotation> {
+        let name = id.object_name();
+        let user = self
+            .desired
+            .get_user(&name)
+            .await?
+            .ok_or_else(|| AccessError::UnknownPerson(id.clone()))?;
+        let id = &user.spec.corporate_id;
+        if user.metadata.deletion_timestamp.is_some() {
+            return Err(AccessError::Conflict(Denial {
+                corporate_id: id.clone(),
+                reason: Reason::Deleted,
+                holds: Vec::new(),
+            }));
+        }
+        let password = matches!(what, Rotate::Password | Rotate::Both);
+        let link = matches!(what, Rotate::Subscription | Rotate::Both);
+        if password && user.spec.credentials_from.is_some() {
+            return Err(AccessError::ImportedPassword(id.clone()));
+        }
+        let (old_password, old_link) = (user.spec.credential_generation, user.spec.subscription_generation);
+        let new_password = old_password.saturating_add(i64::from(password));
+        let new_link = old_link.saturating_add(i64::from(link));
+        let patch = UserPatch {
+            active: None,
+            credential_generation: password.then_some(new_password),
+            subscription_generation: link.then_some(new_link),
+        };
+        let before = self.people.person(id);
+        self.desired.patch_user(&name, patch, caller.manager).await?;
+
+        let mut entry = caller.entry("rotate", Some(id));
+        entry.before = tell::json(&json!({ "credentialGeneration": old_password, "subscriptionGeneration": old_link }));
+        entry.after = tell::json(&json!({ "credentialGeneration": new_password, "subscriptionGeneration": new_link }));
+        let epoch = before
+            .filter(|person| password && person.effective.access == Verdict::Granted)
+            .map(|person| person.epoch);
+        let taken_in = || {
+            let user = self.known_user(id)?;
+            let seen = user.spec.credential_generation >= new_password && user.spec.subscription_generation >= new_link;
+            let cut = epoch.is_none_or(|old| self.people.person(id).is_some_and(|person| person.epoch > old));
+            (seen && cut).then_some(user)
+        };
+        // The old password may have leaked: history must not delay its end.
+        let (rotated, ()) = tokio::join!(self.until(self.settings.grant_wait, taken_in), self.audit_denial(entry));
+        let configuration = match &rotated {
+            Some(user) if self.permitted(user).is_ok() => self.configuration_of(user).await.ok(),
+            _ => None,
+        };
+        Ok(Rotation {
+            corporate_id: id.clone(),
+            credential_generation: new_password,
+            subscription_generation: new_link,
+            in_force: rotated.is_some(),
+            configuration,
+        })
+    }
+}

@@ -1,0 +1,232 @@
+//! What the use cases need of other rooms, each as narrow as it can be.
+
+use std::{collections::BinaryHeap, sync::Arc};
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+use tokio::sync::watch;
+
+use super::account;
+use crate::{
+    auth::roster::{GuardReport, Passwords, Person, Roster, Transition},
+    credentials::MasterKey,
+    gateway::{Credentials, Link, NodeHealth, RevocationProgress},
+    history::{AuditEntry, AuditRow, History, HistoryError, Page, RevocationRow, Totals, TrafficRow},
+    model::{corporate_id::CorporateId, hold::VpnHold, user::VpnUser},
+};
+
+/// Everyone who is declared, and the guard. From memory, at once.
+pub trait People: Send + Sync + 'static {
+    /// One person.
+    fn person(&self, id: &CorporateId) -> Option<Person>;
+    /// Rises with every change of anybody.
+    fn changes(&self) -> watch::Receiver<u64>;
+    /// What the guard holds back.
+    fn guard(&self) -> GuardReport;
+    /// Lets pending denials through, those named or all, and has the sessions cut.
+    fn confirm(&self, ids: Option<&[CorporateId]>);
+    /// Rejects pending denials, those named or all.
+    fn cancel(&self, ids: Option<&[CorporateId]>);
+}
+
+/// The roster together with the way its transitions go to reconciler and gateways.
+pub struct LivePeople {
+    roster: Arc<Roster>,
+    dispatch: Arc<dyn Fn(Vec<Transition>) + Send + Sync>,
+}
+
+impl LivePeople {
+    /// `dispatch` must hand the cuts to the gateways at once and queue the users to be reconciled.
+    #[must_use]
+    pub fn new(roster: Arc<Roster>, dispatch: Arc<dyn Fn(Vec<Transition>) + Send + Sync>) -> Self {
+        Self { roster, dispatch }
+    }
+}
+
+impl People for LivePeople {
+    fn person(&self, id: &CorporateId) -> Option<Person> {
+        self.roster.person(id)
+    }
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.roster.changes()
+    }
+    fn guard(&self) -> GuardReport {
+        self.roster.guard()
+    }
+    fn confirm(&self, ids: Option<&[CorporateId]>) {
+        (self.dispatch)(self.roster.confirm(ids));
+    }
+    fn cancel(&self, ids: Option<&[CorporateId]>) {
+        (self.dispatch)(self.roster.cancel(ids));
+    }
+}
+
+/// Objects of desired state as last seen. From memory, at once; may lag behind the source for a moment.
+pub trait Directory: Send + Sync + 'static {
+    /// A user by object name.
+    fn user(&self, name: &str) -> Option<Arc<VpnUser>>;
+
+    /// The first `limit` users that `keep` accepts, in the order of their names, from behind `after` on.
+    ///
+    /// [`select`] does this over a store that has no order.
+    fn users(&self, after: Option<&str>, limit: usize, keep: &mut dyn FnMut(&VpnUser) -> bool) -> Vec<Arc<VpnUser>>;
+
+    /// A hold by object name.
+    fn hold(&self, name: &str) -> Option<Arc<VpnHold>>;
+
+    /// Every hold. There are few, compared to users.
+    fn holds(&self) -> Vec<Arc<VpnHold>>;
+}
+
+/// The `limit` smallest of `users` by name that lie behind `after` and that `keep` accepts, in order. One pass, in
+/// `O(users · log limit)`; `keep` is asked only about candidates.
+pub fn select(
+    users: impl Iterator<Item = Arc<VpnUser>>,
+    after: Option<&str>,
+    limit: usize,
+    keep: &mut dyn FnMut(&VpnUser) -> bool,
+) -> Vec<Arc<VpnUser>> {
+    struct ByName(Arc<VpnUser>);
+    impl ByName {
+        fn name(&self) -> &str {
+            self.0.metadata.name.as_deref().unwrap_or_default()
+        }
+    }
+    impl PartialEq for ByName {
+        fn eq(&self, other: &Self) -> bool {
+            self.name() == other.name()
+        }
+    }
+    impl Eq for ByName {}
+    impl PartialOrd for ByName {
+        fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+            Some(self.cmp(other))
+        }
+    }
+    impl Ord for ByName {
+        fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+            self.name().cmp(other.name())
+        }
+    }
+
+    let mut smallest: BinaryHeap<ByName> = BinaryHeap::with_capacity(limit + 1);
+    for user in users {
+        let candidate = ByName(user);
+        if after.is_some_and(|after| candidate.name() <= after) {
+            continue;
+        }
+        let full = smallest.len() >= limit;
+        if full && smallest.peek().is_none_or(|largest| *largest <= candidate) {
+            continue;
+        }
+        if keep(&candidate.0) {
+            smallest.push(candidate);
+            if smallest.len() > limit {
+                smallest.pop();
+            }
+        }
+    }
+    smallest
+        .into_sorted_vec()
+        .into_iter()
+        .map(|ByName(user)| user)
+        .collect()
+}
+
+/// The running gateways, from memory.
+pub trait Links: Send + Sync + 'static {
+    /// Client links of a user, one a node of each of the user's gateways.
+    fn links(&self, user: &VpnUser, credentials: &Credentials) -> Vec<Link>;
+    /// The revocation of an account that is under way, or the last one. Of several gateways: the slowest.
+    fn revocation(&self, account: &str) -> Option<RevocationProgress>;
+    /// Sessions online at the last poll, on all gateways.
+    fn sessions(&self, account: &str) -> u32;
+    /// Health of every node.
+    fn health(&self) -> Vec<NodeHealth>;
+}
+
+/// Passwords and subscription tokens.
+pub trait Keys: Send + Sync + 'static {
+    /// Credentials of a user at the present generation; `None` if they are imported and cannot be read now.
+    fn credentials(&self, user: &VpnUser) -> Option<Credentials>;
+    /// The token in a subscription link.
+    fn subscription_token(&self, id: &CorporateId, generation: i64) -> SecretString;
+}
+
+/// Keys that are derived from the master key, except imported passwords.
+pub struct Derived {
+    key: MasterKey,
+    imported: Passwords,
+}
+
+impl Derived {
+    /// `imported` answers the password of a user with `spec.credentialsFrom`.
+    #[must_use]
+    pub fn new(key: MasterKey, imported: Passwords) -> Self {
+        Self { key, imported }
+    }
+}
+
+impl Keys for Derived {
+    fn credentials(&self, user: &VpnUser) -> Option<Credentials> {
+        let spec = &user.spec;
+        let password = if spec.credentials_from.is_some() {
+            (self.imported)(user)?
+        } else {
+            self.key.password(&spec.corporate_id, spec.credential_generation)
+        };
+        Some(Credentials {
+            username: account(user),
+            password,
+        })
+    }
+    fn subscription_token(&self, id: &CorporateId, generation: i64) -> SecretString {
+        self.key.subscription_token(id, generation)
+    }
+}
+
+/// What the use cases read from and write to history.
+#[async_trait]
+pub trait Journal: Send + Sync + 'static {
+    /// Writes audit rows. Durable when it returns.
+    async fn audit(&self, entries: Vec<AuditEntry>) -> Result<(), HistoryError>;
+    /// Writes audit rows of a denial as well as it can. Never fails.
+    async fn audit_denial(&self, entries: Vec<AuditEntry>);
+    /// The last error of the writer, while it lasts.
+    fn last_error(&self) -> Option<HistoryError>;
+    /// Totals of one account.
+    async fn totals(&self, account: String) -> Result<Totals, HistoryError>;
+    /// Audit rows, of one person or of all, newest first.
+    async fn audit_rows(&self, corporate_id: Option<String>, page: Page) -> Result<Vec<AuditRow>, HistoryError>;
+    /// Revocations of one person, newest first.
+    async fn revocations(&self, corporate_id: String, limit: u32) -> Result<Vec<RevocationRow>, HistoryError>;
+    /// Traffic of one account by day, newest first.
+    async fn traffic_by_day(&self, account: String, days: u32) -> Result<Vec<TrafficRow>, HistoryError>;
+}
+
+#[async_trait]
+impl Journal for History {
+    async fn audit(&self, entries: Vec<AuditEntry>) -> Result<(), HistoryError> {
+        Self::audit(self, entries).await
+    }
+    async fn audit_denial(&self, entries: Vec<AuditEntry>) {
+        if let Err(error) = Self::audit(self, entries).await {
+            tracing::warn!(%error, "a denial is in force but its audit rows could not be written");
+        }
+    }
+    fn last_error(&self) -> Option<HistoryError> {
+        Self::last_error(self)
+    }
+    async fn totals(&self, account: String) -> Result<Totals, HistoryError> {
+        Self::totals(self, account).await
+    }
+    async fn audit_rows(&self, corporate_id: Option<String>, page: Page) -> Result<Vec<AuditRow>, HistoryError> {
+        Self::audit_rows(self, corporate_id, page).await
+    }
+    async fn revocations(&self, corporate_id: String, limit: u32) -> Result<Vec<RevocationRow>, HistoryError> {
+        Self::revocations(self, corporate_id, limit).await
+    }
+    async fn traffic_by_day(&self, account: String, days: u32) -> Result<Vec<TrafficRow>, HistoryError> {
+        Self::traffic_by_day(self, account, days).await
+    }
+}

@@ -1,0 +1,104 @@
+//! Subscription links: `<public URL>/sub/<id>.<token>`.
+//!
+//! The ID in front makes the lookup one step without a table of tokens; the token behind it is what counts.
+
+use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
+
+use super::{Access, AccessError, Configuration, Denial, Parts, Result};
+use crate::{
+    history::Totals,
+    model::{
+        access::{Period, Reason},
+        corporate_id::CorporateId,
+        user::VpnUser,
+    },
+};
+
+/// What stands behind a subscription link.
+#[derive(Debug, Clone)]
+pub enum Subscription {
+    /// The person has access.
+    Granted {
+        /// Links and totals.
+        configuration: Configuration,
+        /// Bytes from the user and to the user that count against the limit.
+        used: (u64, u64),
+        /// Bytes allowed in the period.
+        limit: Option<u64>,
+        /// When access ends.
+        expires: Option<jiff::Timestamp>,
+    },
+    /// The person is denied.
+    Denied(Denial),
+}
+
+impl Access {
+    /// What stands behind a token; `None` for one that is unknown or was rotated away.
+    ///
+    /// # Errors
+    /// The person has access but there is nothing to connect to.
+    pub async fn subscription(&self, token: &str) -> Result<Option<Subscription>> {
+        let parts = &self.parts;
+        let Some(user) = parts.user_of_token(token) else {
+            return Ok(None);
+        };
+        match parts.permitted(&user) {
+            Err(AccessError::Denied(denial)) => return Ok(Some(Subscription::Denied(denial))),
+            other => other?,
+        }
+        let configuration = parts.configuration_of(&user).await?;
+        let used = parts.used(&user, configuration.traffic.unwrap_or_default());
+        Ok(Some(Subscription::Granted {
+            configuration,
+            used,
+            limit: user.spec.traffic.as_ref().map(|traffic| traffic.limit.get()),
+            expires: user.spec.valid_until,
+        }))
+    }
+}
+
+impl Parts {
+    /// The subscription link of a user.
+    pub(super) fn subscription_url(&self, user: &VpnUser) -> SecretString {
+        let id = &user.spec.corporate_id;
+        let token = self.keys.subscription_token(id, user.spec.subscription_generation);
+        let base = self.settings.public_url.trim_end_matches('/');
+        SecretString::from(format!("{base}/sub/{}.{}", id.key(), token.expose_secret()))
+    }
+
+    fn user_of_token(&self, token: &str) -> Option<std::sync::Arc<VpnUser>> {
+        let (id, token) = token.rsplit_once('.')?;
+        let id = CorporateId::parse(id).ok()?;
+        let user = self.known_user(&id);
+        // Derived for an unknown ID as well, so that the time does not tell which IDs exist.
+        let generation = user.as_ref().map_or(1, |user| user.spec.subscription_generation);
+        let expected = self.keys.subscription_token(&id, generation);
+        let same: bool = expected.expose_secret().as_bytes().ct_eq(token.as_bytes()).into();
+        user.filter(|_| same)
+    }
+
+    /// Upload and download that count against the limit. A monthly limit counts only the sum, which is shown as download.
+    fn used(&self, user: &VpnUser, totals: Totals) -> (u64, u64) {
+        match &user.spec.traffic {
+            Some(traffic) if traffic.period == Period::Month => {
+                (0, totals.usage.in_period(Period::Month, self.clock.now()))
+            }
+            _ => (totals.upload, totals.download),
+        }
+    }
+}
+
+impl Subscription {
+    /// Plain words for a person who is denied.
+    #[must_use]
+    pub const fn plain_words(reason: Reason) -> &'static str {
+        match reason {
+            Reason::Active => "Your access is active.",
+            Reason::NotYetValid => "Your access has not begun yet.",
+            Reason::Expired => "Your access has expired.",
+            Reason::OverQuota => "You have used up your traffic.",
+            Reason::Deleted | Reason::Conflict | Reason::Held | Reason::Inactive => "Your access is switched off.",
+        }
+    }
+}

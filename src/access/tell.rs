@@ -1,0 +1,89 @@
+//! Audit entries, and bounded waits for what is observed.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Caller, Parts, Result, canonical};
+use crate::{history::AuditEntry, model::corporate_id::CorporateId};
+
+/// How often memory is looked at while something is awaited that announces itself nowhere.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Longest that a denial waits for its audit rows.
+const AUDIT_OF_DENIAL: Duration = Duration::from_secs(2);
+
+impl Caller {
+    /// An audit entry of this caller.
+    pub(super) fn entry(&self, action: &str, id: Option<&CorporateId>) -> AuditEntry {
+        AuditEntry {
+            actor: self.actor.clone(),
+            source: self.source.clone(),
+            action: action.to_owned(),
+            corporate_id: id.map(|id| canonical(id).into()),
+            request_id: self.request_id.clone(),
+            ..AuditEntry::default()
+        }
+    }
+}
+
+/// Short JSON for `before` and `after`.
+pub(super) fn json(value: &Value) -> Option<String> {
+    Some(value.to_string())
+}
+
+impl Parts {
+    /// Writes the audit row that must stand before access is given. Nothing may have been changed yet.
+    pub(super) async fn audit_before(&self, entry: AuditEntry) -> Result<()> {
+        self.audit_all_before(vec![entry]).await
+    }
+
+    /// As [`Self::audit_before`], for several people at once.
+    pub(super) async fn audit_all_before(&self, entries: Vec<AuditEntry>) -> Result<()> {
+        if let Some(error) = self.journal.last_error() {
+            return Err(error.into());
+        }
+        Ok(self.journal.audit(entries).await?)
+    }
+
+    /// Says in the audit that what was announced did not happen.
+    pub(super) async fn audit_failure(&self, mut entry: AuditEntry, error: &(dyn std::error::Error + Sync)) {
+        entry.action.push_str(".failed");
+        entry.reason = Some(error.to_string());
+        if let Err(error) = self.journal.audit(vec![entry]).await {
+            tracing::warn!(%error, "a failure could not be written to the audit");
+        }
+    }
+
+    /// Writes audit rows of a denial that is in force, and gives up waiting for a stuck disk.
+    pub(super) async fn audit_denial(&self, entry: AuditEntry) {
+        self.audit_denials(vec![entry]).await;
+    }
+
+    /// As [`Self::audit_denial`], for several people at once.
+    pub(super) async fn audit_denials(&self, entries: Vec<AuditEntry>) {
+        let written = tokio::time::timeout(AUDIT_OF_DENIAL, self.journal.audit_denial(entries)).await;
+        if written.is_err() {
+            tracing::warn!("history did not take the audit of a denial in time; the denial is in force");
+        }
+    }
+
+    /// Waits until `look` answers something, at most `wait`. Wakes with every change of the roster and looks besides every
+    /// few milliseconds, because objects and gateways announce themselves elsewhere.
+    pub(super) async fn until<T>(&self, wait: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+        let mut changes = self.people.changes();
+        let deadline = tokio::time::Instant::now() + wait;
+        loop {
+            if let Some(found) = look() {
+                return Some(found);
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return None;
+            }
+            tokio::select! {
+                changed = changes.changed() => if changed.is_err() { tokio::time::sleep(LOOK).await },
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+}

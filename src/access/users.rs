@@ -1,0 +1,221 @@
+//! Looking people up.
+
+use std::sync::Arc;
+
+use super::{Access, AccessError, HoldFilter, HoldView, Parts, Proof, Result, account, canonical};
+use crate::{
+    auth::roster::Person,
+    history::{AuditRow, Page, RevocationRow, Totals, TrafficRow},
+    model::{
+        access::{Access as Verdict, Reason},
+        corporate_id::CorporateId,
+        user::VpnUser,
+    },
+};
+
+/// Rows of history that are shown with a person.
+const ROWS: u32 = 20;
+/// Days of traffic that are shown with a person.
+const DAYS: u32 = 30;
+
+/// Whom to list.
+#[derive(Debug, Clone, Default)]
+pub struct UserFilter {
+    /// Only people with this access.
+    pub access: Option<Verdict>,
+    /// Only people for this reason.
+    pub reason: Option<Reason>,
+    /// Only people with a live hold, or only people without.
+    pub held: Option<bool>,
+    /// Only people whose ID, owner, email or role holds this text, whatever the case.
+    pub q: Option<String>,
+}
+
+/// A person in a list.
+#[derive(Debug, Clone)]
+pub struct UserSummary {
+    /// Name of the object; keyset of the page.
+    pub name: String,
+    /// ID as declared.
+    pub corporate_id: CorporateId,
+    /// The object; `None` if only holds exist.
+    pub user: Option<Arc<VpnUser>>,
+    /// Account on the gateways.
+    pub username: String,
+    /// What auth does now.
+    pub access: Verdict,
+    /// Why.
+    pub reason: Reason,
+    /// Names of the holds that are live.
+    pub live_holds: Vec<String>,
+    /// Since when the guard holds a denial back.
+    pub held_back_since: Option<jiff::Timestamp>,
+    /// Sessions online at the last poll.
+    pub sessions: u32,
+}
+
+/// A page of people.
+#[derive(Debug, Clone)]
+pub struct UserPage {
+    /// The people, in the order of their object names.
+    pub users: Vec<UserSummary>,
+    /// `after` of the next page, if there may be one.
+    pub next: Option<String>,
+}
+
+/// Everything that is known of a person, without secrets.
+#[derive(Debug, Clone)]
+pub struct UserView {
+    /// As in a list.
+    pub summary: UserSummary,
+    /// When access changes by itself.
+    pub next_change: Option<jiff::Timestamp>,
+    /// Traffic; `None` when history cannot be read.
+    pub traffic: Option<Totals>,
+    /// Bytes that count against the limit at present.
+    pub used: Option<u64>,
+    /// Every hold, live or not.
+    pub holds: Vec<HoldView>,
+    /// The revocation of the present epoch.
+    pub revocation: Option<Proof>,
+    /// Latest audit rows.
+    pub audit: Vec<AuditRow>,
+    /// Latest revocations.
+    pub revocations: Vec<RevocationRow>,
+    /// Traffic of the last days.
+    pub traffic_by_day: Vec<TrafficRow>,
+}
+
+impl Access {
+    /// People in the order of their object names, from behind `after` on.
+    ///
+    /// # Errors
+    /// Only an internal one.
+    pub async fn users(&self, filter: UserFilter, limit: usize, after: Option<String>) -> Result<UserPage> {
+        let parts = self.parts.clone();
+        // A filter that few people pass looks at everybody: not on the threads that answer logins.
+        tokio::task::spawn_blocking(move || parts.users(&filter, limit, after.as_deref()))
+            .await
+            .map_err(|_| AccessError::Interrupted)
+    }
+
+    /// Everything that is known of a person.
+    ///
+    /// # Errors
+    /// Nothing is known.
+    pub async fn user(&self, id: &CorporateId) -> Result<UserView> {
+        let parts = &self.parts;
+        let user = parts.known_user(id);
+        let person = parts.people.person(id);
+        let Some(id) = user
+            .as_ref()
+            .map(|user| user.spec.corporate_id.clone())
+            .or_else(|| person.as_ref().map(|person| person.corporate_id.clone()))
+        else {
+            return Err(AccessError::UnknownPerson(id.clone()));
+        };
+        let summary = parts.summary(&id, user.clone(), person.as_ref());
+        let revocation = person
+            .as_ref()
+            .map(|person| parts.recorded(person))
+            .filter(|proof| proof.denied_at.is_some());
+        let journal = &parts.journal;
+        let page = Page {
+            limit: ROWS,
+            before: None,
+        };
+        let key: String = canonical(&id).into();
+        let (traffic, audit, revocations, traffic_by_day) = tokio::join!(
+            parts.traffic(&summary.username),
+            journal.audit_rows(Some(key.clone()), page),
+            journal.revocations(key, ROWS),
+            journal.traffic_by_day(summary.username.clone(), DAYS),
+        );
+        let period = user
+            .as_ref()
+            .and_then(|user| user.spec.traffic.as_ref())
+            .map(|t| t.period);
+        let used = traffic.map(|totals| totals.usage.in_period(period.unwrap_or_default(), parts.clock.now()));
+        Ok(UserView {
+            summary,
+            next_change: person.and_then(|person| person.declared.next_change),
+            traffic,
+            used,
+            holds: parts.holds(&HoldFilter {
+                corporate_id: Some(id),
+                ..HoldFilter::default()
+            }),
+            revocation,
+            audit: audit.unwrap_or_default(),
+            revocations: revocations.unwrap_or_default(),
+            traffic_by_day: traffic_by_day.unwrap_or_default(),
+        })
+    }
+}
+
+impl Parts {
+    fn users(&self, filter: &UserFilter, limit: usize, after: Option<&str>) -> UserPage {
+        let q = filter.q.as_deref().map(str::to_lowercase);
+        let asks_person = filter.access.is_some() || filter.reason.is_some() || filter.held.is_some();
+        let mut keep = |user: &VpnUser| {
+            q.as_deref().is_none_or(|q| mentions(user, q))
+                && (!asks_person || {
+                    let person = self.people.person(&user.spec.corporate_id);
+                    let (access, reason) = verdict(person.as_ref());
+                    let held = person.is_some_and(|person| !person.live_holds.is_empty());
+                    filter.access.is_none_or(|wanted| wanted == access)
+                        && filter.reason.is_none_or(|wanted| wanted == reason)
+                        && filter.held.is_none_or(|wanted| wanted == held)
+                })
+        };
+        let found = self.directory.users(after, limit, &mut keep);
+        let next = found
+            .last()
+            .filter(|_| found.len() >= limit)
+            .and_then(|user| user.metadata.name.clone());
+        let users = found
+            .into_iter()
+            .map(|user| {
+                let id = user.spec.corporate_id.clone();
+                let person = self.people.person(&id);
+                self.summary(&id, Some(user), person.as_ref())
+            })
+            .collect();
+        UserPage { users, next }
+    }
+
+    fn summary(&self, id: &CorporateId, user: Option<Arc<VpnUser>>, person: Option<&Person>) -> UserSummary {
+        let username = match (&user, person) {
+            (Some(user), _) => account(user),
+            (None, Some(person)) => person.account.clone(),
+            (None, None) => id.account(),
+        };
+        let (access, reason) = verdict(person);
+        UserSummary {
+            name: id.object_name(),
+            corporate_id: id.clone(),
+            sessions: self.links.sessions(&username),
+            user,
+            username,
+            access,
+            reason,
+            live_holds: person.map(|person| person.live_holds.clone()).unwrap_or_default(),
+            held_back_since: person.and_then(|person| person.held_back_since),
+        }
+    }
+}
+
+fn verdict(person: Option<&Person>) -> (Verdict, Reason) {
+    person.map_or((Verdict::Denied, Reason::Deleted), |person| {
+        (person.effective.access, person.effective.reason)
+    })
+}
+
+fn mentions(user: &VpnUser, q: &str) -> bool {
+    let spec = &user.spec;
+    spec.corporate_id.key().contains(q)
+        || [&spec.owner, &spec.email, &spec.role]
+            .into_iter()
+            .flatten()
+            .any(|text| text.to_lowercase().contains(q))
+}

@@ -1,0 +1,147 @@
+use std::{collections::HashMap, time::Duration};
+
+use super::*;
+use crate::{
+    clock::{Clock, ManualClock},
+    gateway::{SessionLedger, Standing},
+};
+
+fn name(text: &str) -> NodeName {
+    NodeName(text.into())
+}
+
+fn granting() -> Arc<Terms> {
+    Arc::new(Terms {
+        active: true,
+        ..Terms::default()
+    })
+}
+
+fn change(terms: Arc<Terms>, granted: bool) -> Change {
+    Change {
+        password: Some(Digest::of("pw")),
+        terms,
+        max_devices: None,
+        start: Epoch(0),
+        granted,
+        raise: false,
+    }
+}
+
+fn index() -> (Arc<ManualClock>, AuthIndex) {
+    let clock = ManualClock::at("2026-05-01T00:00:00Z".parse().unwrap());
+    let index = AuthIndex::new(clock.clone());
+    index.put("corp_a", change(granting(), true), clock.now());
+    index.set_loaded();
+    (clock, index)
+}
+
+fn id(index: &AuthIndex, node: &str, address: &str) -> String {
+    match index.login(&index.node(&name(node)), address, "corp_a:pw") {
+        Verdict::Granted(session) => session.id().to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn online(ids: &[&str]) -> HashMap<String, u32> {
+    ids.iter().map(|id| ((*id).to_owned(), 1)).collect()
+}
+
+#[test]
+fn after_a_restart_low_slots_wait_until_every_node_has_shown_its_sessions() {
+    let (clock, index) = index();
+    index.expect_polls_of(&[name("a"), name("b")].into());
+    let early = id(&index, "a", "1.1.1.1:1");
+    let slot = SessionId::parse(&early).unwrap().slot;
+    assert!(slot >= BLOCK && slot % BLOCK == 0, "{early}");
+    clock.advance(Duration::from_secs(13));
+    index.observed(&name("a"), clock.monotonic(), &online(&[&early, "corp_a.0.0"]));
+    assert_eq!(SessionId::parse(&id(&index, "a", "1.1.1.1:2")).unwrap().slot, slot + 1, "b may show more");
+    index.observed(&name("b"), clock.monotonic(), &online(&["corp_a.0.2"]));
+    assert_eq!(id(&index, "b", "1.1.1.1:3"), "corp_a.0.1");
+    assert_eq!(id(&index, "b", "1.1.1.1:4"), "corp_a.0.3");
+}
+
+#[test]
+fn a_poll_that_began_before_the_old_process_last_said_yes_proves_nothing() {
+    let (clock, index) = index();
+    index.expect_polls_of(&[name("a")].into());
+    clock.advance(Duration::from_secs(11));
+    index.observed(&name("a"), clock.monotonic(), &online(&[]));
+    assert!(SessionId::parse(&id(&index, "a", "1.1.1.1:1")).unwrap().slot >= BLOCK);
+}
+
+#[test]
+fn a_node_under_a_new_name_does_not_free_the_slots_it_holds() {
+    let (clock, index) = index();
+    index.expect_polls_of(&[name("a")].into());
+    clock.advance(Duration::from_secs(13));
+    index.observed(&name("a"), clock.monotonic(), &online(&["corp_a.0.0"]));
+    index.node_removed(&name("a"));
+    index.expect_polls_of(&[name("b")].into());
+    assert_ne!(id(&index, "b", "1.1.1.1:1"), "corp_a.0.0");
+    clock.advance(Duration::from_secs(1));
+    index.observed(&name("b"), clock.monotonic(), &online(&["corp_a.0.0"]));
+    clock.advance(Duration::from_secs(20));
+    assert_eq!(id(&index, "b", "1.1.1.1:2"), "corp_a.0.1");
+}
+
+#[test]
+fn polls_that_arrive_out_of_order_are_left_out() {
+    let (clock, index) = index();
+    index.expect_polls_of(&[name("a")].into());
+    let early = clock.monotonic();
+    clock.advance(Duration::from_secs(13));
+    index.observed(&name("a"), clock.monotonic(), &online(&["corp_a.0.0"]));
+    index.observed(&name("a"), early, &online(&[]));
+    assert_eq!(id(&index, "a", "1.1.1.1:1"), "corp_a.0.1");
+}
+
+#[test]
+fn standing_follows_the_account_the_epoch_and_the_clock() {
+    let (clock, index) = index();
+    assert_eq!(index.standing("corp_a.0.5"), Standing::Permitted);
+    assert_eq!(index.standing("corp_a.1.5"), Standing::Cut);
+    assert_eq!(index.standing("corp_b.0.5"), Standing::Cut);
+    for foreign in ["corp_a", "corp_a.0", "someone", "corp_a.0.0.0", "", ".0.0"] {
+        assert_eq!(index.standing(foreign), Standing::Foreign, "{foreign}");
+    }
+    let until = clock.now().checked_add(Duration::from_secs(10)).unwrap();
+    let terms = Terms { valid_until: Some(until), ..(*granting()).clone() };
+    index.put("corp_a", change(Arc::new(terms), true), clock.now());
+    assert_eq!(index.standing("corp_a.0.5"), Standing::Permitted);
+    clock.advance(Duration::from_secs(10));
+    assert_eq!(index.standing("corp_a.0.5"), Standing::Cut, "nobody has to be told that time passes");
+}
+
+#[test]
+fn before_the_load_nothing_is_known_of_any_session() {
+    let clock = ManualClock::at("2026-05-01T00:00:00Z".parse().unwrap());
+    let index = AuthIndex::new(clock);
+    assert_eq!(index.standing("corp_a.0.5"), Standing::Foreign);
+    assert!(matches!(index.login(&index.node(&name("a")), "1.1.1.1:1", "corp_a:pw"), Verdict::NotLoaded));
+}
+
+#[test]
+fn an_earlier_process_may_have_said_yes_until_this_one_began() {
+    let (clock, index) = index();
+    let started = clock.monotonic();
+    assert_eq!(index.last_yes("corp_a"), Some(started));
+    clock.advance(Duration::from_secs(5));
+    id(&index, "a", "1.1.1.1:1");
+    assert_eq!(index.last_yes("corp_a"), Some(clock.monotonic()));
+}
+
+#[test]
+fn a_denial_after_an_unnoticed_grant_names_the_sessions_in_between() {
+    let (clock, index) = index();
+    let from = clock.now().checked_add(Duration::from_secs(5)).unwrap();
+    let terms = Arc::new(Terms { valid_from: Some(from), ..(*granting()).clone() });
+    let (epoch, _) = index.put("corp_a", change(terms, false), clock.now());
+    clock.advance(Duration::from_secs(6));
+    let late = id(&index, "a", "1.1.1.1:1");
+    let (below, cut) = index.put("corp_a", change(Arc::default(), false), clock.now());
+    assert!(below > epoch);
+    assert_eq!(cut.unwrap().known, [late]);
+    assert_eq!(index.put("corp_a", change(Arc::default(), false), clock.now()), (below, None), "one denial, one cut");
+}

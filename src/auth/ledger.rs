@@ -1,0 +1,117 @@
+//! What gateways learn from, and tell, the index about sessions.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use super::{
+    index::{Account, AuthIndex},
+    slots::NodeClock,
+};
+use crate::{
+    gateway::{NodeName, SessionLedger, Standing},
+    model::{
+        access::{Reason, reason_at},
+        session::{Epoch, SessionId},
+    },
+};
+
+/// A node that asks, or is polled.
+pub struct Node {
+    pub(super) clock: Arc<NodeClock>,
+    shown: Mutex<Shown>,
+}
+
+/// What a node showed in its last poll.
+#[derive(Default)]
+struct Shown {
+    poll: u32,
+    sessions: Vec<(Arc<Account>, Epoch, u32)>,
+}
+
+impl Node {
+    pub(super) fn new(name: NodeName, origin: Instant) -> Self {
+        Self {
+            clock: Arc::new(NodeClock::new(name, origin)),
+            shown: Mutex::default(),
+        }
+    }
+
+    /// Name of the node.
+    #[must_use]
+    pub fn name(&self) -> &NodeName {
+        &self.clock.name
+    }
+}
+
+impl SessionLedger for AuthIndex {
+    fn standing(&self, id: &str) -> Standing {
+        let Some(id) = SessionId::parse(id).filter(|_| self.is_loaded()) else {
+            return Standing::Foreign;
+        };
+        let Some(account) = self.account(id.account) else {
+            return Standing::Cut;
+        };
+        let mut sessions = account.sessions();
+        let policy = account.policy.load();
+        let permitted = policy.epoch == id.epoch
+            && reason_at(&policy.terms, self.clock.now()) == Reason::Active
+            && !sessions.slots.is_surplus(id.epoch, id.slot);
+        if permitted { Standing::Permitted } else { Standing::Cut }
+    }
+
+    /// Before the first yes of this process it is its start: an earlier one may have said yes until then.
+    fn last_yes(&self, account: &str) -> Option<Instant> {
+        let account = self.account(account);
+        let said = account.and_then(|account| account.sessions().slots.last_yes());
+        Some(said.unwrap_or(self.started))
+    }
+
+    fn observed(&self, node: &NodeName, polled: Instant, online: &HashMap<String, u32>) {
+        let node = self.node(node);
+        let mut shown = node.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if shown.poll > 0 && node.clock.polled_after(polled) {
+            return;
+        }
+        let now = self.clock.monotonic();
+        let poll = shown.poll.wrapping_add(1).max(1);
+        let mut sessions = Vec::with_capacity(online.len());
+        for (id, _) in online.iter().filter(|(_, devices)| **devices > 0) {
+            let Some(id) = SessionId::parse(id) else { continue };
+            let Some(account) = self.account(id.account) else { continue };
+            let mut at = account.sessions();
+            let policy = account.policy.load();
+            at.slots.seen(id.epoch, id.slot, &node.clock, poll);
+            at.slots.enforce(policy.epoch, policy.max_devices, polled, now);
+            drop(at);
+            sessions.push((account, id.epoch, id.slot));
+        }
+        shown.poll = poll;
+        let before = std::mem::replace(&mut shown.sessions, sessions);
+        for (account, epoch, slot) in &before {
+            account.sessions().slots.expire(*epoch, *slot, &node.clock, poll);
+        }
+        // After the last mark is gone, because from then on what this poll did not show counts as gone.
+        node.clock.set_polled(polled);
+        let gone_later = before
+            .into_iter()
+            .filter(|(account, epoch, slot)| account.sessions().slots.forget_if_gone(*epoch, *slot, now));
+        shown.sessions.extend(gone_later);
+        drop(shown);
+        self.settle();
+    }
+
+    fn node_removed(&self, name: &NodeName) {
+        let removed = self.nodes.pin().remove(name).cloned();
+        let Some(node) = removed else { return };
+        node.clock.expect(false);
+        let now = self.clock.monotonic();
+        let sessions = std::mem::take(&mut node.shown.lock().unwrap_or_else(PoisonError::into_inner).sessions);
+        for (account, epoch, slot) in sessions {
+            account.sessions().slots.lost_sight(epoch, slot, &node.clock, now);
+        }
+        self.settle();
+    }
+}

@@ -1,0 +1,460 @@
+//! Users and holds, joined by corporate ID, and who claims which account.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use secrecy::ExposeSecret;
+
+use super::{
+    guard::KeptHold,
+    facts::{HoldFacts, UserFacts},
+    password::Digest,
+    roster::{Derivation, Passwords},
+};
+use crate::model::{
+    access::{HoldSpan, Reason, Terms, Usage},
+    corporate_id::CorporateId,
+    session::Epoch,
+    user::VpnUser,
+};
+
+/// [`CorporateId::key`].
+pub(super) type Key = Arc<str>;
+/// IDs that something was said about.
+pub(super) type Touched = BTreeSet<Key>;
+
+/// One user object.
+pub(super) struct User {
+    pub(super) facts: UserFacts,
+    /// The object is not there any more. Kept until its denial took effect.
+    pub(super) gone: bool,
+    pub(super) password: Option<Digest>,
+    pub(super) token: u128,
+    /// What the index was told.
+    pub(super) in_force: Option<Arc<Terms>>,
+    pub(super) held_back: Option<HeldBack>,
+    pub(super) shown: Option<Shown>,
+}
+
+impl User {
+    pub(super) fn is_deleted(&self) -> bool {
+        self.gone || self.facts.deleted
+    }
+}
+
+/// The guard keeps a user's old terms in force.
+pub(super) struct HeldBack {
+    pub(super) since: Timestamp,
+    pub(super) fingerprint: String,
+    pub(super) cancelled: bool,
+}
+
+/// What the last transition of a user spoke of.
+#[derive(PartialEq, Clone)]
+pub(super) struct Shown {
+    pub(super) reason: Reason,
+    pub(super) epoch: Epoch,
+    /// Hash of the names of live holds.
+    pub(super) holds: u64,
+    pub(super) generation: i64,
+    pub(super) deleted: bool,
+    /// Whether a person cancelled, if the guard holds something back.
+    pub(super) held_back: Option<bool>,
+}
+
+/// One hold object.
+pub(super) struct Hold {
+    pub(super) facts: HoldFacts,
+    /// The object is not there any more. Kept while the guard keeps the hold in force.
+    pub(super) gone: bool,
+    pub(super) state: HoldState,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum HoldState {
+    /// As declared.
+    InForce,
+    /// It disappeared, and the guard has not looked at that yet.
+    Lost,
+    /// It disappeared, and stays in force.
+    Kept { since: Timestamp, cancelled: bool },
+    /// It counts no more.
+    Lifted,
+}
+
+impl Hold {
+    pub(super) fn counts(&self) -> bool {
+        self.state != HoldState::Lifted
+    }
+
+    pub(super) fn is_live(&self, now: Timestamp) -> bool {
+        self.counts() && self.facts.span.is_live(now)
+    }
+
+    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+        self.facts.span.until.is_some_and(|until| until <= now)
+    }
+
+    /// It was declared before it began, so that it denies because time passed.
+    pub(super) fn was_announced(&self) -> bool {
+        let HoldFacts { span, created, .. } = &self.facts;
+        span.from.zip(*created).is_some_and(|(from, created)| created < from)
+    }
+}
+
+/// Everything about one ID.
+pub(super) struct Entry {
+    pub(super) id: CorporateId,
+    /// Ordered by claim: the first has the ID.
+    pub(super) users: Vec<User>,
+    /// Ordered by name.
+    pub(super) holds: Vec<Hold>,
+    /// When time alone changes something.
+    pub(super) deadline: Option<Timestamp>,
+}
+
+#[derive(Default)]
+struct Account {
+    /// Ordered: the first has the account.
+    claims: Vec<(Timestamp, Arc<str>, Key)>,
+    usage: Usage,
+}
+
+/// Where passwords and tokens come from.
+pub(super) struct Secrets {
+    pub(super) derivation: Arc<dyn Derivation>,
+    pub(super) imported: Passwords,
+}
+
+/// The joined tables.
+#[derive(Default)]
+pub(super) struct Register {
+    pub(super) ids: BTreeMap<Key, Entry>,
+    users: HashMap<Arc<str>, Key>,
+    accounts: HashMap<Arc<str>, Account>,
+    pub(super) holds: HashMap<Box<str>, Key>,
+    tokens: HashMap<u128, Key>,
+    /// Names of holds in [`HoldState::Lost`].
+    pub(super) lost: Vec<Box<str>>,
+    /// Names of holds whose tombstones have nothing left to say.
+    pub(super) forgettable: BTreeSet<Box<str>>,
+}
+
+impl Register {
+    fn entry(&mut self, id: &CorporateId) -> (Key, &mut Entry) {
+        let key: Key = match self.ids.get_key_value(id.key()) {
+            Some((key, _)) => key.clone(),
+            None => id.key().into(),
+        };
+        let entry = self.ids.entry(key.clone()).or_insert_with(|| Entry {
+            id: id.clone(),
+            users: Vec::new(),
+            holds: Vec::new(),
+            deadline: None,
+        });
+        (key, entry)
+    }
+
+    /// Takes a user as it is now.
+    pub(super) fn put_user(&mut self, object: &VpnUser, secrets: &Secrets, touched: &mut Touched) {
+        let facts = UserFacts::of(object);
+        if let Some(before) = self.users.get(&facts.name).filter(|key| ***key != *facts.id.key()).cloned() {
+            self.mark_gone(&before, &facts.name, None, touched);
+        }
+        let (key, entry) = self.entry(&facts.id);
+        let known = entry
+            .users
+            .iter()
+            .position(|user| user.facts.name == facts.name && user.facts.account == facts.account);
+        let mut user = match known {
+            Some(at) => entry.users.remove(at),
+            None => User {
+                facts: UserFacts::of(object),
+                gone: false,
+                password: None,
+                token: 0,
+                in_force: None,
+                held_back: None,
+                shown: None,
+            },
+        };
+        let (old, new) = (&user.facts, &facts);
+        let fresh = known.is_none();
+        if new.imported {
+            user.password = (secrets.imported)(object).map(|password| Digest::of(password.expose_secret()));
+        } else if fresh || old.imported || old.credential_generation != new.credential_generation {
+            let password = secrets.derivation.password(&new.id, new.credential_generation);
+            user.password = Some(Digest::of(password.expose_secret()));
+        }
+        let old_token = user.token;
+        if fresh || old.subscription_generation != new.subscription_generation {
+            let token = secrets.derivation.subscription_token(&new.id, new.subscription_generation);
+            user.token = Digest::of(token.expose_secret()).half();
+        }
+        let new_token = user.token;
+        let (name, account, created) = (facts.name.clone(), facts.account.clone(), facts.created);
+        let moved = fresh || user.facts.created != created;
+        user.gone = false;
+        user.facts = facts;
+        let at = entry.users.partition_point(|other| other.facts.claim() < user.facts.claim());
+        entry.users.insert(at, user);
+        self.mark_gone(&key, &name, Some(&account), touched);
+        if old_token != new_token {
+            self.tokens.remove(&old_token);
+            self.tokens.insert(new_token, key.clone());
+        }
+        if moved {
+            self.unclaim(&account, &name, None, touched);
+            let account = self.accounts.entry(account).or_default();
+            let claim = (created, name.clone(), key.clone());
+            let at = account.claims.partition_point(|other| *other < claim);
+            account.claims.insert(at, claim);
+            touched.extend(account.claims.iter().map(|(_, _, key)| key.clone()));
+        }
+        self.users.insert(name, key.clone());
+        touched.insert(key);
+    }
+
+    /// Marks the user objects of this name as gone, except the one with account `but`.
+    fn mark_gone(&mut self, key: &str, name: &str, but: Option<&str>, touched: &mut Touched) {
+        let Some((key, _)) = self.ids.get_key_value(key) else { return };
+        let key = key.clone();
+        let users = self.ids.get_mut(&key).map(|entry| &mut entry.users);
+        for user in users.into_iter().flatten() {
+            if *user.facts.name == *name && but != Some(&*user.facts.account) && !user.gone {
+                user.gone = true;
+                touched.insert(key.clone());
+            }
+        }
+    }
+
+    pub(super) fn user_gone(&mut self, name: &str, touched: &mut Touched) {
+        if let Some(key) = self.users.get(name).cloned() {
+            self.mark_gone(&key, name, None, touched);
+        }
+    }
+
+    /// Drops the claim of an object, if `of` says so only while it is about that ID.
+    fn unclaim(&mut self, account: &str, name: &str, of: Option<&Key>, touched: &mut Touched) {
+        if let Some(account) = self.accounts.get_mut(account) {
+            let this = |claimant: &str, key: &Key| claimant == name && of.is_none_or(|of| of == key);
+            account.claims.retain(|(_, claimant, key)| !this(claimant, key));
+            touched.extend(account.claims.iter().map(|(_, _, key)| key.clone()));
+        }
+    }
+
+    /// Forgets a user that is gone. IDs that may have the account or the ID now are touched.
+    pub(super) fn remove_user(&mut self, key: &Key, name: &str, account: &str, touched: &mut Touched) {
+        self.unclaim(account, name, Some(key), touched);
+        let unused = |it: &Account| it.claims.is_empty() && it.usage == Usage::default();
+        if self.accounts.get(account).is_some_and(unused) {
+            self.accounts.remove(account);
+        }
+        let Some(entry) = self.ids.get_mut(key) else { return };
+        let this = |user: &User| user.gone && *user.facts.name == *name && *user.facts.account == *account;
+        if let Some(at) = entry.users.iter().position(this) {
+            let user = entry.users.remove(at);
+            if !entry.users.iter().any(|other| other.token == user.token) {
+                self.tokens.remove(&user.token);
+            }
+        }
+        let named = entry.users.iter().any(|user| *user.facts.name == *name);
+        if !named && self.users.get(name).is_some_and(|at| at == key) {
+            self.users.remove(name);
+        }
+        if entry.users.is_empty() {
+            self.drop_empty(key);
+        } else {
+            touched.insert(key.clone());
+        }
+    }
+
+    fn drop_empty(&mut self, key: &Key) {
+        let empty = |entry: &Entry| entry.users.is_empty() && entry.holds.is_empty();
+        if self.ids.get(key).is_some_and(empty) {
+            self.ids.remove(key);
+        }
+    }
+
+    /// Takes a hold as it is now.
+    pub(super) fn put_hold(&mut self, facts: HoldFacts, touched: &mut Touched) {
+        if self.holds.get(&facts.name).is_some_and(|key| **key != *facts.id.key()) {
+            // The same name speaks of somebody else now: for the one before it has disappeared.
+            self.hold_gone(&facts.name.clone(), false, touched);
+        }
+        let name = facts.name.clone();
+        let (key, entry) = self.entry(&facts.id);
+        let at = entry.holds.partition_point(|hold| hold.facts.name < name);
+        let known = entry.holds.get(at).filter(|hold| hold.facts.name == name);
+        let before = known.map(|hold| hold.state);
+        let state = match before {
+            _ if !facts.deleted => HoldState::InForce,
+            _ if facts.released => HoldState::Lifted,
+            None | Some(HoldState::InForce) => HoldState::Lost,
+            Some(state) => state,
+        };
+        let hold = Hold { facts, gone: false, state };
+        match entry.holds.get_mut(at).filter(|_| before.is_some()) {
+            Some(place) => *place = hold,
+            None => entry.holds.insert(at, hold),
+        }
+        match state {
+            HoldState::Lost => self.lost.push(name.clone()),
+            HoldState::Lifted => drop(self.forgettable.insert(name.clone())),
+            HoldState::InForce | HoldState::Kept { .. } => drop(self.forgettable.remove(&name)),
+        }
+        self.holds.insert(name, key.clone());
+        touched.insert(key);
+    }
+
+    /// The hold object of this name is not there any more.
+    pub(super) fn hold_gone(&mut self, name: &str, released: bool, touched: &mut Touched) {
+        self.forgettable.remove(name);
+        let Some(key) = self.holds.get(name).cloned() else { return };
+        let Some(entry) = self.ids.get_mut(&key) else { return };
+        touched.insert(key.clone());
+        if let Some(hold) = entry.holds.iter_mut().find(|hold| *hold.facts.name == *name) {
+            hold.gone = true;
+            match hold.state {
+                _ if released => hold.state = HoldState::Lifted,
+                HoldState::InForce => {
+                    hold.state = HoldState::Lost;
+                    self.lost.push(name.into());
+                }
+                HoldState::Lost | HoldState::Kept { .. } | HoldState::Lifted => {}
+            }
+            if hold.state == HoldState::Lifted {
+                self.remove_hold(&key, name);
+            }
+        }
+    }
+
+    /// Lets a hold that disappeared count no more.
+    pub(super) fn lift(&mut self, key: &Key, name: &str) {
+        let Some(entry) = self.ids.get_mut(key) else { return };
+        let Some(hold) = entry.holds.iter_mut().find(|hold| *hold.facts.name == *name) else { return };
+        hold.state = HoldState::Lifted;
+        if hold.gone {
+            self.remove_hold(key, name);
+        } else {
+            self.forgettable.insert(name.into());
+        }
+    }
+
+    /// Takes up a lost hold that was kept in force before a restart, unless its object says something else by now.
+    pub(super) fn keep_hold(&mut self, kept: &KeptHold) -> bool {
+        let (key, entry) = self.entry(&kept.corporate_id);
+        let state = HoldState::Kept { since: kept.since, cancelled: kept.cancelled };
+        let at = entry.holds.partition_point(|hold| *hold.facts.name < *kept.name);
+        match entry.holds.get_mut(at).filter(|hold| *hold.facts.name == *kept.name) {
+            Some(hold) if hold.state == HoldState::Lost => hold.state = state,
+            Some(_) => return false,
+            None => {
+                let facts = HoldFacts {
+                    name: kept.name.as_str().into(),
+                    id: kept.corporate_id.clone(),
+                    span: HoldSpan { from: kept.from, until: kept.until },
+                    created: None,
+                    deleted: true,
+                    released: false,
+                };
+                entry.holds.insert(at, Hold { facts, gone: true, state });
+                self.holds.insert(kept.name.as_str().into(), key);
+            }
+        }
+        true
+    }
+
+    fn remove_hold(&mut self, key: &Key, name: &str) {
+        if let Some(entry) = self.ids.get_mut(key) {
+            entry.holds.retain(|hold| *hold.facts.name != *name);
+        }
+        if self.holds.get(name).is_some_and(|at| at == key) {
+            self.holds.remove(name);
+        }
+        self.drop_empty(key);
+    }
+
+    pub(super) fn set_usage(&mut self, account: &str, usage: Usage, touched: &mut Touched) {
+        let account = match self.accounts.get_mut(account) {
+            Some(account) => account,
+            None => self.accounts.entry(account.into()).or_default(),
+        };
+        if account.usage != usage {
+            account.usage = usage;
+            touched.extend(account.claims.iter().map(|(_, _, key)| key.clone()));
+        }
+    }
+
+    pub(super) fn usage(&self, account: &str) -> Usage {
+        self.accounts.get(account).map_or_else(Usage::default, |it| it.usage)
+    }
+
+    /// Whether this user is the first to claim its account.
+    pub(super) fn has_account(&self, user: &User) -> bool {
+        let facts = &user.facts;
+        let first = self.accounts.get(&facts.account).and_then(|it| it.claims.first());
+        facts.has_usable_account() && first.is_some_and(|(_, name, key)| *name == facts.name && **key == *facts.id.key())
+    }
+
+    /// The terms that desired state gives a user.
+    pub(super) fn declared(&self, entry: &Entry, user: &User) -> Terms {
+        let first = entry.users.first().is_some_and(|first| std::ptr::eq(first, user));
+        let facts = &user.facts;
+        Terms {
+            active: facts.active,
+            deleted: user.is_deleted(),
+            conflict: !first || !self.has_account(user),
+            valid_from: facts.valid_from,
+            valid_until: facts.valid_until,
+            quota: facts.quota,
+            usage: if facts.quota.is_some() { self.usage(&facts.account) } else { Usage::default() },
+            holds: entry.holds.iter().filter(|hold| hold.counts()).map(|hold| hold.facts.span).collect(),
+        }
+    }
+
+    pub(super) fn by_user(&self, name: &str) -> Option<&Key> {
+        self.users.get(name)
+    }
+
+    pub(super) fn by_account(&self, account: &str) -> Option<&Key> {
+        self.accounts.get(account)?.claims.first().map(|(_, _, key)| key)
+    }
+
+    pub(super) fn by_token(&self, token: &str) -> Option<&Key> {
+        self.tokens.get(&Digest::of(token).half())
+    }
+}
+
+impl Entry {
+    /// The state of a user and its holds, as far as people declared it.
+    pub(super) fn fingerprint(&self, user: &User) -> String {
+        let mut text = format!("{}/{}/{}", user.facts.uid, user.facts.generation, user.is_deleted());
+        for hold in self.holds.iter().filter(|hold| hold.counts()) {
+            text.push('/');
+            text.push_str(&hold.facts.name);
+        }
+        text
+    }
+
+    /// What the terms of a user who was granted access may have been before: the declared ones without what people
+    /// declared against access. Deadlines stay, and so do holds that were announced ahead.
+    pub(super) fn before_denial(&self, declared: &Terms, now: Timestamp) -> Terms {
+        let exhausted = |terms: &Terms| {
+            let used = |quota| terms.usage.in_period(quota, now);
+            terms.quota.is_some_and(|quota| used(quota.period) >= quota.limit)
+        };
+        let stays = |hold: &&Hold| hold.counts() && (!hold.is_live(now) || hold.was_announced());
+        Terms {
+            active: true,
+            deleted: false,
+            conflict: false,
+            quota: declared.quota.filter(|_| !exhausted(declared)),
+            holds: self.holds.iter().filter(stays).map(|hold| hold.facts.span).collect(),
+            ..declared.clone()
+        }
+    }
+}

@@ -1,0 +1,408 @@
+//! What can be typed. Help is written for somebody who sees it for the first time.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use jiff::Timestamp;
+
+use super::{client::ClientArgs, exit::EXIT_CODES, output::OutputArgs, render::RenderArgs};
+use crate::{
+    config::{Logging, Settings, duration},
+    model::corporate_id::CorporateId,
+};
+
+/// Corporate VPN access over Hysteria2: declare who may use the VPN, and the VPN agrees
+#[derive(Debug, Parser)]
+#[command(
+    name = "vpn-operator",
+    version,
+    propagate_version = true,
+    max_term_width = 120,
+    after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"),
+    after_long_help = format!("{EXAMPLES}\n\n{SECRETS}\n\n{EXIT_CODES}")
+)]
+pub struct Cli {
+    /// Logging.
+    #[command(flatten)]
+    pub logging: Logging,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  vpn-operator run --desired folder:./vpn     start with a folder of YAML
+  vpn-operator check ./vpn                    find mistakes before the operator does
+  vpn-operator user grant AB123456            let somebody in, print the links
+  vpn-operator user deactivate AB123456       put somebody out, wait until that is proved
+  vpn-operator doctor                         find out what is wrong, and what to do";
+
+const SECRETS: &str = "\
+Secrets are never flags. Each is read from its environment variable, or from the file that the variable
+with _FILE behind its name names; .env.example explains them:
+  CORPORATE_SECRET, CORPORATE_SECRET_PREVIOUS, MASTER_KEY, MASTER_KEY_PREVIOUS,
+  HYSTERIA_AUTH_TOKEN, HYSTERIA_STATS_SECRET, HYSTERIA_OBFS_PASSWORD
+One that is needed and missing is made on the first run and kept in the data folder with mode 0600.";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the operator
+    #[command(after_help = "\
+Examples:
+  vpn-operator run
+      desired state in ./vpn, data in ./data, the API on 127.0.0.1:8080, and Hysteria asks 127.0.0.1:8081
+  vpn-operator run --desired folder:/srv/vpn --data /var/lib/vpn-operator --listen 0.0.0.0:8080
+
+SIGTERM and SIGINT drain; a second one ends at once. While the operator is down nobody new can log in.", after_long_help = format!("{SECRETS}\n\n{EXIT_CODES}"))]
+    Run(Box<Run>),
+    /// A command that ends by itself.
+    #[command(flatten)]
+    Task(Box<Task>),
+}
+
+/// A command that ends by itself.
+#[derive(Debug, Subcommand)]
+pub enum Task {
+    /// Check a folder of desired state without running anything
+    #[command(after_help = "\
+Examples:
+  vpn-operator check ./vpn
+  vpn-operator check ./vpn --output json | jq -r '.problems[].message'
+
+Every problem names file, line and field. Exit code 2 when there is one: use it in CI, before a merge.")]
+    Check(Check),
+    /// Print the Kubernetes custom resource definitions
+    #[command(after_help = "\
+Examples:
+  vpn-operator crd | kubectl apply --server-side -f -
+  vpn-operator crd VpnUser")]
+    Crd(Crd),
+    /// Print the OpenAPI description of the HTTP API as JSON
+    Openapi,
+    /// Work with VPN gateways
+    Gateway(Gateway),
+    /// Show people, let them in, put them out
+    User(User),
+    /// Show, create and release holds: what keeps people out whatever is declared
+    Hold(Hold),
+    /// Decide about denials that were held back because they were too many at once
+    Guard(Guard),
+    /// Find out what is wrong, and what to do about it
+    #[command(after_help = "\
+Examples:
+  vpn-operator doctor
+  vpn-operator doctor --cert /etc/hysteria/server.crt
+  vpn-operator doctor --output json | jq '.checks[] | select(.result == \"failed\")'
+
+Takes the same settings as `run`; changes nothing. Exit code 1 when a check fails.")]
+    Doctor(Box<Doctor>),
+    /// Print a shell completion script
+    #[command(after_help = "\
+Examples:
+  vpn-operator completions bash > /etc/bash_completion.d/vpn-operator
+  vpn-operator completions zsh > \"${fpath[1]}/_vpn-operator\"")]
+    Completions(Completions),
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Settings.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The folder, or one file
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+    /// Output.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Arguments of `crd`.
+#[derive(Debug, Args)]
+pub struct Crd {
+    /// Only this kind
+    #[arg(value_name = "KIND", ignore_case = true, value_parser = one_of(["VpnUser", "VpnHold", "VpnGateway"]))]
+    pub kind: Option<String>,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// Arguments of `gateway`.
+#[derive(Debug, Args)]
+pub struct Gateway {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: GatewayCommand,
+}
+
+/// What to do with gateways.
+#[derive(Debug, Subcommand)]
+pub enum GatewayCommand {
+    /// Write a complete, commented Hysteria server configuration for a node
+    #[command(after_help = "\
+Examples:
+  vpn-operator gateway render node-1 --acme vpn.example.com --acme-email it@example.com > hysteria.yaml
+  vpn-operator gateway render fra --gateway europe --tls-cert /etc/hysteria/tls.crt --tls-key /etc/hysteria/tls.key
+  vpn-operator gateway render node-1 --acme vpn.example.com --acme-email it@example.com --hop 20000-50000
+
+The node is looked for in the desired folder's VpnGateways; when none is declared, the environment defines
+node-1, node-2, … (one an entry of HYSTERIA_STATS_URLS). The output holds secrets: write it to a file of mode 0600.")]
+    Render(Box<RenderArgs>),
+}
+
+/// Arguments of `user`.
+#[derive(Debug, Args)]
+pub struct User {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: UserCommand,
+}
+
+/// Arguments that every client command has.
+#[derive(Debug, Args)]
+pub struct Ask {
+    /// Output.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Client.
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+/// What to do with people.
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// List people
+    #[command(after_help = "\
+Examples:
+  vpn-operator user list
+  vpn-operator user list --access denied --reason Held
+  vpn-operator user list -q ivanova --output json")]
+    List {
+        /// Only people with this access
+        #[arg(long, ignore_case = true, value_parser = one_of(["Granted", "Denied"]))]
+        access: Option<String>,
+        /// Only this reason: `Active`, `Inactive`, `Held`, `NotYetValid`, `Expired`, `OverQuota`, …
+        #[arg(long)]
+        reason: Option<String>,
+        /// Only people whose ID, owner or mail address has this text in it
+        #[arg(short, long, value_name = "TEXT")]
+        query: Option<String>,
+        /// At most so many
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+        /// The page after this one; the end of a page says what to give
+        #[arg(long, value_name = "CURSOR")]
+        after: Option<String>,
+        /// Ask.
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Show one person: access and why, sessions, usage, history
+    #[command(after_help = "\
+Examples:
+  vpn-operator user show AB123456
+  vpn-operator user show AB123456 --config      also the links. They are secrets")]
+    Show {
+        /// Corporate ID
+        id: CorporateId,
+        /// Also show the links, which are secrets
+        #[arg(long)]
+        config: bool,
+        /// Ask.
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Let a person in and print the links
+    #[command(after_help = "\
+Examples:
+  vpn-operator user grant AB123456
+
+Granting never lifts a hold and never reactivates: exit code 4 says what is in the way. Exit code 6 means that
+the account is accepted and not usable yet. The links are secrets.")]
+    Grant {
+        /// Corporate ID
+        id: CorporateId,
+        /// Ask.
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Put a person out, and wait until it is proved that no session can pass another byte
+    #[command(after_help = "\
+Examples:
+  vpn-operator user deactivate AB123456 --reason \"laptop stolen\"
+  vpn-operator user deactivate AB123456 --wait 0s      do not wait
+
+Three times are shown: denied (logins are refused), contained (no session can pass another byte), sessions zero
+(every session is gone; a silent phone may stay listed for half a minute). Exit code 6 when it was not contained in time;
+the denial is in force then, and the operator goes on.")]
+    Deactivate {
+        /// Corporate ID
+        id: CorporateId,
+        /// Why; stands in the hold and in the audit
+        #[arg(long)]
+        reason: Option<String>,
+        /// How long to wait for containment
+        #[arg(long, default_value = "30s", value_name = "TIME", value_parser = duration)]
+        wait: Duration,
+        /// Ask.
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Lift what the command line and the API have put in a person's way, and list what remains
+    Activate {
+        /// Corporate ID
+        id: CorporateId,
+        /// Ask.
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Give a person a new password, a new subscription link, or both
+    #[command(after_help = "\
+Examples:
+  vpn-operator user rotate AB123456                          new password; the old one's sessions are cut
+  vpn-operator user rotate AB123456 --what subscription      new subscription link only")]
+    Rotate {
+        /// Corporate ID
+        id: CorporateId,
+        /// What becomes new
+        #[arg(long, default_value = "password", value_parser = ["password", "subscription", "both"])]
+        what: String,
+        /// Ask.
+        #[command(flatten)]
+        ask: Ask,
+    },
+}
+
+/// Arguments of `hold`.
+#[derive(Debug, Args)]
+pub struct Hold {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: HoldCommand,
+}
+
+/// What to do with holds.
+#[derive(Debug, Subcommand)]
+pub enum HoldCommand {
+    /// List holds
+    List {
+        /// Only holds on this corporate ID
+        #[arg(value_name = "ID")]
+        id: Option<CorporateId>,
+        /// Ask.
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Hold a person: deny access whatever is declared, until released
+    #[command(after_help = "\
+Examples:
+  vpn-operator hold create AB123456 --reason \"audit\"
+  vpn-operator hold create AB123456 --until 2027-01-01T00:00:00Z")]
+    Create {
+        /// Corporate ID; the person need not exist yet
+        id: CorporateId,
+        /// Who holds; only the same source lifts it
+        #[arg(long, default_value = "cli")]
+        source: String,
+        /// Why, for people
+        #[arg(long)]
+        reason: Option<String>,
+        /// The hold begins at this moment, RFC 3339
+        #[arg(long, value_name = "TIME")]
+        from: Option<Timestamp>,
+        /// The hold ends at this moment, RFC 3339
+        #[arg(long, value_name = "TIME")]
+        until: Option<Timestamp>,
+        /// Ask.
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Release a hold by its name
+    Release {
+        /// Name of the hold, as `hold list` shows it
+        name: String,
+        /// Ask.
+        #[command(flatten)]
+        ask: Ask,
+    },
+}
+
+/// Arguments of `guard`.
+#[derive(Debug, Args)]
+pub struct Guard {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: GuardCommand,
+}
+
+/// What to do with denials that were held back.
+#[derive(Debug, Subcommand)]
+pub enum GuardCommand {
+    /// Show the denials that wait for a person. Exit code 6 when there are any
+    Show {
+        /// Ask.
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Let the denials happen
+    #[command(after_help = "\
+Examples:
+  vpn-operator guard confirm AB123456 AB123457
+  vpn-operator guard confirm --all")]
+    Confirm(Decide),
+    /// Drop the denials: these people keep access until something changes again
+    Cancel(Decide),
+}
+
+/// Arguments of `guard confirm` and `guard cancel`.
+#[derive(Debug, Args)]
+pub struct Decide {
+    /// Corporate IDs
+    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    pub ids: Vec<CorporateId>,
+    /// Everything that waits now
+    #[arg(long)]
+    pub all: bool,
+    /// Ask.
+    #[command(flatten)]
+    pub ask: Ask,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// A server certificate in PEM, to compare with the pins of the nodes
+    #[arg(long, value_name = "PATH")]
+    pub cert: Option<PathBuf>,
+    /// Output.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Settings.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// One of these words in any case, answered in the spelling that is listed.
+fn one_of<const COUNT: usize>(words: [&'static str; COUNT]) -> impl TypedValueParser<Value = String> {
+    PossibleValuesParser::new(words).map(move |typed| {
+        let listed = words.into_iter().find(|word| word.eq_ignore_ascii_case(&typed));
+        listed.map_or(typed, str::to_owned)
+    })
+}

@@ -1,0 +1,274 @@
+//! A client of a running operator's HTTP API.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::Args;
+use reqwest::{Method, StatusCode, header::HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use url::{Host, Url};
+
+use super::{
+    exit::{CommandError, Exit},
+    json,
+    output::printable,
+};
+use crate::config::{
+    self,
+    secrets::{self, Lookup, Secret},
+};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Above the API's own limit on how long a grant may wait.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Which operator to ask, and in whose name.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Which operator, and who asks")]
+pub struct ClientArgs {
+    /// URL of the operator's API; the address that it listens at when absent
+    #[arg(long, env = "VPN_OPERATOR_URL", value_name = "URL")]
+    pub server: Option<String>,
+    /// Address that the operator on this machine listens at
+    #[arg(long, env = "LISTEN_ADDR", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// PEM certificate that is trusted besides the system's; `https` is spoken to `--listen` when it is set
+    #[arg(long, env = "TLS_CERT_FILE", value_name = "PATH", value_parser = config::optional_path())]
+    pub ca_cert: Option<PathBuf>,
+    /// The operator's data folder, where the secret is read from when `CORPORATE_SECRET` and its `_FILE` are unset
+    #[arg(long = "data", env = "DATA_DIR", value_name = "PATH", default_value = "./data")]
+    pub data_dir: PathBuf,
+    /// In whose name; stands in the audit
+    #[arg(long = "as", env = "USER", value_name = "NAME", hide_env_values = true)]
+    pub actor: Option<String>,
+}
+
+/// An answer of the API.
+#[derive(Debug)]
+pub struct Answer {
+    /// Status of a success: 200, 201, 202 or 204.
+    pub status: StatusCode,
+    /// Body; null when there is none.
+    pub body: Value,
+}
+
+/// A client of one operator.
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+    secret: SecretString,
+    secret_origin: String,
+    actor: HeaderValue,
+}
+
+impl Client {
+    /// Makes a client; asks nobody yet.
+    ///
+    /// # Errors
+    /// The URL, the certificate or the secret cannot be used.
+    pub fn new(args: &ClientArgs, environment: Lookup<'_>) -> Result<Self, CommandError> {
+        let ca_cert = args.ca_cert.as_ref().filter(|path| !path.as_os_str().is_empty());
+        let server = match args.server.as_ref().filter(|server| !server.is_empty()) {
+            Some(server) => server.clone(),
+            None => config::local_url(args.listen, ca_cert.is_some()),
+        };
+        let base = base_url(&server)?;
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
+            // A redirect would carry the secret to somewhere else.
+            .redirect(reqwest::redirect::Policy::none());
+        if is_loopback(&base) {
+            builder = builder.no_proxy();
+        } else if base.scheme() == "http" {
+            tracing::warn!(server = %base, "the secret travels unencrypted: use https, or a tunnel to the operator's machine");
+        }
+        if let Some(path) = ca_cert {
+            builder = builder.tls_certs_merge(certificates(path)?);
+        }
+        let (secret, secret_origin) = corporate_secret(&args.data_dir, environment)?;
+        let actor = args
+            .actor
+            .as_deref()
+            .filter(|actor| !actor.is_empty())
+            .unwrap_or("unknown");
+        Ok(Self {
+            http: builder
+                .build()
+                .map_err(|error| CommandError::failed(format!("cannot make an HTTP client: {error}")))?,
+            base,
+            secret,
+            secret_origin,
+            actor: HeaderValue::from_bytes(actor.as_bytes())
+                .map_err(|_| CommandError::invalid("--as: give a name without line breaks and control characters"))?,
+        })
+    }
+
+    /// Asks.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn get(&self, path: &[&str], query: &[(&str, String)]) -> Result<Answer, CommandError> {
+        self.send(Method::GET, path, query, None).await
+    }
+
+    /// Orders.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn post(&self, path: &[&str], body: &Value) -> Result<Answer, CommandError> {
+        self.send(Method::POST, path, &[], Some(body)).await
+    }
+
+    /// Removes.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn delete(&self, path: &[&str]) -> Result<Answer, CommandError> {
+        self.send(Method::DELETE, path, &[], None).await
+    }
+
+    /// Sends one request. Each part of `path` is escaped, whatever is in it.
+    ///
+    /// # Errors
+    /// The operator cannot be reached, refused, or answered something that is no JSON.
+    async fn send(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+        body: Option<&Value>,
+    ) -> Result<Answer, CommandError> {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        let mut secret = HeaderValue::from_str(self.secret.expose_secret()).map_err(|_| {
+            CommandError::invalid(format!(
+                "{}: holds characters that no HTTP header can carry",
+                self.secret_origin
+            ))
+        })?;
+        secret.set_sensitive(true);
+        let mut request = self
+            .http
+            .request(method, url)
+            .header("X-Corporate-Secret", secret)
+            .header("X-Vpn-Operator-Source", "cli")
+            .header("X-Vpn-Operator-Actor", self.actor.clone());
+        if !query.is_empty() {
+            request = request.query(query);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        let body = if bytes.is_empty() {
+            Ok(Value::Null)
+        } else {
+            serde_json::from_slice(&bytes)
+        };
+        if status.is_success() {
+            return body.map(|body| Answer { status, body }).map_err(|_| {
+                CommandError::failed(format!("{} answered something that is no JSON", self.base))
+                    .hint("is this URL a vpn-operator?")
+            });
+        }
+        Err(self.refusal(status, &body.unwrap_or_default()))
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> CommandError {
+        let why = if error.is_timeout() {
+            "it did not answer in time".to_owned()
+        } else {
+            root_cause(error)
+        };
+        CommandError::new(
+            Exit::Unavailable,
+            format!("cannot reach the operator at {}: {why}", self.base),
+        )
+        .hint("is `vpn-operator run` running there? Name another one with --server or VPN_OPERATOR_URL")
+    }
+
+    fn refusal(&self, status: StatusCode, problem: &Value) -> CommandError {
+        let said = ["detail", "title"]
+            .into_iter()
+            .find_map(|name| json::field(problem, name));
+        let message = said.map_or_else(
+            || format!("{} answered {status}", self.base),
+            |said| printable(&json::text(said)),
+        );
+        let error = |exit| CommandError::new(exit, message);
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                error(Exit::Refused).hint(format!("the secret was read from {}", self.secret_origin))
+            }
+            StatusCode::NOT_FOUND => error(Exit::NotFound),
+            StatusCode::CONFLICT | StatusCode::GONE | StatusCode::PRECONDITION_FAILED => error(Exit::Refused),
+            StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => error(Exit::Unavailable),
+            status if status.is_client_error() => error(Exit::Invalid),
+            _ => error(Exit::Failed),
+        }
+    }
+}
+
+/// The innermost cause of a failed request, which names no URL.
+pub(super) fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+/// The certificates in a PEM file.
+pub(super) fn certificates(path: &std::path::Path) -> Result<Vec<reqwest::Certificate>, CommandError> {
+    let wrong = |why: String| CommandError::invalid(format!("certificate {}: {why}", path.display()));
+    let pem = std::fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| wrong(format!("is no PEM certificate: {error}")))
+}
+
+fn base_url(server: &str) -> Result<Url, CommandError> {
+    let wrong = || CommandError::invalid("--server (VPN_OPERATOR_URL): give a URL like https://vpn.example.com");
+    let url = Url::parse(server).map_err(|_| wrong())?;
+    let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+    if matches!(url.scheme(), "http" | "https") && plain {
+        Ok(url)
+    } else {
+        Err(wrong())
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+fn corporate_secret(
+    data_dir: &std::path::Path,
+    environment: Lookup<'_>,
+) -> Result<(SecretString, String), CommandError> {
+    if let Some(secret) = Secret::load("CORPORATE_SECRET", environment)? {
+        let origin = secret.origin();
+        return Ok((secret.value, origin));
+    }
+    let path = config::corporate_secret_file(data_dir);
+    match secrets::read_kept(&path)? {
+        Some(secret) => Ok((secret, path.display().to_string())),
+        None => Err(CommandError::invalid(format!(
+            "there is no secret to ask the operator with: {} does not exist",
+            path.display()
+        ))
+        .hint("name the operator's data folder with --data, or set CORPORATE_SECRET_FILE or CORPORATE_SECRET")),
+    }
+}

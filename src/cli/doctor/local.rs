@@ -1,0 +1,216 @@
+//! Checks of this machine: clock, data folder, database, desired state, certificates.
+
+use std::{
+    fs::OpenOptions,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::Path,
+};
+
+use jiff::Timestamp;
+use rustls_pki_types::{CertificateDer, pem::PemObject};
+use sha2::{Digest, Sha256};
+
+use super::Finding;
+use crate::{
+    cli::{nodes::NamedGateway, rooms},
+    config::{self, Config, DesiredLocation},
+};
+
+/// No machine that runs this program is in an earlier year.
+const EARLIEST: &str = "2026-01-01T00:00:00Z";
+
+/// How far a file's time may lie ahead of the clock.
+const TOLERANCE_SECONDS: i64 = 5;
+
+/// The clock does not lie behind what it wrote itself.
+pub(super) fn clock(data_dir: &Path) -> Finding {
+    let now = Timestamp::now();
+    let advice = "set the clock (timedatectl set-ntp true): validity and revocation go by it";
+    if EARLIEST.parse::<Timestamp>().is_ok_and(|earliest| now < earliest) {
+        return Finding::failed("clock", format!("shows {now}, which cannot be"), advice);
+    }
+    let newest = std::fs::read_dir(data_dir)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Timestamp::try_from(entry.ok()?.metadata().ok()?.modified().ok()?).ok())
+        .max();
+    match newest {
+        Some(newest) if newest.as_second() > now.as_second() + TOLERANCE_SECONDS => Finding::failed(
+            "clock",
+            format!(
+                "shows {now}, but files in {} were written at {newest}",
+                data_dir.display()
+            ),
+            advice,
+        ),
+        _ => Finding::ok("clock", now.to_string()),
+    }
+}
+
+/// The data folder can be written, and others cannot look into its secrets.
+pub(super) fn data_folder(data_dir: &Path) -> Finding {
+    const NAME: &str = "data folder";
+    let shown = data_dir.display();
+    if !data_dir.exists() {
+        return Finding::skipped(NAME, format!("{shown} does not exist yet; the first run makes it"));
+    }
+    let probe = data_dir.join(format!(".doctor-{}", std::process::id()));
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&probe)
+        .and_then(|_| std::fs::remove_file(&probe));
+    if let Err(error) = written {
+        return Finding::failed(
+            NAME,
+            format!("{shown} cannot be written: {error}"),
+            "give it to the user that the operator runs as (chown), or free space on the disk",
+        );
+    }
+    let secrets = [
+        config::corporate_secret_file(data_dir),
+        config::auth_token_file(data_dir),
+        config::stats_secret_file(data_dir),
+    ];
+    for file in secrets.iter().filter(|file| file.exists()) {
+        match std::fs::metadata(file).map(|metadata| metadata.permissions().mode() & 0o077) {
+            Ok(0) => {}
+            Ok(_) => {
+                return Finding::failed(
+                    NAME,
+                    format!("others on this machine can read {}", file.display()),
+                    format!("chmod 600 {}, and replace the secret: it may be known", file.display()),
+                );
+            }
+            Err(error) => {
+                return Finding::failed(NAME, format!("{} cannot be read: {error}", file.display()), "chown it");
+            }
+        }
+    }
+    match config::open_to_others(data_dir) {
+        Ok(0) => Finding::ok(NAME, format!("{shown} can be written, and others cannot look into it")),
+        _ => Finding::warning(
+            NAME,
+            format!("others on this machine can list {shown}"),
+            format!("chmod 700 {shown}"),
+        ),
+    }
+}
+
+/// The master key is there and can be read.
+pub(super) fn master_key(config: &Config) -> Finding {
+    const NAME: &str = "master key";
+    if let Some(secret) = &config.secrets.master_key {
+        return Finding::ok(NAME, format!("given by {}", secret.origin()));
+    }
+    match rooms::check_master_key(&config.state.data_dir) {
+        Ok(Some(id)) => Finding::ok(NAME, format!("kept in the data folder, fingerprint {id}")),
+        Ok(None) => Finding::skipped(NAME, "there is none yet; the first run makes it"),
+        Err(message) => Finding::failed(
+            NAME,
+            message,
+            "restore the key from the backup: with another one every password and subscription link changes",
+        ),
+    }
+}
+
+/// The database can be read and is whole.
+pub(super) fn database(data_dir: &Path) -> Finding {
+    const NAME: &str = "database";
+    match rooms::check_history(data_dir) {
+        Ok(Some(message)) => Finding::ok(NAME, message),
+        Ok(None) => Finding::skipped(NAME, "there is none yet; the first run makes it"),
+        Err(message) => Finding::failed(
+            NAME,
+            message,
+            "auth keeps answering without it; nothing new is recorded",
+        ),
+    }
+}
+
+/// Desired state can be read, and every document is right.
+pub(super) fn desired(desired: &DesiredLocation) -> Finding {
+    const NAME: &str = "desired state";
+    let DesiredLocation::Folder(path) = desired else {
+        return Finding::skipped(NAME, "lives in Kubernetes; `kubectl get vpnusers` shows it");
+    };
+    if !path.exists() {
+        return Finding::failed(
+            NAME,
+            format!("the folder {} does not exist", path.display()),
+            "make it, or name another one with --desired folder:PATH",
+        );
+    }
+    match rooms::check_folder(path) {
+        Ok(problems) => match problems.first() {
+            None => Finding::ok(NAME, format!("{} has no problems", path.display())),
+            Some(first) => Finding::failed(
+                NAME,
+                format!("{} of them; the first: {}", problems.len(), first.message),
+                format!("vpn-operator check {} shows all", path.display()),
+            ),
+        },
+        Err(error) => Finding::failed(NAME, error.message, "see what the message names"),
+    }
+}
+
+/// A node's certificate is the one that its pin names.
+pub(super) fn certificate(cert: Option<&Path>, gateways: &[NamedGateway]) -> Vec<Finding> {
+    const NAME: &str = "certificate pin";
+    let pins: Vec<(String, &str)> = gateways
+        .iter()
+        .flat_map(|gateway| gateway.nodes().iter().map(move |node| (gateway, node)))
+        .filter_map(|(gateway, node)| Some((format!("{}/{}", gateway.name, node.name), node.pin_sha256.as_deref()?)))
+        .collect();
+    let Some(path) = cert else {
+        let message = if pins.is_empty() {
+            "no node has a pin"
+        } else {
+            "give --cert FILE to compare it with the pins"
+        };
+        return vec![Finding::skipped(NAME, message)];
+    };
+    let certificate = match CertificateDer::from_pem_file(path) {
+        Ok(certificate) => certificate,
+        Err(error) => {
+            return vec![Finding::failed(
+                NAME,
+                format!("{} holds no PEM certificate: {error}", path.display()),
+                "give the server's certificate file",
+            )];
+        }
+    };
+    let found = hex(&Sha256::digest(&certificate));
+    if pins.is_empty() {
+        return vec![Finding::skipped(
+            NAME,
+            format!("no node has a pin; this certificate's would be {found}"),
+        )];
+    }
+    pins.into_iter()
+        .map(|(node, pin)| {
+            let name = format!("{NAME} of {node}");
+            if pin.replace(':', "").eq_ignore_ascii_case(&found) {
+                Finding::ok(name, "matches the certificate")
+            } else {
+                Finding::failed(
+                    name,
+                    format!("is {pin}, the certificate has {found}"),
+                    "correct the pin, or no client that uses a link of this node connects",
+                )
+            }
+        })
+        .collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            for digit in [byte >> 4, byte & 15] {
+                text.extend(char::from_digit(digit.into(), 16));
+            }
+            text
+        })
+}

@@ -1,0 +1,126 @@
+//! `doctor`: looks at everything an operator needs, changes nothing, and says what to do.
+
+mod local;
+mod remote;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::{
+    args::Doctor,
+    exit::{CommandError, Exit},
+    nodes,
+    output::{Form, Output, printable},
+    wait,
+};
+use crate::config::{Config, secrets::process_environment};
+
+/// How a check went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Ok,
+    /// It works, and should not stay so.
+    Warning,
+    Failed,
+    /// There was nothing to look at.
+    Skipped,
+}
+
+impl Verdict {
+    const fn mark(self) -> char {
+        match self {
+            Self::Ok => '✓',
+            Self::Warning => '!',
+            Self::Failed => '✗',
+            Self::Skipped => '-',
+        }
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    /// What was looked at.
+    name: String,
+    result: Verdict,
+    /// What was seen.
+    message: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<String>,
+}
+
+impl Finding {
+    fn new(name: impl Into<String>, result: Verdict, message: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            result,
+            message: message.into(),
+            advice: None,
+        }
+    }
+    fn ok(name: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(name, Verdict::Ok, message)
+    }
+    fn skipped(name: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(name, Verdict::Skipped, message)
+    }
+    fn warning(name: impl Into<String>, message: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self {
+            advice: Some(advice.into()),
+            ..Self::new(name, Verdict::Warning, message)
+        }
+    }
+    fn failed(name: impl Into<String>, message: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self {
+            advice: Some(advice.into()),
+            ..Self::new(name, Verdict::Failed, message)
+        }
+    }
+}
+
+pub(super) async fn run(args: Doctor, output: &mut Output) -> Result<(), CommandError> {
+    let config = Config::load(args.settings, &process_environment)?;
+    let progress = wait::progress("looking");
+    let gateways = nodes::gateways(&config.state.desired, &config.hysteria, &config.secrets)?;
+    let mut findings = vec![
+        local::clock(&config.state.data_dir),
+        local::data_folder(&config.state.data_dir),
+        local::master_key(&config),
+        local::database(&config.state.data_dir),
+        local::desired(&config.state.desired),
+    ];
+    findings.extend(local::certificate(args.cert.as_deref(), &gateways));
+    findings.push(remote::api(&config).await);
+    findings.push(remote::auth_listener(&config).await);
+    findings.extend(remote::statistics(&config, &gateways).await);
+    progress.finish_and_clear();
+
+    let failed = findings
+        .iter()
+        .filter(|finding| finding.result == Verdict::Failed)
+        .count();
+    match args.output.output {
+        Form::Json => output.json(&json!({ "ok": failed == 0, "checks": findings }))?,
+        Form::Table => {
+            for finding in &findings {
+                let Finding {
+                    name,
+                    result,
+                    message,
+                    advice,
+                } = finding;
+                output.line(&format!("{} {name}: {}", result.mark(), printable(message)))?;
+                if let Some(advice) = advice {
+                    output.line(&format!("    {}", printable(advice)))?;
+                }
+            }
+        }
+    }
+    match failed {
+        0 => Ok(()),
+        1 => Err(CommandError::new(Exit::Failed, "1 check failed")),
+        count => Err(CommandError::new(Exit::Failed, format!("{count} checks failed"))),
+    }
+}

@@ -1,0 +1,257 @@
+//! Checks over the network: the operator's API, its auth listener, the nodes' statistics.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use reqwest::StatusCode;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+
+use super::Finding;
+use crate::{
+    cli::{
+        client::{certificates, root_cause},
+        exit::CommandError,
+        nodes::NamedGateway,
+        render::{auth_url, secret},
+    },
+    config::{self, Config, TlsFiles},
+    model::gateway::HysteriaNode,
+};
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A client for probes. It trusts a listener's own certificate under any name: it asks this machine by address.
+fn probe(tls: Option<&TlsFiles>) -> Result<reqwest::Client, CommandError> {
+    let mut builder = reqwest::Client::builder()
+        .timeout(TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy();
+    if let Some(tls) = tls {
+        builder = builder
+            .tls_certs_only(certificates(&tls.cert)?)
+            .tls_danger_accept_invalid_hostnames(true);
+    }
+    builder
+        .build()
+        .map_err(|error| CommandError::failed(format!("cannot make an HTTP client: {error}")))
+}
+
+fn why(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        format!("no answer within {TIMEOUT:?}")
+    } else {
+        root_cause(error)
+    }
+}
+
+/// The API answers, is ready, and knows the secret.
+pub(super) async fn api(config: &Config) -> Finding {
+    const NAME: &str = "operator API";
+    let base = config::local_url(config.listen.api, config.api_tls.is_some());
+    let client = match probe(config.api_tls.as_ref()) {
+        Ok(client) => client,
+        Err(error) => return Finding::failed(NAME, error.message, "correct TLS_CERT_FILE"),
+    };
+    let ready = match client.get(format!("{base}/readyz?verbose")).send().await {
+        Ok(answer) => answer,
+        Err(error) => {
+            return Finding::failed(
+                NAME,
+                format!("cannot reach {base}: {}", why(&error)),
+                "start it: vpn-operator run; or correct --listen (LISTEN_ADDR)",
+            );
+        }
+    };
+    if !ready.status().is_success() {
+        let status = ready.status();
+        let said = ready.text().await.unwrap_or_default();
+        let said: String = said
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .chars()
+            .take(400)
+            .collect();
+        return Finding::failed(
+            NAME,
+            format!("is not ready ({status}): {said}"),
+            "see what the answer names",
+        );
+    }
+    let kept = config::corporate_secret_file(&config.state.data_dir);
+    let corporate = match secret(None, "X-Corporate-Secret", config.secrets.corporate.as_ref(), &kept) {
+        Ok(Some(secret)) => secret,
+        Ok(None) => return Finding::warning(NAME, "is ready; its secret is not known here", "name its --data folder"),
+        Err(error) => return Finding::failed(NAME, error.message, "correct the secret's file"),
+    };
+    let asked = client
+        .get(format!("{base}/users?limit=1"))
+        .header("X-Corporate-Secret", corporate.expose_secret())
+        .send()
+        .await;
+    match asked.map(|answer| answer.status()) {
+        Ok(status) if status.is_success() => Finding::ok(NAME, format!("{base} is ready and accepts the secret")),
+        Ok(StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED) => Finding::failed(
+            NAME,
+            format!("{base} refuses the secret"),
+            "use the same CORPORATE_SECRET(_FILE) or --data as the running operator",
+        ),
+        Ok(status) => Finding::failed(NAME, format!("{base} answered {status}"), "see the operator's log"),
+        Err(error) => Finding::failed(
+            NAME,
+            format!("cannot reach {base}: {}", why(&error)),
+            "see the operator's log",
+        ),
+    }
+}
+
+/// The auth listener answers, refuses a stranger, and refuses a wrong path secret.
+pub(super) async fn auth_listener(config: &Config) -> Finding {
+    const NAME: &str = "auth listener";
+    let base = config::local_url(config.listen.auth, config.auth_tls.is_some());
+    let kept = config::auth_token_file(&config.state.data_dir);
+    let token = match secret(
+        None,
+        "HYSTERIA_AUTH_TOKEN",
+        config.secrets.hysteria_auth_token.as_ref(),
+        &kept,
+    ) {
+        Ok(Some(token)) => token,
+        Ok(None) => {
+            return Finding::skipped(NAME, "its path secret does not exist yet; the first run makes it");
+        }
+        Err(error) => return Finding::failed(NAME, error.message, "correct the secret's file"),
+    };
+    let client = match probe(config.auth_tls.as_ref()) {
+        Ok(client) => client,
+        Err(error) => return Finding::failed(NAME, error.message, "correct HYSTERIA_AUTH_TLS_CERT_FILE"),
+    };
+    let unreachable = |error: &reqwest::Error| {
+        Finding::failed(
+            NAME,
+            format!("cannot reach {base}: {}", why(error)),
+            "start the operator, or correct --auth-listen (HYSTERIA_AUTH_LISTEN): until then nobody can log in",
+        )
+    };
+    match ask(&client, &auth_url(&base, &token)).await {
+        Err(error) => return unreachable(&error),
+        Ok((_, true)) => {
+            return Finding::failed(
+                NAME,
+                format!("{base} let a stranger in"),
+                "is something else listening there? Stop it: anybody can use the VPN",
+            );
+        }
+        Ok((StatusCode::OK, false)) => {}
+        Ok((status, false)) => {
+            return Finding::failed(
+                NAME,
+                format!("{base} answered {status} to the right path secret"),
+                "use the same HYSTERIA_AUTH_TOKEN(_FILE) or --data as the running operator",
+            );
+        }
+    }
+    match ask(&client, &auth_url(&base, &SecretString::from("doctor-knows-nothing"))).await {
+        Err(error) => unreachable(&error),
+        Ok((StatusCode::OK, _)) => Finding::failed(
+            NAME,
+            format!("{base} answers to any path"),
+            "is something else listening there? The path secret must be checked",
+        ),
+        Ok(_) => Finding::ok(
+            NAME,
+            format!("{base} answers, and refuses strangers and wrong path secrets"),
+        ),
+    }
+}
+
+/// Asks as a node would for a client that nobody knows; answers the status, and whether it would be let in.
+async fn ask(client: &reqwest::Client, url: &str) -> Result<(StatusCode, bool), reqwest::Error> {
+    let stranger = json!({ "addr": "127.0.0.1:1", "auth": "vpn-operator-doctor:nobody", "tx": 0 });
+    let answer = client
+        .post(url)
+        .json(&stranger)
+        .send()
+        .await
+        .map_err(reqwest::Error::without_url)?;
+    let status = answer.status();
+    let body: Value = answer.json().await.unwrap_or_default();
+    Ok((
+        status,
+        status == StatusCode::OK && body.get("ok") == Some(&Value::Bool(true)),
+    ))
+}
+
+/// Every node's statistics API answers to its secret.
+pub(super) async fn statistics(config: &Config, gateways: &[NamedGateway]) -> Vec<Finding> {
+    let nodes = gateways
+        .iter()
+        .flat_map(|gateway| gateway.nodes().iter().map(move |node| (gateway, node)));
+    join_all(nodes.map(|(gateway, node)| {
+        let name = format!("statistics of {}/{}", gateway.name, node.name);
+        async move { node_statistics(config, name, node).await }
+    }))
+    .await
+}
+
+async fn node_statistics(config: &Config, name: String, node: &HysteriaNode) -> Finding {
+    let Some(url) = &node.stats_url else {
+        return Finding::warning(
+            name,
+            "the node has no statistics URL: a revocation there cannot be proved, and sessions are not cut",
+            "set trafficStats in its configuration (vpn-operator gateway render), and HYSTERIA_STATS_URLS or statsUrl here",
+        );
+    };
+    let kept = config::stats_secret_file(&config.state.data_dir);
+    let given = config.secrets.hysteria_stats_secret.as_ref();
+    let secret = match secret(node.stats_secret.as_ref(), "statsSecret", given, &kept) {
+        Ok(secret) => secret,
+        Err(error) => return Finding::failed(name, error.message, "correct the secret's source"),
+    };
+    let client = match reqwest::Client::builder()
+        .timeout(TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+    {
+        Ok(client) => client,
+        Err(error) => return Finding::failed(name, why(&error), "see the message"),
+    };
+    let mut request = client.get(format!("{}/online", url.trim_end_matches('/')));
+    if let Some(secret) = &secret {
+        request = request.header("Authorization", secret.expose_secret());
+    }
+    let answer = match request.send().await {
+        Ok(answer) => answer,
+        Err(error) => {
+            return Finding::failed(
+                name,
+                format!("cannot be reached: {}", why(&error)),
+                "is the node up, trafficStats.listen set, and the port open for this machine only?",
+            );
+        }
+    };
+    match answer.status() {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Finding::failed(
+            name,
+            "refuses the secret",
+            "make trafficStats.secret of the node and HYSTERIA_STATS_SECRET (statsSecret) the same",
+        ),
+        StatusCode::OK => match answer.json::<std::collections::HashMap<String, u64>>().await {
+            Ok(online) => Finding::ok(
+                name,
+                format!("answers; {} sessions online", online.values().sum::<u64>()),
+            ),
+            Err(_) => Finding::failed(
+                name,
+                "answers something else",
+                "does the URL name trafficStats.listen of the node?",
+            ),
+        },
+        status => Finding::failed(
+            name,
+            format!("answers {status}"),
+            "does the URL name trafficStats.listen of the node?",
+        ),
+    }
+}

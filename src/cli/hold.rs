@@ -1,0 +1,67 @@
+//! `hold`: standing denials, through the API.
+
+use serde_json::{Value, json};
+
+use super::{
+    args::{Ask, HoldCommand},
+    exit::CommandError,
+    json::{cell, list},
+    output::{Form, Output, note},
+    user::{client, print},
+};
+use crate::model::corporate_id::CorporateId;
+
+pub(super) async fn run(command: HoldCommand, output: &mut Output) -> Result<(), CommandError> {
+    match command {
+        HoldCommand::List { id, ask } => show_list(&ask, id.as_ref(), output).await,
+        HoldCommand::Create {
+            id,
+            source,
+            reason,
+            from,
+            until,
+            ask,
+        } => {
+            if let (Some(from), Some(until)) = (from, until)
+                && until <= from
+            {
+                return Err(CommandError::invalid("--until must be after --from"));
+            }
+            let mut body = json!({ "corporate_id": id, "source": source });
+            if let Value::Object(fields) = &mut body {
+                fields.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
+                fields.extend(from.map(|from| ("from".to_owned(), json!(from))));
+                fields.extend(until.map(|until| ("until".to_owned(), json!(until))));
+            }
+            let answer = client(&ask)?.post(&["holds"], &body).await?;
+            print(&ask, &answer, output)
+        }
+        HoldCommand::Release { name, ask } => {
+            let answer = client(&ask)?.delete(&["holds", &name]).await?;
+            match ask.output.output {
+                Form::Table if answer.body.is_null() => output.line(&format!("{name} is released")),
+                _ => print(&ask, &answer, output),
+            }
+        }
+    }
+}
+
+async fn show_list(ask: &Ask, id: Option<&CorporateId>, output: &mut Output) -> Result<(), CommandError> {
+    let query: Vec<(&str, String)> = id.map(|id| ("corporate_id", id.to_string())).into_iter().collect();
+    let answer = client(ask)?.get(&["holds"], &query).await?.body;
+    if ask.output.output == Form::Json {
+        return output.json(&answer);
+    }
+    let holds = list(&answer, &["holds", "items"]);
+    if holds.is_empty() {
+        note("There are no holds.");
+        return Ok(());
+    }
+    let row = |hold: &Value| {
+        ["name", "corporate_id", "source", "phase", "from", "until", "reason"].map(|name| cell(hold, name))
+    };
+    output.table(
+        ["NAME", "ID", "SOURCE", "PHASE", "FROM", "UNTIL", "REASON"],
+        holds.iter().map(row),
+    )
+}

@@ -1,0 +1,143 @@
+//! Reading answers of the API for tables. Absent fields show as `-`; an unknown field never breaks a command.
+
+use serde_json::Value;
+
+use super::{exit::CommandError, output::Output, output::printable};
+
+/// A field by its `snake_case` name, also under its `camelCase` one. Null counts as absent.
+pub(super) fn field<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+    value
+        .get(name)
+        .or_else(|| value.get(camel(name)))
+        .filter(|found| !found.is_null())
+}
+
+/// A field as text for a table.
+pub(super) fn cell(value: &Value, name: &str) -> String {
+    field(value, name).map_or_else(|| "-".to_owned(), text)
+}
+
+/// The list in an answer: under one of `names`, or the answer itself.
+pub(super) fn list<'a>(value: &'a Value, names: &[&str]) -> &'a [Value] {
+    names
+        .iter()
+        .find_map(|name| field(value, name))
+        .unwrap_or(value)
+        .as_array()
+        .map_or(&[], Vec::as_slice)
+}
+
+/// A value as text for people.
+pub(super) fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::Array(items) if items.is_empty() => "-".to_owned(),
+        Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| format!("{name}={}", text(value)))
+            .collect::<Vec<_>>()
+            .join(" "),
+    }
+}
+
+/// Prints an object for people: one line a field, then a section for each list of objects.
+pub(super) fn describe(value: &Value, hidden: &[&str], output: &mut Output) -> Result<(), CommandError> {
+    let mut lines = Vec::new();
+    let mut sections = Vec::new();
+    flatten("", value, hidden, &mut lines, &mut sections);
+    let width = lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    for (name, value) in lines {
+        output.line(&format!("{name:width$}  {}", printable(&value)))?;
+    }
+    for (name, items) in sections {
+        output.line(&format!("\n{name}"))?;
+        for item in items {
+            output.line(&format!("  {}", printable(&text(item))))?;
+        }
+    }
+    Ok(())
+}
+
+fn flatten<'a>(
+    prefix: &str,
+    value: &'a Value,
+    hidden: &[&str],
+    lines: &mut Vec<(String, String)>,
+    sections: &mut Vec<(String, &'a [Value])>,
+) {
+    let Value::Object(fields) = value else { return };
+    for (key, value) in fields.iter().filter(|(key, _)| !hidden.contains(&key.as_str())) {
+        let name = if prefix.is_empty() {
+            words(key)
+        } else {
+            format!("{prefix} {}", words(key))
+        };
+        match value {
+            Value::Null => {}
+            Value::Object(_) => flatten(&name, value, hidden, lines, sections),
+            Value::Array(items) if items.iter().any(Value::is_object) => sections.push((name, items)),
+            other => lines.push((name, text(other))),
+        }
+    }
+}
+
+fn words(key: &str) -> String {
+    let mut words = String::with_capacity(key.len() + 4);
+    for c in key.chars() {
+        if c == '_' {
+            words.push(' ');
+        } else if c.is_ascii_uppercase() {
+            words.push(' ');
+            words.push(c.to_ascii_lowercase());
+        } else {
+            words.push(c);
+        }
+    }
+    words
+}
+
+fn camel(snake: &str) -> String {
+    let mut upper = false;
+    let mut camel = String::with_capacity(snake.len());
+    for c in snake.chars() {
+        match c {
+            '_' => upper = true,
+            c if std::mem::take(&mut upper) => camel.push(c.to_ascii_uppercase()),
+            c => camel.push(c),
+        }
+    }
+    camel
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_field_is_found_under_either_spelling_and_null_is_absent() {
+        let value = json!({ "denied_at": "a", "containedAt": "b", "sessions_zero_at": null });
+        assert_eq!(cell(&value, "denied_at"), "a");
+        assert_eq!(cell(&value, "contained_at"), "b");
+        assert_eq!(cell(&value, "sessions_zero_at"), "-");
+        assert_eq!(cell(&value, "nothing"), "-");
+    }
+
+    #[test]
+    fn a_list_is_found_under_its_name_or_as_the_answer_itself() {
+        assert_eq!(list(&json!({ "users": [1, 2] }), &["users", "items"]).len(), 2);
+        assert_eq!(list(&json!([1]), &["users"]).len(), 1);
+        assert!(list(&json!({ "other": 1 }), &["users"]).is_empty());
+    }
+
+    #[test]
+    fn what_somebody_wrote_into_a_name_cannot_drive_the_terminal() {
+        assert_eq!(printable("a\u{1b}[2Jb\nc"), "a [2Jb c");
+    }
+}

@@ -1,0 +1,181 @@
+//! The gateway that the environment defines.
+
+use secrecy::SecretString;
+
+use super::{ConfigError, Hysteria, Ports, Secrets, secrets::Secret, values};
+use crate::model::{
+    gateway::{HysteriaGateway, HysteriaNode, Obfuscation, ObfuscationType, VpnGatewaySpec},
+    secret_source::SecretSource,
+};
+
+/// The gateway of the environment, with its secrets read.
+///
+/// The sources in `spec` point to where the secrets were read from.
+#[derive(Debug, Clone)]
+pub struct DefaultGateway {
+    /// One node an entry of `HYSTERIA_STATS_URLS`, named `node-1`, `node-2`, …; one node without statistics if there are none.
+    pub spec: VpnGatewaySpec,
+    /// Secret of every node's statistics API.
+    pub stats_secret: Option<SecretString>,
+    /// Obfuscation password of every node.
+    pub obfs_password: Option<SecretString>,
+    /// Path secret with which every node asks the auth listener.
+    pub auth_token: Option<SecretString>,
+}
+
+impl DefaultGateway {
+    /// The secret that a source in `spec` names. They need not be read a second time, and those that are kept in the data
+    /// folder may be read by no other resource.
+    #[must_use]
+    pub fn secret(&self, source: &SecretSource) -> Option<&SecretString> {
+        let nodes = self.spec.hysteria.as_ref()?.nodes.iter();
+        nodes
+            .flat_map(|node| {
+                [
+                    (node.stats_secret.as_ref(), &self.stats_secret),
+                    (node.obfs.as_ref().map(|obfs| &obfs.password), &self.obfs_password),
+                    (node.auth_token.as_ref(), &self.auth_token),
+                ]
+            })
+            .find(|(named, _)| *named == Some(source))
+            .and_then(|(_, secret)| secret.as_ref())
+    }
+}
+
+/// The Hysteria settings, checked: what is empty counts as absent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HysteriaDefaults {
+    /// Public host name or address.
+    pub address: String,
+    /// Public ports.
+    pub ports: Ports,
+    /// Server name of the TLS handshake, when it is not the address.
+    pub sni: Option<String>,
+    /// SHA-256 of the server certificate, lower-case hex without colons.
+    pub pin_sha256: Option<String>,
+    /// Links tell clients not to verify the certificate.
+    pub insecure: bool,
+    /// Base URLs of the statistics APIs, one a node, without a trailing slash.
+    pub stats_urls: Vec<String>,
+}
+
+impl Hysteria {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// Names the setting that cannot be used.
+    pub fn check(self) -> Result<HysteriaDefaults, ConfigError> {
+        let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let (domain, sni) = (given(self.domain), given(self.sni));
+        for (name, host) in [("DOMAIN", &domain), ("HYSTERIA_SNI", &sni)] {
+            if let Some(host) = host {
+                check_host(name, host)?;
+            }
+        }
+        Ok(HysteriaDefaults {
+            address: domain.unwrap_or_else(|| "127.0.0.1".to_owned()),
+            ports: self.port,
+            sni,
+            pin_sha256: given(self.pin_sha256).map(|pin| parse_pin(&pin)).transpose()?,
+            insecure: self.insecure,
+            stats_urls: values::stats_urls(self.stats_urls.as_deref().unwrap_or_default()).map_err(|message| {
+                ConfigError::Value {
+                    name: "HYSTERIA_STATS_URLS",
+                    message,
+                }
+            })?,
+        })
+    }
+}
+
+impl HysteriaDefaults {
+    /// The gateway that these settings define.
+    #[must_use]
+    pub fn gateway(&self, secrets: &Secrets) -> DefaultGateway {
+        let node = |number: usize, stats_url: Option<&String>| HysteriaNode {
+            name: format!("node-{number}"),
+            address: self.address.clone(),
+            ports: self.ports.0.clone(),
+            sni: self.sni.clone(),
+            pin_sha256: self.pin_sha256.clone(),
+            insecure: self.insecure,
+            obfs: secrets.hysteria_obfs_password.as_ref().map(|password| Obfuscation {
+                type_: ObfuscationType::Salamander,
+                password: password.source(),
+            }),
+            stats_url: stats_url.cloned(),
+            stats_secret: stats_url.and(secrets.hysteria_stats_secret.as_ref().map(Secret::source)),
+            auth_token: secrets.hysteria_auth_token.as_ref().map(Secret::source),
+        };
+        let nodes = if self.stats_urls.is_empty() {
+            vec![node(1, None)]
+        } else {
+            (1..)
+                .zip(&self.stats_urls)
+                .map(|(number, url)| node(number, Some(url)))
+                .collect()
+        };
+        let value = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.value.clone());
+        DefaultGateway {
+            spec: VpnGatewaySpec {
+                hysteria: Some(HysteriaGateway { nodes }),
+                blitz: None,
+            },
+            stats_secret: value(&secrets.hysteria_stats_secret),
+            obfs_password: value(&secrets.hysteria_obfs_password),
+            auth_token: value(&secrets.hysteria_auth_token),
+        }
+    }
+}
+
+fn parse_pin(text: &str) -> Result<String, ConfigError> {
+    let pin: String = text
+        .chars()
+        .filter(|c| *c != ':')
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    if pin.len() == 64 && pin.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(pin);
+    }
+    Err(ConfigError::Value {
+        name: "HYSTERIA_PIN_SHA256",
+        message:
+            "give 64 hexadecimal digits, with or without colons: openssl x509 -noout -fingerprint -sha256 -in CERT"
+                .into(),
+    })
+}
+
+fn check_host(name: &'static str, host: &str) -> Result<(), ConfigError> {
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(host);
+    let good = bare.parse::<std::net::IpAddr>().is_ok()
+        || (host.len() <= 253
+            && host
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')));
+    if good {
+        return Ok(());
+    }
+    Err(ConfigError::Value {
+        name,
+        message: "give a host name or an address alone, without scheme, port or path".into(),
+    })
+}
+
+impl Secret {
+    /// Where a resource would say that this secret is read from.
+    pub(crate) fn source(&self) -> SecretSource {
+        match &self.file {
+            Some(path) => SecretSource {
+                file: Some(path.display().to_string()),
+                ..SecretSource::default()
+            },
+            None => SecretSource {
+                env: Some(self.name.to_owned()),
+                ..SecretSource::default()
+            },
+        }
+    }
+}

@@ -1,0 +1,428 @@
+use std::{collections::HashMap, ffi::OsString, os::unix::fs::PermissionsExt};
+
+use clap::Parser;
+use proptest::prelude::*;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{secrets::Secret, *};
+use crate::model::secret_source::SecretSource;
+
+#[derive(Parser)]
+struct Command {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// Settings from flags alone. Relies on the environment of the test run having none of the variables.
+fn settings(flags: &[&str]) -> Settings {
+    Command::try_parse_from(std::iter::once(&"vpn-operator").chain(flags))
+        .unwrap()
+        .settings
+}
+
+fn environment(pairs: &[(&str, &str)]) -> impl Fn(&str) -> Option<OsString> + use<> {
+    let vars: HashMap<String, OsString> = pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), OsString::from(*value)))
+        .collect();
+    move |name| vars.get(name).cloned()
+}
+
+fn load(flags: &[&str], pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    Config::load(settings(flags), &environment(pairs))
+}
+
+fn value(secret: &SecretString) -> &str {
+    secret.expose_secret()
+}
+
+#[test]
+fn the_defaults_are_those_of_one_machine() {
+    let config = load(&[], &[]).unwrap();
+    assert_eq!(config.state.desired, DesiredLocation::Folder("./vpn".into()));
+    assert_eq!(config.state.data_dir, PathBuf::from("./data"));
+    assert_eq!(config.listen.api.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.listen.auth.to_string(), "127.0.0.1:8081");
+    assert_eq!(config.public_url, "http://127.0.0.1:8080");
+    assert_eq!(config.times.last_known_max_age, Duration::from_secs(86_400));
+    assert_eq!(config.times.hysteria_poll_interval, Duration::from_secs(5));
+    assert!(config.trusted_proxies.is_empty());
+    assert!(config.secrets.corporate.is_none());
+}
+
+#[test]
+fn a_secret_given_twice_names_both_variables() {
+    let error = load(&[], &[("MASTER_KEY", "hunter2"), ("MASTER_KEY_FILE", "/x")])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("MASTER_KEY ") && error.contains("MASTER_KEY_FILE"),
+        "{error}"
+    );
+    assert!(!error.contains("hunter2"));
+}
+
+#[test]
+fn an_empty_secret_is_an_error_wherever_it_is() {
+    let error = load(&[], &[("CORPORATE_SECRET", "")]).unwrap_err().to_string();
+    assert!(error.starts_with("CORPORATE_SECRET is empty"), "{error}");
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    let error = load(&[], &[("CORPORATE_SECRET_FILE", path)]).unwrap_err().to_string();
+    assert!(
+        error.contains("CORPORATE_SECRET_FILE") && error.contains(path),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_missing_secret_file_is_named() {
+    let error = load(&[], &[("HYSTERIA_AUTH_TOKEN_FILE", "/nowhere/token")])
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("HYSTERIA_AUTH_TOKEN_FILE (/nowhere/token)"), "{error}");
+}
+
+#[test]
+fn one_trailing_newline_of_a_secret_file_is_not_part_of_the_secret() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for (content, expected) in [
+        ("s3cret\n", "s3cret"),
+        ("s3cret\r\n", "s3cret"),
+        ("s3cret", "s3cret"),
+        (" a b \n", " a b "),
+    ] {
+        std::fs::write(file.path(), content).unwrap();
+        let env = environment(&[("CORPORATE_SECRET_FILE", file.path().to_str().unwrap())]);
+        let secret = Secret::load("CORPORATE_SECRET", &env).unwrap().unwrap();
+        assert_eq!(value(&secret.value), expected, "{content:?}");
+    }
+}
+
+#[test]
+fn no_secret_shows_in_debug() {
+    let pairs: Vec<(&str, &str)> = secrets::SECRET_VARIABLES
+        .iter()
+        .map(|name| (*name, "hunter2"))
+        .collect();
+    let config = load(&[], &pairs).unwrap();
+    assert_eq!(
+        value(&config.secrets.hysteria_obfs_password.as_ref().unwrap().value),
+        "hunter2"
+    );
+    let shown = format!("{config:?} {:?}", config.default_gateway());
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn a_certificate_without_its_key_names_both_settings() {
+    let error = load(&["--tls-cert", "a.pem"], &[]).unwrap_err().to_string();
+    assert!(
+        error.contains("TLS_CERT_FILE") && error.contains("TLS_KEY_FILE"),
+        "{error}"
+    );
+    let error = load(&["--auth-tls-key", "a.pem"], &[]).unwrap_err().to_string();
+    assert!(error.contains("HYSTERIA_AUTH_TLS_CERT_FILE"), "{error}");
+    let config = load(&["--tls-cert", "a.pem", "--tls-key", "b.pem"], &[]).unwrap();
+    assert_eq!(
+        config.api_tls,
+        Some(TlsFiles {
+            cert: "a.pem".into(),
+            key: "b.pem".into()
+        })
+    );
+    assert_eq!(config.public_url, "https://127.0.0.1:8080");
+}
+
+#[test]
+fn the_environment_defines_one_node_an_entry() {
+    let config = load(
+        &[
+            "--domain",
+            "vpn.example.com",
+            "--hysteria-port",
+            "443,20000-50000",
+            "--hysteria-stats-urls",
+            "http://a:9999/, http://b:9999",
+        ],
+        &[
+            ("HYSTERIA_STATS_SECRET", "s"),
+            ("HYSTERIA_OBFS_PASSWORD", "o"),
+            ("HYSTERIA_AUTH_TOKEN", "t"),
+        ],
+    )
+    .unwrap();
+    let gateway = config.default_gateway();
+    let nodes = gateway.spec.hysteria.clone().unwrap().nodes;
+    let shown: Vec<_> = nodes
+        .iter()
+        .map(|node| (node.name.as_str(), node.stats_url.as_deref().unwrap()))
+        .collect();
+    assert_eq!(shown, [("node-1", "http://a:9999"), ("node-2", "http://b:9999")]);
+    let env = |name: &str| {
+        Some(SecretSource {
+            env: Some(name.to_owned()),
+            ..SecretSource::default()
+        })
+    };
+    for node in &nodes {
+        assert_eq!(
+            (node.address.as_str(), node.ports.as_str()),
+            ("vpn.example.com", "443,20000-50000")
+        );
+        assert_eq!(node.stats_secret, env("HYSTERIA_STATS_SECRET"));
+        assert_eq!(node.auth_token, env("HYSTERIA_AUTH_TOKEN"));
+        assert_eq!(Some(node.obfs.clone().unwrap().password), env("HYSTERIA_OBFS_PASSWORD"));
+    }
+    for (name, expected) in [
+        ("HYSTERIA_STATS_SECRET", "s"),
+        ("HYSTERIA_AUTH_TOKEN", "t"),
+        ("HYSTERIA_OBFS_PASSWORD", "o"),
+    ] {
+        assert_eq!(value(gateway.secret(&env(name).unwrap()).unwrap()), expected);
+    }
+    assert!(gateway.secret(&env("MASTER_KEY").unwrap()).is_none());
+    assert_eq!(value(&gateway.stats_secret.unwrap()), "s");
+    assert_eq!(value(&gateway.obfs_password.unwrap()), "o");
+}
+
+#[test]
+fn without_statistics_there_is_one_node_on_this_machine() {
+    let nodes = load(&[], &[]).unwrap().default_gateway().spec.hysteria.unwrap().nodes;
+    assert_eq!(nodes.len(), 1);
+    let node = nodes.first().unwrap();
+    assert_eq!(
+        (node.name.as_str(), node.address.as_str(), node.ports.as_str()),
+        ("node-1", "127.0.0.1", "443")
+    );
+    assert_eq!(
+        (&node.stats_url, &node.stats_secret, &node.obfs, &node.pin_sha256),
+        (&None, &None, &None, &None)
+    );
+}
+
+#[test]
+fn a_first_run_makes_private_secrets_and_a_second_one_keeps_them() {
+    let data = tempfile::tempdir().unwrap();
+    let flags = [
+        "--data",
+        data.path().to_str().unwrap(),
+        "--hysteria-stats-urls",
+        "http://a:9999",
+    ];
+    let mut first = load(&flags, &[]).unwrap();
+    let made = first.complete_secrets().unwrap();
+    assert_eq!(made.len(), 3);
+    for path in &made {
+        assert_eq!(
+            std::fs::metadata(path).unwrap().permissions().mode() & 0o777,
+            0o600,
+            "{}",
+            path.display()
+        );
+    }
+    assert_eq!(
+        std::fs::read_dir(data.path()).unwrap().count(),
+        3,
+        "nothing else is left behind"
+    );
+    let gateway = first.default_gateway();
+    let source = gateway
+        .spec
+        .hysteria
+        .unwrap()
+        .nodes
+        .first()
+        .unwrap()
+        .stats_secret
+        .clone()
+        .unwrap();
+    let read = secrets::read_source(&source, "statsSecret", &environment(&[])).unwrap();
+    assert_eq!(value(&read), value(&gateway.stats_secret.unwrap()));
+
+    let mut second = load(&flags, &[]).unwrap();
+    assert!(second.complete_secrets().unwrap().is_empty());
+    let corporate = |config: &Config| value(&config.secrets.corporate.as_ref().unwrap().value).to_owned();
+    assert_eq!(corporate(&first), corporate(&second));
+    assert!(corporate(&first).len() >= 43);
+    assert_ne!(
+        corporate(&first),
+        value(&first.secrets.hysteria_auth_token.as_ref().unwrap().value)
+    );
+}
+
+#[test]
+fn a_given_secret_is_not_replaced() {
+    let data = tempfile::tempdir().unwrap();
+    let mut config = load(
+        &["--data", data.path().to_str().unwrap()],
+        &[("CORPORATE_SECRET", "given")],
+    )
+    .unwrap();
+    assert_eq!(config.complete_secrets().unwrap().len(), 2);
+    assert_eq!(value(&config.secrets.corporate.unwrap().value), "given");
+    assert!(!corporate_secret_file(data.path()).exists());
+}
+
+#[test]
+fn two_processes_that_start_at_once_agree_on_one_secret() {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path().join("secret");
+    let made: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| secrets::load_or_create(&path).unwrap()))
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(made.iter().filter(|(_, new)| *new).count(), 1);
+    for (secret, _) in &made {
+        assert_eq!(value(secret), value(&made.first().unwrap().0));
+    }
+}
+
+#[test]
+fn an_empty_secret_file_in_the_data_folder_is_not_replaced() {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path().join("secret");
+    std::fs::write(&path, "").unwrap();
+    assert!(matches!(
+        secrets::load_or_create(&path),
+        Err(ConfigError::EmptySecret { .. })
+    ));
+}
+
+#[test]
+fn a_secret_source_must_name_one_place() {
+    let read = |source: &SecretSource| secrets::read_source(source, "statsSecret", &environment(&[("X", "v")]));
+    let env = SecretSource {
+        env: Some("X".to_owned()),
+        ..SecretSource::default()
+    };
+    assert_eq!(value(&read(&env).unwrap()), "v");
+    let both = SecretSource {
+        file: Some("/x".to_owned()),
+        ..env.clone()
+    };
+    for source in [both, SecretSource::default()] {
+        assert!(
+            read(&source)
+                .unwrap_err()
+                .to_string()
+                .starts_with("statsSecret: set exactly one")
+        );
+    }
+    let unset = SecretSource {
+        env: Some("Y".to_owned()),
+        ..SecretSource::default()
+    };
+    assert!(read(&unset).unwrap_err().to_string().contains('Y'));
+}
+
+#[test]
+fn wrong_values_name_their_setting_and_never_repeat_a_password() {
+    let cases: [(&[&str], &str); 7] = [
+        (
+            &["--hysteria-stats-urls", "http://user:hunter2@a:9999"],
+            "HYSTERIA_STATS_URLS",
+        ),
+        (&["--hysteria-stats-urls", "hunter2"], "HYSTERIA_STATS_URLS"),
+        (
+            &["--hysteria-stats-urls", "http://a:1,http://a:1/"],
+            "HYSTERIA_STATS_URLS",
+        ),
+        (&["--public-url", "ftp://a"], "PUBLIC_URL"),
+        (&["--public-url", "https://u:hunter2@a"], "PUBLIC_URL"),
+        (&["--hysteria-pin-sha256", "abc"], "HYSTERIA_PIN_SHA256"),
+        (&["--domain", "https://vpn.example.com"], "DOMAIN"),
+    ];
+    for (flags, name) in cases {
+        let error = load(flags, &[]).unwrap_err().to_string();
+        assert!(error.starts_with(name), "{flags:?}: {error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn empty_settings_of_a_template_count_as_absent() {
+    let flags = [
+        "--domain",
+        "",
+        "--hysteria-sni",
+        "",
+        "--hysteria-pin-sha256",
+        "",
+        "--public-url",
+        "",
+        "--tls-cert",
+        "",
+        "--tls-key",
+        "",
+        "--hysteria-stats-urls",
+        "",
+        "--trusted-proxies",
+        "",
+    ];
+    let config = load(&flags, &[("CORPORATE_SECRET_FILE", "")]).unwrap();
+    assert_eq!(config.hysteria, load(&[], &[]).unwrap().hysteria);
+    assert_eq!(config.api_tls, None);
+}
+
+#[test]
+fn a_pin_is_accepted_with_colons_and_capitals() {
+    let pin = ["AB"; 32].join(":");
+    let config = load(&["--hysteria-pin-sha256", &pin], &[]).unwrap();
+    assert_eq!(config.hysteria.pin_sha256.unwrap(), "ab".repeat(32));
+}
+
+#[test]
+fn a_listener_on_every_address_is_reached_on_this_machine() {
+    assert_eq!(
+        local_url("0.0.0.0:8080".parse().unwrap(), false),
+        "http://127.0.0.1:8080"
+    );
+    assert_eq!(local_url("[::]:8080".parse().unwrap(), true), "https://[::1]:8080");
+    assert_eq!(local_url("10.0.0.1:80".parse().unwrap(), false), "http://10.0.0.1:80");
+}
+
+#[test]
+fn desired_state_lives_in_a_folder_or_a_cluster() {
+    assert_eq!("kubernetes".parse(), Ok(DesiredLocation::Kubernetes));
+    assert_eq!(
+        "folder:/srv/a:b".parse(),
+        Ok(DesiredLocation::Folder("/srv/a:b".into()))
+    );
+    for text in ["", "folder", "folder:", "./vpn", "kubernetes:x", "Folder:x"] {
+        assert!(text.parse::<DesiredLocation>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn networks_may_be_lone_addresses() {
+    let networks: ProxyNetworks = "10.0.0.0/8, 192.168.1.10,::1".parse().unwrap();
+    let shown: Vec<_> = networks.0.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["10.0.0.0/8", "192.168.1.10/32", "::1/128"]);
+    assert!("10.0.0.0/40".parse::<ProxyNetworks>().is_err());
+}
+
+proptest! {
+    #[test]
+    fn ports_are_ports_and_ranges_that_rise(parts in proptest::collection::vec((any::<u16>(), any::<Option<u16>>()), 1..4)) {
+        let text = parts.iter().map(|(from, to)| match to {
+            None => from.to_string(),
+            Some(to) => format!("{from}-{to}"),
+        }).collect::<Vec<_>>().join(",");
+        let good = parts.iter().all(|(from, to)| *from > 0 && to.is_none_or(|to| *from <= to));
+        prop_assert_eq!(text.parse::<Ports>().is_ok(), good);
+    }
+
+    #[test]
+    fn no_text_breaks_the_parsers(text in ".{0,40}") {
+        let _ = text.parse::<Ports>();
+        let _ = text.parse::<ProxyNetworks>();
+        let _ = text.parse::<DesiredLocation>();
+        let _ = values::stats_urls(&text);
+        let _ = values::duration(&text);
+    }
+}

@@ -1,0 +1,260 @@
+//! One node with its secrets resolved.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use super::{
+    client::StatsEndpoint,
+    ports::{Ports, PortsError},
+};
+use crate::{
+    gateway::redact,
+    model::{
+        gateway::{HysteriaNode, ObfuscationType},
+        secret_source::SecretSource,
+    },
+};
+
+/// Why a declared node cannot be used. Names node and field.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NodeConfigError {
+    /// The ports are not ports.
+    #[error("node {node}: ports: {error}")]
+    Ports {
+        /// Name of the node.
+        node: String,
+        /// What is wrong.
+        error: PortsError,
+    },
+    /// The statistics URL is not an HTTP URL.
+    #[error("node {node}: statsUrl: '{shown}' is not an http or https URL: write one like http://10.0.0.5:9999")]
+    StatsUrl {
+        /// Name of the node.
+        node: String,
+        /// The text, without user info and query.
+        shown: String,
+    },
+    /// `statsUrl` without `statsSecret`.
+    #[error("node {node}: statsSecret: is required beside statsUrl; it is trafficStats.secret of the node")]
+    StatsSecret {
+        /// Name of the node.
+        node: String,
+    },
+    /// A secret cannot be read.
+    #[error("node {node}: {field}: {message}")]
+    Secret {
+        /// Name of the node.
+        node: String,
+        /// Field of the resource.
+        field: &'static str,
+        /// Why, without the secret.
+        message: String,
+    },
+}
+
+/// Obfuscation with its password.
+#[derive(Debug, Clone)]
+pub struct Obfs {
+    /// Kind.
+    pub type_: ObfuscationType,
+    /// The shared password.
+    pub password: SecretString,
+}
+
+impl Obfs {
+    /// The kind as Hysteria spells it.
+    #[must_use]
+    pub const fn type_name(&self) -> &'static str {
+        match self.type_ {
+            ObfuscationType::Salamander => "salamander",
+            ObfuscationType::Gecko => "gecko",
+        }
+    }
+}
+
+impl PartialEq for Obfs {
+    fn eq(&self, other: &Self) -> bool {
+        self.type_ == other.type_ && self.password.expose_secret() == other.password.expose_secret()
+    }
+}
+
+/// One node with its secrets resolved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeConfig {
+    /// Name within the gateway.
+    pub name: String,
+    /// Public host name or address, an IPv6 address without brackets.
+    pub address: String,
+    /// Public ports.
+    pub ports: Ports,
+    /// Server name of the TLS handshake, when it is not the address.
+    pub sni: Option<String>,
+    /// SHA-256 of the server certificate, lower-case hex without separators.
+    pub pin_sha256: Option<String>,
+    /// Whether clients are told not to verify the certificate.
+    pub insecure: bool,
+    /// Obfuscation.
+    pub obfs: Option<Obfs>,
+    /// The statistics API. Without it nothing can be proved about the node.
+    pub stats: Option<StatsEndpoint>,
+}
+
+impl NodeConfig {
+    /// Reads a declared node; `secret` answers the value of a source, or why it cannot be read.
+    ///
+    /// # Errors
+    /// Names node and field.
+    pub fn resolve(
+        node: &HysteriaNode,
+        secret: &dyn Fn(&SecretSource) -> Result<SecretString, String>,
+    ) -> Result<Self, NodeConfigError> {
+        let read = |field, source: &SecretSource| {
+            secret(source).map_err(|message| NodeConfigError::Secret {
+                node: node.name.clone(),
+                field,
+                message,
+            })
+        };
+        let obfs = match &node.obfs {
+            Some(obfs) => Some(Obfs {
+                type_: obfs.type_,
+                password: read("obfs.password", &obfs.password)?,
+            }),
+            None => None,
+        };
+        let stats = match (&node.stats_url, &node.stats_secret) {
+            (Some(url), Some(source)) => Some(StatsEndpoint {
+                url: stats_url(&node.name, url)?,
+                secret: read("statsSecret", source)?,
+            }),
+            (Some(_), None) => {
+                return Err(NodeConfigError::StatsSecret {
+                    node: node.name.clone(),
+                });
+            }
+            (None, _) => None,
+        };
+        Ok(Self {
+            name: node.name.clone(),
+            address: bare_address(&node.address).to_owned(),
+            ports: Ports::parse(&node.ports).map_err(|error| NodeConfigError::Ports {
+                node: node.name.clone(),
+                error,
+            })?,
+            sni: node.sni.clone(),
+            pin_sha256: node.pin_sha256.as_deref().map(normal_pin),
+            insecure: node.insecure,
+            obfs,
+            stats,
+        })
+    }
+}
+
+/// A certificate pin as it is compared: lower-case hex without separators.
+fn normal_pin(declared: &str) -> String {
+    declared
+        .chars()
+        .filter(|c| !matches!(c, ':' | '-' | ' '))
+        .map(|c| c.to_ascii_lowercase())
+        .collect()
+}
+
+fn bare_address(declared: &str) -> &str {
+    declared
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(declared)
+}
+
+fn stats_url(node: &str, text: &str) -> Result<Url, NodeConfigError> {
+    let refused = |shown: &str| NodeConfigError::StatsUrl {
+        node: node.to_owned(),
+        shown: shown.to_owned(),
+    };
+    let url = Url::parse(text).map_err(|_| refused("…"))?;
+    if matches!(url.scheme(), "http" | "https") && url.has_host() {
+        Ok(url)
+    } else {
+        Err(refused(&redact::url(&url)))
+    }
+}
+
+/// Shows a host as it stands in an authority: an IPv6 address in brackets.
+pub(super) struct Host<'a>(pub &'a str);
+
+impl fmt::Display for Host<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.parse::<std::net::Ipv6Addr>().is_ok() {
+            write!(f, "[{}]", self.0)
+        } else {
+            f.write_str(self.0)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::gateway::Obfuscation;
+
+    fn declared() -> HysteriaNode {
+        HysteriaNode {
+            name: "ams".to_owned(),
+            address: "[2001:db8::1]".to_owned(),
+            ports: "443".to_owned(),
+            sni: None,
+            pin_sha256: Some("AB:CD:ef".to_owned()),
+            insecure: false,
+            obfs: Some(Obfuscation {
+                type_: ObfuscationType::Gecko,
+                password: SecretSource {
+                    env: Some("OBFS".to_owned()),
+                    ..SecretSource::default()
+                },
+            }),
+            stats_url: Some("http://10.0.0.5:9999".to_owned()),
+            stats_secret: Some(SecretSource {
+                env: Some("STATS".to_owned()),
+                ..SecretSource::default()
+            }),
+            auth_token: None,
+        }
+    }
+
+    fn environment(source: &SecretSource) -> Result<SecretString, String> {
+        match source.env.as_deref() {
+            Some(name @ ("OBFS" | "STATS")) => Ok(format!("value-of-{name}").into()),
+            _ => Err("not set".to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_declared_node_is_resolved_and_shows_no_secret() {
+        let node = NodeConfig::resolve(&declared(), &environment).unwrap();
+        assert_eq!(node.address, "2001:db8::1");
+        assert_eq!(node.pin_sha256.as_deref(), Some("abcdef"));
+        assert_eq!(node.obfs.as_ref().unwrap().password.expose_secret(), "value-of-OBFS");
+        assert_eq!(node.stats.as_ref().unwrap().secret.expose_secret(), "value-of-STATS");
+        assert!(!format!("{node:?}").contains("value-of"));
+    }
+
+    #[test]
+    fn mistakes_are_named_by_node_and_field() {
+        let message = |change: &dyn Fn(&mut HysteriaNode)| {
+            let mut node = declared();
+            change(&mut node);
+            NodeConfig::resolve(&node, &environment).unwrap_err().to_string()
+        };
+        assert!(message(&|node| node.ports = "x".to_owned()).starts_with("node ams: ports:"));
+        assert!(message(&|node| node.stats_secret = None).starts_with("node ams: statsSecret:"));
+        let url = message(&|node| node.stats_url = Some("ftp://me:hunter2@host".to_owned()));
+        assert!(
+            url.starts_with("node ams: statsUrl:") && !url.contains("hunter2"),
+            "{url}"
+        );
+        let secret = message(&|node| node.stats_secret = Some(SecretSource::default()));
+        assert_eq!(secret, "node ams: statsSecret: not set");
+    }
+}

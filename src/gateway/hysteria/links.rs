@@ -1,0 +1,147 @@
+//! Client links: `hysteria2://user:password@host:ports/?…#name`, as every Hysteria2 client imports them.
+
+use std::fmt::Write;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use secrecy::ExposeSecret;
+
+use super::config::{Host, NodeConfig};
+use crate::gateway::{Credentials, Link};
+
+/// Everything but the unreserved characters of RFC 3986.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The link with which these credentials connect to this node. The parameters always stand in the same order.
+#[must_use]
+pub fn link(node: &NodeConfig, credentials: &Credentials) -> Link {
+    let encoded = |text: &str| utf8_percent_encode(text, RESERVED).to_string();
+    let mut url = format!(
+        "hysteria2://{}:{}@{}:{}/",
+        encoded(&credentials.username),
+        encoded(credentials.password.expose_secret()),
+        Host(&node.address),
+        node.ports
+    );
+    let obfs = node.obfs.iter().flat_map(|obfs| {
+        [
+            ("obfs", obfs.type_name()),
+            ("obfs-password", obfs.password.expose_secret()),
+        ]
+    });
+    let tls = [
+        ("sni", node.sni.as_deref()),
+        ("pinSHA256", node.pin_sha256.as_deref()),
+        ("insecure", node.insecure.then_some("1")),
+    ];
+    let parameters = obfs.chain(tls.into_iter().filter_map(|(key, value)| Some((key, value?))));
+    for (at, (key, value)) in parameters.enumerate() {
+        // Writing to a string cannot fail.
+        let _ = write!(url, "{}{key}={}", if at == 0 { '?' } else { '&' }, encoded(value));
+    }
+    let _ = write!(url, "#{}", encoded(&node.name));
+    Link {
+        name: node.name.clone(),
+        url: url.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use percent_encoding::percent_decode_str;
+    use proptest::prelude::*;
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::{
+        gateway::hysteria::{config::Obfs, ports::Ports},
+        model::gateway::ObfuscationType,
+    };
+
+    fn node() -> NodeConfig {
+        NodeConfig {
+            name: "ams".to_owned(),
+            address: "vpn.example.com".to_owned(),
+            ports: Ports::parse("443").unwrap(),
+            sni: None,
+            pin_sha256: None,
+            insecure: false,
+            obfs: None,
+            stats: None,
+        }
+    }
+
+    fn written(node: &NodeConfig, username: &str, password: &str) -> String {
+        let credentials = Credentials {
+            username: username.to_owned(),
+            password: SecretString::from(password),
+        };
+        link(node, &credentials).url.expose_secret().to_owned()
+    }
+
+    #[test]
+    fn a_bare_node_has_a_short_link() {
+        assert_eq!(
+            written(&node(), "corp_a", "pw"),
+            "hysteria2://corp_a:pw@vpn.example.com:443/#ams"
+        );
+    }
+
+    #[test]
+    fn a_full_node_has_its_parameters_in_order() {
+        let full = NodeConfig {
+            name: "Amsterdam 1".to_owned(),
+            address: "2001:db8::1".to_owned(),
+            ports: Ports::parse("443,20000-50000").unwrap(),
+            sni: Some("vpn.example.com".to_owned()),
+            pin_sha256: Some("abcd".to_owned()),
+            insecure: true,
+            obfs: Some(Obfs {
+                type_: ObfuscationType::Salamander,
+                password: "p&q=r#s".into(),
+            }),
+            stats: None,
+        };
+        assert_eq!(
+            written(&full, "corp_a", "a:b/c@d?"),
+            "hysteria2://corp_a:a%3Ab%2Fc%40d%3F@[2001:db8::1]:443,20000-50000/?obfs=salamander\
+             &obfs-password=p%26q%3Dr%23s&sni=vpn.example.com&pinSHA256=abcd&insecure=1#Amsterdam%201"
+        );
+    }
+
+    fn decoded(text: &str) -> String {
+        percent_decode_str(text).decode_utf8().unwrap().into_owned()
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_values_are_a_client_reads_them_back(
+            username in "[a-z0-9_]{1,20}", password in "\\PC{1,30}", obfs in "\\PC{1,30}", name in "\\PC{1,20}",
+            sni in proptest::option::of("[a-z.]{1,20}"),
+        ) {
+            let full = NodeConfig {
+                name: name.clone(),
+                sni: sni.clone(),
+                obfs: Some(Obfs { type_: ObfuscationType::Gecko, password: obfs.clone().into() }),
+                ..node()
+            };
+            let text = written(&full, &username, &password);
+            prop_assert!(text.is_ascii());
+            let rest = text.strip_prefix("hysteria2://").unwrap();
+            let (rest, fragment) = rest.split_once('#').unwrap();
+            let (rest, query) = rest.split_once("/?").unwrap();
+            let (userinfo, authority) = rest.split_once('@').unwrap();
+            let (user, pass) = userinfo.split_once(':').unwrap();
+            prop_assert_eq!(authority, "vpn.example.com:443");
+            prop_assert_eq!((decoded(user), decoded(pass)), (username, password));
+            prop_assert_eq!(decoded(fragment), name);
+            let pairs: Vec<(String, String)> = query
+                .split('&')
+                .map(|pair| pair.split_once('=').unwrap())
+                .map(|(key, value)| (key.to_owned(), decoded(value)))
+                .collect();
+            let mut expected = vec![("obfs".to_owned(), "gecko".to_owned()), ("obfs-password".to_owned(), obfs)];
+            expected.extend(sni.map(|sni| ("sni".to_owned(), sni)));
+            prop_assert_eq!(pairs, expected);
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The task of one node: kicks, looks and traffic.
+//!
+//! Three loops, each with one call at a time. Kicks have a loop of their own, so that neither a slow look nor a slow
+//! read of the counters delays them. Kick first, look after: a look that finds more wakes the kicks again.
+
+use std::{
+    collections::HashMap,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{sync::Notify, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Call, Shared,
+    client::{StatsClient, StatsEndpoint, StatsError},
+    revocation::{Look, Stranger},
+    state::{Online, Operation},
+    usage::UsageMeter,
+};
+use crate::gateway::{NodeName, Standing, retry::Backoff};
+
+/// Waits between looks while a revocation is open begin with this, and grow by half up to the poll interval.
+const FASTEST_LOOK: Duration = Duration::from_millis(100);
+/// Waits after failures.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// A look under way at a denial proves nothing about it; after so long it is given up for a new one.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// Ids in one kick.
+const KICK_CHUNK: usize = 2_000;
+
+pub(super) struct Worker {
+    name: NodeName,
+    client: StatsClient,
+    shared: Arc<Shared>,
+    kick_wanted: Notify,
+    look_wanted: Notify,
+    cancel: CancellationToken,
+}
+
+impl Worker {
+    pub(super) fn new(name: NodeName, endpoint: &StatsEndpoint, shared: Arc<Shared>) -> Result<Arc<Self>, StatsError> {
+        Ok(Arc::new(Self {
+            name,
+            client: StatsClient::new(endpoint)?,
+            cancel: shared.context.cancel.child_token(),
+            shared,
+            kick_wanted: Notify::new(),
+            look_wanted: Notify::new(),
+        }))
+    }
+
+    pub(super) fn spawn(self: &Arc<Self>) {
+        let worker = self.clone();
+        self.shared.context.tasks.spawn(async move {
+            let loops = async { tokio::join!(worker.kicks(), worker.looks(), worker.traffic()) };
+            let _ = worker.cancel.run_until_cancelled(loops).await;
+        });
+    }
+
+    pub(super) fn stop(&self) {
+        self.cancel.cancel();
+    }
+
+    /// A revocation was opened.
+    pub(super) fn wake(&self) {
+        if self.shared.state().revocations.has_due(&self.name) {
+            self.kick_wanted.notify_one();
+        } else {
+            self.look_wanted.notify_one();
+        }
+    }
+
+    async fn kicks(&self) {
+        let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
+        loop {
+            let ids = self.shared.state().revocations.take_due(&self.name);
+            if ids.is_empty() {
+                self.kick_wanted.notified().await;
+                continue;
+            }
+            let failed = self.kick(ids).await.err();
+            self.look_wanted.notify_one();
+            match failed {
+                None => backoff.reset(),
+                Some(error) => sleep(wait(&mut backoff, &error)).await,
+            }
+        }
+    }
+
+    async fn kick(&self, ids: Vec<String>) -> Result<(), StatsError> {
+        let mut failed = Ok(());
+        for chunk in ids.chunks(KICK_CHUNK) {
+            if failed.is_ok() {
+                let begun = self.shared.context.clock.monotonic();
+                failed = self.call(Operation::Kick, self.client.kick(chunk)).await;
+                if failed.is_ok() {
+                    let now = self.shared.now();
+                    let known = self.shared.state().revocations.kicked(&self.name, chunk, begun, now);
+                    self.shared.complete(known);
+                    continue;
+                }
+            }
+            self.shared.state().revocations.kick_failed(&self.name, chunk.to_vec());
+        }
+        failed
+    }
+
+    async fn looks(&self) {
+        let interval = self.shared.context.poll_interval;
+        let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
+        let mut pace = FASTEST_LOOK;
+        let mut given_up = false;
+        loop {
+            let begun = self.shared.context.clock.monotonic();
+            let mut wanted = false;
+            let answer = {
+                let mut call = pin!(self.call(Operation::Online, self.client.online()));
+                let overtaken = async {
+                    self.look_wanted.notified().await;
+                    wanted = true;
+                    sleep(PATIENCE).await;
+                };
+                tokio::select! {
+                    answer = &mut call => Some(answer),
+                    // Never twice in a row, or a stream of denials would keep every look from ending.
+                    () = overtaken, if !given_up => None,
+                }
+            };
+            given_up = answer.is_none();
+            let next = match answer {
+                None => continue,
+                Some(Err(error)) => {
+                    sleep(wait(&mut backoff, &error)).await;
+                    continue;
+                }
+                Some(Ok(online)) => {
+                    backoff.reset();
+                    if self.looked(begun, &online) { pace } else { interval }
+                }
+            };
+            pace = if next == interval {
+                FASTEST_LOOK
+            } else {
+                pace.mul_f32(1.5).min(interval)
+            };
+            if wanted {
+                pace = FASTEST_LOOK;
+                continue;
+            }
+            tokio::select! {
+                () = sleep(next.min(interval)) => {}
+                () = self.look_wanted.notified() => pace = FASTEST_LOOK,
+            }
+        }
+    }
+
+    /// Takes a look. Answers whether the next one is urgent.
+    fn looked(&self, begun: Instant, online: &HashMap<String, u32>) -> bool {
+        let context = &self.shared.context;
+        let answered = context.clock.monotonic();
+        let strangers = online.iter().filter_map(|(id, connections)| {
+            let standing = context.ledger.standing(id);
+            (standing != Standing::Permitted && *connections > 0).then(|| Stranger {
+                id: id.clone(),
+                connections: *connections,
+                standing,
+            })
+        });
+        let strangers = strangers.collect();
+        // The ledger is never asked while the state is locked: it may be locked itself while it hands over a cut.
+        let waiting = self.shared.state().revocations.waiting(&self.name);
+        let last_yes = waiting.into_iter().map(|account| {
+            let yes = context.ledger.last_yes(&account);
+            (account, yes)
+        });
+        let look = Look {
+            begun,
+            answered,
+            strangers,
+            last_yes: last_yes.collect(),
+        };
+        let counted = Online::count(online);
+        let (known, urgent, due) = {
+            let now = self.shared.now();
+            let mut state = self.shared.state();
+            if self.cancel.is_cancelled() {
+                return false;
+            }
+            let known = state.looked(&self.name, &look, counted, now);
+            let revocations = &state.revocations;
+            (
+                known,
+                revocations.is_urgent(&self.name),
+                revocations.has_due(&self.name),
+            )
+        };
+        context.ledger.observed(&self.name, begun, online);
+        if due {
+            self.kick_wanted.notify_one();
+        }
+        self.shared.complete(known);
+        urgent
+    }
+
+    async fn traffic(&self) {
+        let context = &self.shared.context;
+        let mut meter = UsageMeter::new(context.usage.baseline(&self.name));
+        let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
+        loop {
+            match self.call(Operation::Traffic, self.client.traffic()).await {
+                Ok(counters) => {
+                    backoff.reset();
+                    if let Some(change) = meter.read(&counters) {
+                        context
+                            .usage
+                            .account(&self.name, change.deltas, change.changed, change.reset);
+                    }
+                    sleep(context.poll_interval).await;
+                }
+                Err(error) => sleep(wait(&mut backoff, &error)).await,
+            }
+        }
+    }
+
+    /// Makes a call and remembers how it ended.
+    async fn call<T>(
+        &self,
+        operation: Operation,
+        call: impl Future<Output = Result<T, StatsError>>,
+    ) -> Result<T, StatsError> {
+        let begun = Instant::now();
+        let answer = call.await;
+        (self.shared.context.meter)(&Call {
+            node: &self.name,
+            operation: operation.as_str(),
+            outcome: answer.as_ref().err().map_or("ok", StatsError::category),
+            took: begun.elapsed(),
+        });
+        let error = answer.as_ref().err().map(ToString::to_string);
+        let changed = self.shared.state().called(&self.name, operation, error);
+        match &answer {
+            Err(error) if changed => {
+                tracing::warn!(node = %self.name, operation = operation.as_str(), %error, "a node does not answer as it should");
+            }
+            Ok(_) if changed => {
+                tracing::info!(node = %self.name, operation = operation.as_str(), "the node answers again");
+            }
+            _ => {}
+        }
+        answer
+    }
+}
+
+fn wait(backoff: &mut Backoff, error: &StatsError) -> Duration {
+    if error.is_retryable() {
+        backoff.wait()
+    } else {
+        backoff.longest()
+    }
+}

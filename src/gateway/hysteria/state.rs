@@ -1,0 +1,170 @@
+//! What a gateway remembers: accounts, revocations, and what each node showed last. Every question is answered from here.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+
+use super::revocation::{Look, Moment, Revocations};
+use crate::{
+    gateway::{NodeHealth, NodeName, Observation, Target},
+    model::{session::SessionId, user::AccountPresence},
+};
+
+/// What an account is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Known,
+    Absent,
+}
+
+/// The calls whose failures are remembered, the most telling first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Operation {
+    Online,
+    Kick,
+    Traffic,
+}
+
+impl Operation {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Online => "online",
+            Self::Kick => "kick",
+            Self::Traffic => "traffic",
+        }
+    }
+}
+
+/// What a node showed last.
+#[derive(Debug, Default)]
+struct View {
+    polled_at: Option<Timestamp>,
+    errors: BTreeMap<Operation, String>,
+    by_account: HashMap<Box<str>, u32>,
+    sessions: u32,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    accounts: HashMap<Arc<str>, Kind>,
+    pub(super) revocations: Revocations,
+    views: BTreeMap<NodeName, View>,
+}
+
+impl State {
+    /// Takes a target. Answers whether nodes have something to do.
+    pub(super) fn submit(&mut self, account: &str, target: &Target, now: Moment) -> bool {
+        let account = match self.accounts.get_key_value(account) {
+            Some((account, _)) => account.clone(),
+            None => account.into(),
+        };
+        let (kind, cut, whole) = match target {
+            Target::Granted { cut, .. } => (Kind::Known, cut.as_ref(), false),
+            Target::Denied(cut) => (Kind::Known, Some(cut), true),
+            Target::Absent(cut) => (Kind::Absent, Some(cut), true),
+        };
+        self.revocations.set_whole(&account, whole);
+        let opened = cut.is_some_and(|cut| self.revocations.open(&account, cut, whole, now));
+        self.accounts.insert(account, kind);
+        opened
+    }
+
+    pub(super) fn observe(&self, account: &str) -> Observation {
+        let revocation = self.revocations.progress(account);
+        let gone = revocation
+            .as_ref()
+            .is_some_and(|progress| progress.sessions_zero_at.is_some());
+        Observation {
+            account: match self.accounts.get(account) {
+                Some(Kind::Absent) if gone => AccountPresence::Absent,
+                Some(_) => AccountPresence::Present,
+                None => AccountPresence::Unknown,
+            },
+            sessions: self
+                .views
+                .values()
+                .filter_map(|view| view.by_account.get(account))
+                .sum(),
+            revocation,
+        }
+    }
+
+    pub(super) fn forget(&mut self, account: &str) {
+        self.accounts.remove(account);
+        self.revocations.forget(account);
+    }
+
+    pub(super) fn add_node(&mut self, name: &NodeName, proves: bool, now: Moment) -> HashSet<String> {
+        let mut view = View::default();
+        if !proves {
+            let missing = "no statsUrl is declared: sessions cannot be ended, and nothing can be proved".to_owned();
+            view.errors.insert(Operation::Online, missing);
+        }
+        self.views.insert(name.clone(), view);
+        self.revocations.add_node(name, proves, now)
+    }
+
+    pub(super) fn remove_node(&mut self, name: &NodeName, now: Moment) -> HashSet<String> {
+        self.views.remove(name);
+        self.revocations.remove_node(name, now)
+    }
+
+    /// Takes a look at a node. Answers the accounts about which something became known.
+    pub(super) fn looked(&mut self, name: &NodeName, look: &Look, online: Online, now: Moment) -> HashSet<String> {
+        if let Some(view) = self.views.get_mut(name) {
+            view.polled_at = Some(now.utc);
+            view.by_account = online.by_account;
+            view.sessions = online.sessions;
+        }
+        self.revocations.retire(now.at);
+        self.revocations.looked(name, look, now)
+    }
+
+    /// Remembers how a call ended. Answers whether that differs from the last one of its kind.
+    pub(super) fn called(&mut self, name: &NodeName, operation: Operation, error: Option<String>) -> bool {
+        let Some(view) = self.views.get_mut(name) else {
+            return false;
+        };
+        match error {
+            Some(error) => view.errors.insert(operation, error).is_none(),
+            None => view.errors.remove(&operation).is_some(),
+        }
+    }
+
+    pub(super) fn health(&self) -> Vec<NodeHealth> {
+        let health = |(node, view): (&NodeName, &View)| NodeHealth {
+            node: node.clone(),
+            polled_at: view.polled_at,
+            error: view.errors.values().next().cloned(),
+            sessions: view.sessions,
+        };
+        self.views.iter().map(health).collect()
+    }
+}
+
+/// Connections online on a node, by account.
+#[derive(Debug, Default)]
+pub(super) struct Online {
+    by_account: HashMap<Box<str>, u32>,
+    sessions: u32,
+}
+
+impl Online {
+    pub(super) fn count(online: &HashMap<String, u32>) -> Self {
+        let mut counted = Self::default();
+        for (id, connections) in online {
+            counted.sessions = counted.sessions.saturating_add(*connections);
+            if let Some(session) = SessionId::parse(id) {
+                if let Some(sum) = counted.by_account.get_mut(session.account) {
+                    *sum = sum.saturating_add(*connections);
+                } else {
+                    counted.by_account.insert(session.account.into(), *connections);
+                }
+            }
+        }
+        counted
+    }
+}

@@ -1,0 +1,28 @@
+//! The one rule by which addresses are shown: no user info, no query, no fragment.
+
+use url::Url;
+
+/// An address as it may stand in a log, an error or a status: scheme, host, port and path.
+///
+/// A path can hold a secret too (the token of the auth listener); such an address is not to be shown at all.
+#[must_use]
+pub fn url(url: &Url) -> String {
+    let mut shown = url.clone();
+    // Addresses that cannot hold user info (`data:…`) refuse the change, and have none to hide.
+    let _ = shown.set_username("");
+    let _ = shown.set_password(None);
+    shown.set_query(None);
+    shown.set_fragment(None);
+    shown.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn user_info_query_and_fragment_are_not_shown() {
+        let address = Url::parse("https://admin:hunter2@node.example:9999/stats?token=abc#def").unwrap();
+        assert_eq!(url(&address), "https://node.example:9999/stats");
+    }
+}

@@ -1,0 +1,111 @@
+//! The schema, one step a version.
+
+/// The steps. Step `n` leads from version `n` to `n + 1`; a released step is never edited.
+pub(super) const STEPS: [&str; 1] = [FIRST];
+
+/// Version of the schema that this program reads and writes: the number of steps.
+pub(super) const VERSION: i64 = 1;
+
+/// Marks the file as this program's (`PRAGMA application_id`): "VPNO".
+pub(super) const APPLICATION_ID: i64 = 0x5650_4e4f;
+
+// Times are microseconds since 1970 (UTC), except `hour` and `day`, which count hours and days since then.
+// Totals are clamped at 2^63-1. The counters of nodes use all 64 bits and are stored as their two's complement.
+const FIRST: &str = "
+CREATE TABLE meta (
+    key TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE audit (
+    seq INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    source TEXT NOT NULL,
+    action TEXT NOT NULL,
+    corporate_id TEXT,
+    corporate_key TEXT,
+    state_before TEXT,
+    state_after TEXT,
+    reason TEXT,
+    request_id TEXT,
+    hash BLOB NOT NULL CHECK (length(hash) = 32)
+) STRICT;
+CREATE INDEX audit_by_person ON audit (corporate_key, seq) WHERE corporate_key IS NOT NULL;
+
+-- The last row that retention removed, and its hash: where the chain begins.
+CREATE TABLE audit_checkpoint (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    through INTEGER NOT NULL,
+    hash BLOB NOT NULL CHECK (length(hash) = 32),
+    at INTEGER NOT NULL
+) STRICT;
+INSERT INTO audit_checkpoint VALUES (1, 0, zeroblob(32), 0);
+
+CREATE TRIGGER audit_append_only BEFORE INSERT ON audit
+WHEN NEW.seq <> coalesce((SELECT max(seq) FROM audit), (SELECT through FROM audit_checkpoint)) + 1
+BEGIN SELECT RAISE(ABORT, 'audit rows are numbered without gaps'); END;
+CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit
+BEGIN SELECT RAISE(ABORT, 'audit rows are never changed'); END;
+CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit
+WHEN OLD.seq > (SELECT through FROM audit_checkpoint)
+BEGIN SELECT RAISE(ABORT, 'audit rows are removed by retention alone'); END;
+CREATE TRIGGER audit_checkpoint_one BEFORE INSERT ON audit_checkpoint
+BEGIN SELECT RAISE(ABORT, 'there is one audit checkpoint'); END;
+CREATE TRIGGER audit_checkpoint_stays BEFORE DELETE ON audit_checkpoint
+BEGIN SELECT RAISE(ABORT, 'the audit checkpoint stays'); END;
+CREATE TRIGGER audit_checkpoint_rises BEFORE UPDATE ON audit_checkpoint
+WHEN NEW.through <= OLD.through
+BEGIN SELECT RAISE(ABORT, 'the audit checkpoint only rises'); END;
+
+CREATE TABLE revocations (
+    account TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    corporate_id TEXT NOT NULL,
+    corporate_key TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    denied_at INTEGER NOT NULL,
+    contained_at INTEGER,
+    sessions_zero_at INTEGER,
+    PRIMARY KEY (account, epoch)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX revocations_by_person ON revocations (corporate_key, denied_at);
+CREATE INDEX revocations_by_time ON revocations (denied_at);
+
+CREATE TABLE accounts (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    upload INTEGER NOT NULL,
+    download INTEGER NOT NULL,
+    month INTEGER NOT NULL,
+    month_start INTEGER
+) STRICT;
+
+-- Time first: what is written now lies together, and so does what retention removes.
+CREATE TABLE traffic_hour (
+    hour INTEGER NOT NULL,
+    account INTEGER NOT NULL REFERENCES accounts (id),
+    upload INTEGER NOT NULL,
+    download INTEGER NOT NULL,
+    PRIMARY KEY (hour, account)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE traffic_day (
+    day INTEGER NOT NULL,
+    account INTEGER NOT NULL REFERENCES accounts (id),
+    upload INTEGER NOT NULL,
+    download INTEGER NOT NULL,
+    PRIMARY KEY (day, account)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE nodes (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+) STRICT;
+CREATE TABLE counters (
+    node INTEGER NOT NULL REFERENCES nodes (id),
+    id TEXT NOT NULL,
+    tx INTEGER NOT NULL,
+    rx INTEGER NOT NULL,
+    PRIMARY KEY (node, id)
+) STRICT, WITHOUT ROWID;
+";

@@ -1,0 +1,280 @@
+//! Where audit entries wait while the database cannot be written: in memory, and in a file beside it if that can be written.
+//!
+//! The file is a line of JSON that names the spool, and one for each entry with its number. The database remembers, in the
+//! transaction that takes entries over, which spool it took them from and up to which number: a crash between that commit and
+//! the removal of the file repeats nothing.
+
+use std::{
+    collections::VecDeque,
+    fs::{self, File, OpenOptions},
+    io::{self, ErrorKind, Seek, SeekFrom, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    audit::{self, AuditEntry, Stamped},
+    connection,
+};
+
+/// Most entries that wait. What comes on top is counted, and the count becomes an audit row.
+const MAX_WAITING: usize = 10_000;
+/// Most entries that are taken over in one transaction.
+const BATCH: usize = 500;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Header {
+    spool: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Kept {
+    n: u64,
+    #[serde(flatten)]
+    stamped: Stamped,
+}
+
+/// The oldest entries that wait.
+#[derive(Debug)]
+pub(super) struct Batch {
+    spool: Option<String>,
+    entries: Vec<Kept>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Name of the spool; none before it is adopted, or without random numbers.
+    id: Option<String>,
+    next: u64,
+    waiting: VecDeque<Kept>,
+    lost: u64,
+    /// Length of the file up to the end of its last whole line.
+    file_len: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Spool {
+    path: PathBuf,
+    state: Mutex<State>,
+}
+
+impl Spool {
+    /// A spool beside the database, in memory until it is [adopted](Self::adopt).
+    pub(super) fn beside(database: &Path) -> Self {
+        Self {
+            path: database.with_file_name("audit-spool.jsonl"),
+            state: Mutex::new(State {
+                id: None,
+                next: 1,
+                waiting: VecDeque::new(),
+                lost: 0,
+                file_len: 0,
+            }),
+        }
+    }
+
+    /// Uses the file from now on, beginning with what an earlier process left behind in it. The caller holds the owner's
+    /// lock: two processes must not write one file.
+    pub(super) fn adopt(&self) {
+        let mut state = self.state();
+        let waiting = std::mem::take(&mut state.waiting);
+        state.id = random_id();
+        match fs::read_to_string(&self.path) {
+            Ok(text) => read_lines(&self.path, &text, &mut state),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => tracing::warn!(file = %self.path.display(), %error, "the audit spool cannot be read"),
+        }
+        for Kept { stamped, .. } in waiting {
+            let n = state.next;
+            state.next += 1;
+            state.waiting.push_back(Kept { n, stamped });
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting() == 0
+    }
+
+    /// How many entries wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.state().waiting.len()
+    }
+
+    /// Keeps entries behind those that wait. Blocks on the disk. Says whether all of them would survive a crash.
+    pub(super) fn push(&self, entries: Vec<Stamped>) -> bool {
+        let mut state = self.state();
+        let room = MAX_WAITING.saturating_sub(state.waiting.len());
+        let lost = entries.len().saturating_sub(room);
+        if lost > 0 {
+            if state.lost == 0 {
+                tracing::error!("the audit spool is full: entries are lost until history can be written again");
+            }
+            state.lost = state.lost.saturating_add(lost as u64);
+        }
+        let mut fresh = Vec::new();
+        for stamped in entries.into_iter().take(room) {
+            fresh.push(Kept { n: state.next, stamped });
+            state.next += 1;
+        }
+        let written = self.append(&mut state, &fresh);
+        if let Err(error) = &written {
+            tracing::warn!(file = %self.path.display(), %error, "audit entries are kept in memory only");
+        }
+        state.waiting.extend(fresh);
+        lost == 0 && written.is_ok()
+    }
+
+    fn append(&self, state: &mut State, fresh: &[Kept]) -> io::Result<()> {
+        let Some(id) = &state.id else {
+            return Err(io::Error::other("the folder is not known to be this process's own"));
+        };
+        let mut text = Vec::new();
+        if state.file_len == 0 {
+            serde_json::to_writer(&mut text, &Header { spool: id.clone() })?;
+            text.push(b'\n');
+        }
+        for kept in fresh {
+            serde_json::to_writer(&mut text, kept)?;
+            text.push(b'\n');
+        }
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&self.path)?;
+        let written = append_at(&mut file, state.file_len, &text);
+        if written.is_err() {
+            // Half a line would hide the next one; the reader skips it should this fail too.
+            let _ = match state.file_len {
+                0 => fs::remove_file(&self.path),
+                len => file.set_len(len),
+            };
+            return written;
+        }
+        if state.file_len == 0 {
+            connection::sync_folder(&self.path).map_err(io::Error::other)?;
+        }
+        state.file_len += text.len() as u64;
+        Ok(())
+    }
+
+    /// The oldest entries, if any wait. How many were lost is told once there is room again.
+    pub(super) fn peek(&self, now: Timestamp) -> Option<Batch> {
+        let mut state = self.state();
+        if state.lost > 0 && state.waiting.len() < MAX_WAITING {
+            let entry = lost_entry(std::mem::take(&mut state.lost));
+            let n = state.next;
+            state.next += 1;
+            let stamped = Stamped { at: now, entry };
+            state.waiting.push_back(Kept { n, stamped });
+        }
+        if state.waiting.is_empty() {
+            return None;
+        }
+        Some(Batch {
+            spool: state.id.clone(),
+            entries: state.waiting.iter().take(BATCH).cloned().collect(),
+        })
+    }
+
+    /// The batch was committed: it waits no longer.
+    pub(super) fn done(&self, batch: &Batch) {
+        let mut state = self.state();
+        let taken = batch.entries.len().min(state.waiting.len());
+        state.waiting.drain(..taken);
+        if !state.waiting.is_empty() || state.file_len == 0 {
+            return;
+        }
+        match fs::remove_file(&self.path) {
+            Ok(()) => state.file_len = 0,
+            Err(error) if error.kind() == ErrorKind::NotFound => state.file_len = 0,
+            Err(error) => tracing::warn!(file = %self.path.display(), %error, "the audit spool cannot be removed"),
+        }
+    }
+}
+
+/// Writes a batch to the audit, in the writer's transaction, leaving out what was taken over before.
+pub(super) fn take_over(conn: &Connection, batch: &Batch) -> rusqlite::Result<()> {
+    let Some(spool) = &batch.spool else {
+        return audit::append(conn, batch.entries.iter().map(|kept| &kept.stamped));
+    };
+    let taken: Option<String> = conn
+        .query_row("SELECT value FROM meta WHERE key = 'spool'", [], |row| row.get(0))
+        .optional()?;
+    let through = taken
+        .as_deref()
+        .and_then(|taken| taken.split_once(':'))
+        .filter(|(id, _)| id == spool)
+        .and_then(|(_, through)| through.parse::<u64>().ok())
+        .unwrap_or(0);
+    let fresh = batch.entries.iter().filter(|kept| kept.n > through);
+    audit::append(conn, fresh.map(|kept| &kept.stamped))?;
+    let last = batch.entries.last().map_or(through, |kept| kept.n.max(through));
+    conn.execute(
+        "INSERT INTO meta (key, value) VALUES ('spool', ?1) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        params![format!("{spool}:{last}")],
+    )?;
+    Ok(())
+}
+
+fn append_at(file: &mut File, at: u64, text: &[u8]) -> io::Result<()> {
+    file.set_len(at)?;
+    file.seek(SeekFrom::Start(at))?;
+    file.write_all(text)?;
+    file.sync_data()
+}
+
+fn read_lines(path: &Path, text: &str, state: &mut State) {
+    if text.is_empty() {
+        return;
+    }
+    // What follows the last line break was never acknowledged.
+    let whole = text.rfind('\n').map_or("", |end| text.get(..=end).unwrap_or_default());
+    let mut lines = whole.lines().zip(1u32..);
+    let Some(Ok(header)) = lines.next().map(|(line, _)| serde_json::from_str::<Header>(line)) else {
+        tracing::warn!(file = %path.display(), "the audit spool has no header and is left out");
+        return;
+    };
+    state.id = Some(header.spool);
+    state.file_len = whole.len() as u64;
+    for (line, number) in lines {
+        match serde_json::from_str::<Kept>(line) {
+            Ok(kept) => {
+                state.next = state.next.max(kept.n.saturating_add(1));
+                state.waiting.push_back(kept);
+            }
+            Err(_) => {
+                tracing::error!(file = %path.display(), line = number, "a line of the audit spool is damaged and is left out");
+            }
+        }
+    }
+}
+
+fn lost_entry(lost: u64) -> AuditEntry {
+    AuditEntry {
+        actor: "operator".to_owned(),
+        source: "operator".to_owned(),
+        action: "audit.lost".to_owned(),
+        reason: Some(format!(
+            "{lost} audit entries could not be kept while history could not be written"
+        )),
+        ..AuditEntry::default()
+    }
+}
+
+fn random_id() -> Option<String> {
+    let mut bytes = [0u8; 8];
+    getrandom::fill(&mut bytes).ok()?;
+    Some(format!("{:016x}", u64::from_be_bytes(bytes)))
+}

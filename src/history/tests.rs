@@ -1,0 +1,585 @@
+//! What needs a hand inside: a bad job, a full disk, retention, and traffic against a model.
+
+use std::{
+    fs,
+    sync::mpsc::channel,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use crate::{clock::ManualClock, model::access::Period};
+
+const NOON: &str = "2026-03-15T12:00:00Z";
+
+struct Fixture {
+    folder: TempDir,
+    clock: Arc<ManualClock>,
+    history: History,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let clock = ManualClock::at(NOON.parse().unwrap());
+        let history = History::open(&folder.path().join("history.db"), clock.clone()).unwrap();
+        Self { folder, clock, history }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("history.db")
+    }
+
+    /// Runs a closure on the writer's connection, in a job of its own.
+    async fn on_writer(
+        &self,
+        run: impl Fn(&Connection) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Result<(), HistoryError> {
+        self.history.write(Work::Run(Box::new(run))).await
+    }
+
+    async fn actions(&self) -> Vec<String> {
+        let page = Page {
+            limit: 100_000,
+            before: None,
+        };
+        let rows = self.history.audit_rows(None, page).await.unwrap();
+        rows.into_iter().rev().map(|row| row.entry.action).collect()
+    }
+
+    async fn limit_pages(&self, pages: i64) {
+        self.on_writer(move |conn| conn.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())))
+            .await
+            .unwrap();
+    }
+
+    /// Leaves room for nothing but what is in the file already.
+    async fn fill_disk(&self) {
+        self.limit_pages(1).await;
+    }
+}
+
+fn entry(action: &str) -> AuditEntry {
+    AuditEntry {
+        actor: "test".into(),
+        source: "api".into(),
+        action: action.into(),
+        corporate_id: Some("AB123456".into()),
+        ..AuditEntry::default()
+    }
+}
+
+/// Larger than any free space in a page.
+fn large(action: &str) -> AuditEntry {
+    AuditEntry {
+        reason: Some("x".repeat(20_000)),
+        ..entry(action)
+    }
+}
+
+async fn until(what: &str, condition: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !condition().await {
+        assert!(Instant::now() < deadline, "not within 10 s: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_shares_one_commit_and_a_bad_job_fails_alone() {
+    let fixture = Fixture::new();
+    let (release, gate) = channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    let (enter, mut entered) = tokio::sync::mpsc::channel(1);
+    let blocker = {
+        let history = fixture.history.clone();
+        tokio::spawn(async move {
+            let wait = move |_: &Connection| {
+                enter.blocking_send(()).unwrap();
+                let _ = gate.lock().unwrap().recv();
+                Ok(())
+            };
+            history.write(Work::Run(Box::new(wait))).await
+        })
+    };
+    let places = &fixture.history.inner.queue.as_ref().unwrap().places;
+    entered.recv().await.unwrap();
+    let mut jobs = Vec::new();
+    for number in 0..50 {
+        let history = fixture.history.clone();
+        jobs.push(tokio::spawn(async move {
+            if number == 25 {
+                let bad = |conn: &Connection| {
+                    conn.execute("INSERT INTO meta VALUES ('half', 'written')", [])?;
+                    conn.execute("UPDATE audit SET actor = 'somebody else'", [])?;
+                    conn.execute("INSERT INTO meta VALUES (NULL, 'x')", []).map(drop)
+                };
+                history.write(Work::Run(Box::new(bad))).await
+            } else {
+                history.audit(vec![entry(&format!("a{number}"))]).await
+            }
+        }));
+    }
+    until("fifty jobs wait", async || {
+        places.available_permits() == queue::PLACES - 51
+    })
+    .await;
+    let before = fixture.history.commits();
+    release.send(()).unwrap();
+    blocker.await.unwrap().unwrap();
+    for (number, job) in jobs.into_iter().enumerate() {
+        assert_eq!(job.await.unwrap().is_err(), number == 25, "job {number}");
+    }
+    assert_eq!(fixture.history.commits() - before, 2);
+    assert_eq!(fixture.history.verify().await.unwrap(), 49);
+    assert!(
+        fixture.history.last_error().is_none(),
+        "one bad job is no state of the database"
+    );
+    let half: i64 = fixture
+        .history
+        .read(|conn| conn.query_row("SELECT count(*) FROM meta WHERE key = 'half'", [], |row| row.get(0)))
+        .await
+        .unwrap();
+    assert_eq!(half, 0, "nothing of the bad job is left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_answers_an_error_writes_nothing_and_is_over_by_itself_when_there_is_space() {
+    let fixture = Fixture::new();
+    fixture.history.audit(vec![entry("first")]).await.unwrap();
+    fixture.fill_disk().await;
+    let error = fixture
+        .history
+        .audit(vec![entry("half"), large("refused")])
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("no space is left"), "{error}");
+    assert!(matches!(
+        fixture.history.last_error(),
+        Some(HistoryError::Unavailable(_))
+    ));
+    assert_eq!(
+        fixture.actions().await,
+        ["first"],
+        "reading goes on, and no half of a job is there"
+    );
+    let delta = UsageDelta {
+        account: "a".into(),
+        upload: 1,
+        download: 2,
+    };
+    let counters = (0..500).map(|n| (format!("corp_a.1.{n}"), (n, n))).collect();
+    let node = NodeName("default/n1".into());
+    fixture
+        .history
+        .account_traffic(node.clone(), vec![delta], counters, false)
+        .await
+        .unwrap_err();
+    assert_eq!(fixture.history.totals("a".into()).await.unwrap(), Totals::default());
+    assert_eq!(fixture.history.counters(node).await.unwrap(), Counters::default());
+    fixture.limit_pages(1_000_000).await;
+    until("the error is over without a job", async || {
+        fixture.history.last_error().is_none()
+    })
+    .await;
+    fixture.history.audit(vec![large("second")]).await.unwrap();
+    assert_eq!(fixture.actions().await, ["first", "second"]);
+    assert_eq!(fixture.history.verify().await.unwrap(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn denials_wait_in_the_spool_while_the_disk_is_full_and_keep_their_order_and_time() {
+    let fixture = Fixture::new();
+    fixture.fill_disk().await;
+    let spool = fixture.folder.path().join("audit-spool.jsonl");
+    assert!(
+        fixture.history.audit_or_spool(vec![large("one")]).await,
+        "the spool file was written"
+    );
+    let denied: Timestamp = NOON.parse().unwrap();
+    fixture.clock.advance(Duration::from_secs(60));
+    assert!(fixture.history.audit_or_spool(vec![large("two")]).await);
+    assert!(fs::read_to_string(&spool).unwrap().lines().count() >= 3);
+    fixture.limit_pages(1_000_000).await;
+    until("the spool is written", async || !spool.exists()).await;
+    fixture.history.audit(vec![entry("three")]).await.unwrap();
+    assert_eq!(fixture.actions().await, ["one", "two", "three"]);
+    let rows = fixture
+        .history
+        .audit_rows(None, Page { limit: 9, before: None })
+        .await
+        .unwrap();
+    assert_eq!(rows[2].at, denied);
+    assert_eq!(fixture.history.verify().await.unwrap(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spool_that_was_taken_over_but_not_removed_is_not_written_twice() {
+    let fixture = Fixture::new();
+    let (path, spool) = (fixture.path(), fixture.folder.path().join("audit-spool.jsonl"));
+    fixture.fill_disk().await;
+    assert!(fixture.history.audit_or_spool(vec![large("one"), large("two")]).await);
+    let left_behind = fs::read(&spool).unwrap();
+    fixture.limit_pages(1_000_000).await;
+    until("the spool is written", async || !spool.exists()).await;
+    let Fixture { folder, clock, history } = fixture;
+    drop(history);
+    // As after a crash between the commit and the removal, and with half a line at the end.
+    fs::write(&spool, [left_behind.as_slice(), b"{\"n\":3,\"at\":\"20"].concat()).unwrap();
+    let history = History::open(&path, clock.clone()).unwrap();
+    let fixture = Fixture { folder, clock, history };
+    fixture.history.audit(vec![entry("three")]).await.unwrap();
+    assert_eq!(fixture.actions().await, ["one", "two", "three"]);
+    until("the spool is removed", async || !spool.exists()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_denials_than_the_spool_holds_leave_a_row_that_counts_them() {
+    let fixture = Fixture::new();
+    fixture.fill_disk().await;
+    assert!(fixture.history.audit_or_spool(vec![large("first")]).await);
+    let many = |count| (0..count).map(|_| entry("denied")).collect::<Vec<_>>();
+    assert!(fixture.history.audit_or_spool(many(9_999)).await);
+    assert!(!fixture.history.audit_or_spool(many(7)).await, "no room is left");
+    fixture.limit_pages(1_000_000).await;
+    until("all is written", async || fixture.actions().await.len() == 10_001).await;
+    let rows = fixture
+        .history
+        .audit_rows(
+            None,
+            Page {
+                limit: 10_001,
+                before: None,
+            },
+        )
+        .await
+        .unwrap();
+    let lost = rows.iter().find(|row| row.entry.action == "audit.lost").unwrap();
+    assert!(lost.entry.reason.as_ref().unwrap().starts_with("7 "));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_of_another_program_is_named_and_over_when_it_is_let_go() {
+    let fixture = Fixture::new();
+    let other = Connection::open(fixture.path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let error = fixture.history.audit(vec![entry("refused")]).await.unwrap_err();
+    assert!(error.to_string().contains("another program holds a lock"), "{error}");
+    assert!(fixture.history.last_error().is_some());
+    assert!(
+        fixture
+            .history
+            .audit_rows(None, Page { limit: 1, before: None })
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    other.execute_batch("ROLLBACK").unwrap();
+    until("the error is over", async || fixture.history.last_error().is_none()).await;
+    fixture.history.audit(vec![entry("written")]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_that_shows_while_running_is_named_and_a_restored_file_is_taken_up() {
+    let fixture = Fixture::new();
+    for number in 0..200 {
+        fixture.history.audit(vec![large(&format!("a{number}"))]).await.unwrap();
+    }
+    let backup = fixture.folder.path().join("backup.db");
+    fixture.history.backup_to(&backup).await.unwrap();
+    let Fixture { folder, clock, history } = fixture;
+    drop(history);
+    let path = folder.path().join("history.db");
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 8192].fill(0xA5);
+    fs::write(&path, bytes).unwrap();
+    let history = History::open_or_retry(&path, clock.clone()).unwrap();
+    assert!(matches!(history.last_error(), Some(HistoryError::Damaged { .. })));
+    assert!(matches!(
+        history.audit(vec![entry("x")]).await,
+        Err(HistoryError::Damaged { .. })
+    ));
+    assert!(matches!(history.all_totals().await, Err(HistoryError::Damaged { .. })));
+    assert!(
+        history.audit_or_spool(vec![entry("denied")]).await,
+        "a denial is kept all the same"
+    );
+    fs::rename(&backup, &path).unwrap();
+    until("the restored file is open", async || history.last_error().is_none()).await;
+    let fixture = Fixture { folder, clock, history };
+    until("the denial is written", async || {
+        fixture.actions().await.last().unwrap() == "denied"
+    })
+    .await;
+    assert_eq!(fixture.history.verify().await.unwrap(), 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retention_removes_the_oldest_rows_in_steps_and_the_chain_still_verifies() {
+    let fixture = Fixture::new();
+    fixture
+        .history
+        .audit((0..2_500).map(|n| entry(&format!("old{n}"))).collect())
+        .await
+        .unwrap();
+    let revocation = RevocationRow {
+        corporate_id: "AB123456".into(),
+        account: "corp_ab123456".into(),
+        epoch: 1,
+        reason: "Held".into(),
+        denied_at: NOON.parse().unwrap(),
+        contained_at: None,
+        sessions_zero_at: None,
+    };
+    fixture.history.record_revocation(revocation).await.unwrap();
+    let poll = || {
+        let delta = UsageDelta {
+            account: "a".into(),
+            upload: 1,
+            download: 0,
+        };
+        fixture
+            .history
+            .account_traffic(NodeName("default/n1".into()), vec![delta], HashMap::new(), false)
+    };
+    poll().await.unwrap();
+    let day = Duration::from_secs(86_400);
+    fixture.clock.advance(36 * day);
+    poll().await.unwrap();
+    let stats = fixture.history.stats().await.unwrap();
+    assert_eq!(
+        (stats.traffic_hour_rows, stats.traffic_day_rows, stats.audit_rows),
+        (1, 2, 2_500)
+    );
+    fixture.clock.advance(365 * day);
+    fixture.history.audit(vec![entry("new")]).await.unwrap();
+    let stats = fixture.history.stats().await.unwrap();
+    assert_eq!((stats.audit_rows, stats.audit_head), (501, 2_501), "one step");
+    assert_eq!(
+        (stats.traffic_hour_rows, stats.traffic_day_rows, stats.revocation_rows),
+        (0, 1, 0)
+    );
+    assert_eq!(fixture.history.verify().await.unwrap(), 501);
+    fixture.clock.advance(Duration::from_secs(61));
+    fixture.history.audit(vec![entry("newer")]).await.unwrap();
+    assert_eq!(fixture.actions().await, ["new", "newer"]);
+    fixture.clock.advance(401 * day);
+    fixture.history.audit(vec![]).await.unwrap();
+    poll().await.unwrap();
+    assert_eq!(fixture.history.verify().await.unwrap(), 0);
+    fixture.history.audit(vec![entry("last")]).await.unwrap();
+    assert_eq!(
+        fixture.history.stats().await.unwrap().audit_head,
+        2_503,
+        "an empty table goes on counting"
+    );
+    assert_eq!(fixture.history.verify().await.unwrap(), 1);
+    assert_eq!(
+        fixture.history.totals("a".into()).await.unwrap().upload,
+        3,
+        "a total is for life"
+    );
+    let error = fixture
+        .on_writer(|conn| conn.execute("DELETE FROM audit", []).map(drop))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("removed by retention alone"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_was_ahead_and_is_set_back_finds_the_month_again() {
+    let fixture = Fixture::new();
+    let poll = |bytes| {
+        let delta = UsageDelta {
+            account: "a".into(),
+            upload: bytes,
+            download: 0,
+        };
+        fixture
+            .history
+            .account_traffic(NodeName("default/n1".into()), vec![delta], HashMap::new(), false)
+    };
+    poll(10).await.unwrap();
+    fixture.clock.step_wall("2026-04-01T00:00:00Z".parse().unwrap());
+    poll(1).await.unwrap();
+    assert_eq!(fixture.history.totals("a".into()).await.unwrap().usage.month, 1);
+    fixture.clock.step_wall("2026-03-31T23:59:59Z".parse().unwrap());
+    poll(5).await.unwrap();
+    let usage = fixture.history.totals("a".into()).await.unwrap().usage;
+    assert_eq!((usage.month, usage.lifetime), (15, 16));
+    assert_eq!(usage.month_start, Some("2026-03-01T00:00:00Z".parse().unwrap()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counters_keep_all_their_bits_and_sums_are_clamped() {
+    let fixture = Fixture::new();
+    let node = NodeName("default/n1".into());
+    let delta = UsageDelta {
+        account: "a".into(),
+        upload: u64::MAX,
+        download: u64::MAX,
+    };
+    let changed = HashMap::from([("corp_a.1.0".to_owned(), (u64::MAX, i64::MAX as u64 + 1))]);
+    for _ in 0..2 {
+        let (deltas, changed) = (vec![delta.clone(), delta.clone()], changed.clone());
+        fixture
+            .history
+            .account_traffic(node.clone(), deltas, changed, false)
+            .await
+            .unwrap();
+    }
+    assert_eq!(fixture.history.counters(node).await.unwrap().ids, changed);
+    let totals = fixture.history.totals("a".into()).await.unwrap();
+    assert_eq!(
+        (totals.upload, totals.usage.lifetime),
+        (i64::MAX as u64, i64::MAX as u64)
+    );
+    assert_eq!(
+        fixture.history.traffic_by_day("a".into(), 1).await.unwrap()[0].download,
+        i64::MAX as u64
+    );
+}
+
+/// One thing that happens to a node or the operator.
+#[derive(Debug, Clone)]
+enum Step {
+    Moved {
+        node: usize,
+        session: u8,
+        upload: u32,
+        download: u32,
+    },
+    NodeRestarts {
+        node: usize,
+    },
+    OperatorRestarts,
+    TimePasses {
+        hours: u16,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0..2usize, 0..4u8, any::<u32>(), any::<u32>())
+            .prop_map(|(node, session, upload, download)| Step::Moved { node, session, upload, download }),
+        1 => (0..2usize).prop_map(|node| Step::NodeRestarts { node }),
+        1 => Just(Step::OperatorRestarts),
+        2 => (1..400u16).prop_map(|hours| Step::TimePasses { hours }),
+    ]
+}
+
+type NodeCounters = HashMap<String, (u64, u64)>;
+
+/// Polls a node as its lane does: differences against what is kept, everything anew after a restart.
+async fn poll(history: &History, name: &NodeName, shown: &NodeCounters, restarted: bool) {
+    let kept = history.counters(name.clone()).await.unwrap().ids;
+    let base = if restarted { HashMap::new() } else { kept };
+    let changed: NodeCounters = shown
+        .iter()
+        .filter(|(id, now)| base.get(*id) != Some(*now))
+        .map(|(id, now)| (id.clone(), *now))
+        .collect();
+    let deltas = changed
+        .iter()
+        .map(|(id, (tx, rx))| {
+            let (old_tx, old_rx) = base.get(id).copied().unwrap_or_default();
+            let account = id.split('.').next().unwrap().to_owned();
+            UsageDelta {
+                account,
+                upload: tx - old_tx,
+                download: rx - old_rx,
+            }
+        })
+        .collect();
+    history
+        .account_traffic(name.clone(), deltas, changed, restarted)
+        .await
+        .unwrap();
+    assert_eq!(
+        &history.counters(name.clone()).await.unwrap().ids,
+        shown,
+        "kept counters are those shown"
+    );
+}
+
+async fn moved_is_counted(steps: Vec<Step>) {
+    let Fixture {
+        folder,
+        clock,
+        mut history,
+    } = Fixture::new();
+    let names = [NodeName("default/n1".into()), NodeName("default/n2".into())];
+    let mut nodes = [NodeCounters::new(), NodeCounters::new()];
+    let mut expected: HashMap<String, (u64, u64)> = HashMap::new();
+    let mut this_month: HashMap<String, (Timestamp, u64)> = HashMap::new();
+    for step in steps {
+        match step {
+            Step::Moved {
+                node,
+                session,
+                upload,
+                download,
+            } => {
+                let account = format!("acc{}", session % 2);
+                let (upload, download) = (u64::from(upload), u64::from(download));
+                let counter = nodes[node].entry(format!("{account}.1.{session}")).or_default();
+                *counter = (counter.0 + upload, counter.1 + download);
+                poll(&history, &names[node], &nodes[node], false).await;
+                if upload + download > 0 {
+                    let total = expected.entry(account.clone()).or_default();
+                    *total = (total.0 + upload, total.1 + download);
+                    let start = Period::Month.start(crate::clock::Clock::now(&*clock)).unwrap();
+                    let month = this_month.entry(account).or_insert((start, 0));
+                    if month.0 != start {
+                        *month = (start, 0);
+                    }
+                    month.1 += upload + download;
+                }
+            }
+            Step::NodeRestarts { node } => {
+                nodes[node].clear();
+                poll(&history, &names[node], &nodes[node], true).await;
+            }
+            Step::OperatorRestarts => {
+                drop(history);
+                history = History::open(&folder.path().join("history.db"), clock.clone()).unwrap();
+            }
+            Step::TimePasses { hours } => clock.advance(Duration::from_secs(3600 * u64::from(hours))),
+        }
+    }
+    let totals = history.all_totals().await.unwrap();
+    let counted: HashMap<_, _> = totals
+        .iter()
+        .map(|(name, t)| (name.clone(), (t.upload, t.download)))
+        .collect();
+    assert_eq!(counted, expected);
+    for (name, totals) in totals {
+        assert_eq!(totals.usage.lifetime, totals.upload + totals.download);
+        assert_eq!(
+            (totals.usage.month_start.unwrap(), totals.usage.month),
+            this_month[&name]
+        );
+        let days = history.traffic_by_day(name.clone(), 400).await.unwrap();
+        assert!(days.is_sorted_by(|a, b| a.start > b.start));
+        let by_day = days
+            .iter()
+            .fold((0, 0), |sum, row| (sum.0 + row.upload, sum.1 + row.download));
+        assert_eq!(by_day, expected[&name], "30 steps stay within the days that are kept");
+        assert_eq!(history.totals(name).await.unwrap(), totals);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_byte_that_moved_is_counted_once(steps in proptest::collection::vec(step(), 1..22)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(moved_is_counted(steps));
+    }
+}

@@ -1,0 +1,113 @@
+//! What every part of this room shares.
+
+use std::sync::Arc;
+
+use kube::runtime::reflector::{ObjectRef, Store};
+use tokio::sync::mpsc;
+
+use super::{backoff::Backoff, gateways::Gateways, holds::HoldWork, imported::Imported, plan::gateway_names, usage::UsageBook};
+use crate::{
+    auth::roster::{Roster, Transition},
+    clock::SharedClock,
+    desired::DesiredState,
+    gateway::Target,
+    history::History,
+    metrics::Metrics,
+    model::{
+        access::Access,
+        gateway::VpnGateway,
+        hold::VpnHold,
+        session::Epoch,
+        user::{AccountPresence, VpnUser},
+    },
+};
+
+/// What every part of this room shares.
+pub struct Context {
+    /// Where desired state lives.
+    pub desired: Arc<dyn DesiredState>,
+    /// Who may log in.
+    pub roster: Arc<Roster>,
+    /// The running gateways.
+    pub gateways: Gateways,
+    /// What happened.
+    pub history: History,
+    /// Traffic.
+    pub usage: Arc<UsageBook>,
+    /// The clock.
+    pub clock: SharedClock,
+    /// Numbers for whoever is on call.
+    pub metrics: Arc<Metrics>,
+    /// Users as the source last showed them.
+    pub users: Store<VpnUser>,
+    /// Holds as the source last showed them.
+    pub holds: Store<VpnHold>,
+    /// Gateways as the source last showed them.
+    pub declared_gateways: Store<VpnGateway>,
+    /// Users to be reconciled.
+    pub queue: Queue,
+    /// Passwords that are not derived.
+    pub imported: Arc<Imported>,
+    /// Holds whose phase is to be reported.
+    pub hold_work: HoldWork,
+    /// Waits of users that failed.
+    pub backoff: Backoff,
+    /// Namespace of every object.
+    pub namespace: String,
+    /// Word for the source of desired state in the audit: `folder` or `kubernetes`.
+    pub source: &'static str,
+}
+
+/// Users to be reconciled. Sending never blocks: the scheduler behind it keeps one entry an object.
+#[derive(Debug, Clone)]
+pub struct Queue(pub mpsc::UnboundedSender<ObjectRef<VpnUser>>);
+
+impl Queue {
+    /// Asks for one user to be reconciled.
+    pub fn push(&self, name: &str, namespace: &str) {
+        // The receiver is gone only while the process drains.
+        let _ = self.0.send(ObjectRef::new(name).within(namespace));
+    }
+}
+
+impl Context {
+    /// The user of this name, as the source last showed it.
+    #[must_use]
+    pub fn user(&self, name: &str) -> Option<Arc<VpnUser>> {
+        self.users.get(&ObjectRef::new(name).within(&self.namespace))
+    }
+
+    /// Acts on what the roster decided: sessions that must end go to the gateways at once, then the users are queued.
+    pub fn dispatch(&self, transitions: Vec<Transition>) {
+        for transition in &transitions {
+            if let Some(cut) = &transition.cut {
+                self.cut(transition, cut);
+            }
+        }
+        for transition in transitions {
+            self.queue.push(&transition.user, &self.namespace);
+        }
+    }
+
+    fn cut(&self, transition: &Transition, cut: &crate::gateway::Cut) {
+        let user = self.user(&transition.user);
+        let person = self.roster.person_by_user(&transition.user);
+        let granted = person.is_some_and(|p| p.effective.access == Access::Granted);
+        let target = if granted {
+            Target::Granted { epoch: Epoch(cut.below.0), cut: Some(cut.clone()) }
+        } else {
+            Target::Denied(cut.clone())
+        };
+        for gateway in self.gateways.all() {
+            let concerned = user.as_ref().is_none_or(|user| {
+                gateway_names(user).iter().any(|name| name == gateway.name())
+                    || user.status.iter().flat_map(|s| &s.gateways).any(|state| {
+                        state.name == gateway.name() && state.account == AccountPresence::Present
+                    })
+            });
+            if concerned {
+                gateway.submit(&transition.account, target.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! Keeps the running gateways in step with what is declared.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use kube::ResourceExt;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Notify;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{context::Context, plan::gateway_names};
+use crate::{
+    auth::{index::AuthIndex, listener::AuthEndpoint},
+    clock::SharedClock,
+    credentials::Sources,
+    gateway::{
+        ANY, Completions, Gateway, NodeName,
+        hysteria::{self, HysteriaGateway, client::StatsError, config::NodeConfig},
+    },
+    metrics::{GatewayOperation, GatewayOutcome, Metrics},
+    model::{
+        condition::{Conditions, types},
+        gateway::{DEFAULT_GATEWAY, VpnGateway, VpnGatewaySpec, VpnGatewayStatus},
+        secret_source::SecretSource,
+    },
+};
+
+/// How often a gateway that could not be started is tried again, and a deleted one asked whether users still refer to it.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// What the environment says: the gateway for when none is declared, and what holds for every node that says nothing else.
+pub struct Environment {
+    /// The gateway that is called `default` when no `VpnGateway` is declared.
+    pub spec: VpnGatewaySpec,
+    /// Secrets that sources in `spec` name. They are the operator's own, which no other resource may read.
+    pub known: Vec<(SecretSource, SecretString)>,
+    /// The path secret of nodes that have none of their own.
+    pub auth_token: SecretString,
+    /// The statistics secret of nodes that have none of their own.
+    pub stats_secret: SecretString,
+    /// Pause between two polls of a node.
+    pub poll_interval: Duration,
+}
+
+/// What a gateway is built with.
+pub struct Parts {
+    /// What the environment says.
+    pub environment: Environment,
+    /// Reads the secrets that gateways name.
+    pub sources: Sources,
+    /// The sessions that auth hands out.
+    pub index: Arc<AuthIndex>,
+    /// Told which node asks with which path secret.
+    pub endpoint: Arc<AuthEndpoint>,
+    /// Where gateways say that they learned something.
+    pub completions: Completions,
+    /// The clock.
+    pub clock: SharedClock,
+    /// Numbers.
+    pub metrics: Arc<Metrics>,
+    /// Joins what is started.
+    pub tasks: TaskTracker,
+    /// Ends everything.
+    pub cancel: CancellationToken,
+}
+
+struct Running {
+    gateway: Arc<HysteriaGateway>,
+    nodes: Vec<NodeConfig>,
+    cancel: CancellationToken,
+}
+
+/// The running gateways. Reading is lock-free.
+pub struct Gateways {
+    parts: Parts,
+    snapshot: ArcSwap<HashMap<String, Arc<dyn Gateway>>>,
+    running: Mutex<HashMap<String, Running>>,
+    changed: Notify,
+}
+
+/// Why a declared gateway does not run.
+struct Refusal {
+    reason: &'static str,
+    message: String,
+}
+
+/// A gateway as it is to run.
+struct Wanted {
+    nodes: Vec<NodeConfig>,
+    tokens: Vec<(NodeName, SecretString)>,
+}
+
+impl Gateways {
+    /// No gateways yet.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self { parts, snapshot: ArcSwap::default(), running: Mutex::default(), changed: Notify::new() }
+    }
+
+    /// The running gateway of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Arc<dyn Gateway>> {
+        self.snapshot.load().get(name).cloned()
+    }
+
+    /// Every running gateway.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<dyn Gateway>> {
+        self.snapshot.load().values().cloned().collect()
+    }
+
+    /// A declared gateway is new, changed or gone.
+    pub fn changed(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Follows what is declared until `cancel`, after the first load (which calls [`Self::converge`] itself).
+    pub async fn run(ctx: Arc<Context>, cancel: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = ctx.gateways.changed.notified() => {}
+                () = tokio::time::sleep(RETRY), if ctx.gateways.needs_retry(&ctx) => {}
+            }
+            if ctx.roster.is_loaded() {
+                ctx.gateways.converge(&ctx).await;
+            }
+        }
+    }
+
+    fn needs_retry(&self, ctx: &Context) -> bool {
+        let running = self.snapshot.load();
+        ctx.declared_gateways
+            .state()
+            .iter()
+            .any(|g| g.metadata.deletion_timestamp.is_some() || !running.contains_key(&g.name_any()))
+    }
+
+    /// Starts, replaces and stops gateways until what runs is what is declared, and reports.
+    pub async fn converge(&self, ctx: &Context) {
+        let declared = ctx.declared_gateways.state();
+        let mut wanted: HashMap<String, Wanted> = HashMap::new();
+        let mut reports = Vec::new();
+        for gateway in &declared {
+            let name = gateway.name_any();
+            let gone = gateway.metadata.deletion_timestamp.is_some();
+            let in_use = gone && users_of(ctx, &name) > 0;
+            if gone && !in_use {
+                if let Err(error) = ctx.desired.release_gateway(&name).await {
+                    tracing::warn!(gateway = name, %error, "a deleted gateway could not be let go");
+                }
+                continue;
+            }
+            match self.resolve(&name, &gateway.spec, false).await {
+                Ok(ready) => {
+                    wanted.insert(name, ready);
+                    reports.push((Arc::clone(gateway), None, in_use));
+                }
+                Err(refusal) => {
+                    tracing::warn!(gateway = name, reason = refusal.reason, "{}", refusal.message);
+                    reports.push((Arc::clone(gateway), Some(refusal), in_use));
+                }
+            }
+        }
+        if declared.is_empty() {
+            match self.resolve(DEFAULT_GATEWAY, &self.parts.environment.spec, true).await {
+                Ok(ready) => {
+                    wanted.insert(DEFAULT_GATEWAY.to_owned(), ready);
+                }
+                Err(refusal) => tracing::error!("the gateway of the environment cannot run: {}", refusal.message),
+            }
+        }
+        for name in wanted.keys() {
+            for node in wanted.get(name).into_iter().flat_map(|w| &w.nodes) {
+                ctx.usage.prepare(&NodeName::new(name, &node.name)).await;
+            }
+        }
+        let changed = self.replace(ctx, wanted);
+        for (gateway, refusal, in_use) in reports {
+            report(ctx, &gateway, refusal, in_use).await;
+        }
+        if !changed.is_empty() && ctx.roster.is_loaded() {
+            for user in ctx.users.state() {
+                if gateway_names(&user).iter().any(|name| changed.contains(name)) {
+                    ctx.queue.push(&user.name_any(), &ctx.namespace);
+                }
+            }
+        }
+    }
+
+    /// Makes what runs equal to `wanted`, and answers the names of gateways that changed.
+    fn replace(&self, ctx: &Context, wanted: HashMap<String, Wanted>) -> Vec<String> {
+        let mut changed = Vec::new();
+        let mut tokens = Vec::new();
+        let mut nodes = HashSet::new();
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|name, gateway| {
+            let keep = wanted.contains_key(name);
+            if !keep {
+                // Nothing is left of it: its nodes may no longer ask, and what they showed is forgotten.
+                if let Err(error) = gateway.gateway.update(Vec::new()) {
+                    tracing::warn!(gateway = name, %error, "a gateway that is gone could not be stopped in order");
+                }
+                gateway.cancel.cancel();
+                changed.push(name.clone());
+            }
+            keep
+        });
+        for (name, wanted) in wanted {
+            let polled = wanted.nodes.iter().filter(|node| node.stats.is_some());
+            nodes.extend(polled.map(|node| NodeName::new(&name, &node.name)));
+            tokens.extend(wanted.tokens);
+            let outcome = match running.get_mut(&name) {
+                Some(present) if present.nodes == wanted.nodes => continue,
+                Some(present) => present.gateway.update(wanted.nodes.clone()).map(|()| present.nodes = wanted.nodes),
+                None => self.start(&name, wanted.nodes, ctx).map(|started| {
+                    running.insert(name.clone(), started);
+                }),
+            };
+            match outcome {
+                Ok(()) => changed.push(name),
+                Err(error) => tracing::error!(gateway = name, %error, "the gateway cannot run as declared"),
+            }
+        }
+        self.parts.index.expect_polls_of(&nodes);
+        let tokens = shared_tokens(tokens);
+        self.parts.endpoint.set_tokens(tokens.iter().map(|(name, token)| (token, name)));
+        self.snapshot.store(Arc::new(
+            running.iter().map(|(name, running)| (name.clone(), Arc::clone(&running.gateway) as _)).collect(),
+        ));
+        changed
+    }
+
+    fn start(&self, name: &str, nodes: Vec<NodeConfig>, ctx: &Context) -> Result<Running, StatsError> {
+        let cancel = self.parts.cancel.child_token();
+        let metrics = Arc::clone(&self.parts.metrics);
+        let context = hysteria::Context {
+            ledger: Arc::clone(&self.parts.index) as _,
+            usage: Arc::clone(&ctx.usage) as _,
+            completions: self.parts.completions.clone(),
+            clock: Arc::clone(&self.parts.clock),
+            meter: Arc::new(move |call| metrics.gateway_call(operation(call.operation), outcome(call.outcome))),
+            poll_interval: self.parts.environment.poll_interval,
+            cancel: cancel.clone(),
+            tasks: self.parts.tasks.clone(),
+        };
+        Ok(Running { gateway: HysteriaGateway::start(name, nodes.clone(), context)?, nodes, cancel })
+    }
+
+    async fn resolve(&self, name: &str, spec: &VpnGatewaySpec, own: bool) -> Result<Wanted, Refusal> {
+        let Some(hysteria) = &spec.hysteria else {
+            return Err(Refusal {
+                reason: "NotSupported",
+                message: "this version of vpn-operator runs spec.hysteria only".to_owned(),
+            });
+        };
+        let environment = &self.parts.environment;
+        let mut wanted = Wanted { nodes: Vec::new(), tokens: Vec::new() };
+        for node in &hysteria.nodes {
+            let mut node = node.clone();
+            let mut read = if own { environment.known.clone() } else { Vec::new() };
+            // A node that names no secret of its own has the environment's.
+            let fallback = SecretSource { env: Some(String::new()), ..SecretSource::default() };
+            read.push((fallback.clone(), environment.stats_secret.clone()));
+            if node.stats_url.is_some() && node.stats_secret.is_none() {
+                node.stats_secret = Some(fallback);
+            }
+            let named = [
+                node.stats_secret.as_ref(),
+                node.obfs.as_ref().map(|obfs| &obfs.password),
+                node.auth_token.as_ref(),
+            ];
+            for source in named.into_iter().flatten() {
+                if !read.iter().any(|(known, _)| known == source) {
+                    let secret = self.parts.sources.resolve(source).await.map_err(|error| Refusal {
+                        reason: "SecretNotFound",
+                        message: format!("node {}: {error}", node.name),
+                    })?;
+                    read.push((source.clone(), secret));
+                }
+            }
+            let secret = |source: &SecretSource| {
+                let found = read.iter().find(|(known, _)| known == source);
+                found.map(|(_, secret)| secret.clone()).ok_or_else(|| "it was not read".to_owned())
+            };
+            let invalid = |message: String| Refusal { reason: "InvalidNode", message };
+            wanted.nodes.push(NodeConfig::resolve(&node, &secret).map_err(|error| invalid(error.to_string()))?);
+            let token = match &node.auth_token {
+                Some(source) => secret(source).map_err(invalid)?,
+                None => environment.auth_token.clone(),
+            };
+            wanted.tokens.push((NodeName::new(name, &node.name), token));
+        }
+        Ok(wanted)
+    }
+}
+
+/// The nodes that tokens stand for. A token that several nodes share does not say which of them asks; it stands for any
+/// node of its gateway, or of any gateway.
+fn shared_tokens(tokens: Vec<(NodeName, SecretString)>) -> Vec<(NodeName, SecretString)> {
+    let mut by_value: Vec<(NodeName, SecretString)> = Vec::new();
+    for (name, token) in tokens {
+        match by_value.iter_mut().find(|(_, known)| known.expose_secret() == token.expose_secret()) {
+            Some((known, _)) if known.gateway() == name.gateway() => *known = NodeName::new(name.gateway(), ANY),
+            Some((known, _)) => *known = NodeName::new(ANY, ANY),
+            None => by_value.push((name, token)),
+        }
+    }
+    by_value
+}
+
+fn operation(name: &str) -> GatewayOperation {
+    match name {
+        "kick" => GatewayOperation::Kick,
+        "traffic" => GatewayOperation::Traffic,
+        _ => GatewayOperation::Online,
+    }
+}
+
+fn outcome(category: &str) -> GatewayOutcome {
+    match category {
+        "ok" => GatewayOutcome::Ok,
+        "timeout" => GatewayOutcome::Timeout,
+        "unauthorized" => GatewayOutcome::Unauthorized,
+        "status" => GatewayOutcome::Refused,
+        "malformed" | "too_large" => GatewayOutcome::Malformed,
+        _ => GatewayOutcome::Unreachable,
+    }
+}
+
+fn users_of(ctx: &Context, gateway: &str) -> usize {
+    ctx.users.state().iter().filter(|user| gateway_names(user).iter().any(|name| name == gateway)).count()
+}
+
+async fn report(ctx: &Context, gateway: &VpnGateway, refusal: Option<Refusal>, in_use: bool) {
+    let mut status = gateway.status.clone().unwrap_or_default();
+    let generation = gateway.metadata.generation.unwrap_or_default();
+    status.observed_generation = generation;
+    let mut conditions = Conditions::new(&mut status.conditions, generation, ctx.clock.now());
+    let stalled = match &refusal {
+        Some(refusal) => Some((refusal.reason, refusal.message.clone())),
+        None if in_use => Some((
+            "InUse",
+            "users still refer to this gateway: take it out of their spec.gateways, then it goes".to_owned(),
+        )),
+        None => None,
+    };
+    match &stalled {
+        Some((reason, message)) => {
+            conditions.set(types::READY, refusal.is_none(), reason, message.clone());
+            conditions.set(types::STALLED, true, reason, message.clone());
+        }
+        None => {
+            conditions.set(types::READY, true, "Running", "the operator asks and answers its nodes");
+            status.conditions.retain(|condition| condition.type_ != types::STALLED);
+        }
+    }
+    publish(ctx, gateway, status).await;
+}
+
+async fn publish(ctx: &Context, gateway: &VpnGateway, status: VpnGatewayStatus) {
+    if gateway.status.as_ref() == Some(&status) {
+        return;
+    }
+    let name = gateway.name_any();
+    if let Err(error) = ctx.desired.report_gateway(&name, status).await {
+        tracing::warn!(gateway = name, %error, "the status of a gateway could not be reported");
+    }
+}

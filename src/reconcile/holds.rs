@@ -1,0 +1,131 @@
+//! Reports the phase of each hold, and lets go of holds whose loss was confirmed. Whether a hold denies is decided
+//! elsewhere, from its times; nothing depends on what is reported here.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::context::Context;
+use crate::{
+    desired::DesiredError,
+    model::hold::{HoldPhase, VpnHoldSpec, VpnHoldStatus},
+};
+
+/// How often deadlines are compared with the wall clock.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Where the names of changed holds go.
+#[derive(Debug, Clone)]
+pub struct HoldWork(mpsc::UnboundedSender<String>);
+
+impl HoldWork {
+    /// A way in, and the end that [`run`] takes.
+    #[must_use]
+    pub fn new() -> (Self, mpsc::UnboundedReceiver<String>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self(sender), receiver)
+    }
+
+    /// A hold is new or changed.
+    pub fn touched(&self, name: String) {
+        // The receiver is gone only while the process drains.
+        let _ = self.0.send(name);
+    }
+}
+
+/// Where a hold stands in its life at a moment, and when that changes.
+#[must_use]
+pub fn phase(spec: &VpnHoldSpec, now: Timestamp) -> (HoldPhase, Option<Timestamp>) {
+    if spec.until.is_some_and(|until| until <= now) {
+        (HoldPhase::Expired, None)
+    } else if let Some(from) = spec.from.filter(|from| *from > now) {
+        (HoldPhase::Pending, Some(from))
+    } else {
+        (HoldPhase::Live, spec.until)
+    }
+}
+
+/// Reports until `cancel`.
+pub async fn run(ctx: Arc<Context>, mut touched: mpsc::UnboundedReceiver<String>, cancel: CancellationToken) {
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut deadlines: BTreeMap<Timestamp, BTreeSet<String>> = BTreeMap::new();
+    loop {
+        let mut names = BTreeSet::new();
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            name = touched.recv() => match name {
+                Some(name) => names.insert(name),
+                None => return,
+            },
+            _ = tick.tick() => {
+                let now = ctx.clock.now();
+                while let Some(due) = deadlines.first_entry().filter(|entry| *entry.key() <= now) {
+                    names.extend(due.remove());
+                }
+                for lost in ctx.roster.lost_holds_confirmed() {
+                    if let Err(error) = ctx.desired.forget_hold(&lost).await {
+                        tracing::warn!(hold = lost, %error, "a lost hold could not be let go");
+                    }
+                }
+                false
+            }
+        };
+        for name in names {
+            if let Some(at) = report(&name, &ctx).await {
+                deadlines.entry(at).or_default().insert(name);
+            }
+        }
+    }
+}
+
+/// Reports one hold's phase if it differs, and answers when to look again.
+async fn report(name: &str, ctx: &Context) -> Option<Timestamp> {
+    let hold = ctx.holds.get(&ObjectRef::new(name).within(&ctx.namespace))?;
+    let now = ctx.clock.now();
+    let (phase, next) = phase(&hold.spec, now);
+    if hold.status.as_ref().and_then(|status| status.phase) == Some(phase) {
+        return next;
+    }
+    match ctx.desired.report_hold(&hold.name_any(), VpnHoldStatus { phase: Some(phase) }).await {
+        Ok(()) | Err(DesiredError::NotFound { .. }) => next,
+        Err(error) => {
+            tracing::warn!(hold = name, %error, "the phase of a hold could not be reported");
+            now.checked_add(Duration::from_secs(10)).ok()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{access::HoldSpan, corporate_id::CorporateId};
+
+    #[test]
+    fn the_phase_says_live_exactly_when_the_hold_denies() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        for from in [None, Some(at(10)), Some(at(20))] {
+            for until in [None, Some(at(15)), Some(at(30))] {
+                let spec = VpnHoldSpec {
+                    corporate_id: CorporateId::parse("AB123456").unwrap(),
+                    source: "hr".to_owned(),
+                    reason: None,
+                    from,
+                    until,
+                };
+                for second in 5..35 {
+                    let (phase, next) = phase(&spec, at(second));
+                    assert_eq!(phase == HoldPhase::Live, HoldSpan { from, until }.is_live(at(second)));
+                    assert!(next.is_none_or(|next| next > at(second)));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Takes every event of the source, and lets the roster decide before anything is queued.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use tokio::time::{Instant, MissedTickBehavior};
+
+use futures::{Stream, StreamExt as _, stream};
+use kube::{Resource, ResourceExt, runtime::reflector::store::Writer};
+use tokio_util::sync::CancellationToken;
+
+use super::context::Context;
+use crate::{
+    auth::roster::Input,
+    desired::{Event, Watches},
+    model::{gateway::VpnGateway, hold::VpnHold, user::VpnUser},
+};
+
+/// Events taken in one batch. The guard judges a batch as a whole; the bound keeps a first load from being one lump.
+const BATCH: usize = 4096;
+
+/// How often deadlines are compared with the wall clock. A timer that counted down to them would miss a clock that is
+/// set, or a machine that slept.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How long a disappearance waits for the next one, and at the most.
+const QUIET: Duration = Duration::from_millis(50);
+const LONGEST_QUIET: Duration = Duration::from_secs(1);
+
+/// The writing ends of the stores.
+pub struct Writers {
+    /// Users.
+    pub users: Writer<VpnUser>,
+    /// Holds.
+    pub holds: Writer<VpnHold>,
+    /// Gateways.
+    pub gateways: Writer<VpnGateway>,
+}
+
+enum Said {
+    User(Event<VpnUser>),
+    Hold(Event<VpnHold>),
+    Gateway(Event<VpnGateway>),
+}
+
+/// Which objects a source listed since its last `Init`, so that what vanished from a list is noticed.
+#[derive(Default)]
+struct Listing {
+    known: HashSet<String>,
+    listed: Option<HashSet<String>>,
+    done: bool,
+}
+
+impl Listing {
+    /// Follows an event; at the end of a list, answers the names that are no longer there.
+    fn follow<K: Resource>(&mut self, event: &Event<K>) -> Vec<String> {
+        match event {
+            Event::Init => self.listed = Some(HashSet::new()),
+            Event::InitApply(object) => {
+                if let Some(listed) = &mut self.listed {
+                    listed.insert(object.meta().name.clone().unwrap_or_default());
+                }
+            }
+            Event::Apply(object) => {
+                self.known.insert(object.meta().name.clone().unwrap_or_default());
+            }
+            Event::Delete(object) => {
+                self.known.remove(object.meta().name.as_deref().unwrap_or_default());
+            }
+            Event::InitDone => {
+                self.done = true;
+                let listed = self.listed.take().unwrap_or_default();
+                let gone = self.known.difference(&listed).cloned().collect();
+                self.known = listed;
+                return gone;
+            }
+        }
+        Vec::new()
+    }
+}
+
+/// Disappearances that wait for their companions, so that the guard sees a mass loss as one.
+#[derive(Default)]
+struct Vanishing {
+    inputs: Vec<Input>,
+    since: Option<Instant>,
+    latest: Option<Instant>,
+}
+
+impl Vanishing {
+    fn push(&mut self, input: Input) {
+        let now = Instant::now();
+        self.since.get_or_insert(now);
+        self.latest = Some(now);
+        self.inputs.push(input);
+    }
+
+    /// When to judge what has come together.
+    fn due(&self) -> Option<Instant> {
+        Some((self.latest? + QUIET).min(self.since? + LONGEST_QUIET))
+    }
+
+    fn take(&mut self) -> Vec<Input> {
+        std::mem::take(self).inputs
+    }
+}
+
+/// Takes events until `cancel`, or until the source ends. Never waits for anything but events.
+pub async fn run(watches: Watches, mut writers: Writers, ctx: Arc<Context>, cancel: CancellationToken) {
+    let mut events = Box::pin(merged(watches).ready_chunks(BATCH).take_until(cancel.cancelled_owned()));
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut seen = Seen::default();
+    let mut vanishing = Vanishing::default();
+    let mut loaded = false;
+    loop {
+        let due = vanishing.due();
+        let batch = tokio::select! {
+            batch = events.next() => batch,
+            () = async { tokio::time::sleep_until(due.unwrap_or_else(Instant::now)).await }, if due.is_some() => {
+                ctx.dispatch(ctx.roster.apply(vanishing.take()));
+                continue;
+            }
+            _ = tick.tick() => {
+                ctx.dispatch(ctx.roster.tick());
+                continue;
+            }
+        };
+        let Some(batch) = batch else { return };
+        let mut inputs = Vec::with_capacity(batch.len());
+        for said in batch {
+            seen.take(said, &mut writers, &ctx, |input| match input {
+                Input::User(user) if loaded && user.metadata.deletion_timestamp.is_some() => {
+                    vanishing.push(Input::User(user));
+                }
+                Input::Hold(hold) if loaded && hold.metadata.deletion_timestamp.is_some() => {
+                    vanishing.push(Input::Hold(hold));
+                }
+                input => inputs.push(input),
+            });
+        }
+        ctx.dispatch(ctx.roster.apply(inputs));
+        if !loaded && seen.users.done && seen.holds.done && seen.gateways.done {
+            loaded = true;
+            // The gateways exist before the first verdicts, so that sessions to be ended have somewhere to go.
+            ctx.gateways.converge(&ctx).await;
+            ctx.dispatch(ctx.roster.loaded());
+            for user in ctx.users.state() {
+                ctx.queue.push(&user.name_any(), &ctx.namespace);
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Seen {
+    users: Listing,
+    holds: Listing,
+    gateways: Listing,
+}
+
+impl Seen {
+    /// Brings the stores up to date with one event, and says what it means.
+    fn take(&mut self, said: Said, writers: &mut Writers, ctx: &Context, mut say: impl FnMut(Input)) {
+        match said {
+            Said::User(event) => {
+                let event = event.modify(slim);
+                let gone = self.users.follow(&event);
+                writers.users.apply_watcher_event(&event);
+                gone.into_iter().for_each(|name| say(Input::UserGone(name)));
+                match event {
+                    Event::Apply(user) | Event::InitApply(user) => {
+                        ctx.imported.touched(&user);
+                        say(Input::User(Arc::new(user)));
+                    }
+                    Event::Delete(user) => {
+                        ctx.backoff.forget(&user.name_any());
+                        say(Input::UserGone(user.name_any()));
+                    }
+                    Event::Init | Event::InitDone => {}
+                }
+            }
+            Said::Hold(event) => {
+                let event = event.modify(slim);
+                let gone = self.holds.follow(&event);
+                writers.holds.apply_watcher_event(&event);
+                gone.into_iter().for_each(|name| say(Input::HoldGone { name, released: false }));
+                match event {
+                    Event::Apply(hold) | Event::InitApply(hold) => {
+                        ctx.hold_work.touched(hold.name_any());
+                        say(Input::Hold(Arc::new(hold)));
+                    }
+                    // A hold leaves only when its finalizer is released: on purpose, or after its loss was confirmed.
+                    Event::Delete(hold) => say(Input::HoldGone { name: hold.name_any(), released: true }),
+                    Event::Init | Event::InitDone => {}
+                }
+            }
+            Said::Gateway(event) => {
+                self.gateways.follow(&event);
+                writers.gateways.apply_watcher_event(&event.modify(slim));
+                ctx.gateways.changed();
+            }
+        }
+    }
+}
+
+fn merged(watches: Watches) -> impl Stream<Item = Said> {
+    stream::select(
+        watches.holds.map(Said::Hold),
+        stream::select(watches.gateways.map(Said::Gateway), watches.users.map(Said::User)),
+    )
+}
+
+/// Managed fields are larger than the object and nobody here reads them.
+fn slim<K: Resource>(object: &mut K) {
+    object.meta_mut().managed_fields = None;
+}

@@ -1,0 +1,287 @@
+//! What must be done and reported about one user: a plain function of what is declared, decided and observed.
+
+use jiff::Timestamp;
+use kube::Resource as _;
+
+use crate::{
+    auth::roster::Person,
+    gateway::{Cut, Observation, RevocationProgress, Target},
+    model::{
+        FINALIZER,
+        access::{Access, Period, Reason},
+        condition::{Condition, Conditions, types},
+        gateway::DEFAULT_GATEWAY,
+        quantity::Bytes,
+        user::{AccountPresence, GatewayState, Revocation, TrafficState, VpnUser, VpnUserStatus},
+    },
+};
+
+/// Annotation by which an admin lets a deleted user go although a gateway cannot confirm any more. Its value must be `true`.
+pub const LET_GO: &str = "vpn-operator.io/let-go";
+
+/// Reasons of conditions that are not reasons of a decision.
+pub mod reasons {
+    /// The gateways agree with the decision.
+    pub const RECONCILED: &str = "Reconciled";
+    /// Sessions are being ended.
+    pub const REVOKING: &str = "Revoking";
+    /// A gateway has not said yet whether the account is there.
+    pub const CONVERGING: &str = "Converging";
+    /// `spec.gateways` names a gateway that does not exist.
+    pub const GATEWAY_NOT_FOUND: &str = "GatewayNotFound";
+    /// The guard holds a denial back until a person confirms it.
+    pub const GUARD_HELD_BACK: &str = "GuardHeldBack";
+    /// Another object had the account first.
+    pub const ACCOUNT_CONFLICT: &str = "AccountConflict";
+}
+
+/// What is known about one user besides the object itself.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// What auth does, and what is declared.
+    pub person: &'a Person,
+    /// Traffic in the present period; `None` without a limit.
+    pub used: Option<(u64, Period)>,
+    /// Each gateway that the user has, or had at the last report, with what it shows; `None` where there is no such gateway.
+    pub gateways: &'a [(String, Option<Observation>)],
+}
+
+/// What to do with the finalizer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FinalizerStep {
+    /// It is as it should be.
+    Keep,
+    /// The object lacks it.
+    Add,
+    /// Access is proved gone: let the object go.
+    Release,
+}
+
+/// What must be done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Targets to hand over.
+    pub targets: Vec<(String, Target)>,
+    /// What to do with the finalizer.
+    pub finalizer: FinalizerStep,
+    /// The status as it should be. Equal to the present one when there is nothing to report.
+    pub status: VpnUserStatus,
+}
+
+/// Names of the gateways on which a user has an account.
+#[must_use]
+pub fn gateway_names(user: &VpnUser) -> Vec<String> {
+    match &user.spec.gateways {
+        Some(names) if !names.is_empty() => names.clone(),
+        _ => vec![DEFAULT_GATEWAY.to_owned()],
+    }
+}
+
+/// Plans for one user at one moment.
+#[must_use]
+pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
+    let before = user.status.clone().unwrap_or_default();
+    let wanted = gateway_names(user);
+    let person = facts.person;
+    let epoch = person.epoch;
+    let denied = person.effective.access == Access::Denied;
+    let deleting = user.meta().deletion_timestamp.is_some() && person.held_back_since.is_none();
+
+    let revocation = merged_revocation(facts.gateways, &before, person);
+    let mut targets = Vec::new();
+    for (name, observation) in facts.gateways {
+        let Some(observation) = observation else { continue };
+        if let Some(target) = target_for(observation, &before, person, deleting || !wanted.contains(name), now) {
+            targets.push((name.clone(), target));
+        }
+    }
+
+    let missing: Vec<&str> = facts
+        .gateways
+        .iter()
+        .filter(|(name, observation)| observation.is_none() && wanted.contains(name))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let contained = revocation.as_ref().is_none_or(|r| r.contained_at.is_some());
+    let finalizer = finalizer_step(user, facts, deleting, denied && contained && targets.is_empty());
+
+    let mut status = VpnUserStatus {
+        observed_generation: user.meta().generation.unwrap_or_default(),
+        access: Some(person.effective.access),
+        reason: Some(person.effective.reason),
+        username: Some(person.account.clone()),
+        secret_name: before.secret_name.clone(),
+        credential_generation: Some(user.spec.credential_generation),
+        epoch: i64::try_from(epoch.0).ok().filter(|epoch| *epoch > 0),
+        gateways: facts
+            .gateways
+            .iter()
+            .filter(|(name, _)| wanted.contains(name))
+            .map(|(name, observation)| GatewayState {
+                name: name.clone(),
+                account: observation.as_ref().map_or(AccountPresence::Unknown, |o| o.account),
+            })
+            .collect(),
+        traffic: facts.used.map(|(bytes, period)| TrafficState {
+            used: Bytes::coarse(bytes),
+            period_start: period.start(now),
+        }),
+        revocation,
+        conditions: before.conditions.clone(),
+    };
+    conditions(&mut status, facts, &missing, contained && targets.is_empty(), now);
+    Plan { targets, finalizer, status }
+}
+
+/// The target to hand over, unless the gateway has it already or the last report says that it was reached.
+fn target_for(
+    observation: &Observation,
+    before: &VpnUserStatus,
+    person: &Person,
+    leaving: bool,
+    now: Timestamp,
+) -> Option<Target> {
+    let epoch = person.epoch;
+    if person.effective.access == Access::Granted && !leaving {
+        return (observation.account != AccountPresence::Present).then_some(Target::Granted { epoch, cut: None });
+    }
+    if observation.revocation.as_ref().is_some_and(|r| r.below >= epoch) {
+        return None;
+    }
+    let settled = before.revocation.as_ref().is_some_and(|r| r.sessions_zero_at.is_some())
+        && before.epoch.unwrap_or_default() >= i64::try_from(epoch.0).unwrap_or(i64::MAX)
+        && before.access == Some(Access::Denied);
+    if settled && !leaving {
+        return None;
+    }
+    if leaving && observation.account == AccountPresence::Absent {
+        return None;
+    }
+    let cut = Cut {
+        below: epoch,
+        denied_at: before.revocation.as_ref().filter(|r| r.sessions_zero_at.is_none()).map_or(now, |r| r.denied_at),
+        known: Vec::new(),
+    };
+    Some(if leaving { Target::Absent(cut) } else { Target::Denied(cut) })
+}
+
+/// One revocation out of those of all gateways: done when the last is. Falls back on the last report, which outlives a restart.
+fn merged_revocation(
+    gateways: &[(String, Option<Observation>)],
+    before: &VpnUserStatus,
+    person: &Person,
+) -> Option<Revocation> {
+    let running: Vec<&RevocationProgress> =
+        gateways.iter().filter_map(|(_, observation)| observation.as_ref()?.revocation.as_ref()).collect();
+    let newest = running.iter().map(|r| r.below).max();
+    let kept = before.epoch.unwrap_or_default();
+    let is_newer = newest.is_some_and(|below| i64::try_from(below.0).unwrap_or(i64::MAX) >= kept);
+    if !is_newer || newest.is_some_and(|below| below < person.epoch && before.revocation.is_some()) {
+        return before.revocation.clone();
+    }
+    let current: Vec<&&RevocationProgress> = running.iter().filter(|r| Some(r.below) == newest).collect();
+    let denied_at = current.iter().map(|r| r.denied_at).min()?;
+    let latest = |times: Vec<Option<Timestamp>>| times.into_iter().collect::<Option<Vec<_>>>()?.into_iter().max();
+    let mut waiting_for: Vec<String> = current.iter().flat_map(|r| r.waiting_for.iter().cloned()).collect();
+    waiting_for.sort_unstable();
+    waiting_for.dedup();
+    Some(Revocation {
+        denied_at,
+        contained_at: latest(current.iter().map(|r| r.contained_at).collect()),
+        sessions_zero_at: latest(current.iter().map(|r| r.sessions_zero_at).collect()),
+        waiting_for,
+    })
+}
+
+fn finalizer_step(user: &VpnUser, facts: &Facts<'_>, deleting: bool, proved: bool) -> FinalizerStep {
+    let has = user.meta().finalizers.iter().flatten().any(|f| f == FINALIZER);
+    if !deleting {
+        let tombstone = user.meta().deletion_timestamp.is_some();
+        return if has || tombstone { FinalizerStep::Keep } else { FinalizerStep::Add };
+    }
+    let let_go = user.meta().annotations.as_ref().and_then(|a| a.get(LET_GO)).is_some_and(|value| value == "true");
+    let gone_gateway = facts.gateways.iter().any(|(name, observation)| {
+        let had = user.status.as_ref().is_some_and(|s| {
+            s.gateways.iter().any(|g| g.name == *name && g.account == AccountPresence::Present)
+        });
+        observation.is_none() && had
+    });
+    if let_go || (proved && !gone_gateway) {
+        FinalizerStep::Release
+    } else {
+        FinalizerStep::Keep
+    }
+}
+
+fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, missing: &[&str], settled: bool, now: Timestamp) {
+    let person = facts.person;
+    let generation = status.observed_generation;
+    let granted = person.effective.access == Access::Granted;
+    let waiting_for = status.revocation.as_ref().map(|r| r.waiting_for.join(", ")).filter(|nodes| !nodes.is_empty());
+    let mut list = Conditions::new(&mut status.conditions, generation, now);
+    list.set(types::GRANTED, granted, person.effective.reason.as_str(), granted_message(person));
+
+    let stalled: Option<(&str, String)> = if person.held_back_since.is_some() {
+        let declared = person.declared.reason.as_str();
+        Some((
+            reasons::GUARD_HELD_BACK,
+            format!(
+                "access would be denied ({declared}) together with many others: run `vpn-operator guard show`, then confirm or cancel"
+            ),
+        ))
+    } else if person.effective.reason == Reason::Conflict {
+        Some((
+            reasons::ACCOUNT_CONFLICT,
+            format!("the account {} belongs to another VpnUser: delete one of the two", person.account),
+        ))
+    } else if !missing.is_empty() {
+        Some((
+            reasons::GATEWAY_NOT_FOUND,
+            format!("no VpnGateway named {}: create it, or correct spec.gateways", missing.join(", ")),
+        ))
+    } else {
+        None
+    };
+    let unknown = facts.gateways.iter().any(|(_, o)| o.as_ref().is_some_and(|o| o.account == AccountPresence::Unknown));
+    let working = if settled && !unknown {
+        None
+    } else if granted {
+        Some((reasons::CONVERGING, "waiting for the gateways to show the account".to_owned()))
+    } else {
+        let of = waiting_for.map_or_else(String::new, |nodes| format!("; still missing the word of {nodes}"));
+        Some((reasons::REVOKING, format!("logins are refused, sessions are being ended{of}")))
+    };
+
+    let (ready, reason, message) = match (&stalled, &working) {
+        (Some((reason, message)), _) | (None, Some((reason, message))) => (false, *reason, message.clone()),
+        (None, None) => (true, reasons::RECONCILED, "the gateways agree with the decision".to_owned()),
+    };
+    list.set(types::READY, ready, reason, message);
+    let working = working.filter(|_| stalled.is_none());
+    let states = [(types::STALLED, stalled), (types::RECONCILING, working)];
+    for (kind, state) in &states {
+        if let Some((reason, message)) = state {
+            list.set(kind, true, reason, message.clone());
+        }
+    }
+    // These two are there only while they are true, as kstatus has it.
+    status.conditions.retain(|condition: &Condition| {
+        states.iter().all(|(kind, state)| condition.type_ != *kind || state.is_some())
+    });
+}
+
+fn granted_message(person: &Person) -> String {
+    match person.effective.reason {
+        Reason::Active => "logins are accepted".to_owned(),
+        Reason::Held => format!("held by {}", person.live_holds.join(", ")),
+        Reason::Inactive => "spec.active is false".to_owned(),
+        Reason::NotYetValid => "spec.validFrom is still to come".to_owned(),
+        Reason::Expired => "spec.validUntil has passed".to_owned(),
+        Reason::OverQuota => "the traffic limit of the period is used up".to_owned(),
+        Reason::Deleted => "the VpnUser is being deleted".to_owned(),
+        Reason::Conflict => "another VpnUser had the account first".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

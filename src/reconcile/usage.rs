@@ -1,0 +1,213 @@
+//! Traffic of every account: summed up in memory for decisions, and handed to the history for keeping.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::context::Context;
+use crate::{
+    auth::roster::Input,
+    clock::SharedClock,
+    gateway::{Counters, NodeName, UsageDelta, UsageSink},
+    history::{History, Totals},
+    model::access::{Period, Usage},
+};
+
+/// How long to wait before a write to a failing history is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// What one node moved since the last write.
+#[derive(Debug, Default)]
+struct Pending {
+    deltas: HashMap<String, (u64, u64)>,
+    changed: HashMap<String, (u64, u64)>,
+    reset: bool,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    totals: HashMap<String, Totals>,
+    baselines: HashMap<NodeName, Counters>,
+    pending: HashMap<NodeName, Pending>,
+}
+
+/// Traffic of every account. One lock, held for a few map accesses and never over I/O.
+pub struct UsageBook {
+    book: Mutex<Book>,
+    clock: SharedClock,
+    history: History,
+    wake: Notify,
+    context: OnceLock<std::sync::Weak<Context>>,
+}
+
+impl UsageBook {
+    /// A book with the totals that the history holds. A history that cannot be read is told in the log, and counting
+    /// starts from zero until it can.
+    pub async fn open(history: History, clock: SharedClock) -> Arc<Self> {
+        let totals = history.all_totals().await.unwrap_or_else(|error| {
+            tracing::error!(%error, "past traffic cannot be read: quotas count from zero until it can");
+            HashMap::new()
+        });
+        Arc::new(Self {
+            book: Mutex::new(Book { totals, ..Book::default() }),
+            clock,
+            history,
+            wake: Notify::new(),
+            context: OnceLock::new(),
+        })
+    }
+
+    /// Tells the book whom to inform. Once, when everything is wired.
+    pub fn attach(&self, context: &Arc<Context>) {
+        let _ = self.context.set(Arc::downgrade(context));
+    }
+
+    /// What an account has used.
+    #[must_use]
+    pub fn usage(&self, account: &str) -> Usage {
+        self.totals(account).usage
+    }
+
+    /// What an account has moved.
+    #[must_use]
+    pub fn totals(&self, account: &str) -> Totals {
+        self.lock().totals.get(account).copied().unwrap_or_default()
+    }
+
+    /// Every account's usage, for the first load.
+    #[must_use]
+    pub fn inputs(&self) -> Vec<Input> {
+        let book = self.lock();
+        book.totals.iter().map(|(account, totals)| Input::Usage { account: account.clone(), usage: totals.usage }).collect()
+    }
+
+    /// Reads a node's counters before its gateway starts, so that nothing is counted twice.
+    pub async fn prepare(&self, node: &NodeName) {
+        if self.lock().baselines.contains_key(node) {
+            return;
+        }
+        match self.history.counters(node.clone()).await {
+            Ok(counters) => {
+                self.lock().baselines.entry(node.clone()).or_insert(counters);
+            }
+            Err(error) => tracing::warn!(node = %node.0, %error, "past counters cannot be read"),
+        }
+    }
+
+    /// Writes to the history what has come together, until `cancel`; then once more.
+    pub async fn run(self: Arc<Self>, cancel: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => break,
+                () = self.wake.notified() => {}
+            }
+            if !self.flush().await {
+                tokio::select! {
+                    () = cancel.cancelled() => break,
+                    () = tokio::time::sleep(RETRY) => self.wake.notify_one(),
+                }
+            }
+        }
+        self.flush().await;
+    }
+
+    async fn flush(&self) -> bool {
+        let pending = std::mem::take(&mut self.lock().pending);
+        let mut all_written = true;
+        for (node, batch) in pending {
+            let deltas = batch
+                .deltas
+                .iter()
+                .map(|(account, (upload, download))| UsageDelta {
+                    account: account.clone(),
+                    upload: *upload,
+                    download: *download,
+                })
+                .collect();
+            if let Err(error) =
+                self.history.account_traffic(node.clone(), deltas, batch.changed.clone(), batch.reset).await
+            {
+                tracing::warn!(node = %node.0, %error, "traffic cannot be written yet: it is kept in memory");
+                self.lock().pending.entry(node).or_default().put_before(batch);
+                all_written = false;
+            }
+        }
+        all_written
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pending {
+    fn add(&mut self, deltas: &[UsageDelta], changed: HashMap<String, (u64, u64)>, reset: bool) {
+        for delta in deltas {
+            let sum = self.deltas.entry(delta.account.clone()).or_default();
+            sum.0 = sum.0.saturating_add(delta.upload);
+            sum.1 = sum.1.saturating_add(delta.download);
+        }
+        if reset {
+            self.changed.clear();
+            self.reset = true;
+        }
+        self.changed.extend(changed);
+    }
+
+    /// Puts an older batch that could not be written in front of this one.
+    fn put_before(&mut self, older: Self) {
+        for (account, (upload, download)) in older.deltas {
+            let sum = self.deltas.entry(account).or_default();
+            sum.0 = sum.0.saturating_add(upload);
+            sum.1 = sum.1.saturating_add(download);
+        }
+        if !self.reset {
+            for (id, counters) in older.changed {
+                self.changed.entry(id).or_insert(counters);
+            }
+            self.reset = older.reset;
+        }
+    }
+}
+
+impl UsageSink for UsageBook {
+    fn baseline(&self, node: &NodeName) -> Counters {
+        self.lock().baselines.get(node).cloned().unwrap_or_default()
+    }
+
+    fn account(&self, node: &NodeName, deltas: Vec<UsageDelta>, changed: HashMap<String, (u64, u64)>, reset: bool) {
+        let month_start = Period::Month.start(self.clock.now());
+        let mut inputs = Vec::with_capacity(deltas.len());
+        {
+            let mut book = self.lock();
+            for delta in &deltas {
+                let totals = book.totals.entry(delta.account.clone()).or_default();
+                let moved = delta.upload.saturating_add(delta.download);
+                totals.upload = totals.upload.saturating_add(delta.upload);
+                totals.download = totals.download.saturating_add(delta.download);
+                totals.usage.lifetime = totals.usage.lifetime.saturating_add(moved);
+                if totals.usage.month_start != month_start {
+                    totals.usage.month_start = month_start;
+                    totals.usage.month = 0;
+                }
+                totals.usage.month = totals.usage.month.saturating_add(moved);
+                inputs.push(Input::Usage { account: delta.account.clone(), usage: totals.usage });
+            }
+            let counters = book.baselines.entry(node.clone()).or_default();
+            if reset {
+                counters.ids.clear();
+            }
+            counters.ids.extend(changed.iter().map(|(id, pair)| (id.clone(), *pair)));
+            book.pending.entry(node.clone()).or_default().add(&deltas, changed, reset);
+        }
+        self.wake.notify_one();
+        if let Some(context) = self.context.get().and_then(std::sync::Weak::upgrade) {
+            context.dispatch(context.roster.apply(inputs));
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Carries out the plan for one user.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use kube::{ResourceExt, runtime::controller::Action};
+
+use super::{
+    context::Context,
+    plan::{Facts, FinalizerStep, Plan, gateway_names, plan},
+};
+use crate::{
+    desired::DesiredError,
+    gateway::Observation,
+    history::{AuditEntry, RevocationRow},
+    metrics::{ReconcileOutcome, RevocationStage},
+    model::{
+        access::{Access, Reason},
+        session::Epoch,
+        user::{VpnUser, VpnUserStatus},
+    },
+};
+
+/// Why a user could not be reconciled.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// The source of desired state refused a write.
+    #[error("writing desired state: {0}")]
+    Desired(#[from] DesiredError),
+    /// The source did not answer in time.
+    #[error("desired state did not answer within {} s", TIMEOUT.as_secs())]
+    Timeout,
+    /// The task ended before its time.
+    #[error("the reconcile was aborted")]
+    Aborted,
+}
+
+impl ReconcileError {
+    /// How it stands in the metrics.
+    #[must_use]
+    pub const fn outcome(&self) -> ReconcileOutcome {
+        match self {
+            Self::Desired(error) if !error.is_retryable() => ReconcileOutcome::Terminal,
+            Self::Desired(_) | Self::Timeout | Self::Aborted => ReconcileOutcome::Retryable,
+        }
+    }
+}
+
+/// Longest time that one user's writes may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Reconciles one user: plan, hand over, report. Never waits for a gateway.
+///
+/// # Errors
+/// A write to the source of desired state failed; it is to be tried again.
+pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Context>) -> Result<Action, ReconcileError> {
+    let name = user.name_any();
+    let Some(person) = ctx.roster.person_by_user(&name) else {
+        return Ok(Action::await_change());
+    };
+    let now = ctx.clock.now();
+    let gateways = observe(&user, &person.account, &ctx);
+    let used = user
+        .spec
+        .traffic
+        .as_ref()
+        .map(|limit| (ctx.usage.usage(&person.account).in_period(limit.period, now), limit.period));
+    let plan = plan(&user, &Facts { person: &person, used, gateways: &gateways }, now);
+    for (gateway, target) in &plan.targets {
+        if let Some(gateway) = ctx.gateways.get(gateway) {
+            gateway.submit(&person.account, target.clone());
+        }
+    }
+    tokio::time::timeout(TIMEOUT, write(&user, &name, &person.account, plan, &ctx))
+        .await
+        .map_err(|_| ReconcileError::Timeout)??;
+    ctx.backoff.forget(&name);
+    Ok(Action::await_change())
+}
+
+fn observe(user: &VpnUser, account: &str, ctx: &Context) -> Vec<(String, Option<Observation>)> {
+    let mut names = gateway_names(user);
+    for state in user.status.iter().flat_map(|status| &status.gateways) {
+        if !names.contains(&state.name) {
+            names.push(state.name.clone());
+        }
+    }
+    names
+        .into_iter()
+        .map(|name| {
+            let observation = ctx.gateways.get(&name).map(|gateway| gateway.observe(account));
+            (name, observation)
+        })
+        .collect()
+}
+
+async fn write(user: &VpnUser, name: &str, account: &str, plan: Plan, ctx: &Context) -> Result<(), DesiredError> {
+    let before = user.status.clone().unwrap_or_default();
+    let status = plan.status;
+    if status != before {
+        remember(user, account, &before, &status, ctx).await;
+    }
+    match plan.finalizer {
+        FinalizerStep::Release => {
+            ctx.desired.release_user(name).await?;
+            for gateway in ctx.gateways.all() {
+                gateway.forget(account);
+            }
+            return Ok(());
+        }
+        FinalizerStep::Add => ctx.desired.guard_user(name).await?,
+        FinalizerStep::Keep => {}
+    }
+    if status != before {
+        match ctx.desired.report_user(name, status).await {
+            // Gone in the meantime: its own event follows.
+            Ok(()) | Err(DesiredError::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Writes what changed to the history. A history that cannot be written holds nothing up: it keeps what it is given
+/// until it can.
+async fn remember(user: &VpnUser, account: &str, before: &VpnUserStatus, after: &VpnUserStatus, ctx: &Context) {
+    if (before.access, before.reason) != (after.access, after.reason) {
+        let state = |status: &VpnUserStatus| {
+            status.access.map(|access| format!("{access:?}: {}", status.reason.map_or("", Reason::as_str)))
+        };
+        let entry = AuditEntry {
+            actor: "vpn-operator".to_owned(),
+            source: ctx.source.to_owned(),
+            action: if after.access == Some(Access::Granted) { "access.granted" } else { "access.denied" }.to_owned(),
+            corporate_id: Some(user.spec.corporate_id.to_string()),
+            before: state(before),
+            after: state(after),
+            reason: after.conditions.iter().find(|c| c.type_ == "Granted").map(|c| c.message.clone()),
+            request_id: None,
+        };
+        ctx.history.audit_or_spool(vec![entry]).await;
+    }
+    if let Some(revocation) = after.revocation.as_ref().filter(|_| before.revocation != after.revocation) {
+        observe_times(before, revocation.denied_at, revocation.contained_at, revocation.sessions_zero_at, ctx);
+        let reason = match (after.access, after.reason) {
+            (Some(Access::Denied), Some(reason)) => reason.as_str(),
+            _ => "Rotated",
+        };
+        let row = RevocationRow {
+            corporate_id: user.spec.corporate_id.to_string(),
+            account: account.to_owned(),
+            epoch: after.epoch.unwrap_or_else(|| i64::try_from(Epoch::default().0).unwrap_or_default()),
+            reason: reason.to_owned(),
+            denied_at: revocation.denied_at,
+            contained_at: revocation.contained_at,
+            sessions_zero_at: revocation.sessions_zero_at,
+        };
+        if let Err(error) = ctx.history.record_revocation(row).await {
+            tracing::warn!(%error, corporate_id = %user.spec.corporate_id, "the revocation stands in the status, but not in the history");
+        }
+    }
+}
+
+fn observe_times(
+    before: &VpnUserStatus,
+    denied_at: Timestamp,
+    contained_at: Option<Timestamp>,
+    zero_at: Option<Timestamp>,
+    ctx: &Context,
+) {
+    let known = before.revocation.as_ref().filter(|r| r.denied_at == denied_at);
+    let after = |at: Timestamp| Duration::try_from(at.duration_since(denied_at)).unwrap_or_default();
+    if let (Some(at), None) = (contained_at, known.and_then(|r| r.contained_at)) {
+        ctx.metrics.revocation(RevocationStage::Contained, after(at));
+    }
+    if let (Some(at), None) = (zero_at, known.and_then(|r| r.sessions_zero_at)) {
+        ctx.metrics.revocation(RevocationStage::Zero, after(at));
+    }
+}

@@ -1,0 +1,295 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn inactive(n: usize) -> Input {
+    said(&edited(&user(&nth(n)), |user| user.spec.active = false))
+}
+
+fn deleted(n: usize) -> Input {
+    said(&tombstone(&user(&nth(n))))
+}
+
+#[test]
+fn a_batch_within_the_limit_goes_in_one_go_and_the_next_one_waits() {
+    let house = House::of(100);
+    let done = house.roster.apply((0..10).map(deleted).collect());
+    assert_eq!(done.iter().filter(|it| it.cut.is_some()).count(), 10);
+    assert_eq!(house.granted(100), 90);
+    assert!(house.roster.apply(vec![inactive(10)]).iter().all(|it| it.cut.is_none()));
+    assert!(house.is_in(&nth(10)), "the eleventh within ten minutes");
+    let person = house.roster.person(&id(&nth(10))).unwrap();
+    assert_eq!((person.effective.reason, person.declared.reason), (Reason::Active, Reason::Inactive));
+    assert_eq!(person.held_back_since, Some(house.clock.now()));
+    let report = house.roster.guard();
+    assert_eq!((report.pending.len(), report.recent, report.limit), (1, 10, 10));
+    assert_eq!(report.pending[0].cause, "Inactive");
+    house.pass(600);
+    assert_eq!(house.roster.guard().recent, 0);
+    assert!(house.roster.apply(vec![inactive(11)])[0].cut.is_some());
+    assert!(house.is_in(&nth(10)), "what waits, waits for a person");
+}
+
+#[test]
+fn a_batch_above_the_limit_is_held_back_whole_until_it_is_confirmed() {
+    let house = House::of(100);
+    let done = house.roster.apply((0..11).map(inactive).collect());
+    assert!(done.len() == 11 && done.iter().all(|it| it.cut.is_none()));
+    assert_eq!(house.granted(100), 100);
+    let some = [id(&nth(3)), id(&nth(4))];
+    let done = house.roster.confirm(Some(&some));
+    assert_eq!(done.iter().filter(|it| it.cut.as_ref().is_some_and(|cut| cut.known.len() == 1)).count(), 2);
+    assert_eq!((house.granted(100), house.roster.guard().pending.len()), (98, 9));
+    house.roster.confirm(None);
+    assert_eq!((house.granted(100), house.roster.guard().pending.len()), (89, 0));
+    assert_eq!(house.roster.guard().recent, 0, "what a person confirmed leaves the limit alone");
+}
+
+#[test]
+fn a_source_that_declares_nobody_denies_nobody() {
+    let house = House::of(2);
+    house.roster.apply(vec![deleted(0), deleted(1)]);
+    assert_eq!(house.granted(2), 2);
+    house.roster.apply(vec![Input::UserGone("ab000000".into()), Input::UserGone("ab000001".into())]);
+    assert_eq!(house.granted(2), 2, "not even when the objects are gone for good");
+    let back: Vec<Input> = (0..2).map(|n| said(&user(&nth(n)))).collect();
+    house.roster.apply(back);
+    assert_eq!((house.granted(2), house.roster.guard().pending.len()), (2, 0), "with the same credentials");
+    house.roster.apply(vec![deleted(0)]);
+    assert_eq!(house.granted(2), 1);
+}
+
+#[test]
+fn what_was_gone_while_it_was_held_back_ends_when_it_is_confirmed() {
+    let house = House::of(2);
+    house.roster.apply(vec![deleted(0), deleted(1)]);
+    house.roster.apply(vec![Input::UserGone("ab000000".into()), Input::UserGone("ab000001".into())]);
+    let done = house.roster.confirm(None);
+    assert_eq!(done.iter().filter(|it| it.cut.is_some()).count(), 2);
+    assert_eq!((house.granted(2), house.roster.people().count()), (0, 0));
+}
+
+#[test]
+fn the_old_end_of_access_still_counts_while_a_denial_is_held_back() {
+    let house = House::empty();
+    let until = house.later(100);
+    let limited = |n: usize| {
+        let mut user = recorded(&user(&nth(n)), Access::Granted, 0);
+        user.spec.valid_until = Some(until);
+        user
+    };
+    house.roster.apply((0..20).map(|n| said(&limited(n))).collect());
+    house.roster.loaded();
+    house.roster.apply((0..20).map(|n| said(&tombstone(&limited(n)))).collect());
+    assert_eq!(house.granted(20), 20);
+    let done = house.pass(100);
+    assert_eq!(done.iter().filter(|it| it.cut.is_some()).count(), 20);
+    assert_eq!((house.granted(20), house.roster.guard().pending.len()), (0, 0));
+}
+
+#[test]
+fn a_deadline_that_was_declared_earlier_is_nothing_for_the_guard() {
+    let house = House::empty();
+    let until = house.later(100);
+    let limited = |n: usize| {
+        let mut user = recorded(&user(&nth(n)), Access::Granted, 0);
+        user.spec.valid_until = Some(until);
+        said(&user)
+    };
+    house.roster.apply((0..50).map(limited).collect());
+    house.roster.loaded();
+    assert_eq!(house.pass(100).iter().filter(|it| it.cut.is_some()).count(), 50);
+    assert_eq!(house.roster.guard().recent, 0);
+}
+
+#[test]
+fn a_cancelled_denial_stays_away_until_the_object_changes_again() {
+    let house = House::of(100);
+    house.roster.apply((0..11).map(inactive).collect());
+    house.roster.cancel(None);
+    assert_eq!((house.granted(11), house.roster.guard().pending.len()), (11, 0));
+    house.roster.confirm(None);
+    house.roster.apply((0..11).map(inactive).collect());
+    assert_eq!(house.granted(11), 11, "the same again says nothing new");
+    house.roster.apply(vec![held(&hold("hr-x", &nth(3)))]);
+    assert!(!house.is_in(&nth(3)), "somebody really means this one");
+    assert_eq!(house.granted(11), 10);
+}
+
+#[test]
+fn an_explicit_denial_of_one_who_waits_takes_effect_at_once() {
+    let house = House::of(100);
+    house.roster.apply((0..50).map(deleted).collect());
+    let done = house.roster.apply(vec![held(&hold("hr-x", &nth(7)))]);
+    assert!(done[0].cut.is_some() && !house.is_in(&nth(7)));
+    assert_eq!(house.roster.guard().pending.len(), 49);
+}
+
+#[test]
+fn what_changed_while_the_operator_was_down_is_judged_as_one_batch() {
+    let house = House::empty();
+    let left = |n: usize| said(&recorded(&edited(&user(&nth(n)), |user| user.spec.active = false), Access::Granted, 5));
+    let stayed = |n: usize| said(&recorded(&user(&nth(n)), Access::Granted, 5));
+    let gone = |n: usize| {
+        let mut user = recorded(&user(&nth(n)), Access::Granted, 5);
+        user.spec.valid_until = Some(ts("2026-04-30T00:00:00Z"));
+        said(&user)
+    };
+    house.roster.apply((0..11).map(left).chain((11..60).map(stayed)).chain((60..90).map(gone)).collect());
+    let done = house.roster.loaded();
+    assert_eq!(house.granted(60), 60);
+    assert_eq!(house.granted(90), 60, "time goes on without the guard");
+    assert_eq!(done.iter().filter(|it| it.cut.is_some()).count(), 30);
+    assert_eq!(house.roster.guard().pending.len(), 11);
+}
+
+#[test]
+fn what_is_held_back_stays_so_over_a_restart_and_so_does_what_was_cancelled() {
+    let before = House::of(100);
+    before.roster.apply((0..11).map(deleted).collect());
+    before.roster.cancel(Some(&[id(&nth(0))]));
+    before.roster.apply((20..25).map(inactive).collect());
+    let saved = serde_json::to_string(&before.roster.guard_state()).unwrap();
+
+    let after = House::empty();
+    after.clock.advance(Duration::from_secs(60));
+    after.roster.restore(serde_json::from_str(&saved).unwrap());
+    let now = |n: usize| match n {
+        0..11 => said(&recorded(&tombstone(&user(&nth(n))), Access::Granted, 0)),
+        20..25 => said(&recorded(&edited(&user(&nth(n)), |user| user.spec.active = false), Access::Denied, 9)),
+        _ => said(&recorded(&user(&nth(n)), Access::Granted, 0)),
+    };
+    after.roster.apply((0..100).map(now).collect());
+    after.roster.loaded();
+    assert_eq!(after.granted(100), 95);
+    let report = after.roster.guard();
+    assert_eq!((report.pending.len(), report.recent), (10, 5));
+    assert!(report.pending.iter().all(|it| it.since == ts(START)));
+    after.roster.confirm(None);
+    assert_eq!(after.granted(11), 1, "the cancelled one keeps access");
+}
+
+#[test]
+fn the_guard_says_when_there_is_something_new_to_save() {
+    let house = House::of(100);
+    let changes = house.roster.guard_changes();
+    house.roster.apply(vec![said(&edited(&user(&nth(1)), |_| ()))]);
+    assert!(!changes.has_changed().unwrap());
+    house.roster.apply(vec![inactive(0)]);
+    assert!(changes.has_changed().unwrap());
+}
+
+fn everybody_held(count: usize) -> (House, Vec<VpnHold>) {
+    let house = House::empty();
+    let holds: Vec<VpnHold> = (0..count).map(|n| hold(&format!("hr-{n:03}"), &nth(n))).collect();
+    let out = |n: usize| said(&recorded(&user(&nth(n)), Access::Denied, 9));
+    house.roster.apply((0..count).map(out).chain(holds.iter().map(held)).collect());
+    house.roster.loaded();
+    (house, holds)
+}
+
+#[test]
+fn losing_many_holds_grants_nobody_until_it_is_confirmed() {
+    let (house, holds) = everybody_held(30);
+    house.roster.apply(holds[..11].iter().map(|hold| held(&lost(hold))).collect());
+    assert_eq!(house.granted(30), 0);
+    let report = house.roster.guard();
+    assert_eq!((report.pending.len(), report.pending[0].cause.as_str()), (11, "hr-000"));
+    assert!(house.roster.lost_holds_confirmed().is_empty());
+    house.roster.apply(vec![Input::HoldGone { name: "hr-001".into(), released: false }]);
+    assert_eq!(house.granted(30), 0, "even when the object is gone for good");
+    house.roster.apply(vec![held(&holds[0])]);
+    assert_eq!(house.roster.guard().pending.len(), 10, "one is back");
+    house.roster.confirm(Some(&[id(&nth(1)), id(&nth(2))]));
+    assert_eq!(house.granted(30), 2);
+    assert_eq!(house.roster.lost_holds_confirmed(), ["hr-002"]);
+    house.roster.cancel(None);
+    assert_eq!((house.granted(30), house.roster.guard().pending.len()), (2, 0));
+    house.roster.confirm(None);
+    assert_eq!(house.granted(30), 2, "what was cancelled is not confirmed with the rest");
+}
+
+#[test]
+fn all_holds_do_not_disappear_at_once() {
+    let (house, holds) = everybody_held(2);
+    house.roster.apply(holds.iter().map(|hold| held(&lost(hold))).collect());
+    assert_eq!(house.granted(2), 0);
+}
+
+#[test]
+fn one_hold_that_disappears_is_lifted_and_may_be_forgotten() {
+    let (house, holds) = everybody_held(5);
+    house.roster.apply(vec![held(&lost(&holds[0]))]);
+    assert_eq!((house.granted(5), house.roster.lost_holds_confirmed()), (1, vec!["hr-000".to_owned()]));
+    house.roster.apply(vec![Input::HoldGone { name: "hr-000".into(), released: false }]);
+    assert_eq!((house.granted(5), house.roster.lost_holds_confirmed()), (1, vec![]));
+}
+
+#[test]
+fn lifting_holds_on_purpose_is_nothing_for_the_guard() {
+    let (house, holds) = everybody_held(30);
+    let on_purpose = |hold: &VpnHold| {
+        let mut hold = lost(hold);
+        let mark = [("vpn-operator.io/released".to_owned(), String::new())];
+        hold.metadata.annotations = Some(mark.into());
+        held(&hold)
+    };
+    house.roster.apply(holds[..15].iter().map(on_purpose).collect());
+    assert_eq!(house.granted(30), 15);
+    let gone = |n: usize| Input::HoldGone { name: format!("hr-{n:03}"), released: true };
+    house.roster.apply((15..30).map(gone).collect());
+    assert_eq!(house.granted(30), 30);
+}
+
+#[test]
+fn lost_holds_stay_in_force_over_a_restart_even_without_their_objects() {
+    let (before, holds) = everybody_held(12);
+    before.roster.apply(holds.iter().map(|hold| held(&lost(hold))).collect());
+    let after = House::empty();
+    after.roster.restore(before.roster.guard_state());
+    after.roster.apply((0..12).map(|n| said(&recorded(&user(&nth(n)), Access::Denied, 9))).collect());
+    after.roster.apply(vec![held(&lost(&holds[0])), held(&holds[1])]);
+    after.roster.loaded();
+    assert_eq!((after.granted(12), after.roster.guard().pending.len()), (0, 11));
+    after.roster.confirm(None);
+    assert_eq!(after.granted(12), 11);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whatever is edited and deleted in whatever batches: no more than the limit lose access in ten minutes.
+    #[test]
+    fn no_source_can_deny_more_than_the_limit(
+        size in 12..60usize,
+        batches in proptest::collection::vec((0..300u64, proptest::collection::vec((0..60usize, 0..3u8), 1..40)), 1..8),
+    ) {
+        let house = House::of(size);
+        let mut denials: Vec<(Timestamp, usize)> = Vec::new();
+        for (pause, batch) in batches {
+            house.pass(pause);
+            let before: Vec<bool> = (0..size).map(|n| house.is_in(&nth(n))).collect();
+            let input = |(n, what): (usize, u8)| match what {
+                0 => inactive(n % size),
+                1 => deleted(n % size),
+                _ => held(&hold(&format!("hr-{n}"), &nth(n % size))),
+            };
+            house.roster.apply(batch.into_iter().map(input).collect());
+            let lost = (0..size).filter(|n| before[*n] && !house.is_in(&nth(*n))).count();
+            denials.push((house.clock.now(), lost));
+            let recent = denials.iter().filter(|(at, _)| house.clock.now().duration_since(*at).as_secs() < 600);
+            prop_assert!(recent.map(|(_, lost)| lost).sum::<usize>() <= 10);
+            for n in 0..size {
+                let person = house.roster.person(&id(&nth(n))).unwrap();
+                let held_back = person.held_back_since.is_some();
+                prop_assert_eq!(held_back, person.effective.access != person.declared.access);
+                prop_assert_eq!(person.effective.access == Access::Granted, house.is_in(&nth(n)));
+            }
+        }
+        house.roster.confirm(None);
+        for n in 0..size {
+            let person = house.roster.person(&id(&nth(n))).unwrap();
+            prop_assert_eq!(person.effective, person.declared);
+        }
+    }
+}

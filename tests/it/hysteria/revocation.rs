@@ -1,0 +1,412 @@
+//! Sessions are ended, and it is proved.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use vpn_operator::{
+    gateway::{Gateway, Target},
+    model::user::AccountPresence,
+};
+
+use super::house::{House, POLL, SECRET, config, eventually};
+use crate::support::hysteria_node::{Auth, HysteriaNode, Login, Mode, Session};
+
+const IDLE: Duration = Duration::from_millis(600);
+
+async fn node() -> Arc<HysteriaNode> {
+    HysteriaNode::start(SECRET, IDLE).await
+}
+
+/// A device that moves bytes all the time until it is cut or told to stop. Answers the session and how often it moved.
+fn busy(mut session: Session, stop: &Arc<AtomicBool>) -> tokio::task::JoinHandle<(Session, bool)> {
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        while !stop.load(Ordering::Relaxed) {
+            if session.send(10, 100).is_err() {
+                return (session, false);
+            }
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+        (session, true)
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_busy_devices_pass_no_byte_after_contained_and_another_account_loses_nothing() {
+    let (x, y) = (node().await, node().await);
+    let house = House::with(vec![config("x", &x), config("y", &y)]);
+    house.permit("corp_a");
+    house.permit("corp_b");
+    let stop = Arc::new(AtomicBool::new(false));
+    let (mut leavers, mut others) = (Vec::new(), Vec::new());
+    for at in 0..5 {
+        let node = if at % 2 == 0 { &x } else { &y };
+        leavers.push(busy(house.connect(node, "corp_a").await, &stop));
+        others.push(busy(house.connect(node, "corp_b").await, &stop));
+    }
+    house.look_again("x").await;
+    house.look_again("y").await;
+    assert_eq!(house.gateway.observe("corp_a").sessions, 5);
+
+    let denied = Instant::now();
+    house.deny("corp_a");
+    let contained = house.contained("corp_a").await;
+    assert!(denied.elapsed() < Duration::from_secs(1), "{:?}", denied.elapsed());
+    for leaver in leavers {
+        let (session, alive) = leaver.await.unwrap();
+        assert!(!alive);
+        assert!(session.last_moved.unwrap() <= contained);
+    }
+    house.zero("corp_a").await;
+    assert!(house.progress("corp_a").waiting_for.is_empty());
+
+    // They stay gone, and nobody else was touched.
+    house.look_again("x").await;
+    house.look_again("y").await;
+    assert_eq!(house.gateway.observe("corp_a").sessions, 0);
+    assert_eq!(house.gateway.observe("corp_b").sessions, 5);
+    stop.store(true, Ordering::Relaxed);
+    for other in others {
+        assert!(other.await.unwrap().1, "another account lost a session");
+    }
+    for node in [&x, &y] {
+        assert!(node.kicked().iter().all(|id| id.starts_with("corp_a.")));
+        let first = node.calls().into_iter().find(|call| call.path == "/kick").unwrap();
+        assert_eq!(first.ids.len(), 5, "one call names every session");
+        assert_eq!((node.most_under_way("/kick"), node.most_under_way("/online")), (1, 1));
+    }
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn five_silent_devices_get_nothing_through_when_they_wake() {
+    let x = node().await;
+    let house = House::with(vec![config("x", &x)]);
+    house.permit("corp_a");
+    let mut sessions = house.connect_many(&x, "corp_a", 5).await;
+    house.deny("corp_a");
+    house.contained("corp_a").await;
+    for session in &mut sessions {
+        session.keep_alive().unwrap();
+    }
+    // They are online as long as they are silent, and that is what is said.
+    house.look_again("x").await;
+    assert_eq!(house.progress("corp_a").sessions_zero_at, None);
+    assert_eq!(house.progress("corp_a").waiting_for, ["default/x"]);
+    assert_eq!(house.gateway.observe("corp_a").sessions, 5);
+    for session in &mut sessions {
+        assert!(session.send(1, 0).is_err());
+        assert_eq!(session.last_moved, None);
+    }
+    house.zero("corp_a").await;
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_that_stays_silent_is_kicked_about_every_second_and_a_dead_one_ends_by_itself() {
+    let x = node().await;
+    let house = House::with(vec![config("x", &x)]);
+    house.permit("corp_a");
+    let silent = house.connect(&x, "corp_a").await;
+    house.deny("corp_a");
+    house.contained("corp_a").await;
+    let kicks = || -> Vec<_> { x.calls().into_iter().filter(|call| call.path == "/kick").collect() };
+    let after = kicks().len();
+    eventually(|| (kicks().len() >= after + 2).then_some(())).await;
+    for pair in kicks()[after - 1..].windows(2) {
+        let between = pair[1].at - pair[0].at;
+        assert!(between > Duration::from_millis(900), "{between:?}");
+    }
+    silent.vanish();
+    house.zero("corp_a").await;
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_be_reached_keeps_the_revocation_open_until_it_is_back() {
+    let (x, y) = (node().await, node().await);
+    let mut house = House::with(vec![config("x", &x), config("y", &y)]);
+    house.permit("corp_a");
+    let mut here = house.connect(&x, "corp_a").await;
+    let mut there = house.connect(&y, "corp_a").await;
+    house.look_again("y").await;
+    y.take_down().await;
+    house.deny("corp_a");
+    eventually(|| (house.progress("corp_a").waiting_for == ["default/y"]).then_some(())).await;
+    assert!(here.send(1, 1).is_err());
+    assert!(there.send(1, 1).is_ok(), "it cannot be cut yet");
+    let health = eventually(|| house.gateway.health().into_iter().find(|node| node.error.is_some())).await;
+    assert_eq!(health.node.to_string(), "default/y");
+    assert!(health.polled_at.is_some());
+    assert_eq!(house.progress("corp_a").contained_at, None);
+
+    while house.completions.try_recv().is_ok() {}
+    y.bring_up().await;
+    let contained = house.contained("corp_a").await;
+    assert!(there.last_moved.unwrap() <= contained);
+    assert!(there.send(1, 1).is_err());
+    house.zero("corp_a").await;
+    assert!(house.completions.recv().await.unwrap().contains("corp_a"));
+    eventually(|| {
+        house
+            .gateway
+            .health()
+            .iter()
+            .all(|node| node.error.is_none())
+            .then_some(())
+    })
+    .await;
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_that_registers_after_the_denial_passes_no_byte_and_reopens_zero() {
+    let x = node().await;
+    let house = House::with(vec![config("x", &x)]);
+    house.permit("corp_a");
+    x.set_registration_delay(Duration::from_millis(700));
+    let (auth, node) = (house.auth.clone(), x.clone());
+    let asked = Arc::new(AtomicBool::new(false));
+    let said_yes = asked.clone();
+    let late = tokio::spawn(async move {
+        let answer = move |login: &Login<'_>| {
+            let id = auth.login(login);
+            said_yes.store(true, Ordering::SeqCst);
+            id
+        };
+        node.connect(Auth::Answer(&answer), "corp_a:pw", "192.0.2.1:1000").await
+    });
+    eventually(|| asked.load(Ordering::SeqCst).then_some(())).await;
+    house.deny("corp_a");
+    house.zero("corp_a").await;
+    let mut session = late.await.unwrap().unwrap();
+    eventually(|| house.progress("corp_a").sessions_zero_at.is_none().then_some(())).await;
+    assert!(
+        house.progress("corp_a").contained_at.is_some(),
+        "its id was kicked before it was there"
+    );
+    assert!(session.send(1, 1).is_err());
+    house.zero("corp_a").await;
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_that_nobody_knew_of_is_found_and_held_down() {
+    let x = node().await;
+    let house = House::with(vec![config("x", &x)]);
+    house.permit("corp_a");
+    let _here = house.connect(&x, "corp_a").await;
+    house.deny("corp_a");
+    house.contained("corp_a").await;
+    let mut unknown = x.register("corp_a.0.77".to_owned(), "192.0.2.9:9");
+    eventually(|| x.kicked().contains(&"corp_a.0.77".to_owned()).then_some(())).await;
+    house.contained("corp_a").await;
+    assert!(unknown.send(1, 1).is_err());
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn two_connections_of_one_id_are_both_gone_before_it_counts_as_contained() {
+    let x = node().await;
+    let house = House::with(vec![config("x", &x)]);
+    house.permit("corp_a");
+    let first = house.connect(&x, "corp_a").await;
+    let second = x.register(first.id.clone(), "192.0.2.1:1000");
+    let stop = Arc::new(AtomicBool::new(false));
+    let devices = [busy(first, &stop), busy(second, &stop)];
+    house.look_again("x").await;
+    house.deny("corp_a");
+    let contained = house.contained("corp_a").await;
+    for device in devices {
+        let (session, alive) = device.await.unwrap();
+        assert!(!alive && session.last_moved.unwrap() <= contained);
+    }
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_rotation_cuts_the_old_sessions_and_the_new_one_works() {
+    let x = node().await;
+    let house = House::with(vec![config("x", &x)]);
+    house.permit("corp_a");
+    let mut old = house.connect(&x, "corp_a").await;
+    let target = house.auth.rotate("corp_a");
+    house.gateway.submit("corp_a", target.clone());
+    let mut new = house.connect(&x, "corp_a").await;
+    house.contained("corp_a").await;
+    assert!(old.send(1, 1).is_err());
+    house.zero("corp_a").await;
+    for _ in 0..3 {
+        new.send(1, 1).unwrap();
+        house.look_again("x").await;
+    }
+    assert!(!x.kicked().contains(&new.id));
+    assert_eq!(house.gateway.observe("corp_a").account, AccountPresence::Present);
+    // The same again does nothing.
+    let kicks = x.kicked().len();
+    house.gateway.submit("corp_a", target);
+    house.look_again("x").await;
+    assert_eq!(x.kicked().len(), kicks);
+    new.send(1, 1).unwrap();
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn granted_again_the_new_session_is_never_hit_by_a_left_over_kick() {
+    let x = node().await;
+    let house = House::with(vec![config("x", &x)]);
+    house.permit("corp_a");
+    let _silent = house.connect(&x, "corp_a").await;
+    house.deny("corp_a");
+    house.contained("corp_a").await;
+    house.permit("corp_a");
+    let mut new = house.connect(&x, "corp_a").await;
+    house.look_again("x").await;
+    house.look_again("x").await;
+    new.send(1, 1).unwrap();
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn an_account_is_absent_only_when_no_session_is_left() {
+    let x = node().await;
+    let house = House::with(vec![config("x", &x)]);
+    assert_eq!(house.gateway.observe("corp_a").account, AccountPresence::Unknown);
+    house.permit("corp_a");
+    let mut session = house.connect(&x, "corp_a").await;
+    let cut = house.auth.deny("corp_a");
+    house.gateway.submit("corp_a", Target::Absent(cut));
+    house.contained("corp_a").await;
+    assert_eq!(house.gateway.observe("corp_a").account, AccountPresence::Present);
+    assert!(session.send(1, 1).is_err());
+    house.zero("corp_a").await;
+    assert_eq!(house.gateway.observe("corp_a").account, AccountPresence::Absent);
+    house.gateway.forget("corp_a");
+    let forgotten = house.gateway.observe("corp_a");
+    assert_eq!(
+        (forgotten.account, forgotten.revocation),
+        (AccountPresence::Unknown, None)
+    );
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_slow_read_of_the_counters_does_not_delay_a_kick() {
+    let x = node().await;
+    x.set_mode("/traffic", Mode::Slow(Duration::from_secs(4)));
+    let house = House::with(vec![config("x", &x)]);
+    house.permit("corp_a");
+    let mut session = house.connect(&x, "corp_a").await;
+    house.look_again("x").await;
+    let denied = Instant::now();
+    house.deny("corp_a");
+    house.contained("corp_a").await;
+    assert!(denied.elapsed() < Duration::from_secs(1), "{:?}", denied.elapsed());
+    assert!(session.send(1, 1).is_err());
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_look_that_hangs_delays_neither_the_kick_nor_the_proof() {
+    let x = node().await;
+    let house = House::with(vec![config("x", &x)]);
+    house.permit("corp_a");
+    let _session = house.connect(&x, "corp_a").await;
+    house.look_again("x").await;
+    x.set_mode("/online", Mode::Hang);
+    let looks = || x.calls().iter().filter(|call| call.path == "/online").count();
+    let before = looks();
+    eventually(|| (looks() > before).then_some(())).await;
+    x.set_mode("/online", Mode::Normal);
+    let denied = Instant::now();
+    house.deny("corp_a");
+    house.contained("corp_a").await;
+    assert!(denied.elapsed() < Duration::from_secs(1), "{:?}", denied.elapsed());
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_kick_that_fails_is_tried_again_and_contains_nothing_until_then() {
+    let x = node().await;
+    x.set_mode("/kick", Mode::Error);
+    let house = House::with(vec![config("x", &x)]);
+    house.permit("corp_a");
+    let mut session = house.connect(&x, "corp_a").await;
+    house.deny("corp_a");
+    eventually(|| {
+        house
+            .calls
+            .lock()
+            .unwrap()
+            .contains(&("default/x".to_owned(), "kick", "status"))
+            .then_some(())
+    })
+    .await;
+    house.look_again("x").await;
+    assert_eq!(house.progress("corp_a").contained_at, None);
+    session.send(1, 1).unwrap();
+    x.set_mode("/kick", Mode::Normal);
+    house.contained("corp_a").await;
+    assert!(session.send(1, 1).is_err());
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_restarted_node_has_nothing_left_to_cut() {
+    let x = node().await;
+    let house = House::with(vec![config("x", &x)]);
+    house.permit("corp_a");
+    let mut session = house.connect(&x, "corp_a").await;
+    house.deny("corp_a");
+    house.contained("corp_a").await;
+    x.restart();
+    house.zero("corp_a").await;
+    assert!(session.send(1, 1).is_err());
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn sessions_of_a_former_process_are_cut_and_what_is_not_ours_is_left_alone() {
+    let x = node().await;
+    let mut stray = x.register("corp_gone.5.0".to_owned(), "192.0.2.1:1");
+    let mut foreign = x.register("somebody".to_owned(), "192.0.2.2:1");
+    let house = House::with(vec![config("x", &x)]);
+    house.permit("corp_a");
+    let mut permitted = house.connect(&x, "corp_a").await;
+    eventually(|| (!x.kicked().is_empty()).then_some(())).await;
+    tokio::time::sleep(POLL).await;
+    house.look_again("x").await;
+    assert!(stray.send(1, 1).is_err());
+    foreign.send(1, 1).unwrap();
+    permitted.send(1, 1).unwrap();
+    assert!(x.kicked().iter().all(|id| id == "corp_gone.5.0"));
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_thousand_denials_at_once_are_few_calls() {
+    let x = node().await;
+    let house = House::with(vec![config("x", &x)]);
+    let mut sessions = Vec::new();
+    for at in 0..1_000 {
+        let account = format!("corp_{at}");
+        house.permit(&account);
+        sessions.push(house.connect(&x, &account).await);
+    }
+    house.look_again("x").await;
+    for at in 0..1_000 {
+        house.deny(&format!("corp_{at}"));
+    }
+    for at in 0..1_000 {
+        house.contained(&format!("corp_{at}")).await;
+    }
+    assert!(sessions.iter_mut().all(|session| session.send(1, 1).is_err()));
+    let kicks = x.calls().iter().filter(|call| call.path == "/kick").count();
+    assert!(kicks < 100, "{kicks}");
+    house.stop().await;
+}
