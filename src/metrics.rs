@@ -37,6 +37,8 @@ pub enum AuthOutcome {
     Expired,
     /// Refused: no traffic left.
     OverQuota,
+    /// Refused: the user has no account on the gateway of this node.
+    OtherGateway,
     /// Refused: as many devices as allowed are connected.
     TooManyDevices,
     /// Refused: desired state was not loaded yet.
@@ -49,7 +51,7 @@ pub enum AuthOutcome {
 
 impl AuthOutcome {
     /// Every outcome, in the order of their discriminants.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Granted,
         Self::BadPassword,
         Self::UnknownUser,
@@ -60,6 +62,7 @@ impl AuthOutcome {
         Self::NotYetValid,
         Self::Expired,
         Self::OverQuota,
+        Self::OtherGateway,
         Self::TooManyDevices,
         Self::NotLoaded,
         Self::Malformed,
@@ -252,22 +255,58 @@ impl Metrics {
         registry.register("reconciles", "Reconciles", metrics.reconciles.clone());
         let seconds = metrics.reconcile_seconds.clone();
         registry.register("reconcile_seconds", "Seconds that one reconcile took", seconds);
-        registry.register("queue_depth", "Objects waiting to be reconciled", metrics.queue_depth.clone());
-        registry.register("lane_depth", "Targets waiting for a gateway", metrics.lane_depth.clone());
+        registry.register(
+            "queue_depth",
+            "Objects waiting to be reconciled",
+            metrics.queue_depth.clone(),
+        );
+        registry.register(
+            "lane_depth",
+            "Targets waiting for a gateway",
+            metrics.lane_depth.clone(),
+        );
         registry.register("gateway_calls", "Calls to gateways", metrics.gateway_calls.clone());
         let drift = metrics.drift_repaired.clone();
-        registry.register("drift_repaired", "Differences on gateways that nobody declared, put right", drift);
+        registry.register(
+            "drift_repaired",
+            "Differences on gateways that nobody declared, put right",
+            drift,
+        );
         let revocation = metrics.revocation_seconds.clone();
-        registry.register("revocation_seconds", "Seconds from a denial to a stage of its revocation", revocation);
+        registry.register(
+            "revocation_seconds",
+            "Seconds from a denial to a stage of its revocation",
+            revocation,
+        );
         registry.register("users", "Declared users by access and reason", metrics.users.clone());
         let pending = metrics.guard_pending.clone();
-        registry.register("guard_pending", "Denials and lost holds that wait for a person", pending);
+        registry.register(
+            "guard_pending",
+            "Denials and lost holds that wait for a person",
+            pending,
+        );
         let limit = metrics.guard_limit.clone();
-        registry.register("guard_limit", "Denials that pass in ten minutes without a person", limit);
+        registry.register(
+            "guard_limit",
+            "Denials that pass in ten minutes without a person",
+            limit,
+        );
         let problems = metrics.source_problems.clone();
-        registry.register("source_problems", "Documents that are not in force as written", problems);
-        registry.register("history_errors", "Failed reads and writes of history", metrics.history_errors.clone());
-        registry.register("http_requests", "Requests to the HTTP API", metrics.http_requests.clone());
+        registry.register(
+            "source_problems",
+            "Documents that are not in force as written",
+            problems,
+        );
+        registry.register(
+            "history_errors",
+            "Failed reads and writes of history",
+            metrics.history_errors.clone(),
+        );
+        registry.register(
+            "http_requests",
+            "Requests to the HTTP API",
+            metrics.http_requests.clone(),
+        );
         let up = metrics.node_up.clone();
         registry.register("node_up", "Whether a node answered its last poll (1) or not (0)", up);
         Self { registry, ..metrics }
@@ -284,7 +323,9 @@ impl Metrics {
     pub fn reconciled(&self, outcome: ReconcileOutcome, took: Duration) {
         let labels = ReconcileLabels { outcome };
         self.reconciles.get_or_create(&labels).inc();
-        self.reconcile_seconds.get_or_create(&labels).observe(took.as_secs_f64());
+        self.reconcile_seconds
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
     }
 
     /// Objects that wait to be reconciled.
@@ -294,13 +335,17 @@ impl Metrics {
 
     /// Targets that wait for a gateway.
     pub fn lane_depth(&self, gateway: &str, depth: usize) {
-        let labels = GatewayLabels { gateway: gateway.into() };
+        let labels = GatewayLabels {
+            gateway: gateway.into(),
+        };
         self.lane_depth.get_or_create(&labels).set(int(depth));
     }
 
     /// Counts a call to a node of a gateway.
     pub fn gateway_call(&self, operation: GatewayOperation, outcome: GatewayOutcome) {
-        self.gateway_calls.get_or_create(&CallLabels { operation, outcome }).inc();
+        self.gateway_calls
+            .get_or_create(&CallLabels { operation, outcome })
+            .inc();
     }
 
     /// Counts something on a gateway that nobody declared and that was put right.
@@ -311,15 +356,27 @@ impl Metrics {
     /// A revocation reached a stage this long after the denial.
     pub fn revocation(&self, stage: RevocationStage, after: Duration) {
         let labels = RevocationLabels { stage };
-        self.revocation_seconds.get_or_create(&labels).observe(after.as_secs_f64());
+        self.revocation_seconds
+            .get_or_create(&labels)
+            .observe(after.as_secs_f64());
     }
 
     /// How many users there are for each reason. Reasons that are not named have none.
     pub fn users(&self, counts: &[(Reason, usize)]) {
         for reason in Reason::ALL {
-            let count = counts.iter().find(|(named, _)| *named == reason).map_or(0, |(_, count)| *count);
-            let access = if reason == Reason::Active { Access::Granted } else { Access::Denied };
-            let labels = UserLabels { access: access.as_str(), reason: reason.as_str() };
+            let count = counts
+                .iter()
+                .find(|(named, _)| *named == reason)
+                .map_or(0, |(_, count)| *count);
+            let access = if reason == Reason::Active {
+                Access::Granted
+            } else {
+                Access::Denied
+            };
+            let labels = UserLabels {
+                access: access.as_str(),
+                reason: reason.as_str(),
+            };
             self.users.get_or_create(&labels).set(int(count));
         }
     }
@@ -342,13 +399,18 @@ impl Metrics {
 
     /// Counts an HTTP request. `route` is the route's template (`/user/{id}`), never the path that was asked for.
     pub fn http_request(&self, route: &str, status: u16) {
-        let labels = HttpLabels { route: route.into(), status: StatusClass::of(status) };
+        let labels = HttpLabels {
+            route: route.into(),
+            status: StatusClass::of(status),
+        };
         self.http_requests.get_or_create(&labels).inc();
     }
 
     /// Whether a node answered its last poll.
     pub fn node_up(&self, node: &str, up: bool) {
-        self.node_up.get_or_create(&NodeLabels { node: node.into() }).set(up.into());
+        self.node_up
+            .get_or_create(&NodeLabels { node: node.into() })
+            .set(up.into());
     }
 
     /// A node is no longer part of any gateway.
@@ -384,7 +446,10 @@ mod tests {
         }
         let text = metrics.encode();
         for (times, outcome) in AuthOutcome::ALL.into_iter().enumerate() {
-            let line = format!("vpn_operator_auth_decisions_total{{outcome=\"{outcome:?}\"}} {}\n", times + 1);
+            let line = format!(
+                "vpn_operator_auth_decisions_total{{outcome=\"{outcome:?}\"}} {}\n",
+                times + 1
+            );
             assert!(text.contains(&line), "{line} is not in\n{text}");
         }
     }
@@ -395,8 +460,14 @@ mod tests {
         metrics.users(&[(Reason::Held, 3)]);
         metrics.users(&[(Reason::Active, 3)]);
         let text = metrics.encode();
-        assert!(text.contains("vpn_operator_users{access=\"Denied\",reason=\"Held\"} 0\n"), "{text}");
-        assert!(text.contains("vpn_operator_users{access=\"Granted\",reason=\"Active\"} 3\n"), "{text}");
+        assert!(
+            text.contains("vpn_operator_users{access=\"Denied\",reason=\"Held\"} 0\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("vpn_operator_users{access=\"Granted\",reason=\"Active\"} 3\n"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -406,6 +477,9 @@ mod tests {
         metrics.node_up("default/b", false);
         metrics.node_removed("default/a");
         let text = metrics.encode();
-        assert!(!text.contains("default/a") && text.contains("vpn_operator_node_up{node=\"default/b\"} 0\n"), "{text}");
+        assert!(
+            !text.contains("default/a") && text.contains("vpn_operator_node_up{node=\"default/b\"} 0\n"),
+            "{text}"
+        );
     }
 }

@@ -82,7 +82,9 @@ impl State {
             let mut plans = Vec::with_capacity(touched.len());
             let mut population = 0;
             for key in &touched {
-                let Some(entry) = self.register.ids.get(key) else { continue };
+                let Some(entry) = self.register.ids.get(key) else {
+                    continue;
+                };
                 for (at, user) in entry.users.iter().enumerate() {
                     plans.push(self.plan(key, entry, at, user, now, cause));
                     population += usize::from(user.facts.recorded.access == Some(Access::Granted));
@@ -124,7 +126,10 @@ impl State {
         };
         let mut before = user.in_force.clone();
         let mut held_back = user.held_back.as_ref().map(|it| it.fingerprint.as_str());
-        if matches!(cause, Cause::Load) && user.facts.recorded.access == Some(Access::Granted) && reason != Reason::Active {
+        if matches!(cause, Cause::Load)
+            && user.facts.recorded.access == Some(Access::Granted)
+            && reason != Reason::Active
+        {
             let mut old = entry.before_denial(&terms, now);
             if let Some(restored) = self.restored.get(&*user.facts.name) {
                 old.valid_from = restored.valid_from;
@@ -133,7 +138,9 @@ impl State {
             }
             before = Some(Arc::new(old));
         }
-        let was_granted = before.as_ref().is_some_and(|before| reason_at(before, now) == Reason::Active);
+        let was_granted = before
+            .as_ref()
+            .is_some_and(|before| reason_at(before, now) == Reason::Active);
         let confirmed = matches!(cause, Cause::Confirmed(ids) if ids.contains(key))
             && user.held_back.as_ref().is_some_and(|it| !it.cancelled);
         // An account that another object had first cannot be kept: there is only one.
@@ -156,7 +163,9 @@ impl State {
 
     fn judge_denials(&mut self, plans: &[Plan], population: usize, now: Timestamp) -> Ruling {
         let batch = plans.iter().filter(|plan| matches!(plan.fate, Fate::Judge));
-        let (size, disappeared) = batch.fold((0, 0), |(size, gone), plan| (size + 1, gone + usize::from(plan.terms.deleted)));
+        let (size, disappeared) = batch.fold((0, 0), |(size, gone), plan| {
+            (size + 1, gone + usize::from(plan.terms.deleted))
+        });
         if size == 0 {
             return Ruling::Pass;
         }
@@ -176,8 +185,15 @@ impl State {
         }
         let mut lost: Vec<(Key, Box<str>)> = Vec::new();
         for name in names {
-            let Some(key) = self.register.holds.get(&name).cloned() else { continue };
-            let holds = self.register.ids.get(&key).map(|entry| entry.holds.as_slice()).unwrap_or_default();
+            let Some(key) = self.register.holds.get(&name).cloned() else {
+                continue;
+            };
+            let holds = self
+                .register
+                .ids
+                .get(&key)
+                .map(|entry| entry.holds.as_slice())
+                .unwrap_or_default();
             match holds.iter().find(|hold| hold.facts.name == name) {
                 Some(hold) if hold.state == HoldState::Lost && hold.is_over(now) => self.register.lift(&key, &name),
                 Some(hold) if hold.state == HoldState::Lost => lost.push((key, name)),
@@ -187,7 +203,9 @@ impl State {
         lost.sort_unstable();
         lost.dedup();
         let ids = self.register.ids.values();
-        let counting = ids.flat_map(|entry| &entry.holds).filter(|hold| hold.counts() && !hold.is_over(now));
+        let counting = ids
+            .flat_map(|entry| &entry.holds)
+            .filter(|hold| hold.counts() && !hold.is_over(now));
         let batch = Batch {
             size: lost.len(),
             disappeared: lost.len(),
@@ -200,7 +218,10 @@ impl State {
                 self.register.lift(&key, &name);
             } else if let Some(entry) = self.register.ids.get_mut(&key) {
                 let holds = entry.holds.iter_mut().filter(|hold| hold.facts.name == name);
-                let kept = HoldState::Kept { since: now, cancelled: false };
+                let kept = HoldState::Kept {
+                    since: now,
+                    cancelled: false,
+                };
                 holds.for_each(|hold| hold.state = kept);
                 self.kept.insert(name);
             }
@@ -218,7 +239,11 @@ impl State {
     ) -> Option<Transition> {
         let entry = self.register.ids.get_mut(&plan.key)?;
         let holds = live_holds(entry, now);
-        let fingerprint = entry.users.get(plan.at).filter(|_| keep).map(|user| entry.fingerprint(user));
+        let fingerprint = entry
+            .users
+            .get(plan.at)
+            .filter(|_| keep)
+            .map(|user| entry.fingerprint(user));
         let user = entry.users.get_mut(plan.at)?;
         let mut leaves = false;
         if let Some(fingerprint) = fingerprint {
@@ -229,7 +254,9 @@ impl State {
                 cancelled: it.cancelled,
             });
             let before = user.held_back.take().or(restored);
-            let cancelled = before.as_ref().is_some_and(|it| it.cancelled && it.fingerprint == fingerprint);
+            let cancelled = before
+                .as_ref()
+                .is_some_and(|it| it.cancelled && it.fingerprint == fingerprint);
             user.held_back = Some(HeldBack {
                 since: before.as_ref().map_or(now, |it| it.since),
                 fingerprint,
@@ -251,12 +278,15 @@ impl State {
             let recorded = facts.recorded;
             let granted = reason == Reason::Active;
             let load = matches!(cause, Cause::Load);
-            let rotated = recorded.credential_generation.is_some_and(|it| it != facts.credential_generation);
+            let rotated = recorded
+                .credential_generation
+                .is_some_and(|it| it != facts.credential_generation);
             let proved = recorded.access == Some(Access::Denied) && recorded.epoch > Epoch(0);
             let change = Change {
                 password: user.password.filter(|_| !user.gone || granted),
                 terms: in_force,
                 max_devices: facts.max_devices,
+                gateways: facts.gateways.clone(),
                 start: recorded.epoch,
                 granted,
                 raise: load && (rotated || (!granted && !proved)),

@@ -5,13 +5,17 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use crate::model::{
-    RELEASED,
-    access::{Access, HoldSpan, Quota},
-    corporate_id::{CorporateId, MAX_ACCOUNT_LEN},
-    hold::VpnHold,
-    session::Epoch,
-    user::VpnUser,
+use crate::{
+    gateway::ANY,
+    model::{
+        RELEASED,
+        access::{Access, HoldSpan, Quota},
+        corporate_id::{CorporateId, MAX_ACCOUNT_LEN},
+        gateway::DEFAULT_GATEWAY,
+        hold::VpnHold,
+        session::Epoch,
+        user::VpnUser,
+    },
 };
 
 /// The account of a user: as declared, or derived from the ID. Lower case, as panels store it and as logins are compared.
@@ -20,6 +24,34 @@ pub fn account_of(user: &VpnUser) -> String {
     match &user.spec.username {
         Some(name) => name.to_ascii_lowercase(),
         None => user.spec.corporate_id.account(),
+    }
+}
+
+/// The gateways on which a user has an account. Most have the default one alone, which takes no memory.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Gateways(Option<Arc<[Box<str>]>>);
+
+impl Gateways {
+    pub(super) fn of(declared: Option<&[String]>) -> Self {
+        let named = declared.filter(|names| !names.is_empty() && *names != [DEFAULT_GATEWAY]);
+        Self(named.map(|names| names.iter().map(|name| name.as_str().into()).collect()))
+    }
+
+    /// Whether a node of this gateway may let the user in. A node that cannot be told apart from others may.
+    pub(super) fn admit(&self, gateway: &str) -> bool {
+        gateway == ANY
+            || match &self.0 {
+                None => gateway == DEFAULT_GATEWAY,
+                Some(names) => names.iter().any(|name| **name == *gateway),
+            }
+    }
+
+    /// Whether every gateway of `other` is one of these.
+    pub(super) fn cover(&self, other: &Self) -> bool {
+        match &other.0 {
+            None => self.admit(DEFAULT_GATEWAY),
+            Some(names) => names.iter().all(|name| self.admit(name)),
+        }
     }
 }
 
@@ -37,6 +69,7 @@ pub(super) struct UserFacts {
     pub(super) valid_until: Option<Timestamp>,
     pub(super) quota: Option<Quota>,
     pub(super) max_devices: Option<u32>,
+    pub(super) gateways: Gateways,
     pub(super) credential_generation: i64,
     pub(super) imported: bool,
     pub(super) subscription_generation: i64,
@@ -73,6 +106,7 @@ impl UserFacts {
                 period: traffic.period,
             }),
             max_devices: spec.max_devices,
+            gateways: Gateways::of(spec.gateways.as_deref()),
             credential_generation: spec.credential_generation,
             imported: spec.credentials_from.is_some(),
             subscription_generation: spec.subscription_generation,
@@ -80,7 +114,9 @@ impl UserFacts {
                 access: status.and_then(|status| status.access),
                 credential_generation: status.and_then(|status| status.credential_generation),
                 epoch: Epoch(u64::try_from(epoch).unwrap_or(0)),
-                denied_at: status.and_then(|status| status.revocation.as_ref()).map(|it| it.denied_at),
+                denied_at: status
+                    .and_then(|status| status.revocation.as_ref())
+                    .map(|it| it.denied_at),
             },
         }
     }
@@ -88,7 +124,10 @@ impl UserFacts {
     /// Whether session ids and client links can carry the account's name.
     pub(super) fn has_usable_account(&self) -> bool {
         (1..=MAX_ACCOUNT_LEN).contains(&self.account.len())
-            && self.account.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'@' | b'+'))
+            && self
+                .account
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'@' | b'+'))
     }
 
     /// Who comes first of those that claim the same account or ID.

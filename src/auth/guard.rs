@@ -47,7 +47,10 @@ impl Recent {
     /// How many passed within the last [`WINDOW`]. A clock that was set back forgets nothing of the window before.
     #[must_use]
     pub fn count(&self, now: Timestamp) -> usize {
-        self.0.iter().filter(|at| now.duration_since(**at).abs() < WINDOW).count()
+        self.0
+            .iter()
+            .filter(|at| now.duration_since(**at).abs() < WINDOW)
+            .count()
     }
 
     /// Decides a batch, and counts it if it passes.
@@ -176,22 +179,53 @@ mod tests {
 
     #[test]
     fn one_of_one_passes_and_two_of_two_that_disappear_do_not() {
-        let batch = |size, disappeared, population| Batch { size, disappeared, population };
+        let batch = |size, disappeared, population| Batch {
+            size,
+            disappeared,
+            population,
+        };
         assert_eq!(Recent::default().judge(batch(1, 1, 1), at(0)), Ruling::Pass);
         assert_eq!(Recent::default().judge(batch(2, 2, 2), at(0)), Ruling::HoldBack);
-        assert_eq!(Recent::default().judge(batch(2, 0, 2), at(0)), Ruling::Pass, "edits are explicit");
+        assert_eq!(
+            Recent::default().judge(batch(2, 0, 2), at(0)),
+            Ruling::Pass,
+            "edits are explicit"
+        );
         assert_eq!(Recent::default().judge(batch(2, 2, 3), at(0)), Ruling::Pass);
     }
 
     #[test]
     fn the_limit_is_ten_or_a_twentieth() {
-        assert_eq!((limit(0), limit(200), limit(219), limit(220), limit(100_000)), (10, 10, 10, 11, 5000));
+        assert_eq!(
+            (limit(0), limit(200), limit(219), limit(220), limit(100_000)),
+            (10, 10, 10, 11, 5000)
+        );
     }
 
     #[test]
     fn a_clock_that_was_set_back_a_little_forgets_nothing() {
         let mut recent = Recent::default();
-        assert_eq!(recent.judge(Batch { size: 8, disappeared: 0, population: 100 }, at(100)), Ruling::Pass);
-        assert_eq!(recent.judge(Batch { size: 8, disappeared: 0, population: 100 }, at(50)), Ruling::HoldBack);
+        assert_eq!(
+            recent.judge(
+                Batch {
+                    size: 8,
+                    disappeared: 0,
+                    population: 100
+                },
+                at(100)
+            ),
+            Ruling::Pass
+        );
+        assert_eq!(
+            recent.judge(
+                Batch {
+                    size: 8,
+                    disappeared: 0,
+                    population: 100
+                },
+                at(50)
+            ),
+            Ruling::HoldBack
+        );
     }
 }

@@ -25,6 +25,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::{
+    facts::Gateways,
     ledger::Node,
     password::Digest,
     slots::{BLOCK, RESERVED, Request, Slots, TooMany},
@@ -47,6 +48,7 @@ pub(super) struct Policy {
     pub(super) password: Option<Digest>,
     pub(super) terms: Arc<Terms>,
     pub(super) max_devices: Option<u32>,
+    pub(super) gateways: Gateways,
     pub(super) epoch: Epoch,
 }
 
@@ -108,6 +110,8 @@ pub enum Verdict {
     UnknownUser,
     /// No, for this reason.
     Denied(Reason),
+    /// No: the user has no account on the gateway of this node.
+    OtherGateway,
     /// No: as many devices as allowed are connected.
     TooManyDevices,
     /// No: it is not known yet who may log in.
@@ -133,6 +137,7 @@ impl Verdict {
             Self::Denied(Reason::NotYetValid) => AuthOutcome::NotYetValid,
             Self::Denied(Reason::Expired) => AuthOutcome::Expired,
             Self::Denied(Reason::OverQuota) => AuthOutcome::OverQuota,
+            Self::OtherGateway => AuthOutcome::OtherGateway,
             Self::TooManyDevices => AuthOutcome::TooManyDevices,
             Self::NotLoaded => AuthOutcome::NotLoaded,
         }
@@ -144,6 +149,7 @@ pub(super) struct Change {
     pub(super) password: Option<Digest>,
     pub(super) terms: Arc<Terms>,
     pub(super) max_devices: Option<u32>,
+    pub(super) gateways: Gateways,
     /// Epoch to begin with, if the account is new here.
     pub(super) start: Epoch,
     /// Whether the terms grant access at this moment.
@@ -216,13 +222,13 @@ impl AuthIndex {
             return Verdict::UnknownUser;
         };
         let policy = account.policy.load();
-        if let Err(refusal) = self.look_at(&policy, &digest) {
+        if let Err(refusal) = self.look_at(&policy, &digest, node) {
             return refusal;
         }
         let mut sessions = account.sessions();
         let present = account.policy.load();
         if !Arc::ptr_eq(&policy, &present)
-            && let Err(refusal) = self.look_at(&present, &digest)
+            && let Err(refusal) = self.look_at(&present, &digest, node)
         {
             return refusal;
         }
@@ -248,12 +254,13 @@ impl AuthIndex {
         }
     }
 
-    fn look_at(&self, policy: &Policy, digest: &Digest) -> Result<(), Verdict> {
+    fn look_at(&self, policy: &Policy, digest: &Digest, node: &Node) -> Result<(), Verdict> {
         if !digest.matches(policy.password.as_ref()) {
             return Err(Verdict::BadPassword);
         }
         match reason_at(&policy.terms, self.clock.now()) {
-            Reason::Active => Ok(()),
+            Reason::Active if policy.gateways.admit(node.name().gateway()) => Ok(()),
+            Reason::Active => Err(Verdict::OtherGateway),
             reason => Err(Verdict::Denied(reason)),
         }
     }
@@ -279,7 +286,11 @@ impl AuthIndex {
     pub(super) fn put(&self, name: &str, change: Change, now: Timestamp) -> (Epoch, Option<Cut>) {
         let Some(account) = self.account(name) else {
             let raise = change.raise;
-            let epoch = if raise { next_epoch(change.start, now) } else { change.start };
+            let epoch = if raise {
+                next_epoch(change.start, now)
+            } else {
+                change.start
+            };
             let account = Account {
                 name: name.into(),
                 sessions: Mutex::new(Sessions {
@@ -296,7 +307,9 @@ impl AuthIndex {
         let old = account.policy.load();
         let used = sessions.granted || sessions.slots.any_of(old.epoch);
         let rotated = old.password != change.password;
-        let raise = change.raise || (used && (rotated || !change.granted));
+        // Nobody sees from a session's id on which gateway it lives: taking a gateway away ends the sessions on all of them.
+        let narrowed = !change.gateways.cover(&old.gateways);
+        let raise = change.raise || (used && (rotated || narrowed || !change.granted));
         let epoch = if raise { next_epoch(old.epoch, now) } else { old.epoch };
         sessions.granted = change.granted;
         let policy = change.into_policy(epoch);
@@ -315,7 +328,10 @@ impl AuthIndex {
     pub(super) fn sessions(&self, name: &str) -> Option<(Epoch, usize)> {
         let account = self.account(name)?;
         let sessions = account.sessions();
-        Some((account.policy.load().epoch, sessions.slots.count(self.clock.monotonic())))
+        Some((
+            account.policy.load().epoch,
+            sessions.slots.count(self.clock.monotonic()),
+        ))
     }
 
     /// The node of this name, to be given to [`Self::login`].
@@ -354,6 +370,7 @@ impl Change {
             password: self.password,
             terms: self.terms,
             max_devices: self.max_devices,
+            gateways: self.gateways,
             epoch,
         }
     }

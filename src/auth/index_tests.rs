@@ -3,11 +3,11 @@ use std::{collections::HashMap, time::Duration};
 use super::*;
 use crate::{
     clock::{Clock, ManualClock},
-    gateway::{SessionLedger, Standing},
+    gateway::{ANY, SessionLedger, Standing},
 };
 
 fn name(text: &str) -> NodeName {
-    NodeName(text.into())
+    NodeName::new("default", text)
 }
 
 fn granting() -> Arc<Terms> {
@@ -22,6 +22,7 @@ fn change(terms: Arc<Terms>, granted: bool) -> Change {
         password: Some(Digest::of("pw")),
         terms,
         max_devices: None,
+        gateways: Gateways::default(),
         start: Epoch(0),
         granted,
         raise: false,
@@ -56,7 +57,11 @@ fn after_a_restart_low_slots_wait_until_every_node_has_shown_its_sessions() {
     assert!(slot >= BLOCK && slot % BLOCK == 0, "{early}");
     clock.advance(Duration::from_secs(13));
     index.observed(&name("a"), clock.monotonic(), &online(&[&early, "corp_a.0.0"]));
-    assert_eq!(SessionId::parse(&id(&index, "a", "1.1.1.1:2")).unwrap().slot, slot + 1, "b may show more");
+    assert_eq!(
+        SessionId::parse(&id(&index, "a", "1.1.1.1:2")).unwrap().slot,
+        slot + 1,
+        "b may show more"
+    );
     index.observed(&name("b"), clock.monotonic(), &online(&["corp_a.0.2"]));
     assert_eq!(id(&index, "b", "1.1.1.1:3"), "corp_a.0.1");
     assert_eq!(id(&index, "b", "1.1.1.1:4"), "corp_a.0.3");
@@ -107,11 +112,18 @@ fn standing_follows_the_account_the_epoch_and_the_clock() {
         assert_eq!(index.standing(foreign), Standing::Foreign, "{foreign}");
     }
     let until = clock.now().checked_add(Duration::from_secs(10)).unwrap();
-    let terms = Terms { valid_until: Some(until), ..(*granting()).clone() };
+    let terms = Terms {
+        valid_until: Some(until),
+        ..(*granting()).clone()
+    };
     index.put("corp_a", change(Arc::new(terms), true), clock.now());
     assert_eq!(index.standing("corp_a.0.5"), Standing::Permitted);
     clock.advance(Duration::from_secs(10));
-    assert_eq!(index.standing("corp_a.0.5"), Standing::Cut, "nobody has to be told that time passes");
+    assert_eq!(
+        index.standing("corp_a.0.5"),
+        Standing::Cut,
+        "nobody has to be told that time passes"
+    );
 }
 
 #[test]
@@ -119,7 +131,10 @@ fn before_the_load_nothing_is_known_of_any_session() {
     let clock = ManualClock::at("2026-05-01T00:00:00Z".parse().unwrap());
     let index = AuthIndex::new(clock);
     assert_eq!(index.standing("corp_a.0.5"), Standing::Foreign);
-    assert!(matches!(index.login(&index.node(&name("a")), "1.1.1.1:1", "corp_a:pw"), Verdict::NotLoaded));
+    assert!(matches!(
+        index.login(&index.node(&name("a")), "1.1.1.1:1", "corp_a:pw"),
+        Verdict::NotLoaded
+    ));
 }
 
 #[test]
@@ -136,12 +151,40 @@ fn an_earlier_process_may_have_said_yes_until_this_one_began() {
 fn a_denial_after_an_unnoticed_grant_names_the_sessions_in_between() {
     let (clock, index) = index();
     let from = clock.now().checked_add(Duration::from_secs(5)).unwrap();
-    let terms = Arc::new(Terms { valid_from: Some(from), ..(*granting()).clone() });
+    let terms = Arc::new(Terms {
+        valid_from: Some(from),
+        ..(*granting()).clone()
+    });
     let (epoch, _) = index.put("corp_a", change(terms, false), clock.now());
     clock.advance(Duration::from_secs(6));
     let late = id(&index, "a", "1.1.1.1:1");
     let (below, cut) = index.put("corp_a", change(Arc::default(), false), clock.now());
     assert!(below > epoch);
     assert_eq!(cut.unwrap().known, [late]);
-    assert_eq!(index.put("corp_a", change(Arc::default(), false), clock.now()), (below, None), "one denial, one cut");
+    assert_eq!(
+        index.put("corp_a", change(Arc::default(), false), clock.now()),
+        (below, None),
+        "one denial, one cut"
+    );
+}
+
+#[test]
+fn a_node_of_a_gateway_that_the_user_does_not_have_lets_nobody_in() {
+    let (clock, index) = index();
+    let login = |node: &NodeName| index.login(&index.node(node), "1.1.1.1:1", "corp_a:pw");
+    let paris = NodeName::new("paris", "a");
+    assert!(matches!(login(&paris), Verdict::OtherGateway));
+    let both = ["default".to_owned(), "paris".to_owned()];
+    let mut wider = change(granting(), true);
+    wider.gateways = Gateways::of(Some(&both));
+    let (epoch, cut) = index.put("corp_a", wider, clock.now());
+    assert!(cut.is_none(), "a gateway more ends no session");
+    let Verdict::Granted(session) = login(&paris) else {
+        panic!("refused")
+    };
+    let (later, cut) = index.put("corp_a", change(granting(), true), clock.now());
+    assert!(later > epoch, "a gateway less ends the sessions that may live on it");
+    assert_eq!(cut.unwrap().known, [session.id().to_string()]);
+    assert!(matches!(login(&paris), Verdict::OtherGateway));
+    assert!(matches!(login(&NodeName::new(ANY, ANY)), Verdict::Granted(_)));
 }

@@ -80,7 +80,9 @@ impl SessionLedger for AuthIndex {
         let mut sessions = Vec::with_capacity(online.len());
         for (id, _) in online.iter().filter(|(_, devices)| **devices > 0) {
             let Some(id) = SessionId::parse(id) else { continue };
-            let Some(account) = self.account(id.account) else { continue };
+            let Some(account) = self.account(id.account) else {
+                continue;
+            };
             let mut at = account.sessions();
             let policy = account.policy.load();
             at.slots.seen(id.epoch, id.slot, &node.clock, poll);

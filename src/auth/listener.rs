@@ -76,7 +76,9 @@ impl AuthEndpoint {
     /// node. A token that several nodes share should stand for a name that is not polled
     /// (see [`AuthIndex::expect_polls_of`]). Empty tokens are left out.
     pub fn set_tokens<'a>(&self, tokens: impl IntoIterator<Item = (&'a SecretString, &'a NodeName)>) {
-        let tokens = tokens.into_iter().filter(|(token, _)| !token.expose_secret().is_empty());
+        let tokens = tokens
+            .into_iter()
+            .filter(|(token, _)| !token.expose_secret().is_empty());
         let tokens = tokens.map(|(token, node)| Token {
             digest: Digest::of(token.expose_secret()),
             node: self.index.node(node),

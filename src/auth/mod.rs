@@ -11,9 +11,9 @@ mod evaluate;
 mod facts;
 pub mod guard;
 pub mod index;
+mod ledger;
 pub mod listener;
 pub mod serve;
-mod ledger;
 
 mod password;
 mod people;

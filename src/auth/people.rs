@@ -24,14 +24,21 @@ impl Roster {
     #[must_use]
     pub fn person(&self, id: &CorporateId) -> Option<Person> {
         let state = self.state();
-        state.register.ids.get(id.key()).map(|entry| state.person(entry, self.now()))
+        state
+            .register
+            .ids
+            .get(id.key())
+            .map(|entry| state.person(entry, self.now()))
     }
 
     /// One person, by account on the gateway. The case of the name does not matter.
     #[must_use]
     pub fn person_by_account(&self, account: &str) -> Option<Person> {
         let state = self.state();
-        let entry = state.register.ids.get(state.register.by_account(&account.to_ascii_lowercase())?)?;
+        let entry = state
+            .register
+            .ids
+            .get(state.register.by_account(&account.to_ascii_lowercase())?)?;
         Some(state.person(entry, self.now()))
     }
 
@@ -129,7 +136,10 @@ impl State {
         let facts = &user.facts;
         let declared = decide(&self.register.declared(entry, user), now);
         let effective = user.in_force.as_ref().map_or(declared, |terms| decide(terms, now));
-        let sessions = self.index.sessions(&facts.account).filter(|_| self.register.has_account(user));
+        let sessions = self
+            .index
+            .sessions(&facts.account)
+            .filter(|_| self.register.has_account(user));
         let (epoch, sessions) = sessions.unwrap_or((facts.recorded.epoch, 0));
         Person {
             corporate_id: facts.id.clone(),
@@ -149,7 +159,12 @@ impl State {
         let named: Option<HashSet<&str>> = ids.map(|ids| ids.iter().map(CorporateId::key).collect());
         let wanted = |key: &Key| named.as_ref().is_none_or(|named| named.contains(&**key));
         let lost = self.kept.iter().filter_map(|name| self.register.holds.get(name));
-        self.held_back.iter().chain(lost).filter(|key| wanted(key)).cloned().collect()
+        self.held_back
+            .iter()
+            .chain(lost)
+            .filter(|key| wanted(key))
+            .cloned()
+            .collect()
     }
 
     fn held_back_users(&self) -> impl Iterator<Item = (&Entry, &User)> {
@@ -228,7 +243,12 @@ impl State {
 fn nobody(entry: &Entry) -> Terms {
     Terms {
         deleted: true,
-        holds: entry.holds.iter().filter(|hold| hold.counts()).map(|hold| hold.facts.span).collect(),
+        holds: entry
+            .holds
+            .iter()
+            .filter(|hold| hold.counts())
+            .map(|hold| hold.facts.span)
+            .collect(),
         ..Terms::default()
     }
 }

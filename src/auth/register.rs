@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret;
 
 use super::{
-    guard::KeptHold,
     facts::{HoldFacts, UserFacts},
+    guard::KeptHold,
     password::Digest,
     roster::{Derivation, Passwords},
 };
@@ -161,7 +161,12 @@ impl Register {
     /// Takes a user as it is now.
     pub(super) fn put_user(&mut self, object: &VpnUser, secrets: &Secrets, touched: &mut Touched) {
         let facts = UserFacts::of(object);
-        if let Some(before) = self.users.get(&facts.name).filter(|key| ***key != *facts.id.key()).cloned() {
+        if let Some(before) = self
+            .users
+            .get(&facts.name)
+            .filter(|key| ***key != *facts.id.key())
+            .cloned()
+        {
             self.mark_gone(&before, &facts.name, None, touched);
         }
         let (key, entry) = self.entry(&facts.id);
@@ -191,7 +196,9 @@ impl Register {
         }
         let old_token = user.token;
         if fresh || old.subscription_generation != new.subscription_generation {
-            let token = secrets.derivation.subscription_token(&new.id, new.subscription_generation);
+            let token = secrets
+                .derivation
+                .subscription_token(&new.id, new.subscription_generation);
             user.token = Digest::of(token.expose_secret()).half();
         }
         let new_token = user.token;
@@ -199,7 +206,9 @@ impl Register {
         let moved = fresh || user.facts.created != created;
         user.gone = false;
         user.facts = facts;
-        let at = entry.users.partition_point(|other| other.facts.claim() < user.facts.claim());
+        let at = entry
+            .users
+            .partition_point(|other| other.facts.claim() < user.facts.claim());
         entry.users.insert(at, user);
         self.mark_gone(&key, &name, Some(&account), touched);
         if old_token != new_token {
@@ -220,7 +229,9 @@ impl Register {
 
     /// Marks the user objects of this name as gone, except the one with account `but`.
     fn mark_gone(&mut self, key: &str, name: &str, but: Option<&str>, touched: &mut Touched) {
-        let Some((key, _)) = self.ids.get_key_value(key) else { return };
+        let Some((key, _)) = self.ids.get_key_value(key) else {
+            return;
+        };
         let key = key.clone();
         let users = self.ids.get_mut(&key).map(|entry| &mut entry.users);
         for user in users.into_iter().flatten() {
@@ -296,7 +307,11 @@ impl Register {
             None | Some(HoldState::InForce) => HoldState::Lost,
             Some(state) => state,
         };
-        let hold = Hold { facts, gone: false, state };
+        let hold = Hold {
+            facts,
+            gone: false,
+            state,
+        };
         match entry.holds.get_mut(at).filter(|_| before.is_some()) {
             Some(place) => *place = hold,
             None => entry.holds.insert(at, hold),
@@ -313,7 +328,9 @@ impl Register {
     /// The hold object of this name is not there any more.
     pub(super) fn hold_gone(&mut self, name: &str, released: bool, touched: &mut Touched) {
         self.forgettable.remove(name);
-        let Some(key) = self.holds.get(name).cloned() else { return };
+        let Some(key) = self.holds.get(name).cloned() else {
+            return;
+        };
         let Some(entry) = self.ids.get_mut(&key) else { return };
         touched.insert(key.clone());
         if let Some(hold) = entry.holds.iter_mut().find(|hold| *hold.facts.name == *name) {
@@ -335,7 +352,9 @@ impl Register {
     /// Lets a hold that disappeared count no more.
     pub(super) fn lift(&mut self, key: &Key, name: &str) {
         let Some(entry) = self.ids.get_mut(key) else { return };
-        let Some(hold) = entry.holds.iter_mut().find(|hold| *hold.facts.name == *name) else { return };
+        let Some(hold) = entry.holds.iter_mut().find(|hold| *hold.facts.name == *name) else {
+            return;
+        };
         hold.state = HoldState::Lifted;
         if hold.gone {
             self.remove_hold(key, name);
@@ -347,7 +366,10 @@ impl Register {
     /// Takes up a lost hold that was kept in force before a restart, unless its object says something else by now.
     pub(super) fn keep_hold(&mut self, kept: &KeptHold) -> bool {
         let (key, entry) = self.entry(&kept.corporate_id);
-        let state = HoldState::Kept { since: kept.since, cancelled: kept.cancelled };
+        let state = HoldState::Kept {
+            since: kept.since,
+            cancelled: kept.cancelled,
+        };
         let at = entry.holds.partition_point(|hold| *hold.facts.name < *kept.name);
         match entry.holds.get_mut(at).filter(|hold| *hold.facts.name == *kept.name) {
             Some(hold) if hold.state == HoldState::Lost => hold.state = state,
@@ -356,12 +378,22 @@ impl Register {
                 let facts = HoldFacts {
                     name: kept.name.as_str().into(),
                     id: kept.corporate_id.clone(),
-                    span: HoldSpan { from: kept.from, until: kept.until },
+                    span: HoldSpan {
+                        from: kept.from,
+                        until: kept.until,
+                    },
                     created: None,
                     deleted: true,
                     released: false,
                 };
-                entry.holds.insert(at, Hold { facts, gone: true, state });
+                entry.holds.insert(
+                    at,
+                    Hold {
+                        facts,
+                        gone: true,
+                        state,
+                    },
+                );
                 self.holds.insert(kept.name.as_str().into(), key);
             }
         }
@@ -397,7 +429,8 @@ impl Register {
     pub(super) fn has_account(&self, user: &User) -> bool {
         let facts = &user.facts;
         let first = self.accounts.get(&facts.account).and_then(|it| it.claims.first());
-        facts.has_usable_account() && first.is_some_and(|(_, name, key)| *name == facts.name && **key == *facts.id.key())
+        facts.has_usable_account()
+            && first.is_some_and(|(_, name, key)| *name == facts.name && **key == *facts.id.key())
     }
 
     /// The terms that desired state gives a user.
@@ -411,8 +444,17 @@ impl Register {
             valid_from: facts.valid_from,
             valid_until: facts.valid_until,
             quota: facts.quota,
-            usage: if facts.quota.is_some() { self.usage(&facts.account) } else { Usage::default() },
-            holds: entry.holds.iter().filter(|hold| hold.counts()).map(|hold| hold.facts.span).collect(),
+            usage: if facts.quota.is_some() {
+                self.usage(&facts.account)
+            } else {
+                Usage::default()
+            },
+            holds: entry
+                .holds
+                .iter()
+                .filter(|hold| hold.counts())
+                .map(|hold| hold.facts.span)
+                .collect(),
         }
     }
 

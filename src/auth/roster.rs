@@ -12,7 +12,6 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::sync::watch;
 
-pub use super::{facts::account_of, people::People};
 use super::{
     evaluate::{Cause, State},
     facts::HoldFacts,
@@ -20,6 +19,7 @@ use super::{
     index::AuthIndex,
     register::{HoldState, Register, Secrets, Touched},
 };
+pub use super::{facts::account_of, people::People};
 use crate::{
     clock::SharedClock,
     credentials::MasterKey,
@@ -273,7 +273,9 @@ impl Roster {
         let mut state = self.state();
         let pending = state.pending(ids);
         for key in &pending {
-            let Some(entry) = state.register.ids.get_mut(key) else { continue };
+            let Some(entry) = state.register.ids.get_mut(key) else {
+                continue;
+            };
             for held_back in entry.users.iter_mut().filter_map(|user| user.held_back.as_mut()) {
                 held_back.cancelled = true;
             }
@@ -306,13 +308,22 @@ impl Roster {
     /// Names of holds whose tombstones may be forgotten: their loss took effect, or they were lifted on purpose.
     #[must_use]
     pub fn lost_holds_confirmed(&self) -> Vec<String> {
-        self.state().register.forgettable.iter().map(ToString::to_string).collect()
+        self.state()
+            .register
+            .forgettable
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     /// How many users there are for each effective reason.
     #[must_use]
     pub fn counts(&self) -> Vec<(Reason, usize)> {
-        self.state().counts.iter().map(|(reason, count)| (*reason, *count)).collect()
+        self.state()
+            .counts
+            .iter()
+            .map(|(reason, count)| (*reason, *count))
+            .collect()
     }
 
     /// Counts batches that changed something. For bounded waits of the API: subscribe, look at the person, wait, look again.

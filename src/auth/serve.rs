@@ -91,7 +91,10 @@ impl TlsFiles {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(provider);
         let builder = builder.with_safe_default_protocol_versions().map_err(unusable)?;
-        let mut config = builder.with_no_client_auth().with_single_cert(chain, key).map_err(unusable)?;
+        let mut config = builder
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .map_err(unusable)?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
@@ -136,7 +139,9 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
     let handle = Handle::new();
-    let mut server = axum_server::from_tcp(listener)?.handle(handle.clone()).first_request_timeout(FIRST_REQUEST);
+    let mut server = axum_server::from_tcp(listener)?
+        .handle(handle.clone())
+        .first_request_timeout(FIRST_REQUEST);
     server.http_builder().http1().keep_alive(true);
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let stop = async {

@@ -197,9 +197,15 @@ impl Slots {
     }
 
     fn lowest_free(&self, epoch: Epoch, first: u32) -> (usize, u32) {
-        let mut at = self.slots.partition_point(|slot| (slot.epoch, slot.number) < (epoch, first));
+        let mut at = self
+            .slots
+            .partition_point(|slot| (slot.epoch, slot.number) < (epoch, first));
         let mut number = first;
-        while self.slots.get(at).is_some_and(|slot| slot.epoch == epoch && slot.number == number) {
+        while self
+            .slots
+            .get(at)
+            .is_some_and(|slot| slot.epoch == epoch && slot.number == number)
+        {
             at += 1;
             number += 1;
         }
@@ -212,7 +218,10 @@ impl Slots {
     }
 
     fn find(&mut self, epoch: Epoch, number: u32) -> Result<&mut Slot, usize> {
-        match self.slots.binary_search_by_key(&(epoch, number), |slot| (slot.epoch, slot.number)) {
+        match self
+            .slots
+            .binary_search_by_key(&(epoch, number), |slot| (slot.epoch, slot.number))
+        {
             Ok(at) => self.slots.get_mut(at).ok_or(at),
             Err(at) => Err(at),
         }
@@ -247,12 +256,23 @@ impl Slots {
 
     /// Forgets a session if it is known to be gone. Answers whether there is still something to forget later.
     pub(super) fn forget_if_gone(&mut self, epoch: Epoch, number: u32, now: Instant) -> bool {
-        match self.slots.binary_search_by_key(&(epoch, number), |slot| (slot.epoch, slot.number)) {
-            Ok(at) if self.slots.get(at).is_some_and(|slot| !slot.surplus && slot.is_gone(now)) => {
+        match self
+            .slots
+            .binary_search_by_key(&(epoch, number), |slot| (slot.epoch, slot.number))
+        {
+            Ok(at)
+                if self
+                    .slots
+                    .get(at)
+                    .is_some_and(|slot| !slot.surplus && slot.is_gone(now)) =>
+            {
                 self.slots.remove(at);
                 false
             }
-            Ok(at) => self.slots.get(at).is_some_and(|slot| slot.online.is_empty() && !slot.surplus),
+            Ok(at) => self
+                .slots
+                .get(at)
+                .is_some_and(|slot| slot.online.is_empty() && !slot.surplus),
             Err(_) => false,
         }
     }

@@ -20,7 +20,14 @@ impl Bench {
         let start = Instant::now();
         let node = Arc::new(NodeClock::new(NodeName("default/a".into()), start));
         node.expect(true);
-        Self { start, slots: Slots::default(), node, poll: 0, shown: HashSet::new(), max }
+        Self {
+            start,
+            slots: Slots::default(),
+            node,
+            poll: 0,
+            shown: HashSet::new(),
+            max,
+        }
     }
 
     fn at(&self, second: u64) -> Instant {
@@ -60,7 +67,11 @@ fn the_lowest_free_slot_is_used_again_once_it_is_known_to_be_gone() {
     assert_eq!((bench.login(0, 1), bench.login(0, 2)), (Some(0), Some(1)));
     bench.poll(2, 2, &[0, 1]);
     bench.poll(4, 4, &[1]);
-    assert_eq!(bench.login(5, 3), Some(2), "slot 0 is not shown, but was handed out less than 12 s ago");
+    assert_eq!(
+        bench.login(5, 3),
+        Some(2),
+        "slot 0 is not shown, but was handed out less than 12 s ago"
+    );
     bench.poll(13, 13, &[1, 2]);
     assert_eq!(bench.login(14, 4), Some(0));
 }
@@ -104,23 +115,37 @@ fn a_phone_that_changes_networks_gets_one_extra_session_and_no_second() {
     assert_eq!(bench.login(22, 3), None);
     bench.poll(50, 50, &[1]);
     assert!(!bench.slots.is_surplus(EPOCH, 1), "the old session went away in time");
-    assert_eq!(bench.login(51, 4), Some(0), "and the next change of networks is welcome");
+    assert_eq!(
+        bench.login(51, 4),
+        Some(0),
+        "and the next change of networks is welcome"
+    );
 }
 
 #[test]
 fn a_surplus_that_stays_is_cut_and_not_allowed_again_for_ten_minutes() {
     let mut bench = Bench::new(Some(2));
-    assert_eq!((bench.login(0, 1), bench.login(0, 2), bench.login(20, 3)), (Some(0), Some(1), Some(2)));
+    assert_eq!(
+        (bench.login(0, 1), bench.login(0, 2), bench.login(20, 3)),
+        (Some(0), Some(1), Some(2))
+    );
     for second in 21..60 {
         bench.poll(second, second, &[0, 1, 2]);
         assert!(!bench.slots.is_surplus(EPOCH, 2), "at {second}");
     }
     bench.poll(61, 61, &[0, 1, 2]);
-    assert_eq!([0, 1, 2].map(|slot| bench.slots.is_surplus(EPOCH, slot)), [false, false, true]);
+    assert_eq!(
+        [0, 1, 2].map(|slot| bench.slots.is_surplus(EPOCH, slot)),
+        [false, false, true]
+    );
     bench.poll(62, 62, &[0, 1]);
     assert_eq!(bench.login(80, 4), None);
     bench.poll(660, 660, &[0, 1]);
-    assert_eq!(bench.login(662, 5), Some(3), "slot 2 was kicked, and a kick may be left over");
+    assert_eq!(
+        bench.login(662, 5),
+        Some(3),
+        "slot 2 was kicked, and a kick may be left over"
+    );
 }
 
 #[test]
@@ -135,7 +160,10 @@ fn a_limit_that_is_lowered_cuts_the_newest_sessions() {
     bench.poll(59, 59, &[0, 1, 2, 3]);
     assert!(!bench.slots.is_surplus(EPOCH, 3));
     bench.poll(60, 60, &[0, 1, 2, 3]);
-    assert_eq!([0, 1, 2, 3].map(|slot| bench.slots.is_surplus(EPOCH, slot)), [false, false, true, true]);
+    assert_eq!(
+        [0, 1, 2, 3].map(|slot| bench.slots.is_surplus(EPOCH, slot)),
+        [false, false, true, true]
+    );
 }
 
 #[test]

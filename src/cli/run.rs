@@ -129,7 +129,11 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
         let imported = Arc::clone(&imported);
         Arc::new(move |user| imported.password(user))
     };
-    let roster = Arc::new(Roster::new(secrets.key.clone(), Arc::clone(&passwords), Arc::clone(&clock)));
+    let roster = Arc::new(Roster::new(
+        secrets.key.clone(),
+        Arc::clone(&passwords),
+        Arc::clone(&clock),
+    ));
     let guard_file = data.join("guard.json");
     roster.restore(upkeep::load_guard(&guard_file).map_err(RunError::Guard)?);
     let endpoint = AuthEndpoint::new(roster.index(), Arc::clone(&metrics));
@@ -175,22 +179,52 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     usage.attach(&context);
     let access = use_cases(&config, &secrets, &context, &passwords);
 
-    let writers = intake::Writers { users: user_writer, holds: hold_writer, gateways: gateway_writer };
+    let writers = intake::Writers {
+        users: user_writer,
+        holds: hold_writer,
+        gateways: gateway_writer,
+    };
     let watches: Watches = source.watch();
     let mut tasks = Tasks::new(cancel.clone());
     tasks.spawn("the folder source", source.run(cancel.clone()));
-    tasks.spawn("the intake", intake::run(watches, writers, Arc::clone(&context), cancel.clone()));
-    tasks.spawn("the reconciler", runner::run(Arc::clone(&context), queued, cancel.clone()));
-    tasks.spawn("the hold reporter", holds::run(Arc::clone(&context), touched_holds, cancel.clone()));
-    tasks.spawn("the gateway keeper", Gateways::run(Arc::clone(&context), cancel.clone()));
-    tasks.spawn("the password reader", imported::run(Arc::clone(&context), to_import, cancel.clone()));
+    tasks.spawn(
+        "the intake",
+        intake::run(watches, writers, Arc::clone(&context), cancel.clone()),
+    );
+    tasks.spawn(
+        "the reconciler",
+        runner::run(Arc::clone(&context), queued, cancel.clone()),
+    );
+    tasks.spawn(
+        "the hold reporter",
+        holds::run(Arc::clone(&context), touched_holds, cancel.clone()),
+    );
+    tasks.spawn(
+        "the gateway keeper",
+        Gateways::run(Arc::clone(&context), cancel.clone()),
+    );
+    tasks.spawn(
+        "the password reader",
+        imported::run(Arc::clone(&context), to_import, cancel.clone()),
+    );
     tasks.spawn("the traffic book", Arc::clone(&usage).run(cancel.clone()));
-    tasks.spawn("the completions", upkeep::completions(Arc::clone(&context), completed, cancel.clone()));
-    tasks.spawn("the guard's memory", upkeep::keep_guard(Arc::clone(&context), guard_file, cancel.clone()));
+    tasks.spawn(
+        "the completions",
+        upkeep::completions(Arc::clone(&context), completed, cancel.clone()),
+    );
+    tasks.spawn(
+        "the guard's memory",
+        upkeep::keep_guard(Arc::clone(&context), guard_file, cancel.clone()),
+    );
     tasks.spawn("the gauges", upkeep::gauges(Arc::clone(&context), cancel.clone()));
     tasks.spawn(
         "the auth listener",
-        served(serve(auth_socket, endpoint.router(), tls(config.auth_tls.as_ref()), cancel.clone())),
+        served(serve(
+            auth_socket,
+            endpoint.router(),
+            tls(config.auth_tls.as_ref()),
+            cancel.clone(),
+        )),
     );
     let state = HttpState::new(
         access.clone(),
@@ -203,7 +237,12 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     );
     tasks.spawn(
         "the HTTP API",
-        served(serve(api_socket, http::router(state), tls(config.api_tls.as_ref()), cancel.clone())),
+        served(serve(
+            api_socket,
+            http::router(state),
+            tls(config.api_tls.as_ref()),
+            cancel.clone(),
+        )),
     );
 
     announce(&config, &secrets, &context).await;
@@ -227,12 +266,19 @@ fn make_private_folder(path: &Path) -> Result<(), RunError> {
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .map_err(|error| RunError::DataFolder { path: path.display().to_string(), error })
+        .map_err(|error| RunError::DataFolder {
+            path: path.display().to_string(),
+            error,
+        })
 }
 
 fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListener, RunError> {
     let socket = TcpListener::bind(address).and_then(|socket| socket.set_nonblocking(true).map(|()| socket));
-    socket.map_err(|error| RunError::Listen { address, setting, error })
+    socket.map_err(|error| RunError::Listen {
+        address,
+        setting,
+        error,
+    })
 }
 
 /// A database of a newer version stops the start; any other trouble must not keep auth from answering.
@@ -264,12 +310,28 @@ fn own_secrets(config: &Config) -> Result<OwnSecrets, RunError> {
         made(what, &origin);
         Ok::<_, RunError>(secret)
     };
-    let corporate = secret(config::CORPORATE_SECRET_FILE, "the secret of the API", value(&given.corporate))?;
-    let auth_token =
-        secret(config::AUTH_TOKEN_FILE, "the path secret of the auth listener", value(&given.hysteria_auth_token))?;
-    let stats_secret =
-        secret(config::STATS_SECRET_FILE, "the secret of the statistics APIs", value(&given.hysteria_stats_secret))?;
-    Ok(OwnSecrets { key, corporate, auth_token, stats_secret, first_run })
+    let corporate = secret(
+        config::CORPORATE_SECRET_FILE,
+        "the secret of the API",
+        value(&given.corporate),
+    )?;
+    let auth_token = secret(
+        config::AUTH_TOKEN_FILE,
+        "the path secret of the auth listener",
+        value(&given.hysteria_auth_token),
+    )?;
+    let stats_secret = secret(
+        config::STATS_SECRET_FILE,
+        "the secret of the statistics APIs",
+        value(&given.hysteria_stats_secret),
+    )?;
+    Ok(OwnSecrets {
+        key,
+        corporate,
+        auth_token,
+        stats_secret,
+        first_run,
+    })
 }
 
 fn environment(config: &Config, secrets: &OwnSecrets) -> Environment {
@@ -279,11 +341,19 @@ fn environment(config: &Config, secrets: &OwnSecrets) -> Environment {
         .hysteria
         .iter()
         .flat_map(|hysteria| &hysteria.nodes)
-        .flat_map(|node| [node.stats_secret.clone(), node.obfs.as_ref().map(|o| o.password.clone()), node.auth_token.clone()])
+        .flat_map(|node| {
+            [
+                node.stats_secret.clone(),
+                node.obfs.as_ref().map(|o| o.password.clone()),
+                node.auth_token.clone(),
+            ]
+        })
         .flatten()
         .collect();
-    let known =
-        named.into_iter().filter_map(|source| gateway.secret(&source).cloned().map(|secret| (source, secret))).collect();
+    let known = named
+        .into_iter()
+        .filter_map(|source| gateway.secret(&source).cloned().map(|secret| (source, secret)))
+        .collect();
     Environment {
         known,
         spec: gateway.spec,
@@ -312,12 +382,19 @@ fn use_cases(
         keys: Arc::new(Derived::new(secrets.key.clone(), Arc::clone(passwords))),
         journal: Arc::new(context.history.clone()),
         clock: Arc::clone(&context.clock),
-        settings: Settings { public_url: config.public_url.clone(), ..Settings::default() },
+        settings: Settings {
+            public_url: config.public_url.clone(),
+            ..Settings::default()
+        },
     })
 }
 
 fn http_settings(config: &Config, secrets: &OwnSecrets) -> http::Settings {
-    let previous = config.secrets.corporate_previous.as_ref().map(|secret| secret.value.clone());
+    let previous = config
+        .secrets
+        .corporate_previous
+        .as_ref()
+        .map(|secret| secret.value.clone());
     http::Settings {
         secrets: std::iter::once(secrets.corporate.clone()).chain(previous).collect(),
         trusted_proxies: config.trusted_proxies.clone(),
@@ -326,7 +403,10 @@ fn http_settings(config: &Config, secrets: &OwnSecrets) -> http::Settings {
 }
 
 fn tls(files: Option<&config::TlsFiles>) -> Option<TlsFiles> {
-    files.map(|files| TlsFiles { cert: files.cert.clone(), key: files.key.clone() })
+    files.map(|files| TlsFiles {
+        cert: files.cert.clone(),
+        key: files.key.clone(),
+    })
 }
 
 /// Says what runs, and after a first start what to try next.
@@ -346,7 +426,11 @@ async fn announce(config: &Config, secrets: &OwnSecrets, context: &Context) {
         "desired state is loaded"
     );
     if secrets.first_run {
-        let example = context.users.state().first().map_or_else(|| "AB123456".to_owned(), |u| u.spec.corporate_id.to_string());
+        let example = context
+            .users
+            .state()
+            .first()
+            .map_or_else(|| "AB123456".to_owned(), |u| u.spec.corporate_id.to_string());
         welcome::say(&welcome::first_steps(config, &example));
     }
 }

@@ -71,6 +71,8 @@ pub struct Observation {
     pub sessions: u32,
     /// The revocation under way, or the last one until it is replaced.
     pub revocation: Option<RevocationProgress>,
+    /// Nodes that can never prove anything, because they have no statistics API.
+    pub mute: Vec<String>,
 }
 
 /// Whether a session that a node shows may live.

@@ -30,7 +30,10 @@ impl Backoff {
 
     /// The object succeeded or is gone.
     pub fn forget(&self, name: &str) {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.failures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(name);
     }
 
     /// Objects that failed and have not succeeded since.
@@ -45,7 +48,9 @@ impl Backoff {
 }
 
 fn delay(failures: u32) -> Duration {
-    FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST)
+    FIRST
+        .saturating_mul(1 << failures.saturating_sub(1).min(16))
+        .min(LONGEST)
 }
 
 fn jittered(full: Duration, fraction: f64) -> Duration {

@@ -5,20 +5,21 @@ use std::sync::Arc;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::mpsc;
 
-use super::{backoff::Backoff, gateways::Gateways, holds::HoldWork, imported::Imported, plan::gateway_names, usage::UsageBook};
+use super::{
+    backoff::Backoff, gateways::Gateways, holds::HoldWork, imported::Imported, plan::gateway_names, usage::UsageBook,
+};
 use crate::{
     auth::roster::{Roster, Transition},
     clock::SharedClock,
     desired::DesiredState,
-    gateway::Target,
+    gateway::{Cut, Target},
     history::History,
     metrics::Metrics,
     model::{
         access::Access,
         gateway::VpnGateway,
         hold::VpnHold,
-        session::Epoch,
-        user::{AccountPresence, VpnUser},
+        user::{AccountPresence, VpnUser, VpnUserStatus},
     },
 };
 
@@ -89,25 +90,46 @@ impl Context {
         }
     }
 
-    fn cut(&self, transition: &Transition, cut: &crate::gateway::Cut) {
+    fn cut(&self, transition: &Transition, cut: &Cut) {
         let user = self.user(&transition.user);
+        let status = user.as_ref().and_then(|user| user.status.as_ref());
+        if cut.known.is_empty() && status.is_some_and(|status| is_settled(status, cut)) {
+            return;
+        }
         let person = self.roster.person_by_user(&transition.user);
         let granted = person.is_some_and(|p| p.effective.access == Access::Granted);
         let target = if granted {
-            Target::Granted { epoch: Epoch(cut.below.0), cut: Some(cut.clone()) }
+            Target::Granted {
+                epoch: cut.below,
+                cut: Some(cut.clone()),
+            }
         } else {
             Target::Denied(cut.clone())
         };
         for gateway in self.gateways.all() {
             let concerned = user.as_ref().is_none_or(|user| {
                 gateway_names(user).iter().any(|name| name == gateway.name())
-                    || user.status.iter().flat_map(|s| &s.gateways).any(|state| {
-                        state.name == gateway.name() && state.account == AccountPresence::Present
-                    })
+                    || user
+                        .status
+                        .iter()
+                        .flat_map(|s| &s.gateways)
+                        .any(|state| state.name == gateway.name() && state.account == AccountPresence::Present)
             });
             if concerned {
                 gateway.submit(&transition.account, target.clone());
             }
         }
     }
+}
+
+/// Whether a former process proved already that nothing is left of what is to be cut.
+fn is_settled(status: &VpnUserStatus, cut: &Cut) -> bool {
+    status.access == Some(Access::Denied)
+        && status
+            .epoch
+            .is_some_and(|epoch| u64::try_from(epoch).is_ok_and(|epoch| epoch >= cut.below.0))
+        && status
+            .revocation
+            .as_ref()
+            .is_some_and(|revocation| revocation.sessions_zero_at.is_some())
 }

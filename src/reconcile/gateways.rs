@@ -98,7 +98,12 @@ impl Gateways {
     /// No gateways yet.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { parts, snapshot: ArcSwap::default(), running: Mutex::default(), changed: Notify::new() }
+        Self {
+            parts,
+            snapshot: ArcSwap::default(),
+            running: Mutex::default(),
+            changed: Notify::new(),
+        }
     }
 
     /// The running gateway of this name.
@@ -216,7 +221,10 @@ impl Gateways {
             tokens.extend(wanted.tokens);
             let outcome = match running.get_mut(&name) {
                 Some(present) if present.nodes == wanted.nodes => continue,
-                Some(present) => present.gateway.update(wanted.nodes.clone()).map(|()| present.nodes = wanted.nodes),
+                Some(present) => present
+                    .gateway
+                    .update(wanted.nodes.clone())
+                    .map(|()| present.nodes = wanted.nodes),
                 None => self.start(&name, wanted.nodes, ctx).map(|started| {
                     running.insert(name.clone(), started);
                 }),
@@ -228,9 +236,14 @@ impl Gateways {
         }
         self.parts.index.expect_polls_of(&nodes);
         let tokens = shared_tokens(tokens);
-        self.parts.endpoint.set_tokens(tokens.iter().map(|(name, token)| (token, name)));
+        self.parts
+            .endpoint
+            .set_tokens(tokens.iter().map(|(name, token)| (token, name)));
         self.snapshot.store(Arc::new(
-            running.iter().map(|(name, running)| (name.clone(), Arc::clone(&running.gateway) as _)).collect(),
+            running
+                .iter()
+                .map(|(name, running)| (name.clone(), Arc::clone(&running.gateway) as _))
+                .collect(),
         ));
         changed
     }
@@ -248,7 +261,11 @@ impl Gateways {
             cancel: cancel.clone(),
             tasks: self.parts.tasks.clone(),
         };
-        Ok(Running { gateway: HysteriaGateway::start(name, nodes.clone(), context)?, nodes, cancel })
+        Ok(Running {
+            gateway: HysteriaGateway::start(name, nodes.clone(), context)?,
+            nodes,
+            cancel,
+        })
     }
 
     async fn resolve(&self, name: &str, spec: &VpnGatewaySpec, own: bool) -> Result<Wanted, Refusal> {
@@ -259,12 +276,18 @@ impl Gateways {
             });
         };
         let environment = &self.parts.environment;
-        let mut wanted = Wanted { nodes: Vec::new(), tokens: Vec::new() };
+        let mut wanted = Wanted {
+            nodes: Vec::new(),
+            tokens: Vec::new(),
+        };
         for node in &hysteria.nodes {
             let mut node = node.clone();
             let mut read = if own { environment.known.clone() } else { Vec::new() };
             // A node that names no secret of its own has the environment's.
-            let fallback = SecretSource { env: Some(String::new()), ..SecretSource::default() };
+            let fallback = SecretSource {
+                env: Some(String::new()),
+                ..SecretSource::default()
+            };
             read.push((fallback.clone(), environment.stats_secret.clone()));
             if node.stats_url.is_some() && node.stats_secret.is_none() {
                 node.stats_secret = Some(fallback);
@@ -285,10 +308,17 @@ impl Gateways {
             }
             let secret = |source: &SecretSource| {
                 let found = read.iter().find(|(known, _)| known == source);
-                found.map(|(_, secret)| secret.clone()).ok_or_else(|| "it was not read".to_owned())
+                found
+                    .map(|(_, secret)| secret.clone())
+                    .ok_or_else(|| "it was not read".to_owned())
             };
-            let invalid = |message: String| Refusal { reason: "InvalidNode", message };
-            wanted.nodes.push(NodeConfig::resolve(&node, &secret).map_err(|error| invalid(error.to_string()))?);
+            let invalid = |message: String| Refusal {
+                reason: "InvalidNode",
+                message,
+            };
+            wanted
+                .nodes
+                .push(NodeConfig::resolve(&node, &secret).map_err(|error| invalid(error.to_string()))?);
             let token = match &node.auth_token {
                 Some(source) => secret(source).map_err(invalid)?,
                 None => environment.auth_token.clone(),
@@ -304,7 +334,10 @@ impl Gateways {
 fn shared_tokens(tokens: Vec<(NodeName, SecretString)>) -> Vec<(NodeName, SecretString)> {
     let mut by_value: Vec<(NodeName, SecretString)> = Vec::new();
     for (name, token) in tokens {
-        match by_value.iter_mut().find(|(_, known)| known.expose_secret() == token.expose_secret()) {
+        match by_value
+            .iter_mut()
+            .find(|(_, known)| known.expose_secret() == token.expose_secret())
+        {
             Some((known, _)) if known.gateway() == name.gateway() => *known = NodeName::new(name.gateway(), ANY),
             Some((known, _)) => *known = NodeName::new(ANY, ANY),
             None => by_value.push((name, token)),
@@ -333,7 +366,11 @@ fn outcome(category: &str) -> GatewayOutcome {
 }
 
 fn users_of(ctx: &Context, gateway: &str) -> usize {
-    ctx.users.state().iter().filter(|user| gateway_names(user).iter().any(|name| name == gateway)).count()
+    ctx.users
+        .state()
+        .iter()
+        .filter(|user| gateway_names(user).iter().any(|name| name == gateway))
+        .count()
 }
 
 async fn report(ctx: &Context, gateway: &VpnGateway, refusal: Option<Refusal>, in_use: bool) {

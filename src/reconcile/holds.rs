@@ -94,7 +94,11 @@ async fn report(name: &str, ctx: &Context) -> Option<Timestamp> {
     if hold.status.as_ref().and_then(|status| status.phase) == Some(phase) {
         return next;
     }
-    match ctx.desired.report_hold(&hold.name_any(), VpnHoldStatus { phase: Some(phase) }).await {
+    match ctx
+        .desired
+        .report_hold(&hold.name_any(), VpnHoldStatus { phase: Some(phase) })
+        .await
+    {
         Ok(()) | Err(DesiredError::NotFound { .. }) => next,
         Err(error) => {
             tracing::warn!(hold = name, %error, "the phase of a hold could not be reported");

@@ -38,13 +38,25 @@ impl Imported {
     #[must_use]
     pub fn new(sources: Sources, key: MasterKey) -> (Arc<Self>, mpsc::UnboundedReceiver<String>) {
         let (touched, receiver) = mpsc::unbounded_channel();
-        (Arc::new(Self { known: Mutex::default(), touched, sources, key }), receiver)
+        (
+            Arc::new(Self {
+                known: Mutex::default(),
+                touched,
+                sources,
+                key,
+            }),
+            receiver,
+        )
     }
 
     /// The password of a user with `spec.credentialsFrom`, from memory.
     #[must_use]
     pub fn password(&self, user: &VpnUser) -> Option<SecretString> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&user.name_any()).cloned()
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&user.name_any())
+            .cloned()
     }
 
     /// A user is new or changed.
@@ -58,17 +70,25 @@ impl Imported {
     /// Reads a user's password. Answers whether it differs from what was known.
     async fn read(&self, user: &VpnUser) -> Result<bool, String> {
         let Some(source) = &user.spec.credentials_from else {
-            return Ok(self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&user.name_any()).is_some());
+            return Ok(self
+                .known
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&user.name_any())
+                .is_some());
         };
         let text = self.sources.resolve(source).await.map_err(|error| error.to_string())?;
         let password = match text.expose_secret().strip_prefix(SEALED) {
-            Some(sealed) => {
-                self.key.open(&purpose(&user.spec.corporate_id), sealed.trim()).map_err(|error| error.to_string())?
-            }
+            Some(sealed) => self
+                .key
+                .open(&purpose(&user.spec.corporate_id), sealed.trim())
+                .map_err(|error| error.to_string())?,
             None => text,
         };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = known.get(&user.name_any()).is_none_or(|old| old.expose_secret() != password.expose_secret());
+        let new = known
+            .get(&user.name_any())
+            .is_none_or(|old| old.expose_secret() != password.expose_secret());
         if new {
             known.insert(user.name_any(), password);
         }
@@ -117,7 +137,11 @@ pub async fn run(ctx: Arc<Context>, mut touched: mpsc::UnboundedReceiver<String>
                 Ok(false) => {}
                 Err(error) => {
                     if failed.insert(name.clone()) {
-                        tracing::warn!(user = name, error, "the password in spec.credentialsFrom cannot be read: nobody can log in with it");
+                        tracing::warn!(
+                            user = name,
+                            error,
+                            "the password in spec.credentialsFrom cannot be read: nobody can log in with it"
+                        );
                     }
                     continue;
                 }

@@ -183,14 +183,18 @@ impl Seen {
                 let event = event.modify(slim);
                 let gone = self.holds.follow(&event);
                 writers.holds.apply_watcher_event(&event);
-                gone.into_iter().for_each(|name| say(Input::HoldGone { name, released: false }));
+                gone.into_iter()
+                    .for_each(|name| say(Input::HoldGone { name, released: false }));
                 match event {
                     Event::Apply(hold) | Event::InitApply(hold) => {
                         ctx.hold_work.touched(hold.name_any());
                         say(Input::Hold(Arc::new(hold)));
                     }
                     // A hold leaves only when its finalizer is released: on purpose, or after its loss was confirmed.
-                    Event::Delete(hold) => say(Input::HoldGone { name: hold.name_any(), released: true }),
+                    Event::Delete(hold) => say(Input::HoldGone {
+                        name: hold.name_any(),
+                        released: true,
+                    }),
                     Event::Init | Event::InitDone => {}
                 }
             }

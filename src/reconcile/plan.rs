@@ -31,6 +31,8 @@ pub mod reasons {
     pub const GATEWAY_NOT_FOUND: &str = "GatewayNotFound";
     /// The guard holds a denial back until a person confirms it.
     pub const GUARD_HELD_BACK: &str = "GuardHeldBack";
+    /// A node has no statistics API, so that sessions on it can neither be ended nor proved gone.
+    pub const NO_STATISTICS: &str = "NoStatistics";
     /// Another object had the account first.
     pub const ACCOUNT_CONFLICT: &str = "AccountConflict";
 }
@@ -103,7 +105,13 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
         .map(|(name, _)| name.as_str())
         .collect();
     let contained = revocation.as_ref().is_none_or(|r| r.contained_at.is_some());
-    let finalizer = finalizer_step(user, facts, deleting, denied && contained && targets.is_empty());
+    let mute = only_mute_nodes_missing(facts.gateways, revocation.as_ref());
+    let finalizer = finalizer_step(
+        user,
+        facts,
+        deleting,
+        denied && (contained || mute) && targets.is_empty(),
+    );
 
     let mut status = VpnUserStatus {
         observed_generation: user.meta().generation.unwrap_or_default(),
@@ -129,8 +137,17 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
         revocation,
         conditions: before.conditions.clone(),
     };
-    conditions(&mut status, facts, &missing, contained && targets.is_empty(), now);
-    Plan { targets, finalizer, status }
+    let progress = Progress {
+        settled: contained && targets.is_empty(),
+        mute,
+        missing: &missing,
+    };
+    conditions(&mut status, facts, &progress, now);
+    Plan {
+        targets,
+        finalizer,
+        status,
+    }
 }
 
 /// The target to hand over, unless the gateway has it already or the last report says that it was reached.
@@ -159,10 +176,18 @@ fn target_for(
     }
     let cut = Cut {
         below: epoch,
-        denied_at: before.revocation.as_ref().filter(|r| r.sessions_zero_at.is_none()).map_or(now, |r| r.denied_at),
+        denied_at: before
+            .revocation
+            .as_ref()
+            .filter(|r| r.sessions_zero_at.is_none())
+            .map_or(now, |r| r.denied_at),
         known: Vec::new(),
     };
-    Some(if leaving { Target::Absent(cut) } else { Target::Denied(cut) })
+    Some(if leaving {
+        Target::Absent(cut)
+    } else {
+        Target::Denied(cut)
+    })
 }
 
 /// One revocation out of those of all gateways: done when the last is. Falls back on the last report, which outlives a restart.
@@ -171,8 +196,10 @@ fn merged_revocation(
     before: &VpnUserStatus,
     person: &Person,
 ) -> Option<Revocation> {
-    let running: Vec<&RevocationProgress> =
-        gateways.iter().filter_map(|(_, observation)| observation.as_ref()?.revocation.as_ref()).collect();
+    let running: Vec<&RevocationProgress> = gateways
+        .iter()
+        .filter_map(|(_, observation)| observation.as_ref()?.revocation.as_ref())
+        .collect();
     let newest = running.iter().map(|r| r.below).max();
     let kept = before.epoch.unwrap_or_default();
     let is_newer = newest.is_some_and(|below| i64::try_from(below.0).unwrap_or(i64::MAX) >= kept);
@@ -193,16 +220,47 @@ fn merged_revocation(
     })
 }
 
+/// Whether everything that can be proved is, and the rest are nodes that have no way to prove anything.
+fn only_mute_nodes_missing(gateways: &[(String, Option<Observation>)], revocation: Option<&Revocation>) -> bool {
+    let mute: Vec<&String> = gateways
+        .iter()
+        .filter_map(|(_, o)| o.as_ref())
+        .flat_map(|o| &o.mute)
+        .collect();
+    revocation.is_some_and(|r| !r.waiting_for.is_empty() && r.waiting_for.iter().all(|node| mute.contains(&node)))
+}
+
+/// How far the gateways are, for [`conditions`].
+struct Progress<'a> {
+    /// Everything was handed over, and what had to be contained is.
+    settled: bool,
+    /// Only nodes without a statistics API are missing.
+    mute: bool,
+    /// Gateways that the spec names and that do not exist.
+    missing: &'a [&'a str],
+}
+
 fn finalizer_step(user: &VpnUser, facts: &Facts<'_>, deleting: bool, proved: bool) -> FinalizerStep {
     let has = user.meta().finalizers.iter().flatten().any(|f| f == FINALIZER);
     if !deleting {
         let tombstone = user.meta().deletion_timestamp.is_some();
-        return if has || tombstone { FinalizerStep::Keep } else { FinalizerStep::Add };
+        return if has || tombstone {
+            FinalizerStep::Keep
+        } else {
+            FinalizerStep::Add
+        };
     }
-    let let_go = user.meta().annotations.as_ref().and_then(|a| a.get(LET_GO)).is_some_and(|value| value == "true");
+    let let_go = user
+        .meta()
+        .annotations
+        .as_ref()
+        .and_then(|a| a.get(LET_GO))
+        .is_some_and(|value| value == "true");
     let gone_gateway = facts.gateways.iter().any(|(name, observation)| {
         let had = user.status.as_ref().is_some_and(|s| {
-            s.gateways.iter().any(|g| g.name == *name && g.account == AccountPresence::Present)
+            s.gateways
+                .iter()
+                .any(|g| g.name == *name && g.account == AccountPresence::Present)
         });
         observation.is_none() && had
     });
@@ -213,13 +271,22 @@ fn finalizer_step(user: &VpnUser, facts: &Facts<'_>, deleting: bool, proved: boo
     }
 }
 
-fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, missing: &[&str], settled: bool, now: Timestamp) {
+fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, progress: &Progress<'_>, now: Timestamp) {
     let person = facts.person;
     let generation = status.observed_generation;
     let granted = person.effective.access == Access::Granted;
-    let waiting_for = status.revocation.as_ref().map(|r| r.waiting_for.join(", ")).filter(|nodes| !nodes.is_empty());
+    let waiting_for = status
+        .revocation
+        .as_ref()
+        .map(|r| r.waiting_for.join(", "))
+        .filter(|nodes| !nodes.is_empty());
     let mut list = Conditions::new(&mut status.conditions, generation, now);
-    list.set(types::GRANTED, granted, person.effective.reason.as_str(), granted_message(person));
+    list.set(
+        types::GRANTED,
+        granted,
+        person.effective.reason.as_str(),
+        granted_message(person),
+    );
 
     let stalled: Option<(&str, String)> = if person.held_back_since.is_some() {
         let declared = person.declared.reason.as_str();
@@ -232,29 +299,56 @@ fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, missing: &[&str], s
     } else if person.effective.reason == Reason::Conflict {
         Some((
             reasons::ACCOUNT_CONFLICT,
-            format!("the account {} belongs to another VpnUser: delete one of the two", person.account),
+            format!(
+                "the account {} belongs to another VpnUser: delete one of the two",
+                person.account
+            ),
         ))
-    } else if !missing.is_empty() {
+    } else if !progress.missing.is_empty() {
         Some((
             reasons::GATEWAY_NOT_FOUND,
-            format!("no VpnGateway named {}: create it, or correct spec.gateways", missing.join(", ")),
+            format!(
+                "no VpnGateway named {}: create it, or correct spec.gateways",
+                progress.missing.join(", ")
+            ),
+        ))
+    } else if progress.mute {
+        let nodes = waiting_for.clone().unwrap_or_default();
+        Some((
+            reasons::NO_STATISTICS,
+            format!(
+                "logins are refused, but {nodes} has no statsUrl: sessions on it cannot be ended or proved gone. Declare statsUrl"
+            ),
         ))
     } else {
         None
     };
-    let unknown = facts.gateways.iter().any(|(_, o)| o.as_ref().is_some_and(|o| o.account == AccountPresence::Unknown));
-    let working = if settled && !unknown {
+    let unknown = facts
+        .gateways
+        .iter()
+        .any(|(_, o)| o.as_ref().is_some_and(|o| o.account == AccountPresence::Unknown));
+    let working = if progress.settled && !unknown {
         None
     } else if granted {
-        Some((reasons::CONVERGING, "waiting for the gateways to show the account".to_owned()))
+        Some((
+            reasons::CONVERGING,
+            "waiting for the gateways to show the account".to_owned(),
+        ))
     } else {
         let of = waiting_for.map_or_else(String::new, |nodes| format!("; still missing the word of {nodes}"));
-        Some((reasons::REVOKING, format!("logins are refused, sessions are being ended{of}")))
+        Some((
+            reasons::REVOKING,
+            format!("logins are refused, sessions are being ended{of}"),
+        ))
     };
 
     let (ready, reason, message) = match (&stalled, &working) {
         (Some((reason, message)), _) | (None, Some((reason, message))) => (false, *reason, message.clone()),
-        (None, None) => (true, reasons::RECONCILED, "the gateways agree with the decision".to_owned()),
+        (None, None) => (
+            true,
+            reasons::RECONCILED,
+            "the gateways agree with the decision".to_owned(),
+        ),
     };
     list.set(types::READY, ready, reason, message);
     let working = working.filter(|_| stalled.is_none());
@@ -266,7 +360,9 @@ fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, missing: &[&str], s
     }
     // These two are there only while they are true, as kstatus has it.
     status.conditions.retain(|condition: &Condition| {
-        states.iter().all(|(kind, state)| condition.type_ != *kind || state.is_some())
+        states
+            .iter()
+            .all(|(kind, state)| condition.type_ != *kind || state.is_some())
     });
 }
 

@@ -30,7 +30,9 @@ pub async fn run(ctx: Arc<Context>, queue: mpsc::UnboundedReceiver<ObjectRef<Vpn
             let task = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(reconcile(user, Arc::clone(&ctx))));
             task.map(move |joined| {
                 let result = joined.unwrap_or(Err(ReconcileError::Aborted));
-                let outcome = result.as_ref().map_or_else(ReconcileError::outcome, |_| ReconcileOutcome::Done);
+                let outcome = result
+                    .as_ref()
+                    .map_or_else(ReconcileError::outcome, |_| ReconcileOutcome::Done);
                 ctx.metrics.reconciled(outcome, began.elapsed());
                 result
             })
@@ -61,6 +63,8 @@ fn requests(
     queue: mpsc::UnboundedReceiver<ObjectRef<VpnUser>>,
     cancel: CancellationToken,
 ) -> impl Stream<Item = Result<ObjectRef<VpnUser>, Infallible>> {
-    futures::stream::unfold(queue, |mut queue| async { queue.recv().await.map(|next| (Ok(next), queue)) })
-        .take_until(cancel.cancelled_owned())
+    futures::stream::unfold(queue, |mut queue| async {
+        queue.recv().await.map(|next| (Ok(next), queue))
+    })
+    .take_until(cancel.cancelled_owned())
 }

@@ -44,8 +44,12 @@ pub async fn completions(
 /// The file is there and cannot be read: starting without it could let through what was held back.
 pub fn load_guard(path: &Path) -> Result<GuardState, String> {
     match std::fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .map_err(|error| format!("{} is damaged ({error}): restore it, or remove it to start afresh", path.display())),
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
+            format!(
+                "{} is damaged ({error}): restore it, or remove it to start afresh",
+                path.display()
+            )
+        }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(GuardState::default()),
         Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
     }
@@ -70,7 +74,12 @@ pub async fn keep_guard(ctx: Arc<Context>, path: PathBuf, cancel: CancellationTo
 
 fn save_guard(path: &Path, state: &GuardState) -> std::io::Result<()> {
     let aside = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&aside)?;
     serde_json::to_writer(&mut file, state)?;
     file.sync_all()?;
     std::fs::rename(&aside, path)?;
@@ -95,7 +104,8 @@ pub async fn gauges(ctx: Arc<Context>, cancel: CancellationToken) {
         ctx.metrics.queue_depth(ctx.backoff.len());
         for gateway in ctx.gateways.all() {
             for node in gateway.health() {
-                ctx.metrics.node_up(&node.node.0, node.error.is_none() && node.polled_at.is_some());
+                ctx.metrics
+                    .node_up(&node.node.0, node.error.is_none() && node.polled_at.is_some());
             }
         }
     }

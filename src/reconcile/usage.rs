@@ -54,7 +54,10 @@ impl UsageBook {
             HashMap::new()
         });
         Arc::new(Self {
-            book: Mutex::new(Book { totals, ..Book::default() }),
+            book: Mutex::new(Book {
+                totals,
+                ..Book::default()
+            }),
             clock,
             history,
             wake: Notify::new(),
@@ -83,7 +86,13 @@ impl UsageBook {
     #[must_use]
     pub fn inputs(&self) -> Vec<Input> {
         let book = self.lock();
-        book.totals.iter().map(|(account, totals)| Input::Usage { account: account.clone(), usage: totals.usage }).collect()
+        book.totals
+            .iter()
+            .map(|(account, totals)| Input::Usage {
+                account: account.clone(),
+                usage: totals.usage,
+            })
+            .collect()
     }
 
     /// Reads a node's counters before its gateway starts, so that nothing is counted twice.
@@ -129,8 +138,10 @@ impl UsageBook {
                     download: *download,
                 })
                 .collect();
-            if let Err(error) =
-                self.history.account_traffic(node.clone(), deltas, batch.changed.clone(), batch.reset).await
+            if let Err(error) = self
+                .history
+                .account_traffic(node.clone(), deltas, batch.changed.clone(), batch.reset)
+                .await
             {
                 tracing::warn!(node = %node.0, %error, "traffic cannot be written yet: it is kept in memory");
                 self.lock().pending.entry(node).or_default().put_before(batch);
@@ -196,14 +207,22 @@ impl UsageSink for UsageBook {
                     totals.usage.month = 0;
                 }
                 totals.usage.month = totals.usage.month.saturating_add(moved);
-                inputs.push(Input::Usage { account: delta.account.clone(), usage: totals.usage });
+                inputs.push(Input::Usage {
+                    account: delta.account.clone(),
+                    usage: totals.usage,
+                });
             }
             let counters = book.baselines.entry(node.clone()).or_default();
             if reset {
                 counters.ids.clear();
             }
-            counters.ids.extend(changed.iter().map(|(id, pair)| (id.clone(), *pair)));
-            book.pending.entry(node.clone()).or_default().add(&deltas, changed, reset);
+            counters
+                .ids
+                .extend(changed.iter().map(|(id, pair)| (id.clone(), *pair)));
+            book.pending
+                .entry(node.clone())
+                .or_default()
+                .add(&deltas, changed, reset);
         }
         self.wake.notify_one();
         if let Some(context) = self.context.get().and_then(std::sync::Weak::upgrade) {

@@ -60,12 +60,21 @@ pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Context>) -> Result<Action, 
     };
     let now = ctx.clock.now();
     let gateways = observe(&user, &person.account, &ctx);
-    let used = user
-        .spec
-        .traffic
-        .as_ref()
-        .map(|limit| (ctx.usage.usage(&person.account).in_period(limit.period, now), limit.period));
-    let plan = plan(&user, &Facts { person: &person, used, gateways: &gateways }, now);
+    let used = user.spec.traffic.as_ref().map(|limit| {
+        (
+            ctx.usage.usage(&person.account).in_period(limit.period, now),
+            limit.period,
+        )
+    });
+    let plan = plan(
+        &user,
+        &Facts {
+            person: &person,
+            used,
+            gateways: &gateways,
+        },
+        now,
+    );
     for (gateway, target) in &plan.targets {
         if let Some(gateway) = ctx.gateways.get(gateway) {
             gateway.submit(&person.account, target.clone());
@@ -126,22 +135,43 @@ async fn write(user: &VpnUser, name: &str, account: &str, plan: Plan, ctx: &Cont
 async fn remember(user: &VpnUser, account: &str, before: &VpnUserStatus, after: &VpnUserStatus, ctx: &Context) {
     if (before.access, before.reason) != (after.access, after.reason) {
         let state = |status: &VpnUserStatus| {
-            status.access.map(|access| format!("{access:?}: {}", status.reason.map_or("", Reason::as_str)))
+            status
+                .access
+                .map(|access| format!("{access:?}: {}", status.reason.map_or("", Reason::as_str)))
         };
         let entry = AuditEntry {
             actor: "vpn-operator".to_owned(),
             source: ctx.source.to_owned(),
-            action: if after.access == Some(Access::Granted) { "access.granted" } else { "access.denied" }.to_owned(),
+            action: if after.access == Some(Access::Granted) {
+                "access.granted"
+            } else {
+                "access.denied"
+            }
+            .to_owned(),
             corporate_id: Some(user.spec.corporate_id.to_string()),
             before: state(before),
             after: state(after),
-            reason: after.conditions.iter().find(|c| c.type_ == "Granted").map(|c| c.message.clone()),
+            reason: after
+                .conditions
+                .iter()
+                .find(|c| c.type_ == "Granted")
+                .map(|c| c.message.clone()),
             request_id: None,
         };
         ctx.history.audit_or_spool(vec![entry]).await;
     }
-    if let Some(revocation) = after.revocation.as_ref().filter(|_| before.revocation != after.revocation) {
-        observe_times(before, revocation.denied_at, revocation.contained_at, revocation.sessions_zero_at, ctx);
+    if let Some(revocation) = after
+        .revocation
+        .as_ref()
+        .filter(|_| before.revocation != after.revocation)
+    {
+        observe_times(
+            before,
+            revocation.denied_at,
+            revocation.contained_at,
+            revocation.sessions_zero_at,
+            ctx,
+        );
         let reason = match (after.access, after.reason) {
             (Some(Access::Denied), Some(reason)) => reason.as_str(),
             _ => "Rotated",
@@ -149,7 +179,9 @@ async fn remember(user: &VpnUser, account: &str, before: &VpnUserStatus, after: 
         let row = RevocationRow {
             corporate_id: user.spec.corporate_id.to_string(),
             account: account.to_owned(),
-            epoch: after.epoch.unwrap_or_else(|| i64::try_from(Epoch::default().0).unwrap_or_default()),
+            epoch: after
+                .epoch
+                .unwrap_or_else(|| i64::try_from(Epoch::default().0).unwrap_or_default()),
             reason: reason.to_owned(),
             denied_at: revocation.denied_at,
             contained_at: revocation.contained_at,

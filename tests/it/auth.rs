@@ -149,7 +149,11 @@ impl House {
 
     /// `count` active people whose access is recorded.
     pub fn of(count: usize) -> Self {
-        Self::with((0..count).map(|n| said(&recorded(&user(&nth(n)), Access::Granted, 0))).collect())
+        Self::with(
+            (0..count)
+                .map(|n| said(&recorded(&user(&nth(n)), Access::Granted, 0)))
+                .collect(),
+        )
     }
 
     pub fn pass(&self, seconds: u64) -> Vec<Transition> {

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use tempfile::TempDir;
 use vpn_operator::{
-    clock::SystemClock,
+    clock::{ManualClock, SystemClock},
     gateway::{NodeName, UsageDelta},
     history::{AuditEntry, AuditFilter, History, HistoryError, Page, RevocationRow},
 };
@@ -532,14 +532,15 @@ async fn a_history_that_cannot_open_yet_takes_up_the_database_when_it_can() {
     assert_eq!(actions, ["access.denied", "grant"]);
 }
 
-/// Prints the table of docs/history.md. Run it with
-/// `cargo test --release --test it history::sizes -- --ignored --nocapture`.
+/// Prints what the table of docs/history.md was made from. Run it with
+/// `cargo test --test it history::sizes -- --ignored --nocapture`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "measures; takes a minute"]
 async fn sizes_and_times_of_a_sample() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("history.db");
-    let history = open(&path);
+    let clock = ManualClock::at(at("2026-03-15T12:00:00Z"));
+    let history = History::open(&path, clock.clone()).unwrap();
     let mut last = 0;
     let mut grown = async |history: &History, what: &str, rows: u64, started: Instant| {
         let took = started.elapsed();
@@ -610,6 +611,12 @@ async fn sizes_and_times_of_a_sample() {
         started,
     )
     .await;
+    for (what, hours) in [("traffic of an hour", 1), ("traffic of an hour and a day", 24)] {
+        clock.advance(std::time::Duration::from_secs(3600 * hours));
+        let started = Instant::now();
+        poll(history.clone()).await;
+        grown(&history, what, 10_000, started).await;
+    }
     let started = Instant::now();
     poll(history.clone()).await;
     println!("next poll with 10,000 moving accounts: {:?}", started.elapsed());

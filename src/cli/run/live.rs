@@ -34,7 +34,12 @@ impl Directory for Live {
 
 impl Live {
     fn observations(&self, account: &str) -> Vec<Observation> {
-        self.0.gateways.all().iter().map(|gateway| gateway.observe(account)).collect()
+        self.0
+            .gateways
+            .all()
+            .iter()
+            .map(|gateway| gateway.observe(account))
+            .collect()
     }
 }
 
@@ -49,7 +54,11 @@ impl Links for Live {
 
     fn revocation(&self, account: &str) -> Option<RevocationProgress> {
         let mut newest: HashMap<_, Vec<RevocationProgress>> = HashMap::new();
-        for revocation in self.observations(account).into_iter().filter_map(|observation| observation.revocation) {
+        for revocation in self
+            .observations(account)
+            .into_iter()
+            .filter_map(|observation| observation.revocation)
+        {
             newest.entry(revocation.below).or_default().push(revocation);
         }
         let (_, parts) = newest.into_iter().max_by_key(|(below, _)| *below)?;
@@ -63,10 +72,18 @@ impl Links for Live {
     }
 
     fn sessions(&self, account: &str) -> u32 {
-        self.observations(account).iter().map(|observation| observation.sessions).sum()
+        self.observations(account)
+            .iter()
+            .map(|observation| observation.sessions)
+            .sum()
     }
 
     fn health(&self) -> Vec<NodeHealth> {
-        self.0.gateways.all().iter().flat_map(|gateway| gateway.health()).collect()
+        self.0
+            .gateways
+            .all()
+            .iter()
+            .flat_map(|gateway| gateway.health())
+            .collect()
     }
 }

@@ -17,7 +17,10 @@ pub struct Tasks {
 impl Tasks {
     /// No tasks; all that are spawned are expected to end on `cancel`, and not before.
     pub fn new(cancel: CancellationToken) -> Self {
-        Self { running: JoinSet::new(), cancel }
+        Self {
+            running: JoinSet::new(),
+            cancel,
+        }
     }
 
     /// Starts a task.
@@ -47,7 +50,10 @@ impl Tasks {
         self.cancel.cancel();
         let joined = tokio::time::timeout(DRAIN, async { while self.running.join_next().await.is_some() {} }).await;
         if joined.is_err() {
-            tracing::warn!(left = self.running.len(), "tasks that did not end in time are abandoned");
+            tracing::warn!(
+                left = self.running.len(),
+                "tasks that did not end in time are abandoned"
+            );
             self.running.abort_all();
         }
         ended

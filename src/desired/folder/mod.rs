@@ -1,1 +1,33 @@
-//! A folder of YAML as a source of desired state.
+//! A folder of YAML as the source.
+//!
+//! Files are read by [`scanner`](self) threads, cut into documents and compared by digest with what is in force; one keeper
+//! thread owns which objects there are, sends the events, and writes behind to a record from which a restart begins.
+//! What the operator itself changes is written gently, and nothing here decides about access.
+
+mod check;
+mod document;
+mod edit;
+mod files;
+mod hands;
+mod health;
+mod keeper;
+mod keeper_loop;
+mod mailbox;
+mod marks;
+mod object;
+mod outlets;
+mod problem;
+mod queue;
+mod record;
+mod rules;
+mod scan;
+mod scanner;
+mod source;
+mod split;
+mod walk;
+mod watch;
+
+pub use check::{CheckReport, check};
+pub use object::SOURCE_FILE;
+pub use problem::Problem;
+pub use source::{FolderOptions, FolderSource};

@@ -41,6 +41,8 @@ impl Operation {
 /// What a node showed last.
 #[derive(Debug, Default)]
 struct View {
+    /// It has no statistics API.
+    mute: bool,
     polled_at: Option<Timestamp>,
     errors: BTreeMap<Operation, String>,
     by_account: HashMap<Box<str>, u32>,
@@ -89,6 +91,12 @@ impl State {
                 .filter_map(|view| view.by_account.get(account))
                 .sum(),
             revocation,
+            mute: self
+                .views
+                .iter()
+                .filter(|(_, view)| view.mute)
+                .map(|(name, _)| name.to_string())
+                .collect(),
         }
     }
 
@@ -98,7 +106,10 @@ impl State {
     }
 
     pub(super) fn add_node(&mut self, name: &NodeName, proves: bool, now: Moment) -> HashSet<String> {
-        let mut view = View::default();
+        let mut view = View {
+            mute: !proves,
+            ..View::default()
+        };
         if !proves {
             let missing = "no statsUrl is declared: sessions cannot be ended, and nothing can be proved".to_owned();
             view.errors.insert(Operation::Online, missing);

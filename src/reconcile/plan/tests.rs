@@ -16,8 +16,16 @@ fn user(spec: &str) -> VpnUser {
 }
 
 fn decision(reason: Reason) -> Decision {
-    let access = if reason == Reason::Active { Access::Granted } else { Access::Denied };
-    Decision { access, reason, next_change: None }
+    let access = if reason == Reason::Active {
+        Access::Granted
+    } else {
+        Access::Denied
+    };
+    Decision {
+        access,
+        reason,
+        next_change: None,
+    }
 }
 
 fn person(reason: Reason, epoch: u64) -> Person {
@@ -44,7 +52,11 @@ fn obey(observation: &mut Observation, target: &Target, step: u8, now: Timestamp
                 denied_at: cut.denied_at,
                 contained_at: (step > 0).then_some(now),
                 sessions_zero_at: (step > 1).then_some(now),
-                waiting_for: if step > 0 { vec![] } else { vec!["default/node-1".to_owned()] },
+                waiting_for: if step > 0 {
+                    vec![]
+                } else {
+                    vec!["default/node-1".to_owned()]
+                },
             });
             observation.account = if matches!(target, Target::Absent(_)) && step > 1 {
                 AccountPresence::Absent
@@ -55,7 +67,12 @@ fn obey(observation: &mut Observation, target: &Target, step: u8, now: Timestamp
     }
 }
 
-const NOTHING: Observation = Observation { account: AccountPresence::Unknown, sessions: 0, revocation: None };
+const NOTHING: Observation = Observation {
+    account: AccountPresence::Unknown,
+    sessions: 0,
+    revocation: None,
+    mute: Vec::new(),
+};
 
 fn reason() -> impl Strategy<Value = Reason> {
     prop_oneof![
@@ -141,13 +158,36 @@ proptest! {
 fn an_unknown_gateway_stalls_and_says_what_to_do() {
     let user = user("{corporateId: AB123456, gateways: [default, paris]}");
     let person = person(Reason::Active, 0);
-    let present = Observation { account: AccountPresence::Present, ..NOTHING };
+    let present = Observation {
+        account: AccountPresence::Present,
+        ..NOTHING
+    };
     let gateways = [("default".to_owned(), Some(present)), ("paris".to_owned(), None)];
-    let status = plan(&user, &Facts { person: &person, used: None, gateways: &gateways }, at(0)).status;
+    let status = plan(
+        &user,
+        &Facts {
+            person: &person,
+            used: None,
+            gateways: &gateways,
+        },
+        at(0),
+    )
+    .status;
     let stalled = status.conditions.iter().find(|c| c.type_ == types::STALLED).unwrap();
-    assert_eq!((stalled.status.as_str(), stalled.reason.as_str()), ("True", reasons::GATEWAY_NOT_FOUND));
+    assert_eq!(
+        (stalled.status.as_str(), stalled.reason.as_str()),
+        ("True", reasons::GATEWAY_NOT_FOUND)
+    );
     assert!(stalled.message.contains("paris"));
-    assert_eq!(status.conditions.iter().find(|c| c.type_ == types::READY).unwrap().status, "False");
+    assert_eq!(
+        status
+            .conditions
+            .iter()
+            .find(|c| c.type_ == types::READY)
+            .unwrap()
+            .status,
+        "False"
+    );
 }
 
 #[test]
@@ -157,9 +197,20 @@ fn a_denial_that_the_guard_holds_back_neither_cuts_nor_lets_the_object_go() {
     let mut person = person(Reason::Active, 0);
     person.declared = decision(Reason::Deleted);
     person.held_back_since = Some(at(0));
-    let present = Observation { account: AccountPresence::Present, ..NOTHING };
+    let present = Observation {
+        account: AccountPresence::Present,
+        ..NOTHING
+    };
     let gateways = [("default".to_owned(), Some(present))];
-    let planned = plan(&user, &Facts { person: &person, used: None, gateways: &gateways }, at(1));
+    let planned = plan(
+        &user,
+        &Facts {
+            person: &person,
+            used: None,
+            gateways: &gateways,
+        },
+        at(1),
+    );
     assert_eq!((planned.targets, planned.finalizer), (vec![], FinalizerStep::Keep));
     assert_eq!(planned.status.access, Some(Access::Granted));
 }
@@ -179,8 +230,22 @@ fn a_denied_user_whose_sessions_were_proved_gone_is_left_alone_after_a_restart()
         }),
         ..VpnUserStatus::default()
     });
-    let gateways = [("default".to_owned(), Some(Observation { account: AccountPresence::Present, ..NOTHING }))];
-    let planned = plan(&user, &Facts { person: &person, used: None, gateways: &gateways }, at(3));
+    let gateways = [(
+        "default".to_owned(),
+        Some(Observation {
+            account: AccountPresence::Present,
+            ..NOTHING
+        }),
+    )];
+    let planned = plan(
+        &user,
+        &Facts {
+            person: &person,
+            used: None,
+            gateways: &gateways,
+        },
+        at(3),
+    );
     assert_eq!(planned.targets, vec![]);
     assert_eq!(planned.status.revocation, user.status.unwrap().revocation);
 }
@@ -190,12 +255,19 @@ fn a_deletion_waits_for_a_vanished_gateway_until_somebody_lets_go() {
     let mut user = user("{corporateId: AB123456}");
     user.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(0)));
     user.status = Some(VpnUserStatus {
-        gateways: vec![GatewayState { name: "default".to_owned(), account: AccountPresence::Present }],
+        gateways: vec![GatewayState {
+            name: "default".to_owned(),
+            account: AccountPresence::Present,
+        }],
         ..VpnUserStatus::default()
     });
     let person = person(Reason::Deleted, 3);
     let gateways = [("default".to_owned(), None)];
-    let facts = Facts { person: &person, used: None, gateways: &gateways };
+    let facts = Facts {
+        person: &person,
+        used: None,
+        gateways: &gateways,
+    };
     assert_eq!(plan(&user, &facts, at(1)).finalizer, FinalizerStep::Keep);
     user.metadata.annotations = Some([(LET_GO.to_owned(), "true".to_owned())].into());
     assert_eq!(plan(&user, &facts, at(1)).finalizer, FinalizerStep::Release);

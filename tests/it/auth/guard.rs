@@ -19,7 +19,10 @@ fn a_batch_within_the_limit_goes_in_one_go_and_the_next_one_waits() {
     assert!(house.roster.apply(vec![inactive(10)]).iter().all(|it| it.cut.is_none()));
     assert!(house.is_in(&nth(10)), "the eleventh within ten minutes");
     let person = house.roster.person(&id(&nth(10))).unwrap();
-    assert_eq!((person.effective.reason, person.declared.reason), (Reason::Active, Reason::Inactive));
+    assert_eq!(
+        (person.effective.reason, person.declared.reason),
+        (Reason::Active, Reason::Inactive)
+    );
     assert_eq!(person.held_back_since, Some(house.clock.now()));
     let report = house.roster.guard();
     assert_eq!((report.pending.len(), report.recent, report.limit), (1, 10, 10));
@@ -38,11 +41,20 @@ fn a_batch_above_the_limit_is_held_back_whole_until_it_is_confirmed() {
     assert_eq!(house.granted(100), 100);
     let some = [id(&nth(3)), id(&nth(4))];
     let done = house.roster.confirm(Some(&some));
-    assert_eq!(done.iter().filter(|it| it.cut.as_ref().is_some_and(|cut| cut.known.len() == 1)).count(), 2);
+    assert_eq!(
+        done.iter()
+            .filter(|it| it.cut.as_ref().is_some_and(|cut| cut.known.len() == 1))
+            .count(),
+        2
+    );
     assert_eq!((house.granted(100), house.roster.guard().pending.len()), (98, 9));
     house.roster.confirm(None);
     assert_eq!((house.granted(100), house.roster.guard().pending.len()), (89, 0));
-    assert_eq!(house.roster.guard().recent, 0, "what a person confirmed leaves the limit alone");
+    assert_eq!(
+        house.roster.guard().recent,
+        0,
+        "what a person confirmed leaves the limit alone"
+    );
 }
 
 #[test]
@@ -50,11 +62,18 @@ fn a_source_that_declares_nobody_denies_nobody() {
     let house = House::of(2);
     house.roster.apply(vec![deleted(0), deleted(1)]);
     assert_eq!(house.granted(2), 2);
-    house.roster.apply(vec![Input::UserGone("ab000000".into()), Input::UserGone("ab000001".into())]);
+    house.roster.apply(vec![
+        Input::UserGone("ab000000".into()),
+        Input::UserGone("ab000001".into()),
+    ]);
     assert_eq!(house.granted(2), 2, "not even when the objects are gone for good");
     let back: Vec<Input> = (0..2).map(|n| said(&user(&nth(n)))).collect();
     house.roster.apply(back);
-    assert_eq!((house.granted(2), house.roster.guard().pending.len()), (2, 0), "with the same credentials");
+    assert_eq!(
+        (house.granted(2), house.roster.guard().pending.len()),
+        (2, 0),
+        "with the same credentials"
+    );
     house.roster.apply(vec![deleted(0)]);
     assert_eq!(house.granted(2), 1);
 }
@@ -63,7 +82,10 @@ fn a_source_that_declares_nobody_denies_nobody() {
 fn what_was_gone_while_it_was_held_back_ends_when_it_is_confirmed() {
     let house = House::of(2);
     house.roster.apply(vec![deleted(0), deleted(1)]);
-    house.roster.apply(vec![Input::UserGone("ab000000".into()), Input::UserGone("ab000001".into())]);
+    house.roster.apply(vec![
+        Input::UserGone("ab000000".into()),
+        Input::UserGone("ab000001".into()),
+    ]);
     let done = house.roster.confirm(None);
     assert_eq!(done.iter().filter(|it| it.cut.is_some()).count(), 2);
     assert_eq!((house.granted(2), house.roster.people().count()), (0, 0));
@@ -80,7 +102,9 @@ fn the_old_end_of_access_still_counts_while_a_denial_is_held_back() {
     };
     house.roster.apply((0..20).map(|n| said(&limited(n))).collect());
     house.roster.loaded();
-    house.roster.apply((0..20).map(|n| said(&tombstone(&limited(n)))).collect());
+    house
+        .roster
+        .apply((0..20).map(|n| said(&tombstone(&limited(n)))).collect());
     assert_eq!(house.granted(20), 20);
     let done = house.pass(100);
     assert_eq!(done.iter().filter(|it| it.cut.is_some()).count(), 20);
@@ -128,14 +152,26 @@ fn an_explicit_denial_of_one_who_waits_takes_effect_at_once() {
 #[test]
 fn what_changed_while_the_operator_was_down_is_judged_as_one_batch() {
     let house = House::empty();
-    let left = |n: usize| said(&recorded(&edited(&user(&nth(n)), |user| user.spec.active = false), Access::Granted, 5));
+    let left = |n: usize| {
+        said(&recorded(
+            &edited(&user(&nth(n)), |user| user.spec.active = false),
+            Access::Granted,
+            5,
+        ))
+    };
     let stayed = |n: usize| said(&recorded(&user(&nth(n)), Access::Granted, 5));
     let gone = |n: usize| {
         let mut user = recorded(&user(&nth(n)), Access::Granted, 5);
         user.spec.valid_until = Some(ts("2026-04-30T00:00:00Z"));
         said(&user)
     };
-    house.roster.apply((0..11).map(left).chain((11..60).map(stayed)).chain((60..90).map(gone)).collect());
+    house.roster.apply(
+        (0..11)
+            .map(left)
+            .chain((11..60).map(stayed))
+            .chain((60..90).map(gone))
+            .collect(),
+    );
     let done = house.roster.loaded();
     assert_eq!(house.granted(60), 60);
     assert_eq!(house.granted(90), 60, "time goes on without the guard");
@@ -156,7 +192,11 @@ fn what_is_held_back_stays_so_over_a_restart_and_so_does_what_was_cancelled() {
     after.roster.restore(serde_json::from_str(&saved).unwrap());
     let now = |n: usize| match n {
         0..11 => said(&recorded(&tombstone(&user(&nth(n))), Access::Granted, 0)),
-        20..25 => said(&recorded(&edited(&user(&nth(n)), |user| user.spec.active = false), Access::Denied, 9)),
+        20..25 => said(&recorded(
+            &edited(&user(&nth(n)), |user| user.spec.active = false),
+            Access::Denied,
+            9,
+        )),
         _ => said(&recorded(&user(&nth(n)), Access::Granted, 0)),
     };
     after.roster.apply((0..100).map(now).collect());
@@ -183,7 +223,9 @@ fn everybody_held(count: usize) -> (House, Vec<VpnHold>) {
     let house = House::empty();
     let holds: Vec<VpnHold> = (0..count).map(|n| hold(&format!("hr-{n:03}"), &nth(n))).collect();
     let out = |n: usize| said(&recorded(&user(&nth(n)), Access::Denied, 9));
-    house.roster.apply((0..count).map(out).chain(holds.iter().map(held)).collect());
+    house
+        .roster
+        .apply((0..count).map(out).chain(holds.iter().map(held)).collect());
     house.roster.loaded();
     (house, holds)
 }
@@ -191,12 +233,17 @@ fn everybody_held(count: usize) -> (House, Vec<VpnHold>) {
 #[test]
 fn losing_many_holds_grants_nobody_until_it_is_confirmed() {
     let (house, holds) = everybody_held(30);
-    house.roster.apply(holds[..11].iter().map(|hold| held(&lost(hold))).collect());
+    house
+        .roster
+        .apply(holds[..11].iter().map(|hold| held(&lost(hold))).collect());
     assert_eq!(house.granted(30), 0);
     let report = house.roster.guard();
     assert_eq!((report.pending.len(), report.pending[0].cause.as_str()), (11, "hr-000"));
     assert!(house.roster.lost_holds_confirmed().is_empty());
-    house.roster.apply(vec![Input::HoldGone { name: "hr-001".into(), released: false }]);
+    house.roster.apply(vec![Input::HoldGone {
+        name: "hr-001".into(),
+        released: false,
+    }]);
     assert_eq!(house.granted(30), 0, "even when the object is gone for good");
     house.roster.apply(vec![held(&holds[0])]);
     assert_eq!(house.roster.guard().pending.len(), 10, "one is back");
@@ -206,7 +253,11 @@ fn losing_many_holds_grants_nobody_until_it_is_confirmed() {
     house.roster.cancel(None);
     assert_eq!((house.granted(30), house.roster.guard().pending.len()), (2, 0));
     house.roster.confirm(None);
-    assert_eq!(house.granted(30), 2, "what was cancelled is not confirmed with the rest");
+    assert_eq!(
+        house.granted(30),
+        2,
+        "what was cancelled is not confirmed with the rest"
+    );
 }
 
 #[test]
@@ -220,8 +271,14 @@ fn all_holds_do_not_disappear_at_once() {
 fn one_hold_that_disappears_is_lifted_and_may_be_forgotten() {
     let (house, holds) = everybody_held(5);
     house.roster.apply(vec![held(&lost(&holds[0]))]);
-    assert_eq!((house.granted(5), house.roster.lost_holds_confirmed()), (1, vec!["hr-000".to_owned()]));
-    house.roster.apply(vec![Input::HoldGone { name: "hr-000".into(), released: false }]);
+    assert_eq!(
+        (house.granted(5), house.roster.lost_holds_confirmed()),
+        (1, vec!["hr-000".to_owned()])
+    );
+    house.roster.apply(vec![Input::HoldGone {
+        name: "hr-000".into(),
+        released: false,
+    }]);
     assert_eq!((house.granted(5), house.roster.lost_holds_confirmed()), (1, vec![]));
 }
 
@@ -236,7 +293,10 @@ fn lifting_holds_on_purpose_is_nothing_for_the_guard() {
     };
     house.roster.apply(holds[..15].iter().map(on_purpose).collect());
     assert_eq!(house.granted(30), 15);
-    let gone = |n: usize| Input::HoldGone { name: format!("hr-{n:03}"), released: true };
+    let gone = |n: usize| Input::HoldGone {
+        name: format!("hr-{n:03}"),
+        released: true,
+    };
     house.roster.apply((15..30).map(gone).collect());
     assert_eq!(house.granted(30), 30);
 }
@@ -244,10 +304,16 @@ fn lifting_holds_on_purpose_is_nothing_for_the_guard() {
 #[test]
 fn lost_holds_stay_in_force_over_a_restart_even_without_their_objects() {
     let (before, holds) = everybody_held(12);
-    before.roster.apply(holds.iter().map(|hold| held(&lost(hold))).collect());
+    before
+        .roster
+        .apply(holds.iter().map(|hold| held(&lost(hold))).collect());
     let after = House::empty();
     after.roster.restore(before.roster.guard_state());
-    after.roster.apply((0..12).map(|n| said(&recorded(&user(&nth(n)), Access::Denied, 9))).collect());
+    after.roster.apply(
+        (0..12)
+            .map(|n| said(&recorded(&user(&nth(n)), Access::Denied, 9)))
+            .collect(),
+    );
     after.roster.apply(vec![held(&lost(&holds[0])), held(&holds[1])]);
     after.roster.loaded();
     assert_eq!((after.granted(12), after.roster.guard().pending.len()), (0, 11));

@@ -15,11 +15,20 @@ use super::*;
 fn a_declared_user_logs_in_with_the_derived_password_and_nobody_else_does() {
     let house = House::with(vec![said(&user("AB123456"))]);
     assert!(house.is_in("AB123456"));
-    assert!(matches!(house.login_as("CORP_AB123456:pw-ab123456-1"), Verdict::Granted(_)), "older clients keep the case");
-    assert!(matches!(house.login_as("corp_ab123456:PW-ab123456-1"), Verdict::BadPassword));
+    assert!(
+        matches!(house.login_as("CORP_AB123456:pw-ab123456-1"), Verdict::Granted(_)),
+        "older clients keep the case"
+    );
+    assert!(matches!(
+        house.login_as("corp_ab123456:PW-ab123456-1"),
+        Verdict::BadPassword
+    ));
     assert!(matches!(house.login_as("corp_ab123456:"), Verdict::BadPassword));
     assert!(matches!(house.login_as("corp_zz999999:pw"), Verdict::UnknownUser));
-    assert!(matches!(house.login_as(&format!("{}:pw", "x".repeat(10_000))), Verdict::UnknownUser));
+    assert!(matches!(
+        house.login_as(&format!("{}:pw", "x".repeat(10_000))),
+        Verdict::UnknownUser
+    ));
     for malformed in ["", "corp_ab123456", "pw-ab123456-1"] {
         assert!(matches!(house.login_as(malformed), Verdict::Malformed), "{malformed}");
     }
@@ -32,33 +41,61 @@ fn nobody_gets_in_before_everything_is_loaded() {
     assert!(matches!(house.login("AB123456"), Verdict::NotLoaded));
     house.roster.apply(vec![held(&hold("hr-x", "ab123456"))]);
     house.roster.loaded();
-    assert!(matches!(house.login("AB123456"), Verdict::Denied(Reason::Held)), "the hold came later, but in time");
+    assert!(
+        matches!(house.login("AB123456"), Verdict::Denied(Reason::Held)),
+        "the hold came later, but in time"
+    );
 }
 
 #[test]
 fn a_hold_denies_at_once_and_names_the_session_that_must_go() {
     let house = House::with(vec![said(&user("AB123456"))]);
-    let Verdict::Granted(session) = house.login("AB123456") else { panic!("refused") };
+    let Verdict::Granted(session) = house.login("AB123456") else {
+        panic!("refused")
+    };
     let session = session.id().to_string();
     let done = house.roster.apply(vec![held(&hold("hr-x", "ab123456"))]);
-    let [transition] = done.as_slice() else { panic!("{done:?}") };
+    let [transition] = done.as_slice() else {
+        panic!("{done:?}")
+    };
     let cut = transition.cut.as_ref().unwrap();
-    assert_eq!((transition.user.as_str(), transition.account.as_str()), ("ab123456", "corp_ab123456"));
+    assert_eq!(
+        (transition.user.as_str(), transition.account.as_str()),
+        ("ab123456", "corp_ab123456")
+    );
     assert_eq!((&cut.known, cut.denied_at), (&vec![session.clone()], house.clock.now()));
     assert!(!house.is_in("AB123456"));
     assert_eq!(house.roster.index().standing(&session), Standing::Cut);
 
-    house.roster.apply(vec![Input::HoldGone { name: "hr-x".into(), released: true }]);
+    house.roster.apply(vec![Input::HoldGone {
+        name: "hr-x".into(),
+        released: true,
+    }]);
     assert!(house.is_in("AB123456"));
-    assert_eq!(house.roster.index().standing(&session), Standing::Cut, "the old session stays out");
-    let Verdict::Granted(again) = house.login("AB123456") else { panic!("refused") };
+    assert_eq!(
+        house.roster.index().standing(&session),
+        Standing::Cut,
+        "the old session stays out"
+    );
+    let Verdict::Granted(again) = house.login("AB123456") else {
+        panic!("refused")
+    };
     assert_eq!(again.id().epoch, cut.below);
 }
 
 #[test]
 fn every_live_hold_counts_whatever_its_case_and_order() {
-    let house = House::with(vec![held(&hold("hr-x", "ab123456")), said(&user("AB123456")), held(&hold("api-x", "AB123456"))]);
-    let lift = |name: &str| house.roster.apply(vec![Input::HoldGone { name: name.into(), released: true }]);
+    let house = House::with(vec![
+        held(&hold("hr-x", "ab123456")),
+        said(&user("AB123456")),
+        held(&hold("api-x", "AB123456")),
+    ]);
+    let lift = |name: &str| {
+        house.roster.apply(vec![Input::HoldGone {
+            name: name.into(),
+            released: true,
+        }])
+    };
     lift("hr-x");
     assert_eq!(house.reason("AB123456"), Reason::Held);
     lift("api-x");
@@ -80,10 +117,15 @@ fn rotation_cuts_the_old_sessions_and_the_new_password_works() {
     let old = user("AB123456");
     let house = House::with(vec![said(&old)]);
     assert!(house.is_in("AB123456"));
-    let done = house.roster.apply(vec![said(&edited(&old, |user| user.spec.credential_generation = 2))]);
+    let done = house
+        .roster
+        .apply(vec![said(&edited(&old, |user| user.spec.credential_generation = 2))]);
     assert_eq!(done[0].cut.as_ref().unwrap().known.len(), 1);
     assert!(matches!(house.login("AB123456"), Verdict::BadPassword));
-    assert!(matches!(house.login_as("corp_ab123456:pw-ab123456-2"), Verdict::Granted(_)));
+    assert!(matches!(
+        house.login_as("corp_ab123456:pw-ab123456-2"),
+        Verdict::Granted(_)
+    ));
     assert_eq!(house.reason("AB123456"), Reason::Active);
 }
 
@@ -92,12 +134,25 @@ fn a_rotation_while_the_operator_was_down_cuts_at_the_load() {
     let mut rotated = recorded(&user("AB123456"), Access::Granted, 7);
     rotated.spec.credential_generation = 2;
     let house = House::empty();
-    house.roster.apply(vec![said(&rotated), said(&recorded(&user("AB123457"), Access::Granted, 7))]);
+    house.roster.apply(vec![
+        said(&rotated),
+        said(&recorded(&user("AB123457"), Access::Granted, 7)),
+    ]);
     let done = house.roster.loaded();
-    let cut = done.iter().find(|it| it.user == "ab123456").unwrap().cut.as_ref().unwrap();
+    let cut = done
+        .iter()
+        .find(|it| it.user == "ab123456")
+        .unwrap()
+        .cut
+        .as_ref()
+        .unwrap();
     assert!(cut.below > Epoch(7));
     assert!(done.iter().find(|it| it.user == "ab123457").unwrap().cut.is_none());
-    assert_eq!(house.roster.person(&id("AB123457")).unwrap().epoch, Epoch(7), "a restart cuts nobody else");
+    assert_eq!(
+        house.roster.person(&id("AB123457")).unwrap().epoch,
+        Epoch(7),
+        "a restart cuts nobody else"
+    );
 }
 
 #[test]
@@ -109,7 +164,15 @@ fn a_denial_that_was_recorded_is_cut_again_at_the_load_without_a_new_epoch() {
     let house = House::empty();
     house.roster.apply(vec![said(&out), said(&fresh)]);
     let done = house.roster.loaded();
-    let below = |name: &str| done.iter().find(|it| it.user == name).unwrap().cut.as_ref().unwrap().below;
+    let below = |name: &str| {
+        done.iter()
+            .find(|it| it.user == name)
+            .unwrap()
+            .cut
+            .as_ref()
+            .unwrap()
+            .below
+    };
     assert_eq!(below("ab123456"), Epoch(70));
     assert!(below("ab123457") > Epoch(70));
 }
@@ -155,11 +218,21 @@ fn a_clock_that_jumps_and_is_set_back_comes_out_right() {
 #[test]
 fn a_quota_denies_when_it_is_used_up_and_a_new_month_grants() {
     let mut limited = user("AB123456");
-    limited.spec.traffic = Some(TrafficLimit { limit: Bytes::parse("1Ki").unwrap(), period: Period::Month });
+    limited.spec.traffic = Some(TrafficLimit {
+        limit: Bytes::parse("1Ki").unwrap(),
+        period: Period::Month,
+    });
     let house = House::with(vec![said(&limited)]);
     let used = |month| {
-        let usage = Usage { lifetime: 5000, month, month_start: Period::Month.start(house.clock.now()) };
-        house.roster.apply(vec![Input::Usage { account: "corp_ab123456".into(), usage }])
+        let usage = Usage {
+            lifetime: 5000,
+            month,
+            month_start: Period::Month.start(house.clock.now()),
+        };
+        house.roster.apply(vec![Input::Usage {
+            account: "corp_ab123456".into(),
+            usage,
+        }])
     };
     assert!(used(1023).is_empty() && house.is_in("AB123456"));
     assert!(used(1024)[0].cut.is_some());
@@ -176,14 +249,24 @@ fn the_first_claimant_has_the_account_and_the_next_follows_when_it_is_gone() {
     second.spec.username = Some("shared".into());
     second.metadata.creation_timestamp = serde_json::from_value(serde_json::json!("2026-02-01T00:00:00Z")).unwrap();
     let house = House::with(vec![said(&second), said(&first)]);
-    assert_eq!((house.reason("AB000001"), house.reason("AB000002")), (Reason::Active, Reason::Conflict));
+    assert_eq!(
+        (house.reason("AB000001"), house.reason("AB000002")),
+        (Reason::Active, Reason::Conflict)
+    );
     assert!(matches!(house.login_as("shared:pw-ab000001-1"), Verdict::Granted(_)));
     assert!(matches!(house.login_as("shared:pw-ab000002-1"), Verdict::BadPassword));
-    assert_eq!(house.roster.person_by_account("SHARED").unwrap().corporate_id, id("AB000001"));
+    assert_eq!(
+        house.roster.person_by_account("SHARED").unwrap().corporate_id,
+        id("AB000001")
+    );
 
     let gone = house.roster.apply(vec![said(&tombstone(&first))]);
     assert_eq!(gone[0].cut.as_ref().unwrap().known.len(), 1);
-    assert_eq!(house.reason("AB000002"), Reason::Conflict, "not before the first is gone for good");
+    assert_eq!(
+        house.reason("AB000002"),
+        Reason::Conflict,
+        "not before the first is gone for good"
+    );
     let done = house.roster.apply(vec![Input::UserGone("ab000001".into())]);
     assert!(done.iter().any(|it| it.user == "ab000002"), "{done:?}");
     assert!(matches!(house.login_as("shared:pw-ab000002-1"), Verdict::Granted(_)));
@@ -199,7 +282,13 @@ fn an_older_claim_that_shows_up_late_takes_the_account_and_its_sessions_end() {
     let house = House::with(vec![said(&user("AB000001"))]);
     assert!(house.is_in("AB000001"));
     let done = house.roster.apply(vec![said(&late)]);
-    assert_eq!(done.iter().filter_map(|it| it.cut.as_ref()).map(|cut| cut.known.len()).collect::<Vec<_>>(), [1]);
+    assert_eq!(
+        done.iter()
+            .filter_map(|it| it.cut.as_ref())
+            .map(|cut| cut.known.len())
+            .collect::<Vec<_>>(),
+        [1]
+    );
     assert!(matches!(house.login("AB000001"), Verdict::BadPassword));
     assert_eq!(house.reason("AB000001"), Reason::Conflict);
 }
@@ -207,13 +296,17 @@ fn an_older_claim_that_shows_up_late_takes_the_account_and_its_sessions_end() {
 #[test]
 fn a_user_that_is_made_again_does_not_fall_back_to_an_old_epoch() {
     let house = House::with(vec![said(&user("AB123456")), said(&user("AB123457"))]);
-    let Verdict::Granted(old) = house.login("AB123456") else { panic!("refused") };
+    let Verdict::Granted(old) = house.login("AB123456") else {
+        panic!("refused")
+    };
     house.roster.apply(vec![said(&tombstone(&user("AB123456")))]);
     house.roster.apply(vec![Input::UserGone("ab123456".into())]);
     assert_eq!(house.roster.index().standing(&old.id().to_string()), Standing::Cut);
     assert!(!house.is_in("AB123456"));
     house.roster.apply(vec![said(&user("AB123456"))]);
-    let Verdict::Granted(new) = house.login("AB123456") else { panic!("refused") };
+    let Verdict::Granted(new) = house.login("AB123456") else {
+        panic!("refused")
+    };
     assert!(new.id().epoch > old.id().epoch);
 }
 
@@ -224,7 +317,10 @@ fn an_imported_password_is_asked_for_and_without_one_nobody_gets_in() {
     let house = House::with(vec![said(&imported)]);
     assert!(matches!(house.login("AB123456"), Verdict::BadPassword));
     let ready = edited(&imported, |user| {
-        user.spec.credentials_from = Some(SecretSource { env: Some("inherited".into()), ..SecretSource::default() });
+        user.spec.credentials_from = Some(SecretSource {
+            env: Some("inherited".into()),
+            ..SecretSource::default()
+        });
     });
     house.roster.apply(vec![said(&ready)]);
     assert!(matches!(house.login_as("corp_ab123456:inherited"), Verdict::Granted(_)));
@@ -239,24 +335,48 @@ fn an_event_that_changes_nothing_says_nothing() {
     same.status.as_mut().unwrap().observed_generation = 1;
     assert!(house.roster.apply(vec![said(&same)]).is_empty());
     assert!(!changes.has_changed().unwrap());
-    assert_eq!(house.roster.apply(vec![said(&edited(&same, |_| ()))]).len(), 1, "a new generation is reconciled");
+    assert_eq!(
+        house.roster.apply(vec![said(&edited(&same, |_| ()))]).len(),
+        1,
+        "a new generation is reconciled"
+    );
     assert!(changes.has_changed().unwrap());
 }
 
 #[test]
 fn people_are_found_by_every_name_and_listed_in_order() {
     let house = House::with((0..600).rev().map(|n| said(&user(&nth(n)))).collect());
-    let names: Vec<String> = house.roster.people().map(|person| person.corporate_id.to_string()).collect();
+    let names: Vec<String> = house
+        .roster
+        .people()
+        .map(|person| person.corporate_id.to_string())
+        .collect();
     assert_eq!(names, (0..600).map(nth).collect::<Vec<_>>());
     let page = house.roster.people_after(Some(&id("ab000010")), 2);
-    assert_eq!(page.iter().map(|it| it.account.as_str()).collect::<Vec<_>>(), ["corp_ab000011", "corp_ab000012"]);
-    assert_eq!(house.roster.person_by_user("ab000010").unwrap().corporate_id, id("AB000010"));
+    assert_eq!(
+        page.iter().map(|it| it.account.as_str()).collect::<Vec<_>>(),
+        ["corp_ab000011", "corp_ab000012"]
+    );
+    assert_eq!(
+        house.roster.person_by_user("ab000010").unwrap().corporate_id,
+        id("AB000010")
+    );
     assert_eq!(house.roster.counts(), [(Reason::Active, 600)]);
 
-    let by_token = |token: &str| house.roster.person_by_subscription_token(token).map(|it| it.corporate_id);
+    let by_token = |token: &str| {
+        house
+            .roster
+            .person_by_subscription_token(token)
+            .map(|it| it.corporate_id)
+    };
     assert_eq!(by_token("token-ab000010-1"), Some(id("AB000010")));
-    house.roster.apply(vec![said(&edited(&user("AB000010"), |user| user.spec.subscription_generation = 2))]);
-    assert_eq!((by_token("token-ab000010-1"), by_token("token-ab000010-2")), (None, Some(id("AB000010"))));
+    house.roster.apply(vec![said(&edited(&user("AB000010"), |user| {
+        user.spec.subscription_generation = 2
+    }))]);
+    assert_eq!(
+        (by_token("token-ab000010-1"), by_token("token-ab000010-2")),
+        (None, Some(id("AB000010")))
+    );
 }
 
 #[test]

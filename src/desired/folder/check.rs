@@ -1,0 +1,105 @@
+//! Checks a folder or a file without touching anything.
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    object::{FileKey, Kind, Root},
+    problem::Problem,
+    scan::{Content, Digests, What, scan_file},
+    walk::{Roots, list},
+};
+
+/// What a check found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CheckReport {
+    /// Files that were read.
+    pub files: usize,
+    /// Good users.
+    pub users: usize,
+    /// Good holds.
+    pub holds: usize,
+    /// Good gateways.
+    pub gateways: usize,
+    /// Everything that is wrong, in the order of files and lines.
+    pub problems: Vec<Problem>,
+}
+
+/// Reads a folder, or one file, as the operator would on its first start.
+///
+/// # Errors
+/// The path cannot be read at all.
+pub fn check(path: &Path) -> io::Result<CheckReport> {
+    let path = std::path::absolute(path)?;
+    let mut report = CheckReport::default();
+    let (folder, files) = if fs::metadata(&path)?.is_dir() {
+        let listing = list(&path, |_| ())?;
+        for (folder, reason) in listing.unreadable {
+            report
+                .problems
+                .push(Problem::of_file(folder, format!("cannot be read: {reason}")));
+        }
+        (path, listing.files)
+    } else {
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .ok_or(io::ErrorKind::InvalidFilename)?;
+        (path.parent().map(Path::to_owned).unwrap_or_default(), vec![name.into()])
+    };
+    let roots = Roots::new(folder, PathBuf::new(), None);
+    let mut places: HashMap<(Kind, String), String> = HashMap::new();
+    for path in files {
+        let file = FileKey {
+            root: Root::People,
+            path,
+        };
+        report.files += 1;
+        let shown = &*file.path;
+        match scan_file(&roots, &file, &Digests::default()).content {
+            Content::Gone => {}
+            Content::Unreadable(reason) => report.problems.push(Problem::of_file(shown, reason)),
+            Content::Documents(documents) => {
+                for document in documents {
+                    match document.what {
+                        What::Known(_) => {}
+                        What::Bad(bad) => {
+                            let faults = bad.faults.into_iter();
+                            report
+                                .problems
+                                .extend(faults.map(|fault| fault.at(shown, document.line)));
+                        }
+                        What::Object(declared, _) => {
+                            let place = format!("{shown}:{}", document.line);
+                            let key = (declared.kind, declared.name.clone());
+                            if let Some(first) = places.get(&key) {
+                                report.problems.push(Problem {
+                                    file: shown.to_owned(),
+                                    line: document.line,
+                                    column: 1,
+                                    field: None,
+                                    message: format!(
+                                        "{} {} is declared in {first} already",
+                                        declared.kind, declared.name
+                                    ),
+                                });
+                                continue;
+                            }
+                            places.insert(key, place);
+                            match declared.kind {
+                                Kind::User => report.users += 1,
+                                Kind::Hold => report.holds += 1,
+                                Kind::Gateway => report.gateways += 1,
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+    report.problems.sort();
+    Ok(report)
+}

@@ -1,0 +1,152 @@
+use super::*;
+
+fn user(rest: &str) -> String {
+    format!(
+        "apiVersion: vpn-operator.io/v1alpha1\nkind: VpnUser\nmetadata:\n  name: ab123456\nspec:\n  corporateId: AB123456\n{rest}"
+    )
+}
+
+fn faults(text: &str) -> Bad {
+    match read(text) {
+        Reading::Bad(bad) => bad,
+        other => panic!("expected faults, got {other:?}"),
+    }
+}
+
+fn first(text: &str) -> Fault {
+    faults(text).faults.remove(0)
+}
+
+fn is_good(text: &str) -> bool {
+    matches!(read(text), Reading::Object(_))
+}
+
+#[test]
+fn a_plain_user_and_its_json_and_flow_forms_are_read() {
+    assert!(is_good(&user("")));
+    assert!(is_good(
+        r#"{"apiVersion": "vpn-operator.io/v1alpha1", "kind": "VpnUser",
+  "metadata": {"name": "ab123456"}, "spec": {"corporateId": "AB123456", "active": false}}"#
+    ));
+    assert!(is_good(
+        "{\n\t\"apiVersion\": \"vpn-operator.io/v1alpha1\",\n\t\"kind\": \"VpnUser\",\n\t\"metadata\": {\"name\": \"ab123456\"},\n\t\"spec\": {\"corporateId\": \"AB123456\"}\n}"
+    ));
+    let quoted = user("").replace("kind: VpnUser", "kind: \"VpnUser\" # a person");
+    assert!(is_good(&quoted));
+}
+
+#[test]
+fn what_kubectl_prints_is_accepted_and_its_status_ignored() {
+    let text = user("  active: true\nstatus:\n  anything: [1, 2]\n").replace(
+        "  name: ab123456\n",
+        "  name: ab123456\n  uid: x\n  resourceVersion: \"5\"\n  generation: 3\n  creationTimestamp: null\n",
+    );
+    assert!(is_good(&text));
+}
+
+#[test]
+fn an_unknown_field_is_named_with_its_place() {
+    let fault = first(&user("  validUntill: 2027-01-01T00:00:00Z\n"));
+    assert_eq!((fault.line, fault.column), (7, 3));
+    assert_eq!(fault.field.as_deref(), Some("spec.validUntill"));
+    let fault = first(&user("").replace("  name:", "  nam: x\n  name:"));
+    assert_eq!((fault.line, fault.field.as_deref()), (4, Some("metadata.nam")));
+}
+
+#[test]
+fn a_wrong_type_names_the_field_once_and_no_document_relative_line() {
+    let fault = first(&user("  active: yes\n"));
+    assert_eq!((fault.line, fault.field.as_deref()), (7, Some("spec.active")));
+    assert!(fault.message.contains("\"yes\""), "{}", fault.message);
+    assert!(!fault.message.contains("line"), "{}", fault.message);
+}
+
+#[test]
+fn duplicate_keys_are_errors_also_in_labels() {
+    assert!(
+        first(&user("  active: true\n  active: false\n"))
+            .message
+            .contains("duplicate")
+    );
+    let text = user("").replace("  name:", "  labels: {a: x, a: y}\n  name:");
+    assert!(first(&text).message.contains("duplicate"));
+}
+
+#[test]
+fn merge_keys_are_refused_wherever_they_stand() {
+    for text in [
+        user("  <<: {active: false}\n"),
+        user("").replace("  name:", "  labels:\n    <<: {a: b}\n  name:"),
+        user("").replace("  name:", "  labels:\n    \"<<\": b\n  name:"),
+        format!("<<: {{kind: VpnUser}}\n{}", user("")),
+    ] {
+        let fault = first(&text);
+        assert!(fault.message.contains("merge keys"), "{text}: {fault:?}");
+        assert!(text.lines().nth(fault.line as usize - 1).unwrap().contains("<<"));
+    }
+    assert!(is_good(&user("  owner: \"a << b\"\n")));
+}
+
+#[test]
+fn foreign_groups_are_ignored_and_ours_misspelt_is_not() {
+    assert!(matches!(
+        read("apiVersion: v1\nkind: ConfigMap\ndata: {a: b}\n"),
+        Reading::Ignored
+    ));
+    assert!(matches!(read("# nothing\n---\n"), Reading::Ignored));
+    let fault = first(&user("").replace("vpn-operator.io/", "vpn-operatr.io/"));
+    assert_eq!(fault.field.as_deref(), Some("apiVersion"));
+    assert_eq!(
+        first(&user("").replace("VpnUser", "VpnUsr")).field.as_deref(),
+        Some("kind")
+    );
+    assert_eq!(first("a: 1\n").field.as_deref(), Some("apiVersion"));
+    assert!(
+        first("apiVersion: v1\nkind: List\nitems:\n- apiVersion: vpn-operator.io/v1alpha1\n")
+            .message
+            .contains("list")
+    );
+}
+
+#[test]
+fn identity_is_kept_through_a_syntax_error() {
+    let bad = faults(&user("  owner: [unclosed\n  active: true\n"));
+    assert_eq!(bad.identity, Some((Kind::User, "ab123456".to_owned())));
+    assert!(bad.certain);
+    assert!(bad.faults[0].line >= 7);
+}
+
+#[test]
+fn a_name_that_is_not_the_encoding_of_the_id_is_a_fault_that_leaves_doubt() {
+    let bad = faults(&user("").replace("name: ab123456", "name: ab123457"));
+    assert!(!bad.certain);
+    assert_eq!((bad.faults[0].line, bad.faults[0].column), (4, 3));
+}
+
+#[test]
+fn values_of_secret_fields_are_not_repeated() {
+    let fault = first(&user("  credentialsFrom: hunter2\n"));
+    assert!(!format!("{fault:?}").contains("hunter2"), "{fault:?}");
+    let fault = first(&user("  credentialsFrom: {file: [hunter2]}\n"));
+    assert!(!format!("{fault:?}").contains("hunter2"), "{fault:?}");
+}
+
+#[test]
+fn laughing_and_deeply_nested_documents_end_soon() {
+    let begun = std::time::Instant::now();
+    let mut laughs = String::from("a: &a [x,x,x,x,x,x,x,x,x]\n");
+    for (last, next) in ["a", "b", "c", "d", "e", "f", "g", "h"]
+        .iter()
+        .zip(["b", "c", "d", "e", "f", "g", "h", "i"])
+    {
+        laughs.push_str(&format!(
+            "{next}: &{next} [{}]\n",
+            vec![format!("*{last}"); 9].join(",")
+        ));
+    }
+    faults(&format!("{}{laughs}", user("")));
+    faults(&user(&format!("  owner: *a\nstatus:\n  x: {}\n", "[".repeat(900_000))));
+    faults(&user(&"  ? ".repeat(200_000)));
+    faults(&"x".repeat(MAX_DOCUMENT + 1));
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+}

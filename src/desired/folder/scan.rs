@@ -1,0 +1,150 @@
+//! Reads one file: documents, digests, and the objects in those that are not known yet.
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    io::Read as _,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use super::{
+    document::{Bad, Declared, Reading, digest, read},
+    object::{Digest, FileKey, Kind},
+    split::split,
+    walk::{Roots, signature},
+};
+
+/// Largest file in bytes.
+const MAX_FILE: u64 = 1 << 30;
+/// Documents that are looked up under one lock.
+const CHUNK: usize = 1024;
+
+/// Documents in force, by digest. A document found here needs no parsing.
+pub(super) type Digests = Arc<RwLock<HashMap<Digest, u32>>>;
+
+/// A file as it was read.
+#[derive(Debug)]
+pub(super) struct FileScan {
+    pub file: FileKey,
+    /// Rises with every reading: an older reading never overwrites a newer one.
+    pub ticket: u64,
+    /// Signature before reading.
+    pub signature: u64,
+    pub content: Content,
+    /// Deleted on purpose: its absence needs no second look.
+    pub deleted: Vec<(Kind, String)>,
+}
+
+/// What was in the file.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// It cannot be read as a whole.
+    Unreadable(String),
+    /// There is no such file.
+    Gone,
+    /// Its documents, in their order; those that do not concern us left out.
+    Documents(Vec<Document>),
+}
+
+/// One document.
+#[derive(Debug)]
+pub(super) struct Document {
+    /// First line in the file.
+    pub line: u32,
+    pub digest: Digest,
+    pub what: What,
+}
+
+/// What a document says.
+#[derive(Debug)]
+pub(super) enum What {
+    /// The same as this object's document that is in force.
+    Known(u32),
+    /// A good document, and its text.
+    Object(Box<Declared>, Box<str>),
+    /// A document with faults.
+    Bad(Bad),
+}
+
+static TICKETS: AtomicU64 = AtomicU64::new(1);
+
+/// Reads a file. Never fails: what goes wrong is part of the answer.
+pub(super) fn scan_file(roots: &Roots, file: &FileKey, digests: &Digests) -> FileScan {
+    let ticket = TICKETS.fetch_add(1, Ordering::Relaxed);
+    let path = roots.absolute(file);
+    let mut stamp = 0;
+    // A parser's bug must not take the whole source down.
+    let content = catch_unwind(AssertUnwindSafe(|| match read_text(&path, &mut stamp) {
+        Ok(text) => Content::Documents(documents(&text, digests)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(&path).is_err() => {
+            match roots.check(file.root) {
+                Ok(_) => Content::Gone,
+                Err(error) => Content::Unreadable(format!("the folder cannot be read: {error}")),
+            }
+        }
+        Err(error) => Content::Unreadable(format!("cannot be read: {error}")),
+    }));
+    FileScan {
+        file: file.clone(),
+        ticket,
+        signature: stamp,
+        content: content.unwrap_or_else(|_| Content::Unreadable("cannot be parsed".to_owned())),
+        deleted: Vec::new(),
+    }
+}
+
+pub(super) fn read_text(path: &Path, stamp: &mut u64) -> io::Result<String> {
+    let meta = fs::metadata(path)?;
+    if !meta.is_file() {
+        return Err(if meta.is_dir() {
+            io::ErrorKind::NotFound.into()
+        } else {
+            io::Error::other("not a regular file")
+        });
+    }
+    let mut file = fs::File::open(path)?;
+    let meta = file.metadata()?;
+    *stamp = signature(&meta);
+    if meta.len() > MAX_FILE {
+        return Err(io::Error::other(format!(
+            "{} bytes are more than the {MAX_FILE} that are read",
+            meta.len()
+        )));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0).saturating_add(1));
+    file.read_to_end(&mut bytes)?;
+    String::from_utf8(bytes).map_err(|_| io::Error::other("the text is not UTF-8"))
+}
+
+fn documents(text: &str, digests: &Digests) -> Vec<Document> {
+    let slices = split(text);
+    let mut found = Vec::with_capacity(slices.len());
+    for chunk in slices.chunks(CHUNK) {
+        let sums: Vec<Digest> = chunk.iter().map(|slice| digest(slice.text)).collect();
+        let known: Vec<Option<u32>> = {
+            let digests = digests.read().unwrap_or_else(PoisonError::into_inner);
+            sums.iter().map(|sum| digests.get(sum).copied()).collect()
+        };
+        for ((slice, digest), known) in chunk.iter().zip(sums).zip(known) {
+            let what = match known {
+                Some(id) => What::Known(id),
+                None => match read(slice.text) {
+                    Reading::Ignored => continue,
+                    Reading::Object(declared) => What::Object(declared, slice.text.into()),
+                    Reading::Bad(bad) => What::Bad(bad),
+                },
+            };
+            found.push(Document {
+                line: slice.line,
+                digest,
+                what,
+            });
+        }
+    }
+    found
+}

@@ -1,0 +1,334 @@
+//! The folder as [`DesiredState`].
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use serde::Serialize;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    hands::{Edit, Hands},
+    health::Board,
+    keeper::{Keeper, Parts},
+    keeper_loop,
+    mailbox::{Bulk, Found, Mailbox, Urgent, closed},
+    object::{Assemble, FileKey, Kind, Root, Spec, assemble},
+    outlets::{Inlets, streams},
+    queue::{Job, JobQueue},
+    record::{self, Writer},
+    scan::Digests,
+    scanner::{self, Scanner},
+    walk::Roots,
+    watch,
+};
+use crate::{
+    clock::SharedClock,
+    desired::{DesiredError, DesiredState, FieldManager, Result, SourceHealth, UserPatch, Watches},
+    model::{
+        gateway::VpnGatewayStatus,
+        hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
+        user::{VpnUser, VpnUserSpec, VpnUserStatus},
+    },
+};
+
+/// How often a change follows an object that moves between files.
+const ATTEMPTS: usize = 3;
+
+/// Settings of a folder source.
+#[derive(Clone)]
+pub struct FolderOptions {
+    /// The folder that people write.
+    pub root: PathBuf,
+    /// Where the operator keeps its record (`desired.db`) and its own holds (`holds/`).
+    pub data_dir: PathBuf,
+    /// How long the last known state is served when the folder cannot be read at start.
+    pub last_known_max_age: Duration,
+    /// The clock.
+    pub clock: SharedClock,
+    /// Pause between walks that look at the metadata of every file, for what file events miss.
+    pub rescan_interval: Duration,
+}
+
+/// A folder of YAML documents as the source of desired state.
+///
+/// One process owns the data folder. Loading begins with [`FolderSource::open`]; changes are seen while
+/// [`FolderSource::run`] runs. Status and new objects are recorded within a fraction of a second after the call that
+/// brought them (they can be derived again); files, and tombstones, before anybody hears of them.
+pub struct FolderSource {
+    roots: Arc<Roots>,
+    board: Arc<Board>,
+    mailbox: Arc<Mailbox>,
+    scanner: Mutex<Option<Scanner>>,
+    hands: Arc<Hands>,
+    queue: Arc<JobQueue>,
+    inlets: Inlets,
+    writer: Writer,
+    options: FolderOptions,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    record: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl FolderSource {
+    /// Opens the record and begins to load the folder on threads of its own. A folder that cannot be read is no error:
+    /// see [`DesiredState::health`]. Blocks for a moment; the load goes on after the return.
+    ///
+    /// # Errors
+    /// The data folder or the record in it cannot be used.
+    pub fn open(options: FolderOptions) -> Result<Arc<Self>> {
+        let failed = |path: &Path| {
+            let path = path.display().to_string();
+            move |error: io::Error| DesiredError::Unavailable(format!("{path}: {error}"))
+        };
+        let people = std::path::absolute(&options.root).map_err(failed(&options.root))?;
+        let data = std::path::absolute(&options.data_dir).map_err(failed(&options.data_dir))?;
+        let own = data.join("holds");
+        fs::create_dir_all(&own).map_err(failed(&own))?;
+        let roots = Arc::new(Roots::new(people, own, None));
+        let board = Arc::new(Board::default());
+        let mailbox = Arc::new(Mailbox::default());
+        let digests = Digests::default();
+        let (outlets, inlets) = streams();
+        let (reader, writer, record) = record::open(&data)?;
+        let no_thread = |error: io::Error| DesiredError::Unavailable(format!("no thread can be had: {error}"));
+        let (scanner, scanning) = scanner::start(roots.clone(), digests.clone(), mailbox.clone()).map_err(no_thread)?;
+        let keeper = Keeper::new(Parts {
+            clock: options.clock.clone(),
+            roots: roots.clone(),
+            board: board.clone(),
+            out: outlets,
+            reader,
+            writer: writer.clone(),
+            digests: digests.clone(),
+            mailbox: mailbox.clone(),
+            scanner: scanner.clone(),
+            last_known_max_age: options.last_known_max_age,
+        });
+        let keeping = thread::Builder::new()
+            .name("folder-keeper".into())
+            .spawn(move || keeper_loop::run(keeper))
+            .map_err(no_thread)?;
+        let hands = Arc::new(Hands {
+            roots: roots.clone(),
+            digests,
+            mailbox: mailbox.clone(),
+            clock: options.clock.clone(),
+        });
+        Ok(Arc::new(Self {
+            roots,
+            board,
+            mailbox,
+            scanner: Mutex::new(Some(scanner)),
+            hands,
+            queue: Arc::default(),
+            inlets,
+            writer,
+            options,
+            threads: Mutex::new(vec![keeping, scanning]),
+            record: Mutex::new(Some(record)),
+        }))
+    }
+
+    /// Watches the folder until cancelled; everything given to the record so far is durable then. Reads and writes
+    /// through [`DesiredState`] work before and after.
+    ///
+    /// # Errors
+    /// Watching ended by itself.
+    pub async fn run(&self, cancel: CancellationToken) -> Result<()> {
+        let scanner = self
+            .scanner
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+            .ok_or_else(closed)?;
+        let parts = watch::Parts {
+            roots: self.roots.clone(),
+            board: self.board.clone(),
+            mailbox: self.mailbox.clone(),
+            scanner,
+            clock: self.options.clock.clone(),
+            rescan_interval: self.options.rescan_interval,
+        };
+        let (sender, signals) = mpsc::channel();
+        let stop = sender.clone();
+        let mut watching = tokio::task::spawn_blocking(move || watch::run(parts, &signals, sender));
+        tokio::select! {
+            () = cancel.cancelled() => {
+                drop(stop.send(watch::Signal::Stop));
+                drop(watching.await);
+            }
+            _ = &mut watching => {
+                return Err(DesiredError::Unavailable("the folder is not watched any more".to_owned()));
+            }
+        }
+        let (done, wait) = oneshot::channel();
+        self.writer.flush(Box::new(move || drop(done.send(()))));
+        drop(wait.await);
+        Ok(())
+    }
+
+    async fn find(&self, kind: Kind, name: &str) -> Result<Option<Found>> {
+        self.mailbox
+            .ask_async(|reply| Urgent::Get(kind, name.to_owned(), reply))
+            .await
+    }
+
+    async fn create<K: Assemble>(&self, root: Root, name: &str, spec: Spec, manager: FieldManager) -> Result<K> {
+        let file = FileKey {
+            root,
+            path: format!("{name}.yaml").into(),
+        };
+        let what = Box::new((root, name.to_owned(), spec, manager));
+        let found = self
+            .queue
+            .run(&self.hands, file, |reply| Job::Create(what, reply))
+            .await?;
+        object(&found)
+    }
+
+    /// Edits a user's document, wherever it is.
+    async fn edit(&self, name: &str, edit: Edit) -> Result<()> {
+        let missing = || DesiredError::NotFound {
+            kind: Kind::User.as_str(),
+            name: name.to_owned(),
+        };
+        for attempt in 1.. {
+            let found = self.find(Kind::User, name).await?.ok_or_else(missing)?;
+            if found.row.deleted.is_some() {
+                return match edit {
+                    Edit::Delete => Ok(()),
+                    Edit::Patch(_) => Err(missing()),
+                };
+            }
+            let file = found.row.file.clone();
+            let done = self
+                .queue
+                .run(&self.hands, file, |reply| Job::Edit(name.to_owned(), edit, reply))
+                .await;
+            if !matches!(done, Err(DesiredError::NotFound { .. })) {
+                return done;
+            }
+            // The document is not in its file any more; perhaps it is in another by now.
+            if attempt == ATTEMPTS {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Err(DesiredError::Conflict {
+            kind: Kind::User.as_str(),
+            name: name.to_owned(),
+            message: "its document is not where it was: it is being moved or removed".to_owned(),
+        })
+    }
+
+    async fn report(&self, kind: Kind, name: &str, status: &(impl Serialize + Sync)) -> Result<()> {
+        let status = serde_json::to_string(status).map_err(|error| DesiredError::Invalid(error.to_string()))?;
+        let (reply, answer) = oneshot::channel();
+        self.mailbox.bulk(Bulk::Report(kind, name.to_owned(), status, reply));
+        answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    async fn release(&self, kind: Kind, name: &str) -> Result<()> {
+        self.mailbox
+            .ask_async(|reply| Urgent::Release(kind, name.to_owned(), reply))
+            .await
+    }
+}
+
+fn object<K: Assemble>(found: &Found) -> Result<K> {
+    assemble(&found.row).map_err(|error| DesiredError::Unavailable(format!("the record is not understood: {error}")))
+}
+
+impl Drop for FolderSource {
+    fn drop(&mut self) {
+        self.mailbox.close();
+        drop(self.scanner.lock().unwrap_or_else(PoisonError::into_inner).take());
+        for thread in std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner)) {
+            drop(thread.join());
+        }
+        self.writer.stop();
+        if let Some(record) = self.record.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            drop(record.join());
+        }
+    }
+}
+
+#[async_trait]
+impl DesiredState for FolderSource {
+    fn watch(&self) -> Watches {
+        self.inlets.take()
+    }
+
+    fn health(&self) -> SourceHealth {
+        self.board.health(self.writer.problem())
+    }
+
+    async fn get_user(&self, name: &str) -> Result<Option<VpnUser>> {
+        self.find(Kind::User, name).await?.as_ref().map(object).transpose()
+    }
+
+    async fn create_user(&self, name: &str, spec: VpnUserSpec, manager: FieldManager) -> Result<VpnUser> {
+        self.create(Root::People, name, Spec::User(Box::new(spec)), manager)
+            .await
+    }
+
+    async fn patch_user(&self, name: &str, patch: UserPatch, _: FieldManager) -> Result<VpnUser> {
+        self.edit(name, Edit::Patch(patch)).await?;
+        self.get_user(name).await?.ok_or_else(|| DesiredError::NotFound {
+            kind: Kind::User.as_str(),
+            name: name.to_owned(),
+        })
+    }
+
+    async fn delete_user(&self, name: &str, _: FieldManager) -> Result<()> {
+        self.edit(name, Edit::Delete).await
+    }
+
+    async fn create_hold(&self, name: &str, spec: VpnHoldSpec, manager: FieldManager) -> Result<VpnHold> {
+        self.create(Root::Own, name, Spec::Hold(Box::new(spec)), manager).await
+    }
+
+    async fn release_hold(&self, name: &str, _: FieldManager) -> Result<()> {
+        let file = FileKey {
+            root: Root::Own,
+            path: format!("{name}.yaml").into(),
+        };
+        self.queue
+            .run(&self.hands, file, |reply| Job::Release(name.to_owned(), reply))
+            .await
+    }
+
+    async fn report_user(&self, name: &str, status: VpnUserStatus) -> Result<()> {
+        self.report(Kind::User, name, &status).await
+    }
+
+    async fn report_hold(&self, name: &str, status: VpnHoldStatus) -> Result<()> {
+        self.report(Kind::Hold, name, &status).await
+    }
+
+    async fn report_gateway(&self, name: &str, status: VpnGatewayStatus) -> Result<()> {
+        self.report(Kind::Gateway, name, &status).await
+    }
+
+    async fn guard_user(&self, _: &str) -> Result<()> {
+        Ok(())
+    }
+
+    async fn release_user(&self, name: &str) -> Result<()> {
+        self.release(Kind::User, name).await
+    }
+
+    async fn forget_hold(&self, name: &str) -> Result<()> {
+        self.release(Kind::Hold, name).await
+    }
+
+    async fn release_gateway(&self, name: &str) -> Result<()> {
+        self.release(Kind::Gateway, name).await
+    }
+}
