@@ -44,21 +44,13 @@ pub enum ConfigError {
         /// The variable, or the variable and its file.
         origin: String,
     },
-    /// A file that a setting names cannot be read or written.
+    /// A file that a setting names cannot be read.
     #[error("{origin}: {message}")]
     File {
         /// The setting and its file.
         origin: String,
         /// What the operating system said, and what to do.
         message: String,
-    },
-    /// A secret source in a resource names none or several places.
-    #[error("{field}: {message}")]
-    Source {
-        /// Field of the resource.
-        field: String,
-        /// What is wrong with it.
-        message: &'static str,
     },
     /// A certificate without its key, or the other way round.
     #[error("{given} is set without {missing}: TLS needs both")]
@@ -90,23 +82,14 @@ pub struct State {
     pub data_dir: PathBuf,
 }
 
-/// The file in the data folder that holds the generated `X-Corporate-Secret`.
-#[must_use]
-pub fn corporate_secret_file(data_dir: &Path) -> PathBuf {
-    data_dir.join("corporate-secret")
-}
-
-/// The file in the data folder that holds the generated path secret of the auth listener.
-#[must_use]
-pub fn auth_token_file(data_dir: &Path) -> PathBuf {
-    data_dir.join("hysteria-auth-token")
-}
-
-/// The file in the data folder that holds the generated secret of the statistics APIs.
-#[must_use]
-pub fn stats_secret_file(data_dir: &Path) -> PathBuf {
-    data_dir.join("hysteria-stats-secret")
-}
+/// Name of the file in the data folder that holds the generated `X-Corporate-Secret`.
+pub const CORPORATE_SECRET_FILE: &str = "corporate-secret";
+/// Name of the file in the data folder that holds the generated path secret of the auth listener.
+pub const AUTH_TOKEN_FILE: &str = "hysteria-auth-token";
+/// Name of the file in the data folder that holds the generated secret of the statistics APIs.
+pub const STATS_SECRET_FILE: &str = "hysteria-stats-secret";
+/// Name of the database in the data folder.
+pub const HISTORY_FILE: &str = "history.db";
 
 /// Where the two listeners are.
 #[derive(Debug, Clone, Args)]
@@ -372,50 +355,8 @@ impl Config {
         })
     }
 
-    /// Completes the secrets: what was not given is read from the data folder, or made and kept there with mode 0600.
-    ///
-    /// Answers the files that were made now; a first run makes some. The data folder must exist. The master key is not
-    /// among them: the room that derives from it looks after it.
-    ///
-    /// # Errors
-    /// A file in the data folder cannot be read or written.
-    pub fn complete_secrets(&mut self) -> Result<Vec<PathBuf>, ConfigError> {
-        let data = &self.state.data_dir;
-        let mut made = Vec::new();
-        for (secret, name, path) in [
-            (
-                &mut self.secrets.corporate,
-                "CORPORATE_SECRET",
-                corporate_secret_file(data),
-            ),
-            (
-                &mut self.secrets.hysteria_auth_token,
-                "HYSTERIA_AUTH_TOKEN",
-                auth_token_file(data),
-            ),
-            (
-                &mut self.secrets.hysteria_stats_secret,
-                "HYSTERIA_STATS_SECRET",
-                stats_secret_file(data),
-            ),
-        ] {
-            if secret.is_none() {
-                let (value, new) = secrets::load_or_create(&path)?;
-                if new {
-                    made.push(path.clone());
-                }
-                *secret = Some(secrets::Secret {
-                    name,
-                    file: Some(path),
-                    value,
-                });
-            }
-        }
-        Ok(made)
-    }
-
-    /// The gateway that the environment defines, named [`crate::model::gateway::DEFAULT_GATEWAY`]. To be asked after
-    /// [`Self::complete_secrets`]; before, secrets that were not given are absent.
+    /// The gateway that the environment defines, named [`crate::model::gateway::DEFAULT_GATEWAY`]. Secrets that were not
+    /// given are absent from it.
     #[must_use]
     pub fn default_gateway(&self) -> DefaultGateway {
         self.hysteria.gateway(&self.secrets)

@@ -1,4 +1,4 @@
-//! What the process counts, in one registry that `/metrics` shows in the OpenMetrics text format.
+//! What the process counts, in one registry that `/metrics` shows in the `OpenMetrics` text format.
 //!
 //! Labels come from enums, and from names that an administrator declared (gateways, nodes) or that are compiled in (route
 //! templates): never from users, addresses or anything that a client sends, so that the number of series is bounded and no

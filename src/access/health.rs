@@ -24,15 +24,21 @@ pub struct Health {
 }
 
 impl Access {
+    /// Whether what is declared is in force. Before that nobody can be asked about.
+    pub fn is_loaded(&self) -> bool {
+        self.parts.people.is_loaded()
+    }
+
     /// Looks at everything, from memory.
     pub fn health(&self) -> Health {
         let parts = &self.parts;
         let source = parts.desired.health();
+        let loaded = source.synced && self.is_loaded();
         let mut checks = vec![
             Check {
                 name: "desired-state".to_owned(),
-                ok: source.synced && source.unreadable_since.is_none(),
-                details: if !source.synced {
+                ok: loaded && source.unreadable_since.is_none(),
+                details: if !loaded {
                     vec!["the first full load is not over".to_owned()]
                 } else if let Some(since) = source.unreadable_since {
                     vec![format!("cannot be read since {since}; what was known last is in force")]
@@ -67,9 +73,6 @@ impl Access {
             ok: node.error.is_none(),
             details: node.error.into_iter().collect(),
         }));
-        Health {
-            ready: source.synced,
-            checks,
-        }
+        Health { ready: loaded, checks }
     }
 }

@@ -17,6 +17,8 @@ use crate::{
 
 /// Everyone who is declared, and the guard. From memory, at once.
 pub trait People: Send + Sync + 'static {
+    /// The first full load is over. Before that nothing is known of anybody, and nobody is let in.
+    fn is_loaded(&self) -> bool;
     /// One person.
     fn person(&self, id: &CorporateId) -> Option<Person>;
     /// Rises with every change of anybody.
@@ -44,6 +46,9 @@ impl LivePeople {
 }
 
 impl People for LivePeople {
+    fn is_loaded(&self) -> bool {
+        self.roster.is_loaded()
+    }
     fn person(&self, id: &CorporateId) -> Option<Person> {
         self.roster.person(id)
     }

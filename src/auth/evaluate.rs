@@ -9,9 +9,10 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
+    entry::{Entry, HeldBack, HoldState, Key, Shown, Touched, User},
     guard::{Batch, HeldBackDenial, Recent, Ruling},
     index::{AuthIndex, Change, empty_cut},
-    register::{Entry, HeldBack, HoldState, Key, Register, Secrets, Shown, Touched, User},
+    register::{Register, Secrets},
     roster::Transition,
 };
 use crate::model::{
@@ -24,6 +25,8 @@ pub(super) struct State {
     pub(super) register: Register,
     pub(super) secrets: Secrets,
     pub(super) index: Arc<AuthIndex>,
+    /// Terms of everybody against whom nothing is declared: one for all of them.
+    pub(super) unlimited: Arc<Terms>,
     pub(super) denials: Recent,
     pub(super) losses: Recent,
     /// IDs of users whose denial is held back.
@@ -122,6 +125,7 @@ impl State {
         let reason = reason_at(&declared, now);
         let terms = match &user.in_force {
             Some(present) if **present == declared => present.clone(),
+            _ if declared == *self.unlimited => self.unlimited.clone(),
             _ => Arc::new(declared),
         };
         let mut before = user.in_force.clone();

@@ -6,7 +6,7 @@
 //! the denial, and its session is among those that the denial names, or it is not said.
 //!
 //! **After a restart** it is not known which slots an earlier process gave out. Until every polled node has answered a poll
-//! that began [`RESERVED`] after the start, new slots come from a block of numbers that was drawn at random for this
+//! that began 12 s after the start, new slots come from a block of numbers that was drawn at random for this
 //! process; afterwards what no node shows is free, and the lowest free number is used. A process that is never told of
 //! polls (a further auth replica) stays in its block, so that replicas hand out disjoint slots.
 

@@ -5,9 +5,9 @@ use std::collections::{HashSet, VecDeque};
 use jiff::Timestamp;
 
 use super::{
+    entry::{Entry, HoldState, Key, Touched, User},
     evaluate::State,
     guard::{GuardState, HeldBackDenial, KeptHold, limit},
-    register::{Entry, HoldState, Key, Touched, User},
     roster::{GuardReport, PendingDenial, Person, Roster},
 };
 use crate::model::{
@@ -35,19 +35,19 @@ impl Roster {
     #[must_use]
     pub fn person_by_account(&self, account: &str) -> Option<Person> {
         let state = self.state();
-        let entry = state
-            .register
-            .ids
-            .get(state.register.by_account(&account.to_ascii_lowercase())?)?;
-        Some(state.person(entry, self.now()))
+        let account = account.to_ascii_lowercase();
+        let entry = state.register.ids.get(state.register.by_account(&account)?)?;
+        let user = entry.users.iter().find(|user| *user.facts.account == *account);
+        Some(state.person_as(entry, user, self.now()))
     }
 
-    /// One person, by name of the `VpnUser`.
+    /// One person, by name of the `VpnUser`, as this object stands: another object may have had the ID first.
     #[must_use]
     pub fn person_by_user(&self, name: &str) -> Option<Person> {
         let state = self.state();
         let entry = state.register.ids.get(state.register.by_user(name)?)?;
-        Some(state.person(entry, self.now()))
+        let named = entry.users.iter().filter(|user| *user.facts.name == *name);
+        Some(state.person_as(entry, named.min_by_key(|user| user.gone), self.now()))
     }
 
     /// One person, by the token of the present subscription link. Tokens are looked up by digest, so that the time it takes
@@ -117,9 +117,13 @@ impl Iterator for People<'_> {
 
 impl State {
     fn person(&self, entry: &Entry, now: Timestamp) -> Person {
+        self.person_as(entry, entry.users.first(), now)
+    }
+
+    fn person_as(&self, entry: &Entry, user: Option<&User>, now: Timestamp) -> Person {
         let live = entry.holds.iter().filter(|hold| hold.is_live(now));
         let live_holds = live.map(|hold| hold.facts.name.to_string()).collect();
-        let Some(user) = entry.users.first() else {
+        let Some(user) = user else {
             let nobody = decide(&nobody(entry), now);
             return Person {
                 corporate_id: entry.id.clone(),

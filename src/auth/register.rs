@@ -9,112 +9,17 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret;
 
 use super::{
+    entry::{Entry, Hold, HoldState, Key, Touched, User},
     facts::{HoldFacts, UserFacts},
     guard::KeptHold,
     password::Digest,
     roster::{Derivation, Passwords},
 };
 use crate::model::{
-    access::{HoldSpan, Reason, Terms, Usage},
+    access::{HoldSpan, Terms, Usage},
     corporate_id::CorporateId,
-    session::Epoch,
     user::VpnUser,
 };
-
-/// [`CorporateId::key`].
-pub(super) type Key = Arc<str>;
-/// IDs that something was said about.
-pub(super) type Touched = BTreeSet<Key>;
-
-/// One user object.
-pub(super) struct User {
-    pub(super) facts: UserFacts,
-    /// The object is not there any more. Kept until its denial took effect.
-    pub(super) gone: bool,
-    pub(super) password: Option<Digest>,
-    pub(super) token: u128,
-    /// What the index was told.
-    pub(super) in_force: Option<Arc<Terms>>,
-    pub(super) held_back: Option<HeldBack>,
-    pub(super) shown: Option<Shown>,
-}
-
-impl User {
-    pub(super) fn is_deleted(&self) -> bool {
-        self.gone || self.facts.deleted
-    }
-}
-
-/// The guard keeps a user's old terms in force.
-pub(super) struct HeldBack {
-    pub(super) since: Timestamp,
-    pub(super) fingerprint: String,
-    pub(super) cancelled: bool,
-}
-
-/// What the last transition of a user spoke of.
-#[derive(PartialEq, Clone)]
-pub(super) struct Shown {
-    pub(super) reason: Reason,
-    pub(super) epoch: Epoch,
-    /// Hash of the names of live holds.
-    pub(super) holds: u64,
-    pub(super) generation: i64,
-    pub(super) deleted: bool,
-    /// Whether a person cancelled, if the guard holds something back.
-    pub(super) held_back: Option<bool>,
-}
-
-/// One hold object.
-pub(super) struct Hold {
-    pub(super) facts: HoldFacts,
-    /// The object is not there any more. Kept while the guard keeps the hold in force.
-    pub(super) gone: bool,
-    pub(super) state: HoldState,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum HoldState {
-    /// As declared.
-    InForce,
-    /// It disappeared, and the guard has not looked at that yet.
-    Lost,
-    /// It disappeared, and stays in force.
-    Kept { since: Timestamp, cancelled: bool },
-    /// It counts no more.
-    Lifted,
-}
-
-impl Hold {
-    pub(super) fn counts(&self) -> bool {
-        self.state != HoldState::Lifted
-    }
-
-    pub(super) fn is_live(&self, now: Timestamp) -> bool {
-        self.counts() && self.facts.span.is_live(now)
-    }
-
-    pub(super) fn is_over(&self, now: Timestamp) -> bool {
-        self.facts.span.until.is_some_and(|until| until <= now)
-    }
-
-    /// It was declared before it began, so that it denies because time passed.
-    pub(super) fn was_announced(&self) -> bool {
-        let HoldFacts { span, created, .. } = &self.facts;
-        span.from.zip(*created).is_some_and(|(from, created)| created < from)
-    }
-}
-
-/// Everything about one ID.
-pub(super) struct Entry {
-    pub(super) id: CorporateId,
-    /// Ordered by claim: the first has the ID.
-    pub(super) users: Vec<User>,
-    /// Ordered by name.
-    pub(super) holds: Vec<Hold>,
-    /// When time alone changes something.
-    pub(super) deadline: Option<Timestamp>,
-}
 
 #[derive(Default)]
 struct Account {
@@ -209,7 +114,7 @@ impl Register {
         let at = entry
             .users
             .partition_point(|other| other.facts.claim() < user.facts.claim());
-        entry.users.insert(at, user);
+        insert_exact(&mut entry.users, at, user);
         self.mark_gone(&key, &name, Some(&account), touched);
         if old_token != new_token {
             self.tokens.remove(&old_token);
@@ -220,7 +125,7 @@ impl Register {
             let account = self.accounts.entry(account).or_default();
             let claim = (created, name.clone(), key.clone());
             let at = account.claims.partition_point(|other| *other < claim);
-            account.claims.insert(at, claim);
+            insert_exact(&mut account.claims, at, claim);
             touched.extend(account.claims.iter().map(|(_, _, key)| key.clone()));
         }
         self.users.insert(name, key.clone());
@@ -314,7 +219,7 @@ impl Register {
         };
         match entry.holds.get_mut(at).filter(|_| before.is_some()) {
             Some(place) => *place = hold,
-            None => entry.holds.insert(at, hold),
+            None => insert_exact(&mut entry.holds, at, hold),
         }
         match state {
             HoldState::Lost => self.lost.push(name.clone()),
@@ -386,7 +291,8 @@ impl Register {
                     deleted: true,
                     released: false,
                 };
-                entry.holds.insert(
+                insert_exact(
+                    &mut entry.holds,
                     at,
                     Hold {
                         facts,
@@ -471,32 +377,8 @@ impl Register {
     }
 }
 
-impl Entry {
-    /// The state of a user and its holds, as far as people declared it.
-    pub(super) fn fingerprint(&self, user: &User) -> String {
-        let mut text = format!("{}/{}/{}", user.facts.uid, user.facts.generation, user.is_deleted());
-        for hold in self.holds.iter().filter(|hold| hold.counts()) {
-            text.push('/');
-            text.push_str(&hold.facts.name);
-        }
-        text
-    }
-
-    /// What the terms of a user who was granted access may have been before: the declared ones without what people
-    /// declared against access. Deadlines stay, and so do holds that were announced ahead.
-    pub(super) fn before_denial(&self, declared: &Terms, now: Timestamp) -> Terms {
-        let exhausted = |terms: &Terms| {
-            let used = |quota| terms.usage.in_period(quota, now);
-            terms.quota.is_some_and(|quota| used(quota.period) >= quota.limit)
-        };
-        let stays = |hold: &&Hold| hold.counts() && (!hold.is_live(now) || hold.was_announced());
-        Terms {
-            active: true,
-            deleted: false,
-            conflict: false,
-            quota: declared.quota.filter(|_| !exhausted(declared)),
-            holds: self.holds.iter().filter(stays).map(|hold| hold.facts.span).collect(),
-            ..declared.clone()
-        }
-    }
+/// Inserts without room for more: nearly every ID has one user, and there are as many lists as IDs.
+fn insert_exact<T>(list: &mut Vec<T>, at: usize, item: T) {
+    list.reserve_exact(1);
+    list.insert(at, item);
 }

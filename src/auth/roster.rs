@@ -13,11 +13,12 @@ use secrecy::SecretString;
 use tokio::sync::watch;
 
 use super::{
+    entry::{HoldState, Touched},
     evaluate::{Cause, State},
     facts::HoldFacts,
     guard::{GuardState, KeptHold, Recent},
     index::AuthIndex,
-    register::{HoldState, Register, Secrets, Touched},
+    register::{Register, Secrets},
 };
 pub use super::{facts::account_of, people::People};
 use crate::{
@@ -25,7 +26,7 @@ use crate::{
     credentials::MasterKey,
     gateway::Cut,
     model::{
-        access::{Decision, Reason, Usage},
+        access::{Decision, Reason, Terms, Usage},
         corporate_id::CorporateId,
         hold::VpnHold,
         user::VpnUser,
@@ -162,6 +163,10 @@ impl Roster {
                 imported: passwords,
             },
             index: index.clone(),
+            unlimited: Arc::new(Terms {
+                active: true,
+                ..Terms::default()
+            }),
             denials: Recent::default(),
             losses: Recent::default(),
             held_back: BTreeSet::new(),
@@ -222,6 +227,9 @@ impl Roster {
     /// and judged together against the access that statuses record.
     pub fn loaded(&self) -> Vec<Transition> {
         let mut state = self.state();
+        if self.is_loaded() {
+            return Vec::new();
+        }
         for kept in std::mem::take(&mut *self.restored_holds.lock().unwrap_or_else(PoisonError::into_inner)) {
             if state.register.keep_hold(&kept) {
                 state.kept.insert(kept.name.into());
@@ -251,6 +259,9 @@ impl Roster {
 
     /// Lets pending denials and losses of holds through: those named, or all.
     pub fn confirm(&self, ids: Option<&[CorporateId]>) -> Vec<Transition> {
+        if !self.is_loaded() {
+            return Vec::new();
+        }
         let mut state = self.state();
         let pending = state.pending(ids);
         for name in state.kept.clone() {
@@ -270,6 +281,9 @@ impl Roster {
     /// Rejects pending denials and losses of holds, those named, or all: the people keep their access until their objects
     /// change again, and the holds stay in force until they are lifted.
     pub fn cancel(&self, ids: Option<&[CorporateId]>) -> Vec<Transition> {
+        if !self.is_loaded() {
+            return Vec::new();
+        }
         let mut state = self.state();
         let pending = state.pending(ids);
         for key in &pending {

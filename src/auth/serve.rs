@@ -149,18 +149,55 @@ pub async fn serve(
         handle.graceful_shutdown(Some(DRAIN));
         std::future::pending::<()>().await;
     };
-    let served = match tls {
+    let outcome = match tls {
         None => {
             let serving = server.acceptor(NoDelayAcceptor::new()).serve(service);
-            tokio::select! { served = serving => served, () = stop => Ok(()) }
+            tokio::select! { ended = serving => ended, () = stop => Ok(()) }
         }
         Some(files) => {
             let stamp = files.stamp();
             let config = RustlsConfig::from_config(files.load()?);
             let acceptor = RustlsAcceptor::new(config.clone()).acceptor(NoDelayAcceptor::new());
             let serving = server.acceptor(acceptor).serve(service);
-            tokio::select! { served = serving => served, () = stop => Ok(()), () = files.reload(config, stamp) => Ok(()) }
+            tokio::select! { ended = serving => ended, () = stop => Ok(()), () = files.reload(config, stamp) => Ok(()) }
         }
     };
-    Ok(served?)
+    Ok(outcome?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn certify(files: &TlsFiles) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        fs::write(&files.cert, made.cert.pem()).unwrap();
+        fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bad_files_leave_the_certificate_in_use_and_good_ones_replace_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = TlsFiles {
+            cert: folder.path().join("tls.crt"),
+            key: folder.path().join("tls.key"),
+        };
+        certify(&files);
+        let first = files.load().unwrap();
+        let config = RustlsConfig::from_config(first.clone());
+        let reloading = tokio::spawn(files.clone().reload(config.clone(), files.stamp()));
+        fs::write(&files.cert, "not a certificate").unwrap();
+        tokio::time::sleep(RELOAD_EVERY * 2).await;
+        assert!(Arc::ptr_eq(&config.get_inner(), &first));
+        certify(&files);
+        tokio::time::sleep(RELOAD_EVERY * 2).await;
+        let second = config.get_inner();
+        assert!(!Arc::ptr_eq(&second, &first));
+        tokio::time::sleep(RELOAD_EVERY * 2).await;
+        assert!(
+            Arc::ptr_eq(&config.get_inner(), &second),
+            "files that did not change are not read again"
+        );
+        reloading.abort();
+    }
 }

@@ -24,7 +24,7 @@ pub(super) const RESERVED: Duration = Duration::from_secs(12);
 /// How long one session more than `maxDevices` may live: a phone that changes networks leaves its old session for 30 s.
 const OVERLAP: Duration = Duration::from_secs(40);
 /// How long an account that kept its extra session is given none.
-const NO_EXTRA: Duration = Duration::from_mins(10);
+const NO_EXTRA: Duration = Duration::from_secs(600);
 /// Slots of an account that are not known to be gone, at most.
 const MAX_SLOTS: usize = 1024;
 /// Numbers that one process may hand out before it knows which of the low ones are taken.
@@ -136,7 +136,7 @@ pub(super) struct Request<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     /// Those not known to be gone, ordered by (epoch, number).
-    slots: Vec<Slot>,
+    taken: Vec<Slot>,
     /// Since when more sessions than allowed are live.
     over_since: Option<Instant>,
     no_extra_until: Option<Instant>,
@@ -148,7 +148,7 @@ impl Slots {
     pub(super) fn admit(&mut self, ask: &Request<'_>) -> Result<u32, TooMany> {
         let now = ask.now;
         self.drop_gone(ask.epoch, now);
-        let again = self.slots.iter_mut().find_map(|slot| {
+        let again = self.taken.iter_mut().find_map(|slot| {
             let reserved = slot.epoch == ask.epoch && !slot.surplus && slot.is_reserved(now);
             let handed = slot.handed_out.as_mut().filter(|_| reserved)?;
             (handed.address == ask.address && Arc::ptr_eq(&handed.node, ask.node)).then_some((slot.number, handed))
@@ -183,13 +183,13 @@ impl Slots {
             online: Vec::new(),
             surplus: false,
         };
-        self.slots.insert(at, slot);
+        self.taken.insert(at, slot);
         self.last_yes = Some(now);
         Ok(number)
     }
 
     fn of(&self, epoch: Epoch) -> impl Iterator<Item = &Slot> {
-        self.slots.iter().filter(move |slot| slot.epoch == epoch)
+        self.taken.iter().filter(move |slot| slot.epoch == epoch)
     }
 
     fn live(&self, epoch: Epoch, now: Instant) -> usize {
@@ -198,11 +198,11 @@ impl Slots {
 
     fn lowest_free(&self, epoch: Epoch, first: u32) -> (usize, u32) {
         let mut at = self
-            .slots
+            .taken
             .partition_point(|slot| (slot.epoch, slot.number) < (epoch, first));
         let mut number = first;
         while self
-            .slots
+            .taken
             .get(at)
             .is_some_and(|slot| slot.epoch == epoch && slot.number == number)
         {
@@ -213,16 +213,16 @@ impl Slots {
     }
 
     fn drop_gone(&mut self, current: Epoch, now: Instant) {
-        self.slots
+        self.taken
             .retain(|slot| (slot.surplus && slot.epoch == current) || !slot.is_gone(now));
     }
 
     fn find(&mut self, epoch: Epoch, number: u32) -> Result<&mut Slot, usize> {
         match self
-            .slots
+            .taken
             .binary_search_by_key(&(epoch, number), |slot| (slot.epoch, slot.number))
         {
-            Ok(at) => self.slots.get_mut(at).ok_or(at),
+            Ok(at) => self.taken.get_mut(at).ok_or(at),
             Err(at) => Err(at),
         }
     }
@@ -242,7 +242,7 @@ impl Slots {
                     online: vec![(node.clone(), poll)],
                     surplus: false,
                 };
-                self.slots.insert(at, slot);
+                self.taken.insert(at, slot);
             }
         }
     }
@@ -257,20 +257,20 @@ impl Slots {
     /// Forgets a session if it is known to be gone. Answers whether there is still something to forget later.
     pub(super) fn forget_if_gone(&mut self, epoch: Epoch, number: u32, now: Instant) -> bool {
         match self
-            .slots
+            .taken
             .binary_search_by_key(&(epoch, number), |slot| (slot.epoch, slot.number))
         {
             Ok(at)
                 if self
-                    .slots
+                    .taken
                     .get(at)
                     .is_some_and(|slot| !slot.surplus && slot.is_gone(now)) =>
             {
-                self.slots.remove(at);
+                self.taken.remove(at);
                 false
             }
             Ok(at) => self
-                .slots
+                .taken
                 .get(at)
                 .is_some_and(|slot| slot.online.is_empty() && !slot.surplus),
             Err(_) => false,
@@ -309,7 +309,7 @@ impl Slots {
         }
         let shown = |slot: &Slot| slot.epoch == epoch && !slot.surplus && !slot.online.is_empty();
         let mut online: Vec<(Option<Instant>, u32)> = self
-            .slots
+            .taken
             .iter()
             .filter(|slot| shown(slot))
             .map(|slot| (slot.handed_out.as_ref().map(|it| it.at), slot.number))
@@ -340,7 +340,7 @@ impl Slots {
     /// Ids of all sessions that are not known to be gone, of epochs below `below`.
     pub(super) fn known(&mut self, account: &str, below: Epoch, now: Instant) -> Vec<String> {
         self.drop_gone(below, now);
-        let older = self.slots.iter().filter(|slot| slot.epoch < below);
+        let older = self.taken.iter().filter(|slot| slot.epoch < below);
         older
             .map(|slot| {
                 let (epoch, slot) = (slot.epoch, slot.number);
@@ -351,7 +351,7 @@ impl Slots {
 
     /// Sessions that are not known to be gone.
     pub(super) fn count(&self, now: Instant) -> usize {
-        self.slots.iter().filter(|slot| !slot.is_gone(now)).count()
+        self.taken.iter().filter(|slot| !slot.is_gone(now)).count()
     }
 
     /// When a slot was last handed out.

@@ -42,11 +42,12 @@ Examples:
   vpn-operator doctor                         find out what is wrong, and what to do";
 
 const SECRETS: &str = "\
-Secrets are never flags. Each is read from its environment variable, or from the file that the variable
-with _FILE behind its name names; .env.example explains them:
+Secrets are never flags. Each is read from its environment variable, or from the
+file that the variable with _FILE behind its name names (see .env.example):
   CORPORATE_SECRET, CORPORATE_SECRET_PREVIOUS, MASTER_KEY, MASTER_KEY_PREVIOUS,
   HYSTERIA_AUTH_TOKEN, HYSTERIA_STATS_SECRET, HYSTERIA_OBFS_PASSWORD
-One that is needed and missing is made on the first run and kept in the data folder with mode 0600.";
+One that is needed and missing is made on the first run and kept in the data
+folder with mode 0600.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -55,10 +56,12 @@ pub enum Command {
     #[command(after_help = "\
 Examples:
   vpn-operator run
-      desired state in ./vpn, data in ./data, the API on 127.0.0.1:8080, and Hysteria asks 127.0.0.1:8081
-  vpn-operator run --desired folder:/srv/vpn --data /var/lib/vpn-operator --listen 0.0.0.0:8080
+      desired state in ./vpn, data in ./data, the API on 127.0.0.1:8080,
+      and Hysteria asks 127.0.0.1:8081
+  vpn-operator run --desired folder:/srv/vpn --data /var/lib/vpn-operator
 
-SIGTERM and SIGINT drain; a second one ends at once. While the operator is down nobody new can log in.", after_long_help = format!("{SECRETS}\n\n{EXIT_CODES}"))]
+SIGTERM and SIGINT drain; a second one ends at once. While the operator is down
+nobody new can log in.", after_long_help = format!("{SECRETS}\n\n{EXIT_CODES}"))]
     Run(Box<Run>),
     /// A command that ends by itself.
     #[command(flatten)]
@@ -74,7 +77,8 @@ Examples:
   vpn-operator check ./vpn
   vpn-operator check ./vpn --output json | jq -r '.problems[].message'
 
-Every problem names file, line and field. Exit code 2 when there is one: use it in CI, before a merge.")]
+Every problem names file, line and field. Exit code 2 when there is one: use it
+in CI, before a merge.")]
     Check(Check),
     /// Print the Kubernetes custom resource definitions
     #[command(after_help = "\
@@ -157,12 +161,17 @@ pub enum GatewayCommand {
     /// Write a complete, commented Hysteria server configuration for a node
     #[command(after_help = "\
 Examples:
-  vpn-operator gateway render node-1 --acme vpn.example.com --acme-email it@example.com > hysteria.yaml
-  vpn-operator gateway render fra --gateway europe --tls-cert /etc/hysteria/tls.crt --tls-key /etc/hysteria/tls.key
-  vpn-operator gateway render node-1 --acme vpn.example.com --acme-email it@example.com --hop 20000-50000
+  umask 077
+  vpn-operator gateway render node-1 \\
+      --acme vpn.example.com --acme-email it@example.com > hysteria.yaml
+  vpn-operator gateway render fra --gateway europe \\
+      --tls-cert /etc/hysteria/tls.crt --tls-key /etc/hysteria/tls.key
+  vpn-operator gateway render node-1 --redact --hop 20000-50000 \\
+      --acme vpn.example.com --acme-email it@example.com
 
-The node is looked for in the desired folder's VpnGateways; when none is declared, the environment defines
-node-1, node-2, … (one an entry of HYSTERIA_STATS_URLS). The output holds secrets: write it to a file of mode 0600.")]
+The node is looked for in the desired folder's VpnGateways; when none is declared,
+the environment defines node-1, node-2, … (one an entry of HYSTERIA_STATS_URLS).
+The output holds secrets.")]
     Render(Box<RenderArgs>),
 }
 
@@ -234,8 +243,9 @@ Examples:
 Examples:
   vpn-operator user grant AB123456
 
-Granting never lifts a hold and never reactivates: exit code 4 says what is in the way. Exit code 6 means that
-the account is accepted and not usable yet. The links are secrets.")]
+Granting never lifts a hold and never reactivates: exit code 4 says what is in
+the way. Exit code 6 means that the account is accepted and not usable yet.
+The links are secrets.")]
     Grant {
         /// Corporate ID
         id: CorporateId,
@@ -249,9 +259,10 @@ Examples:
   vpn-operator user deactivate AB123456 --reason \"laptop stolen\"
   vpn-operator user deactivate AB123456 --wait 0s      do not wait
 
-Three times are shown: denied (logins are refused), contained (no session can pass another byte), sessions zero
-(every session is gone; a silent phone may stay listed for half a minute). Exit code 6 when it was not contained in time;
-the denial is in force then, and the operator goes on.")]
+Three times are shown: denied (logins are refused), contained (no session can pass
+another byte), sessions zero (every session is gone; a silent phone may stay listed
+for half a minute). Exit code 6 when it was not contained in time; the denial is in
+force then, and the operator goes on.")]
     Deactivate {
         /// Corporate ID
         id: CorporateId,
@@ -265,7 +276,7 @@ the denial is in force then, and the operator goes on.")]
         #[command(flatten)]
         ask: Ask,
     },
-    /// Lift what the command line and the API have put in a person's way, and list what remains
+    /// Lift what the command line has put in a person's way, and list what remains
     Activate {
         /// Corporate ID
         id: CorporateId,
@@ -318,9 +329,9 @@ Examples:
     Create {
         /// Corporate ID; the person need not exist yet
         id: CorporateId,
-        /// Who holds; only the same source lifts it
-        #[arg(long, default_value = "cli")]
-        source: String,
+        /// Who holds; only the same source lifts it. `cli` when absent
+        #[arg(long)]
+        source: Option<String>,
         /// Why, for people
         #[arg(long)]
         reason: Option<String>,
@@ -335,9 +346,18 @@ Examples:
         ask: Ask,
     },
     /// Release a hold by its name
+    #[command(after_help = "\
+Examples:
+  vpn-operator hold release cli-held-ab123456
+  vpn-operator hold release helpdesk-held-ab123456 --source helpdesk
+
+Only the source that placed a hold lifts it. Exit code 4 when it was another one.")]
     Release {
         /// Name of the hold, as `hold list` shows it
         name: String,
+        /// In whose name: the source that placed it. `cli` when absent
+        #[arg(long)]
+        source: Option<String>,
         /// Ask.
         #[command(flatten)]
         ask: Ask,

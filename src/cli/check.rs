@@ -1,37 +1,60 @@
 //! `check`: what is wrong in a folder, before the operator reads it.
 
-use serde_json::json;
+use std::io::ErrorKind;
+
+use serde_json::{Value, json};
 
 use super::{
     args::Check,
     exit::{CommandError, Exit},
     output::{Form, Output, printable},
-    rooms, wait,
+    wait,
 };
+use crate::desired::folder::{Problem, check};
 
 pub(super) fn run(args: &Check, output: &mut Output) -> Result<(), CommandError> {
-    if !args.path.exists() {
-        return Err(CommandError::new(
-            Exit::NotFound,
-            format!("{} does not exist", args.path.display()),
-        ));
-    }
     let progress = wait::progress("reading");
-    let problems = rooms::check_folder(&args.path);
+    let report = check(&args.path);
     progress.finish_and_clear();
-    let problems = problems?;
+    let report = report.map_err(|error| {
+        let exit = if error.kind() == ErrorKind::NotFound {
+            Exit::NotFound
+        } else {
+            Exit::Failed
+        };
+        CommandError::new(exit, format!("{}: {error}", args.path.display()))
+    })?;
     match args.output.output {
-        Form::Json => output.json(&json!({ "problems": problems }))?,
-        Form::Table if problems.is_empty() => output.line(&format!("{}: no problems", args.path.display()))?,
+        Form::Json => output.json(&json!({
+            "files": report.files,
+            "users": report.users,
+            "holds": report.holds,
+            "gateways": report.gateways,
+            "problems": report.problems.iter().map(as_json).collect::<Vec<_>>(),
+        }))?,
         Form::Table => {
-            for problem in &problems {
-                output.line(&printable(&problem.message))?;
+            for problem in &report.problems {
+                output.line(&printable(&problem.to_string()))?;
             }
+            output.line(&format!(
+                "{} files: {} users, {} holds, {} gateways are good",
+                report.files, report.users, report.holds, report.gateways
+            ))?;
         }
     }
-    match problems.len() {
+    match report.problems.len() {
         0 => Ok(()),
         1 => Err(CommandError::invalid("1 problem")),
         count => Err(CommandError::invalid(format!("{count} problems"))),
     }
+}
+
+fn as_json(problem: &Problem) -> Value {
+    json!({
+        "file": problem.file,
+        "line": problem.line,
+        "column": problem.column,
+        "field": problem.field,
+        "message": problem.message,
+    })
 }

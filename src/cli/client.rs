@@ -124,8 +124,8 @@ impl Client {
     ///
     /// # Errors
     /// As [`Self::send`].
-    pub async fn delete(&self, path: &[&str]) -> Result<Answer, CommandError> {
-        self.send(Method::DELETE, path, &[], None).await
+    pub async fn delete(&self, path: &[&str], query: &[(&str, String)]) -> Result<Answer, CommandError> {
+        self.send(Method::DELETE, path, query, None).await
     }
 
     /// Sends one request. Each part of `path` is escaped, whatever is in it.
@@ -202,11 +202,14 @@ impl Client {
         );
         let error = |exit| CommandError::new(exit, message);
         match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            // A person who is denied is refused too; then the problem says the reason of the denial.
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if json::field(problem, "reason").is_none() => {
                 error(Exit::Refused).hint(format!("the secret was read from {}", self.secret_origin))
             }
             StatusCode::NOT_FOUND => error(Exit::NotFound),
-            StatusCode::CONFLICT | StatusCode::GONE | StatusCode::PRECONDITION_FAILED => error(Exit::Refused),
+            StatusCode::FORBIDDEN | StatusCode::CONFLICT | StatusCode::GONE | StatusCode::PRECONDITION_FAILED => {
+                error(Exit::Refused)
+            }
             StatusCode::TOO_MANY_REQUESTS
             | StatusCode::REQUEST_TIMEOUT
             | StatusCode::BAD_GATEWAY
@@ -262,7 +265,7 @@ fn corporate_secret(
         let origin = secret.origin();
         return Ok((secret.value, origin));
     }
-    let path = config::corporate_secret_file(data_dir);
+    let path = data_dir.join(config::CORPORATE_SECRET_FILE);
     match secrets::read_kept(&path)? {
         Some(secret) => Ok((secret, path.display().to_string())),
         None => Err(CommandError::invalid(format!(

@@ -33,8 +33,8 @@ Exit codes:
   3  not found
   4  refused: a conflict, a hold, a wrong secret
   5  unavailable: the operator cannot be reached; trying again may help
-  6  pending: accepted and not finished (the guard waits for a person, a revocation is not contained,
-     a grant is not usable yet)";
+  6  pending: accepted and not finished (the guard waits for a person, a
+     revocation is not contained, a grant is not usable yet)";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

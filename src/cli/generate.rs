@@ -10,7 +10,7 @@ use super::{
 };
 
 pub(super) fn crd(args: &Crd, output: &mut Output) -> Result<(), CommandError> {
-    output.text(&rooms::crds(args.kind.as_deref())?)
+    output.text(&rooms::crds(args.kind.as_deref()))
 }
 
 pub(super) fn openapi(output: &mut Output) -> Result<(), CommandError> {

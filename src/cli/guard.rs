@@ -5,19 +5,16 @@ use serde_json::{Value, json};
 use super::{
     args::{Decide, GuardCommand},
     exit::{CommandError, Exit},
-    json::{cell, field, list, text},
+    json::{cell, list},
     output::{Form, Output, note},
     user::{client, print},
 };
-
-/// Names under which the API lists what waits.
-const LISTS: [&str; 4] = ["pending", "denials", "held", "items"];
 
 pub(super) async fn run(command: GuardCommand, output: &mut Output) -> Result<(), CommandError> {
     match command {
         GuardCommand::Show { ask } => {
             let answer = client(&ask)?.get(&["guard"], &[]).await?.body;
-            let pending = list(&answer, &LISTS);
+            let pending = list(&answer, "pending");
             if ask.output.output == Form::Json {
                 output.json(&answer)?;
             } else if pending.is_empty() {
@@ -40,21 +37,7 @@ pub(super) async fn run(command: GuardCommand, output: &mut Output) -> Result<()
 }
 
 fn row(pending: &Value) -> [String; 3] {
-    // An answer may list bare IDs.
-    let id = if pending.is_object() {
-        cell(pending, "corporate_id")
-    } else {
-        text(pending)
-    };
-    let since = ["since", "at", "held_since"]
-        .into_iter()
-        .find_map(|name| field(pending, name));
-    let why = if field(pending, "cause").is_some() {
-        "cause"
-    } else {
-        "reason"
-    };
-    [id, cell(pending, why), since.map_or_else(|| "-".to_owned(), text)]
+    ["corporate_id", "reason", "since"].map(|name| cell(pending, name))
 }
 
 async fn send(what: &str, decide: &Decide, output: &mut Output) -> Result<(), CommandError> {

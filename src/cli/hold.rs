@@ -27,8 +27,9 @@ pub(super) async fn run(command: HoldCommand, output: &mut Output) -> Result<(),
             {
                 return Err(CommandError::invalid("--until must be after --from"));
             }
-            let mut body = json!({ "corporate_id": id, "source": source });
+            let mut body = json!({ "corporate_id": id });
             if let Value::Object(fields) = &mut body {
+                fields.extend(source.map(|source| ("source".to_owned(), json!(source))));
                 fields.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
                 fields.extend(from.map(|from| ("from".to_owned(), json!(from))));
                 fields.extend(until.map(|until| ("until".to_owned(), json!(until))));
@@ -36,12 +37,10 @@ pub(super) async fn run(command: HoldCommand, output: &mut Output) -> Result<(),
             let answer = client(&ask)?.post(&["holds"], &body).await?;
             print(&ask, &answer, output)
         }
-        HoldCommand::Release { name, ask } => {
-            let answer = client(&ask)?.delete(&["holds", &name]).await?;
-            match ask.output.output {
-                Form::Table if answer.body.is_null() => output.line(&format!("{name} is released")),
-                _ => print(&ask, &answer, output),
-            }
+        HoldCommand::Release { name, source, ask } => {
+            let query: Vec<(&str, String)> = source.map(|source| ("source", source)).into_iter().collect();
+            let answer = client(&ask)?.delete(&["holds", &name], &query).await?;
+            print(&ask, &answer, output)
         }
     }
 }
@@ -52,7 +51,7 @@ async fn show_list(ask: &Ask, id: Option<&CorporateId>, output: &mut Output) -> 
     if ask.output.output == Form::Json {
         return output.json(&answer);
     }
-    let holds = list(&answer, &["holds", "items"]);
+    let holds = list(&answer, "holds");
     if holds.is_empty() {
         note("There are no holds.");
         return Ok(());

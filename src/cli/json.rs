@@ -17,11 +17,9 @@ pub(super) fn cell(value: &Value, name: &str) -> String {
     field(value, name).map_or_else(|| "-".to_owned(), text)
 }
 
-/// The list in an answer: under one of `names`, or the answer itself.
-pub(super) fn list<'a>(value: &'a Value, names: &[&str]) -> &'a [Value] {
-    names
-        .iter()
-        .find_map(|name| field(value, name))
+/// The list of this name in an answer, or the answer itself.
+pub(super) fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
+    field(value, name)
         .unwrap_or(value)
         .as_array()
         .map_or(&[], Vec::as_slice)
@@ -45,7 +43,37 @@ pub(super) fn text(value: &Value) -> String {
     }
 }
 
-/// Prints an object for people: one line a field, then a section for each list of objects.
+/// Fields that people look for first, in this order; the others follow in the order of their names.
+const FIRST: [&str; 22] = [
+    "status",
+    "detail",
+    "at",
+    "start",
+    "name",
+    "corporate_id",
+    "owner",
+    "email",
+    "role",
+    "access",
+    "reason",
+    "username",
+    "sessions",
+    "subscription_url",
+    "hy2_url",
+    "active",
+    "valid_from",
+    "valid_until",
+    "denied_at",
+    "contained_at",
+    "sessions_zero_at",
+    "waiting_for",
+];
+
+fn rank(name: &str) -> usize {
+    FIRST.iter().position(|first| *first == name).unwrap_or(FIRST.len())
+}
+
+/// Prints an object for people: one line a field, then a table for each list of objects.
 pub(super) fn describe(value: &Value, hidden: &[&str], output: &mut Output) -> Result<(), CommandError> {
     let mut lines = Vec::new();
     let mut sections = Vec::new();
@@ -56,9 +84,20 @@ pub(super) fn describe(value: &Value, hidden: &[&str], output: &mut Output) -> R
     }
     for (name, items) in sections {
         output.line(&format!("\n{name}"))?;
-        for item in items {
-            output.line(&format!("  {}", printable(&text(item))))?;
-        }
+        let fields = items.iter().filter_map(Value::as_object);
+        // A column that nobody has a value for is left out.
+        let mut columns: Vec<&str> = fields
+            .flat_map(|fields| {
+                fields
+                    .iter()
+                    .filter(|(_, value)| !value.is_null())
+                    .map(|(name, _)| name.as_str())
+            })
+            .collect();
+        columns.sort_unstable_by_key(|name| (rank(name), *name));
+        columns.dedup();
+        let row = |item| columns.iter().map(|name| cell(item, name)).collect::<Vec<_>>();
+        output.table(columns.iter().map(|name| words(name)), items.iter().map(row))?;
     }
     Ok(())
 }
@@ -71,7 +110,12 @@ fn flatten<'a>(
     sections: &mut Vec<(String, &'a [Value])>,
 ) {
     let Value::Object(fields) = value else { return };
-    for (key, value) in fields.iter().filter(|(key, _)| !hidden.contains(&key.as_str())) {
+    let mut fields: Vec<_> = fields
+        .iter()
+        .filter(|(key, _)| !hidden.contains(&key.as_str()))
+        .collect();
+    fields.sort_by_key(|(key, _)| rank(key));
+    for (key, value) in fields {
         let name = if prefix.is_empty() {
             words(key)
         } else {
@@ -131,9 +175,9 @@ mod tests {
 
     #[test]
     fn a_list_is_found_under_its_name_or_as_the_answer_itself() {
-        assert_eq!(list(&json!({ "users": [1, 2] }), &["users", "items"]).len(), 2);
-        assert_eq!(list(&json!([1]), &["users"]).len(), 1);
-        assert!(list(&json!({ "other": 1 }), &["users"]).is_empty());
+        assert_eq!(list(&json!({ "users": [1, 2] }), "users").len(), 2);
+        assert_eq!(list(&json!([1]), "users").len(), 1);
+        assert!(list(&json!({ "other": 1 }), "users").is_empty());
     }
 
     #[test]

@@ -82,7 +82,7 @@ async fn execute(task: Task, output: &mut Output) -> Result<(), CommandError> {
         Task::Crd(args) => generate::crd(&args, output),
         Task::Openapi => generate::openapi(output),
         Task::Completions(args) => generate::completions(&args, output),
-        Task::Gateway(args) => render::run(&args.command, output),
+        Task::Gateway(args) => render::run(&args.command, output).await,
         Task::User(args) => user::run(args.command, output).await,
         Task::Hold(args) => hold::run(args.command, output).await,
         Task::Guard(args) => guard::run(args.command, output).await,

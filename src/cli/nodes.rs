@@ -2,12 +2,17 @@
 
 use std::path::Path;
 
+use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::{exit::CommandError, output::note};
 use crate::{
-    config::{DesiredLocation, HysteriaDefaults, Secrets},
-    model::gateway::{DEFAULT_GATEWAY, HysteriaNode, VpnGateway, VpnGatewaySpec},
+    config::{DefaultGateway, DesiredLocation, HysteriaDefaults, Secrets, State},
+    credentials::Sources,
+    model::{
+        gateway::{DEFAULT_GATEWAY, HysteriaNode, VpnGateway, VpnGatewaySpec},
+        secret_source::SecretSource,
+    },
 };
 
 /// A gateway and its name.
@@ -23,24 +28,55 @@ impl NamedGateway {
     }
 }
 
-/// The gateways that an operator with these settings would have. Gateways in a cluster are not looked at.
-pub(super) fn gateways(
-    desired: &DesiredLocation,
-    defaults: &HysteriaDefaults,
-    secrets: &Secrets,
-) -> Result<Vec<NamedGateway>, CommandError> {
-    let declared = match desired {
-        DesiredLocation::Folder(path) if path.exists() => in_folder(path)?,
-        _ => Vec::new(),
-    };
-    if declared.is_empty() {
-        let spec = defaults.gateway(secrets).spec;
-        return Ok(vec![NamedGateway {
+/// Where the gateways come from, and so their secrets.
+enum Origin {
+    Environment(Box<DefaultGateway>),
+    Declared(Sources),
+}
+
+/// The gateways that an operator with these settings would have.
+pub(super) struct Gateways {
+    pub list: Vec<NamedGateway>,
+    origin: Origin,
+}
+
+impl Gateways {
+    /// Reads the declared gateways, or makes the environment's. Gateways in a cluster are not looked at.
+    pub(super) fn find(state: &State, defaults: &HysteriaDefaults, secrets: &Secrets) -> Result<Self, CommandError> {
+        let declared = match &state.desired {
+            DesiredLocation::Folder(path) if path.exists() => in_folder(path)?,
+            _ => Vec::new(),
+        };
+        if !declared.is_empty() {
+            let origin = Origin::Declared(Sources::local(&state.data_dir));
+            return Ok(Self { list: declared, origin });
+        }
+        let gateway = defaults.gateway(secrets);
+        let named = NamedGateway {
             name: DEFAULT_GATEWAY.to_owned(),
-            spec,
-        }]);
+            spec: gateway.spec.clone(),
+        };
+        Ok(Self {
+            list: vec![named],
+            origin: Origin::Environment(Box::new(gateway)),
+        })
     }
-    Ok(declared)
+
+    /// Reads a secret that a node names; the error says why not.
+    pub(super) async fn secret(&self, source: &SecretSource) -> Result<SecretString, String> {
+        match &self.origin {
+            Origin::Environment(gateway) => gateway.secret(source).cloned().ok_or_else(|| "is not known".to_owned()),
+            Origin::Declared(sources) => sources.resolve(source).await.map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Every node with its name in the whole installation.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = (String, &HysteriaNode)> {
+        self.list.iter().flat_map(|gateway| {
+            let nodes = gateway.nodes().iter();
+            nodes.map(|node| (format!("{}/{}", gateway.name, node.name), node))
+        })
+    }
 }
 
 fn in_folder(folder: &Path) -> Result<Vec<NamedGateway>, CommandError> {

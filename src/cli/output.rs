@@ -76,22 +76,22 @@ impl Output {
         self.line(&text)
     }
 
-    /// Writes a table.
+    /// Writes a table. Each row has as many cells as the header.
     ///
     /// # Errors
     /// The table cannot be written.
-    pub fn table<const COLUMNS: usize>(
+    pub fn table<Row: IntoIterator<Item = String>>(
         &mut self,
-        header: [&str; COLUMNS],
-        rows: impl IntoIterator<Item = [String; COLUMNS]>,
+        header: impl IntoIterator<Item = impl AsRef<str>>,
+        rows: impl IntoIterator<Item = Row>,
     ) -> Result<(), CommandError> {
         let mut table = Table::new();
         table
             .load_style(presets::NOTHING)
             .set_content_arrangement(ContentArrangement::Disabled)
-            .set_header(header);
+            .set_header(header.into_iter().map(|name| name.as_ref().to_uppercase()));
         for row in rows {
-            table.add_row(row.map(|cell| printable(&cell)));
+            table.add_row(row.into_iter().map(|cell| printable(&cell)));
         }
         if let Some(first) = table.column_mut(0) {
             first.set_padding((0, 1));

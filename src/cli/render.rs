@@ -9,14 +9,14 @@ use url::Url;
 use super::{
     args::GatewayCommand,
     exit::{CommandError, Exit},
-    nodes,
-    output::Output,
-    rooms::{self, RenderedNode},
+    nodes::Gateways,
+    output::{Output, note},
 };
 use crate::{
-    config::{
-        self, Hysteria, Secrets, State,
-        secrets::{Secret, process_environment, read_kept, read_source},
+    config::{self, Hysteria, Ports, Secrets, State, secrets::process_environment},
+    gateway::hysteria::{
+        config::NodeConfig,
+        render::{RenderInput, Tls, render},
     },
     model::{
         gateway::{DEFAULT_GATEWAY, HysteriaNode},
@@ -70,67 +70,119 @@ pub struct Options {
     /// PEM private key on the node
     #[arg(long, value_name = "PATH", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// Get and renew a certificate for this domain by ACME. Not together with a pin
+    /// Get and renew a certificate for this domain by ACME; may be repeated. Not together with a pin
     #[arg(long, value_name = "DOMAIN", requires = "acme_email")]
-    pub acme: Option<String>,
+    pub acme: Vec<String>,
     /// Address that the ACME authority writes to
     #[arg(long, value_name = "EMAIL", requires = "acme")]
     pub acme_email: Option<String>,
     /// Redirect this UDP port range to the server, so that clients can hop
     #[arg(long, value_name = "FROM-TO")]
-    pub hop: Option<String>,
+    pub hop: Option<Ports>,
     /// Disguise UDP as TCP where UDP is blocked. Linux clients with the `mimic` tool only; not together with `--hop`
     #[arg(long, conflicts_with = "hop")]
     pub tcp_fallback: bool,
     /// Website that is shown to whoever knocks without being a client
     #[arg(long, value_name = "URL")]
     pub masquerade: Option<Url>,
+    /// Leave the secrets out, for looking at
+    #[arg(long)]
+    pub redact: bool,
 }
 
-pub(super) fn run(command: &GatewayCommand, output: &mut Output) -> Result<(), CommandError> {
+pub(super) async fn run(command: &GatewayCommand, output: &mut Output) -> Result<(), CommandError> {
     let GatewayCommand::Render(args) = command;
-    output.text(&render(args)?)
+    output.text(&configuration(args).await?)
 }
 
-fn render(args: &RenderArgs) -> Result<String, CommandError> {
-    let secrets = Secrets::load(&process_environment)?;
-    let defaults = args.hysteria.clone().check()?;
-    let gateways = nodes::gateways(&args.state.desired, &defaults, &secrets)?;
-    let Some(gateway) = gateways.iter().find(|gateway| gateway.name == args.gateway) else {
-        let names: Vec<_> = gateways.iter().map(|gateway| gateway.name.as_str()).collect();
-        return Err(not_found("gateway", &args.gateway, &names).hint("choose one with --gateway"));
+async fn configuration(args: &RenderArgs) -> Result<String, CommandError> {
+    let mut secrets = Secrets::load(&process_environment)?;
+    secrets.complete_from(&args.state.data_dir)?;
+    let gateways = Gateways::find(&args.state, &args.hysteria.clone().check()?, &secrets)?;
+    let node = find(&gateways, &args.gateway, &args.node)?;
+    let node = with_hopping(node.clone(), args.options.hop.as_ref());
+
+    let token = match &node.auth_token {
+        Some(source) => gateways
+            .secret(source)
+            .await
+            .map_err(|why| CommandError::invalid(format!("authToken: {why}")))?,
+        None => secrets.hysteria_auth_token.map(|secret| secret.value).ok_or_else(|| {
+            CommandError::invalid("there is no path secret for the auth listener yet").hint(FIRST_RUN)
+        })?,
     };
-    let Some(node) = gateway.nodes().iter().find(|node| node.name == args.node) else {
-        let names: Vec<_> = gateway.nodes().iter().map(|node| node.name.as_str()).collect();
-        return Err(not_found("node", &args.node, &names));
+    let mut read = Vec::new();
+    for source in [
+        node.obfs.as_ref().map(|obfs| &obfs.password),
+        node.stats_secret.as_ref(),
+    ]
+    .into_iter()
+    .flatten()
+    {
+        read.push((source.clone(), gateways.secret(source).await));
+    }
+    let lookup = |source: &SecretSource| {
+        let found = read.iter().find(|(named, _)| named == source);
+        found.map_or_else(|| Err("is not known".to_owned()), |(_, secret)| secret.clone())
     };
-    let data = &args.state.data_dir;
-    let token = secret(
-        node.auth_token.as_ref(),
-        "authToken",
-        secrets.hysteria_auth_token.as_ref(),
-        &config::auth_token_file(data),
-    )?
-    .ok_or_else(|| {
-        CommandError::invalid("there is no path secret for the auth listener yet")
-            .hint("start `vpn-operator run` once with the same --data, or set HYSTERIA_AUTH_TOKEN_FILE")
-    })?;
-    let base = args
-        .auth_url
-        .as_ref()
-        .map_or_else(|| config::local_url(args.auth_listen, false), Url::to_string);
-    let rendered = RenderedNode {
-        node,
+    let node = NodeConfig::resolve(&node, &lookup).map_err(|error| CommandError::invalid(error.to_string()))?;
+    let base = match &args.auth_url {
+        Some(url) => url.to_string(),
+        None => config::local_url(args.auth_listen, false),
+    };
+    let input = RenderInput {
+        node: &node,
+        tls: tls(&args.options)?,
         auth_url: auth_url(&base, &token).into(),
-        stats_secret: secret(
-            node.stats_secret.as_ref(),
-            "statsSecret",
-            secrets.hysteria_stats_secret.as_ref(),
-            &config::stats_secret_file(data),
-        )?,
-        obfs_password: obfs_password(node)?,
+        masquerade: args.options.masquerade.as_ref().map(Url::to_string),
+        mimic: args.options.tcp_fallback,
+        redact: args.options.redact,
     };
-    rooms::render_node(&rendered, &args.options)
+    render(&input).map_err(|error| CommandError::invalid(error.to_string()))
+}
+
+const FIRST_RUN: &str = "start `vpn-operator run` once with the same --data, or set HYSTERIA_AUTH_TOKEN_FILE";
+
+fn find<'a>(gateways: &'a Gateways, gateway: &str, node: &str) -> Result<&'a HysteriaNode, CommandError> {
+    let Some(found) = gateways.list.iter().find(|known| known.name == gateway) else {
+        let names = gateways.list.iter().map(|known| known.name.as_str());
+        return Err(not_found("gateway", gateway, names).hint("choose one with --gateway"));
+    };
+    let nodes = found.nodes();
+    nodes
+        .iter()
+        .find(|known| known.name == node)
+        .ok_or_else(|| not_found("node", node, nodes.iter().map(|known| known.name.as_str())))
+}
+
+/// The node with a hopping range besides its own port. Links have it only when it is declared.
+fn with_hopping(mut node: HysteriaNode, hop: Option<&Ports>) -> HysteriaNode {
+    let Some(hop) = hop else { return node };
+    let first = node.ports.split(',').next().unwrap_or_default();
+    let ports = format!("{first},{hop}");
+    if node.ports != ports {
+        note(&format!(
+            "links name these ports only when they are declared: ports: {ports} (HYSTERIA2_PORT)"
+        ));
+        node.ports = ports;
+    }
+    node
+}
+
+fn tls(options: &Options) -> Result<Tls, CommandError> {
+    match (&options.tls_cert, &options.tls_key, &options.acme_email) {
+        (Some(cert), Some(key), _) => Ok(Tls::Files {
+            cert: cert.display().to_string(),
+            key: key.display().to_string(),
+        }),
+        (_, _, Some(email)) => Ok(Tls::Acme {
+            domains: options.acme.clone(),
+            email: email.clone(),
+        }),
+        _ => Err(CommandError::invalid(
+            "give --tls-cert and --tls-key, or --acme and --acme-email",
+        )),
+    }
 }
 
 /// The URL that a node asks.
@@ -141,32 +193,8 @@ pub(super) fn auth_url(base: &str, token: &SecretString) -> String {
     format!("{}/auth/{token}", base.trim_end_matches('/'))
 }
 
-/// A node's secret: as the node says, else as the environment says, else as kept in the data folder.
-pub(super) fn secret(
-    declared: Option<&SecretSource>,
-    field: &str,
-    given: Option<&Secret>,
-    kept: &std::path::Path,
-) -> Result<Option<SecretString>, CommandError> {
-    if let Some(source) = declared {
-        return Ok(Some(read_source(source, field, &process_environment)?));
-    }
-    match given {
-        Some(secret) => Ok(Some(secret.value.clone())),
-        None => Ok(read_kept(kept)?),
-    }
-}
-
-fn obfs_password(node: &HysteriaNode) -> Result<Option<SecretString>, CommandError> {
-    let Some(obfs) = &node.obfs else { return Ok(None) };
-    Ok(Some(read_source(
-        &obfs.password,
-        "obfs.password",
-        &process_environment,
-    )?))
-}
-
-fn not_found(kind: &str, name: &str, names: &[&str]) -> CommandError {
+fn not_found<'a>(kind: &str, name: &str, names: impl Iterator<Item = &'a str>) -> CommandError {
+    let names: Vec<_> = names.collect();
     CommandError::new(
         Exit::NotFound,
         format!("there is no {kind} named {name}; there is: {}", names.join(", ")),

@@ -1,44 +1,26 @@
 //! What the commands ask of other rooms, in the commands' words.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
-use secrecy::SecretString;
-use serde::Serialize;
-
-use super::{exit::CommandError, render::Options};
-use crate::model::gateway::HysteriaNode;
-
-/// Something wrong in a folder of desired state.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct Problem {
-    /// One line that names file, line, column and field where there are any, and says what to do.
-    pub message: String,
-}
-
-/// A node to render, with its secrets.
-#[derive(Debug)]
-pub(super) struct RenderedNode<'a> {
-    pub node: &'a HysteriaNode,
-    /// URL that the node asks, with the path secret in it.
-    pub auth_url: SecretString,
-    pub stats_secret: Option<SecretString>,
-    pub obfs_password: Option<SecretString>,
-}
+use super::exit::CommandError;
+use crate::{
+    clock::SystemClock,
+    config::{HISTORY_FILE, Secrets},
+    credentials::{KEY_FILE, KEY_ID_FILE, MasterKey, PREVIOUS_KEY_FILE},
+    history::History,
+    model::{Kind, crds_yaml},
+};
 
 fn missing<T>(what: &str) -> Result<T, CommandError> {
     Err(CommandError::failed(format!("this build has no {what}")))
 }
 
-/// Reads a folder, or one file, and answers every problem in it.
-pub(super) fn check_folder(path: &Path) -> Result<Vec<Problem>, CommandError> {
-    let _ = path;
-    missing("folder source")
-}
-
 /// The definitions of all kinds, or of one, as YAML.
-pub(super) fn crds(kind: Option<&str>) -> Result<String, CommandError> {
-    let _ = kind;
-    missing("definitions")
+pub(super) fn crds(kind: Option<&str>) -> String {
+    let kinds = Kind::ALL
+        .into_iter()
+        .filter(|known| kind.is_none_or(|kind| known.as_str() == kind));
+    kinds.map(crds_yaml).collect::<Vec<_>>().join("---\n")
 }
 
 /// The OpenAPI description of the HTTP API, as JSON.
@@ -46,27 +28,39 @@ pub(super) fn openapi() -> Result<String, CommandError> {
     missing("HTTP API")
 }
 
-/// A commented server configuration.
-pub(super) fn render_node(node: &RenderedNode<'_>, options: &Options) -> Result<String, CommandError> {
-    let _ = (
-        node.node,
-        &node.auth_url,
-        &node.stats_secret,
-        &node.obfs_password,
-        options,
-    );
-    missing("Hysteria gateway")
-}
-
 /// Looks at the database without writing to it and without getting in the way of an operator that has it open.
 /// Answers one line on what is in it; `None` when there is none yet.
-pub(super) fn check_history(data_dir: &Path) -> Result<Option<String>, String> {
-    let _ = data_dir;
-    Err("this build has no history".to_owned())
+pub(super) async fn check_history(data_dir: &Path) -> Result<Option<String>, String> {
+    let path = data_dir.join(HISTORY_FILE);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let history = History::open_read_only(&path, Arc::new(SystemClock));
+    history.check().await.map_err(|error| error.to_string())?;
+    let rows = history.verify().await.map_err(|error| error.to_string())?;
+    Ok(Some(format!(
+        "{} is whole; {rows} audit rows, their chain unbroken",
+        path.display()
+    )))
 }
 
-/// Looks at the master key in the data folder. Answers its public fingerprint; `None` when there is none yet.
-pub(super) fn check_master_key(data_dir: &Path) -> Result<Option<String>, String> {
-    let _ = data_dir;
-    Err("this build has no credentials".to_owned())
+/// Looks at the master key without changing anything. Answers one line on it; `None` when there is none yet.
+pub(super) fn check_master_key(data_dir: &Path, secrets: &Secrets) -> Result<Option<String>, String> {
+    let (kept, recorded) = (data_dir.join(KEY_FILE).exists(), data_dir.join(KEY_ID_FILE).exists());
+    let place = match &secrets.master_key {
+        Some(secret) => format!("given by {}", secret.origin()),
+        None => format!("kept in {}", data_dir.join(KEY_FILE).display()),
+    };
+    if !recorded {
+        return Ok((kept || secrets.master_key.is_some()).then(|| format!("{place}; not used yet")));
+    }
+    if secrets.master_key_previous.is_some() || data_dir.join(PREVIOUS_KEY_FILE).exists() {
+        // To load it now would be the rotation itself.
+        return Ok(Some(format!(
+            "{place}; not compared with the data, because there is a previous key"
+        )));
+    }
+    let given = secrets.master_key.as_ref().map(|secret| secret.value.clone());
+    let (key, _) = MasterKey::load_or_create(data_dir, given).map_err(|error| error.to_string())?;
+    Ok(Some(format!("{place}; fingerprint {} is that of the data", key.id())))
 }

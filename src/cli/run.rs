@@ -7,24 +7,24 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::Path,
     sync::Arc,
+    time::Duration,
 };
 
 use kube::runtime::reflector::store;
-use secrecy::SecretString;
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{live::Live, tasks::Tasks};
-use super::welcome;
+use super::{output::Output, welcome};
 use crate::{
     access::{Access, Derived, LivePeople, Parts, Settings},
     auth::{
         listener::AuthEndpoint,
         roster::Roster,
-        serve::{ServeError, TlsFiles, serve},
+        serve::{TlsFiles, serve},
     },
     clock::{SharedClock, SystemClock},
-    config::{self, Config, DesiredLocation},
+    config::{self, Config, ConfigError, DesiredLocation},
     credentials::{FileError, KeyError, MasterKey, Origin, Sources, load_or_create_secret},
     desired::{
         DesiredError, DesiredState, Watches,
@@ -33,6 +33,7 @@ use crate::{
     history::{History, HistoryError},
     http::{self, HttpState},
     metrics::Metrics,
+    model::access::Access::Granted,
     reconcile::{
         backoff::Backoff,
         context::{Context, Queue},
@@ -46,6 +47,9 @@ use crate::{
 
 /// Namespace of objects in a folder that name none.
 const FOLDER_NAMESPACE: &str = "default";
+
+/// Pause between walks over the folder, for what file events miss.
+const RESCAN: Duration = Duration::from_secs(30);
 
 /// Why the operator could not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +75,9 @@ pub enum RunError {
     /// The master key.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// A secret of the configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A secret that is kept in the data folder.
     #[error(transparent)]
     Secret(#[from] FileError),
@@ -94,9 +101,6 @@ pub enum RunError {
 /// Secrets that the operator has of its own.
 struct OwnSecrets {
     key: MasterKey,
-    corporate: SecretString,
-    auth_token: SecretString,
-    stats_secret: SecretString,
     first_run: bool,
 }
 
@@ -104,22 +108,23 @@ struct OwnSecrets {
 ///
 /// # Errors
 /// It could not start, or a part of it ended unexpectedly.
-pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
+pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
+    make_private_folder(&config.state.data_dir)?;
+    let secrets = own_secrets(&mut config)?;
     let DesiredLocation::Folder(folder) = &config.state.desired else {
         return Err(RunError::NotSupported);
     };
     let data = &config.state.data_dir;
-    make_private_folder(data)?;
     let clock: SharedClock = Arc::new(SystemClock);
-    let secrets = own_secrets(&config)?;
     let api_socket = listen(config.listen.api, "LISTEN_ADDR")?;
     let auth_socket = listen(config.listen.auth, "HYSTERIA_AUTH_LISTEN")?;
-    let history = open_history(&data.join("history.db"), &clock)?;
+    let history = open_history(&data.join(config::HISTORY_FILE), &clock)?;
     let source = FolderSource::open(FolderOptions {
         root: folder.clone(),
         data_dir: data.clone(),
         last_known_max_age: config.times.last_known_max_age,
-        ..FolderOptions::new(Arc::clone(&clock))
+        clock: Arc::clone(&clock),
+        rescan_interval: RESCAN,
     })?;
 
     let metrics = Arc::new(Metrics::new());
@@ -152,7 +157,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
         desired: Arc::clone(&source) as Arc<dyn DesiredState>,
         roster: Arc::clone(&roster),
         gateways: Gateways::new(gateways::Parts {
-            environment: environment(&config, &secrets),
+            environment: environment(&config),
             sources,
             index: roster.index(),
             endpoint: Arc::clone(&endpoint),
@@ -186,7 +191,10 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     };
     let watches: Watches = source.watch();
     let mut tasks = Tasks::new(cancel.clone());
-    tasks.spawn("the folder source", source.run(cancel.clone()));
+    tasks.spawn("the folder source", {
+        let (source, cancel) = (Arc::clone(&source), cancel.clone());
+        async move { told(source.run(cancel)).await }
+    });
     tasks.spawn(
         "the intake",
         intake::run(watches, writers, Arc::clone(&context), cancel.clone()),
@@ -219,7 +227,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     tasks.spawn("the gauges", upkeep::gauges(Arc::clone(&context), cancel.clone()));
     tasks.spawn(
         "the auth listener",
-        served(serve(
+        told(serve(
             auth_socket,
             endpoint.router(),
             tls(config.auth_tls.as_ref()),
@@ -233,11 +241,11 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
             move || metrics.encode()
         }),
         Arc::clone(&clock),
-        http_settings(&config, &secrets),
+        http_settings(&config),
     );
     tasks.spawn(
         "the HTTP API",
-        served(serve(
+        told(serve(
             api_socket,
             http::router(state),
             tls(config.api_tls.as_ref()),
@@ -245,8 +253,10 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
         )),
     );
 
-    announce(&config, &secrets, &context).await;
-    let ended = tasks.until(shutdown).await;
+    let ended = tokio::select! {
+        ended = tasks.until(shutdown) => ended,
+        () = announced(&config, &secrets, &context) => None,
+    };
     access.drain().await;
     nodes.close();
     nodes.wait().await;
@@ -254,9 +264,10 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     ended.map_or(Ok(()), |name| Err(RunError::Ended(name)))
 }
 
-async fn served(serving: impl Future<Output = Result<(), ServeError>>) {
-    if let Err(error) = serving.await {
-        tracing::error!(%error, "a listener failed");
+/// Says why a task failed; that it ended is noticed by whoever joins it.
+async fn told<E: std::fmt::Display>(task: impl Future<Output = Result<(), E>>) {
+    if let Err(error) = task.await {
+        tracing::error!(%error, "a part of the operator failed");
     }
 }
 
@@ -292,49 +303,42 @@ fn open_history(path: &Path, clock: &SharedClock) -> Result<History, RunError> {
     Ok(history)
 }
 
-fn own_secrets(config: &Config) -> Result<OwnSecrets, RunError> {
-    let data = &config.state.data_dir;
+/// The operator's own secrets. What nobody gave is made and kept in the data folder; the log names the files.
+fn own_secrets(config: &mut Config) -> Result<OwnSecrets, RunError> {
+    let given = &config.secrets;
     let value = |secret: &Option<config::secrets::Secret>| secret.as_ref().map(|secret| secret.value.clone());
-    let mut first_run = false;
-    let mut made = |what: &str, origin: &Origin| {
+    let (key, origin) = MasterKey::load_or_rotate(
+        &config.state.data_dir,
+        value(&given.master_key),
+        value(&given.master_key_previous),
+    )?;
+    let mut made = Vec::new();
+    let mut note = |origin| {
         if let Origin::Created(path) = origin {
-            first_run = true;
-            tracing::info!(file = %path.display(), "made {what}: back this file up");
+            made.push(path);
         }
     };
-    let given = &config.secrets;
-    let (key, origin) = MasterKey::load_or_rotate(data, value(&given.master_key), value(&given.master_key_previous))?;
-    made("the master key", &origin);
-    let mut secret = |name: &str, what: &str, given: Option<SecretString>| {
-        let (secret, origin) = load_or_create_secret(data, name, given)?;
-        made(what, &origin);
-        Ok::<_, RunError>(secret)
-    };
-    let corporate = secret(
-        config::CORPORATE_SECRET_FILE,
-        "the secret of the API",
-        value(&given.corporate),
-    )?;
-    let auth_token = secret(
-        config::AUTH_TOKEN_FILE,
-        "the path secret of the auth listener",
-        value(&given.hysteria_auth_token),
-    )?;
-    let stats_secret = secret(
-        config::STATS_SECRET_FILE,
-        "the secret of the statistics APIs",
-        value(&given.hysteria_stats_secret),
-    )?;
+    note(origin);
+    for (file, given) in [
+        (config::CORPORATE_SECRET_FILE, &given.corporate),
+        (config::AUTH_TOKEN_FILE, &given.hysteria_auth_token),
+        (config::STATS_SECRET_FILE, &given.hysteria_stats_secret),
+    ] {
+        if given.is_none() {
+            note(load_or_create_secret(&config.state.data_dir, file, None)?.1);
+        }
+    }
+    config.secrets.complete_from(&config.state.data_dir)?;
+    for file in &made {
+        tracing::info!(file = %file.display(), "made a secret: back this file up");
+    }
     Ok(OwnSecrets {
         key,
-        corporate,
-        auth_token,
-        stats_secret,
-        first_run,
+        first_run: !made.is_empty(),
     })
 }
 
-fn environment(config: &Config, secrets: &OwnSecrets) -> Environment {
+fn environment(config: &Config) -> Environment {
     let gateway = config.default_gateway();
     let named: Vec<_> = gateway
         .spec
@@ -357,8 +361,8 @@ fn environment(config: &Config, secrets: &OwnSecrets) -> Environment {
     Environment {
         known,
         spec: gateway.spec,
-        auth_token: secrets.auth_token.clone(),
-        stats_secret: secrets.stats_secret.clone(),
+        auth_token: gateway.auth_token.unwrap_or_default(),
+        stats_secret: gateway.stats_secret.unwrap_or_default(),
         poll_interval: config.times.hysteria_poll_interval,
     }
 }
@@ -389,14 +393,14 @@ fn use_cases(
     })
 }
 
-fn http_settings(config: &Config, secrets: &OwnSecrets) -> http::Settings {
-    let previous = config
-        .secrets
-        .corporate_previous
-        .as_ref()
-        .map(|secret| secret.value.clone());
+fn http_settings(config: &Config) -> http::Settings {
+    let secrets = [&config.secrets.corporate, &config.secrets.corporate_previous];
     http::Settings {
-        secrets: std::iter::once(secrets.corporate.clone()).chain(previous).collect(),
+        secrets: secrets
+            .into_iter()
+            .flatten()
+            .map(|secret| secret.value.clone())
+            .collect(),
         trusted_proxies: config.trusted_proxies.clone(),
         ..http::Settings::default()
     }
@@ -409,8 +413,8 @@ fn tls(files: Option<&config::TlsFiles>) -> Option<TlsFiles> {
     })
 }
 
-/// Says what runs, and after a first start what to try next.
-async fn announce(config: &Config, secrets: &OwnSecrets, context: &Context) {
+/// Says what runs, and after a first start what to try next. Never ends.
+async fn announced(config: &Config, secrets: &OwnSecrets, context: &Context) {
     tracing::info!(
         desired = %config.state.desired,
         data = %config.state.data_dir.display(),
@@ -426,11 +430,15 @@ async fn announce(config: &Config, secrets: &OwnSecrets, context: &Context) {
         "desired state is loaded"
     );
     if secrets.first_run {
-        let example = context
-            .users
-            .state()
-            .first()
-            .map_or_else(|| "AB123456".to_owned(), |u| u.spec.corporate_id.to_string());
-        welcome::say(&welcome::first_steps(config, &example));
+        let users = context.users.state();
+        let granted = users.iter().filter(|user| {
+            let person = context.roster.person(&user.spec.corporate_id);
+            person.is_some_and(|person| person.effective.access == Granted)
+        });
+        let example = granted.map(|user| user.spec.corporate_id.to_string()).min();
+        let example = example.unwrap_or_else(|| "AB123456".to_owned());
+        // A closed stdout is no reason to stop.
+        let _ = Output::stdout().text(&welcome::first_steps(config, &example));
     }
+    std::future::pending().await
 }

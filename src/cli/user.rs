@@ -10,7 +10,7 @@ use super::{
     client::{Answer, Client},
     exit::{CommandError, Exit},
     json::{cell, describe, field, list, text},
-    output::{Form, Output, note},
+    output::{Form, Output, note, printable},
     wait,
 };
 use crate::{config::secrets::process_environment, model::corporate_id::CorporateId};
@@ -44,6 +44,13 @@ pub(super) async fn run(command: UserCommand, output: &mut Output) -> Result<(),
     }
 }
 
+/// The times of a revocation, and what they are called for people.
+const TIMES: [(&str, &str); 3] = [
+    ("denied", "denied_at"),
+    ("contained", "contained_at"),
+    ("sessions zero", "sessions_zero_at"),
+];
+
 /// A client as the arguments say.
 pub(super) fn client(ask: &Ask) -> Result<Client, CommandError> {
     Client::new(&ask.client, &process_environment)
@@ -54,7 +61,7 @@ async fn show_list(ask: &Ask, pairs: &[(&str, String)], output: &mut Output) -> 
     if ask.output.output == Form::Json {
         return output.json(&answer);
     }
-    let users = list(&answer, &["users", "items"]);
+    let users = list(&answer, "users");
     if users.is_empty() {
         note("Nobody matches.");
         return Ok(());
@@ -66,10 +73,7 @@ async fn show_list(ask: &Ask, pairs: &[(&str, String)], output: &mut Output) -> 
         ["ID", "OWNER", "ACCESS", "REASON", "ACCOUNT", "SESSIONS"],
         users.iter().map(row),
     )?;
-    if let Some(next) = ["next", "next_after", "after"]
-        .into_iter()
-        .find_map(|name| field(&answer, name))
-    {
+    if let Some(next) = field(&answer, "next") {
         note(&format!("More: --after {}", text(next)));
     }
     Ok(())
@@ -115,32 +119,29 @@ async fn deactivate(
     let client = client(ask)?;
     let body = reason.map_or_else(|| json!({}), |reason| json!({ "reason": reason }));
     let mut answer = client.post(&["user", id.as_str(), "deactivate"], &body).await?.body;
-    if field(&answer, "held_back") == Some(&Value::Bool(true)) {
-        if ask.output.output == Form::Json {
-            output.json(&answer)?;
+    let outcome = wait::for_containment(&client, id, &answer, patience).await?;
+    if let (Value::Object(fields), Some(Value::Object(times))) = (&mut answer, &outcome.times) {
+        fields.extend(times.clone());
+    }
+    match ask.output.output {
+        Form::Json => output.json(&answer)?,
+        Form::Table => {
+            for (label, name) in TIMES {
+                output.line(&format!("{label:<14} {}", cell(&answer, name)))?;
+            }
+            for (label, name) in [("hold", "hold"), ("note", "detail")] {
+                if field(&answer, name).is_some() {
+                    output.line(&format!("{label:<14} {}", printable(&cell(&answer, name))))?;
+                }
+            }
         }
+    }
+    if outcome.held_back {
         return Err(CommandError::new(
             Exit::Pending,
             format!("{id} still has access: too many people would lose it at once, and the guard waits for a decision"),
         )
         .hint(format!("let it happen with: vpn-operator guard confirm {id}")));
-    }
-    let outcome = wait::for_containment(&client, id, &answer, patience).await?;
-    if let (Value::Object(fields), Some(revocation)) = (&mut answer, outcome.revocation.clone()) {
-        fields.insert("revocation".to_owned(), revocation);
-    }
-    if ask.output.output == Form::Json {
-        output.json(&answer)?;
-    } else {
-        output.line(&format!("{id} is denied"))?;
-        let times = outcome.revocation.unwrap_or_default();
-        for (label, name) in [
-            ("denied", "denied_at"),
-            ("contained", "contained_at"),
-            ("sessions zero", "sessions_zero_at"),
-        ] {
-            output.line(&format!("  {label:<14} {}", cell(&times, name)))?;
-        }
     }
     if outcome.contained || patience.is_zero() {
         return Ok(());
@@ -148,13 +149,16 @@ async fn deactivate(
     let missing = outcome
         .waiting_for
         .map_or_else(String::new, |nodes| format!(", waiting for {nodes}"));
+    let hint = if field(&answer, "denied_at").is_some() {
+        "logins are refused already, and the operator goes on"
+    } else {
+        "the denial is recorded, and the operator goes on"
+    };
     Err(CommandError::new(
         Exit::Pending,
         format!("not proved contained within {patience:?}{missing}"),
     )
-    .hint(format!(
-        "logins are refused already, and the operator goes on; look again with: vpn-operator user show {id}"
-    )))
+    .hint(format!("{hint}; look again with: vpn-operator user show {id}")))
 }
 
 async fn activate(ask: &Ask, id: &CorporateId, output: &mut Output) -> Result<(), CommandError> {

@@ -21,24 +21,29 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub(super) struct Outcome {
     /// It is proved that no session can pass another byte.
     pub contained: bool,
+    /// The guard waits for a person, and the denial is not in force.
+    pub held_back: bool,
     /// The times, as the API shows them.
-    pub revocation: Option<Value>,
+    pub times: Option<Value>,
     /// Nodes whose word is missing.
     pub waiting_for: Option<String>,
 }
 
 impl Outcome {
+    /// Reads the answer to a deactivation, or a person's page.
     fn of(answer: &Value) -> Self {
-        // A deactivation answers with the times; a person's page has them in a part of its own.
-        let Some(times) = field(answer, "revocation").or_else(|| field(answer, "denied_at").map(|_| answer)) else {
-            return Self::default();
-        };
+        let is_held_back = field(answer, "held_back_since").is_some();
+        let held_back = is_held_back || field(answer, "status").and_then(Value::as_str) == Some("held_back");
+        // A person's page has the times in a part of its own, the answer to a deactivation has them in itself.
+        let times = field(answer, "revocation").unwrap_or(answer);
         Self {
-            contained: field(times, "contained_at").is_some(),
-            revocation: Some(times.clone()),
+            contained: !held_back && field(times, "contained_at").is_some(),
+            held_back,
+            times: field(answer, "revocation").cloned(),
             waiting_for: field(times, "waiting_for")
-                .filter(|nodes| nodes.as_array().is_none_or(|nodes| !nodes.is_empty()))
-                .map(text),
+                .and_then(Value::as_array)
+                .filter(|nodes| !nodes.is_empty())
+                .map(|nodes| nodes.iter().map(text).collect::<Vec<_>>().join(", ")),
         }
     }
 }
@@ -53,7 +58,7 @@ pub(super) async fn for_containment(
     let begun = Instant::now();
     let mut outcome = Outcome::of(first);
     let progress = progress("waiting until every node has cut the sessions");
-    while !outcome.contained && begun.elapsed() < patience {
+    while !outcome.contained && !outcome.held_back && begun.elapsed() < patience {
         tokio::time::sleep(PAUSE.min(patience.saturating_sub(begun.elapsed()))).await;
         match client.get(&["user", id.as_str()], &[]).await {
             Ok(answer) => outcome = Outcome::of(&answer.body),

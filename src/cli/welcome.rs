@@ -1,5 +1,6 @@
 //! What a person is told after the first start.
 
+use super::output::Output;
 use crate::config::{self, Config, DesiredLocation};
 
 /// What to try next. Names files that hold secrets, never a secret.
@@ -14,7 +15,10 @@ pub fn first_steps(config: &Config, example_id: &str) -> String {
         None => format!(
             "$(cat {})",
             quoted(
-                &config::corporate_secret_file(&config.state.data_dir)
+                &config
+                    .state
+                    .data_dir
+                    .join(config::CORPORATE_SECRET_FILE)
                     .display()
                     .to_string()
             )
@@ -51,6 +55,11 @@ vpn-operator is running. What to try next:
 ",
         data = quoted(&config.state.data_dir.display().to_string()),
     )
+}
+
+/// Says it on stdout. That nobody reads there does not disturb the operator.
+pub fn say(text: &str) {
+    let _ = Output::stdout().text(text);
 }
 
 /// A path as one word of a shell.

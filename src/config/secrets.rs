@@ -1,18 +1,13 @@
-//! Secrets: read from the environment or from files, made when there are none, and never shown.
+//! Secrets: read from the environment or from files, and never shown.
 
 use std::{
     ffi::OsString,
-    fs::OpenOptions,
-    io::{ErrorKind, Write},
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
-use super::{ConfigError, open_to_others};
-use crate::model::secret_source::SecretSource;
+use super::{AUTH_TOKEN_FILE, CORPORATE_SECRET_FILE, ConfigError, STATS_SECRET_FILE, open_to_others};
 
 /// Looks up a variable of the environment.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -87,7 +82,7 @@ impl Secret {
     }
 }
 
-/// The secrets that were given. What is absent and needed is made by [`super::Config::complete_secrets`].
+/// The secrets that were given. What is absent and needed is made when the operator first runs.
 #[derive(Debug, Clone, Default)]
 pub struct Secrets {
     /// What callers of the API send as `X-Corporate-Secret`.
@@ -132,18 +127,33 @@ impl Secrets {
             hysteria_obfs_password: read(obfs)?,
         })
     }
-}
 
-/// The secret kept in `path`, or a new one of 256 bits, kept there with mode 0600 from then on.
-///
-/// The second part says whether it was made now. Two processes that start at once agree on one secret.
-///
-/// # Errors
-/// The file cannot be read or written, or is empty.
-pub fn load_or_create(path: &Path) -> Result<(SecretString, bool), ConfigError> {
-    match read_kept(path)? {
-        Some(value) => Ok((value, false)),
-        None => create(path),
+    /// Completes the secrets with those that a running operator has made. Makes none itself.
+    ///
+    /// # Errors
+    /// A file in the data folder cannot be read, or is empty.
+    pub fn complete_from(&mut self, data_dir: &Path) -> Result<(), ConfigError> {
+        for (name, file, secret) in [
+            ("CORPORATE_SECRET", CORPORATE_SECRET_FILE, &mut self.corporate),
+            ("HYSTERIA_AUTH_TOKEN", AUTH_TOKEN_FILE, &mut self.hysteria_auth_token),
+            (
+                "HYSTERIA_STATS_SECRET",
+                STATS_SECRET_FILE,
+                &mut self.hysteria_stats_secret,
+            ),
+        ] {
+            let path = data_dir.join(file);
+            if secret.is_none()
+                && let Some(value) = read_kept(&path)?
+            {
+                *secret = Some(Secret {
+                    name,
+                    file: Some(path),
+                    value,
+                });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -155,66 +165,6 @@ pub fn read_kept(path: &Path) -> Result<Option<SecretString>, ConfigError> {
     match path.try_exists() {
         Ok(false) => Ok(None),
         _ => read_file(path, "secret file").map(Some),
-    }
-}
-
-fn create(path: &Path) -> Result<(SecretString, bool), ConfigError> {
-    let failed = |error: &dyn std::fmt::Display| ConfigError::File {
-        origin: format!("secret file {}", path.display()),
-        message: format!("cannot be written: {error}"),
-    };
-    let mut random = [0u8; 32];
-    getrandom::fill(&mut random).map_err(|error| failed(&error))?;
-    let mark = getrandom::u64().map_err(|error| failed(&error))?;
-    let value = SecretString::from(URL_SAFE_NO_PAD.encode(random));
-    let folder = path.parent().unwrap_or(Path::new("."));
-    // Written aside and linked into place, so that nobody ever reads half a secret and the first of two writers wins.
-    let aside = path.with_extension(format!("new-{mark:x}"));
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&aside)
-        .and_then(|mut file| {
-            file.write_all(value.expose_secret().as_bytes())?;
-            file.write_all(b"\n")?;
-            file.sync_all()
-        })
-        .and_then(|()| std::fs::hard_link(&aside, path));
-    let removed = std::fs::remove_file(&aside);
-    match written {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            return read_file(path, "secret file").map(|value| (value, false));
-        }
-        Err(error) => return Err(failed(&error)),
-        Ok(()) => removed.map_err(|error| failed(&error))?,
-    }
-    std::fs::File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|error| failed(&error))?;
-    Ok((value, true))
-}
-
-/// Reads what a resource's secret source names. For sources that need no cluster.
-///
-/// # Errors
-/// Not exactly one place is named, the place is a Kubernetes Secret, or it cannot be read. `field` is named.
-pub fn read_source(source: &SecretSource, field: &str, environment: Lookup<'_>) -> Result<SecretString, ConfigError> {
-    let wrong = |message| ConfigError::Source {
-        field: field.to_owned(),
-        message,
-    };
-    match (&source.secret_key_ref, &source.env, &source.file) {
-        (None, Some(name), None) => match environment(name) {
-            Some(value) => text(value, &format!("{field} (environment variable {name})")),
-            None => Err(ConfigError::File {
-                origin: field.to_owned(),
-                message: format!("the environment variable {name} is not set"),
-            }),
-        },
-        (None, None, Some(path)) => read_file(Path::new(path), field),
-        (Some(_), None, None) => Err(wrong("secretKeyRef is a Secret of a cluster: use file or env here")),
-        _ => Err(wrong("set exactly one of secretKeyRef, env and file")),
     }
 }
 

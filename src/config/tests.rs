@@ -1,4 +1,4 @@
-use std::{collections::HashMap, ffi::OsString, os::unix::fs::PermissionsExt};
+use std::{collections::HashMap, ffi::OsString};
 
 use clap::Parser;
 use proptest::prelude::*;
@@ -204,120 +204,30 @@ fn without_statistics_there_is_one_node_on_this_machine() {
 }
 
 #[test]
-fn a_first_run_makes_private_secrets_and_a_second_one_keeps_them() {
+fn secrets_that_were_not_given_are_those_that_a_run_has_made() {
     let data = tempfile::tempdir().unwrap();
-    let flags = [
-        "--data",
-        data.path().to_str().unwrap(),
-        "--hysteria-stats-urls",
-        "http://a:9999",
-    ];
-    let mut first = load(&flags, &[]).unwrap();
-    let made = first.complete_secrets().unwrap();
-    assert_eq!(made.len(), 3);
-    for path in &made {
-        assert_eq!(
-            std::fs::metadata(path).unwrap().permissions().mode() & 0o777,
-            0o600,
-            "{}",
-            path.display()
-        );
+    for name in [CORPORATE_SECRET_FILE, STATS_SECRET_FILE] {
+        std::fs::write(data.path().join(name), "kept\n").unwrap();
     }
-    assert_eq!(
-        std::fs::read_dir(data.path()).unwrap().count(),
-        3,
-        "nothing else is left behind"
-    );
-    let gateway = first.default_gateway();
-    let source = gateway
-        .spec
-        .hysteria
-        .unwrap()
-        .nodes
-        .first()
-        .unwrap()
-        .stats_secret
-        .clone()
-        .unwrap();
-    let read = secrets::read_source(&source, "statsSecret", &environment(&[])).unwrap();
-    assert_eq!(value(&read), value(&gateway.stats_secret.unwrap()));
-
-    let mut second = load(&flags, &[]).unwrap();
-    assert!(second.complete_secrets().unwrap().is_empty());
-    let corporate = |config: &Config| value(&config.secrets.corporate.as_ref().unwrap().value).to_owned();
-    assert_eq!(corporate(&first), corporate(&second));
-    assert!(corporate(&first).len() >= 43);
-    assert_ne!(
-        corporate(&first),
-        value(&first.secrets.hysteria_auth_token.as_ref().unwrap().value)
-    );
+    let flags = ["--hysteria-stats-urls", "http://a:9999"];
+    let mut config = load(&flags, &[("CORPORATE_SECRET", "given")]).unwrap();
+    config.secrets.complete_from(data.path()).unwrap();
+    assert_eq!(value(&config.secrets.corporate.as_ref().unwrap().value), "given");
+    assert!(config.secrets.hysteria_auth_token.is_none());
+    let gateway = config.default_gateway();
+    let node = gateway.spec.hysteria.clone().unwrap().nodes.remove(0);
+    let source = node.stats_secret.unwrap();
+    assert_eq!(source.file.as_deref(), data.path().join(STATS_SECRET_FILE).to_str());
+    assert_eq!(value(gateway.secret(&source).unwrap()), "kept");
 }
 
 #[test]
-fn a_given_secret_is_not_replaced() {
+fn looking_makes_no_secrets() {
     let data = tempfile::tempdir().unwrap();
-    let mut config = load(
-        &["--data", data.path().to_str().unwrap()],
-        &[("CORPORATE_SECRET", "given")],
-    )
-    .unwrap();
-    assert_eq!(config.complete_secrets().unwrap().len(), 2);
-    assert_eq!(value(&config.secrets.corporate.unwrap().value), "given");
-    assert!(!corporate_secret_file(data.path()).exists());
-}
-
-#[test]
-fn two_processes_that_start_at_once_agree_on_one_secret() {
-    let data = tempfile::tempdir().unwrap();
-    let path = data.path().join("secret");
-    let made: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..8)
-            .map(|_| scope.spawn(|| secrets::load_or_create(&path).unwrap()))
-            .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    });
-    assert_eq!(made.iter().filter(|(_, new)| *new).count(), 1);
-    for (secret, _) in &made {
-        assert_eq!(value(secret), value(&made.first().unwrap().0));
-    }
-}
-
-#[test]
-fn an_empty_secret_file_in_the_data_folder_is_not_replaced() {
-    let data = tempfile::tempdir().unwrap();
-    let path = data.path().join("secret");
-    std::fs::write(&path, "").unwrap();
-    assert!(matches!(
-        secrets::load_or_create(&path),
-        Err(ConfigError::EmptySecret { .. })
-    ));
-}
-
-#[test]
-fn a_secret_source_must_name_one_place() {
-    let read = |source: &SecretSource| secrets::read_source(source, "statsSecret", &environment(&[("X", "v")]));
-    let env = SecretSource {
-        env: Some("X".to_owned()),
-        ..SecretSource::default()
-    };
-    assert_eq!(value(&read(&env).unwrap()), "v");
-    let both = SecretSource {
-        file: Some("/x".to_owned()),
-        ..env.clone()
-    };
-    for source in [both, SecretSource::default()] {
-        assert!(
-            read(&source)
-                .unwrap_err()
-                .to_string()
-                .starts_with("statsSecret: set exactly one")
-        );
-    }
-    let unset = SecretSource {
-        env: Some("Y".to_owned()),
-        ..SecretSource::default()
-    };
-    assert!(read(&unset).unwrap_err().to_string().contains('Y'));
+    let mut secrets = Secrets::default();
+    secrets.complete_from(data.path()).unwrap();
+    assert!(secrets.corporate.is_none());
+    assert_eq!(std::fs::read_dir(data.path()).unwrap().count(), 0);
 }
 
 #[test]

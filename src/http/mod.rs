@@ -1,1 +1,214 @@
-//! TODO
+//! The HTTP API: thin handlers that parse, call [`crate::access`], and answer.
+//!
+//! Every error is a problem document; nothing with a secret in it is logged or cached. It decides nothing about access and
+//! never touches desired state, history or a gateway itself.
+
+mod access;
+mod audit;
+mod auth;
+mod client;
+mod context;
+mod docs;
+mod extract;
+mod guard;
+mod health;
+mod holds;
+mod limiter;
+mod limits;
+mod openapi;
+mod problem;
+mod qr;
+mod subscription;
+mod users;
+
+use std::{ops::Deref, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{StatusCode, Uri},
+    middleware::from_fn_with_state,
+    routing::{MethodRouter, delete, get, post},
+};
+use ipnet::IpNet;
+use secrecy::SecretString;
+use tokio::sync::Semaphore;
+
+pub use openapi::openapi;
+
+use self::{auth::Secrets, limiter::FailureLimiter, problem::Problem};
+use crate::{access::Access, clock::SharedClock};
+
+/// What can be set.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Secrets that are valid: the present one, and the previous one during a rotation. None lets nobody in.
+    pub secrets: Vec<SecretString>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Largest body in bytes.
+    pub max_body: usize,
+    /// Longest time for a request; must lie above the waits of [`crate::access::Settings`].
+    pub request_timeout: Duration,
+    /// Requests that are worked on at a time; probes do not count.
+    pub max_concurrent: usize,
+    /// Failed attempts that an address has in a minute.
+    pub failures_per_minute: u32,
+    /// Name of the profile in VPN clients and on the subscription page.
+    pub title: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            secrets: Vec::new(),
+            trusted_proxies: Vec::new(),
+            max_body: 64 * 1024,
+            request_timeout: Duration::from_secs(30),
+            max_concurrent: 256,
+            failures_per_minute: 10,
+            title: "Corporate VPN".to_owned(),
+        }
+    }
+}
+
+/// Writes the metrics in the text format of OpenMetrics.
+pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// What the handlers work with. Cheap to clone.
+#[derive(Clone)]
+pub struct HttpState(Arc<Inner>);
+
+/// See [`HttpState`].
+pub struct Inner {
+    access: Access,
+    metrics: MetricsText,
+    clock: SharedClock,
+    secrets: Secrets,
+    secret_failures: FailureLimiter,
+    token_failures: FailureLimiter,
+    slots: Semaphore,
+    settings: Settings,
+}
+
+impl HttpState {
+    /// State for one router.
+    #[must_use]
+    pub fn new(access: Access, metrics: MetricsText, clock: SharedClock, settings: Settings) -> Self {
+        Self(Arc::new(Inner {
+            access,
+            metrics,
+            clock,
+            secrets: Secrets::new(&settings.secrets),
+            secret_failures: FailureLimiter::new(settings.failures_per_minute),
+            token_failures: FailureLimiter::new(settings.failures_per_minute),
+            slots: Semaphore::new(settings.max_concurrent),
+            settings,
+        }))
+    }
+}
+
+impl Deref for HttpState {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+type Routes = Vec<(&'static str, MethodRouter<HttpState>)>;
+
+/// Routes that need the secret.
+fn protected() -> Routes {
+    vec![
+        ("/access/grant", post(access::grant)),
+        ("/user/{corporate_id}/config", get(access::config)),
+        ("/user/{corporate_id}/deactivate", post(access::deactivate)),
+        ("/user/{corporate_id}/activate", post(access::activate)),
+        ("/user/{corporate_id}/rotate", post(access::rotate)),
+        ("/user/{corporate_id}", get(users::show)),
+        ("/users", get(users::list)),
+        ("/holds", get(holds::list).post(holds::create)),
+        ("/holds/{name}", delete(holds::release)),
+        ("/guard", get(guard::show)),
+        ("/guard/confirm", post(guard::confirm)),
+        ("/guard/cancel", post(guard::cancel)),
+        ("/audit", get(audit::list)),
+    ]
+}
+
+/// Routes that anybody may ask.
+fn open() -> Routes {
+    vec![
+        ("/sub/{token}", get(subscription::show)),
+        ("/openapi.json", get(docs::document)),
+        ("/docs", get(docs::page)),
+    ]
+}
+
+/// Routes that anybody may ask, and that answer however busy the service is.
+fn probes() -> Routes {
+    vec![
+        ("/health", get(health::health)),
+        ("/livez", get(health::livez)),
+        ("/readyz", get(health::readyz)),
+        ("/metrics", get(health::metrics)),
+    ]
+}
+
+fn routes(routes: Routes) -> Router<HttpState> {
+    routes
+        .into_iter()
+        .fold(Router::new(), |router, (path, methods)| router.route(path, methods))
+}
+
+/// The API. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that addresses are known; a request
+/// without one counts as coming from this process.
+pub fn router(state: HttpState) -> Router {
+    let work = routes(protected())
+        .route_layer(from_fn_with_state(state.clone(), auth::require_secret))
+        .merge(routes(open()))
+        .layer(from_fn_with_state(state.clone(), limits::when_loaded))
+        .layer(DefaultBodyLimit::max(state.settings.max_body))
+        .layer(from_fn_with_state(state.clone(), limits::bound));
+    Router::new()
+        .merge(work)
+        .merge(routes(probes()))
+        .fallback(async |uri: Uri| Problem::not_found(no_such_path(&uri)))
+        .method_not_allowed_fallback(async || {
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method",
+                "Method not allowed",
+                "this path exists, but not with this method: the header Allow names those that do",
+            )
+        })
+        .layer(from_fn_with_state(state.clone(), context::wrap))
+        .with_state(state)
+}
+
+fn no_such_path(uri: &Uri) -> String {
+    // A mistyped subscription link is a secret too.
+    let first = uri.path().split('/').nth(1).unwrap_or_default();
+    let first: String = first.chars().take(20).collect();
+    format!("there is no such path under /{first}: /docs lists what there is")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_documented_and_only_those() {
+        let document = openapi();
+        let mut documented: Vec<&str> = document.paths.paths.keys().map(String::as_str).collect();
+        let mut routed: Vec<&str> = [protected(), open(), probes()]
+            .iter()
+            .flatten()
+            .map(|route| route.0)
+            .collect();
+        documented.sort_unstable();
+        routed.sort_unstable();
+        assert_eq!(routed, documented);
+    }
+}

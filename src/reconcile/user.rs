@@ -59,28 +59,30 @@ pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Context>) -> Result<Action, 
         return Ok(Action::await_change());
     };
     let now = ctx.clock.now();
-    let gateways = observe(&user, &person.account, &ctx);
-    let used = user.spec.traffic.as_ref().map(|limit| {
-        (
-            ctx.usage.usage(&person.account).in_period(limit.period, now),
-            limit.period,
-        )
+    let limit = user.spec.traffic.as_ref();
+    let used = limit.map(|limit| {
+        let usage = ctx.usage.usage(&person.account);
+        (usage.in_period(limit.period, now), limit.period)
     });
-    let plan = plan(
-        &user,
-        &Facts {
+    let planned = |gateways: &[(String, Option<Observation>)]| {
+        let facts = Facts {
             person: &person,
             used,
-            gateways: &gateways,
-        },
-        now,
-    );
-    for (gateway, target) in &plan.targets {
-        if let Some(gateway) = ctx.gateways.get(gateway) {
-            gateway.submit(&person.account, target.clone());
+            gateways,
+        };
+        plan(&user, &facts, now)
+    };
+    let mut next = planned(&observe(&user, &person.account, &ctx));
+    if !next.targets.is_empty() {
+        for (gateway, target) in &next.targets {
+            if let Some(gateway) = ctx.gateways.get(gateway) {
+                gateway.submit(&person.account, target.clone());
+            }
         }
+        // What a gateway knows at once is not announced: look again.
+        next = planned(&observe(&user, &person.account, &ctx));
     }
-    tokio::time::timeout(TIMEOUT, write(&user, &name, &person.account, plan, &ctx))
+    tokio::time::timeout(TIMEOUT, write(&user, &name, &person.account, next, &ctx))
         .await
         .map_err(|_| ReconcileError::Timeout)??;
     ctx.backoff.forget(&name);

@@ -17,6 +17,7 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, Uri},
     response::{IntoResponse, Response},
 };
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -450,15 +451,19 @@ async fn show_is_readable_and_fetches_links_only_when_asked() {
         if seen.uri.path().ends_with("/config") {
             (200, json!({ "hy2_url": "hysteria2://link", "qr_code": "iVBORw0KGgo" }))
         } else {
-            (200, json!({ "corporate_id": "A.b-1", "access": "Denied", "traffic": { "used": 5 }, "holds": [{ "name": "hr-x" }], "none": null }))
+            (200, json!({ "corporate_id": "A.b-1", "access": "Denied", "usage": { "used": 5 }, "holds": [{ "name": "hr-x", "phase": "Live", "until": null }], "none": null }))
         }
     })
     .await;
     let plain = fake.run(&["user", "show", "A.b-1"]).await;
     assert_eq!(plain.code, 0, "{}", plain.stderr);
     assert!(plain.stdout.contains("corporate id  A.b-1"), "{}", plain.stdout);
-    assert!(plain.stdout.contains("traffic used  5"), "{}", plain.stdout);
-    assert!(plain.stdout.contains("\nholds\n  name=hr-x"), "{}", plain.stdout);
+    assert!(plain.stdout.contains("usage used    5"), "{}", plain.stdout);
+    assert!(
+        plain.stdout.contains("\nholds\nNAME  PHASE\nhr-x  Live"),
+        "{}",
+        plain.stdout
+    );
     assert!(!plain.stdout.contains("none"), "{}", plain.stdout);
     assert_eq!(fake.only().uri.path(), "/user/A.b-1");
 
@@ -522,6 +527,26 @@ async fn every_kind_of_refusal_has_its_exit_code_and_shows_the_detail() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_denied_person_is_not_taken_for_a_wrong_secret() {
+    let problem = json!({ "type": "urn:access-denied", "detail": "AB123456 is denied by hr-x", "reason": "Held" });
+    let fake = Fake::start(move |seen, _| {
+        if seen.uri.path().ends_with("/config") {
+            (403, problem.clone())
+        } else {
+            (200, json!({}))
+        }
+    })
+    .await;
+    let outcome = fake.run(&["user", "show", "AB123456", "--config"]).await;
+    assert_eq!(outcome.code, 4);
+    assert!(
+        outcome.stderr.contains("denied by hr-x") && !outcome.stderr.contains("corporate-secret"),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_operator_that_does_not_answer_exits_with_5_and_one_that_is_none_with_1() {
     let fake = Fake::answering(200, Value::Null).await;
     let outcome = fake.run(&["guard", "show", "--server", "http://127.0.0.1:1"]).await;
@@ -538,7 +563,7 @@ async fn deactivate_waits_until_containment_and_shows_the_three_times() {
     let fake = Fake::start(|seen, number| match (seen.method.as_str(), number) {
         ("POST", _) => (
             200,
-            json!({ "status": "deactivated", "corporate_id": "AB123456", "denied_at": "T1" }),
+            json!({ "status": "deactivated", "corporate_id": "AB123456", "hold": "cli-deactivated-ab123456", "denied_at": "T1", "contained_at": null, "waiting_for": [] }),
         ),
         // A moment in which the operator is busy does not end the waiting.
         (_, 2) => (503, json!({ "detail": "busy" })),
@@ -563,7 +588,12 @@ async fn deactivate_waits_until_containment_and_shows_the_three_times() {
         .collect();
     assert_eq!(
         lines,
-        ["AB123456 is denied", "denied T1", "contained T2", "sessions zero -"]
+        [
+            "denied T1",
+            "contained T2",
+            "sessions zero -",
+            "hold cli-deactivated-ab123456"
+        ]
     );
     let seen = fake.seen();
     assert_eq!(seen[0].body, json!({ "reason": "laptop stolen" }));
@@ -599,11 +629,15 @@ async fn a_deactivation_that_is_not_contained_in_time_exits_with_6_and_names_the
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denial_that_the_guard_holds_back_is_not_called_a_denial() {
-    let fake = Fake::answering(200, json!({ "status": "deactivated", "held_back": true })).await;
+    let fake = Fake::answering(
+        200,
+        json!({ "status": "held_back", "denied_at": null, "detail": "waits" }),
+    )
+    .await;
     let outcome = fake.run(&["user", "deactivate", "AB123456"]).await;
     assert_eq!(outcome.code, 6);
     assert!(outcome.stderr.contains("guard confirm AB123456"), "{}", outcome.stderr);
-    assert!(!outcome.stdout.contains("is denied"), "{}", outcome.stdout);
+    assert!(outcome.stdout.starts_with("denied         -\n"), "{}", outcome.stdout);
     assert_eq!(fake.seen().len(), 1, "there is nothing to wait for");
 }
 
@@ -633,7 +667,10 @@ async fn holds_are_listed_created_and_released() {
             json!({ "holds": [{ "name": "hr-x", "corporate_id": "AB123456", "source": "hr", "phase": "Live" }] }),
         ),
         "POST" => (201, json!({ "name": "cli-held-ab123456" })),
-        _ => (204, Value::Null),
+        _ => (
+            200,
+            json!({ "status": "released", "name": "odd/name", "remaining": ["hr-x"] }),
+        ),
     })
     .await;
     let listed = fake.run(&["hold", "list", "AB123456"]).await;
@@ -647,8 +684,13 @@ async fn holds_are_listed_created_and_released() {
         .run(&["hold", "create", "AB123456", "--reason", "audit", "--until", until])
         .await;
     assert!(created.stdout.contains("cli-held-ab123456"), "{}", created.stderr);
-    let released = fake.run(&["hold", "release", "odd/name"]).await;
-    assert_eq!((released.code, released.stdout.as_str()), (0, "odd/name is released\n"));
+    let released = fake.run(&["hold", "release", "odd/name", "--source", "helpdesk"]).await;
+    assert_eq!(released.code, 0);
+    assert!(
+        released.stdout.contains("hr-x"),
+        "what remains is shown: {}",
+        released.stdout
+    );
     let wrong = fake
         .run(&["hold", "create", "AB123456", "--from", until, "--until", until])
         .await;
@@ -657,7 +699,7 @@ async fn holds_are_listed_created_and_released() {
     assert_eq!(seen[0].uri.to_string(), "/holds?corporate_id=AB123456");
     assert_eq!(
         seen[1].body,
-        json!({ "corporate_id": "AB123456", "source": "cli", "reason": "audit", "until": until })
+        json!({ "corporate_id": "AB123456", "reason": "audit", "until": until })
     );
     assert_eq!(
         (seen[2].method.as_str(), seen[2].uri.path()),
@@ -821,18 +863,60 @@ async fn doctor_finds_secrets_that_others_can_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_asks_the_nodes_of_declared_gateways() {
     let fake = house(true).await;
-    let vpn = fake.data.path().join("vpn");
-    std::fs::create_dir(&vpn).unwrap();
-    std::fs::write(fake.data.path().join("s"), "stats\n").unwrap();
+    // Not in the data folder: no resource may name what is in there.
+    let vpn = tempfile::tempdir().unwrap();
+    let secret = vpn.path().join("secret");
+    std::fs::write(&secret, "stats\n").unwrap();
     let document = format!(
-        "kind: Other\n---\napiVersion: vpn-operator.io/v1alpha1\nkind: VpnGateway\nmetadata: {{ name: europe }}\nspec:\n  hysteria:\n    nodes:\n      - {{ name: fra, address: a, statsUrl: 'http://{}', statsSecret: {{ file: {} }} }}\n      - {{ name: ams, address: b }}\n",
+        "kind: Other\n---\napiVersion: vpn-operator.io/v1alpha1\nkind: VpnGateway\nmetadata: {{ name: europe }}\nspec:\n  \
+         hysteria:\n    nodes:\n      - {{ name: fra, address: a, statsUrl: 'http://{}', statsSecret: {{ file: {} }} }}\n      \
+         - {{ name: ams, address: b }}\n      \
+         - {{ name: par, address: c, statsUrl: 'http://127.0.0.1:1', statsSecret: {{ env: MASTER_KEY }} }}\n",
         fake.address,
-        fake.data.path().join("s").display(),
+        secret.display(),
     );
-    std::fs::write(vpn.join("gateways.yaml"), document).unwrap();
-    let (_, found) = findings(doctor(&fake, &["--desired", &format!("folder:{}", vpn.display())])).await;
+    std::fs::write(vpn.path().join("gateways.yaml"), document).unwrap();
+    let (_, found) = findings(doctor(
+        &fake,
+        &["--desired", &format!("folder:{}", vpn.path().display())],
+    ))
+    .await;
     assert_eq!(result_of(&found, "statistics of europe/fra"), "ok", "{found:?}");
     assert_eq!(result_of(&found, "statistics of europe/ams"), "warning", "{found:?}");
+    assert_eq!(result_of(&found, "statistics of europe/par"), "failed", "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_looks_at_key_and_database_without_changing_them() {
+    use vpn_operator::{clock::SystemClock, config::HISTORY_FILE, credentials::MasterKey, history::History};
+    let fake = house(true).await;
+    let (_, found) = findings(doctor(&fake, &[])).await;
+    for name in ["master key", "database"] {
+        assert_eq!(result_of(&found, name), "skipped", "{found:?}");
+    }
+    assert_eq!(
+        std::fs::read_dir(fake.data.path()).unwrap().count(),
+        1,
+        "nothing was made"
+    );
+
+    let (key, _) = MasterKey::load_or_create(fake.data.path(), None).unwrap();
+    // Owned by a running operator, and looked at all the same.
+    let database = fake.data.path().join(HISTORY_FILE);
+    let history = History::open(&database, Arc::new(SystemClock)).unwrap();
+    let (_, found) = findings(doctor(&fake, &[])).await;
+    assert_eq!(result_of(&found, "database"), "ok", "{found:?}");
+    assert_eq!(result_of(&found, "master key"), "ok", "{found:?}");
+    assert!(found.iter().any(|finding| finding.2.contains(key.id())), "{found:?}");
+
+    drop(history);
+    std::fs::write(&database, "no database at all").unwrap();
+    std::fs::write(fake.data.path().join("master.key"), "00".repeat(32)).unwrap();
+    let (code, found) = findings(doctor(&fake, &[])).await;
+    assert_eq!(code, 1);
+    for name in ["master key", "database"] {
+        assert_eq!(result_of(&found, name), "failed", "{found:?}");
+    }
 }
 
 // ── gateway render, check ────────────────────────────────────────────────────────────────────────────────────────────
@@ -850,7 +934,145 @@ fn a_node_or_gateway_that_does_not_exist_exits_with_3_and_names_those_that_do() 
     assert!(gateway.stderr.contains("default"), "{}", gateway.stderr);
 }
 
+/// `gateway render` in an environment with a data folder as a first run leaves it.
+fn render(args: &[&str]) -> Outcome {
+    let data = tempfile::tempdir().unwrap();
+    for (name, secret) in [
+        ("hysteria-auth-token", "to-ken_1"),
+        ("hysteria-stats-secret", "stats-1"),
+    ] {
+        let path = data.path().join(name);
+        std::fs::write(&path, secret).unwrap();
+        set_mode(&path, 0o600);
+    }
+    let mut command = vpn_operator();
+    command
+        .args([&["gateway", "render", "node-1"], args].concat())
+        .env("DATA_DIR", data.path())
+        .env("DESIRED", format!("folder:{}", data.path().display()))
+        .env("HYSTERIA_STATS_URLS", "http://127.0.0.1:9999")
+        .env("HYSTERIA_OBFS_PASSWORD", "obfs-1");
+    run(command)
+}
+
+#[test]
+fn a_rendered_node_has_the_secrets_that_the_operator_uses() {
+    let outcome = render(&[
+        "--acme",
+        "vpn.example.com",
+        "--acme-email",
+        "it@example.com",
+        "--auth-url",
+        "https://op:8081/",
+    ]);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    let config: serde_yaml::Value = serde_yaml::from_str(&outcome.stdout).unwrap();
+    assert_eq!(config["auth"]["http"]["url"], "https://op:8081/auth/to-ken_1");
+    assert_eq!(config["trafficStats"]["secret"], "stats-1");
+    assert_eq!(config["obfs"]["salamander"]["password"], "obfs-1");
+    assert_eq!(config["acme"]["domains"][0], "vpn.example.com");
+}
+
+#[test]
+fn rendering_can_leave_secrets_out_and_says_when_links_lack_the_ports() {
+    let tls = ["--tls-cert", "/c.pem", "--tls-key", "/k.pem"];
+    let outcome = render(&[&tls[..], &["--redact", "--hop", "20000-50000"]].concat());
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    for secret in ["to-ken_1", "stats-1", "obfs-1"] {
+        assert!(!outcome.stdout.contains(secret), "{}", outcome.stdout);
+    }
+    assert!(outcome.stdout.contains("20000-50000"), "{}", outcome.stdout);
+    assert!(outcome.stderr.contains("443,20000-50000"), "{}", outcome.stderr);
+}
+
+#[test]
+fn parts_that_cannot_be_combined_are_refused() {
+    let pin = "00".repeat(32);
+    let outcome = render(&[
+        "--acme",
+        "a.example.com",
+        "--acme-email",
+        "b@c.d",
+        "--hysteria-pin-sha256",
+        &pin,
+    ]);
+    assert_eq!(outcome.code, 2, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("renewal"), "{}", outcome.stderr);
+}
+
+#[test]
+fn definitions_are_printed_for_all_kinds_or_one() {
+    let all = with(&["crd"]);
+    let names: Vec<String> = serde_yaml::Deserializer::from_str(&all.stdout)
+        .map(|document| {
+            serde_yaml::Value::deserialize(document).unwrap()["spec"]["names"]["kind"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    assert_eq!(names, ["VpnUser", "VpnHold", "VpnGateway"]);
+    let one = with(&["crd", "vpnhold"]);
+    assert!(
+        one.stdout.contains("kind: VpnHold") && !one.stdout.contains("kind: VpnUser"),
+        "{}",
+        one.stdout
+    );
+}
+
+#[test]
+fn a_check_names_file_line_and_field_and_exits_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let user = "apiVersion: vpn-operator.io/v1alpha1\nkind: VpnUser\nmetadata: { name: ab123456 }\nspec:\n  corporateId: AB123456\n";
+    std::fs::write(folder.path().join("people.yaml"), user).unwrap();
+    let path = folder.path().to_str().unwrap();
+    let good = with(&["check", path]);
+    assert_eq!(good.code, 0, "{}", good.stderr);
+    assert!(good.stdout.contains("1 users"), "{}", good.stdout);
+
+    std::fs::write(
+        folder.path().join("people.yaml"),
+        format!("{user}  validUntill: 2027-01-01T00:00:00Z\n"),
+    )
+    .unwrap();
+    let bad = with(&["check", path]);
+    assert_eq!(bad.code, 2, "{}", bad.stdout);
+    assert!(
+        bad.stdout.contains("people.yaml:6") && bad.stdout.contains("validUntill"),
+        "{}",
+        bad.stdout
+    );
+    let json = with(&["check", path, "--output", "json"]);
+    let report: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!((json.code, &report["problems"][0]["line"]), (2, &json!(6)), "{report}");
+}
+
 #[test]
 fn checking_a_path_that_does_not_exist_exits_with_3() {
     assert_eq!(with(&["check", "/nowhere/at/all"]).code, 3);
+}
+
+// ── Interruption ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn an_interrupted_command_ends_at_once() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let child = std::process::Command::new(env!("CARGO_BIN_EXE_vpn-operator"))
+        .args(["user", "list"])
+        .env_clear()
+        .env("CORPORATE_SECRET", SECRET)
+        .env("LISTEN_ADDR", listener.local_addr().unwrap().to_string())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Connected, and never answered.
+    let (_connection, _) = listener.accept().unwrap();
+    let kill = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(kill.success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"));
 }

@@ -12,8 +12,10 @@ use sha2::{Digest, Sha256};
 
 use super::Finding;
 use crate::{
-    cli::{nodes::NamedGateway, rooms},
-    config::{self, Config, DesiredLocation},
+    cli::{nodes::Gateways, rooms},
+    config::{self, AUTH_TOKEN_FILE, CORPORATE_SECRET_FILE, Config, DesiredLocation, STATS_SECRET_FILE},
+    credentials::KEY_FILE,
+    desired::folder::check,
 };
 
 /// No machine that runs this program is in an earlier year.
@@ -68,11 +70,7 @@ pub(super) fn data_folder(data_dir: &Path) -> Finding {
             "give it to the user that the operator runs as (chown), or free space on the disk",
         );
     }
-    let secrets = [
-        config::corporate_secret_file(data_dir),
-        config::auth_token_file(data_dir),
-        config::stats_secret_file(data_dir),
-    ];
+    let secrets = [CORPORATE_SECRET_FILE, AUTH_TOKEN_FILE, STATS_SECRET_FILE, KEY_FILE].map(|name| data_dir.join(name));
     for file in secrets.iter().filter(|file| file.exists()) {
         match std::fs::metadata(file).map(|metadata| metadata.permissions().mode() & 0o077) {
             Ok(0) => {}
@@ -98,14 +96,11 @@ pub(super) fn data_folder(data_dir: &Path) -> Finding {
     }
 }
 
-/// The master key is there and can be read.
+/// The master key is there, can be read, and is the one that the data was made with.
 pub(super) fn master_key(config: &Config) -> Finding {
     const NAME: &str = "master key";
-    if let Some(secret) = &config.secrets.master_key {
-        return Finding::ok(NAME, format!("given by {}", secret.origin()));
-    }
-    match rooms::check_master_key(&config.state.data_dir) {
-        Ok(Some(id)) => Finding::ok(NAME, format!("kept in the data folder, fingerprint {id}")),
+    match rooms::check_master_key(&config.state.data_dir, &config.secrets) {
+        Ok(Some(message)) => Finding::ok(NAME, message),
         Ok(None) => Finding::skipped(NAME, "there is none yet; the first run makes it"),
         Err(message) => Finding::failed(
             NAME,
@@ -116,15 +111,15 @@ pub(super) fn master_key(config: &Config) -> Finding {
 }
 
 /// The database can be read and is whole.
-pub(super) fn database(data_dir: &Path) -> Finding {
+pub(super) async fn database(data_dir: &Path) -> Finding {
     const NAME: &str = "database";
-    match rooms::check_history(data_dir) {
+    match rooms::check_history(data_dir).await {
         Ok(Some(message)) => Finding::ok(NAME, message),
         Ok(None) => Finding::skipped(NAME, "there is none yet; the first run makes it"),
         Err(message) => Finding::failed(
             NAME,
             message,
-            "auth keeps answering without it; nothing new is recorded",
+            "until then logins are answered, and nothing new is recorded",
         ),
     }
 }
@@ -142,26 +137,32 @@ pub(super) fn desired(desired: &DesiredLocation) -> Finding {
             "make it, or name another one with --desired folder:PATH",
         );
     }
-    match rooms::check_folder(path) {
-        Ok(problems) => match problems.first() {
-            None => Finding::ok(NAME, format!("{} has no problems", path.display())),
+    match check(path) {
+        Ok(report) => match report.problems.first() {
+            None => Finding::ok(
+                NAME,
+                format!("{} has {} users and no problems", path.display(), report.users),
+            ),
             Some(first) => Finding::failed(
                 NAME,
-                format!("{} of them; the first: {}", problems.len(), first.message),
+                format!("{} problems; the first: {first}", report.problems.len()),
                 format!("vpn-operator check {} shows all", path.display()),
             ),
         },
-        Err(error) => Finding::failed(NAME, error.message, "see what the message names"),
+        Err(error) => Finding::failed(
+            NAME,
+            format!("{} cannot be read: {error}", path.display()),
+            "give the user that the operator runs as the right to read it",
+        ),
     }
 }
 
 /// A node's certificate is the one that its pin names.
-pub(super) fn certificate(cert: Option<&Path>, gateways: &[NamedGateway]) -> Vec<Finding> {
+pub(super) fn certificate(cert: Option<&Path>, gateways: &Gateways) -> Vec<Finding> {
     const NAME: &str = "certificate pin";
     let pins: Vec<(String, &str)> = gateways
-        .iter()
-        .flat_map(|gateway| gateway.nodes().iter().map(move |node| (gateway, node)))
-        .filter_map(|(gateway, node)| Some((format!("{}/{}", gateway.name, node.name), node.pin_sha256.as_deref()?)))
+        .nodes()
+        .filter_map(|(name, node)| Some((name, node.pin_sha256.as_deref()?)))
         .collect();
     let Some(path) = cert else {
         let message = if pins.is_empty() {

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{
     args::Doctor,
     exit::{CommandError, Exit},
-    nodes,
+    nodes::Gateways,
     output::{Form, Output, printable},
     wait,
 };
@@ -81,20 +81,21 @@ impl Finding {
 }
 
 pub(super) async fn run(args: Doctor, output: &mut Output) -> Result<(), CommandError> {
-    let config = Config::load(args.settings, &process_environment)?;
+    let mut config = Config::load(args.settings, &process_environment)?;
+    config.secrets.complete_from(&config.state.data_dir)?;
+    let gateways = Gateways::find(&config.state, &config.hysteria, &config.secrets)?;
     let progress = wait::progress("looking");
-    let gateways = nodes::gateways(&config.state.desired, &config.hysteria, &config.secrets)?;
     let mut findings = vec![
         local::clock(&config.state.data_dir),
         local::data_folder(&config.state.data_dir),
         local::master_key(&config),
-        local::database(&config.state.data_dir),
+        local::database(&config.state.data_dir).await,
         local::desired(&config.state.desired),
     ];
     findings.extend(local::certificate(args.cert.as_deref(), &gateways));
     findings.push(remote::api(&config).await);
     findings.push(remote::auth_listener(&config).await);
-    findings.extend(remote::statistics(&config, &gateways).await);
+    findings.extend(remote::statistics(&gateways).await);
     progress.finish_and_clear();
 
     let failed = findings

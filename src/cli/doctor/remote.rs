@@ -12,8 +12,8 @@ use crate::{
     cli::{
         client::{certificates, root_cause},
         exit::CommandError,
-        nodes::NamedGateway,
-        render::{auth_url, secret},
+        nodes::Gateways,
+        render::auth_url,
     },
     config::{self, Config, TlsFiles},
     model::gateway::HysteriaNode,
@@ -79,15 +79,16 @@ pub(super) async fn api(config: &Config) -> Finding {
             "see what the answer names",
         );
     }
-    let kept = config::corporate_secret_file(&config.state.data_dir);
-    let corporate = match secret(None, "X-Corporate-Secret", config.secrets.corporate.as_ref(), &kept) {
-        Ok(Some(secret)) => secret,
-        Ok(None) => return Finding::warning(NAME, "is ready; its secret is not known here", "name its --data folder"),
-        Err(error) => return Finding::failed(NAME, error.message, "correct the secret's file"),
+    let Some(corporate) = &config.secrets.corporate else {
+        return Finding::warning(
+            NAME,
+            "is ready; its secret is not known here",
+            "name its data folder with --data",
+        );
     };
     let asked = client
         .get(format!("{base}/users?limit=1"))
-        .header("X-Corporate-Secret", corporate.expose_secret())
+        .header("X-Corporate-Secret", corporate.value.expose_secret())
         .send()
         .await;
     match asked.map(|answer| answer.status()) {
@@ -110,18 +111,8 @@ pub(super) async fn api(config: &Config) -> Finding {
 pub(super) async fn auth_listener(config: &Config) -> Finding {
     const NAME: &str = "auth listener";
     let base = config::local_url(config.listen.auth, config.auth_tls.is_some());
-    let kept = config::auth_token_file(&config.state.data_dir);
-    let token = match secret(
-        None,
-        "HYSTERIA_AUTH_TOKEN",
-        config.secrets.hysteria_auth_token.as_ref(),
-        &kept,
-    ) {
-        Ok(Some(token)) => token,
-        Ok(None) => {
-            return Finding::skipped(NAME, "its path secret does not exist yet; the first run makes it");
-        }
-        Err(error) => return Finding::failed(NAME, error.message, "correct the secret's file"),
+    let Some(token) = &config.secrets.hysteria_auth_token else {
+        return Finding::skipped(NAME, "its path secret does not exist yet; the first run makes it");
     };
     let client = match probe(config.auth_tls.as_ref()) {
         Ok(client) => client,
@@ -134,7 +125,7 @@ pub(super) async fn auth_listener(config: &Config) -> Finding {
             "start the operator, or correct --auth-listen (HYSTERIA_AUTH_LISTEN): until then nobody can log in",
         )
     };
-    match ask(&client, &auth_url(&base, &token)).await {
+    match ask(&client, &auth_url(&base, &token.value)).await {
         Err(error) => return unreachable(&error),
         Ok((_, true)) => {
             return Finding::failed(
@@ -184,18 +175,12 @@ async fn ask(client: &reqwest::Client, url: &str) -> Result<(StatusCode, bool), 
 }
 
 /// Every node's statistics API answers to its secret.
-pub(super) async fn statistics(config: &Config, gateways: &[NamedGateway]) -> Vec<Finding> {
-    let nodes = gateways
-        .iter()
-        .flat_map(|gateway| gateway.nodes().iter().map(move |node| (gateway, node)));
-    join_all(nodes.map(|(gateway, node)| {
-        let name = format!("statistics of {}/{}", gateway.name, node.name);
-        async move { node_statistics(config, name, node).await }
-    }))
-    .await
+pub(super) async fn statistics(gateways: &Gateways) -> Vec<Finding> {
+    let nodes = gateways.nodes();
+    join_all(nodes.map(|(name, node)| node_statistics(gateways, format!("statistics of {name}"), node))).await
 }
 
-async fn node_statistics(config: &Config, name: String, node: &HysteriaNode) -> Finding {
+async fn node_statistics(gateways: &Gateways, name: String, node: &HysteriaNode) -> Finding {
     let Some(url) = &node.stats_url else {
         return Finding::warning(
             name,
@@ -203,11 +188,12 @@ async fn node_statistics(config: &Config, name: String, node: &HysteriaNode) -> 
             "set trafficStats in its configuration (vpn-operator gateway render), and HYSTERIA_STATS_URLS or statsUrl here",
         );
     };
-    let kept = config::stats_secret_file(&config.state.data_dir);
-    let given = config.secrets.hysteria_stats_secret.as_ref();
-    let secret = match secret(node.stats_secret.as_ref(), "statsSecret", given, &kept) {
-        Ok(secret) => secret,
-        Err(error) => return Finding::failed(name, error.message, "correct the secret's source"),
+    let secret = match &node.stats_secret {
+        Some(source) => match gateways.secret(source).await {
+            Ok(secret) => Some(secret),
+            Err(why) => return Finding::failed(name, format!("statsSecret: {why}"), "correct the secret's source"),
+        },
+        None => None,
     };
     let client = match reqwest::Client::builder()
         .timeout(TIMEOUT)

@@ -146,7 +146,7 @@ proptest! {
             below: Epoch(epoch), denied_at: at(0), contained_at: contained.then(|| at(1)), sessions_zero_at: None,
             waiting_for: if contained { vec![] } else { vec!["default/a".to_owned()] },
         };
-        let observation = Observation { account: AccountPresence::Present, sessions: 1, revocation: Some(revocation) };
+        let observation = Observation { account: AccountPresence::Present, sessions: 1, revocation: Some(revocation), mute: vec![] };
         let gateways = [("default".to_owned(), Some(observation))];
         let planned = plan(&user, &Facts { person: &person, used: None, gateways: &gateways }, at(2));
         let ready = planned.status.conditions.iter().find(|c| c.type_ == types::READY).unwrap();

@@ -294,6 +294,24 @@ fn an_older_claim_that_shows_up_late_takes_the_account_and_its_sessions_end() {
 }
 
 #[test]
+fn two_objects_for_one_id_are_each_shown_as_they_stand() {
+    let mut second = user("ab123456");
+    second.metadata.name = Some("another".into());
+    second.spec.username = Some("another".into());
+    let house = House::with(vec![said(&user("AB123456")), said(&second)]);
+    let reason = |name: &str| house.roster.person_by_user(name).unwrap().effective.reason;
+    assert_eq!(
+        (reason("ab123456"), reason("another")),
+        (Reason::Active, Reason::Conflict)
+    );
+    assert!(matches!(
+        house.login_as("another:pw-ab123456-1"),
+        Verdict::Denied(Reason::Conflict)
+    ));
+    assert!(house.is_in("AB123456"));
+}
+
+#[test]
 fn a_user_that_is_made_again_does_not_fall_back_to_an_old_epoch() {
     let house = House::with(vec![said(&user("AB123456")), said(&user("AB123457"))]);
     let Verdict::Granted(old) = house.login("AB123456") else {
@@ -371,7 +389,7 @@ fn people_are_found_by_every_name_and_listed_in_order() {
     };
     assert_eq!(by_token("token-ab000010-1"), Some(id("AB000010")));
     house.roster.apply(vec![said(&edited(&user("AB000010"), |user| {
-        user.spec.subscription_generation = 2
+        user.spec.subscription_generation = 2;
     }))]);
     assert_eq!(
         (by_token("token-ab000010-1"), by_token("token-ab000010-2")),

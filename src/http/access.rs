@@ -1,0 +1,441 @@
+//! Grant, configuration, deactivate, activate, rotate.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use jiff::Timestamp;
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    HttpState,
+    auth::Who,
+    extract::{Body, OptionalBody, PathId},
+    problem::Problem,
+    qr,
+};
+use crate::{
+    access::{Configuration, Grant, Proof, Rotate},
+    model::corporate_id::CorporateId,
+};
+
+/// Longest reason that is taken, in characters.
+const MAX_REASON: usize = 500;
+
+/// Whom to grant access.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct GrantBody {
+    /// Corporate ID; case does not matter.
+    #[schema(example = "AB123456")]
+    corporate_id: String,
+}
+
+/// What a person needs to connect.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ConfigBody {
+    /// ID as declared.
+    corporate_id: String,
+    /// Account on the gateways.
+    #[schema(example = "corp_ab123456")]
+    username: String,
+    /// Where clients fetch the links, and browsers a page.
+    subscription_url: String,
+    /// Link of the first node.
+    hy2_url: String,
+    /// The link of the first node as a QR code: a PNG in base64.
+    qr_code: String,
+}
+
+/// What a person needs to connect, and what was transferred.
+#[derive(Serialize, ToSchema)]
+pub(super) struct FullConfigBody {
+    #[serde(flatten)]
+    config: ConfigBody,
+    /// Every link, one a node.
+    links: Vec<LinkBody>,
+    /// Bytes so far; null while history cannot be read.
+    traffic_stats: Option<TrafficStats>,
+}
+
+/// A client link.
+#[derive(Serialize, ToSchema)]
+pub(super) struct LinkBody {
+    /// Name that clients show.
+    name: String,
+    /// `hysteria2://…`
+    url: String,
+}
+
+/// Bytes so far.
+#[derive(Serialize, ToSchema)]
+pub(super) struct TrafficStats {
+    /// From the person.
+    upload: u64,
+    /// To the person.
+    download: u64,
+}
+
+/// The person is declared, and cannot connect yet.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AcceptedBody {
+    /// `accepted`
+    status: &'static str,
+    /// ID as declared.
+    corporate_id: String,
+    /// Account on the gateways.
+    username: String,
+    /// What is missing.
+    detail: String,
+    /// Where to look.
+    see: String,
+}
+
+impl ConfigBody {
+    fn of(configuration: &Configuration) -> Result<Self, Problem> {
+        let link = configuration.first_link();
+        Ok(Self {
+            corporate_id: configuration.corporate_id.as_str().to_owned(),
+            username: configuration.username.clone(),
+            subscription_url: configuration.subscription_url.expose_secret().to_owned(),
+            hy2_url: link.to_owned(),
+            qr_code: qr::png_base64(link).ok_or_else(Problem::internal)?,
+        })
+    }
+}
+
+impl FullConfigBody {
+    fn of(configuration: &Configuration) -> Result<Self, Problem> {
+        Ok(Self {
+            config: ConfigBody::of(configuration)?,
+            links: configuration
+                .links
+                .iter()
+                .map(|link| LinkBody {
+                    name: link.name.clone(),
+                    url: link.url.expose_secret().to_owned(),
+                })
+                .collect(),
+            traffic_stats: configuration.traffic.map(|totals| TrafficStats {
+                upload: totals.upload,
+                download: totals.download,
+            }),
+        })
+    }
+}
+
+/// Grant access.
+///
+/// Declares the person if nobody did, and answers when a client can really connect. Asking again gives the same answer.
+/// Granting never lifts a denial: for a person who is held, inactive, expired or over quota it changes nothing.
+#[utoipa::path(
+    post, path = "/access/grant", tag = "access", request_body = GrantBody,
+    responses(
+        (status = 200, description = "A client can connect now", body = ConfigBody),
+        (status = 202, description = "Declared, but not usable yet: look at `see`", body = AcceptedBody),
+        (status = 409, description = "The person is denied; `reason` and `holds` say why", body = Problem,
+         content_type = "application/problem+json"),
+        (status = 503, description = "History or desired state is unavailable; nothing was changed", body = Problem,
+         content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn grant(
+    State(state): State<HttpState>,
+    Who(caller): Who,
+    Body(body): Body<GrantBody>,
+) -> Result<Response, Problem> {
+    let id = CorporateId::parse(&body.corporate_id)?;
+    match state.access.grant(caller, id).await? {
+        Grant::Usable(configuration) => Ok(Json(ConfigBody::of(&configuration)?).into_response()),
+        Grant::Accepted {
+            corporate_id,
+            username,
+            detail,
+        } => {
+            let see = format!("/user/{corporate_id}");
+            let location = HeaderValue::from_str(&see).map_err(|_| Problem::internal())?;
+            let body = AcceptedBody {
+                status: "accepted",
+                corporate_id: corporate_id.into(),
+                username,
+                detail,
+                see,
+            };
+            Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(body)).into_response())
+        }
+    }
+}
+
+/// Configuration of a person who has access.
+#[utoipa::path(
+    get, path = "/user/{corporate_id}/config", tag = "access",
+    params(("corporate_id" = String, Path, description = "Corporate ID; case does not matter")),
+    responses(
+        (status = 200, description = "Links, QR code and traffic", body = FullConfigBody),
+        (status = 403, description = "The person is denied (or the secret is wrong: see `type`)", body = Problem,
+         content_type = "application/problem+json"),
+        (status = 404, description = "Nobody is declared with this ID", body = Problem,
+         content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn config(
+    State(state): State<HttpState>,
+    PathId(id): PathId,
+) -> Result<Json<FullConfigBody>, Problem> {
+    let configuration = state.access.configuration(&id).await?;
+    FullConfigBody::of(&configuration).map(Json)
+}
+
+/// Why.
+#[derive(Default, Deserialize, ToSchema)]
+pub(super) struct ReasonBody {
+    /// For people; stands in the hold and the audit.
+    #[serde(default)]
+    #[schema(max_length = 500)]
+    reason: Option<String>,
+}
+
+/// How far a denial is proved.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ProofBody {
+    /// Auth refused from then on, at the latest.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    denied_at: Option<Timestamp>,
+    /// From then on no session could pass another byte.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    contained_at: Option<Timestamp>,
+    /// From then on no session was left.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    sessions_zero_at: Option<Timestamp>,
+    /// Nodes whose word is missing.
+    waiting_for: Vec<String>,
+}
+
+impl From<Proof> for ProofBody {
+    fn from(proof: Proof) -> Self {
+        Self {
+            denied_at: proof.denied_at,
+            contained_at: proof.contained_at,
+            sessions_zero_at: proof.sessions_zero_at,
+            waiting_for: proof.waiting_for,
+        }
+    }
+}
+
+/// What became of a deactivation.
+#[derive(Serialize, ToSchema)]
+pub(super) struct DeactivatedBody {
+    /// `deactivated`; `held_back` while the guard waits for a person; `accepted` while auth has not taken it in yet.
+    status: &'static str,
+    /// ID as declared.
+    corporate_id: String,
+    /// The hold that keeps the person out.
+    hold: Option<String>,
+    #[serde(flatten)]
+    proof: ProofBody,
+    /// What could not be done, or what is waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+/// Deactivate a person.
+///
+/// Places the hold `<source>-deactivated-<id>`, which denies at once, and sets `spec.active` to false. Answers with what is
+/// proved so far. Only the same source lifts it, by activating.
+#[utoipa::path(
+    post, path = "/user/{corporate_id}/deactivate", tag = "access", request_body = Option<ReasonBody>,
+    params(("corporate_id" = String, Path, description = "Corporate ID; case does not matter")),
+    responses(
+        (status = 200, description = "Auth refuses the person", body = DeactivatedBody),
+        (status = 202, description = "Declared, but not in force: the guard holds it back, or auth lags behind",
+         body = DeactivatedBody),
+        (status = 404, description = "Nothing is known of this ID", body = Problem,
+         content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn deactivate(
+    State(state): State<HttpState>,
+    Who(caller): Who,
+    PathId(id): PathId,
+    OptionalBody(body): OptionalBody<ReasonBody>,
+) -> Result<(StatusCode, Json<DeactivatedBody>), Problem> {
+    let reason = checked_reason(body.reason)?;
+    let done = state.access.deactivate(caller, id, reason).await?;
+    let (code, status) = progress(&done.proof, StatusCode::OK, "deactivated");
+    let lag = lag(&done.proof);
+    let detail: Vec<String> = lag.into_iter().map(str::to_owned).chain(done.note).collect();
+    let body = DeactivatedBody {
+        status,
+        corporate_id: done.corporate_id.into(),
+        hold: done.hold,
+        proof: done.proof.into(),
+        detail: (!detail.is_empty()).then(|| detail.join("; ")),
+    };
+    Ok((code, Json(body)))
+}
+
+/// Status of an answer about a denial.
+pub(super) fn progress(proof: &Proof, done: StatusCode, word: &'static str) -> (StatusCode, &'static str) {
+    if proof.in_force {
+        (done, word)
+    } else if proof.held_back {
+        (StatusCode::ACCEPTED, "held_back")
+    } else {
+        (StatusCode::ACCEPTED, "accepted")
+    }
+}
+
+/// Why a denial is not in force.
+pub(super) fn lag(proof: &Proof) -> Option<&'static str> {
+    if proof.in_force {
+        None
+    } else if proof.held_back {
+        Some(
+            "the person keeps access until somebody confirms: more denials than usual came at once, see GET /guard and \
+             POST /guard/confirm",
+        )
+    } else {
+        Some("the denial is declared, but auth has not taken it in yet")
+    }
+}
+
+pub(super) fn checked_reason(reason: Option<String>) -> Result<Option<String>, Problem> {
+    match reason {
+        Some(reason) if reason.chars().count() > MAX_REASON => {
+            Err(Problem::invalid(format!("reason: at most {MAX_REASON} characters")))
+        }
+        other => Ok(other.filter(|reason| !reason.trim().is_empty())),
+    }
+}
+
+/// What became of an activation.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ActivatedBody {
+    /// `activated`: nothing stands against access. `denied`: something else does. `accepted`: not taken in yet.
+    status: &'static str,
+    /// ID as declared.
+    corporate_id: String,
+    /// `Granted` or `Denied`.
+    access: &'static str,
+    /// Why.
+    reason: &'static str,
+    /// Holds that were lifted.
+    released: Vec<String>,
+    /// Holds that still deny: their own sources have to lift them.
+    remaining: Vec<String>,
+}
+
+/// Activate a person.
+///
+/// Lifts the holds of the caller's own source and sets `spec.active`. What other sources placed stays, and is listed.
+#[utoipa::path(
+    post, path = "/user/{corporate_id}/activate", tag = "access",
+    params(("corporate_id" = String, Path, description = "Corporate ID; case does not matter")),
+    responses(
+        (status = 200, description = "Done; `access` says what it came to", body = ActivatedBody),
+        (status = 202, description = "Declared, but auth has not taken it in yet", body = ActivatedBody),
+        (status = 404, description = "Nothing is known of this ID", body = Problem,
+         content_type = "application/problem+json"),
+        (status = 409, description = "The object cannot be edited; the holds stay", body = Problem,
+         content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn activate(
+    State(state): State<HttpState>,
+    Who(caller): Who,
+    PathId(id): PathId,
+) -> Result<(StatusCode, Json<ActivatedBody>), Problem> {
+    use crate::model::access::Access::{Denied, Granted};
+    let done = state.access.activate(caller, id).await?;
+    let (code, status) = match (done.in_force, done.access) {
+        (false, _) => (StatusCode::ACCEPTED, "accepted"),
+        (true, Granted) => (StatusCode::OK, "activated"),
+        (true, Denied) => (StatusCode::OK, "denied"),
+    };
+    let body = ActivatedBody {
+        status,
+        corporate_id: done.corporate_id.into(),
+        access: super::users::access_word(done.access),
+        reason: done.reason.as_str(),
+        released: done.released,
+        remaining: done.remaining,
+    };
+    Ok((code, Json(body)))
+}
+
+/// What to rotate.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RotateBody {
+    what: RotateWhat,
+}
+
+/// What to rotate.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RotateWhat {
+    /// The password; sessions that used the old one are cut.
+    Password,
+    /// The subscription link; sessions stay.
+    Subscription,
+    /// Both.
+    Both,
+}
+
+/// What became of a rotation.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RotatedBody {
+    /// `rotated`, or `accepted` while auth has not taken it in yet.
+    status: &'static str,
+    /// ID as declared.
+    corporate_id: String,
+    /// Present generation of the password.
+    credential_generation: i64,
+    /// Present generation of the subscription link.
+    subscription_generation: i64,
+    /// The new configuration; null for a person who is denied, or while it is not in force.
+    config: Option<FullConfigBody>,
+}
+
+/// Rotate the password, the subscription link, or both.
+#[utoipa::path(
+    post, path = "/user/{corporate_id}/rotate", tag = "access", request_body = RotateBody,
+    params(("corporate_id" = String, Path, description = "Corporate ID; case does not matter")),
+    responses(
+        (status = 200, description = "The new one works, the old one does not", body = RotatedBody),
+        (status = 202, description = "Declared, but auth has not taken it in yet", body = RotatedBody),
+        (status = 404, description = "Nobody is declared with this ID", body = Problem,
+         content_type = "application/problem+json"),
+        (status = 409, description = "The password is declared elsewhere, or the object cannot be edited",
+         body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn rotate(
+    State(state): State<HttpState>,
+    Who(caller): Who,
+    PathId(id): PathId,
+    Body(body): Body<RotateBody>,
+) -> Result<(StatusCode, Json<RotatedBody>), Problem> {
+    let what = match body.what {
+        RotateWhat::Password => Rotate::Password,
+        RotateWhat::Subscription => Rotate::Subscription,
+        RotateWhat::Both => Rotate::Both,
+    };
+    let done = state.access.rotate(caller, id, what).await?;
+    let (code, status) = if done.in_force {
+        (StatusCode::OK, "rotated")
+    } else {
+        (StatusCode::ACCEPTED, "accepted")
+    };
+    let body = RotatedBody {
+        status,
+        corporate_id: done.corporate_id.into(),
+        credential_generation: done.credential_generation,
+        subscription_generation: done.subscription_generation,
+        config: done.configuration.as_ref().map(FullConfigBody::of).transpose()?,
+    };
+    Ok((code, Json(body)))
+}

@@ -1,0 +1,108 @@
+//! The audit.
+
+use axum::{Json, extract::State};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{HttpState, extract::Params, problem::Problem};
+use crate::{history::AuditRow, model::corporate_id::CorporateId};
+
+/// Most rows in a page.
+const MAX_PAGE: u32 = 1000;
+
+/// Which rows to read.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    /// Only rows about this person.
+    corporate_id: Option<String>,
+    /// At most so many rows, up to 1000.
+    #[serde(default = "page")]
+    #[param(default = 100, minimum = 1, maximum = 1000)]
+    limit: u32,
+    /// `next` of the page before.
+    before: Option<i64>,
+}
+
+fn page() -> u32 {
+    100
+}
+
+/// A row of the audit.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AuditBody {
+    /// Number of the row.
+    seq: i64,
+    /// When, UTC.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// Who.
+    actor: String,
+    /// By which way in.
+    source: String,
+    /// What.
+    action: String,
+    /// Whom it concerns.
+    corporate_id: Option<String>,
+    /// State before, as JSON text.
+    before: Option<String>,
+    /// State after, as JSON text.
+    after: Option<String>,
+    /// Why, for people.
+    reason: Option<String>,
+    /// Id of the request.
+    request_id: Option<String>,
+}
+
+impl From<AuditRow> for AuditBody {
+    fn from(row: AuditRow) -> Self {
+        let entry = row.entry;
+        Self {
+            seq: row.seq,
+            at: row.at,
+            actor: entry.actor,
+            source: entry.source,
+            action: entry.action,
+            corporate_id: entry.corporate_id,
+            before: entry.before,
+            after: entry.after,
+            reason: entry.reason,
+            request_id: entry.request_id,
+        }
+    }
+}
+
+/// A page of the audit.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AuditPageBody {
+    /// The rows, newest first.
+    rows: Vec<AuditBody>,
+    /// `before` of the next page; null at the end.
+    next: Option<i64>,
+}
+
+/// Read the audit.
+#[utoipa::path(
+    get, path = "/audit", tag = "audit", params(ListQuery),
+    responses(
+        (status = 200, description = "A page of rows, newest first", body = AuditPageBody),
+        (status = 503, description = "History cannot be read", body = Problem,
+         content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn list(
+    State(state): State<HttpState>,
+    Params(query): Params<ListQuery>,
+) -> Result<Json<AuditPageBody>, Problem> {
+    if !(1..=MAX_PAGE).contains(&query.limit) {
+        return Err(Problem::invalid(format!("limit: give a number from 1 to {MAX_PAGE}")));
+    }
+    let id = query.corporate_id.as_deref().map(CorporateId::parse).transpose()?;
+    let page = state.access.audit(id.as_ref(), query.limit, query.before).await?;
+    Ok(Json(AuditPageBody {
+        rows: page.rows.into_iter().map(Into::into).collect(),
+        next: page.next,
+    }))
+}

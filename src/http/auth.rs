@@ -1,0 +1,161 @@
+//! `X-Corporate-Secret`: who may call, and in whose name.
+
+use axum::{
+    extract::{FromRequestParts, Request, State},
+    http::{HeaderMap, StatusCode, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+
+use super::{HttpState, client::ClientAddr, context::RequestId, problem::Problem};
+use crate::{access::Caller, desired::FieldManager};
+
+/// Header with the secret.
+pub(super) const SECRET_HEADER: &str = "x-corporate-secret";
+/// Header with the source that the caller acts as; `api` when absent.
+pub(super) const SOURCE_HEADER: &str = "x-vpn-operator-source";
+/// Header with the name of the person who acts, for the audit.
+pub(super) const ACTOR_HEADER: &str = "x-vpn-operator-actor";
+
+/// Sources whose holds only parts of the operator place and lift.
+const RESERVED: [&str; 4] = ["hr", "registry", "operator", "folder"];
+
+/// Digests of the secrets that are valid at present. Digests, so that comparing takes the same time for every length.
+pub(super) struct Secrets(Vec<[u8; 32]>);
+
+impl Secrets {
+    /// An empty secret is none: it never lets anybody in.
+    pub(super) fn new(secrets: &[SecretString]) -> Self {
+        Self(
+            secrets
+                .iter()
+                .filter(|secret| !secret.expose_secret().is_empty())
+                .map(|secret| Sha256::digest(secret.expose_secret().as_bytes()).into())
+                .collect(),
+        )
+    }
+
+    /// Whether the one secret in the headers is valid. Takes the same time for every secret.
+    fn accepts(&self, headers: &HeaderMap) -> bool {
+        let mut given = headers.get_all(SECRET_HEADER).iter();
+        let (Some(secret), None) = (given.next(), given.next()) else {
+            return false;
+        };
+        let digest: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
+        let found = self
+            .0
+            .iter()
+            .fold(Choice::from(0), |found, known| found | known.ct_eq(&digest));
+        found.into()
+    }
+}
+
+/// Lets in who knows a secret, always; counts the others by address.
+pub(super) async fn require_secret(State(state): State<HttpState>, request: Request, next: Next) -> Response {
+    if state.secrets.accepts(request.headers()) {
+        return next.run(request).await;
+    }
+    let ClientAddr(address) = ClientAddr::of(request.extensions(), request.headers(), &state.settings.trusted_proxies);
+    let refusal = match state.secret_failures.failed(address, state.clock.monotonic()) {
+        Ok(()) => Problem::new(
+            StatusCode::FORBIDDEN,
+            "wrong-secret",
+            "Wrong or missing secret",
+            "the header X-Corporate-Secret is missing or wrong",
+        ),
+        Err(seconds) => Problem::too_many(seconds),
+    };
+    refusal.into_response()
+}
+
+/// Who acts: source and name from the headers, address and request id from the connection.
+pub(super) struct Who(pub(super) Caller);
+
+impl FromRequestParts<HttpState> for Who {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, Problem> {
+        let ClientAddr(address) = ClientAddr::of(&parts.extensions, &parts.headers, &state.settings.trusted_proxies);
+        let source = text(&parts.headers, SOURCE_HEADER)?.unwrap_or("api");
+        let actor = text(&parts.headers, ACTOR_HEADER)?;
+        let caller = Caller {
+            actor: actor.map_or_else(|| address.to_string(), |name| format!("{name} ({address})")),
+            source: source.to_owned(),
+            request_id: parts.extensions.get::<RequestId>().map(|id| id.0.to_string()),
+            manager: if source == "bot" {
+                FieldManager::Bot
+            } else {
+                FieldManager::Api
+            },
+        };
+        check_source(source).map(|()| Self(caller))
+    }
+}
+
+/// A source that a caller may act as: a short word that is not kept for a part of the operator.
+pub(super) fn check_source(source: &str) -> Result<(), Problem> {
+    let mut letters = source.bytes();
+    let word = letters.next().is_some_and(|first| first.is_ascii_lowercase())
+        && letters.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        && source.len() <= 20;
+    if !word {
+        return Err(Problem::invalid(
+            "source: give one short word of small letters and digits, at most 20, like 'helpdesk'",
+        ));
+    }
+    if RESERVED.contains(&source) {
+        return Err(Problem::invalid(format!(
+            "source: '{source}' is kept for a part of the operator itself"
+        )));
+    }
+    Ok(())
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Problem> {
+    let Some(value) = headers.get(name) else {
+        return Ok(None);
+    };
+    std::str::from_utf8(value.as_bytes())
+        .ok()
+        .filter(|text| !text.is_empty() && text.chars().count() <= 64 && !text.chars().any(char::is_control))
+        .map(Some)
+        .ok_or_else(|| Problem::invalid(format!("{name}: give at most 64 printable characters")))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn headers(secrets: &[&'static str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for secret in secrets {
+            headers.append(SECRET_HEADER, HeaderValue::from_static(secret));
+        }
+        headers
+    }
+
+    #[test]
+    fn the_present_and_the_previous_secret_are_valid_and_nothing_else_is() {
+        let secrets = Secrets::new(&["new".into(), "old".into(), "".into()]);
+        assert!(secrets.accepts(&headers(&["new"])));
+        assert!(secrets.accepts(&headers(&["old"])));
+        assert!(!secrets.accepts(&headers(&["other"])));
+        assert!(!secrets.accepts(&headers(&[""])));
+        assert!(!secrets.accepts(&headers(&[])));
+        assert!(!secrets.accepts(&headers(&["new", "new"])));
+        assert!(!Secrets::new(&[]).accepts(&headers(&[""])));
+    }
+
+    #[test]
+    fn nobody_acts_as_a_part_of_the_operator() {
+        assert!(check_source("helpdesk").is_ok());
+        for bad in ["hr", "registry", "", "Api", "a-b", "averyveryverylongsource"] {
+            assert!(check_source(bad).is_err(), "{bad}");
+        }
+    }
+}

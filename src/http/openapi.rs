@@ -1,0 +1,90 @@
+//! The OpenAPI document.
+
+use utoipa::{
+    Modify, OpenApi,
+    openapi::{
+        Content, Ref, RefOr, Response,
+        path::Operation,
+        security::{ApiKey, ApiKeyValue, SecurityScheme},
+    },
+};
+
+use super::{access, audit, docs, guard, health, holds, problem, subscription, users};
+
+/// The OpenAPI document of the API.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "vpn-operator",
+        description = "Managed VPN access over Hysteria2: who has it, since when, and why not.\n\nEvery error is a problem \
+                       document (RFC 9457) whose `detail` says what is wrong and what to do. Every call is safe to repeat. \
+                       `X-Request-Id` is taken and given back, and stands in the audit.",
+    ),
+    paths(
+        access::grant, access::config, access::deactivate, access::activate, access::rotate,
+        users::list, users::show, holds::list, holds::create, holds::release,
+        guard::show, guard::confirm, guard::cancel, audit::list, subscription::show,
+        health::health, health::livez, health::readyz, health::metrics, docs::document, docs::page,
+    ),
+    components(schemas(problem::Problem)),
+    security(("corporate_secret" = [])),
+    tags(
+        (name = "access", description = "Give access and take it away"),
+        (name = "people", description = "Who has access, and why not"),
+        (name = "holds", description = "Standing denials. Any live hold denies; only the source that placed it lifts it"),
+        (name = "guard", description = "Denials that came in unusual number and wait for a person"),
+        (name = "audit", description = "Who did what"),
+        (name = "subscription", description = "What VPN clients fetch"),
+        (name = "health", description = "For machines that watch"),
+        (name = "documentation", description = "This document"),
+    ),
+    modifiers(&Common),
+)]
+struct Document;
+
+/// What every operation has in common.
+struct Common;
+
+impl Modify for Common {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = ApiKey::Header(ApiKeyValue::with_description(
+            "X-Corporate-Secret",
+            "The shared secret of the installation. Two are valid while it is rotated.",
+        ));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("corporate_secret", SecurityScheme::ApiKey(scheme));
+        for item in document.paths.paths.values_mut() {
+            let operations = [&mut item.get, &mut item.post, &mut item.delete];
+            for operation in operations.into_iter().flatten() {
+                complete(operation);
+            }
+        }
+    }
+}
+
+fn complete(operation: &mut Operation) {
+    let problem = |description: &str| {
+        let mut response = Response::new(description);
+        let content = Content::new(Some(RefOr::Ref(Ref::from_schema_name("Problem"))));
+        response
+            .content
+            .insert("application/problem+json".to_owned(), content.into());
+        RefOr::T(response)
+    };
+    let responses = &mut operation.responses.responses;
+    if operation.security.is_none() {
+        responses
+            .entry("403".to_owned())
+            .or_insert_with(|| problem("The secret is wrong or missing"));
+        responses
+            .entry("429".to_owned())
+            .or_insert_with(|| problem("Too many failed attempts from this address"));
+    }
+    responses
+        .entry("default".to_owned())
+        .or_insert_with(|| problem("Any other problem"));
+}

@@ -1,0 +1,199 @@
+//! Problem documents (RFC 9457). `detail` is always there: clients of earlier installations read nothing else.
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::health::CheckBody;
+use crate::{
+    access::{AccessError, Denial},
+    desired::DesiredError,
+    model::corporate_id::CorporateIdError,
+};
+
+/// What went wrong, as RFC 9457 has it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Problem {
+    /// Kind of the problem, for programs.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:vpn-operator:problem:access-denied")]
+    type_: String,
+    /// Kind of the problem, for people.
+    title: &'static str,
+    /// HTTP status.
+    status: u16,
+    /// What is wrong here, and what to do.
+    detail: String,
+    /// Why the person is denied: `Held`, `Inactive`, `NotYetValid`, `Expired`, `OverQuota`, `Deleted`, `Conflict`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    /// Names of the holds that are live.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    holds: Option<Vec<String>>,
+    /// What was looked at, when the service is not ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checks: Option<Vec<CheckBody>>,
+    /// Id of the request, as in the log and the audit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+    /// Seconds after which the same request may be let in.
+    #[serde(skip)]
+    retry_after: Option<u64>,
+}
+
+impl Problem {
+    /// A problem of a kind.
+    pub(super) fn new(status: StatusCode, kind: &str, title: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            type_: format!("urn:vpn-operator:problem:{kind}"),
+            title,
+            status: status.as_u16(),
+            detail: detail.into(),
+            reason: None,
+            holds: None,
+            checks: None,
+            request_id: None,
+            retry_after: None,
+        }
+    }
+
+    pub(super) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail)
+    }
+
+    pub(super) fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid",
+            "A value is not accepted",
+            detail,
+        )
+    }
+
+    pub(super) fn unavailable(detail: impl Into<String>) -> Self {
+        let problem = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            "Unavailable at present",
+            detail,
+        );
+        problem.retry_after(5)
+    }
+
+    pub(super) fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "Internal error",
+            "something failed inside; the log has more under this request id",
+        )
+    }
+
+    pub(super) fn too_many(seconds: u64) -> Self {
+        let problem = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too-many-failures",
+            "Too many failed attempts",
+            format!("too many failed attempts from this address: wait {seconds} seconds"),
+        );
+        problem.retry_after(seconds)
+    }
+
+    fn conflict(kind: &str, detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            kind,
+            "The present state does not allow it",
+            detail,
+        )
+    }
+
+    fn denied(mut self, denial: Denial) -> Self {
+        self.reason = Some(denial.reason.as_str());
+        self.holds = Some(denial.holds);
+        self
+    }
+
+    pub(super) fn checks(mut self, checks: Vec<CheckBody>) -> Self {
+        self.checks = Some(checks);
+        self
+    }
+
+    pub(super) fn request_id(mut self, id: &str) -> Self {
+        self.request_id = Some(id.to_owned());
+        self
+    }
+
+    fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// What is wrong here.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The response with the document in it.
+    pub(super) fn render(&self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(self).unwrap_or_default();
+        let content_type = [(header::CONTENT_TYPE, "application/problem+json")];
+        let mut response = (status, content_type, body).into_response();
+        if let Some(seconds) = self.retry_after {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// The document travels beside the response until the outermost layer knows the request id and writes it.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.render();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<CorporateIdError> for Problem {
+    fn from(error: CorporateIdError) -> Self {
+        Self::invalid(format!("corporate_id: {error}"))
+    }
+}
+
+impl From<AccessError> for Problem {
+    fn from(error: AccessError) -> Self {
+        let detail = error.to_string();
+        match error {
+            AccessError::Invalid { .. } => Self::invalid(detail),
+            AccessError::UnknownPerson(_) | AccessError::UnknownHold(_) => Self::not_found(detail),
+            AccessError::Conflict(denial) => Self::conflict("access-denied", detail).denied(denial),
+            AccessError::Denied(denial) => Self::new(
+                StatusCode::FORBIDDEN,
+                "access-denied",
+                "The person has no access",
+                detail,
+            )
+            .denied(denial),
+            AccessError::ForeignHold { .. } => Self::conflict("foreign-hold", detail),
+            AccessError::ImportedPassword(_) => Self::conflict("imported-password", detail),
+            AccessError::NoLink(_) => Self::unavailable(detail),
+            AccessError::History(_) => Self::unavailable(detail),
+            AccessError::Desired(error) => match error {
+                DesiredError::NotFound { .. } => Self::not_found(detail),
+                DesiredError::AlreadyExists { .. } => Self::conflict("exists", detail),
+                DesiredError::Conflict { .. } => Self::conflict("changed-meanwhile", detail),
+                DesiredError::NotEditable { .. } => Self::conflict("not-editable", detail),
+                DesiredError::Invalid(_) => Self::invalid(detail),
+                DesiredError::Unavailable(_) => Self::unavailable(detail),
+            },
+            AccessError::Interrupted => Self::internal(),
+        }
+    }
+}

@@ -1,0 +1,511 @@
+//! Grant, configuration, deactivate, activate, rotate.
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use vpn_operator::{history::HistoryError, model::hold::VpnHoldSpec};
+
+use super::{
+    World, ask,
+    world::{id, totals},
+};
+
+fn grant(text: &str) -> super::Ask {
+    ask("POST", "/access/grant").json(&json!({ "corporate_id": text }))
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    let mut keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys
+}
+
+fn hr_hold(text: &str) -> VpnHoldSpec {
+    VpnHoldSpec {
+        corporate_id: id(text),
+        source: "hr".to_owned(),
+        reason: Some("dismissed".to_owned()),
+        from: None,
+        until: None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_declares_the_person_and_answers_as_earlier_installations_did() {
+    let world = World::new();
+    let answer = grant("ab123456").of(&world.router()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let body = answer.json();
+    assert_eq!(
+        keys(&body),
+        ["corporate_id", "hy2_url", "qr_code", "subscription_url", "username"]
+    );
+    assert_eq!(body["corporate_id"], "AB123456");
+    assert_eq!(body["username"], "corp_ab123456");
+    let url = "hysteria2://corp_ab123456:pass-word-ab123456-1@n0.example.com:443/?sni=vpn#node0";
+    assert_eq!(body["hy2_url"], url);
+    assert_eq!(
+        body["subscription_url"],
+        "https://vpn.example.com/sub/ab123456.tok-en-ab123456-1"
+    );
+    let png = STANDARD.decode(body["qr_code"].as_str().unwrap()).unwrap();
+    assert!(png.starts_with(b"\x89PNG\r\n"));
+
+    let row = world.lock().audit[0].entry.clone();
+    assert_eq!((row.action.as_str(), row.source.as_str()), ("grant", "api"));
+    assert_eq!(row.corporate_id.as_deref(), Some("AB123456"));
+    assert_eq!(row.actor, "192.0.2.1");
+    assert_eq!(row.request_id.as_deref(), Some(answer.header("x-request-id")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn asking_again_gives_the_same_answer_and_writes_nothing() {
+    let world = World::new();
+    let router = world.router();
+    let first = grant("AB123456").of(&router).await.json();
+    let second = grant("ab123456").of(&router).await.json();
+    assert_eq!(first, second);
+    assert_eq!(world.lock().writes, 1);
+    assert_eq!(world.actions(), ["grant"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_grants_at_once_both_succeed() {
+    let world = World::new();
+    let router = world.router();
+    let (one, two) = tokio::join!(grant("AB123456").of(&router), grant("AB123456").of(&router));
+    assert_eq!((one.status.as_u16(), two.status.as_u16()), (200, 200));
+    assert_eq!(one.json(), two.json());
+    assert_eq!(world.lock().writes, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_for_a_denied_person_is_refused_at_once_with_the_reason_and_changes_nothing() {
+    let past: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let future: Timestamp = "2027-01-01T00:00:00Z".parse().unwrap();
+    let world = World::new();
+    world.declare("AB000001", |spec| spec.active = false);
+    world.declare("AB000002", |spec| spec.valid_until = Some(past));
+    world.declare("AB000003", |spec| spec.valid_from = Some(future));
+    world.declare("AB000004", |spec| {
+        spec.traffic = Some(serde_json::from_value(json!({ "limit": "1k" })).unwrap());
+    });
+    world.lock().usage.insert("corp_ab000004".to_owned(), totals(600, 400));
+    world.declare("AB000005", |spec| spec.active = false);
+    world.hold("hr-deactivated-ab000005", hr_hold("AB000005"));
+    world.hold("hr-deactivated-ab000006", hr_hold("AB000006"));
+    let router = world.router();
+    let begun = tokio::time::Instant::now();
+    for (text, reason, holds) in [
+        ("AB000001", "Inactive", json!([])),
+        ("AB000002", "Expired", json!([])),
+        ("AB000003", "NotYetValid", json!([])),
+        ("AB000004", "OverQuota", json!([])),
+        ("AB000005", "Held", json!(["hr-deactivated-ab000005"])),
+        ("AB000006", "Held", json!(["hr-deactivated-ab000006"])),
+    ] {
+        let answer = grant(text).of(&router).await;
+        let detail = answer.problem(409);
+        assert!(detail.contains(text), "{detail}");
+        assert_eq!(answer.json()["reason"], reason);
+        assert_eq!(answer.json()["holds"], holds);
+    }
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    assert_eq!(world.lock().writes, 0);
+    assert!(world.actions().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_that_is_not_usable_in_time_is_202_and_says_where_to_look() {
+    let world = World::new();
+    world.lock().lag = true;
+    let begun = tokio::time::Instant::now();
+    let answer = grant("AB123456").of(&world.router()).await;
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    assert_eq!(answer.header("location"), "/user/AB123456");
+    let body = answer.json();
+    assert_eq!(body["status"], "accepted");
+    assert_eq!(body["see"], "/user/AB123456");
+    assert!(body["detail"].as_str().unwrap().contains("not in force yet"));
+    assert!(begun.elapsed() >= Duration::from_secs(5) && begun.elapsed() < Duration::from_secs(6));
+    assert!(!answer.text.contains("pass-word"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_answers_as_soon_as_the_account_is_usable() {
+    let world = World::new();
+    world.lock().lag = true;
+    let router = world.router();
+    let begun = tokio::time::Instant::now();
+    let later = async {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        world.catch_up();
+    };
+    let (answer, ()) = tokio::join!(grant("AB123456").of(&router), later);
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert!(begun.elapsed() < Duration::from_millis(750), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_node_a_grant_is_202_and_a_configuration_503() {
+    let world = World::new();
+    world.lock().nodes = 0;
+    let router = world.router();
+    let answer = grant("AB123456").of(&router).await;
+    assert_eq!(answer.status, 202);
+    assert!(
+        answer.json()["detail"].as_str().unwrap().contains("no link"),
+        "{}",
+        answer.text
+    );
+    ask("GET", "/user/AB123456/config").of(&router).await.problem(503);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_history_is_unavailable_nothing_is_granted_and_everything_is_denied() {
+    let world = World::new();
+    world.declare("AB000001", |_| {});
+    world.declare("AB000002", |_| {});
+    world.lock().history_error = Some(HistoryError::Unavailable("the disk is full".to_owned()));
+    let router = world.router();
+    let answer = grant("AB123456").of(&router).await;
+    assert!(answer.problem(503).contains("the disk is full"));
+    assert_eq!(world.lock().writes, 0);
+
+    let answer = ask("POST", "/user/AB000001/deactivate").of(&router).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.json()["status"], "deactivated");
+    ask("POST", "/user/AB000001/activate").of(&router).await.problem(503);
+    assert!(!world.lock().users["ab000001"].spec.active);
+
+    let config = ask("GET", "/user/AB000002/config").of(&router).await;
+    assert_eq!(config.status, 200);
+    assert_eq!(config.json()["traffic_stats"], Value::Null);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_that_fails_leaves_a_trace_in_the_audit() {
+    let world = World::new();
+    let router = world.router();
+    world.lock().users_unwritable = true;
+    assert!(grant("AB123456").of(&router).await.problem(503).contains("read-only"));
+    assert_eq!(world.actions(), ["grant", "grant.failed"]);
+    assert!(world.lock().users.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_configuration_has_links_and_traffic() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    world.lock().usage.insert("corp_ab123456".to_owned(), totals(7, 11));
+    let router = world.router();
+    let answer = ask("GET", "/user/ab123456/config").of(&router).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let body = answer.json();
+    let expected = [
+        "corporate_id",
+        "hy2_url",
+        "links",
+        "qr_code",
+        "subscription_url",
+        "traffic_stats",
+        "username",
+    ];
+    assert_eq!(keys(&body), expected);
+    assert_eq!(body["traffic_stats"], json!({ "upload": 7, "download": 11 }));
+    assert_eq!(body["links"].as_array().unwrap().len(), 2);
+    assert_eq!(body["links"][0]["url"], body["hy2_url"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_who_is_denied_or_unknown_gets_a_configuration() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    world.hold("hr-deactivated-ab123456", hr_hold("AB123456"));
+    let router = world.router();
+    let answer = ask("GET", "/user/AB123456/config").of(&router).await;
+    answer.problem(403);
+    assert_eq!(answer.json()["reason"], "Held");
+    assert_eq!(answer.json()["type"], "urn:vpn-operator:problem:access-denied");
+    assert!(!answer.text.contains("hysteria2://"));
+    ask("GET", "/user/AB999999/config").of(&router).await.problem(404);
+    ask("GET", "/user/bad%20id/config").of(&router).await.problem(422);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deactivation_places_a_hold_flips_the_object_and_answers_what_is_proved() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    let router = world.router();
+    let body = json!({ "reason": "left the company" });
+    let answer = ask("POST", "/user/ab123456/deactivate").json(&body).of(&router).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let body = answer.json();
+    assert_eq!(body["status"], "deactivated");
+    assert_eq!(body["corporate_id"], "AB123456");
+    assert_eq!(body["hold"], "api-deactivated-ab123456");
+    assert_eq!(body["denied_at"], "2026-05-01T12:00:00Z");
+    assert_eq!(body["contained_at"], "2026-05-01T12:00:00Z");
+    assert_eq!(body["sessions_zero_at"], Value::Null);
+    let inner = world.lock();
+    assert!(!inner.users["ab123456"].spec.active);
+    let hold = &inner.holds["api-deactivated-ab123456"].spec;
+    assert_eq!(
+        (hold.source.as_str(), hold.reason.as_deref()),
+        ("api", Some("left the company"))
+    );
+    assert_eq!(inner.audit[0].entry.action, "deactivate");
+    assert_eq!(inner.audit[0].entry.reason.as_deref(), Some("left the company"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn deactivating_again_or_twice_at_once_is_the_same() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    let router = world.router();
+    let with = |reason: &str| ask("POST", "/user/AB123456/deactivate").json(&json!({ "reason": reason }));
+    let (one, two) = tokio::join!(with("one").of(&router), with("two").of(&router));
+    assert_eq!(
+        (one.status.as_u16(), two.status.as_u16()),
+        (200, 200),
+        "{} {}",
+        one.text,
+        two.text
+    );
+    let writes = world.lock().writes;
+    assert_eq!(writes, 2, "one hold and one flip");
+    let audited = world.actions().len();
+    assert_eq!(with("one").of(&router).await.status, 200);
+    assert_eq!(with("three").of(&router).await.status, 200);
+    assert_eq!(world.lock().writes, writes);
+    assert_eq!(world.actions().len(), audited, "nothing changed, nothing to audit");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_down_leaves_the_proof_open_after_a_bounded_wait() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    world.lock().nodes_down = true;
+    let router = world.router();
+    let begun = tokio::time::Instant::now();
+    let answer = ask("POST", "/user/AB123456/deactivate").of(&router).await;
+    assert_eq!(answer.status, 200);
+    let body = answer.json();
+    assert_eq!(body["contained_at"], Value::Null);
+    assert_eq!(body["waiting_for"], json!(["default/node0"]));
+    assert!(begun.elapsed() >= Duration::from_secs(3) && begun.elapsed() < Duration::from_secs(4));
+
+    world.contain();
+    let again = ask("POST", "/user/AB123456/deactivate").of(&router).await.json();
+    assert_eq!(again["waiting_for"], json!([]));
+    assert_ne!(again["contained_at"], Value::Null);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_object_cannot_be_edited_the_hold_stands_alone_and_the_answer_says_so() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    world.lock().not_editable = true;
+    let router = world.router();
+    let answer = ask("POST", "/user/AB123456/deactivate").of(&router).await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.json()["detail"].as_str().unwrap().contains("YAML alias"));
+    assert!(world.lock().users["ab123456"].spec.active);
+    assert!(world.lock().holds.contains_key("api-deactivated-ab123456"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_no_hold_can_be_placed_the_flip_stands_alone_and_the_answer_says_so() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    world.lock().holds_unwritable = true;
+    let router = world.router();
+    let answer = ask("POST", "/user/AB123456/deactivate").of(&router).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.json()["hold"], Value::Null);
+    assert!(answer.json()["detail"].as_str().unwrap().contains("read-only"));
+    world.lock().not_editable = true;
+    world.declare("AB000002", |_| {});
+    ask("POST", "/user/AB000002/deactivate").of(&router).await.problem(503);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stuck_audit_does_not_hold_up_a_denial() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    world.lock().history_stuck = true;
+    let begun = tokio::time::Instant::now();
+    let answer = ask("POST", "/user/AB123456/deactivate").of(&world.router()).await;
+    assert_eq!(answer.status, 200);
+    assert!(begun.elapsed() < Duration::from_secs(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denial_that_the_guard_holds_back_is_202_and_says_how_to_confirm() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    world.lock().guarded = vec![id("AB123456")];
+    let begun = tokio::time::Instant::now();
+    let answer = ask("POST", "/user/AB123456/deactivate").of(&world.router()).await;
+    assert_eq!(answer.status, 202);
+    assert_eq!(answer.json()["status"], "held_back");
+    assert_eq!(answer.json()["denied_at"], Value::Null);
+    assert!(answer.json()["detail"].as_str().unwrap().contains("/guard/confirm"));
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_person_cannot_be_deactivated_and_one_with_only_a_hold_can() {
+    let world = World::new();
+    world.hold("hr-deactivated-ab000006", hr_hold("AB000006"));
+    let router = world.router();
+    ask("POST", "/user/AB123456/deactivate").of(&router).await.problem(404);
+    assert_eq!(world.lock().writes, 0);
+    let answer = ask("POST", "/user/AB000006/deactivate").of(&router).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert!(world.lock().holds.contains_key("api-deactivated-ab000006"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_that_ends_under_the_usual_name_does_not_end_a_deactivation() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    let mut spec = hr_hold("AB123456");
+    spec.source = "api".to_owned();
+    spec.until = Some("2026-05-01T13:00:00Z".parse().unwrap());
+    world.hold("api-deactivated-ab123456", spec);
+    let router = world.router();
+    let answer = ask("POST", "/user/AB123456/deactivate").of(&router).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let name = answer.json()["hold"].as_str().unwrap().to_owned();
+    assert_ne!(name, "api-deactivated-ab123456");
+    assert_eq!(world.lock().holds[&name].spec.until, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_began_goes_on_when_the_caller_hangs_up() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    world.lock().nodes_down = true;
+    let router = world.router();
+    let request = ask("POST", "/user/AB123456/deactivate").of(&router);
+    assert!(tokio::time::timeout(Duration::ZERO, request).await.is_err());
+    let done = async {
+        while world.actions().is_empty() || world.lock().users["ab123456"].spec.active {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), done)
+        .await
+        .expect("hold, flip and audit are there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn activating_lifts_only_holds_of_the_same_source_and_lists_what_remains() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    let router = world.router();
+    ask("POST", "/user/AB123456/deactivate").of(&router).await;
+    world.hold("hr-deactivated-ab123456", hr_hold("AB123456"));
+    let cli = ask("POST", "/user/AB123456/activate").header("x-vpn-operator-source", "cli");
+    let answer = cli.of(&router).await.json();
+    assert_eq!(answer["status"], "denied");
+    assert_eq!(
+        answer["remaining"],
+        json!(["api-deactivated-ab123456", "hr-deactivated-ab123456"])
+    );
+
+    let answer = ask("POST", "/user/AB123456/activate").of(&router).await.json();
+    assert_eq!(answer["status"], "denied");
+    assert_eq!(answer["reason"], "Held");
+    assert_eq!(answer["released"], json!(["api-deactivated-ab123456"]));
+    assert_eq!(answer["remaining"], json!(["hr-deactivated-ab123456"]));
+
+    world.lock().holds.clear();
+    world.catch_up();
+    let answer = ask("POST", "/user/AB123456/activate").of(&router).await.json();
+    assert_eq!(
+        (&answer["status"], &answer["access"]),
+        (&json!("activated"), &json!("Granted"))
+    );
+    assert_eq!(grant("AB123456").of(&router).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn activating_somebody_active_writes_nothing_and_an_object_that_cannot_be_edited_keeps_its_holds() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    let router = world.router();
+    assert_eq!(ask("POST", "/user/AB123456/activate").of(&router).await.status, 200);
+    assert_eq!(world.lock().writes, 0);
+    assert!(world.actions().is_empty());
+    ask("POST", "/user/AB123456/deactivate").of(&router).await;
+    world.lock().not_editable = true;
+    ask("POST", "/user/AB123456/activate").of(&router).await.problem(409);
+    assert!(world.lock().holds.contains_key("api-deactivated-ab123456"));
+    assert_eq!(world.actions(), ["deactivate", "activate", "activate.failed"]);
+    ask("POST", "/user/AB999999/activate").of(&router).await.problem(404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rotating_raises_generations_and_hands_out_the_new_configuration() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    let router = world.router();
+    let rotate = |what: &str| ask("POST", "/user/AB123456/rotate").json(&json!({ "what": what }));
+    let body = rotate("password").of(&router).await.json();
+    assert_eq!(body["status"], "rotated");
+    assert_eq!(body["credential_generation"], 2);
+    assert_eq!(body["subscription_generation"], 1);
+    assert!(
+        body["config"]["hy2_url"]
+            .as_str()
+            .unwrap()
+            .contains("pass-word-ab123456-2")
+    );
+    let body = rotate("subscription").of(&router).await.json();
+    assert_eq!(
+        (&body["credential_generation"], &body["subscription_generation"]),
+        (&json!(2), &json!(2))
+    );
+    let (one, two) = tokio::join!(rotate("both").of(&router), rotate("both").of(&router));
+    assert_eq!((one.status.as_u16(), two.status.as_u16()), (200, 200));
+    assert!(world.lock().users["ab123456"].spec.credential_generation >= 3);
+    rotate("everything").of(&router).await.problem(422);
+    ask("POST", "/user/AB999999/rotate")
+        .json(&json!({ "what": "both" }))
+        .of(&router)
+        .await
+        .problem(404);
+    assert!(
+        !world
+            .lock()
+            .audit
+            .iter()
+            .any(|row| format!("{row:?}").contains("pass-word"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_of_a_denied_person_hands_out_nothing_and_an_imported_password_is_left_alone() {
+    let world = World::new();
+    world.declare("AB000001", |spec| spec.active = false);
+    world.declare("AB000002", |spec| {
+        spec.credentials_from = Some(serde_json::from_value(json!({ "env": "PASSWORD" })).unwrap());
+    });
+    let router = world.router();
+    let rotate = |text: &str| ask("POST", &format!("/user/{text}/rotate")).json(&json!({ "what": "password" }));
+    let answer = rotate("AB000001").of(&router).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json()["config"], Value::Null);
+    assert!(
+        rotate("AB000002")
+            .of(&router)
+            .await
+            .problem(409)
+            .contains("credentialsFrom")
+    );
+}

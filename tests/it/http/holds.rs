@@ -1,0 +1,185 @@
+//! Holds, guard and audit.
+
+use serde_json::{Value, json};
+
+use super::{World, ask, world::id};
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_is_placed_listed_and_lifted() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    let router = world.router();
+    let hold = json!({ "corporate_id": "AB123456", "cause": "vacation", "reason": "until June",
+                       "until": "2026-06-01T00:00:00Z" });
+    let answer = ask("POST", "/holds").json(&hold).of(&router).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    let body = answer.json();
+    assert_eq!(body["name"], "api-vacation-ab123456");
+    assert_eq!((&body["source"], &body["phase"]), (&json!("api"), &json!("Live")));
+    assert_eq!(body["contained_at"], "2026-05-01T12:00:00Z");
+    ask("GET", "/user/AB123456/config").of(&router).await.problem(403);
+
+    let again = ask("POST", "/holds").json(&hold).of(&router).await;
+    assert_eq!(again.status, 201);
+    assert_eq!(world.lock().writes, 1);
+    assert_eq!(world.actions(), ["hold.create"]);
+    let other = json!({ "corporate_id": "AB123456", "cause": "vacation" });
+    ask("POST", "/holds").json(&other).of(&router).await.problem(409);
+
+    let list = ask("GET", "/holds?corporate_id=ab123456").of(&router).await.json();
+    assert_eq!(list["holds"].as_array().unwrap().len(), 1);
+    assert_eq!(list["holds"][0]["reason"], "until June");
+    let none = ask("GET", "/holds?phase=Expired").of(&router).await.json();
+    assert_eq!(none["holds"], json!([]));
+
+    let released = ask("DELETE", "/holds/api-vacation-ab123456").of(&router).await;
+    assert_eq!(released.status, 200, "{}", released.text);
+    assert_eq!(released.json()["remaining"], json!([]));
+    assert_eq!(ask("GET", "/user/AB123456/config").of(&router).await.status, 200);
+    ask("DELETE", "/holds/api-vacation-ab123456")
+        .of(&router)
+        .await
+        .problem(404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_may_come_before_its_person_and_before_its_time() {
+    let world = World::new();
+    let router = world.router();
+    let hold = json!({ "corporate_id": "AB123456", "from": "2026-06-01T00:00:00Z" });
+    let answer = ask("POST", "/holds").json(&hold).of(&router).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    assert_eq!(answer.json()["phase"], "Pending");
+    assert_eq!(answer.json()["denied_at"], Value::Null);
+    assert_eq!(answer.json()["name"], "api-held-ab123456");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_source_that_placed_a_hold_lifts_it() {
+    let world = World::new();
+    let router = world.router();
+    let hold = json!({ "corporate_id": "AB123456", "source": "helpdesk" });
+    let answer = ask("POST", "/holds").json(&hold).of(&router).await;
+    assert_eq!(answer.json()["name"], "helpdesk-held-ab123456", "{}", answer.text);
+    let name = "/holds/helpdesk-held-ab123456";
+    assert!(ask("DELETE", name).of(&router).await.problem(409).contains("helpdesk"));
+    let as_helpdesk = ask("DELETE", name).header("x-vpn-operator-source", "helpdesk");
+    assert_eq!(as_helpdesk.of(&router).await.status, 200);
+    ask("POST", "/holds").json(&hold).of(&router).await;
+    assert_eq!(
+        ask("DELETE", &format!("{name}?source=helpdesk"))
+            .of(&router)
+            .await
+            .status,
+        200
+    );
+
+    for source in ["hr", "registry", "operator"] {
+        let hold = json!({ "corporate_id": "AB123456", "source": source });
+        ask("POST", "/holds").json(&hold).of(&router).await.problem(422);
+        ask("DELETE", &format!("/holds/x?source={source}"))
+            .of(&router)
+            .await
+            .problem(422);
+        ask("GET", "/guard").of(&router).await;
+        let posing = ask("POST", "/user/AB123456/activate").header("x-vpn-operator-source", source);
+        posing.of(&router).await.problem(422);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_with_a_mistake_in_it_is_refused() {
+    let world = World::new();
+    let router = world.router();
+    for (hold, word) in [
+        (
+            json!({ "corporate_id": "AB123456", "untill": "2026-06-01T00:00:00Z" }),
+            "untill",
+        ),
+        (
+            json!({ "corporate_id": "AB123456", "until": "2026-01-01T00:00:00Z" }),
+            "until",
+        ),
+        (json!({ "corporate_id": "AB123456", "until": "tomorrow" }), "body"),
+        (json!({ "corporate_id": "-" }), "corporate_id"),
+        (json!({ "corporate_id": "AB123456", "cause": "Deactivated" }), "cause"),
+        (
+            json!({ "corporate_id": "AB123456", "reason": "x".repeat(501) }),
+            "reason",
+        ),
+        (json!({}), "corporate_id"),
+    ] {
+        let detail = ask("POST", "/holds").json(&hold).of(&router).await.problem(422);
+        assert!(detail.contains(word), "{detail}");
+    }
+    assert_eq!(world.lock().writes, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_guard_holds_back_is_shown_confirmed_and_cancelled_by_name() {
+    let world = World::new();
+    world.lock().guarded = ["AB000001", "AB000002", "AB000003"].map(id).to_vec();
+    let router = world.router();
+    let shown = ask("GET", "/guard").of(&router).await.json();
+    assert_eq!(shown["pending"].as_array().unwrap().len(), 3);
+    assert_eq!(shown["pending"][0]["corporate_id"], "AB000001");
+    assert_eq!(
+        (&shown["limit"], &shown["pending"][0]["reason"]),
+        (&json!(10), &json!("Held"))
+    );
+
+    let ids = json!({ "ids": ["ab000002", "AB999999"] });
+    let done = ask("POST", "/guard/confirm").json(&ids).of(&router).await.json();
+    assert_eq!(
+        (&done["status"], &done["affected"]),
+        (&json!("confirmed"), &json!(["AB000002"]))
+    );
+    assert_eq!(done["pending"].as_array().unwrap().len(), 2);
+    let done = ask("POST", "/guard/cancel").of(&router).await.json();
+    assert_eq!(
+        (&done["status"], &done["affected"]),
+        (&json!("cancelled"), &json!(["AB000001", "AB000003"]))
+    );
+    assert_eq!(done["pending"], json!([]));
+    assert_eq!(world.actions(), ["guard.confirm", "guard.cancel", "guard.cancel"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_audit_is_read_in_pages() {
+    let world = World::new();
+    let router = world.router();
+    for n in 0..5 {
+        let body = json!({ "corporate_id": format!("AB00000{n}") });
+        let request = ask("POST", "/access/grant").header("x-vpn-operator-actor", "anna");
+        request.json(&body).of(&router).await;
+    }
+    let first = ask("GET", "/audit?limit=3").of(&router).await.json();
+    let seqs = |page: &Value| -> Vec<i64> {
+        page["rows"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["seq"].as_i64().unwrap())
+            .collect()
+    };
+    assert_eq!(seqs(&first), [5, 4, 3]);
+    assert_eq!(first["rows"][0]["actor"], "anna (192.0.2.1)");
+    let second = ask("GET", &format!("/audit?limit=3&before={}", first["next"]))
+        .of(&router)
+        .await
+        .json();
+    assert_eq!(seqs(&second), [2, 1]);
+    assert_eq!(second["next"], Value::Null);
+    let one = ask("GET", "/audit?corporate_id=ab000002").of(&router).await.json();
+    assert_eq!(seqs(&one), [3]);
+    for bad in [
+        "limit=0",
+        "limit=1001",
+        "limit=x",
+        "before=x",
+        "corporate_id=%20",
+        "page=2",
+    ] {
+        ask("GET", &format!("/audit?{bad}")).of(&router).await.problem(422);
+    }
+}

@@ -1,0 +1,111 @@
+//! Looking people up.
+
+use serde_json::{Value, json};
+use vpn_operator::model::hold::VpnHoldSpec;
+
+use super::{
+    World, ask,
+    world::{id, totals},
+};
+
+fn names(page: &Value) -> Vec<&str> {
+    page["users"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|user| user["name"].as_str().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn people_are_listed_in_pages_and_filtered() {
+    let world = World::new();
+    for n in 0..7 {
+        world.declare(&format!("AB00000{n}"), |spec| {
+            spec.active = n != 3;
+            spec.owner = (n == 4).then(|| "Анна Иванова".to_owned());
+            spec.email = (n == 5).then(|| "Anna@example.com".to_owned());
+        });
+    }
+    let hold = VpnHoldSpec {
+        corporate_id: id("AB000006"),
+        source: "hr".to_owned(),
+        reason: None,
+        from: None,
+        until: None,
+    };
+    world.hold("hr-deactivated-ab000006", hold);
+    let router = world.router();
+    let list = async |query: &str| ask("GET", &format!("/users?{query}")).of(&router).await.json();
+
+    let first = list("limit=3").await;
+    assert_eq!(names(&first), ["ab000000", "ab000001", "ab000002"]);
+    let second = list(&format!("limit=3&after={}", first["next"].as_str().unwrap())).await;
+    assert_eq!(names(&second), ["ab000003", "ab000004", "ab000005"]);
+    let last = list("limit=3&after=ab000005").await;
+    assert_eq!((names(&last), &last["next"]), (vec!["ab000006"], &Value::Null));
+
+    assert_eq!(names(&list("access=Denied").await), ["ab000003", "ab000006"]);
+    assert_eq!(names(&list("reason=Inactive").await), ["ab000003"]);
+    assert_eq!(names(&list("held=true").await), ["ab000006"]);
+    assert_eq!(names(&list("held=false&access=Denied").await), ["ab000003"]);
+    assert_eq!(names(&list("q=анна").await), ["ab000004"]);
+    assert_eq!(names(&list("q=ANNA@").await), ["ab000005"]);
+    assert_eq!(names(&list("q=000002").await), ["ab000002"]);
+    for bad in ["access=Maybe", "limit=0", "limit=1001", "held=perhaps", "acess=Denied"] {
+        ask("GET", &format!("/users?{bad}")).of(&router).await.problem(422);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_is_shown_with_everything_but_secrets() {
+    let world = World::new();
+    world.declare("AB123456", |spec| {
+        spec.owner = Some("Anna".to_owned());
+        spec.traffic = Some(serde_json::from_value(json!({ "limit": "1Gi" })).unwrap());
+    });
+    world.lock().usage.insert("corp_ab123456".to_owned(), totals(5, 6));
+    let router = world.router();
+    ask("POST", "/user/AB123456/deactivate").of(&router).await;
+    let answer = ask("GET", "/user/ab123456").of(&router).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let body = answer.json();
+    assert_eq!(
+        (&body["corporate_id"], &body["owner"]),
+        (&json!("AB123456"), &json!("Anna"))
+    );
+    assert_eq!((&body["access"], &body["reason"]), (&json!("Denied"), &json!("Held")));
+    assert_eq!(body["live_holds"], json!(["api-deactivated-ab123456"]));
+    assert_eq!(body["holds"][0]["phase"], "Live");
+    assert_eq!(body["sessions"], 3);
+    assert_eq!(body["usage"]["used"], 11);
+    assert_eq!(body["usage"]["limit"], 1_u64 << 30);
+    assert_eq!(body["revocation"]["contained_at"], "2026-05-01T12:00:00Z");
+    assert_eq!(body["revocations"][0]["reason"], "Held");
+    assert_eq!(body["history"][0]["action"], "deactivate");
+    assert_eq!(body["traffic_by_day"][0]["download"], 2);
+    for secret in ["pass-word", "tok-en", "hysteria2://"] {
+        assert!(!answer.text.contains(secret));
+    }
+    ask("GET", "/user/AB999999").of(&router).await.problem(404);
+    assert!(
+        ask("GET", "/user/A$")
+            .of(&router)
+            .await
+            .problem(422)
+            .contains("position 2")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_with_only_a_hold_is_shown() {
+    let world = World::new();
+    let router = world.router();
+    ask("POST", "/holds")
+        .json(&json!({ "corporate_id": "AB123456" }))
+        .of(&router)
+        .await;
+    let body = ask("GET", "/user/AB123456").of(&router).await.json();
+    assert_eq!((&body["declared"], &body["access"]), (&json!(false), &json!("Denied")));
+    assert_eq!(body["holds"].as_array().unwrap().len(), 1);
+}

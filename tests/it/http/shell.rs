@@ -1,0 +1,318 @@
+//! What every call has in common: the secret, limits, problem documents, request ids, logs, probes.
+
+use std::{
+    io::Write,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use vpn_operator::http;
+
+use super::{
+    World, ask, bare,
+    world::{PREVIOUS, SECRET},
+};
+
+#[tokio::test]
+async fn without_the_secret_everything_is_403_and_both_secrets_are_valid() {
+    let world = World::new();
+    let router = world.router();
+    bare("GET", "/users").of(&router).await.problem(403);
+    let wrong = bare("GET", "/users").header("x-corporate-secret", "wrong");
+    assert!(!wrong.of(&router).await.problem(403).is_empty());
+    for secret in [SECRET, PREVIOUS] {
+        let request = bare("GET", "/users").header("x-corporate-secret", secret);
+        assert_eq!(request.of(&router).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn failed_attempts_are_limited_by_address_and_a_correct_secret_is_never_refused() {
+    let world = World::new();
+    let router = world.router();
+    for _ in 0..10 {
+        bare("GET", "/users").of(&router).await.problem(403);
+    }
+    let refused = bare("GET", "/users").of(&router).await;
+    refused.problem(429);
+    let wait: u64 = refused.header("retry-after").parse().unwrap();
+    assert!((1..=61).contains(&wait));
+    assert_eq!(ask("GET", "/users").of(&router).await.status, 200);
+    bare("GET", "/users").of(&router).await.problem(429);
+    bare("GET", "/users").from("192.0.2.2:1").of(&router).await.problem(403);
+    world.clock.advance(Duration::from_secs(61));
+    bare("GET", "/users").of(&router).await.problem(403);
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_the_client_is_counted_and_nobody_else_is_believed() {
+    let world = World::new();
+    let router = world.router();
+    let through = |client: &str| {
+        bare("GET", "/users")
+            .from("10.0.0.1:1")
+            .header("x-forwarded-for", client)
+    };
+    for n in 0..10 {
+        through(&format!("198.51.100.{n}, 203.0.113.9"))
+            .of(&router)
+            .await
+            .problem(403);
+    }
+    through("203.0.113.9").of(&router).await.problem(429);
+    through("203.0.113.10").of(&router).await.problem(403);
+    let direct = |n: u8| bare("GET", "/users").header("x-forwarded-for", &format!("198.51.100.{n}"));
+    for n in 0..10 {
+        direct(n).of(&router).await.problem(403);
+    }
+    direct(11).of(&router).await.problem(429);
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_with_a_request_is_a_problem_document() {
+    let world = World::new();
+    let router = world.router();
+    let grant = || ask("POST", "/access/grant");
+    ask("GET", "/nothing/here").of(&router).await.problem(404);
+    ask("GET", "/").of(&router).await.problem(404);
+    let wrong_method = ask("GET", "/access/grant").of(&router).await;
+    wrong_method.problem(405);
+    assert_eq!(wrong_method.header("allow"), "POST");
+    ask("PUT", "/holds/x").of(&router).await.problem(405);
+    grant().of(&router).await.problem(415);
+    grant()
+        .header("content-type", "text/plain")
+        .body("{}")
+        .of(&router)
+        .await
+        .problem(415);
+    grant()
+        .header("content-type", "application/json")
+        .body("{\"corporate")
+        .of(&router)
+        .await
+        .problem(400);
+    grant()
+        .header("content-type", "application/json")
+        .body("")
+        .of(&router)
+        .await
+        .problem(400);
+    grant()
+        .header("content-type", "application/json")
+        .body(vec![0xff, 0xfe])
+        .of(&router)
+        .await
+        .problem(400);
+    grant().json(&json!({})).of(&router).await.problem(422);
+    grant()
+        .json(&json!({ "corporate_id": 7 }))
+        .of(&router)
+        .await
+        .problem(422);
+    grant()
+        .json(&json!({ "corporate_id": "" }))
+        .of(&router)
+        .await
+        .problem(422);
+    grant().json(&json!([])).of(&router).await.problem(422);
+    let large = json!({ "corporate_id": "x".repeat(70_000) });
+    grant().json(&large).of(&router).await.problem(413);
+    ask("POST", "/user/AB123456/deactivate")
+        .body("reason=x")
+        .of(&router)
+        .await
+        .problem(415);
+    ask("GET", "/user/%ff").of(&router).await.problem(422);
+    bare("GET", "/sub/nobody.knows").of(&router).await.problem(404);
+    let charset = grant().header("content-type", "application/json; charset=utf-8");
+    assert_eq!(
+        charset
+            .body("{\"corporate_id\":\"AB123456\",\"more\":1}")
+            .of(&router)
+            .await
+            .status,
+        200
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_much_at_once_is_503_and_too_long_is_408_and_probes_answer_all_the_same() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    world.lock().nodes_down = true;
+    let router = world.router_with(http::Settings {
+        secrets: vec![SECRET.into()],
+        max_concurrent: 1,
+        request_timeout: Duration::from_secs(1),
+        ..http::Settings::default()
+    });
+    let slow = ask("POST", "/user/AB123456/deactivate").of(&router);
+    let meanwhile = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let turned_away = ask("GET", "/users").of(&router).await;
+        turned_away.problem(503);
+        assert!(!turned_away.header("retry-after").is_empty());
+        assert_eq!(bare("GET", "/livez").of(&router).await.status, 200);
+    };
+    let (slow, ()) = tokio::join!(slow, meanwhile);
+    slow.problem(408);
+    assert!(!world.lock().users["ab123456"].spec.active, "the change went on");
+    assert_eq!(ask("GET", "/users").of(&router).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_panic_inside_is_a_500_and_the_next_request_is_served() {
+    let world = World::new();
+    world.lock().panics = true;
+    let router = world.router();
+    let answer = ask("POST", "/user/AB123456/activate").of(&router).await;
+    answer.problem(500);
+    assert!(!answer.text.contains("told to"));
+    world.lock().panics = false;
+    assert_eq!(ask("GET", "/users").of(&router).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_harmless_request_id_is_taken_and_any_other_is_replaced() {
+    let world = World::new();
+    let router = world.router();
+    let with = |id: &str| ask("GET", "/guard").header("x-request-id", id);
+    assert_eq!(
+        with("hr-job_7.1").of(&router).await.header("x-request-id"),
+        "hr-job_7.1"
+    );
+    for bad in ["", "two words", "<script>", &"x".repeat(65)] {
+        let answer = with(bad).of(&router).await;
+        let made = answer.header("x-request-id");
+        assert_eq!(made.len(), 32, "{made}");
+    }
+    let missing = ask("GET", "/user/AB999999")
+        .header("x-request-id", "abc")
+        .of(&router)
+        .await;
+    missing.problem(404);
+    assert_eq!(missing.json()["request_id"], "abc");
+}
+
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_secret_reaches_the_log_or_an_error() {
+    let log = Captured::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .with_ansi(false)
+        .finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+
+    let world = World::new();
+    let router = world.router();
+    let body = json!({ "corporate_id": "AB123456" });
+    let granted = ask("POST", "/access/grant").json(&body).of(&router).await.json();
+    let token = granted["subscription_url"]
+        .as_str()
+        .unwrap()
+        .rsplit('/')
+        .next()
+        .unwrap()
+        .to_owned();
+    let sub = format!("/sub/{token}");
+    assert_eq!(bare("GET", &sub).of(&router).await.status, 200);
+    let mut errors = String::new();
+    for request in [
+        bare("GET", &format!("{sub}x")),
+        bare("GET", &format!("/subs/{token}")),
+        bare("POST", &sub),
+        bare("GET", "/users").header("x-corporate-secret", "guess-of-a-secret"),
+        ask("GET", &format!("/users?q={token}&bad=1")),
+    ] {
+        let answer = request.of(&router).await;
+        assert!(answer.status.is_client_error());
+        errors.push_str(&answer.text);
+    }
+    world.lock().nodes = 0;
+    errors.push_str(&bare("GET", &sub).of(&router).await.text);
+    let what = json!({ "what": "both" });
+    ask("POST", "/user/AB123456/rotate").json(&what).of(&router).await;
+    ask("POST", "/user/AB123456/deactivate").of(&router).await;
+    errors.push_str(&bare("GET", &sub).of(&router).await.text);
+
+    drop(guard);
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(log.contains("/sub/{token}") && log.contains("status=200"), "{log}");
+    for secret in [SECRET, "guess-of-a-secret", "pass-word", "tok-en", "hysteria2://"] {
+        assert!(!log.contains(secret), "{secret} in {log}");
+        assert!(!errors.contains(secret), "{secret} in {errors}");
+    }
+    assert!(
+        !world
+            .lock()
+            .audit
+            .iter()
+            .any(|row| format!("{row:?}").contains("pass-word"))
+    );
+}
+
+#[tokio::test]
+async fn probes_are_open_and_tell_what_is_wrong() {
+    let world = World::new();
+    let router = world.router();
+    let health = bare("GET", "/health").of(&router).await;
+    assert_eq!(
+        (health.status.as_u16(), &health.json()["status"]),
+        (200, &json!("healthy"))
+    );
+    assert_eq!(bare("GET", "/livez").of(&router).await.status, 200);
+    let metrics = bare("GET", "/metrics").of(&router).await;
+    assert_eq!(metrics.text, "# EOF\n");
+    assert!(
+        metrics
+            .header("content-type")
+            .starts_with("application/openmetrics-text")
+    );
+    let ready = bare("GET", "/readyz").of(&router).await;
+    assert_eq!(
+        (ready.status.as_u16(), ready.json()),
+        (200, json!({ "status": "ready" }))
+    );
+
+    let problem = "vpn/a.yaml:7:3: spec.validUntill: unknown field";
+    world.lock().problems = vec![problem.into()];
+    world.lock().nodes_down = true;
+    let verbose = bare("GET", "/readyz?verbose").of(&router).await;
+    assert_eq!(verbose.status, 200, "a bad document does not end readiness");
+    let check = |name: &str| -> Value {
+        let body = verbose.json();
+        body["checks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|check| check["name"] == name)
+            .unwrap()
+            .clone()
+    };
+    assert_eq!(check("documents")["details"], json!([problem]));
+    assert_eq!(check("node/default/node1")["ok"], false);
+    assert_eq!(check("desired-state")["ok"], true);
+
+    world.lock().not_synced = true;
+    let unready = bare("GET", "/readyz?verbose").of(&router).await;
+    unready.problem(503);
+    assert_eq!(unready.json()["checks"][0]["name"], "desired-state");
+    assert_eq!(bare("GET", "/livez").of(&router).await.status, 200);
+    assert_eq!(bare("GET", "/health").of(&router).await.json()["ready"], false);
+}

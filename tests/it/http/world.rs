@@ -1,0 +1,573 @@
+//! One double for everything that the use cases need, with the rooms' contracts: writes are seen at once unless `lag` is
+//! set, decisions are the model's own.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use axum::Router;
+use jiff::Timestamp;
+use secrecy::SecretString;
+use tokio::sync::watch;
+use vpn_operator::{
+    access::{Access, Directory, Journal, Keys, Links, Parts, People, Settings, select},
+    auth::roster::{GuardReport, PendingDenial, Person},
+    clock::ManualClock,
+    desired::{DesiredError, DesiredState, FieldManager, Result, SourceHealth, UserPatch, Watches},
+    gateway::{Credentials, Link, NodeHealth, NodeName, RevocationProgress},
+    history::{AuditEntry, AuditRow, HistoryError, Page, RevocationRow, Totals, TrafficRow},
+    http::{self, HttpState},
+    model::{
+        access::{Access as Verdict, Decision, HoldSpan, Quota, Terms, Usage, decide},
+        corporate_id::CorporateId,
+        gateway::VpnGatewayStatus,
+        hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
+        session::Epoch,
+        user::{VpnUser, VpnUserSpec, VpnUserStatus},
+    },
+};
+
+pub const SECRET: &str = "corporate-secret-of-today";
+pub const PREVIOUS: &str = "corporate-secret-of-yesterday";
+
+type Users = BTreeMap<String, Arc<VpnUser>>;
+type Holds = BTreeMap<String, Arc<VpnHold>>;
+
+#[derive(Default)]
+pub struct Inner {
+    pub users: Users,
+    pub holds: Holds,
+    seen: (Users, Holds),
+    epochs: HashMap<String, u64>,
+    revocations: HashMap<String, RevocationProgress>,
+    pub audit: Vec<AuditRow>,
+    pub writes: usize,
+    /// Memory does not follow the source.
+    pub lag: bool,
+    pub nodes: usize,
+    /// Nodes do not acknowledge kicks.
+    pub nodes_down: bool,
+    pub history_error: Option<HistoryError>,
+    /// The audit of a denial never comes back.
+    pub history_stuck: bool,
+    pub not_editable: bool,
+    pub holds_unwritable: bool,
+    pub users_unwritable: bool,
+    pub unreadable: bool,
+    pub not_synced: bool,
+    pub problems: Vec<Arc<str>>,
+    /// The guard holds back every denial of these.
+    pub guarded: Vec<CorporateId>,
+    pub usage: HashMap<String, Totals>,
+    pub panics: bool,
+}
+
+pub struct World {
+    pub inner: Mutex<Inner>,
+    changes: watch::Sender<u64>,
+    pub clock: Arc<ManualClock>,
+}
+
+pub fn id(text: &str) -> CorporateId {
+    CorporateId::parse(text).unwrap()
+}
+
+impl World {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            inner: Mutex::new(Inner {
+                nodes: 2,
+                ..Inner::default()
+            }),
+            changes: watch::Sender::new(0),
+            clock: ManualClock::at("2026-05-01T12:00:00Z".parse().unwrap()),
+        })
+    }
+
+    pub fn access(self: &Arc<Self>) -> Access {
+        Access::new(Parts {
+            desired: self.clone(),
+            people: self.clone(),
+            directory: self.clone(),
+            links: self.clone(),
+            keys: self.clone(),
+            journal: self.clone(),
+            clock: self.clock.clone(),
+            settings: Settings {
+                public_url: "https://vpn.example.com".to_owned(),
+                ..Settings::default()
+            },
+        })
+    }
+
+    pub fn router(self: &Arc<Self>) -> Router {
+        self.router_with(http::Settings {
+            secrets: vec![SECRET.into(), PREVIOUS.into()],
+            trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+            ..http::Settings::default()
+        })
+    }
+
+    pub fn router_with(self: &Arc<Self>, settings: http::Settings) -> Router {
+        let metrics = Arc::new(|| "# EOF\n".to_owned());
+        http::router(HttpState::new(self.access(), metrics, self.clock.clone(), settings))
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Declares a user as a folder or a cluster would.
+    pub fn declare(&self, text: &str, edit: impl FnOnce(&mut VpnUserSpec)) {
+        let mut spec: VpnUserSpec = serde_json::from_value(serde_json::json!({ "corporateId": text })).unwrap();
+        edit(&mut spec);
+        let name = spec.corporate_id.object_name();
+        self.change(|inner| {
+            inner.users.insert(name.clone(), Arc::new(VpnUser::new(&name, spec)));
+        });
+    }
+
+    pub fn hold(&self, name: &str, spec: VpnHoldSpec) {
+        self.change(|inner| {
+            inner.holds.insert(name.to_owned(), Arc::new(VpnHold::new(name, spec)));
+        });
+    }
+
+    pub fn actions(&self) -> Vec<String> {
+        self.lock().audit.iter().map(|row| row.entry.action.clone()).collect()
+    }
+
+    /// Memory catches up with the source.
+    pub fn catch_up(&self) {
+        self.change(|inner| inner.lag = false);
+    }
+
+    /// Every node acknowledges every kick.
+    pub fn contain(&self) {
+        let now = self.clock_now();
+        self.change(|inner| {
+            inner.nodes_down = false;
+            for progress in inner.revocations.values_mut() {
+                progress.contained_at = Some(now);
+                progress.waiting_for.clear();
+            }
+        });
+    }
+
+    pub fn clock_now(&self) -> Timestamp {
+        use vpn_operator::clock::Clock as _;
+        self.clock.now()
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+        let now = self.clock_now();
+        let mut inner = self.lock();
+        let before = inner.granted(now);
+        let out = change(&mut inner);
+        if !inner.lag {
+            inner.seen = (inner.users.clone(), inner.holds.clone());
+        }
+        let after = inner.granted(now);
+        for (account, generation) in before {
+            if after.get(&account) != Some(&generation) {
+                inner.revoke(&account, now);
+            }
+        }
+        drop(inner);
+        self.changes.send_modify(|count| *count += 1);
+        out
+    }
+
+    fn write<T>(&self, change: impl FnOnce(&mut Inner) -> Result<T>) -> Result<T> {
+        self.change(|inner| {
+            if inner.unreadable {
+                return Err(DesiredError::Unavailable("the disk is gone".to_owned()));
+            }
+            change(inner)
+        })
+    }
+}
+
+impl Inner {
+    fn terms(&self, id: &CorporateId) -> Option<Terms> {
+        let user = self.seen.0.get(&id.object_name());
+        let holds: Vec<HoldSpan> = self
+            .seen
+            .1
+            .values()
+            .filter(|hold| hold.spec.corporate_id == *id)
+            .map(|hold| HoldSpan {
+                from: hold.spec.from,
+                until: hold.spec.until,
+            })
+            .collect();
+        if user.is_none() && holds.is_empty() {
+            return None;
+        }
+        let spec = user.map(|user| &user.spec);
+        Some(Terms {
+            active: spec.is_some_and(|spec| spec.active),
+            deleted: user.is_none_or(|user| user.metadata.deletion_timestamp.is_some()),
+            conflict: false,
+            valid_from: spec.and_then(|spec| spec.valid_from),
+            valid_until: spec.and_then(|spec| spec.valid_until),
+            quota: spec.and_then(|spec| spec.traffic.as_ref()).map(|traffic| Quota {
+                limit: traffic.limit.get(),
+                period: traffic.period,
+            }),
+            usage: self
+                .usage
+                .get(&id.account())
+                .map(|totals| totals.usage)
+                .unwrap_or_default(),
+            holds,
+        })
+    }
+
+    fn decision(&self, id: &CorporateId, now: Timestamp) -> Option<(Decision, Decision)> {
+        let declared = decide(&self.terms(id)?, now);
+        let mut effective = declared;
+        if declared.access == Verdict::Denied && self.guarded.contains(id) {
+            effective.access = Verdict::Granted;
+            effective.reason = vpn_operator::model::access::Reason::Active;
+        }
+        Some((effective, declared))
+    }
+
+    /// Accounts that auth lets in, with the generation of their passwords.
+    fn granted(&self, now: Timestamp) -> HashMap<String, i64> {
+        let users = self.seen.0.values();
+        users
+            .filter(|user| {
+                let decision = self.decision(&user.spec.corporate_id, now);
+                decision.is_some_and(|(effective, _)| effective.access == Verdict::Granted)
+            })
+            .map(|user| (user.spec.corporate_id.account(), user.spec.credential_generation))
+            .collect()
+    }
+
+    fn revoke(&mut self, account: &str, now: Timestamp) {
+        let epoch = self.epochs.entry(account.to_owned()).or_default();
+        *epoch += 1;
+        let progress = RevocationProgress {
+            below: Epoch(*epoch),
+            denied_at: now,
+            contained_at: (!self.nodes_down).then_some(now),
+            sessions_zero_at: None,
+            waiting_for: if self.nodes_down {
+                vec!["default/node0".to_owned()]
+            } else {
+                Vec::new()
+            },
+        };
+        self.revocations.insert(account.to_owned(), progress);
+    }
+}
+
+#[async_trait]
+impl DesiredState for World {
+    fn watch(&self) -> Watches {
+        panic!("the shells do not watch")
+    }
+    fn health(&self) -> SourceHealth {
+        let inner = self.lock();
+        SourceHealth {
+            synced: !inner.not_synced,
+            unreadable_since: None,
+            problems: inner.problems.clone(),
+        }
+    }
+    async fn get_user(&self, name: &str) -> Result<Option<VpnUser>> {
+        let inner = self.lock();
+        assert!(!inner.panics, "the source panics, as it was told to");
+        if inner.unreadable {
+            return Err(DesiredError::Unavailable("the disk is gone".to_owned()));
+        }
+        Ok(inner.users.get(name).map(|user| (**user).clone()))
+    }
+    async fn create_user(&self, name: &str, spec: VpnUserSpec, _: FieldManager) -> Result<VpnUser> {
+        self.write(|inner| match inner.users.get(name) {
+            Some(user) if user.spec == spec => Ok((**user).clone()),
+            Some(_) => Err(DesiredError::AlreadyExists {
+                kind: "VpnUser",
+                name: name.to_owned(),
+            }),
+            None if inner.users_unwritable => Err(DesiredError::Unavailable("the folder is read-only".to_owned())),
+            None => {
+                let user = VpnUser::new(name, spec);
+                inner.writes += 1;
+                inner.users.insert(name.to_owned(), Arc::new(user.clone()));
+                Ok(user)
+            }
+        })
+    }
+    async fn patch_user(&self, name: &str, patch: UserPatch, _: FieldManager) -> Result<VpnUser> {
+        self.write(|inner| {
+            if inner.not_editable {
+                return Err(DesiredError::NotEditable {
+                    name: name.to_owned(),
+                    message: "the value is behind a YAML alias".to_owned(),
+                });
+            }
+            let Some(user) = inner.users.get_mut(name) else {
+                return Err(DesiredError::NotFound {
+                    kind: "VpnUser",
+                    name: name.to_owned(),
+                });
+            };
+            let mut next = (**user).clone();
+            let spec = &mut next.spec;
+            spec.active = patch.active.unwrap_or(spec.active);
+            spec.credential_generation = patch.credential_generation.unwrap_or(spec.credential_generation);
+            spec.subscription_generation = patch.subscription_generation.unwrap_or(spec.subscription_generation);
+            inner.writes += usize::from(next != **user);
+            *user = Arc::new(next.clone());
+            Ok(next)
+        })
+    }
+    async fn delete_user(&self, _: &str, _: FieldManager) -> Result<()> {
+        panic!("nobody deletes users over HTTP")
+    }
+    async fn create_hold(&self, name: &str, spec: VpnHoldSpec, _: FieldManager) -> Result<VpnHold> {
+        self.write(|inner| {
+            if inner.holds_unwritable {
+                return Err(DesiredError::Unavailable("the data folder is read-only".to_owned()));
+            }
+            match inner.holds.get(name) {
+                Some(hold) if hold.spec == spec => Ok((**hold).clone()),
+                Some(_) => Err(DesiredError::AlreadyExists {
+                    kind: "VpnHold",
+                    name: name.to_owned(),
+                }),
+                None => {
+                    let hold = VpnHold::new(name, spec);
+                    inner.writes += 1;
+                    inner.holds.insert(name.to_owned(), Arc::new(hold.clone()));
+                    Ok(hold)
+                }
+            }
+        })
+    }
+    async fn release_hold(&self, name: &str, _: FieldManager) -> Result<()> {
+        self.write(|inner| match inner.holds.remove(name) {
+            Some(_) => {
+                inner.writes += 1;
+                Ok(())
+            }
+            None => Err(DesiredError::NotFound {
+                kind: "VpnHold",
+                name: name.to_owned(),
+            }),
+        })
+    }
+    async fn report_user(&self, _: &str, _: VpnUserStatus) -> Result<()> {
+        panic!("shells report nothing")
+    }
+    async fn report_hold(&self, _: &str, _: VpnHoldStatus) -> Result<()> {
+        panic!("shells report nothing")
+    }
+    async fn report_gateway(&self, _: &str, _: VpnGatewayStatus) -> Result<()> {
+        panic!("shells report nothing")
+    }
+    async fn guard_user(&self, _: &str) -> Result<()> {
+        panic!("shells guard nothing")
+    }
+    async fn release_user(&self, _: &str) -> Result<()> {
+        panic!("shells release nothing")
+    }
+    async fn forget_hold(&self, _: &str) -> Result<()> {
+        panic!("shells forget nothing")
+    }
+    async fn release_gateway(&self, _: &str) -> Result<()> {
+        panic!("shells release nothing")
+    }
+}
+
+impl People for World {
+    fn is_loaded(&self) -> bool {
+        !self.lock().not_synced
+    }
+    fn person(&self, id: &CorporateId) -> Option<Person> {
+        let now = self.clock_now();
+        let inner = self.lock();
+        let (effective, declared) = inner.decision(id, now)?;
+        let user = inner.seen.0.get(&id.object_name());
+        let live = inner.seen.1.iter().filter(|(_, hold)| {
+            let span = HoldSpan {
+                from: hold.spec.from,
+                until: hold.spec.until,
+            };
+            hold.spec.corporate_id == *id && span.is_live(now)
+        });
+        Some(Person {
+            corporate_id: user.map_or_else(|| id.clone(), |user| user.spec.corporate_id.clone()),
+            user: user.map(|_| id.object_name()),
+            account: id.account(),
+            effective,
+            declared,
+            held_back_since: (effective != declared).then_some(now),
+            live_holds: live.map(|(name, _)| name.clone()).collect(),
+            epoch: Epoch(inner.epochs.get(&id.account()).copied().unwrap_or_default()),
+            sessions: 0,
+        })
+    }
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+    fn guard(&self) -> GuardReport {
+        let since = self.clock_now();
+        let inner = self.lock();
+        let pending = inner.guarded.iter().map(|id| PendingDenial {
+            corporate_id: id.clone(),
+            cause: "Held".to_owned(),
+            since,
+        });
+        GuardReport {
+            pending: pending.collect(),
+            recent: 10,
+            limit: 10,
+        }
+    }
+    fn confirm(&self, ids: Option<&[CorporateId]>) {
+        self.change(|inner| inner.guarded.retain(|id| ids.is_some_and(|ids| !ids.contains(id))));
+    }
+    fn cancel(&self, ids: Option<&[CorporateId]>) {
+        self.confirm(ids);
+    }
+}
+
+impl Directory for World {
+    fn user(&self, name: &str) -> Option<Arc<VpnUser>> {
+        self.lock().seen.0.get(name).cloned()
+    }
+    fn users(&self, after: Option<&str>, limit: usize, keep: &mut dyn FnMut(&VpnUser) -> bool) -> Vec<Arc<VpnUser>> {
+        let users: Vec<Arc<VpnUser>> = self.lock().seen.0.values().rev().cloned().collect();
+        select(users.into_iter(), after, limit, keep)
+    }
+    fn hold(&self, name: &str) -> Option<Arc<VpnHold>> {
+        self.lock().seen.1.get(name).cloned()
+    }
+    fn holds(&self) -> Vec<Arc<VpnHold>> {
+        self.lock().seen.1.values().cloned().collect()
+    }
+}
+
+impl Links for World {
+    fn links(&self, _: &VpnUser, credentials: &Credentials) -> Vec<Link> {
+        use secrecy::ExposeSecret as _;
+        let link = |node| {
+            let (user, password) = (&credentials.username, credentials.password.expose_secret());
+            Link {
+                name: format!("node{node}"),
+                url: format!("hysteria2://{user}:{password}@n{node}.example.com:443/?sni=vpn#node{node}").into(),
+            }
+        };
+        (0..self.lock().nodes).map(link).collect()
+    }
+    fn revocation(&self, account: &str) -> Option<RevocationProgress> {
+        self.lock().revocations.get(account).cloned()
+    }
+    fn sessions(&self, _: &str) -> u32 {
+        3
+    }
+    fn health(&self) -> Vec<NodeHealth> {
+        let inner = self.lock();
+        let node = |node| NodeHealth {
+            node: NodeName(format!("default/node{node}").into()),
+            polled_at: None,
+            error: inner.nodes_down.then(|| "connection refused".to_owned()),
+            sessions: 0,
+        };
+        (0..inner.nodes).map(node).collect()
+    }
+}
+
+impl Keys for World {
+    fn credentials(&self, user: &VpnUser) -> Option<Credentials> {
+        let spec = &user.spec;
+        Some(Credentials {
+            username: spec.corporate_id.account(),
+            password: format!("pass-word-{}-{}", spec.corporate_id.key(), spec.credential_generation).into(),
+        })
+    }
+    fn subscription_token(&self, id: &CorporateId, generation: i64) -> SecretString {
+        format!("tok-en-{}-{generation}", id.key()).into()
+    }
+}
+
+#[async_trait]
+impl Journal for World {
+    async fn audit(&self, entries: Vec<AuditEntry>) -> Result<(), HistoryError> {
+        let at = self.clock_now();
+        let mut inner = self.lock();
+        if let Some(error) = &inner.history_error {
+            return Err(error.clone());
+        }
+        for entry in entries {
+            let seq = i64::try_from(inner.audit.len()).unwrap() + 1;
+            inner.audit.push(AuditRow { seq, at, entry });
+        }
+        Ok(())
+    }
+    async fn audit_denial(&self, entries: Vec<AuditEntry>) {
+        if self.lock().history_stuck {
+            std::future::pending::<()>().await;
+        }
+        let _ = self.audit(entries).await;
+    }
+    fn last_error(&self) -> Option<HistoryError> {
+        self.lock().history_error.clone()
+    }
+    async fn totals(&self, account: String) -> Result<Totals, HistoryError> {
+        let inner = self.lock();
+        match &inner.history_error {
+            Some(error) => Err(error.clone()),
+            None => Ok(inner.usage.get(&account).copied().unwrap_or_default()),
+        }
+    }
+    async fn audit_rows(&self, corporate_id: Option<String>, page: Page) -> Result<Vec<AuditRow>, HistoryError> {
+        let inner = self.lock();
+        if let Some(error) = &inner.history_error {
+            return Err(error.clone());
+        }
+        let wanted = |row: &&AuditRow| {
+            page.before.is_none_or(|before| row.seq < before)
+                && corporate_id
+                    .as_ref()
+                    .is_none_or(|id| row.entry.corporate_id.as_ref() == Some(id))
+        };
+        let limit = page.limit as usize;
+        Ok(inner.audit.iter().rev().filter(wanted).take(limit).cloned().collect())
+    }
+    async fn revocations(&self, corporate_id: String, _: u32) -> Result<Vec<RevocationRow>, HistoryError> {
+        Ok(vec![RevocationRow {
+            account: id(&corporate_id).account(),
+            corporate_id,
+            epoch: 1,
+            reason: "Held".to_owned(),
+            denied_at: self.clock_now(),
+            contained_at: None,
+            sessions_zero_at: None,
+        }])
+    }
+    async fn traffic_by_day(&self, _: String, _: u32) -> Result<Vec<TrafficRow>, HistoryError> {
+        Ok(vec![TrafficRow {
+            start: self.clock_now(),
+            upload: 1,
+            download: 2,
+        }])
+    }
+}
+
+pub fn totals(upload: u64, download: u64) -> Totals {
+    Totals {
+        upload,
+        download,
+        usage: Usage {
+            lifetime: upload + download,
+            ..Usage::default()
+        },
+    }
+}
