@@ -6,7 +6,7 @@ import threading
 import time
 
 from .processes import check
-from .vpn import userinfo, yaml
+from .vpn import userinfo
 
 PEOPLE = 30
 WORKERS = 3
@@ -44,13 +44,7 @@ class _Person:
 def _run(world, rng):
     node = world.one_node()
     vpn = world.vpn
-    with open(os.path.join(vpn.folder, "bystanders.yaml"), "w") as file:
-        for number in range(BYSTANDERS):
-            corporate_id = f"ZZ{number:06}"
-            file.write("---\n" + yaml({
-                "apiVersion": "vpn-operator.io/v1alpha1", "kind": "VpnUser",
-                "metadata": {"name": corporate_id.lower()}, "spec": {"corporateId": corporate_id},
-            }))
+    vpn.write_users("bystanders.yaml", [f"ZZ{number:06}" for number in range(BYSTANDERS)])
     vpn.link(f"ZZ{BYSTANDERS - 1:06}")
     people = [_Person(f"CD7{number:05}") for number in range(PEOPLE)]
     seeds = [rng.randrange(1 << 32) for _ in range(WORKERS)]
