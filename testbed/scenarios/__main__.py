@@ -55,6 +55,7 @@ def _run(scenario, tools, keep):
     failed = True
     try:
         detail = scenario(world)
+        world.check_operator_drains()
         failed = False
         print(f"ok    {name} ({time.monotonic() - begun:.1f} s): {detail}", flush=True)
     except Exception as failure:

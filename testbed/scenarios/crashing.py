@@ -6,7 +6,7 @@ import threading
 import time
 
 from .processes import check
-from .vpn import userinfo, yaml
+from .vpn import userinfo
 
 PEOPLE = 30
 WORKERS = 3
@@ -32,6 +32,10 @@ class _Person:
         self.told = None  # "Granted", "Denied" or None
         self.asked = None  # an order without an answer, of which nobody knows whether it was carried out
         self.link = None
+        self.orders = []
+
+    def story(self):
+        return "; ".join(self.orders[-5:])
 
     def allowed(self):
         return {self.told, self.asked} - {None} if self.asked else {self.told}
@@ -40,13 +44,7 @@ class _Person:
 def _run(world, rng):
     node = world.one_node()
     vpn = world.vpn
-    with open(os.path.join(vpn.folder, "bystanders.yaml"), "w") as file:
-        for number in range(BYSTANDERS):
-            corporate_id = f"ZZ{number:06}"
-            file.write("---\n" + yaml({
-                "apiVersion": "vpn-operator.io/v1alpha1", "kind": "VpnUser",
-                "metadata": {"name": corporate_id.lower()}, "spec": {"corporateId": corporate_id},
-            }))
+    vpn.write_users("bystanders.yaml", [f"ZZ{number:06}" for number in range(BYSTANDERS)])
     vpn.link(f"ZZ{BYSTANDERS - 1:06}")
     people = [_Person(f"CD7{number:05}") for number in range(PEOPLE)]
     seeds = [rng.randrange(1 << 32) for _ in range(WORKERS)]
@@ -101,7 +99,9 @@ def _work(vpn, people, rng, end, refused):
         try:
             status, answer = vpn.call(*order)
         except OSError:
+            person.orders.append(f"{order[1]}: no answer")
             return
+        person.orders.append(f"{order[1]}: {status} {answer.get('status', '')}".rstrip())
         if status not in (200, 202) or answer.get("status") == "held_back":
             refused.append(f"{order[1]} for {person.id} answered {status}: {answer}")
             return
@@ -118,12 +118,12 @@ def _compare(vpn, people):
             continue
         status, user = vpn.call("GET", f"/user/{person.id}")
         if status == 404:
-            check(person.told is None, f"{person.id} was {person.told} by an answer and is unknown now")
+            check(person.told is None, f"{person.id} was {person.told} by an answer and is unknown now, after: {person.story()}")
             continue
         check(status == 200, f"GET /user/{person.id} answered {status}: {user}")
-        check(user["access"] in person.allowed(), f"{person.id} is {user['access']} and not {person.allowed()}")
+        check(user["access"] in person.allowed(), f"{person.id} is {user['access']} ({user.get('reason')}), after: {person.story()}")
         if person.link:
             let_in = vpn.lets_in(userinfo(person.link))
-            check(let_in == (user["access"] == "Granted"), f"{person.id} is {user['access']}, and auth says {let_in}")
+            check(let_in == (user["access"] == "Granted"), f"{person.id} is {user['access']}, and auth says {let_in}, after: {person.story()}")
 
 

@@ -88,11 +88,18 @@ class Vpn:
 
     def write(self, name, kind, spec):
         """Declares one resource in a file of its own, replacing the file as an editor does."""
-        path = os.path.join(self.folder, f"{kind.lower()}-{name}.yaml")
-        draft = path + ".tmp"
-        with open(draft, "w") as file:
-            file.write(yaml({"apiVersion": _API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}))
-        os.replace(draft, path)
+        self._replace(f"{kind.lower()}-{name}.yaml", _document(name, kind, spec))
+
+    def write_users(self, file, corporate_ids):
+        """Declares many people in one file."""
+        documents = (_document(id.lower(), "VpnUser", {"corporateId": id}) for id in corporate_ids)
+        self._replace(file, "---\n".join(documents))
+
+    def _replace(self, file, content):
+        path = os.path.join(self.folder, file)
+        with open(path + ".tmp", "w") as draft:
+            draft.write(content)
+        os.replace(path + ".tmp", path)
 
     def declare_user(self, corporate_id, **spec):
         self.write(corporate_id.lower(), "VpnUser", {"corporateId": corporate_id, **spec})
@@ -198,6 +205,10 @@ class Vpn:
         except urllib.error.HTTPError as refusal:
             refusal.close()
             return False
+
+
+def _document(name, kind, spec):
+    return yaml({"apiVersion": _API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec})
 
 
 def _content(answer):

@@ -89,6 +89,11 @@ class World:
             return "no byte at all"
         return f"last byte {-late:.1f} ms before containedAt" if late <= 0 else f"last byte {late:.1f} ms after containedAt, on its way"
 
+    def check_operator_drains(self):
+        """SIGTERM ends the operator in order."""
+        code = self.vpn.process.stop() if self.vpn.process else 0
+        check(code == 0, f"the operator ended with {code} after SIGTERM")
+
     def close(self, keep=False):
         for client in self._clients:
             client.rest_soon()
