@@ -70,7 +70,7 @@ pub fn check(path: &Path) -> io::Result<CheckReport> {
                             let faults = bad.faults.into_iter();
                             report
                                 .problems
-                                .extend(faults.map(|fault| fault.at(shown, document.line)));
+                                .extend(faults.map(|fault| fault.at(shown, document.base)));
                         }
                         What::Object(declared, _) => {
                             let place = format!("{shown}:{}", document.line);

@@ -10,7 +10,7 @@ use super::{
     object::{Digest, Kind, Notes, Spec},
     problem::Fault,
     rules::rules,
-    split::is_filler,
+    split::is_blank,
 };
 use crate::model::{API_VERSION, GROUP, corporate_id::CorporateId};
 
@@ -67,10 +67,7 @@ pub(super) fn read(text: &str) -> Reading {
         let message = format!("the document has {} bytes: at most {MAX_DOCUMENT} are read", text.len());
         return bad(None, false, vec![fault((1, 1), None, message)]);
     }
-    if text
-        .lines()
-        .all(|row| is_filler(row) || row.trim_end() == "---" || row.trim_end() == "...")
-    {
+    if text.lines().all(is_blank) {
         return Reading::Ignored;
     }
     match kind_hint(text).map(|kind| typed(kind, text)) {
@@ -187,7 +184,16 @@ fn read_slowly(text: &str) -> Reading {
     // The fault, or (in JSON and flow style) the object, comes from the typed reading.
     match typed(kind.and_then(Kind::parse).unwrap_or(Kind::User), text) {
         Ok(declared) => checked(declared, text),
-        Err(error) => bad(identity(), certain, vec![explain(&error, &marks)]),
+        Err(error) => {
+            // What makes the whole text unreadable is to be named before what is only wrong in the part that was read.
+            let syntax = || serde_yaml::from_str::<IgnoredAny>(text).err();
+            let error = if marks.complete {
+                error
+            } else {
+                syntax().unwrap_or(error)
+            };
+            bad(identity(), certain, vec![explain(&error, &marks)])
+        }
     }
 }
 

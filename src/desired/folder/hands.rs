@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    fmt::Write as _,
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -18,8 +17,9 @@ use super::{
     files::{self, Written},
     mailbox::{Found, Mailbox, Urgent},
     object::{FileKey, Kind, Root, Spec},
+    problem::Fault,
     scan::{Digests, read_text, scan_file},
-    split::{Slice, is_filler, split},
+    split::{Slice, is_blank, split},
     walk::Roots,
 };
 use crate::{
@@ -133,17 +133,12 @@ impl Hands {
         match read(&text) {
             Reading::Object(_) => Ok(text),
             Reading::Bad(bad) => {
-                let mut reasons = String::new();
-                for fault in bad.faults {
-                    let field = fault.field.unwrap_or_default();
-                    drop(write!(
-                        reasons,
-                        "{}{field}: {}",
-                        if reasons.is_empty() { "" } else { "; " },
-                        fault.message
-                    ));
-                }
-                Err(DesiredError::Invalid(reasons))
+                let reason = |fault: Fault| match fault.field {
+                    Some(field) => format!("{field}: {}", fault.message),
+                    None => fault.message,
+                };
+                let reasons: Vec<String> = bad.faults.into_iter().map(reason).collect();
+                Err(DesiredError::Invalid(reasons.join("; ")))
             }
             Reading::Ignored => Err(DesiredError::Invalid("nothing to create".to_owned())),
         }
@@ -308,10 +303,6 @@ fn not_editable(name: &str, message: &str) -> Result<()> {
         name: name.to_owned(),
         message: message.to_owned(),
     })
-}
-
-fn is_blank(row: &str) -> bool {
-    is_filler(row) || matches!(row.trim_end(), "---" | "...")
 }
 
 /// Whether this can be the name of an object, and so the name of a file.

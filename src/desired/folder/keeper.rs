@@ -310,9 +310,15 @@ impl Keeper {
             match document.what {
                 What::Known(_) => {}
                 What::Object(declared, text) => {
-                    self.declared(&mut pass, *declared, &text, document.line, document.digest);
+                    self.declared(
+                        &mut pass,
+                        *declared,
+                        &text,
+                        (document.base, document.line),
+                        document.digest,
+                    );
                 }
-                What::Bad(bad) => self.bad(&mut pass, bad, document.line),
+                What::Bad(bad) => self.bad(&mut pass, bad, (document.base, document.line)),
             }
         }
         self.missing(&mut pass, before, &scan.deleted);
@@ -389,15 +395,22 @@ impl Keeper {
     /// Notes that a document was refused because another place has the object.
     fn refuse(&mut self, pass: &mut Pass, id: u32, line: u32) {
         let Some(entry) = self.entry(id) else { return };
-        let owner = self
-            .file(entry.file)
+        let (owner, owner_line) = (entry.file, entry.line);
+        let mut place = self
+            .file(owner)
             .map(|file| self.roots.display(&file.key))
             .unwrap_or_default();
+        if owner_line > 0 {
+            place = format!("{place}:{owner_line}");
+        }
         let message = format!(
-            "{} {} (namespace {}) is declared in {owner}:{} already: this document is not in force",
-            entry.kind, entry.name, entry.namespace, entry.line
+            "{} {} (namespace {}) is declared in {place} already: this document is not in force",
+            entry.kind, entry.name, entry.namespace
         );
-        let owner = entry.file;
+        if owner_line == 0 && self.loading {
+            // Said again once the line is known.
+            self.again.insert(pass.file);
+        }
         pass.lines.push(Problem {
             file: pass.display.clone(),
             line,
@@ -434,7 +447,7 @@ impl Keeper {
         }
     }
 
-    fn declared(&mut self, pass: &mut Pass, declared: Declared, text: &str, line: u32, digest: Digest) {
+    fn declared(&mut self, pass: &mut Pass, declared: Declared, text: &str, (base, line): (u32, u32), digest: Digest) {
         let Some(id) = self.find(declared.kind, &declared.name) else {
             return self.create(pass, &declared, line, digest);
         };
@@ -452,7 +465,7 @@ impl Keeper {
         let faults = faults_against(&declared, old_spec.as_ref(), text);
         if !faults.is_empty() {
             pass.lines
-                .extend(faults.into_iter().map(|fault| fault.at(&pass.display, line)));
+                .extend(faults.into_iter().map(|fault| fault.at(&pass.display, base)));
             return;
         }
         let Some((spec, notes)) = texts(&declared) else { return };
@@ -504,9 +517,9 @@ impl Keeper {
         self.announce(id);
     }
 
-    fn bad(&mut self, pass: &mut Pass, bad: Bad, line: u32) {
+    fn bad(&mut self, pass: &mut Pass, bad: Bad, (base, line): (u32, u32)) {
         pass.lines
-            .extend(bad.faults.into_iter().map(|fault| fault.at(&pass.display, line)));
+            .extend(bad.faults.into_iter().map(|fault| fault.at(&pass.display, base)));
         let recorded = bad.identity.and_then(|(kind, name)| self.find(kind, &name));
         let Some(id) = recorded else {
             pass.hiding += usize::from(!bad.certain);

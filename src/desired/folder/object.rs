@@ -128,16 +128,14 @@ pub(super) struct Row {
 
 /// A kind that can be put together from a row.
 pub(super) trait Assemble: Sized {
-    const KIND: Kind;
     type Spec: DeserializeOwned;
     type Status: DeserializeOwned;
     fn assemble(metadata: ObjectMeta, spec: Self::Spec, status: Option<Self::Status>) -> Self;
 }
 
 macro_rules! assemble {
-    ($kind:ident, $object:ident, $spec:ident, $status:ident) => {
+    ($object:ident, $spec:ident, $status:ident) => {
         impl Assemble for $object {
-            const KIND: Kind = Kind::$kind;
             type Spec = $spec;
             type Status = $status;
             fn assemble(metadata: ObjectMeta, spec: $spec, status: Option<$status>) -> Self {
@@ -150,9 +148,9 @@ macro_rules! assemble {
         }
     };
 }
-assemble!(User, VpnUser, VpnUserSpec, VpnUserStatus);
-assemble!(Hold, VpnHold, VpnHoldSpec, VpnHoldStatus);
-assemble!(Gateway, VpnGateway, VpnGatewaySpec, VpnGatewayStatus);
+assemble!(VpnUser, VpnUserSpec, VpnUserStatus);
+assemble!(VpnHold, VpnHoldSpec, VpnHoldStatus);
+assemble!(VpnGateway, VpnGatewaySpec, VpnGatewayStatus);
 
 /// The object as an API server would give it out.
 pub(super) fn assemble<K: Assemble>(row: &Row) -> Result<K, serde_json::Error> {

@@ -101,7 +101,7 @@ impl Writer {
 
     /// Writes a fact in the next batch.
     pub fn fact(&self, fact: Fact, value: i64) {
-        self.change(|queue| drop(queue.facts.insert(fact, value)));
+        self.change(|queue| _ = queue.facts.insert(fact, value));
     }
 
     /// Ends the waiting of everything given so far, and calls back when it is durable.
@@ -115,8 +115,8 @@ impl Writer {
     /// [`Self::flush`], waiting for it.
     pub fn flush_and_wait(&self) {
         let (done, wait) = std::sync::mpsc::channel();
-        self.flush(Box::new(move || drop(done.send(()))));
-        drop(wait.recv());
+        self.flush(Box::new(move || _ = done.send(())));
+        _ = wait.recv();
     }
 
     /// Why nothing can be written, while that is so.

@@ -15,7 +15,7 @@ use std::{
 use super::{
     document::{Bad, Declared, Reading, digest, read},
     object::{Digest, FileKey, Kind},
-    split::split,
+    split::{is_blank, split},
     walk::{Roots, signature},
 };
 
@@ -54,7 +54,9 @@ pub(super) enum Content {
 /// One document.
 #[derive(Debug)]
 pub(super) struct Document {
-    /// First line in the file.
+    /// Line of the file on which the text begins; faults count from it.
+    pub base: u32,
+    /// Line on which the document itself begins, after its marker and comments.
     pub line: u32,
     pub digest: Digest,
     pub what: What,
@@ -139,8 +141,10 @@ fn documents(text: &str, digests: &Digests) -> Vec<Document> {
                     Reading::Bad(bad) => What::Bad(bad),
                 },
             };
+            let lead = slice.text.lines().take_while(|row| is_blank(row)).count();
             found.push(Document {
-                line: slice.line,
+                base: slice.line,
+                line: slice.line.saturating_add(u32::try_from(lead).unwrap_or(u32::MAX)),
                 digest,
                 what,
             });

@@ -156,11 +156,11 @@ impl FolderSource {
             rescan_interval: self.options.rescan_interval,
         };
         let (sender, signals) = mpsc::channel();
-        let stop = sender.clone();
+        let stop = StopOnDrop(sender.clone());
         let mut watching = tokio::task::spawn_blocking(move || watch::run(parts, &signals, sender));
         tokio::select! {
             () = cancel.cancelled() => {
-                drop(stop.send(watch::Signal::Stop));
+                drop(stop);
                 drop(watching.await);
             }
             _ = &mut watching => {
@@ -168,7 +168,7 @@ impl FolderSource {
             }
         }
         let (done, wait) = oneshot::channel();
-        self.writer.flush(Box::new(move || drop(done.send(()))));
+        self.writer.flush(Box::new(move || _ = done.send(())));
         drop(wait.await);
         Ok(())
     }
@@ -238,6 +238,16 @@ impl FolderSource {
         self.mailbox
             .ask_async(|reply| Urgent::Release(kind, name.to_owned(), reply))
             .await
+    }
+}
+
+/// Ends the watching thread, also when its future is dropped half-way.
+struct StopOnDrop(mpsc::Sender<watch::Signal>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        // A thread that has ended needs no signal.
+        drop(self.0.send(watch::Signal::Stop));
     }
 }
 

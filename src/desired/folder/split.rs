@@ -89,6 +89,11 @@ pub(super) fn is_filler(row: &str) -> bool {
     row.is_empty() || row.starts_with('#')
 }
 
+/// Whether a line says nothing, or only where a document begins or ends.
+pub(super) fn is_blank(row: &str) -> bool {
+    is_filler(row) || matches!(row.trim_end(), "---" | "...")
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
