@@ -85,7 +85,9 @@ impl Keeper {
             }
             Urgent::Lift(scan, name, reply) => {
                 self.apply(scan);
-                drop(reply.send(self.lift(&name)));
+                let lifted = self.lift(&name);
+                // Told only when the record knows it: a restart would take a missing file for a lost hold.
+                self.writer.flush(Box::new(move || drop(reply.send(lifted))));
             }
             Urgent::Durable(tombstones) => {
                 for (id, version) in tombstones {
