@@ -13,7 +13,7 @@ use vpn_operator::{auth::index::Verdict, model::access::Access};
 use super::world::{Operator, STATS_SECRET, Source, settled, until};
 use crate::support::hysteria_node::{HysteriaNode, Mode, Session};
 
-const PEOPLE: [&str; 4] = ["AB123456", "AB123457", "AB123458", "AB123459"];
+const PEOPLE: [&str; 2] = ["AB123456", "AB123457"];
 const PLACES: [(&str, &str); 3] = [("default", "n1"), ("default", "n2"), ("paris", "n3")];
 
 /// A small generator of its own, so that a seed tells the whole history.
@@ -36,6 +36,8 @@ struct Declared {
     held: bool,
     generation: i64,
     paris: bool,
+    /// Last changed, or given to a new process.
+    since: Option<Instant>,
 }
 
 impl Declared {
@@ -96,6 +98,7 @@ impl World {
     fn change(&mut self, person: &'static str, edit: impl FnOnce(&mut Declared)) {
         let state = self.declared.get_mut(person).unwrap();
         edit(state);
+        state.since = Some(Instant::now());
         let (active, generation, paris) = (!state.inactive, state.generation, state.paris);
         self.source.declare(person, |spec| {
             spec.active = active;
@@ -109,7 +112,7 @@ impl World {
         let person = PEOPLE[self.dice.roll(PEOPLE.len())];
         let gone = self.declared[person].gone;
         let hold = format!("hr-dismissed-{}", person.to_lowercase());
-        match self.dice.roll(24) {
+        match self.dice.roll(32) {
             0..=1 if !gone => self.change(person, |it| it.inactive = !it.inactive),
             2 if !gone => self.change(person, |it| it.generation += 1),
             3..=4 if !gone => self.change(person, |it| it.paris = !it.paris),
@@ -118,20 +121,24 @@ impl World {
                 self.source.lift(&hold);
             }
             5..=6 => {
-                self.declared.get_mut(person).unwrap().held = true;
+                let state = self.declared.get_mut(person).unwrap();
+                state.held = true;
+                state.since = Some(Instant::now());
                 self.source.hold(&hold, person);
             }
             7 if gone => self.change(person, |it| it.gone = false),
             7 => {
-                self.declared.get_mut(person).unwrap().gone = true;
+                let state = self.declared.get_mut(person).unwrap();
+                state.gone = true;
+                state.since = Some(Instant::now());
                 self.source.delete(person);
             }
-            8 => {
+            8 | 24..=25 => {
                 // Its documents are away for a moment.
                 self.source.lose_hold(&hold);
                 self.source.find_hold(&hold);
             }
-            9 => {
+            9 | 26..=27 => {
                 let at = self.dice.roll(PLACES.len());
                 if self.down[at] {
                     self.nodes[at].bring_up().await;
@@ -194,7 +201,29 @@ impl World {
                 let _ = session.send(1, 1);
             }
             self.check();
+            self.probe();
             tokio::time::sleep(Duration::from_millis(7)).await;
+        }
+    }
+
+    /// Who has been denied for longer than a disappearance may wait for others is not let in.
+    fn probe(&self) {
+        let Some(operator) = &self.operator else { return };
+        for (person, declared) in &self.declared {
+            let settled = declared
+                .since
+                .is_none_or(|since| since.elapsed() > Duration::from_millis(1200));
+            for (gateway, node) in PLACES
+                .iter()
+                .filter(|(gateway, _)| settled && !declared.permits(gateway))
+            {
+                let verdict = operator.login(gateway, node, person, declared.generation, "192.0.2.8:8");
+                assert!(
+                    !matches!(verdict, Verdict::Granted(_)),
+                    "seed {}: {person} at {gateway}: {verdict:?}",
+                    self.seed
+                );
+            }
         }
     }
 
@@ -307,7 +336,7 @@ async fn history(seed: u64) {
     let mut world = World::new(seed).await;
     for _ in 0..45 {
         world.step().await;
-        let pause = [0, 0, 10, 60, 150][world.dice.roll(5)];
+        let pause = [0, 0, 10, 60, 150, 700][world.dice.roll(6)];
         world.busy(Duration::from_millis(pause)).await;
         // The guard lets ten denials pass in ten minutes; what it holds back is confirmed, as a person would.
         if let Some(operator) = &world.operator {
