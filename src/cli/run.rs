@@ -292,11 +292,12 @@ fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListener, Run
     })
 }
 
-/// A database of a newer version stops the start; any other trouble must not keep auth from answering.
+/// A database of a newer version, or of another process that runs on this data folder, stops the start; any other trouble
+/// must not keep auth from answering.
 fn open_history(path: &Path, clock: &SharedClock) -> Result<History, RunError> {
     let history = History::open_or_retry(path, Arc::clone(clock))?;
     match history.last_error() {
-        Some(error @ HistoryError::Newer { .. }) => return Err(error.into()),
+        Some(error @ (HistoryError::Newer { .. } | HistoryError::InUse { .. })) => return Err(error.into()),
         Some(error) => tracing::error!(%error, "starting without history: grants are refused, logins and denials work"),
         None => {}
     }

@@ -263,6 +263,25 @@ fn a_secret_given_twice_stops_the_start_and_names_both() {
 }
 
 #[test]
+fn a_second_run_on_one_data_folder_is_refused_and_names_the_first() {
+    let data = tempfile::tempdir().unwrap();
+    let lock = std::fs::File::create(data.path().join("history.lock")).unwrap();
+    lock.lock().unwrap();
+    std::fs::write(data.path().join("history.lock"), "4711\n").unwrap();
+    set_mode(data.path(), 0o700);
+    let mut command = vpn_operator();
+    command
+        .args(["run", "--listen", "127.0.0.1:0", "--auth-listen", "127.0.0.1:0"])
+        .env("DATA_DIR", data.path())
+        .env("DESIRED", format!("folder:{}", data.path().join("vpn").display()));
+    std::fs::create_dir(data.path().join("vpn")).unwrap();
+    let outcome = run(command);
+    assert_eq!(outcome.code, 1, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("in use by process 4711"), "{}", outcome.stderr);
+    assert!(!data.path().join("desired.db").exists());
+}
+
+#[test]
 fn a_run_says_its_version_in_the_chosen_form() {
     let mut command = vpn_operator();
     command

@@ -49,12 +49,19 @@ pub(super) struct Entry {
     pub missing: Option<Instant>,
 }
 
+/// How long a file that goes on changing can put that belief off: whoever copies it slowly has written only a part so far.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// What is kept in memory of a file.
 #[derive(Debug)]
 pub(super) struct File {
     pub key: FileKey,
     /// Ticket of the last reading; 0 before the first.
     pub ticket: u64,
+    /// Signature of the last reading.
+    signature: u64,
+    /// When a reading found another signature than the one before.
+    changed: Option<Instant>,
     /// Whether it exists, as far as known.
     pub present: bool,
     /// Objects that it declares. May name some that have moved on.
@@ -106,6 +113,8 @@ struct Pass {
     claimed: BTreeSet<u32>,
     /// Faulty documents each of which may be a recorded object that cannot be told any more.
     hiding: usize,
+    /// The file has not changed for long enough that what is missing can be believed.
+    rests: bool,
 }
 
 /// The parts that a keeper is made of.
@@ -176,6 +185,8 @@ impl Keeper {
         self.files.push(File {
             key: key.clone(),
             ticket: 0,
+            signature: 0,
+            changed: None,
             present: false,
             owned: Vec::new(),
             claiming: BTreeSet::new(),
@@ -284,6 +295,11 @@ impl Keeper {
         }
         file.ticket = scan.ticket;
         file.present = present;
+        let now = Instant::now();
+        if mem::replace(&mut file.signature, scan.signature) != scan.signature {
+            file.changed = Some(now);
+        }
+        let rests = file.changed.is_none_or(|at| now.duration_since(at) >= SETTLE);
         let before = mem::take(&mut file.owned);
         let claimed = mem::take(&mut file.claiming);
         for object in &claimed {
@@ -299,6 +315,7 @@ impl Keeper {
             owned: Vec::with_capacity(documents.len()),
             claimed,
             hiding: 0,
+            rests,
         };
         // Unchanged documents first: of two for one object, the recorded one keeps it.
         for document in &documents {
@@ -570,7 +587,8 @@ impl Keeper {
                 continue;
             }
             let since = entry.missing;
-            if on_purpose || since.is_some_and(|since| now.duration_since(since) >= SETTLE) {
+            let wait = if pass.rests { SETTLE } else { PATIENCE };
+            if on_purpose || since.is_some_and(|since| now.duration_since(since) >= wait) {
                 self.bury(id);
             } else if since.is_none() {
                 if let Some(entry) = self.entry_mut(id) {
