@@ -29,7 +29,7 @@ use vpn_operator::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
-const DAY: Duration = Duration::from_hours(24);
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A folder and a data folder that outlive the sources on them.
 struct Place {
@@ -695,9 +695,9 @@ async fn a_created_user_is_durable_readable_and_announced_before_the_answer() {
     assert!(!text.contains("credentialGeneration"), "{text}");
     // Once more, and at the same time: the same answer. Something else: refused.
     let second = &name(2);
-    let again =
+    let twins =
         futures::future::join_all((0..20).map(|_| house.source.create_user(second, spec(2), FieldManager::Api))).await;
-    let uids: Vec<_> = again.into_iter().map(|user| user.unwrap().metadata.uid).collect();
+    let uids: Vec<_> = twins.into_iter().map(|user| user.unwrap().metadata.uid).collect();
     assert!(uids.iter().all(|uid| *uid == uids[0]));
     assert!(place.path(&format!("{}.yaml", name(2))).exists());
     assert!(!place.path(&format!("{}-2.yaml", name(2))).exists());
@@ -847,12 +847,12 @@ async fn two_writers_never_lose_each_others_change() {
             std::thread::sleep(Duration::from_millis(3));
         }
     });
-    for generation in 2..40 {
-        let patch = UserPatch {
-            credential_generation: Some(generation),
+    for number in 2..40 {
+        let raise = UserPatch {
+            credential_generation: Some(number),
             ..UserPatch::default()
         };
-        match house.source.patch_user(&name(1), patch, FieldManager::Api).await {
+        match house.source.patch_user(&name(1), raise, FieldManager::Api).await {
             Ok(_) | Err(DesiredError::Conflict { .. }) => {}
             Err(error) => panic!("{error}"),
         }

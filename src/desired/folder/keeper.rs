@@ -312,7 +312,7 @@ impl Keeper {
                 What::Object(declared, text) => {
                     self.declared(
                         &mut pass,
-                        *declared,
+                        &declared,
                         &text,
                         (document.base, document.line),
                         document.digest,
@@ -447,9 +447,9 @@ impl Keeper {
         }
     }
 
-    fn declared(&mut self, pass: &mut Pass, declared: Declared, text: &str, (base, line): (u32, u32), digest: Digest) {
+    fn declared(&mut self, pass: &mut Pass, declared: &Declared, text: &str, (base, line): (u32, u32), digest: Digest) {
         let Some(id) = self.find(declared.kind, &declared.name) else {
-            return self.create(pass, &declared, line, digest);
+            return self.create(pass, declared, line, digest);
         };
         if self
             .entry(id)
@@ -462,23 +462,26 @@ impl Keeper {
         let (tombstone, unserved) = (entry.deleted, !entry.served);
         let old = self.row(id);
         let old_spec = old.as_ref().and_then(|row| Spec::from_json(row.kind, &row.spec).ok());
-        let faults = faults_against(&declared, old_spec.as_ref(), text);
+        let faults = faults_against(declared, old_spec.as_ref(), text);
         if !faults.is_empty() {
             pass.lines
                 .extend(faults.into_iter().map(|fault| fault.at(&pass.display, base)));
+            if unserved && !self.loading && tombstone.is_none() {
+                self.announce(id);
+            }
             return;
         }
-        let Some((spec, notes)) = texts(&declared) else { return };
+        let Some((spec, notes)) = texts(declared) else { return };
         let revived = tombstone.is_some();
         if let Some(entry) = self.entry_mut(id) {
             entry.deleted = None;
         }
         let changed = old.as_ref().is_none_or(|row| *row.spec != *spec);
-        let noted = old.as_ref().is_none_or(|row| row.notes != notes);
+        let renoted = old.as_ref().is_none_or(|row| row.notes != notes);
         self.digest(id, digest);
         let status = old.and_then(|row| row.status.clone());
         self.store(id, spec, notes, status, changed || revived);
-        if changed || noted || moved || revived || unserved {
+        if changed || renoted || moved || revived || unserved {
             self.announce(id);
         }
     }
@@ -701,6 +704,8 @@ impl Keeper {
         self.writer.forget(id);
         self.writer.fact(Fact::Version, self.version.cast_signed());
         self.free.push(id);
+        // Whoever else declares it may have it now; so may its own file, under what a tombstone forbade.
+        self.again.insert(entry.file);
         self.again.extend(self.claims.remove(&id).into_iter().flatten());
         self.finish();
     }

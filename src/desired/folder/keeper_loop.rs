@@ -182,7 +182,7 @@ impl Keeper {
             self.writer.fact(Fact::Inode, identity.1.cast_signed());
             self.life.noted = None;
         }
-        let pause = (self.life.max_age / 8).clamp(Duration::from_secs(60), Duration::from_hours(1));
+        let pause = (self.life.max_age / 8).clamp(Duration::from_secs(60), Duration::from_secs(3600));
         if self
             .life
             .noted
@@ -227,8 +227,8 @@ impl Keeper {
         self.send_recorded(serve);
         self.read_again();
         self.loading = false;
-        self.out.init_done();
         self.board.set_synced();
+        self.out.init_done();
     }
 
     /// Takes the record over; answers the age of the last whole reading.
@@ -396,7 +396,9 @@ impl Keeper {
             for (at, scans) in results {
                 early.insert(at, scans);
                 while let Some(scans) = early.remove(&turn) {
-                    scans.into_iter().for_each(|scan| self.take_scan(scan));
+                    for scan in scans {
+                        self.take_scan(scan);
+                    }
                     turn += 1;
                 }
             }
