@@ -647,6 +647,66 @@ async fn a_folder_that_is_away_loses_nobody() {
 }
 
 #[tokio::test]
+async fn what_went_while_the_folder_was_away_is_found_gone_when_it_is_back() {
+    let place = Place::new();
+    place.put("a.yaml", &user(1, ""));
+    place.put("b.yaml", &user(2, ""));
+    place.open().await.stop().await;
+    let away = place.dir.path().join("away");
+    fs::rename(place.root(), &away).unwrap();
+    let mut house = place
+        .open_with(|options| options.rescan_interval = Duration::from_millis(100))
+        .await;
+    assert_eq!(house.users.now.len(), 2);
+    fs::remove_file(away.join("a.yaml")).unwrap();
+    fs::rename(&away, place.root()).unwrap();
+    house
+        .users
+        .until(|users| users[&name(1)].metadata.deletion_timestamp.is_some())
+        .await;
+    assert!(house.user(&name(2)).metadata.deletion_timestamp.is_none());
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_data_folder_among_the_files_of_people_is_refused() {
+    let place = Place::new();
+    let options = FolderOptions {
+        root: place.root(),
+        data_dir: place.path("data"),
+        last_known_max_age: DAY,
+        clock: Arc::new(SystemClock),
+        rescan_interval: DAY,
+    };
+    assert!(matches!(FolderSource::open(options), Err(DesiredError::Invalid(_))));
+}
+
+#[tokio::test]
+async fn a_name_under_which_an_object_is_let_go_takes_what_was_refused_before() {
+    let place = Place::new();
+    place.put(
+        "a.yaml",
+        &user(1, "").replace("metadata:\n", "metadata:\n  namespace: old\n"),
+    );
+    let mut house = place.open().await;
+    // Another namespace is another object, and there can be one at a time.
+    place.swap(
+        "a.yaml",
+        &user(1, "").replace("metadata:\n", "metadata:\n  namespace: new\n"),
+    );
+    house
+        .users
+        .until(|users| users[&name(1)].metadata.deletion_timestamp.is_some())
+        .await;
+    house.problem("namespace old").await;
+    house.source.release_user(&name(1)).await.unwrap();
+    let new = |user: &VpnUser| user.metadata.namespace.as_deref() == Some("new");
+    house.users.until(|users| users.get(&name(1)).is_some_and(new)).await;
+    house.no_problems().await;
+    house.stop().await;
+}
+
+#[tokio::test]
 async fn a_config_map_that_is_swapped_is_seen() {
     let place = Place::new();
     let fill = |folder: &str, text: &str| {

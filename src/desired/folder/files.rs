@@ -29,8 +29,11 @@ pub(super) enum Written {
 /// `AlreadyExists` when the path is taken.
 pub(super) fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let temporary = Temporary::write(path, content, mode, None)?;
-    fs::hard_link(&temporary.0, path)?;
-    drop(temporary);
+    match renameat_with(CWD, &temporary.0, CWD, path, RenameFlags::NOREPLACE) {
+        Ok(()) => {}
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => fs::hard_link(&temporary.0, path)?,
+        Err(error) => return Err(error.into()),
+    }
     sync_folder(path)
 }
 

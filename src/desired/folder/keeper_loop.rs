@@ -35,8 +35,6 @@ pub(super) struct Life {
     max_age: Duration,
     /// When the last whole reading was last noted in the record.
     noted: Option<Timestamp>,
-    /// The folder could not be read at start: some recorded files were never looked at.
-    behind: bool,
     /// Sub-folders with problems on the board.
     unreadable: BTreeSet<String>,
 }
@@ -46,7 +44,6 @@ impl Life {
         Self {
             max_age,
             noted: None,
-            behind: false,
             unreadable: BTreeSet::new(),
         }
     }
@@ -191,16 +188,6 @@ impl Keeper {
             self.writer.fact(Fact::ReadAt, walked.at.as_millisecond());
             self.life.noted = Some(walked.at);
         }
-        if std::mem::take(&mut self.life.behind) {
-            let now = Instant::now();
-            for file in self
-                .files
-                .iter()
-                .filter(|file| file.ticket == 0 && file.key.root == Root::People)
-            {
-                self.scanner.wish(file.key.clone(), now);
-            }
-        }
     }
 
     fn set_unreadable_folders(&mut self, folders: Vec<(String, String)>) {
@@ -266,9 +253,6 @@ impl Keeper {
         for file in &files {
             self.set_present(file);
         }
-        if !readable {
-            self.life.behind = true;
-        }
         let empty = Listing::default();
         let listing = people.as_ref().unwrap_or(&empty);
         let recorded = 0..self.files.len();
@@ -277,6 +261,8 @@ impl Keeper {
             let Some(file) = self.files.get_mut(at) else { continue };
             let unknown = file.key.root == Root::People && (!readable || listing.is_unknown(&file.key.path));
             if unknown {
+                // The walker looks at it, or finds it gone, as soon as it can.
+                self.signatures.insert(file.key.clone(), 0);
                 file.present = true;
             } else if !file.present {
                 gone.push(file.key.clone());
@@ -315,7 +301,6 @@ impl Keeper {
             unreadable,
             at: self.clock.now(),
         });
-        self.life.behind = false;
         listing
     }
 
