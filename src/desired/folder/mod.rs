@@ -5,6 +5,7 @@
 //! What the operator itself changes is written gently. May use the model and the clock; must never decide about access,
 //! hold an object in memory that the record holds, or treat something that cannot be read as something that is gone.
 
+mod apply;
 mod check;
 mod document;
 mod edit;
@@ -13,6 +14,7 @@ mod hands;
 mod health;
 mod keeper;
 mod keeper_loop;
+mod load;
 mod mailbox;
 mod marks;
 mod object;
