@@ -315,6 +315,17 @@ async fn an_edit_is_seen_at_once_and_raises_the_generation_only_when_the_spec_ch
         .until(|users| users[&name(1)].metadata.labels.is_some())
         .await;
     assert_eq!(house.user(&name(1)).metadata.generation, Some(2));
+    // A comment is nobody's business, and is known after a restart.
+    let before = house.user(&name(1)).clone();
+    place.swap("a.yaml", &format!("{}# a comment\n", place.text("a.yaml")));
+    place.put("b.yaml", &user(2, ""));
+    house.users.until(|users| users.contains_key(&name(2))).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    house.users.drain();
+    assert_eq!(house.user(&name(1)), &before);
+    house.stop().await;
+    let house = place.open().await;
+    assert_eq!(house.user(&name(1)), &before);
     house.stop().await;
 }
 
@@ -890,6 +901,7 @@ async fn two_writers_never_lose_each_others_change() {
     // A person's tool that looks before it writes, as a careful one does.
     let person = tokio::task::spawn_blocking(move || {
         let aside = path.with_file_name(".person");
+        let begun = Instant::now();
         for round in 2..60 {
             loop {
                 let old = fs::read_to_string(&path).unwrap();
@@ -897,7 +909,15 @@ async fn two_writers_never_lose_each_others_change() {
                     &format!("maxDevices: {}\n", round - 1),
                     &format!("maxDevices: {round}\n"),
                 );
-                assert_ne!(old, new, "the person's change of round {} was lost", round - 1);
+                if old == new {
+                    // For a moment, until the operator has put it back, the last change may be out of sight.
+                    assert!(
+                        begun.elapsed() < PATIENCE,
+                        "the person's change of round {} was lost",
+                        round - 1
+                    );
+                    continue;
+                }
                 fs::write(&aside, &new).unwrap();
                 if fs::read_to_string(&path).unwrap() == old {
                     fs::rename(&aside, &path).unwrap();

@@ -244,11 +244,19 @@ impl Keeper {
         }
         let changed = old.as_ref().is_none_or(|row| *row.spec != *spec);
         let renoted = old.as_ref().is_none_or(|row| row.notes != notes);
+        let visible = changed || renoted || moved || revived || unserved;
+        let same_text = self.entry(id).is_some_and(|entry| entry.digest == digest);
+        if !visible && same_text {
+            // Two readings of one edit.
+            return;
+        }
         self.digest(id, digest);
         let status = old.and_then(|row| row.status.clone());
-        self.store(id, spec, notes, status, changed || revived);
-        if changed || renoted || moved || revived || unserved {
+        if visible {
+            self.store(id, spec, notes, status, changed || revived);
             self.announce(id);
+        } else {
+            self.record(id, spec, notes, status);
         }
     }
 

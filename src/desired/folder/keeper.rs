@@ -262,6 +262,11 @@ impl Keeper {
         let Some(entry) = self.entry_mut(id) else { return };
         entry.version = version;
         entry.generation += i64::from(changed);
+        self.record(id, spec, notes, status);
+    }
+
+    /// Records an object whose text alone has changed: nobody needs to hear of it.
+    pub fn record(&mut self, id: u32, spec: Arc<str>, notes: Option<Arc<str>>, status: Option<Arc<str>>) {
         let Some(file) = self
             .entry(id)
             .and_then(|entry| self.file(entry.file))
@@ -277,7 +282,7 @@ impl Keeper {
             name: entry.name.clone(),
             uid: entry.uid,
             generation: entry.generation,
-            version,
+            version: entry.version,
             created: entry.created,
             deleted: entry.deleted,
             file,
