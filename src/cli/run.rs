@@ -5,7 +5,10 @@ mod tasks;
 mod wire;
 
 use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{Read, Write},
     net::{SocketAddr, TcpListener},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
     sync::Arc,
 };
@@ -50,6 +53,16 @@ pub enum RunError {
         /// What the operating system said.
         error: std::io::Error,
     },
+    /// Another operator runs on the same data folder.
+    #[error(
+        "the data folder {path} is in use by process {owner}: stop that vpn-operator first, or give another --data"
+    )]
+    Owned {
+        /// The folder.
+        path: String,
+        /// Id of the process that owns it.
+        owner: String,
+    },
     /// The master key.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -88,6 +101,7 @@ struct OwnSecrets {
 /// It could not start, or a part of it ended unexpectedly.
 pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
     make_private_folder(&config.state.data_dir)?;
+    let _owner = own_folder(&config.state.data_dir)?;
     let secrets = own_secrets(&mut config)?;
     let clock: SharedClock = Arc::new(SystemClock);
     let api_socket = listen(config.listen.api, "LISTEN_ADDR")?;
@@ -136,6 +150,39 @@ fn make_private_folder(path: &Path) -> Result<(), RunError> {
             path: path.display().to_string(),
             error,
         })
+}
+
+/// One process owns the data folder, for as long as the answered file is open.
+fn own_folder(path: &Path) -> Result<File, RunError> {
+    let lock = path.join("operator.lock");
+    let unusable = |error| RunError::DataFolder {
+        path: path.display().to_string(),
+        error,
+    };
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(lock)
+        .map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => {
+            // For the message below only: a full disk must not stand in the way.
+            let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+            Ok(file)
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut owner = String::new();
+            let _ = file.read_to_string(&mut owner);
+            Err(RunError::Owned {
+                path: path.display().to_string(),
+                owner: owner.trim().to_owned(),
+            })
+        }
+        Err(TryLockError::Error(error)) => Err(unusable(error)),
+    }
 }
 
 fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListener, RunError> {
