@@ -24,7 +24,7 @@ use crate::{
     auth::serve::{TlsFiles, serve},
     clock::{SharedClock, SystemClock},
     config::{self, Config, ConfigError},
-    credentials::{FileError, KeyError, MasterKey, Origin, load_or_create_secret},
+    credentials::{KeyError, MasterKey, Origin},
     desired::DesiredError,
     history::HistoryError,
     http::{self, HttpState},
@@ -69,9 +69,6 @@ pub enum RunError {
     /// A secret of the configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A secret that is kept in the data folder.
-    #[error(transparent)]
-    Secret(#[from] FileError),
     /// History.
     #[error(transparent)]
     History(#[from] HistoryError),
@@ -119,10 +116,9 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     let (auth_tls, api_tls) = (tls(config.auth_tls.as_ref()), tls(config.api_tls.as_ref()));
     let auth = serve(auth_socket, endpoint.router(), auth_tls, tasks.core_token());
     tasks.core("the auth listener", told(auth));
-    let metrics = Arc::clone(&context.metrics);
     let state = HttpState::new(
         access.clone(),
-        Arc::new(move || metrics.encode()),
+        Arc::clone(&context.metrics),
         clock,
         http_settings(&config),
     );
@@ -203,23 +199,10 @@ fn own_secrets(config: &mut Config) -> Result<OwnSecrets, RunError> {
         value(&given.master_key),
         value(&given.master_key_previous),
     )?;
-    let mut made = Vec::new();
-    let mut note = |origin| {
-        if let Origin::Created(path) = origin {
-            made.push(path);
-        }
-    };
-    note(origin);
-    for (file, given) in [
-        (config::CORPORATE_SECRET_FILE, &given.corporate),
-        (config::AUTH_TOKEN_FILE, &given.hysteria_auth_token),
-        (config::STATS_SECRET_FILE, &given.hysteria_stats_secret),
-    ] {
-        if given.is_none() {
-            note(load_or_create_secret(&config.state.data_dir, file, None)?.1);
-        }
+    let mut made = config.complete_secrets()?;
+    if let Origin::Created(path) = origin {
+        made.push(path);
     }
-    config.secrets.complete_from(&config.state.data_dir)?;
     for file in &made {
         tracing::info!(file = %file.display(), "made a secret: back this file up");
     }
