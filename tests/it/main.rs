@@ -16,4 +16,5 @@ mod folder;
 mod history;
 mod http;
 mod hysteria;
+mod packaging;
 mod support;
