@@ -124,6 +124,7 @@ impl State {
                 declared: nobody,
                 held_back_since: None,
                 live_holds,
+                generation: 0,
                 epoch: Epoch::default(),
                 sessions: 0,
             };
@@ -144,6 +145,7 @@ impl State {
             declared,
             held_back_since: user.held_back.as_ref().map(|it| it.since),
             live_holds,
+            generation: facts.generation,
             epoch,
             sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
         }

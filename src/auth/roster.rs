@@ -85,6 +85,8 @@ pub struct Person {
     pub held_back_since: Option<Timestamp>,
     /// Names of the holds that are live.
     pub live_holds: Vec<String>,
+    /// Generation of the `VpnUser` that this speaks of; 0 if there is none.
+    pub generation: i64,
     /// Present epoch.
     pub epoch: crate::model::session::Epoch,
     /// Sessions that were handed out and are not known to be gone.

@@ -72,6 +72,8 @@ pub struct Observation {
     pub revocation: Option<RevocationProgress>,
     /// Nodes that can never prove anything, because they have no statistics API.
     pub mute: Vec<String>,
+    /// The last target was [`Target::Absent`].
+    pub asked_to_leave: bool,
 }
 
 /// Whether a session that a node shows may live.
@@ -79,7 +81,7 @@ pub struct Observation {
 pub enum Standing {
     /// It is one of a permitted account's present sessions.
     Permitted,
-    /// The account is refused, the epoch is over, or the session is one too many: kick it.
+    /// The account is refused, there or altogether, the epoch is over, or the session is one too many: kick it.
     Cut,
     /// The id is not one that this operator hands out, or the account is unknown before the first full load: leave it alone.
     Foreign,
@@ -89,8 +91,8 @@ pub enum Standing {
 ///
 /// Every method answers from memory at once and is safe from any thread.
 pub trait SessionLedger: Send + Sync + 'static {
-    /// Whether a session that a node shows may live.
-    fn standing(&self, id: &str) -> Standing;
+    /// Whether a session may live on the node that shows it.
+    fn standing(&self, node: &NodeName, id: &str) -> Standing;
 
     /// When auth last said yes to this account.
     fn last_yes(&self, account: &str) -> Option<Instant>;

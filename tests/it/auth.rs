@@ -87,6 +87,7 @@ pub fn recorded(user: &VpnUser, access: Access, epoch: i64) -> VpnUser {
     let mut user = user.clone();
     user.status = Some(VpnUserStatus {
         access: Some(access),
+        observed_generation: user.metadata.generation.unwrap(),
         epoch: Some(epoch),
         credential_generation: Some(user.spec.credential_generation),
         ..VpnUserStatus::default()

@@ -17,4 +17,5 @@ mod history;
 mod http;
 mod hysteria;
 mod packaging;
+mod reconcile;
 mod support;

@@ -420,6 +420,7 @@ impl People for World {
             declared,
             held_back_since: (effective != declared).then_some(now),
             live_holds: live.map(|(name, _)| name.clone()).collect(),
+            generation: 1,
             epoch: Epoch(inner.epochs.get(&id.account()).copied().unwrap_or_default()),
             sessions: 0,
         })
