@@ -1,36 +1,38 @@
-//! The one seam to the rules that both sources share.
+//! The rules that both sources share, on a document that was read.
 
 use super::object::Spec;
+use crate::model::{
+    gateway::VpnGateway,
+    hold::VpnHold,
+    user::VpnUser,
+    validate::{FieldError, validate_gateway, validate_hold, validate_user},
+};
 
 /// What a spec breaks: path of the field within the document, and what is wrong with it.
 ///
 /// `old` is the version in force, for the fields that must not change.
 pub(super) fn rules(name: &str, new: &Spec, old: Option<&Spec>) -> Vec<(String, String)> {
-    let mut broken = Vec::new();
-    if let Spec::User(user) = new {
-        let expected = user.corporate_id.object_name();
-        if name != expected {
-            broken.push((
-                "metadata.name".to_owned(),
-                format!("the name of this user must be {expected}, the encoding of spec.corporateId"),
-            ));
+    let errors = match (new, old) {
+        (Spec::User(new), Some(Spec::User(old))) => judge(name, &**new, Some(&**old), VpnUser::new, validate_user),
+        (Spec::User(new), _) => judge(name, &**new, None, VpnUser::new, validate_user),
+        (Spec::Hold(new), Some(Spec::Hold(old))) => judge(name, &**new, Some(&**old), VpnHold::new, validate_hold),
+        (Spec::Hold(new), _) => judge(name, &**new, None, VpnHold::new, validate_hold),
+        (Spec::Gateway(new), Some(Spec::Gateway(old))) => {
+            judge(name, &**new, Some(&**old), VpnGateway::new, validate_gateway)
         }
-        if let Some(Spec::User(old)) = old
-            && old.corporate_id != user.corporate_id
-        {
-            broken.push((
-                "spec.corporateId".to_owned(),
-                "the corporate ID must not change".to_owned(),
-            ));
-        }
-    }
-    if let (Spec::Hold(new), Some(Spec::Hold(old))) = (new, old)
-        && new != old
-    {
-        broken.push((
-            "spec".to_owned(),
-            "a hold must not change: remove it and add another".to_owned(),
-        ));
-    }
-    broken
+        (Spec::Gateway(new), _) => judge(name, &**new, None, VpnGateway::new, validate_gateway),
+    };
+    errors.into_iter().map(|error| (error.path, error.message)).collect()
+}
+
+/// A rule looks at objects; here there is only a spec, which becomes one for a moment.
+fn judge<S: Clone, K>(
+    name: &str,
+    new: &S,
+    old: Option<&S>,
+    object: fn(&str, S) -> K,
+    validate: fn(&K, Option<&K>) -> Vec<FieldError>,
+) -> Vec<FieldError> {
+    let old = old.map(|old| object(name, old.clone()));
+    validate(&object(name, new.clone()), old.as_ref())
 }
