@@ -145,7 +145,7 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     let usage = UsageBook::open(history.clone(), Arc::clone(&clock)).await;
     let _ = roster.apply(usage.inputs());
 
-    let cancel = CancellationToken::new();
+    let (front, cancel) = (CancellationToken::new(), CancellationToken::new());
     let nodes = TaskTracker::new();
     let (completions, completed) = mpsc::unbounded_channel();
     let (queue, queued) = mpsc::unbounded_channel();
@@ -190,7 +190,7 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         gateways: gateway_writer,
     };
     let watches: Watches = source.watch();
-    let mut tasks = Tasks::new(cancel.clone());
+    let mut tasks = Tasks::new(front.clone(), cancel.clone());
     tasks.spawn("the folder source", {
         let (source, cancel) = (Arc::clone(&source), cancel.clone());
         async move { told(source.run(cancel)).await }
@@ -225,13 +225,13 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         upkeep::keep_guard(Arc::clone(&context), guard_file, cancel.clone()),
     );
     tasks.spawn("the gauges", upkeep::gauges(Arc::clone(&context), cancel.clone()));
-    tasks.spawn(
+    tasks.spawn_front(
         "the auth listener",
         told(serve(
             auth_socket,
             endpoint.router(),
             tls(config.auth_tls.as_ref()),
-            cancel.clone(),
+            front.clone(),
         )),
     );
     let state = HttpState::new(
@@ -243,21 +243,20 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         Arc::clone(&clock),
         http_settings(&config),
     );
-    tasks.spawn(
+    tasks.spawn_front(
         "the HTTP API",
         told(serve(
             api_socket,
             http::router(state),
             tls(config.api_tls.as_ref()),
-            cancel.clone(),
+            front,
         )),
     );
 
     let ended = tokio::select! {
-        ended = tasks.until(shutdown) => ended,
+        ended = tasks.until(shutdown, access.drain()) => ended,
         () = announced(&config, &secrets, &context) => None,
     };
-    access.drain().await;
     nodes.close();
     nodes.wait().await;
     tracing::info!("drained");
@@ -292,11 +291,12 @@ fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListener, Run
     })
 }
 
-/// A database of a newer version stops the start; any other trouble must not keep auth from answering.
+/// A database of a newer version and one that another process owns stop the start; any other trouble must not keep auth
+/// from answering.
 fn open_history(path: &Path, clock: &SharedClock) -> Result<History, RunError> {
     let history = History::open_or_retry(path, Arc::clone(clock))?;
     match history.last_error() {
-        Some(error @ HistoryError::Newer { .. }) => return Err(error.into()),
+        Some(error @ (HistoryError::Newer { .. } | HistoryError::InUse { .. })) => return Err(error.into()),
         Some(error) => tracing::error!(%error, "starting without history: grants are refused, logins and denials work"),
         None => {}
     }

@@ -14,8 +14,10 @@ use std::{
 };
 
 use reqwest::Method;
+use secrecy::{ExposeSecret, SecretBox};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use vpn_operator::{credentials::MasterKey, model::corporate_id::CorporateId};
 
 use crate::support::hysteria_node::{Auth, HysteriaNode, Refused, Session};
 
@@ -136,7 +138,9 @@ impl House {
             let (api, auth) = (free_address(), free_address());
             let mut command = std::process::Command::new(program);
             self.prepare(&mut command);
-            command.args(before).args(["run", "--desired", "folder:vpn", "--data", "data"]);
+            command
+                .args(before)
+                .args(["run", "--desired", "folder:vpn", "--data", "data"]);
             command.args(["--listen", &api.to_string(), "--auth-listen", &auth.to_string()]);
             command.args(more);
             let operator = Operator::spawn(command, api, auth);
@@ -171,15 +175,12 @@ pub fn hold(name: &str, id: &str, rest: &str) -> String {
     )
 }
 
-/// Text of a gateway's document with nodes at these statistics URLs.
-pub fn gateway(name: &str, nodes: &[(&str, &str)]) -> String {
-    let mut text = format!(
-        "apiVersion: vpn-operator.io/v1alpha1\nkind: VpnGateway\nmetadata: {{ name: {name} }}\nspec:\n  hysteria:\n    nodes:\n"
-    );
-    for (name, url) in nodes {
-        text.push_str(&format!("    - {{ name: {name}, address: {name}.example.com, statsUrl: \"{url}\" }}\n"));
-    }
-    text
+/// Text of a gateway's document with one node, whose token auth knows it by.
+pub fn gateway(name: &str, node: &HysteriaNode, token: &Path) -> String {
+    let (url, token) = (node.stats_url(), token.display());
+    format!(
+        "apiVersion: vpn-operator.io/v1alpha1\nkind: VpnGateway\nmetadata: {{ name: {name} }}\nspec:\n  hysteria:\n    nodes:\n    - {{ name: one, address: {name}.example.com, statsUrl: \"{url}\", authToken: {{ file: \"{token}\" }} }}\n"
+    )
 }
 
 /// Below the range from which the system hands out ports to connections.
@@ -242,7 +243,9 @@ impl Operator {
             readers.push(std::thread::spawn(move || {
                 let mut buffer = [0; 4096];
                 while let Ok(count @ 1..) = pipe.read(&mut buffer) {
-                    into.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..count]));
+                    into.lock()
+                        .unwrap()
+                        .push_str(&String::from_utf8_lossy(&buffer[..count]));
                 }
             }));
             text
@@ -310,7 +313,10 @@ impl Operator {
     }
 
     pub async fn try_call(&self, method: Method, path: &str, body: Option<Value>) -> reqwest::Result<(u16, Value)> {
-        let request = self.http.request(method, self.url(path)).header("X-Corporate-Secret", CORPORATE_SECRET);
+        let request = self
+            .http
+            .request(method, self.url(path))
+            .header("X-Corporate-Secret", CORPORATE_SECRET);
         let request = match body {
             Some(body) => request.json(&body),
             None => request,
@@ -328,7 +334,14 @@ impl Operator {
         self.call(Method::POST, path, Some(body)).await
     }
     pub async fn text(&self, path: &str) -> String {
-        self.http.get(self.url(path)).send().await.unwrap().text().await.unwrap()
+        self.http
+            .get(self.url(path))
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap()
     }
 
     /// What a person's page says of access: `Granted` or the reason of the denial.
@@ -342,11 +355,9 @@ impl Operator {
     }
 
     /// Waits until a person's page says so.
-    #[track_caller]
-    pub fn becomes(&self, id: &str, verdict: &str) -> impl Future<Output = ()> {
-        eventually(&format!("{id} becomes {verdict}"), async || {
-            (self.verdict(id).await == verdict).then_some(())
-        })
+    pub async fn becomes(&self, id: &str, verdict: &str) {
+        let what = format!("{id} becomes {verdict}");
+        eventually(&what, async || (self.verdict(id).await == verdict).then_some(())).await;
     }
 
     /// The details of one check of `/readyz?verbose`.
@@ -362,11 +373,12 @@ impl Operator {
     /// The sum of all samples of a metric.
     pub async fn metric(&self, name: &str) -> f64 {
         let text = self.text("/metrics").await;
-        let samples = text.lines().filter(|line| {
-            line.strip_prefix(name)
-                .is_some_and(|rest| rest.starts_with([' ', '{']))
-        });
-        samples.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+        let samples = text
+            .lines()
+            .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])));
+        samples
+            .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+            .sum()
     }
 
     /// `account:password` out of a person's link.
@@ -405,7 +417,26 @@ impl Operator {
     /// Sends SIGTERM.
     pub fn terminate(&self) {
         let kill = format!("kill -TERM {}", self.child.id());
-        assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        assert!(
+            std::process::Command::new("sh")
+                .args(["-c", &kill])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    /// Waits until so many objects are recorded: a file that is removed in the moment after it was read for the first time
+    /// leaves no trace.
+    pub async fn recorded(&self, house: &House, objects: i64) {
+        let database = rusqlite::Connection::open(house.data().join("desired.db")).unwrap();
+        eventually("the objects are recorded", async || {
+            let count = database.query_row("SELECT count(*) FROM objects WHERE status IS NOT NULL", [], |row| {
+                row.get(0)
+            });
+            (count == Ok(objects)).then_some(())
+        })
+        .await;
     }
 
     /// Waits for the end of the process.
@@ -450,9 +481,18 @@ pub fn credential(link: &str) -> String {
     rest.split('@').next().unwrap().to_owned()
 }
 
+/// `account:password` of the first generation, which [`MASTER_KEY`] gives a person.
+pub fn derived(id: &str) -> String {
+    let key = MasterKey::from_bytes(SecretBox::new(Box::new([0x6f; 32])));
+    let id: CorporateId = id.parse().unwrap();
+    format!("{}:{}", id.account(), key.password(&id, 1).expose_secret())
+}
+
 /// Runs a command to its end; answers exit code, stdout and stderr.
 pub async fn run(mut command: std::process::Command) -> (i32, String, String) {
-    let output = tokio::task::spawn_blocking(move || command.stdin(Stdio::null()).output().unwrap()).await.unwrap();
+    let output = tokio::task::spawn_blocking(move || command.stdin(Stdio::null()).output().unwrap())
+        .await
+        .unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (
         output.status.code().unwrap_or(-1),
