@@ -135,6 +135,11 @@ impl State {
             && reason != Reason::Active
         {
             let mut old = entry.before_denial(&terms, now);
+            if user.facts.recorded.outdated {
+                // Nobody can tell a deadline that came while no process ran from one that was moved into the past.
+                old.valid_from = None;
+                old.valid_until = None;
+            }
             if let Some(restored) = self.restored.get(&*user.facts.name) {
                 old.valid_from = restored.valid_from;
                 old.valid_until = restored.valid_until;
@@ -293,7 +298,7 @@ impl State {
                 gateways: facts.gateways.clone(),
                 start: recorded.epoch,
                 granted,
-                raise: load && (rotated || (!granted && !proved)),
+                raise: load && (rotated || recorded.narrowed || (!granted && !proved)),
             };
             let (epoch, cut) = self.index.put(&facts.account, change, now);
             let again = || empty_cut(epoch, recorded.denied_at.unwrap_or(now));

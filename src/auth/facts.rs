@@ -72,7 +72,6 @@ pub(super) struct UserFacts {
     pub(super) gateways: Gateways,
     pub(super) credential_generation: i64,
     pub(super) imported: bool,
-    pub(super) subscription_generation: i64,
     /// From the status, as the last process left it.
     pub(super) recorded: Recorded,
 }
@@ -84,12 +83,20 @@ pub(super) struct Recorded {
     pub(super) credential_generation: Option<i64>,
     pub(super) epoch: Epoch,
     pub(super) denied_at: Option<Timestamp>,
+    /// The spec was changed after this was written.
+    pub(super) outdated: bool,
+    /// It was changed so that a gateway was taken away.
+    pub(super) narrowed: bool,
 }
 
 impl UserFacts {
     pub(super) fn of(user: &VpnUser) -> Self {
         let (meta, spec, status) = (&user.metadata, &user.spec, user.status.as_ref());
         let epoch = status.and_then(|status| status.epoch).unwrap_or(0);
+        let gateways = Gateways::of(spec.gateways.as_deref());
+        let outdated = status.is_some_and(|status| Some(status.observed_generation) != meta.generation);
+        let mut had = status.into_iter().flat_map(|status| &status.gateways);
+        let narrowed = outdated && had.any(|state| !gateways.admit(&state.name));
         Self {
             name: user.name_any().into(),
             id: spec.corporate_id.clone(),
@@ -106,10 +113,9 @@ impl UserFacts {
                 period: traffic.period,
             }),
             max_devices: spec.max_devices,
-            gateways: Gateways::of(spec.gateways.as_deref()),
+            gateways,
             credential_generation: spec.credential_generation,
             imported: spec.credentials_from.is_some(),
-            subscription_generation: spec.subscription_generation,
             recorded: Recorded {
                 access: status.and_then(|status| status.access),
                 credential_generation: status.and_then(|status| status.credential_generation),
@@ -117,6 +123,8 @@ impl UserFacts {
                 denied_at: status
                     .and_then(|status| status.revocation.as_ref())
                     .map(|it| it.denied_at),
+                outdated,
+                narrowed,
             },
         }
     }

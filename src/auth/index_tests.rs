@@ -105,11 +105,11 @@ fn polls_that_arrive_out_of_order_are_left_out() {
 #[test]
 fn standing_follows_the_account_the_epoch_and_the_clock() {
     let (clock, index) = index();
-    assert_eq!(index.standing("corp_a.0.5"), Standing::Permitted);
-    assert_eq!(index.standing("corp_a.1.5"), Standing::Cut);
-    assert_eq!(index.standing("corp_b.0.5"), Standing::Cut);
+    assert_eq!(index.standing(&name("a"), "corp_a.0.5"), Standing::Permitted);
+    assert_eq!(index.standing(&name("a"), "corp_a.1.5"), Standing::Cut);
+    assert_eq!(index.standing(&name("a"), "corp_b.0.5"), Standing::Cut);
     for foreign in ["corp_a", "corp_a.0", "someone", "corp_a.0.0.0", "", ".0.0"] {
-        assert_eq!(index.standing(foreign), Standing::Foreign, "{foreign}");
+        assert_eq!(index.standing(&name("a"), foreign), Standing::Foreign, "{foreign}");
     }
     let until = clock.now().checked_add(Duration::from_secs(10)).unwrap();
     let terms = Terms {
@@ -117,10 +117,10 @@ fn standing_follows_the_account_the_epoch_and_the_clock() {
         ..(*granting()).clone()
     };
     index.put("corp_a", change(Arc::new(terms), true), clock.now());
-    assert_eq!(index.standing("corp_a.0.5"), Standing::Permitted);
+    assert_eq!(index.standing(&name("a"), "corp_a.0.5"), Standing::Permitted);
     clock.advance(Duration::from_secs(10));
     assert_eq!(
-        index.standing("corp_a.0.5"),
+        index.standing(&name("a"), "corp_a.0.5"),
         Standing::Cut,
         "nobody has to be told that time passes"
     );
@@ -130,7 +130,7 @@ fn standing_follows_the_account_the_epoch_and_the_clock() {
 fn before_the_load_nothing_is_known_of_any_session() {
     let clock = ManualClock::at("2026-05-01T00:00:00Z".parse().unwrap());
     let index = AuthIndex::new(clock);
-    assert_eq!(index.standing("corp_a.0.5"), Standing::Foreign);
+    assert_eq!(index.standing(&name("a"), "corp_a.0.5"), Standing::Foreign);
     assert!(matches!(
         index.login(&index.node(&name("a")), "1.1.1.1:1", "corp_a:pw"),
         Verdict::NotLoaded

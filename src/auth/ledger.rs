@@ -47,7 +47,7 @@ impl Node {
 }
 
 impl SessionLedger for AuthIndex {
-    fn standing(&self, id: &str) -> Standing {
+    fn standing(&self, node: &NodeName, id: &str) -> Standing {
         let Some(id) = SessionId::parse(id).filter(|_| self.is_loaded()) else {
             return Standing::Foreign;
         };
@@ -57,6 +57,8 @@ impl SessionLedger for AuthIndex {
         let mut sessions = account.sessions();
         let policy = account.policy.load();
         let permitted = policy.epoch == id.epoch
+            // A token that several gateways share lets in wherever the person has an account; this does not.
+            && policy.gateways.admit(node.gateway())
             && reason_at(&policy.terms, self.clock.now()) == Reason::Active
             && !sessions.slots.is_surplus(id.epoch, id.slot);
         if permitted { Standing::Permitted } else { Standing::Cut }

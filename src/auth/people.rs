@@ -50,15 +50,6 @@ impl Roster {
         Some(state.person_as(entry, named.min_by_key(|user| user.gone), self.now()))
     }
 
-    /// One person, by the token of the present subscription link. Tokens are looked up by digest, so that the time it takes
-    /// tells nothing of a token that exists.
-    #[must_use]
-    pub fn person_by_subscription_token(&self, token: &str) -> Option<Person> {
-        let state = self.state();
-        let entry = state.register.ids.get(state.register.by_token(token)?)?;
-        Some(state.person(entry, self.now()))
-    }
-
     /// At most `limit` people in the order of their IDs, from the first one after `after`.
     #[must_use]
     pub fn people_after(&self, after: Option<&CorporateId>, limit: usize) -> Vec<Person> {
@@ -133,6 +124,7 @@ impl State {
                 declared: nobody,
                 held_back_since: None,
                 live_holds,
+                generation: 0,
                 epoch: Epoch::default(),
                 sessions: 0,
             };
@@ -153,6 +145,7 @@ impl State {
             declared,
             held_back_since: user.held_back.as_ref().map(|it| it.since),
             live_holds,
+            generation: facts.generation,
             epoch,
             sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
         }

@@ -85,6 +85,8 @@ pub struct Person {
     pub held_back_since: Option<Timestamp>,
     /// Names of the holds that are live.
     pub live_holds: Vec<String>,
+    /// Generation of the `VpnUser` that this speaks of; 0 if there is none.
+    pub generation: i64,
     /// Present epoch.
     pub epoch: crate::model::session::Epoch,
     /// Sessions that were handed out and are not known to be gone.
@@ -121,16 +123,11 @@ pub type Passwords = Arc<dyn Fn(&VpnUser) -> Option<SecretString> + Send + Sync>
 pub trait Derivation: Send + Sync + 'static {
     /// See [`MasterKey::password`].
     fn password(&self, id: &CorporateId, generation: i64) -> SecretString;
-    /// See [`MasterKey::subscription_token`].
-    fn subscription_token(&self, id: &CorporateId, generation: i64) -> SecretString;
 }
 
 impl Derivation for MasterKey {
     fn password(&self, id: &CorporateId, generation: i64) -> SecretString {
         Self::password(self, id, generation)
-    }
-    fn subscription_token(&self, id: &CorporateId, generation: i64) -> SecretString {
-        Self::subscription_token(self, id, generation)
     }
 }
 

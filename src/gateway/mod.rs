@@ -1,11 +1,10 @@
-//! Where VPN accounts live: one trait, the lanes that carry targets to it, and the gateways of each kind.
+//! Where VPN accounts live: one trait, and the gateways of each kind.
 //!
 //! Only the operator's core calls this room, and nothing in it waits for a gateway on the caller's time: targets are
 //! handed over and observed later, from memory. It may use the model and the clock. It never decides who may have
 //! access, never writes desired state, and never lets a secret into a log, an error or a metric.
 
 pub mod hysteria;
-pub mod lane;
 pub mod redact;
 pub mod retry;
 
@@ -73,6 +72,8 @@ pub struct Observation {
     pub revocation: Option<RevocationProgress>,
     /// Nodes that can never prove anything, because they have no statistics API.
     pub mute: Vec<String>,
+    /// The last target was [`Target::Absent`].
+    pub asked_to_leave: bool,
 }
 
 /// Whether a session that a node shows may live.
@@ -80,7 +81,7 @@ pub struct Observation {
 pub enum Standing {
     /// It is one of a permitted account's present sessions.
     Permitted,
-    /// The account is refused, the epoch is over, or the session is one too many: kick it.
+    /// The account is refused, there or altogether, the epoch is over, or the session is one too many: kick it.
     Cut,
     /// The id is not one that this operator hands out, or the account is unknown before the first full load: leave it alone.
     Foreign,
@@ -90,8 +91,8 @@ pub enum Standing {
 ///
 /// Every method answers from memory at once and is safe from any thread.
 pub trait SessionLedger: Send + Sync + 'static {
-    /// Whether a session that a node shows may live.
-    fn standing(&self, id: &str) -> Standing;
+    /// Whether a session may live on the node that shows it.
+    fn standing(&self, node: &NodeName, id: &str) -> Standing;
 
     /// When auth last said yes to this account.
     fn last_yes(&self, account: &str) -> Option<Instant>;

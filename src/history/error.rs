@@ -27,14 +27,6 @@ pub enum HistoryError {
         /// What SQLite said.
         message: String,
     },
-    /// Another operator owns the data folder.
-    #[error("{path} is in use by {owner}: stop that vpn-operator first, one process owns the data folder")]
-    InUse {
-        /// Path of the file.
-        path: String,
-        /// The process, as far as it is known.
-        owner: String,
-    },
     /// Locked, full disk, no permission: trying again may help.
     #[error("history is unavailable: {0}")]
     Unavailable(String),

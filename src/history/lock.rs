@@ -40,10 +40,10 @@ impl OwnerLock {
                 } else {
                     "another process".to_owned()
                 };
-                return Err(HistoryError::InUse {
-                    path: database.display().to_string(),
-                    owner,
-                });
+                return Err(HistoryError::Unavailable(format!(
+                    "{} is in use by {owner}: stop that vpn-operator first, one process owns the database",
+                    database.display()
+                )));
             }
             Err(TryLockError::Error(error)) => return Err(HistoryError::io("lock", &path, &error)),
         }

@@ -19,7 +19,7 @@ use crate::{
         access::Access,
         gateway::VpnGateway,
         hold::VpnHold,
-        user::{AccountPresence, VpnUser, VpnUserStatus},
+        user::{VpnUser, VpnUserStatus},
     },
 };
 
@@ -98,26 +98,20 @@ impl Context {
         }
         let person = self.roster.person_by_user(&transition.user);
         let granted = person.is_some_and(|p| p.effective.access == Access::Granted);
-        let target = if granted {
-            Target::Granted {
-                epoch: cut.below,
-                cut: Some(cut.clone()),
-            }
-        } else {
-            Target::Denied(cut.clone())
-        };
+        let named = user.as_ref().map(|user| gateway_names(user));
         for gateway in self.gateways.all() {
-            let concerned = user.as_ref().is_none_or(|user| {
-                gateway_names(user).iter().any(|name| name == gateway.name())
-                    || user
-                        .status
-                        .iter()
-                        .flat_map(|s| &s.gateways)
-                        .any(|state| state.name == gateway.name() && state.account == AccountPresence::Present)
-            });
-            if concerned {
-                gateway.submit(&transition.account, target.clone());
-            }
+            let stays = named.iter().flatten().any(|name| name == gateway.name());
+            let had = status.is_some_and(|status| status.gateways.iter().any(|state| state.name == gateway.name()));
+            let target = match named {
+                Some(_) if !stays && !had => continue,
+                Some(_) if !stays => Target::Absent(cut.clone()),
+                Some(_) if granted => Target::Granted {
+                    epoch: cut.below,
+                    cut: Some(cut.clone()),
+                },
+                Some(_) | None => Target::Denied(cut.clone()),
+            };
+            gateway.submit(&transition.account, target);
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -70,7 +73,7 @@ pub struct Parts {
 
 struct Running {
     gateway: Arc<HysteriaGateway>,
-    nodes: Vec<NodeConfig>,
+    as_wanted: Wanted,
     cancel: CancellationToken,
 }
 
@@ -80,6 +83,8 @@ pub struct Gateways {
     snapshot: ArcSwap<HashMap<String, Arc<dyn Gateway>>>,
     running: Mutex<HashMap<String, Running>>,
     changed: Notify,
+    /// Something of what is declared has to be tried again.
+    incomplete: AtomicBool,
 }
 
 /// Why a declared gateway does not run.
@@ -103,6 +108,7 @@ impl Gateways {
             snapshot: ArcSwap::default(),
             running: Mutex::default(),
             changed: Notify::new(),
+            incomplete: AtomicBool::new(false),
         }
     }
 
@@ -129,7 +135,7 @@ impl Gateways {
             tokio::select! {
                 () = cancel.cancelled() => return,
                 () = ctx.gateways.changed.notified() => {}
-                () = tokio::time::sleep(RETRY), if ctx.gateways.needs_retry(&ctx) => {}
+                () = tokio::time::sleep(RETRY), if ctx.gateways.incomplete.load(Ordering::Relaxed) => {}
             }
             if ctx.roster.is_loaded() {
                 ctx.gateways.converge(&ctx).await;
@@ -137,19 +143,14 @@ impl Gateways {
         }
     }
 
-    fn needs_retry(&self, ctx: &Context) -> bool {
-        let running = self.snapshot.load();
-        ctx.declared_gateways
-            .state()
-            .iter()
-            .any(|g| g.metadata.deletion_timestamp.is_some() || !running.contains_key(&g.name_any()))
-    }
-
-    /// Starts, replaces and stops gateways until what runs is what is declared, and reports.
+    /// Starts, replaces and stops gateways until what runs is what is declared, and reports. A gateway that is declared in
+    /// a way in which it cannot run goes on as it was: its sessions have to be counted and cut all the same.
     pub async fn converge(&self, ctx: &Context) {
         let declared = ctx.declared_gateways.state();
         let mut wanted: HashMap<String, Wanted> = HashMap::new();
+        let mut refused: HashMap<String, Refusal> = HashMap::new();
         let mut reports = Vec::new();
+        let mut incomplete = false;
         for gateway in &declared {
             let name = gateway.name_any();
             let gone = gateway.metadata.deletion_timestamp.is_some();
@@ -157,26 +158,21 @@ impl Gateways {
             if gone && !in_use {
                 if let Err(error) = ctx.desired.release_gateway(&name).await {
                     tracing::warn!(gateway = name, %error, "a deleted gateway could not be let go");
+                    incomplete = true;
                 }
                 continue;
             }
+            incomplete |= in_use;
+            reports.push((Arc::clone(gateway), in_use));
             match self.resolve(&name, &gateway.spec, false).await {
-                Ok(ready) => {
-                    wanted.insert(name, ready);
-                    reports.push((Arc::clone(gateway), None, in_use));
-                }
-                Err(refusal) => {
-                    tracing::warn!(gateway = name, reason = refusal.reason, "{}", refusal.message);
-                    reports.push((Arc::clone(gateway), Some(refusal), in_use));
-                }
+                Ok(ready) => drop(wanted.insert(name, ready)),
+                Err(refusal) => drop(refused.insert(name, refusal)),
             }
         }
         if declared.is_empty() {
             match self.resolve(DEFAULT_GATEWAY, &self.parts.environment.spec, true).await {
-                Ok(ready) => {
-                    wanted.insert(DEFAULT_GATEWAY.to_owned(), ready);
-                }
-                Err(refusal) => tracing::error!("the gateway of the environment cannot run: {}", refusal.message),
+                Ok(ready) => drop(wanted.insert(DEFAULT_GATEWAY.to_owned(), ready)),
+                Err(refusal) => drop(refused.insert(DEFAULT_GATEWAY.to_owned(), refusal)),
             }
         }
         for name in wanted.keys() {
@@ -184,55 +180,76 @@ impl Gateways {
                 ctx.usage.prepare(&NodeName::new(name, &node.name)).await;
             }
         }
-        let changed = self.replace(ctx, wanted);
-        for (gateway, refusal, in_use) in reports {
-            report(ctx, &gateway, refusal, in_use).await;
+        let changed = self.replace(ctx, wanted, &mut refused);
+        for (name, refusal) in &refused {
+            tracing::warn!(
+                gateway = name,
+                reason = refusal.reason,
+                "the gateway cannot run as declared: {}",
+                refusal.message
+            );
+        }
+        self.incomplete
+            .store(incomplete || !refused.is_empty(), Ordering::Relaxed);
+        for (gateway, in_use) in reports {
+            report(ctx, &gateway, refused.remove(&gateway.name_any()), in_use).await;
         }
         if !changed.is_empty() && ctx.roster.is_loaded() {
             for user in ctx.users.state() {
-                if gateway_names(&user).iter().any(|name| changed.contains(name)) {
+                let had = user.status.iter().flat_map(|status| &status.gateways);
+                if gateway_names(&user)
+                    .iter()
+                    .chain(had.map(|state| &state.name))
+                    .any(|name| changed.contains(name))
+                {
                     ctx.queue.push(&user.name_any(), &ctx.namespace);
                 }
             }
         }
     }
 
-    /// Makes what runs equal to `wanted`, and answers the names of gateways that changed.
-    fn replace(&self, ctx: &Context, wanted: HashMap<String, Wanted>) -> Vec<String> {
+    /// Makes what runs equal to `wanted`, and answers the names of gateways that changed. What is refused, already or here,
+    /// stays as it is.
+    fn replace(
+        &self,
+        ctx: &Context,
+        wanted: HashMap<String, Wanted>,
+        refused: &mut HashMap<String, Refusal>,
+    ) -> Vec<String> {
         let mut changed = Vec::new();
-        let mut tokens = Vec::new();
-        let mut nodes = HashSet::new();
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.retain(|name, gateway| {
-            let keep = wanted.contains_key(name);
-            if !keep {
-                // Nothing is left of it: its nodes may no longer ask, and what they showed is forgotten.
-                if let Err(error) = gateway.gateway.update(Vec::new()) {
-                    tracing::warn!(gateway = name, %error, "a gateway that is gone could not be stopped in order");
-                }
-                gateway.cancel.cancel();
-                changed.push(name.clone());
-            }
-            keep
-        });
+        let gone: Vec<(String, Running)> = running
+            .extract_if(|name, _| !wanted.contains_key(name) && !refused.contains_key(name))
+            .collect();
         for (name, wanted) in wanted {
-            let polled = wanted.nodes.iter().filter(|node| node.stats.is_some());
-            nodes.extend(polled.map(|node| NodeName::new(&name, &node.name)));
-            tokens.extend(wanted.tokens);
             let outcome = match running.get_mut(&name) {
-                Some(present) if present.nodes == wanted.nodes => continue,
-                Some(present) => present
-                    .gateway
-                    .update(wanted.nodes.clone())
-                    .map(|()| present.nodes = wanted.nodes),
-                None => self.start(&name, wanted.nodes, ctx).map(|started| {
+                Some(present) if present.as_wanted.nodes == wanted.nodes => {
+                    present.as_wanted = wanted;
+                    continue;
+                }
+                Some(present) => {
+                    let updated = present.gateway.update(wanted.nodes.clone());
+                    updated.map(|()| present.as_wanted = wanted)
+                }
+                None => self.start(&name, wanted, ctx).map(|started| {
                     running.insert(name.clone(), started);
                 }),
             };
             match outcome {
                 Ok(()) => changed.push(name),
-                Err(error) => tracing::error!(gateway = name, %error, "the gateway cannot run as declared"),
+                Err(error) => {
+                    let message = error.to_string();
+                    let reason = "InvalidNode";
+                    refused.insert(name, Refusal { reason, message });
+                }
             }
+        }
+        let mut nodes = HashSet::new();
+        let mut tokens = Vec::new();
+        for (name, present) in running.iter() {
+            let polled = present.as_wanted.nodes.iter().filter(|node| node.stats.is_some());
+            nodes.extend(polled.map(|node| NodeName::new(name, &node.name)));
+            tokens.extend(present.as_wanted.tokens.iter().cloned());
         }
         self.parts.index.expect_polls_of(&nodes);
         let tokens = shared_tokens(tokens);
@@ -245,10 +262,18 @@ impl Gateways {
                 .map(|(name, running)| (name.clone(), Arc::clone(&running.gateway) as _))
                 .collect(),
         ));
+        // Nobody asks these any more: a gateway without a node has nothing left to prove, which is not a proof.
+        for (name, gateway) in gone {
+            if let Err(error) = gateway.gateway.update(Vec::new()) {
+                tracing::warn!(gateway = name, %error, "a gateway that is gone could not be stopped in order");
+            }
+            gateway.cancel.cancel();
+            changed.push(name);
+        }
         changed
     }
 
-    fn start(&self, name: &str, nodes: Vec<NodeConfig>, ctx: &Context) -> Result<Running, StatsError> {
+    fn start(&self, name: &str, wanted: Wanted, ctx: &Context) -> Result<Running, StatsError> {
         let cancel = self.parts.cancel.child_token();
         let metrics = Arc::clone(&self.parts.metrics);
         let context = hysteria::Context {
@@ -262,8 +287,8 @@ impl Gateways {
             tasks: self.parts.tasks.clone(),
         };
         Ok(Running {
-            gateway: HysteriaGateway::start(name, nodes.clone(), context)?,
-            nodes,
+            gateway: HysteriaGateway::start(name, wanted.nodes.clone(), context)?,
+            as_wanted: wanted,
             cancel,
         })
     }
@@ -386,15 +411,12 @@ async fn report(ctx: &Context, gateway: &VpnGateway, refusal: Option<Refusal>, i
         )),
         None => None,
     };
-    match &stalled {
-        Some((reason, message)) => {
-            conditions.set(types::READY, refusal.is_none(), reason, message.clone());
-            conditions.set(types::STALLED, true, reason, message.clone());
-        }
-        None => {
-            conditions.set(types::READY, true, "Running", "the operator asks and answers its nodes");
-            status.conditions.retain(|condition| condition.type_ != types::STALLED);
-        }
+    if let Some((reason, message)) = stalled {
+        conditions.set(types::READY, refusal.is_none(), reason, message.clone());
+        conditions.set(types::STALLED, true, reason, message);
+    } else {
+        conditions.set(types::READY, true, "Running", "the operator asks and answers its nodes");
+        status.conditions.retain(|condition| condition.type_ != types::STALLED);
     }
     publish(ctx, gateway, status).await;
 }

@@ -1,6 +1,10 @@
 //! Takes every event of the source, and lets the roster decide before anything is queued.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -36,6 +40,10 @@ pub struct Writers {
     pub gateways: Writer<VpnGateway>,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one value at a time; a box each would cost more"
+)]
 enum Said {
     User(Event<VpnUser>),
     Hold(Event<VpnHold>),
@@ -78,10 +86,24 @@ impl Listing {
     }
 }
 
-/// Disappearances that wait for their companions, so that the guard sees a mass loss as one.
+/// Kind and name of an object.
+type Subject = (&'static str, String);
+
+fn subject(input: &Input) -> Option<Subject> {
+    match input {
+        Input::User(user) => Some(("user", user.name_any())),
+        Input::UserGone(name) => Some(("user", name.clone())),
+        Input::Hold(hold) => Some(("hold", hold.name_any())),
+        Input::HoldGone { name, .. } => Some(("hold", name.clone())),
+        Input::Usage { .. } => None,
+    }
+}
+
+/// Disappearances that wait for their companions, so that the guard sees a mass loss as one. What is said of an object
+/// later takes the place of its disappearance: told in the wrong order, a hold that was found again would be lost.
 #[derive(Default)]
 struct Vanishing {
-    inputs: Vec<Input>,
+    inputs: HashMap<Subject, Input>,
     since: Option<Instant>,
     latest: Option<Instant>,
 }
@@ -91,7 +113,15 @@ impl Vanishing {
         let now = Instant::now();
         self.since.get_or_insert(now);
         self.latest = Some(now);
-        self.inputs.push(input);
+        self.inputs.extend(subject(&input).map(|subject| (subject, input)));
+    }
+
+    fn supersede(&mut self, input: &Input) {
+        if !self.inputs.is_empty()
+            && let Some(subject) = subject(input)
+        {
+            self.inputs.remove(&subject);
+        }
     }
 
     /// When to judge what has come together.
@@ -100,7 +130,7 @@ impl Vanishing {
     }
 
     fn take(&mut self) -> Vec<Input> {
-        std::mem::take(self).inputs
+        std::mem::take(self).inputs.into_values().collect()
     }
 }
 
@@ -135,7 +165,10 @@ pub async fn run(watches: Watches, mut writers: Writers, ctx: Arc<Context>, canc
                 Input::Hold(hold) if loaded && hold.metadata.deletion_timestamp.is_some() => {
                     vanishing.push(Input::Hold(hold));
                 }
-                input => inputs.push(input),
+                input => {
+                    vanishing.supersede(&input);
+                    inputs.push(input);
+                }
             });
         }
         ctx.dispatch(ctx.roster.apply(inputs));
@@ -166,7 +199,9 @@ impl Seen {
                 let event = event.modify(slim);
                 let gone = self.users.follow(&event);
                 writers.users.apply_watcher_event(&event);
-                gone.into_iter().for_each(|name| say(Input::UserGone(name)));
+                for name in gone {
+                    say(Input::UserGone(name));
+                }
                 match event {
                     Event::Apply(user) | Event::InitApply(user) => {
                         ctx.imported.touched(&user);
@@ -183,8 +218,9 @@ impl Seen {
                 let event = event.modify(slim);
                 let gone = self.holds.follow(&event);
                 writers.holds.apply_watcher_event(&event);
-                gone.into_iter()
-                    .for_each(|name| say(Input::HoldGone { name, released: false }));
+                for name in gone {
+                    say(Input::HoldGone { name, released: false });
+                }
                 match event {
                     Event::Apply(hold) | Event::InitApply(hold) => {
                         ctx.hold_work.touched(hold.name_any());

@@ -93,7 +93,9 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
     let mut targets = Vec::new();
     for (name, observation) in facts.gateways {
         let Some(observation) = observation else { continue };
-        if let Some(target) = target_for(observation, &before, person, deleting || !wanted.contains(name), now) {
+        let leaving = deleting || !wanted.contains(name);
+        let reported = reported(&before, name) != AccountPresence::Unknown;
+        if let Some(target) = target_for(observation, reported, &before, person, leaving, now) {
             targets.push((name.clone(), target));
         }
     }
@@ -124,10 +126,13 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
         gateways: facts
             .gateways
             .iter()
-            .filter(|(name, _)| wanted.contains(name))
+            .filter(|(name, observation)| {
+                let there = observation.as_ref().map(|it| it.account);
+                wanted.contains(name) || there.is_some_and(|it| it != AccountPresence::Absent)
+            })
             .map(|(name, observation)| GatewayState {
                 name: name.clone(),
-                account: observation.as_ref().map_or(AccountPresence::Unknown, |o| o.account),
+                account: presence(&before, name, observation.as_ref()),
             })
             .collect(),
         traffic: facts.used.map(|(bytes, period)| TrafficState {
@@ -150,39 +155,62 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
     }
 }
 
-/// The target to hand over, unless the gateway has it already or the last report says that it was reached.
+/// What the last report says of the account on a gateway.
+fn reported(before: &VpnUserStatus, gateway: &str) -> AccountPresence {
+    let state = before.gateways.iter().find(|state| state.name == gateway);
+    state.map_or(AccountPresence::Unknown, |state| state.account)
+}
+
+/// Whether the account is on a gateway. One that is not running, or was not asked to do anything since the start, has
+/// nothing to say against what was reported last.
+fn presence(before: &VpnUserStatus, gateway: &str, observation: Option<&Observation>) -> AccountPresence {
+    match observation.map(|it| it.account) {
+        None | Some(AccountPresence::Unknown) => reported(before, gateway),
+        Some(seen) => seen,
+    }
+}
+
+/// The target to hand over, unless the gateway has it already or the last report, which `reported` says speaks of this
+/// gateway, says that it was reached.
 fn target_for(
     observation: &Observation,
+    reported: bool,
     before: &VpnUserStatus,
     person: &Person,
     leaving: bool,
     now: Timestamp,
 ) -> Option<Target> {
     let epoch = person.epoch;
+    let recorded = before.revocation.as_ref();
+    let open = recorded.filter(|r| r.sessions_zero_at.is_none());
+    let cut = |denied_at| Cut {
+        below: epoch,
+        denied_at,
+        known: Vec::new(),
+    };
     if person.effective.access == Access::Granted && !leaving {
-        return (observation.account != AccountPresence::Present).then_some(Target::Granted { epoch, cut: None });
+        // A revocation that a former process did not see the end of is proved by this one.
+        let unproved = open.filter(|_| observation.revocation.is_none());
+        let missing = observation.account != AccountPresence::Present || unproved.is_some();
+        return missing.then(|| Target::Granted {
+            epoch,
+            cut: unproved.map(|r| cut(r.denied_at)),
+        });
     }
-    if observation.revocation.as_ref().is_some_and(|r| r.below >= epoch) {
+    let opened = observation.revocation.as_ref().is_some_and(|r| r.below >= epoch);
+    if opened && (!leaving || observation.asked_to_leave) {
         return None;
     }
-    let settled = before.revocation.as_ref().is_some_and(|r| r.sessions_zero_at.is_some())
-        && before.epoch.unwrap_or_default() >= i64::try_from(epoch.0).unwrap_or(i64::MAX)
+    let same = before.epoch.unwrap_or_default() >= i64::try_from(epoch.0).unwrap_or(i64::MAX)
         && before.access == Some(Access::Denied);
+    let settled = same && reported && recorded.is_some_and(|r| r.sessions_zero_at.is_some());
     if settled && !leaving {
         return None;
     }
     if leaving && observation.account == AccountPresence::Absent {
         return None;
     }
-    let cut = Cut {
-        below: epoch,
-        denied_at: before
-            .revocation
-            .as_ref()
-            .filter(|r| r.sessions_zero_at.is_none())
-            .map_or(now, |r| r.denied_at),
-        known: Vec::new(),
-    };
+    let cut = cut(recorded.filter(|_| same || open.is_some()).map_or(now, |r| r.denied_at));
     Some(if leaving {
         Target::Absent(cut)
     } else {
@@ -323,10 +351,10 @@ fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, progress: &Progress
     } else {
         None
     };
-    let unknown = facts
+    let unknown = status
         .gateways
         .iter()
-        .any(|(_, o)| o.as_ref().is_some_and(|o| o.account == AccountPresence::Unknown));
+        .any(|state| state.account == AccountPresence::Unknown && !progress.missing.contains(&state.name.as_str()));
     let working = if progress.settled && !unknown {
         None
     } else if granted {

@@ -15,15 +15,14 @@ use tokio_util::sync::CancellationToken;
 use super::context::Context;
 use crate::auth::guard::GuardState;
 
+/// Accounts about which gateways learned something.
+pub type Learned = mpsc::UnboundedReceiver<HashSet<String>>;
+
 /// How often gauges are set.
 const GAUGES: Duration = Duration::from_secs(5);
 
 /// Queues the users whose accounts a gateway learned something about, until `cancel`.
-pub async fn completions(
-    ctx: Arc<Context>,
-    mut learned: mpsc::UnboundedReceiver<HashSet<String>>,
-    cancel: CancellationToken,
-) {
+pub async fn completions(ctx: Arc<Context>, mut learned: Learned, cancel: CancellationToken) {
     loop {
         let accounts = tokio::select! {
             () = cancel.cancelled() => return,
@@ -101,6 +100,7 @@ pub async fn gauges(ctx: Arc<Context>, cancel: CancellationToken) {
         ctx.metrics.users(&ctx.roster.counts());
         ctx.metrics.guard(guard.pending.len(), guard.limit);
         ctx.metrics.source_problems(ctx.desired.health().problems.len());
+        ctx.metrics.history_failing(ctx.history.last_error().is_some());
         ctx.metrics.queue_depth(ctx.backoff.len());
         for gateway in ctx.gateways.all() {
             for node in gateway.health() {

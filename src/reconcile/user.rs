@@ -58,6 +58,11 @@ pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Context>) -> Result<Action, 
     let Some(person) = ctx.roster.person_by_user(&name) else {
         return Ok(Action::await_change());
     };
+    if person.generation != user.metadata.generation.unwrap_or(0) {
+        // The roster has not taken this version in yet. It will ask for the user when it has, and until then nothing
+        // that is decided speaks of it.
+        return Ok(Action::await_change());
+    }
     let now = ctx.clock.now();
     let limit = user.spec.traffic.as_ref();
     let used = limit.map(|limit| {

@@ -33,9 +33,6 @@ impl Derivation for Spelled {
     fn password(&self, id: &CorporateId, generation: i64) -> SecretString {
         password(id.key(), generation).into()
     }
-    fn subscription_token(&self, id: &CorporateId, generation: i64) -> SecretString {
-        format!("token-{}-{generation}", id.key()).into()
-    }
 }
 
 pub fn password(key: &str, generation: i64) -> String {
@@ -90,6 +87,7 @@ pub fn recorded(user: &VpnUser, access: Access, epoch: i64) -> VpnUser {
     let mut user = user.clone();
     user.status = Some(VpnUserStatus {
         access: Some(access),
+        observed_generation: user.metadata.generation.unwrap(),
         epoch: Some(epoch),
         credential_generation: Some(user.spec.credential_generation),
         ..VpnUserStatus::default()

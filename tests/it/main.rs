@@ -16,4 +16,6 @@ mod folder;
 mod history;
 mod http;
 mod hysteria;
+mod packaging;
+mod reconcile;
 mod support;

@@ -1,156 +1,137 @@
 //! The tasks of the process: each is joined, and if one ends before its time all others drain.
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
-use tokio::{task::JoinSet, time::timeout};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// How long the tasks of each half have to end once they were told to.
+/// How long each half has to end once it was told to.
 const DRAIN: Duration = Duration::from_secs(15);
 
-/// Running tasks with their names, in two halves: the front takes requests, and the back carries them out. The front ends
-/// first, so that what was begun is carried out and answered as at any other time.
+/// Running tasks with their names, in two halves: the front takes requests, the core does what they ask for. The front
+/// drains first.
 pub struct Tasks {
-    front: Half,
-    back: Half,
-}
-
-struct Half {
-    running: JoinSet<&'static str>,
-    cancel: CancellationToken,
+    front: JoinSet<&'static str>,
+    core: JoinSet<&'static str>,
+    front_token: CancellationToken,
+    core_token: CancellationToken,
 }
 
 impl Tasks {
-    /// No tasks; those of the front are expected to end on `front`, the others on `back`, and none before.
-    pub fn new(front: CancellationToken, back: CancellationToken) -> Self {
-        let half = |cancel| Half {
-            running: JoinSet::new(),
-            cancel,
-        };
+    /// No tasks. All that are spawned are expected to end when the token of their half is cancelled, and not before.
+    pub fn new() -> Self {
         Self {
-            front: half(front),
-            back: half(back),
+            front: JoinSet::new(),
+            core: JoinSet::new(),
+            front_token: CancellationToken::new(),
+            core_token: CancellationToken::new(),
         }
     }
 
-    /// Starts a task of the back.
-    pub fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        self.back.spawn(name, task);
+    /// Ends the front.
+    pub fn front_token(&self) -> CancellationToken {
+        self.front_token.clone()
     }
 
-    /// Starts a task that takes requests.
-    pub fn spawn_front(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        self.front.spawn(name, task);
+    /// Ends the core.
+    pub fn core_token(&self) -> CancellationToken {
+        self.core_token.clone()
+    }
+
+    /// Starts a task of the front.
+    pub fn front(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.front.spawn(named(name, task));
+    }
+
+    /// Starts a task of the core.
+    pub fn core(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.core.spawn(named(name, task));
     }
 
     /// Waits for `shutdown`, or for a task that ends unexpectedly, whose name it answers. Then ends and joins the front,
-    /// waits for `begun` (what requests have begun), and ends and joins the back.
-    pub async fn until(mut self, shutdown: CancellationToken, begun: impl Future<Output = ()>) -> Option<&'static str> {
+    /// waits for `work` that the front began, and ends and joins the core.
+    pub async fn until(mut self, shutdown: CancellationToken, work: impl Future<Output = ()>) -> Option<&'static str> {
         let ended = tokio::select! {
             () = shutdown.cancelled() => None,
-            name = self.front.next() => Some(name),
-            name = self.back.next() => Some(name),
+            Some(ended) = self.front.join_next() => Some(ended),
+            Some(ended) = self.core.join_next() => Some(ended),
         };
+        let ended = ended.map(|joined| {
+            joined.unwrap_or_else(|error| {
+                tracing::error!(%error, "a task failed");
+                "a task"
+            })
+        });
         if let Some(name) = ended {
             tracing::error!(task = name, "ended unexpectedly: draining");
         }
-        self.front.end().await;
-        if timeout(DRAIN, begun).await.is_err() {
-            tracing::warn!("work that did not end in time is abandoned");
+        self.front_token.cancel();
+        join(&mut self.front).await;
+        if tokio::time::timeout(DRAIN, work).await.is_err() {
+            tracing::warn!("changes that did not end in time are abandoned");
         }
-        self.back.end().await;
+        self.core_token.cancel();
+        join(&mut self.core).await;
         ended
     }
 }
 
-impl Half {
-    fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        self.running.spawn(async move {
-            task.await;
-            name
-        });
-    }
+async fn named(name: &'static str, task: impl Future<Output = ()> + Send + 'static) -> &'static str {
+    task.await;
+    name
+}
 
-    /// Waits for a task to end; for ever, when there are none.
-    async fn next(&mut self) -> &'static str {
-        match self.running.join_next().await {
-            Some(Ok(name)) => name,
-            Some(Err(error)) => {
-                tracing::error!(%error, "a task failed");
-                "a task"
-            }
-            None => std::future::pending().await,
-        }
+async fn join(tasks: &mut JoinSet<&'static str>) {
+    let joined = tokio::time::timeout(DRAIN, async { while tasks.join_next().await.is_some() {} }).await;
+    if joined.is_err() {
+        tracing::warn!(left = tasks.len(), "tasks that did not end in time are abandoned");
+        tasks.abort_all();
     }
+}
 
-    async fn end(&mut self) {
-        self.cancel.cancel();
-        let joined = timeout(DRAIN, async { while self.running.join_next().await.is_some() {} }).await;
-        if joined.is_err() {
-            tracing::warn!(
-                left = self.running.len(),
-                "tasks that did not end in time are abandoned"
-            );
-            self.running.abort_all();
-        }
+/// Says why a task failed; that it ended is noticed by whoever joins it.
+pub async fn told<E: Display>(task: impl Future<Output = Result<(), E>>) {
+    if let Err(error) = task.await {
+        tracing::error!(%error, "a part of the operator failed");
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        future::ready,
-        sync::{
-            Arc,
-            atomic::{AtomicBool, Ordering},
-        },
-    };
-
     use super::*;
-
-    fn tokens() -> (CancellationToken, CancellationToken) {
-        (CancellationToken::new(), CancellationToken::new())
-    }
 
     #[tokio::test]
     async fn a_task_that_ends_early_ends_the_others_and_is_named() {
-        let (front, back) = tokens();
-        let mut tasks = Tasks::new(front.clone(), back.clone());
-        tasks.spawn("the steady one", back.clone().cancelled_owned());
-        tasks.spawn_front("the steady listener", front.clone().cancelled_owned());
-        tasks.spawn("the early one", async {});
-        let ended = tasks.until(CancellationToken::new(), ready(())).await;
-        assert_eq!(ended, Some("the early one"));
-        assert!(front.is_cancelled() && back.is_cancelled());
+        let mut tasks = Tasks::new();
+        let (front, core) = (tasks.front_token(), tasks.core_token());
+        tasks.front("the steady one", front.clone().cancelled_owned());
+        tasks.core("the early one", async {});
+        assert_eq!(
+            tasks.until(CancellationToken::new(), async {}).await,
+            Some("the early one")
+        );
+        assert!(front.is_cancelled() && core.is_cancelled());
     }
 
     #[tokio::test]
     async fn a_panic_is_noticed() {
-        let (front, back) = tokens();
-        let mut tasks = Tasks::new(front, back);
-        tasks.spawn_front("the bad one", async { panic!("on purpose") });
-        assert_eq!(tasks.until(CancellationToken::new(), ready(())).await, Some("a task"));
+        let mut tasks = Tasks::new();
+        tasks.core("the bad one", async { panic!("on purpose") });
+        assert_eq!(tasks.until(CancellationToken::new(), async {}).await, Some("a task"));
     }
 
     #[tokio::test]
-    async fn a_shutdown_is_no_failure_and_what_was_begun_is_carried_out_by_the_back() {
-        let (front, back) = tokens();
-        let mut tasks = Tasks::new(front.clone(), back.clone());
-        let answered = Arc::new(AtomicBool::new(false));
-        tasks.spawn("the back", back.clone().cancelled_owned());
-        tasks.spawn_front("the listener", {
-            let (answered, back) = (Arc::clone(&answered), back.clone());
-            async move {
-                front.cancelled().await;
-                // The last request is still to be answered.
-                tokio::task::yield_now().await;
-                answered.store(!back.is_cancelled(), Ordering::SeqCst);
-            }
-        });
+    async fn the_core_works_on_until_what_the_front_began_is_done() {
+        let mut tasks = Tasks::new();
+        let (front, core) = (tasks.front_token(), tasks.core_token());
+        tasks.front("the front", front.clone().cancelled_owned());
+        tasks.core("the core", core.clone().cancelled_owned());
         let shutdown = CancellationToken::new();
         shutdown.cancel();
-        let begun = async { assert!(!back.is_cancelled(), "begun work needs the back") };
-        assert_eq!(tasks.until(shutdown, begun).await, None);
-        assert!(answered.load(Ordering::SeqCst) && back.is_cancelled());
+        let work = async {
+            assert!(front.is_cancelled(), "no new requests by now");
+            assert!(!core.is_cancelled(), "the core is still needed");
+        };
+        assert_eq!(tasks.until(shutdown, work).await, None);
     }
 }

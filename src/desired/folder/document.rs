@@ -263,7 +263,7 @@ fn explain(error: &serde_yaml::Error, marks: &Marks) -> Fault {
         && path != "invalid"
     {
         field = Some(path.to_owned());
-        message = rest.to_owned();
+        message = rest.to_string();
     }
     for lead in ["unknown field `", "missing field `", "duplicate field `"] {
         if let Some(name) = message.strip_prefix(lead).and_then(|rest| rest.split('`').next()) {

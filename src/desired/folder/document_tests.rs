@@ -196,10 +196,8 @@ fn laughing_and_deeply_nested_documents_end_soon() {
         .iter()
         .zip(["b", "c", "d", "e", "f", "g", "h", "i"])
     {
-        laughs.push_str(&format!(
-            "{next}: &{next} [{}]\n",
-            vec![format!("*{last}"); 9].join(",")
-        ));
+        let many = vec![format!("*{last}"); 9].join(",");
+        laughs = [laughs, format!("{next}: &{next} [{many}]\n")].concat();
     }
     faults(&format!("{}{laughs}", user("")));
     faults(&user(&format!("  owner: *a\nstatus:\n  x: {}\n", "[".repeat(900_000))));

@@ -90,18 +90,16 @@ fn insert(text: &str, field: &str, spec: &Node, value: &str) -> Result<String, S
         plain && !value.span.is_empty() && !whole.contains('\n')
     });
     let line = format!("{margin}{field}: {value}");
-    match one_line {
-        Some((_, after)) => match text.get(after.span.start..).and_then(|rest| rest.find('\n')) {
-            Some(end) => {
-                let at = after.span.start + end + 1;
-                splice(text, at, at, &format!("{line}{ending}"))
-            }
-            None => splice(text, text.len(), text.len(), &format!("{ending}{line}")),
-        },
-        None => {
-            let at = line_start(first.0.span.start);
+    let Some((_, after)) = one_line else {
+        let at = line_start(first.0.span.start);
+        return splice(text, at, at, &format!("{line}{ending}"));
+    };
+    match text.get(after.span.start..).and_then(|rest| rest.find('\n')) {
+        Some(end) => {
+            let at = after.span.start + end + 1;
             splice(text, at, at, &format!("{line}{ending}"))
         }
+        None => splice(text, text.len(), text.len(), &format!("{ending}{line}")),
     }
 }
 

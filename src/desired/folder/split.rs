@@ -160,7 +160,7 @@ mod tests {
                 Just("a: 1\n"), Just("a: |\n  ---\n  text\n"), Just("# only a comment\n"), Just("a: \"x\n  --- y\"\n"),
                 Just("- 1\n- --- x\n"), Just("a: >-\n  folded\n\n  ...\n"), Just("{\"a\": [1,\n 2]}\n"), Just(""), Just("x\n"),
             ], 1..6)) {
-            let file = parts.iter().map(|part| format!("---\n{part}")).collect::<String>();
+            let file = ["", &parts.join("---\n")].join("---\n");
             let whole: Vec<serde_yaml::Value> = serde_yaml::Deserializer::from_str(&file)
                 .map(|document| serde_yaml::Value::deserialize(document).unwrap())
                 .collect();

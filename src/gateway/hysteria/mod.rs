@@ -31,9 +31,6 @@ use super::{
 };
 use crate::clock::SharedClock;
 
-/// How often a quiet node is polled, when nothing else is configured.
-pub const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(5);
-
 /// One call to a node, for metrics.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
@@ -153,22 +150,28 @@ impl HysteriaGateway {
             let config = Arc::new(config);
             next.push((kept, Member { name, config, worker }));
         }
+        let is_kept = |name: &NodeName| next.iter().any(|(kept, member)| *kept && member.name == *name);
         let mut completed = HashSet::new();
+        {
+            // At once: without the nodes that left, and before those that join, there may be none that has to prove anything.
+            let mut state = self.shared.state();
+            let now = self.shared.now();
+            for old in members.iter().filter(|old| !is_kept(&old.name)) {
+                if let Some(worker) = &old.worker {
+                    worker.stop();
+                }
+                completed.extend(state.remove_node(&old.name, now));
+            }
+            for (_, new) in next.iter().filter(|(kept, _)| !kept) {
+                completed.extend(state.add_node(&new.name, new.worker.is_some(), now));
+            }
+        }
         for old in members.iter() {
-            if next.iter().any(|(kept, member)| *kept && member.name == old.name) {
-                continue;
-            }
-            if let Some(worker) = &old.worker {
-                worker.stop();
-            }
-            completed.extend(self.shared.state().remove_node(&old.name, self.shared.now()));
             if !next.iter().any(|(_, member)| member.name == old.name) {
                 self.shared.context.ledger.node_removed(&old.name);
             }
         }
         for (_, new) in next.iter().filter(|(kept, _)| !kept) {
-            let proves = new.worker.is_some();
-            completed.extend(self.shared.state().add_node(&new.name, proves, self.shared.now()));
             if let Some(worker) = &new.worker {
                 worker.spawn();
             }

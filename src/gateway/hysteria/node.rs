@@ -5,11 +5,13 @@
 
 use std::{
     collections::HashMap,
+    panic::AssertUnwindSafe,
     pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use futures::FutureExt as _;
 use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -55,8 +57,17 @@ impl Worker {
     pub(super) fn spawn(self: &Arc<Self>) {
         let worker = self.clone();
         self.shared.context.tasks.spawn(async move {
-            let loops = async { tokio::join!(worker.kicks(), worker.looks(), worker.traffic()) };
-            let _ = worker.cancel.run_until_cancelled(loops).await;
+            let loops = async {
+                loop {
+                    let round = async { tokio::join!(worker.kicks(), worker.looks(), worker.traffic()) };
+                    // None of the three ends by itself. A node that is never looked at again would prove nothing any more.
+                    if AssertUnwindSafe(round).catch_unwind().await.is_err() {
+                        tracing::error!(node = %worker.name, "the loops of a node failed and begin anew: report this");
+                    }
+                    sleep(BACKOFF.1).await;
+                }
+            };
+            let _: Option<()> = worker.cancel.run_until_cancelled(loops).await;
         });
     }
 
@@ -98,7 +109,14 @@ impl Worker {
                 failed = self.call(Operation::Kick, self.client.kick(chunk)).await;
                 if failed.is_ok() {
                     let now = self.shared.now();
-                    let known = self.shared.state().revocations.kicked(&self.name, chunk, begun, now);
+                    let known = {
+                        let mut state = self.shared.state();
+                        if self.cancel.is_cancelled() {
+                            // Another node may have the name by now, and has acknowledged nothing.
+                            return Ok(());
+                        }
+                        state.revocations.kicked(&self.name, chunk, begun, now)
+                    };
                     self.shared.complete(known);
                     continue;
                 }
@@ -162,7 +180,7 @@ impl Worker {
         let context = &self.shared.context;
         let answered = context.clock.monotonic();
         let strangers = online.iter().filter_map(|(id, connections)| {
-            let standing = context.ledger.standing(id);
+            let standing = context.ledger.standing(&self.name, id);
             (standing != Standing::Permitted && *connections > 0).then(|| Stranger {
                 id: id.clone(),
                 connections: *connections,

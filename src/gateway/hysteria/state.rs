@@ -97,6 +97,7 @@ impl State {
                 .filter(|(_, view)| view.mute)
                 .map(|(name, _)| name.to_string())
                 .collect(),
+            asked_to_leave: self.accounts.get(account) == Some(&Kind::Absent),
         }
     }
 

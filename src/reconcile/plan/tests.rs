@@ -37,6 +37,7 @@ fn person(reason: Reason, epoch: u64) -> Person {
         declared: decision(reason),
         held_back_since: None,
         live_holds: Vec::new(),
+        generation: 1,
         epoch: Epoch(epoch),
         sessions: 0,
     }
@@ -58,6 +59,7 @@ fn obey(observation: &mut Observation, target: &Target, step: u8, now: Timestamp
                     vec!["default/node-1".to_owned()]
                 },
             });
+            observation.asked_to_leave = matches!(target, Target::Absent(_));
             observation.account = if matches!(target, Target::Absent(_)) && step > 1 {
                 AccountPresence::Absent
             } else {
@@ -72,6 +74,7 @@ const NOTHING: Observation = Observation {
     sessions: 0,
     revocation: None,
     mute: Vec::new(),
+    asked_to_leave: false,
 };
 
 fn reason() -> impl Strategy<Value = Reason> {
@@ -146,7 +149,7 @@ proptest! {
             below: Epoch(epoch), denied_at: at(0), contained_at: contained.then(|| at(1)), sessions_zero_at: None,
             waiting_for: if contained { vec![] } else { vec!["default/a".to_owned()] },
         };
-        let observation = Observation { account: AccountPresence::Present, sessions: 1, revocation: Some(revocation), mute: vec![] };
+        let observation = Observation { account: AccountPresence::Present, sessions: 1, revocation: Some(revocation), ..NOTHING };
         let gateways = [("default".to_owned(), Some(observation))];
         let planned = plan(&user, &Facts { person: &person, used: None, gateways: &gateways }, at(2));
         let ready = planned.status.conditions.iter().find(|c| c.type_ == types::READY).unwrap();
@@ -222,6 +225,10 @@ fn a_denied_user_whose_sessions_were_proved_gone_is_left_alone_after_a_restart()
     user.status = Some(VpnUserStatus {
         access: Some(Access::Denied),
         epoch: Some(7),
+        gateways: vec![GatewayState {
+            name: "default".to_owned(),
+            account: AccountPresence::Present,
+        }],
         revocation: Some(Revocation {
             denied_at: at(0),
             contained_at: Some(at(1)),
@@ -230,13 +237,7 @@ fn a_denied_user_whose_sessions_were_proved_gone_is_left_alone_after_a_restart()
         }),
         ..VpnUserStatus::default()
     });
-    let gateways = [(
-        "default".to_owned(),
-        Some(Observation {
-            account: AccountPresence::Present,
-            ..NOTHING
-        }),
-    )];
+    let gateways = [("default".to_owned(), Some(NOTHING))];
     let planned = plan(
         &user,
         &Facts {
@@ -247,7 +248,18 @@ fn a_denied_user_whose_sessions_were_proved_gone_is_left_alone_after_a_restart()
         at(3),
     );
     assert_eq!(planned.targets, vec![]);
-    assert_eq!(planned.status.revocation, user.status.unwrap().revocation);
+    let before = user.status.unwrap();
+    assert_eq!(
+        (planned.status.revocation, planned.status.gateways),
+        (before.revocation, before.gateways)
+    );
+    assert!(
+        planned
+            .status
+            .conditions
+            .iter()
+            .any(|it| it.type_ == types::READY && it.status == "True")
+    );
 }
 
 #[test]

@@ -296,7 +296,12 @@ impl World {
             let person = self.house.roster.person_by_account(session.account);
             let permitted =
                 person.is_some_and(|it| it.effective.access == Access::Granted && it.epoch == session.epoch);
-            prop_assert_eq!(index.standing(id) == Standing::Permitted, permitted, "{}", id);
+            prop_assert_eq!(
+                index.standing(&NodeName::new("default", "0"), id) == Standing::Permitted,
+                permitted,
+                "{}",
+                id
+            );
         }
         Ok(())
     }

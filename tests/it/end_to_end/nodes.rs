@@ -34,6 +34,9 @@ async fn a_node_that_is_down_keeps_the_revocation_open_until_it_is_back() {
         revocation["denied_at"].is_string() && revocation["contained_at"].is_null(),
         "{revocation}"
     );
+    operator
+        .recorded_with(&house, "waitingFor\":[\"default/node-2", 1)
+        .await;
     operator.kill();
 
     let operator = house.start().await;

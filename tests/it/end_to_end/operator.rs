@@ -138,9 +138,7 @@ impl House {
             let (api, auth) = (free_address(), free_address());
             let mut command = std::process::Command::new(program);
             self.prepare(&mut command);
-            command
-                .args(before)
-                .args(["run", "--desired", "folder:vpn", "--data", "data"]);
+            command.args(before).arg("run");
             command.args(["--listen", &api.to_string(), "--auth-listen", &auth.to_string()]);
             command.args(more);
             let operator = Operator::spawn(command, api, auth);
@@ -429,11 +427,15 @@ impl Operator {
     /// Waits until so many objects are recorded: a file that is removed in the moment after it was read for the first time
     /// leaves no trace.
     pub async fn recorded(&self, house: &House, objects: i64) {
+        self.recorded_with(house, "", objects).await;
+    }
+
+    /// As [`Self::recorded`], with this text in the status.
+    pub async fn recorded_with(&self, house: &House, status: &str, objects: i64) {
         let database = rusqlite::Connection::open(house.data().join("desired.db")).unwrap();
+        let query = "SELECT count(*) FROM objects WHERE instr(status, ?1)";
         eventually("the objects are recorded", async || {
-            let count = database.query_row("SELECT count(*) FROM objects WHERE status IS NOT NULL", [], |row| {
-                row.get(0)
-            });
+            let count = database.query_row(query, [status], |row| row.get(0));
             (count == Ok(objects)).then_some(())
         })
         .await;

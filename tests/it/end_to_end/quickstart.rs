@@ -101,7 +101,7 @@ impl Operator {
 async fn the_commands_of_the_readme_do_what_it_says() {
     let house = clone();
     let commands = commands();
-    let [_, config, login, deactivate, tests] = &commands[..] else {
+    let [_, config, login, deactivate, list, tests] = &commands[..] else {
         panic!("the README has other commands: {commands:?}");
     };
     assert_eq!(tests, "cargo test");
@@ -128,6 +128,13 @@ async fn the_commands_of_the_readme_do_what_it_says() {
     );
     let refused = Operator::json(&curl(&house, &operator, config).await);
     assert_eq!(refused["status"], 403, "{refused}");
+    let typed = list.strip_prefix("cargo run --release -q -- ").unwrap();
+    let (code, holds, stderr) = operator.cli(&house, &typed.split(' ').collect::<Vec<_>>()).await;
+    assert_eq!(code, 0, "{stderr}");
+    assert!(
+        holds.contains("api-deactivated-ab123456") && holds.contains("laptop lost"),
+        "{holds}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,8 +142,10 @@ async fn the_edit_that_the_readme_suggests_takes_access_away() {
     let house = clone();
     let operator = started(&house, &commands()).await;
     let readme = std::fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap();
-    let (_, rest) = readme.split_once("set `active: false` in ").unwrap();
-    let file = house.path(rest.split(',').next().unwrap());
+    let (_, rest) = readme
+        .split_once("write `active: false` under Anna's spec in ")
+        .unwrap();
+    let file = house.path(rest.split(':').next().unwrap());
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(text.contains("active: true"), "{text}");
     std::fs::write(&file, text.replacen("active: true", "active: false", 1)).unwrap();

@@ -19,6 +19,7 @@ use vpn_operator::{
     gateway::{Credentials, Link, NodeHealth, NodeName, RevocationProgress},
     history::{AuditEntry, AuditRow, HistoryError, Page, RevocationRow, Totals, TrafficRow},
     http::{self, HttpState},
+    metrics::Metrics,
     model::{
         access::{Access as Verdict, Decision, HoldSpan, Quota, Terms, Usage, decide},
         corporate_id::CorporateId,
@@ -117,7 +118,7 @@ impl World {
     }
 
     pub fn router_with(self: &Arc<Self>, settings: http::Settings) -> Router {
-        let metrics = Arc::new(|| "# EOF\n".to_owned());
+        let metrics = Arc::new(Metrics::new());
         http::router(HttpState::new(self.access(), metrics, self.clock.clone(), settings))
     }
 
@@ -419,6 +420,7 @@ impl People for World {
             declared,
             held_back_since: (effective != declared).then_some(now),
             live_holds: live.map(|(name, _)| name.clone()).collect(),
+            generation: 1,
             epoch: Epoch(inner.epochs.get(&id.account()).copied().unwrap_or_default()),
             sessions: 0,
         })

@@ -111,7 +111,7 @@ impl SmallAuth {
 }
 
 impl SessionLedger for SmallAuth {
-    fn standing(&self, id: &str) -> Standing {
+    fn standing(&self, _: &NodeName, id: &str) -> Standing {
         let people = self.people.lock().unwrap();
         match SessionId::parse(id) {
             None => Standing::Foreign,

@@ -1,0 +1,4 @@
+//! Scenarios of the reconcile room: what statuses say, what is cut, and what outlives a process.
+
+mod scenarios;
+mod world;

@@ -1,0 +1,303 @@
+use std::{sync::Arc, time::Duration};
+
+use vpn_operator::{
+    auth::index::Verdict,
+    model::{access::Access, user::AccountPresence},
+};
+
+use super::world::{Operator, STATS_SECRET, Source, settled, until, waiting};
+use crate::support::hysteria_node::HysteriaNode;
+
+const ANNA: &str = "AB123456";
+const ADDRESS: &str = "192.0.2.1:1000";
+
+async fn node() -> Arc<HysteriaNode> {
+    HysteriaNode::start(STATS_SECRET, Duration::from_secs(30)).await
+}
+
+fn is_in(operator: &Operator, id: &str) -> bool {
+    matches!(operator.login("default", "n1", id, 1, ADDRESS), Verdict::Granted(_))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hold_that_is_lost_and_found_in_the_same_moment_still_denies() {
+    let (data, source, n1) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()), node().await);
+    source.gateway("default", &[("n1", &n1)]);
+    source.declare(ANNA, |_| {});
+    source.hold("hr-dismissed-ab123456", ANNA);
+    let operator = Operator::start(&source, data.path()).await;
+    assert!(!is_in(&operator, ANNA));
+    source.lose_hold("hr-dismissed-ab123456");
+    source.find_hold("hr-dismissed-ab123456");
+    settled(&source).await;
+    assert!(!is_in(&operator, ANNA), "the hold is there");
+    operator.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_that_is_lost_and_found_in_the_same_moment_keeps_access() {
+    let (data, source, n1) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()), node().await);
+    source.gateway("default", &[("n1", &n1)]);
+    source.declare(ANNA, |_| {});
+    let operator = Operator::start(&source, data.path()).await;
+    let session = operator.connect(&n1, ("default", "n1"), ANNA, ADDRESS).await.unwrap();
+    source.delete(ANNA);
+    source.declare(ANNA, |_| {});
+    settled(&source).await;
+    assert!(is_in(&operator, ANNA), "the user is declared");
+    assert!(!n1.kicked().contains(&session.id));
+    assert!(source.is_ready(ANNA), "{:?}", source.status(ANNA));
+    operator.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lifted_hold_is_forgotten() {
+    let (data, source, n1) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()), node().await);
+    source.gateway("default", &[("n1", &n1)]);
+    source.declare(ANNA, |_| {});
+    source.hold("hr-dismissed-ab123456", ANNA);
+    let operator = Operator::start(&source, data.path()).await;
+    source.lose_hold("hr-dismissed-ab123456");
+    source.lift("hr-dismissed-ab123456");
+    settled(&source).await;
+    assert!(is_in(&operator, ANNA));
+    assert_eq!(operator.context.roster.lost_holds_confirmed(), Vec::<String>::new());
+    operator.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_denied_person_stays_ready_over_a_restart_without_a_write() {
+    let (data, source, n1) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()), node().await);
+    source.gateway("default", &[("n1", &n1)]);
+    source.declare(ANNA, |_| {});
+    let operator = Operator::start(&source, data.path()).await;
+    source.declare(ANNA, |spec| spec.active = false);
+    until("zero", || {
+        source
+            .status(ANNA)
+            .revocation
+            .is_some_and(|it| it.sessions_zero_at.is_some())
+    })
+    .await;
+    settled(&source).await;
+    assert!(source.is_ready(ANNA));
+    operator.kill().await;
+    let writes = source.lock().writes.0;
+    let operator = Operator::start(&source, data.path()).await;
+    settled(&source).await;
+    assert!(source.is_ready(ANNA), "{:?}", source.status(ANNA));
+    assert_eq!(source.lock().writes.0, writes, "nothing changed");
+    operator.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_left_on_a_gateway_that_was_taken_away_has_to_be_proved_gone() {
+    let (data, source) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()));
+    let (n1, n2) = (node().await, node().await);
+    source.gateway("default", &[("n1", &n1)]);
+    source.gateway("paris", &[("n2", &n2)]);
+    source.declare(ANNA, |spec| {
+        spec.gateways = Some(vec!["default".to_owned(), "paris".to_owned()])
+    });
+    let operator = Operator::start(&source, data.path()).await;
+    settled(&source).await;
+    assert!(source.is_ready(ANNA));
+    let mut left = operator.connect(&n2, ("paris", "n2"), ANNA, ADDRESS).await.unwrap();
+    n2.take_down().await;
+    source.declare(ANNA, |spec| spec.gateways = None);
+    settled(&source).await;
+    let open = source.status(ANNA).revocation.unwrap();
+    assert_eq!(
+        open.contained_at, None,
+        "n2 said nothing, and its session lives: {open:?}"
+    );
+    assert!(waiting(&source, ANNA).contains("paris/n2"));
+    assert!(!source.is_ready(ANNA));
+    n2.bring_up().await;
+    until("contained", || {
+        source
+            .status(ANNA)
+            .revocation
+            .is_some_and(|it| it.contained_at.is_some())
+    })
+    .await;
+    assert!(left.send(1, 1).is_err());
+    until("gone", || {
+        source.status(ANNA).gateways.iter().all(|it| it.name == "default")
+    })
+    .await;
+    settled(&source).await;
+    assert!(source.is_ready(ANNA), "{:?}", source.status(ANNA));
+    operator.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_was_taken_away_while_the_operator_was_down_is_left_too() {
+    let (data, source) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()));
+    let (n1, n2) = (node().await, node().await);
+    source.gateway("default", &[("n1", &n1)]);
+    source.gateway("paris", &[("n2", &n2)]);
+    source.declare(ANNA, |spec| {
+        spec.gateways = Some(vec!["default".to_owned(), "paris".to_owned()])
+    });
+    let operator = Operator::start(&source, data.path()).await;
+    settled(&source).await;
+    let mut left = operator.connect(&n2, ("paris", "n2"), ANNA, ADDRESS).await.unwrap();
+    operator.kill().await;
+    source.declare(ANNA, |spec| spec.gateways = None);
+    let operator = Operator::start(&source, data.path()).await;
+    until("cut", || left.send(1, 1).is_err()).await;
+    until("left", || {
+        source.status(ANNA).gateways.iter().all(|it| it.name == "default")
+    })
+    .await;
+    assert!(n2.kicked().contains(&left.id));
+    until("ready", || source.is_ready(ANNA)).await;
+    let epoch = source.status(ANNA).epoch;
+    operator.kill().await;
+    let operator = Operator::start(&source, data.path()).await;
+    settled(&source).await;
+    assert_eq!(source.status(ANNA).epoch, epoch, "once is enough");
+    operator.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotation_that_a_node_had_not_proved_is_proved_after_a_restart() {
+    let (data, source) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()));
+    let (n1, n2) = (node().await, node().await);
+    source.gateway("default", &[("n1", &n1), ("n2", &n2)]);
+    source.declare(ANNA, |_| {});
+    let operator = Operator::start(&source, data.path()).await;
+    let mut old = operator.connect(&n2, ("default", "n2"), ANNA, ADDRESS).await.unwrap();
+    n2.take_down().await;
+    source.declare(ANNA, |spec| spec.credential_generation = 2);
+    settled(&source).await;
+    assert!(waiting(&source, ANNA).contains("default/n2"));
+    operator.kill().await;
+    let operator = Operator::start(&source, data.path()).await;
+    settled(&source).await;
+    assert!(!source.is_ready(ANNA));
+    n2.bring_up().await;
+    until("contained", || {
+        source
+            .status(ANNA)
+            .revocation
+            .is_some_and(|it| it.contained_at.is_some())
+    })
+    .await;
+    assert!(old.send(1, 1).is_err());
+    until("ready", || source.is_ready(ANNA)).await;
+    operator.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_cannot_run_does_not_say_that_it_runs() {
+    let (data, source, n1) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()), node().await);
+    let secret = data.path().join("secret");
+    std::fs::write(&secret, "line\u{1}break").unwrap();
+    source.gateway_of(
+        "default",
+        &serde_json::json!({ "nodes": [{
+            "name": "n1", "address": "vpn.example.com", "statsUrl": n1.stats_url(), "statsSecret": { "file": secret },
+        }] }),
+    );
+    let operator = Operator::start(&source, data.path()).await;
+    until("reported", || !source.gateway_status("default").conditions.is_empty()).await;
+    let status = source.gateway_status("default");
+    let ready = status.conditions.iter().find(|it| it.type_ == "Ready").unwrap();
+    assert_eq!(ready.status, "False", "{ready:?}");
+    operator.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_is_declared_badly_runs_on_as_it_was() {
+    let (data, source, n1) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()), node().await);
+    source.gateway("default", &[("n1", &n1)]);
+    source.declare(ANNA, |_| {});
+    let operator = Operator::start(&source, data.path()).await;
+    let mut session = operator.connect(&n1, ("default", "n1"), ANNA, ADDRESS).await.unwrap();
+    source.gateway_of(
+        "default",
+        &serde_json::json!({ "nodes": [{
+            "name": "n1", "address": "vpn.example.com", "statsUrl": n1.stats_url(), "authToken": { "file": "/nowhere/token" },
+        }] }),
+    );
+    until("refused", || {
+        let status = source.gateway_status("default");
+        status
+            .conditions
+            .iter()
+            .any(|it| it.type_ == "Ready" && it.reason == "SecretNotFound")
+    })
+    .await;
+    source.declare(ANNA, |spec| spec.active = false);
+    until("contained", || {
+        source
+            .status(ANNA)
+            .revocation
+            .is_some_and(|it| it.contained_at.is_some())
+    })
+    .await;
+    assert!(session.send(1, 1).is_err());
+    operator.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_does_not_cut_people_whose_password_is_imported() {
+    let (data, source, n1) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()), node().await);
+    let file = data.path().join("password");
+    std::fs::write(&file, "imported").unwrap();
+    source.gateway("default", &[("n1", &n1)]);
+    source.declare(ANNA, |spec| {
+        spec.credentials_from = serde_json::from_value(serde_json::json!({ "file": file })).unwrap();
+    });
+    let knows = |operator: &Operator| {
+        let index = operator.context.roster.index();
+        let node = index.node(&vpn_operator::gateway::NodeName::new("default", "n1"));
+        match index.login(&node, ADDRESS, "corp_ab123456:imported") {
+            Verdict::Granted(session) => Some(session.id().to_string()),
+            _ => None,
+        }
+    };
+    let operator = Operator::start(&source, data.path()).await;
+    until("known", || knows(&operator).is_some()).await;
+    let mut session = n1.register(knows(&operator).unwrap(), ADDRESS);
+    settled(&source).await;
+    let epoch = source.status(ANNA).epoch;
+    operator.kill().await;
+    for _ in 0..3 {
+        let operator = Operator::start(&source, data.path()).await;
+        until("known", || knows(&operator).is_some()).await;
+        settled(&source).await;
+        assert_eq!(source.status(ANNA).epoch, epoch);
+        session.send(1, 1).unwrap();
+        operator.kill().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_of_a_gateway_that_is_gone_is_not_let_go() {
+    let (data, source, n1) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()), node().await);
+    source.gateway("paris", &[("n1", &n1)]);
+    source.declare(ANNA, |spec| spec.gateways = Some(vec!["paris".to_owned()]));
+    let operator = Operator::start(&source, data.path()).await;
+    until("ready", || source.is_ready(ANNA)).await;
+    operator.kill().await;
+    // The gateway is gone for good before the operator could keep it.
+    let empty = Arc::new(Source::default());
+    empty.gateway("other", &[("n1", &n1)]);
+    let anna = source.user(ANNA).unwrap();
+    empty.lock().adopt(anna);
+    let operator = Operator::start(&empty, data.path()).await;
+    settled(&empty).await;
+    assert_eq!(
+        empty.status(ANNA).gateways[0].account,
+        AccountPresence::Present,
+        "as it was read last"
+    );
+    empty.delete(ANNA);
+    settled(&empty).await;
+    assert_eq!(empty.status(ANNA).access, Some(Access::Denied));
+    assert!(empty.user(ANNA).is_some(), "nobody proved that its sessions are gone");
+    operator.kill().await;
+}

@@ -1,0 +1,511 @@
+//! The operator's core around a source in memory and node doubles: real roster, gateways, intake and reconciler.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use futures::StreamExt as _;
+use kube::{Resource, ResourceExt as _, runtime::reflector::store};
+use secrecy::{ExposeSecret as _, SecretBox};
+use tokio::{sync::mpsc, task::JoinSet};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use vpn_operator::{
+    auth::{index::Verdict, listener::AuthEndpoint, roster::Roster},
+    clock::SystemClock,
+    credentials::{MasterKey, Sources},
+    desired::{DesiredError, DesiredState, Event, FieldManager, Result, SourceHealth, UserPatch, Watches},
+    gateway::NodeName,
+    history::History,
+    metrics::Metrics,
+    model::{
+        FINALIZER,
+        corporate_id::CorporateId,
+        gateway::{VpnGateway, VpnGatewayStatus},
+        hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
+        user::{VpnUser, VpnUserSpec, VpnUserStatus},
+    },
+    reconcile::{
+        backoff::Backoff,
+        context::{Context, Queue},
+        gateways::{self, Environment, Gateways},
+        holds::{self, HoldWork},
+        imported::{self, Imported},
+        intake, runner, upkeep,
+        usage::UsageBook,
+    },
+};
+
+use crate::support::hysteria_node::{Auth, HysteriaNode, Login, Refused, Session};
+
+pub const STATS_SECRET: &str = "stats-secret";
+const NAMESPACE: &str = "default";
+
+/// Objects of one kind, as an API server has them.
+struct Shelf<K> {
+    objects: BTreeMap<String, K>,
+    watcher: Option<mpsc::UnboundedSender<Event<K>>>,
+}
+
+impl<K> Default for Shelf<K> {
+    fn default() -> Self {
+        Self {
+            objects: BTreeMap::new(),
+            watcher: None,
+        }
+    }
+}
+
+impl<K: Resource<DynamicType = ()> + Clone + Send + 'static> Shelf<K> {
+    fn tell(&self, event: Event<K>) {
+        if let Some(watcher) = &self.watcher {
+            let _ = watcher.send(event);
+        }
+    }
+
+    fn put(&mut self, object: K) {
+        self.objects.insert(object.name_any(), object.clone());
+        self.tell(Event::Apply(object));
+    }
+
+    fn change(&mut self, name: &str, spec: bool, edit: impl FnOnce(&mut K)) -> Result<K> {
+        let Some(object) = self.objects.get_mut(name) else {
+            return Err(DesiredError::NotFound {
+                kind: "object",
+                name: name.to_owned(),
+            });
+        };
+        edit(object);
+        if spec {
+            *object.meta_mut().generation.get_or_insert(0) += 1;
+        }
+        let object = object.clone();
+        self.tell(Event::Apply(object.clone()));
+        Ok(object)
+    }
+
+    fn bury(&mut self, name: &str) {
+        let now = serde_json::from_value(serde_json::json!(jiff::Timestamp::now())).unwrap();
+        let _ = self.change(name, true, |object| object.meta_mut().deletion_timestamp = now);
+    }
+
+    fn remove(&mut self, name: &str) {
+        if let Some(object) = self.objects.remove(name) {
+            self.tell(Event::Delete(object));
+        }
+    }
+
+    fn watch(&mut self) -> vpn_operator::desired::Events<K> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let _ = sender.send(Event::Init);
+        for object in self.objects.values() {
+            let _ = sender.send(Event::InitApply(object.clone()));
+        }
+        let _ = sender.send(Event::InitDone);
+        self.watcher = Some(sender);
+        futures::stream::unfold(receiver, |mut receiver| async {
+            receiver.recv().await.map(|event| (event, receiver))
+        })
+        .boxed()
+    }
+}
+
+#[derive(Default)]
+pub struct Objects {
+    users: Shelf<VpnUser>,
+    holds: Shelf<VpnHold>,
+    gateways: Shelf<VpnGateway>,
+    uids: u64,
+    /// Statuses that were written: of users, of anything else.
+    pub writes: (usize, usize),
+    /// Every status of a user that was ever written.
+    pub reported: Vec<(String, VpnUserStatus)>,
+}
+
+/// Desired state in memory. Outlives operators.
+#[derive(Default)]
+pub struct Source(Mutex<Objects>);
+
+impl Source {
+    pub fn lock(&self) -> MutexGuard<'_, Objects> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Declares a user anew, or changes its spec.
+    pub fn declare(&self, id: &str, edit: impl FnOnce(&mut VpnUserSpec)) {
+        let mut objects = self.lock();
+        let id = CorporateId::parse(id).unwrap();
+        let name = id.object_name();
+        if let Some(present) = objects.users.objects.get(&name) {
+            let mut spec = present.spec.clone();
+            edit(&mut spec);
+            let _ = objects.users.change(&name, true, |user| {
+                user.spec = spec;
+                user.metadata.deletion_timestamp = None;
+            });
+            return;
+        }
+        let mut user: VpnUser = serde_json::from_value(serde_json::json!({
+            "apiVersion": "vpn-operator.io/v1alpha1", "kind": "VpnUser", "metadata": { "name": name },
+            "spec": { "corporateId": id },
+        }))
+        .unwrap();
+        edit(&mut user.spec);
+        objects.uids += 1;
+        let uid = format!("uid-{}", objects.uids);
+        born(&mut user, uid);
+        objects.users.put(user);
+    }
+
+    pub fn delete(&self, id: &str) {
+        self.lock().users.bury(&CorporateId::parse(id).unwrap().object_name());
+    }
+
+    pub fn hold(&self, name: &str, id: &str) {
+        let spec = VpnHoldSpec {
+            corporate_id: CorporateId::parse(id).unwrap(),
+            source: "hr".to_owned(),
+            reason: None,
+            from: None,
+            until: None,
+        };
+        let mut objects = self.lock();
+        let mut hold = VpnHold::new(name, spec);
+        objects.uids += 1;
+        let uid = format!("uid-{}", objects.uids);
+        born(&mut hold, uid);
+        objects.holds.put(hold);
+    }
+
+    /// The hold's document disappears.
+    pub fn lose_hold(&self, name: &str) {
+        self.lock().holds.bury(name);
+    }
+
+    /// The document of a lost hold is there again.
+    pub fn find_hold(&self, name: &str) {
+        let _ = self
+            .lock()
+            .holds
+            .change(name, true, |hold| hold.metadata.deletion_timestamp = None);
+    }
+
+    /// Somebody lifts the hold.
+    pub fn lift(&self, name: &str) {
+        self.lock().holds.remove(name);
+    }
+
+    /// Declares a gateway with these nodes.
+    pub fn gateway(&self, name: &str, nodes: &[(&str, &HysteriaNode)]) {
+        let nodes: Vec<_> = nodes
+            .iter()
+            .map(|(node, double)| serde_json::json!({ "name": node, "address": "vpn.example.com", "statsUrl": double.stats_url() }))
+            .collect();
+        self.gateway_of(name, &serde_json::json!({ "nodes": nodes }));
+    }
+
+    pub fn gateway_of(&self, name: &str, hysteria: &serde_json::Value) {
+        let mut gateway: VpnGateway = serde_json::from_value(serde_json::json!({
+            "apiVersion": "vpn-operator.io/v1alpha1", "kind": "VpnGateway", "metadata": { "name": name },
+            "spec": { "hysteria": hysteria },
+        }))
+        .unwrap();
+        let mut objects = self.lock();
+        if objects.gateways.objects.contains_key(name) {
+            let spec = gateway.spec;
+            let _ = objects.gateways.change(name, true, |gateway| gateway.spec = spec);
+            return;
+        }
+        objects.uids += 1;
+        let uid = format!("uid-{}", objects.uids);
+        born(&mut gateway, uid);
+        objects.gateways.put(gateway);
+    }
+
+    pub fn user(&self, id: &str) -> Option<VpnUser> {
+        let name = CorporateId::parse(id).unwrap().object_name();
+        self.lock().users.objects.get(&name).cloned()
+    }
+
+    pub fn gateway_status(&self, name: &str) -> VpnGatewayStatus {
+        self.lock().gateways.objects[name].status.clone().unwrap_or_default()
+    }
+
+    pub fn status(&self, id: &str) -> VpnUserStatus {
+        self.user(id).and_then(|user| user.status).unwrap_or_default()
+    }
+
+    /// Whether the status says that the gateways agree with the present declaration.
+    pub fn is_ready(&self, id: &str) -> bool {
+        let Some(user) = self.user(id) else { return false };
+        let status = user.status.unwrap_or_default();
+        Some(status.observed_generation) == user.metadata.generation
+            && status
+                .conditions
+                .iter()
+                .any(|it| it.type_ == "Ready" && it.status == "True")
+    }
+}
+
+fn born<K: Resource>(object: &mut K, uid: String) {
+    let meta = object.meta_mut();
+    meta.namespace = Some(NAMESPACE.to_owned());
+    meta.uid = Some(uid);
+    meta.generation = Some(1);
+    meta.creation_timestamp = serde_json::from_value(serde_json::json!(jiff::Timestamp::now())).unwrap();
+    meta.finalizers = Some(vec![FINALIZER.to_owned()]);
+}
+
+#[async_trait]
+impl DesiredState for Source {
+    fn watch(&self) -> Watches {
+        let mut objects = self.lock();
+        Watches {
+            users: objects.users.watch(),
+            holds: objects.holds.watch(),
+            gateways: objects.gateways.watch(),
+        }
+    }
+    fn health(&self) -> SourceHealth {
+        SourceHealth::default()
+    }
+    async fn get_user(&self, name: &str) -> Result<Option<VpnUser>> {
+        Ok(self.lock().users.objects.get(name).cloned())
+    }
+    async fn create_user(&self, _: &str, _: VpnUserSpec, _: FieldManager) -> Result<VpnUser> {
+        Err(DesiredError::Unavailable("not here".to_owned()))
+    }
+    async fn patch_user(&self, _: &str, _: UserPatch, _: FieldManager) -> Result<VpnUser> {
+        Err(DesiredError::Unavailable("not here".to_owned()))
+    }
+    async fn delete_user(&self, _: &str, _: FieldManager) -> Result<()> {
+        Err(DesiredError::Unavailable("not here".to_owned()))
+    }
+    async fn create_hold(&self, _: &str, _: VpnHoldSpec, _: FieldManager) -> Result<VpnHold> {
+        Err(DesiredError::Unavailable("not here".to_owned()))
+    }
+    async fn release_hold(&self, _: &str, _: FieldManager) -> Result<()> {
+        Err(DesiredError::Unavailable("not here".to_owned()))
+    }
+    async fn report_user(&self, name: &str, status: VpnUserStatus) -> Result<()> {
+        let mut objects = self.lock();
+        objects.writes.0 += 1;
+        objects.reported.push((name.to_owned(), status.clone()));
+        objects
+            .users
+            .change(name, false, |user| user.status = Some(status))
+            .map(drop)
+    }
+    async fn report_hold(&self, name: &str, status: VpnHoldStatus) -> Result<()> {
+        let mut objects = self.lock();
+        objects.writes.1 += 1;
+        objects
+            .holds
+            .change(name, false, |hold| hold.status = Some(status))
+            .map(drop)
+    }
+    async fn report_gateway(&self, name: &str, status: VpnGatewayStatus) -> Result<()> {
+        let mut objects = self.lock();
+        objects.writes.1 += 1;
+        objects
+            .gateways
+            .change(name, false, |gateway| gateway.status = Some(status))
+            .map(drop)
+    }
+    async fn guard_user(&self, _: &str) -> Result<()> {
+        Ok(())
+    }
+    async fn release_user(&self, name: &str) -> Result<()> {
+        self.lock().users.remove(name);
+        Ok(())
+    }
+    async fn forget_hold(&self, name: &str) -> Result<()> {
+        self.lock().holds.remove(name);
+        Ok(())
+    }
+    async fn release_gateway(&self, name: &str) -> Result<()> {
+        self.lock().gateways.remove(name);
+        Ok(())
+    }
+}
+
+/// One process.
+pub struct Operator {
+    pub context: Arc<Context>,
+    key: MasterKey,
+    cancel: CancellationToken,
+    tasks: JoinSet<()>,
+    nodes: TaskTracker,
+}
+
+fn key() -> MasterKey {
+    MasterKey::from_bytes(SecretBox::new(Box::new([7; 32])))
+}
+
+impl Operator {
+    /// Starts on this source, and waits until desired state is loaded. `data` outlives operators.
+    pub async fn start(source: &Arc<Source>, data: &std::path::Path) -> Self {
+        let clock = Arc::new(SystemClock);
+        let key = key();
+        let metrics = Arc::new(Metrics::new());
+        let history = History::open(&data.join("history.db"), clock.clone()).unwrap();
+        let sources = Sources::local(&data.join("secrets"));
+        let (imported, to_import) = Imported::new(sources.clone(), key.clone());
+        let passwords: vpn_operator::auth::roster::Passwords = {
+            let imported = Arc::clone(&imported);
+            Arc::new(move |user| imported.password(user))
+        };
+        let roster = Arc::new(Roster::new(key.clone(), passwords, clock.clone()));
+        let guard_file = data.join("guard.json");
+        roster.restore(upkeep::load_guard(&guard_file).unwrap());
+        let endpoint = AuthEndpoint::new(roster.index(), Arc::clone(&metrics));
+        let usage = UsageBook::open(history.clone(), clock.clone()).await;
+        let _ = roster.apply(usage.inputs());
+        let cancel = CancellationToken::new();
+        let nodes = TaskTracker::new();
+        let (completions, completed) = mpsc::unbounded_channel();
+        let (queue, queued) = mpsc::unbounded_channel();
+        let (hold_work, touched_holds) = HoldWork::new();
+        let (users, user_writer) = store();
+        let (held, hold_writer) = store();
+        let (declared_gateways, gateway_writer) = store();
+        let context = Arc::new(Context {
+            desired: Arc::clone(source) as Arc<dyn DesiredState>,
+            roster: Arc::clone(&roster),
+            gateways: Gateways::new(gateways::Parts {
+                environment: Environment {
+                    spec: serde_json::from_value(serde_json::json!({ "hysteria": { "nodes": [] } })).unwrap(),
+                    known: Vec::new(),
+                    auth_token: "auth-token".into(),
+                    stats_secret: STATS_SECRET.into(),
+                    poll_interval: Duration::from_millis(200),
+                },
+                sources,
+                index: roster.index(),
+                endpoint,
+                completions,
+                clock: clock.clone(),
+                metrics: Arc::clone(&metrics),
+                tasks: nodes.clone(),
+                cancel: cancel.clone(),
+            }),
+            history,
+            usage: Arc::clone(&usage),
+            clock,
+            metrics,
+            users,
+            holds: held,
+            declared_gateways,
+            queue: Queue(queue),
+            imported,
+            hold_work,
+            backoff: Backoff::default(),
+            namespace: NAMESPACE.to_owned(),
+            source: "folder",
+        });
+        usage.attach(&context);
+        let writers = intake::Writers {
+            users: user_writer,
+            holds: hold_writer,
+            gateways: gateway_writer,
+        };
+        let ctx = || Arc::clone(&context);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(intake::run(source.watch(), writers, ctx(), cancel.clone()));
+        tasks.spawn(runner::run(ctx(), queued, cancel.clone()));
+        tasks.spawn(holds::run(ctx(), touched_holds, cancel.clone()));
+        tasks.spawn(Gateways::run(ctx(), cancel.clone()));
+        tasks.spawn(imported::run(ctx(), to_import, cancel.clone()));
+        tasks.spawn(usage.run(cancel.clone()));
+        tasks.spawn(upkeep::completions(ctx(), completed, cancel.clone()));
+        tasks.spawn(upkeep::keep_guard(ctx(), guard_file, cancel.clone()));
+        let loaded = roster.index().wait_loaded().await;
+        let () = loaded;
+        Self {
+            context,
+            key,
+            cancel,
+            tasks,
+            nodes,
+        }
+    }
+
+    /// The process ends at once: nothing that is under way is finished.
+    pub async fn kill(mut self) {
+        self.tasks.abort_all();
+        self.cancel.cancel();
+        self.nodes.close();
+        self.nodes.wait().await;
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    /// What auth says to a login through a node.
+    pub fn login(&self, gateway: &str, node: &str, id: &str, generation: i64, address: &str) -> Verdict {
+        let id = CorporateId::parse(id).unwrap();
+        let index = self.context.roster.index();
+        let node = index.node(&NodeName::new(gateway, node));
+        let password = self.key.password(&id, generation);
+        index.login(
+            &node,
+            address,
+            &format!("{}:{}", id.account(), password.expose_secret()),
+        )
+    }
+
+    /// A client of a person connects to a node.
+    pub async fn connect(
+        &self,
+        double: &Arc<HysteriaNode>,
+        (gateway, node): (&str, &str),
+        id: &str,
+        address: &str,
+    ) -> Result<Session, Refused> {
+        let answer = |login: &Login<'_>| match self.login(gateway, node, id, 1, login.addr) {
+            Verdict::Granted(session) => Some(session.id().to_string()),
+            _ => None,
+        };
+        double.connect(Auth::Answer(&answer), "", address).await
+    }
+}
+
+/// Waits until it is so.
+pub async fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(15);
+    while !so() {
+        assert!(Instant::now() < deadline, "it did not happen in time: {what}");
+        tokio::time::sleep(Duration::from_millis(3)).await;
+    }
+}
+
+/// Waits until nothing was written for a while, which is longer than several polls take.
+pub async fn settled(source: &Source) {
+    let mut seen = (source.lock().writes, Instant::now());
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while seen.1.elapsed() < Duration::from_millis(700) {
+        assert!(Instant::now() < deadline, "statuses never come to rest");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let writes = source.lock().writes;
+        if writes != seen.0 {
+            seen = (writes, Instant::now());
+        }
+    }
+}
+
+/// Names of the nodes that a revocation waits for.
+pub fn waiting(source: &Source, id: &str) -> HashSet<String> {
+    source
+        .status(id)
+        .revocation
+        .into_iter()
+        .flat_map(|revocation| revocation.waiting_for)
+        .collect()
+}
+
+impl Objects {
+    /// Takes over an object with its status.
+    pub fn adopt(&mut self, user: VpnUser) {
+        self.users.put(user);
+    }
+}
