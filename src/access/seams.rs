@@ -195,7 +195,7 @@ impl Keys for Derived {
 pub trait Journal: Send + Sync + 'static {
     /// Writes audit rows. Durable when it returns.
     async fn audit(&self, entries: Vec<AuditEntry>) -> Result<(), HistoryError>;
-    /// Writes audit rows of a denial as well as it can. Never fails.
+    /// Writes audit rows of a denial as well as it can. Never fails, and goes on when nobody waits for it any more.
     async fn audit_denial(&self, entries: Vec<AuditEntry>);
     /// The last error of the writer, while it lasts.
     fn last_error(&self) -> Option<HistoryError>;
@@ -215,7 +215,12 @@ impl Journal for History {
         Self::audit(self, entries).await
     }
     async fn audit_denial(&self, entries: Vec<AuditEntry>) {
-        self.audit_or_spool(entries).await;
+        let history = self.clone();
+        // A task of its own: who stops waiting for a stuck database must not take the rows away.
+        let written = tokio::spawn(async move { history.audit_or_spool(entries).await });
+        if let Err(error) = written.await {
+            tracing::error!(%error, "the audit of a denial was cut off");
+        }
     }
     fn last_error(&self) -> Option<HistoryError> {
         Self::last_error(self)

@@ -188,6 +188,8 @@ pub struct NodeHealth {
     pub error: Option<String>,
     /// Sessions online at the last poll.
     pub sessions: u32,
+    /// It has a statistics API. Without one it can never prove anything.
+    pub proves: bool,
 }
 
 /// A place where VPN accounts live.

@@ -39,6 +39,8 @@ pub(super) struct ProofBody {
     sessions_zero_at: Option<Timestamp>,
     /// Nodes whose word is missing.
     waiting_for: Vec<String>,
+    /// Those of them whose word never comes, because they have no statistics API.
+    unprovable: Vec<String>,
 }
 
 impl From<Proof> for ProofBody {
@@ -48,6 +50,7 @@ impl From<Proof> for ProofBody {
             contained_at: proof.contained_at,
             sessions_zero_at: proof.sessions_zero_at,
             waiting_for: proof.waiting_for,
+            unprovable: proof.unprovable,
         }
     }
 }

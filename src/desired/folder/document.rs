@@ -94,7 +94,13 @@ pub(super) fn faults_against(declared: &Declared, old: Option<&Spec>, text: &str
     let marks = Marks::read(text);
     broken
         .into_iter()
-        .map(|(field, message)| fault(marks.place(&field).unwrap_or((1, 1)), Some(field), message))
+        .map(|error| {
+            fault(
+                marks.place(&error.path).unwrap_or((1, 1)),
+                Some(error.path),
+                error.message,
+            )
+        })
         .collect()
 }
 

@@ -124,6 +124,63 @@ fn a_name_that_is_not_the_encoding_of_the_id_is_a_fault_that_leaves_doubt() {
 }
 
 #[test]
+fn the_rules_of_the_definitions_hold_and_name_the_place() {
+    let text = "  validFrom: 2026-02-01T00:00:00Z\n  maxDevices: 0\n  validUntil: 2026-01-01T00:00:00Z\n  gateways: [default, Default]\n";
+    let bad = faults(&user(text));
+    assert!(bad.certain);
+    let found: Vec<_> = bad
+        .faults
+        .iter()
+        .map(|fault| (fault.line, fault.column, fault.field.as_deref().unwrap()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (9, 3, "spec.validUntil"),
+            (8, 3, "spec.maxDevices"),
+            (10, 23, "spec.gateways[1]")
+        ]
+    );
+    let hold = "apiVersion: vpn-operator.io/v1alpha1\nkind: VpnHold\nmetadata: {name: x}\nspec: {corporateId: AB123456, source: help-desk}\n";
+    assert_eq!(first(hold).field.as_deref(), Some("spec.source"));
+    let gateway = "apiVersion: vpn-operator.io/v1alpha1\nkind: VpnGateway\nmetadata: {name: default}\nspec: {}\n";
+    assert_eq!(first(gateway).field.as_deref(), Some("spec"));
+}
+
+#[test]
+fn what_is_immutable_or_only_rises_is_compared_with_the_version_in_force() {
+    let declared = |rest: &str| match read(&user(rest)) {
+        Reading::Object(declared) => declared,
+        other => panic!("expected an object, got {other:?}"),
+    };
+    let old = declared("  credentialGeneration: 2\n  subscriptionGeneration: 2\n");
+    for (rest, field) in [
+        (
+            "  credentialGeneration: 1\n  subscriptionGeneration: 2\n",
+            "spec.credentialGeneration",
+        ),
+        ("  credentialGeneration: 2\n", "spec.subscriptionGeneration"),
+        (
+            "  username: anna\n  credentialGeneration: 2\n  subscriptionGeneration: 2\n",
+            "spec.username",
+        ),
+    ] {
+        let new = declared(rest);
+        let faults = faults_against(&new, Some(&old.spec), &user(rest));
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert_eq!(faults[0].field.as_deref(), Some(field));
+    }
+    assert!(
+        faults_against(
+            &declared("  credentialGeneration: 3\n  subscriptionGeneration: 2\n"),
+            Some(&old.spec),
+            ""
+        )
+        .is_empty()
+    );
+}
+
+#[test]
 fn values_of_secret_fields_are_not_repeated() {
     let fault = first(&user("  credentialsFrom: hunter2\n"));
     assert!(!format!("{fault:?}").contains("hunter2"), "{fault:?}");

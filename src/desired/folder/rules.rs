@@ -1,38 +1,18 @@
-//! The rules that both sources share, on a document that was read.
+//! The one seam to the rules that both sources share.
 
 use super::object::Spec;
-use crate::model::{
-    gateway::VpnGateway,
-    hold::VpnHold,
-    user::VpnUser,
-    validate::{FieldError, validate_gateway, validate_hold, validate_user},
-};
+use crate::model::validate::{FieldError, gateway_errors, hold_errors, user_errors};
 
-/// What a spec breaks: path of the field within the document, and what is wrong with it.
+/// What an object breaks: path of the field within the document, and what is wrong with it.
 ///
 /// `old` is the version in force, for the fields that must not change.
-pub(super) fn rules(name: &str, new: &Spec, old: Option<&Spec>) -> Vec<(String, String)> {
-    let errors = match (new, old) {
-        (Spec::User(new), Some(Spec::User(old))) => judge(name, &**new, Some(&**old), VpnUser::new, validate_user),
-        (Spec::User(new), _) => judge(name, &**new, None, VpnUser::new, validate_user),
-        (Spec::Hold(new), Some(Spec::Hold(old))) => judge(name, &**new, Some(&**old), VpnHold::new, validate_hold),
-        (Spec::Hold(new), _) => judge(name, &**new, None, VpnHold::new, validate_hold),
-        (Spec::Gateway(new), Some(Spec::Gateway(old))) => {
-            judge(name, &**new, Some(&**old), VpnGateway::new, validate_gateway)
-        }
-        (Spec::Gateway(new), _) => judge(name, &**new, None, VpnGateway::new, validate_gateway),
-    };
-    errors.into_iter().map(|error| (error.path, error.message)).collect()
-}
-
-/// A rule looks at objects; here there is only a spec, which becomes one for a moment.
-fn judge<S: Clone, K>(
-    name: &str,
-    new: &S,
-    old: Option<&S>,
-    object: fn(&str, S) -> K,
-    validate: fn(&K, Option<&K>) -> Vec<FieldError>,
-) -> Vec<FieldError> {
-    let old = old.map(|old| object(name, old.clone()));
-    validate(&object(name, new.clone()), old.as_ref())
+pub(super) fn rules(name: &str, new: &Spec, old: Option<&Spec>) -> Vec<FieldError> {
+    let name = Some(name);
+    match (new, old) {
+        (Spec::User(new), Some(Spec::User(old))) => user_errors(name, new, Some(old)),
+        (Spec::User(new), _) => user_errors(name, new, None),
+        (Spec::Hold(new), Some(Spec::Hold(old))) => hold_errors(name, new, Some(old)),
+        (Spec::Hold(new), _) => hold_errors(name, new, None),
+        (Spec::Gateway(new), _) => gateway_errors(name, new),
+    }
 }

@@ -491,6 +491,7 @@ impl Links for World {
             polled_at: None,
             error: inner.nodes_down.then(|| "connection refused".to_owned()),
             sessions: 0,
+            proves: true,
         };
         (0..inner.nodes).map(node).collect()
     }
