@@ -16,6 +16,7 @@ use crate::{
 };
 
 /// Everyone who is declared, and the guard. From memory, at once.
+#[async_trait]
 pub trait People: Send + Sync + 'static {
     /// The first full load is over. Before that nothing is known of anybody, and nobody is let in.
     fn is_loaded(&self) -> bool;
@@ -29,22 +30,31 @@ pub trait People: Send + Sync + 'static {
     fn confirm(&self, ids: Option<&[CorporateId]>);
     /// Rejects pending denials, those named or all.
     fn cancel(&self, ids: Option<&[CorporateId]>);
+    /// Waits until what the guard knows now would outlive a crash.
+    async fn guard_kept(&self);
 }
 
 /// The roster together with the way its transitions go to reconciler and gateways.
 pub struct LivePeople {
     roster: Arc<Roster>,
     dispatch: Arc<dyn Fn(Vec<Transition>) + Send + Sync>,
+    kept: watch::Receiver<u64>,
 }
 
 impl LivePeople {
-    /// `dispatch` must hand the cuts to the gateways at once and queue the users to be reconciled.
+    /// `dispatch` must hand the cuts to the gateways at once and queue the users to be reconciled; `kept` says which of
+    /// [`Roster::guard_changes`] was saved last.
     #[must_use]
-    pub fn new(roster: Arc<Roster>, dispatch: Arc<dyn Fn(Vec<Transition>) + Send + Sync>) -> Self {
-        Self { roster, dispatch }
+    pub fn new(
+        roster: Arc<Roster>,
+        dispatch: Arc<dyn Fn(Vec<Transition>) + Send + Sync>,
+        kept: watch::Receiver<u64>,
+    ) -> Self {
+        Self { roster, dispatch, kept }
     }
 }
 
+#[async_trait]
 impl People for LivePeople {
     fn is_loaded(&self) -> bool {
         self.roster.is_loaded()
@@ -63,6 +73,11 @@ impl People for LivePeople {
     }
     fn cancel(&self, ids: Option<&[CorporateId]>) {
         (self.dispatch)(self.roster.cancel(ids));
+    }
+    async fn guard_kept(&self) {
+        let wanted = *self.roster.guard_changes().borrow();
+        // The sender is gone only while the process drains.
+        let _ = self.kept.clone().wait_for(|kept| *kept >= wanted).await;
     }
 }
 

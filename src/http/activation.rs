@@ -11,7 +11,7 @@ use super::{
     extract::{OptionalBody, PathId},
     problem::{Problem, ProblemBody},
 };
-use crate::access::Proof;
+use crate::{access::Proof, history::redact};
 
 /// Longest reason that is taken, in characters.
 const MAX_REASON: usize = 500;
@@ -137,7 +137,10 @@ pub(super) fn checked_reason(reason: Option<String>) -> Result<Option<String>, P
         Some(reason) if reason.chars().count() > MAX_REASON => {
             Err(Problem::invalid(format!("reason: at most {MAX_REASON} characters")))
         }
-        other => Ok(other.filter(|reason| !reason.trim().is_empty())),
+        // It is kept in a hold and shown: a link that somebody pasted is left out.
+        other => Ok(other
+            .filter(|reason| !reason.trim().is_empty())
+            .map(|reason| redact(&reason).into_owned())),
     }
 }
 

@@ -54,19 +54,29 @@ pub fn load_guard(path: &Path) -> Result<GuardState, String> {
     }
 }
 
-/// Keeps what the guard knows in a file, until `cancel`.
+/// Keeps what the guard knows in a file, until `cancel`, and says how far that is in [`Context::guard_kept`].
 pub async fn keep_guard(ctx: Arc<Context>, path: PathBuf, cancel: CancellationToken) {
     let mut changes = ctx.roster.guard_changes();
     loop {
         tokio::select! {
-            () = cancel.cancelled() => return,
+            () = cancel.cancelled() => {}
             changed = changes.changed() => if changed.is_err() { return },
         }
-        let state = ctx.roster.guard_state();
-        let target = path.clone();
-        let written = tokio::task::spawn_blocking(move || save_guard(&target, &state)).await;
-        if let Err(error) = written.map_err(std::io::Error::other).flatten() {
-            tracing::error!(%error, path = %path.display(), "what the guard holds back cannot be kept over a restart");
+        // What changed last is kept also when the end was told at the same moment.
+        let version = *changes.borrow_and_update();
+        if version > *ctx.guard_kept.borrow() {
+            let state = ctx.roster.guard_state();
+            let target = path.clone();
+            let written = tokio::task::spawn_blocking(move || save_guard(&target, &state)).await;
+            match written.map_err(std::io::Error::other).flatten() {
+                Ok(()) => drop(ctx.guard_kept.send_replace(version)),
+                Err(error) => {
+                    tracing::error!(%error, path = %path.display(), "what the guard holds back cannot be kept over a restart");
+                }
+            }
+        }
+        if cancel.is_cancelled() {
+            return;
         }
     }
 }

@@ -163,6 +163,7 @@ fn help_teaches_and_documents_the_exit_codes() {
         "user",
         "hold",
         "guard",
+        "seal",
         "doctor",
         "completions",
     ] {
@@ -177,6 +178,7 @@ fn help_teaches_and_documents_the_exit_codes() {
         &["guard", "confirm"],
         &["doctor"],
         &["gateway", "render"],
+        &["seal"],
     ] {
         let help = with(&[command, &["--help"]].concat());
         assert_eq!(help.code, 0);

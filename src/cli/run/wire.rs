@@ -8,7 +8,10 @@ use std::{
 };
 
 use kube::runtime::reflector::{ObjectRef, store};
-use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::sync::{
+    mpsc::{self, UnboundedReceiver},
+    watch,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -135,6 +138,7 @@ pub async fn wire(
         imported,
         hold_work,
         backoff: Backoff::default(),
+        guard_kept: watch::Sender::new(0),
         namespace: FOLDER_NAMESPACE.to_owned(),
         source: "folder",
     });
@@ -239,7 +243,11 @@ fn use_cases(config: &Config, key: &MasterKey, context: &Arc<Context>, passwords
     let live = Arc::new(Live(Arc::clone(context)));
     Access::new(Parts {
         desired: Arc::clone(&context.desired),
-        people: Arc::new(LivePeople::new(Arc::clone(&context.roster), dispatch)),
+        people: Arc::new(LivePeople::new(
+            Arc::clone(&context.roster),
+            dispatch,
+            context.guard_kept.subscribe(),
+        )),
         directory: Arc::clone(&live) as _,
         links: live,
         keys: Arc::new(Derived::new(key.clone(), Arc::clone(passwords))),

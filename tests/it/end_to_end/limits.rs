@@ -150,6 +150,7 @@ async fn no_more_devices_than_allowed_also_right_after_a_restart() {
     }
     // One more than allowed, for a phone that changes networks.
     assert_eq!(devices.len(), 3);
+    operator.recorded(&house, 1).await;
     operator.kill();
     let operator = house.start().await;
     for number in 10..14 {

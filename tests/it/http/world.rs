@@ -396,7 +396,9 @@ impl DesiredState for World {
     }
 }
 
+#[async_trait]
 impl People for World {
+    async fn guard_kept(&self) {}
     fn is_loaded(&self) -> bool {
         !self.lock().not_synced
     }
