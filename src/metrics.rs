@@ -92,10 +92,6 @@ pub enum GatewayOperation {
     Traffic,
     /// Ending sessions.
     Kick,
-    /// Reading accounts.
-    List,
-    /// Writing an account.
-    Write,
 }
 
 /// How a call to a gateway's node ended.
@@ -162,10 +158,6 @@ struct ReconcileLabels {
     outcome: ReconcileOutcome,
 }
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct GatewayLabels {
-    gateway: String,
-}
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct NodeLabels {
     node: String,
 }
@@ -200,15 +192,13 @@ pub struct Metrics {
     reconciles: Family<ReconcileLabels, Counter>,
     reconcile_seconds: Histograms<ReconcileLabels>,
     queue_depth: Gauge,
-    lane_depth: Family<GatewayLabels, Gauge>,
     gateway_calls: Family<CallLabels, Counter>,
-    drift_repaired: Counter,
     revocation_seconds: Histograms<RevocationLabels>,
     users: Family<UserLabels, Gauge>,
     guard_pending: Gauge,
     guard_limit: Gauge,
     source_problems: Gauge,
-    history_errors: Counter,
+    history_failing: Gauge,
     http_requests: Family<HttpLabels, Counter>,
     node_up: Family<NodeLabels, Gauge>,
 }
@@ -238,15 +228,13 @@ impl Metrics {
             reconciles: Family::default(),
             reconcile_seconds: Family::new_with_constructor(reconcile_buckets),
             queue_depth: Gauge::default(),
-            lane_depth: Family::default(),
             gateway_calls: Family::default(),
-            drift_repaired: Counter::default(),
             revocation_seconds: Family::new_with_constructor(revocation_buckets),
             users: Family::default(),
             guard_pending: Gauge::default(),
             guard_limit: Gauge::default(),
             source_problems: Gauge::default(),
-            history_errors: Counter::default(),
+            history_failing: Gauge::default(),
             http_requests: Family::default(),
             node_up: Family::default(),
             registry: Registry::default(),
@@ -260,18 +248,7 @@ impl Metrics {
             "Objects waiting to be reconciled",
             metrics.queue_depth.clone(),
         );
-        registry.register(
-            "lane_depth",
-            "Targets waiting for a gateway",
-            metrics.lane_depth.clone(),
-        );
         registry.register("gateway_calls", "Calls to gateways", metrics.gateway_calls.clone());
-        let drift = metrics.drift_repaired.clone();
-        registry.register(
-            "drift_repaired",
-            "Differences on gateways that nobody declared, put right",
-            drift,
-        );
         let revocation = metrics.revocation_seconds.clone();
         registry.register(
             "revocation_seconds",
@@ -298,9 +275,9 @@ impl Metrics {
             problems,
         );
         registry.register(
-            "history_errors",
+            "history_failing",
             "Failed reads and writes of history",
-            metrics.history_errors.clone(),
+            metrics.history_failing.clone(),
         );
         registry.register(
             "http_requests",
@@ -333,24 +310,11 @@ impl Metrics {
         self.queue_depth.set(int(depth));
     }
 
-    /// Targets that wait for a gateway.
-    pub fn lane_depth(&self, gateway: &str, depth: usize) {
-        let labels = GatewayLabels {
-            gateway: gateway.into(),
-        };
-        self.lane_depth.get_or_create(&labels).set(int(depth));
-    }
-
     /// Counts a call to a node of a gateway.
     pub fn gateway_call(&self, operation: GatewayOperation, outcome: GatewayOutcome) {
         self.gateway_calls
             .get_or_create(&CallLabels { operation, outcome })
             .inc();
-    }
-
-    /// Counts something on a gateway that nobody declared and that was put right.
-    pub fn drift_repaired(&self) {
-        self.drift_repaired.inc();
     }
 
     /// A revocation reached a stage this long after the denial.
@@ -392,9 +356,9 @@ impl Metrics {
         self.source_problems.set(int(count));
     }
 
-    /// Counts a failed read or write of history.
-    pub fn history_error(&self) {
-        self.history_errors.inc();
+    /// Whether history cannot be written at present.
+    pub fn history_failing(&self, failing: bool) {
+        self.history_failing.set(failing.into());
     }
 
     /// Counts an HTTP request. `route` is the route's template (`/user/{id}`), never the path that was asked for.

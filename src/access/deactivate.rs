@@ -33,6 +33,8 @@ pub struct Proof {
     pub sessions_zero_at: Option<Timestamp>,
     /// Nodes whose word is missing.
     pub waiting_for: Vec<String>,
+    /// Those of them whose word never comes, because they have no statistics API.
+    pub unprovable: Vec<String>,
 }
 
 /// What became of a deactivation.
@@ -181,16 +183,19 @@ impl Parts {
         let done = self
             .until(wait, || {
                 let proof = self.proof(id, hold, &mut seen);
-                (proof.held_back || proof.contained_at.is_some() || (proof.in_force && !self.provable(id)))
-                    .then_some(proof)
+                (proof.held_back
+                    || proof.contained_at.is_some()
+                    || (proof.in_force && self.nothing_follows(id, &proof)))
+                .then_some(proof)
             })
             .await;
         done.unwrap_or_else(|| self.proof(id, hold, &mut seen))
     }
 
-    /// Whether there is an account on a node whose sessions could be proved gone.
-    fn provable(&self, id: &CorporateId) -> bool {
-        self.known_user(id).is_some() && !self.links.health().is_empty()
+    /// Whether a denial in force will never be proved further than this.
+    fn nothing_follows(&self, id: &CorporateId, proof: &Proof) -> bool {
+        let only_mute = !proof.waiting_for.is_empty() && proof.unprovable.len() == proof.waiting_for.len();
+        only_mute || self.known_user(id).is_none() || self.links.health().is_empty()
     }
 
     /// What is proved now. `seen` keeps when the denial was first seen in force.
@@ -217,6 +222,16 @@ impl Parts {
 
     /// The revocation that belongs to the present epoch: as gateways know it, or as the status kept it over a restart.
     pub(super) fn recorded(&self, person: &Person) -> Proof {
+        let mut proof = self.times(person);
+        if !proof.waiting_for.is_empty() {
+            let health = self.links.health();
+            let mute = |name: &&String| health.iter().any(|node| !node.proves && *node.node.0 == ***name);
+            proof.unprovable = proof.waiting_for.iter().filter(mute).cloned().collect();
+        }
+        proof
+    }
+
+    fn times(&self, person: &Person) -> Proof {
         let user = self.known_user(&person.corporate_id);
         let account = user.as_deref().map_or_else(|| person.account.clone(), account);
         if let Some(progress) = self.links.revocation(&account)

@@ -16,6 +16,7 @@ use crate::{
 };
 
 /// Everyone who is declared, and the guard. From memory, at once.
+#[async_trait]
 pub trait People: Send + Sync + 'static {
     /// The first full load is over. Before that nothing is known of anybody, and nobody is let in.
     fn is_loaded(&self) -> bool;
@@ -29,22 +30,31 @@ pub trait People: Send + Sync + 'static {
     fn confirm(&self, ids: Option<&[CorporateId]>);
     /// Rejects pending denials, those named or all.
     fn cancel(&self, ids: Option<&[CorporateId]>);
+    /// Waits until what the guard knows now would outlive a crash.
+    async fn guard_kept(&self);
 }
 
 /// The roster together with the way its transitions go to reconciler and gateways.
 pub struct LivePeople {
     roster: Arc<Roster>,
     dispatch: Arc<dyn Fn(Vec<Transition>) + Send + Sync>,
+    kept: watch::Receiver<u64>,
 }
 
 impl LivePeople {
-    /// `dispatch` must hand the cuts to the gateways at once and queue the users to be reconciled.
+    /// `dispatch` must hand the cuts to the gateways at once and queue the users to be reconciled; `kept` says which of
+    /// [`Roster::guard_changes`] was saved last.
     #[must_use]
-    pub fn new(roster: Arc<Roster>, dispatch: Arc<dyn Fn(Vec<Transition>) + Send + Sync>) -> Self {
-        Self { roster, dispatch }
+    pub fn new(
+        roster: Arc<Roster>,
+        dispatch: Arc<dyn Fn(Vec<Transition>) + Send + Sync>,
+        kept: watch::Receiver<u64>,
+    ) -> Self {
+        Self { roster, dispatch, kept }
     }
 }
 
+#[async_trait]
 impl People for LivePeople {
     fn is_loaded(&self) -> bool {
         self.roster.is_loaded()
@@ -63,6 +73,11 @@ impl People for LivePeople {
     }
     fn cancel(&self, ids: Option<&[CorporateId]>) {
         (self.dispatch)(self.roster.cancel(ids));
+    }
+    async fn guard_kept(&self) {
+        let wanted = *self.roster.guard_changes().borrow();
+        // The sender is gone only while the process drains.
+        let _ = self.kept.clone().wait_for(|kept| *kept >= wanted).await;
     }
 }
 
@@ -195,7 +210,7 @@ impl Keys for Derived {
 pub trait Journal: Send + Sync + 'static {
     /// Writes audit rows. Durable when it returns.
     async fn audit(&self, entries: Vec<AuditEntry>) -> Result<(), HistoryError>;
-    /// Writes audit rows of a denial as well as it can. Never fails.
+    /// Writes audit rows of a denial as well as it can. Never fails, and goes on when nobody waits for it any more.
     async fn audit_denial(&self, entries: Vec<AuditEntry>);
     /// The last error of the writer, while it lasts.
     fn last_error(&self) -> Option<HistoryError>;
@@ -215,7 +230,12 @@ impl Journal for History {
         Self::audit(self, entries).await
     }
     async fn audit_denial(&self, entries: Vec<AuditEntry>) {
-        self.audit_or_spool(entries).await;
+        let history = self.clone();
+        // A task of its own: who stops waiting for a stuck database must not take the rows away.
+        let written = tokio::spawn(async move { history.audit_or_spool(entries).await });
+        if let Err(error) = written.await {
+            tracing::error!(%error, "the audit of a denial was cut off");
+        }
     }
     fn last_error(&self) -> Option<HistoryError> {
         Self::last_error(self)

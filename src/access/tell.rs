@@ -15,8 +15,8 @@ const LONGEST: Duration = Duration::from_millis(10);
 /// Changes of the roster that are followed at once; afterwards a wait only looks now and then.
 const EAGER: u32 = 32;
 
-/// Longest that a denial waits for its audit rows.
-const AUDIT_OF_DENIAL: Duration = Duration::from_secs(2);
+/// Longest that something in force waits for a disk.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Caller {
     /// An audit entry of this caller.
@@ -67,7 +67,7 @@ impl Parts {
 
     /// As [`Self::audit_denial`], for several people at once.
     pub(super) async fn audit_denials(&self, entries: Vec<AuditEntry>) {
-        let written = tokio::time::timeout(AUDIT_OF_DENIAL, self.journal.audit_denial(entries)).await;
+        let written = tokio::time::timeout(PATIENCE, self.journal.audit_denial(entries)).await;
         if written.is_err() {
             tracing::warn!("history did not take the audit of a denial in time; the denial is in force");
         }

@@ -25,7 +25,6 @@ pub(super) struct User {
     /// The object is not there any more. Kept until its denial took effect.
     pub(super) gone: bool,
     pub(super) password: Option<Digest>,
-    pub(super) token: u128,
     /// What the index was told.
     pub(super) in_force: Option<Arc<Terms>>,
     pub(super) held_back: Option<HeldBack>,

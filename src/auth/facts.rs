@@ -72,7 +72,6 @@ pub(super) struct UserFacts {
     pub(super) gateways: Gateways,
     pub(super) credential_generation: i64,
     pub(super) imported: bool,
-    pub(super) subscription_generation: i64,
     /// From the status, as the last process left it.
     pub(super) recorded: Recorded,
 }
@@ -117,7 +116,6 @@ impl UserFacts {
             gateways,
             credential_generation: spec.credential_generation,
             imported: spec.credentials_from.is_some(),
-            subscription_generation: spec.subscription_generation,
             recorded: Recorded {
                 access: status.and_then(|status| status.access),
                 credential_generation: status.and_then(|status| status.credential_generation),

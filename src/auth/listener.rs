@@ -62,7 +62,8 @@ pub struct AuthEndpoint {
 }
 
 impl AuthEndpoint {
-    /// An endpoint without tokens: it answers 404 to everybody. The patience for the first load begins now.
+    /// An endpoint without tokens: once desired state is loaded it answers 404 to everybody. The patience for the first load
+    /// begins now.
     pub fn new(index: Arc<AuthIndex>, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             index,
@@ -105,6 +106,14 @@ impl AuthEndpoint {
         found
     }
 
+    /// Waits for the first load of desired state, which brings the tokens of declared nodes with it.
+    async fn load(&self) {
+        if !self.index.is_loaded() {
+            // Elapsed or not: the index itself says whether it is loaded.
+            let _ = timeout_at(self.patience, self.index.wait_loaded()).await;
+        }
+    }
+
     async fn answer(&self, node: &Arc<Node>, body: Body) -> Response {
         let Ok(Ok(body)) = timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await else {
             self.metrics.auth(AuthOutcome::Malformed);
@@ -114,10 +123,7 @@ impl AuthEndpoint {
             self.metrics.auth(AuthOutcome::Malformed);
             return json(REFUSED.into());
         };
-        if !self.index.is_loaded() {
-            // Elapsed or not: the index itself says whether it is loaded.
-            let _ = timeout_at(self.patience, self.index.wait_loaded()).await;
-        }
+        self.load().await;
         let verdict = self.index.login(node, &login.addr, &login.auth);
         self.metrics.auth(verdict.outcome());
         let Verdict::Granted(session) = verdict else {
@@ -141,7 +147,12 @@ async fn handle(State(endpoint): State<Arc<AuthEndpoint>>, request: Request) -> 
     if request.method() != Method::POST {
         return not_allowed("POST");
     }
-    let Some(node) = endpoint.node(token) else {
+    let mut node = endpoint.node(token);
+    if node.is_none() && !endpoint.index.is_loaded() {
+        endpoint.load().await;
+        node = endpoint.node(token);
+    }
+    let Some(node) = node else {
         endpoint.metrics.auth(AuthOutcome::WrongToken);
         return StatusCode::NOT_FOUND.into_response();
     };

@@ -23,13 +23,6 @@ impl Digest {
         let equal = bool::from(self.0.ct_eq(&black_box(expected.unwrap_or(&NOBODY)).0));
         black_box(equal) && expected.is_some()
     }
-
-    /// The first half: enough of a key for a map of tokens.
-    pub(super) fn half(&self) -> u128 {
-        let mut half = [0; 16];
-        half.copy_from_slice(self.0.split_at(16).0);
-        u128::from_be_bytes(half)
-    }
 }
 
 #[cfg(test)]

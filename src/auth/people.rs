@@ -50,15 +50,6 @@ impl Roster {
         Some(state.person_as(entry, named.min_by_key(|user| user.gone), self.now()))
     }
 
-    /// One person, by the token of the present subscription link. Tokens are looked up by digest, so that the time it takes
-    /// tells nothing of a token that exists.
-    #[must_use]
-    pub fn person_by_subscription_token(&self, token: &str) -> Option<Person> {
-        let state = self.state();
-        let entry = state.register.ids.get(state.register.by_token(token)?)?;
-        Some(state.person(entry, self.now()))
-    }
-
     /// At most `limit` people in the order of their IDs, from the first one after `after`.
     #[must_use]
     pub fn people_after(&self, after: Option<&CorporateId>, limit: usize) -> Vec<Person> {

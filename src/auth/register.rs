@@ -28,7 +28,7 @@ struct Account {
     usage: Usage,
 }
 
-/// Where passwords and tokens come from.
+/// Where passwords come from.
 pub(super) struct Secrets {
     pub(super) derivation: Arc<dyn Derivation>,
     pub(super) imported: Passwords,
@@ -41,7 +41,6 @@ pub(super) struct Register {
     users: HashMap<Arc<str>, Key>,
     accounts: HashMap<Arc<str>, Account>,
     pub(super) holds: HashMap<Box<str>, Key>,
-    tokens: HashMap<u128, Key>,
     /// Names of holds in [`HoldState::Lost`].
     pub(super) lost: Vec<Box<str>>,
     /// Names of holds whose tombstones have nothing left to say.
@@ -85,7 +84,6 @@ impl Register {
                 facts: UserFacts::of(object),
                 gone: false,
                 password: None,
-                token: 0,
                 in_force: None,
                 held_back: None,
                 shown: None,
@@ -99,14 +97,6 @@ impl Register {
             let password = secrets.derivation.password(&new.id, new.credential_generation);
             user.password = Some(Digest::of(password.expose_secret()));
         }
-        let old_token = user.token;
-        if fresh || old.subscription_generation != new.subscription_generation {
-            let token = secrets
-                .derivation
-                .subscription_token(&new.id, new.subscription_generation);
-            user.token = Digest::of(token.expose_secret()).half();
-        }
-        let new_token = user.token;
         let (name, account, created) = (facts.name.clone(), facts.account.clone(), facts.created);
         let moved = fresh || user.facts.created != created;
         user.gone = false;
@@ -116,10 +106,6 @@ impl Register {
             .partition_point(|other| other.facts.claim() < user.facts.claim());
         insert_exact(&mut entry.users, at, user);
         self.mark_gone(&key, &name, Some(&account), touched);
-        if old_token != new_token {
-            self.tokens.remove(&old_token);
-            self.tokens.insert(new_token, key.clone());
-        }
         if moved {
             self.unclaim(&account, &name, None, touched);
             let account = self.accounts.entry(account).or_default();
@@ -188,10 +174,7 @@ impl Register {
         let Some(entry) = self.ids.get_mut(key) else { return };
         let this = |user: &User| user.gone && *user.facts.name == *name && *user.facts.account == *account;
         if let Some(at) = entry.users.iter().position(this) {
-            let user = entry.users.remove(at);
-            if !entry.users.iter().any(|other| other.token == user.token) {
-                self.tokens.remove(&user.token);
-            }
+            entry.users.remove(at);
         }
         let named = entry.users.iter().any(|user| *user.facts.name == *name);
         if !named && self.users.get(name).is_some_and(|at| at == key) {
@@ -386,10 +369,6 @@ impl Register {
 
     pub(super) fn by_account(&self, account: &str) -> Option<&Key> {
         self.accounts.get(account)?.claims.first().map(|(_, _, key)| key)
-    }
-
-    pub(super) fn by_token(&self, token: &str) -> Option<&Key> {
-        self.tokens.get(&Digest::of(token).half())
     }
 }
 

@@ -132,16 +132,11 @@ pub type Passwords = Arc<dyn Fn(&VpnUser) -> Option<SecretString> + Send + Sync>
 pub trait Derivation: Send + Sync + 'static {
     /// See [`MasterKey::password`].
     fn password(&self, id: &CorporateId, generation: i64) -> SecretString;
-    /// See [`MasterKey::subscription_token`].
-    fn subscription_token(&self, id: &CorporateId, generation: i64) -> SecretString;
 }
 
 impl Derivation for MasterKey {
     fn password(&self, id: &CorporateId, generation: i64) -> SecretString {
         Self::password(self, id, generation)
-    }
-    fn subscription_token(&self, id: &CorporateId, generation: i64) -> SecretString {
-        Self::subscription_token(self, id, generation)
     }
 }
 

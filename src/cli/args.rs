@@ -96,6 +96,17 @@ Examples:
     Hold(Hold),
     /// Decide about denials that were held back because they were too many at once
     Guard(Guard),
+    /// Seal a password that exists already, so that it can be kept with the declarations
+    #[command(after_help = "\
+Examples:
+  vpn-operator seal AB123456 < password.txt > vpn/ab123456.sealed
+  ssh panel read-password anna | vpn-operator seal AB123456 --data /var/lib/vpn-operator
+
+The password is read from stdin, without its line end. What is printed can only be
+opened with the master key of this operator, and only for this person. Name it in
+the VpnUser: `credentialsFrom: { file: vpn/ab123456.sealed }`, as the operator's
+process finds the file.")]
+    Seal(Seal),
     /// Find out what is wrong, and what to do about it
     #[command(after_help = "\
 Examples:
@@ -403,6 +414,16 @@ pub struct Decide {
     /// Ask.
     #[command(flatten)]
     pub ask: Ask,
+}
+
+/// Arguments of `seal`.
+#[derive(Debug, Args)]
+pub struct Seal {
+    /// Corporate ID of the person whose password it is
+    pub id: CorporateId,
+    /// Data folder of the operator, for its master key
+    #[arg(long = "data", env = "DATA_DIR", value_name = "PATH", default_value = "./data")]
+    pub data_dir: PathBuf,
 }
 
 /// Arguments of `doctor`.

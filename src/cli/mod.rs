@@ -1,7 +1,7 @@
 //! The command line: parses, wires, asks, prints. It decides nothing about access.
 //!
 //! `run` wires the rooms together. `user`, `hold` and `guard` are clients of a running operator's HTTP API and touch
-//! neither its data nor a gateway. `check`, `crd`, `openapi`, `gateway render` and `completions` need no operator.
+//! neither its data nor a gateway. `check`, `crd`, `openapi`, `gateway render`, `seal` and `completions` need no operator.
 //! Everything for stdout goes through [`output::Output`].
 
 mod args;
@@ -18,6 +18,7 @@ pub mod output;
 mod render;
 mod rooms;
 pub mod run;
+mod seal;
 mod signals;
 mod user;
 mod wait;
@@ -78,7 +79,7 @@ async fn run(args: args::Run, shutdown: CancellationToken) -> Result<(), Command
 
 async fn execute(task: Task, output: &mut Output) -> Result<(), CommandError> {
     match task {
-        Task::Check(args) => check::run(&args, output),
+        Task::Check(args) => check::run(&args, output).await,
         Task::Crd(args) => generate::crd(&args, output),
         Task::Openapi => generate::openapi(output),
         Task::Completions(args) => generate::completions(&args, output),
@@ -86,6 +87,7 @@ async fn execute(task: Task, output: &mut Output) -> Result<(), CommandError> {
         Task::User(args) => user::run(args.command, output).await,
         Task::Hold(args) => hold::run(args.command, output).await,
         Task::Guard(args) => guard::run(args.command, output).await,
+        Task::Seal(args) => seal::run(&args, output),
         Task::Doctor(args) => doctor::run(*args, output).await,
     }
 }

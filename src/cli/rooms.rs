@@ -2,14 +2,17 @@
 
 use std::{path::Path, sync::Arc};
 
+use secrecy::SecretString;
+
 use super::exit::CommandError;
 use crate::{
     clock::SystemClock,
-    config::{HISTORY_FILE, Secrets},
-    credentials::{KEY_FILE, KEY_ID_FILE, MasterKey, PREVIOUS_KEY_FILE},
+    config::{HISTORY_FILE, Secrets, secrets::Secret},
+    credentials::{KEY_FILE, KEY_ID_FILE, KeyError, MasterKey},
     history::History,
     http,
-    model::{Kind, crds_yaml},
+    model::{Kind, corporate_id::CorporateId, crds_yaml},
+    reconcile::imported,
 };
 
 /// The definitions of all kinds, or of one, as YAML.
@@ -53,13 +56,26 @@ pub(super) fn check_master_key(data_dir: &Path, secrets: &Secrets) -> Result<Opt
     if !recorded {
         return Ok((kept || secrets.master_key.is_some()).then(|| format!("{place}; not used yet")));
     }
-    if secrets.master_key_previous.is_some() || data_dir.join(PREVIOUS_KEY_FILE).exists() {
-        // To load it now would be the rotation itself.
-        return Ok(Some(format!(
-            "{place}; not compared with the data, because there is a previous key"
-        )));
-    }
-    let given = secrets.master_key.as_ref().map(|secret| secret.value.clone());
-    let (key, _) = MasterKey::load_or_create(data_dir, given).map_err(|error| error.to_string())?;
-    Ok(Some(format!("{place}; fingerprint {} is that of the data", key.id())))
+    let key = master_key(data_dir, secrets).map_err(|error| error.to_string())?;
+    Ok(Some(format!("{place}; fingerprint {} fits the data", key.id())))
+}
+
+/// Seals an imported password for one person.
+pub(super) fn seal(
+    data_dir: &Path,
+    secrets: &Secrets,
+    id: &CorporateId,
+    password: &SecretString,
+) -> Result<String, CommandError> {
+    let key = master_key(data_dir, secrets).map_err(|error| CommandError::invalid(error.to_string()))?;
+    imported::seal(&key, id, password).map_err(CommandError::failed)
+}
+
+fn master_key(data_dir: &Path, secrets: &Secrets) -> Result<MasterKey, KeyError> {
+    let value = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.value.clone());
+    MasterKey::load(
+        data_dir,
+        value(&secrets.master_key),
+        value(&secrets.master_key_previous),
+    )
 }

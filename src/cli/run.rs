@@ -2,54 +2,35 @@
 
 mod live;
 mod tasks;
+mod wire;
 
 use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{Read, Write},
     net::{SocketAddr, TcpListener},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
     sync::Arc,
-    time::Duration,
 };
 
-use kube::runtime::reflector::store;
-use tokio::sync::mpsc;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
-use self::{live::Live, tasks::Tasks};
+use self::{
+    tasks::{Tasks, told},
+    wire::{Core, wire},
+};
 use super::{output::Output, welcome};
 use crate::{
-    access::{Access, Derived, LivePeople, Parts, Settings},
-    auth::{
-        listener::AuthEndpoint,
-        roster::Roster,
-        serve::{TlsFiles, serve},
-    },
+    auth::serve::{TlsError, TlsFiles, serve},
     clock::{SharedClock, SystemClock},
-    config::{self, Config, ConfigError, DesiredLocation},
-    credentials::{FileError, KeyError, MasterKey, Origin, Sources, load_or_create_secret},
-    desired::{
-        DesiredError, DesiredState, Watches,
-        folder::{FolderOptions, FolderSource},
-    },
-    history::{History, HistoryError},
+    config::{self, Config, ConfigError},
+    credentials::{KeyError, MasterKey, Origin},
+    desired::DesiredError,
+    history::HistoryError,
     http::{self, HttpState},
-    metrics::Metrics,
     model::access::Access::Granted,
-    reconcile::{
-        backoff::Backoff,
-        context::{Context, Queue},
-        gateways::{self, Environment, Gateways},
-        holds::{self, HoldWork},
-        imported::{self, Imported},
-        intake, runner, upkeep,
-        usage::UsageBook,
-    },
+    reconcile::context::Context,
 };
-
-/// Namespace of objects in a folder that name none.
-const FOLDER_NAMESPACE: &str = "default";
-
-/// Pause between walks over the folder, for what file events miss.
-const RESCAN: Duration = Duration::from_secs(30);
 
 /// Why the operator could not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -72,15 +53,25 @@ pub enum RunError {
         /// What the operating system said.
         error: std::io::Error,
     },
+    /// Another operator runs on the same data folder.
+    #[error(
+        "the data folder {path} is in use by process {owner}: stop that vpn-operator first, or give another --data"
+    )]
+    Owned {
+        /// The folder.
+        path: String,
+        /// Id of the process that owns it.
+        owner: String,
+    },
     /// The master key.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// A certificate or its key.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A secret of the configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A secret that is kept in the data folder.
-    #[error(transparent)]
-    Secret(#[from] FileError),
     /// History.
     #[error(transparent)]
     History(#[from] HistoryError),
@@ -104,171 +95,48 @@ struct OwnSecrets {
     first_run: bool,
 }
 
-/// Runs the operator until `shutdown` is cancelled, then drains.
+/// Runs the operator until `shutdown` is cancelled, then drains: no new requests, those under way to their end, then the core.
 ///
 /// # Errors
 /// It could not start, or a part of it ended unexpectedly.
 pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
     make_private_folder(&config.state.data_dir)?;
+    let _owner = own_folder(&config.state.data_dir)?;
     let secrets = own_secrets(&mut config)?;
-    let DesiredLocation::Folder(folder) = &config.state.desired else {
-        return Err(RunError::NotSupported);
-    };
-    let data = &config.state.data_dir;
+    let (auth_tls, api_tls) = (tls(config.auth_tls.as_ref())?, tls(config.api_tls.as_ref())?);
     let clock: SharedClock = Arc::new(SystemClock);
     let api_socket = listen(config.listen.api, "LISTEN_ADDR")?;
     let auth_socket = listen(config.listen.auth, "HYSTERIA_AUTH_LISTEN")?;
-    let history = open_history(&data.join(config::HISTORY_FILE), &clock)?;
-    let source = FolderSource::open(FolderOptions {
-        root: folder.clone(),
-        data_dir: data.clone(),
-        last_known_max_age: config.times.last_known_max_age,
-        clock: Arc::clone(&clock),
-        rescan_interval: RESCAN,
-    })?;
-
-    let metrics = Arc::new(Metrics::new());
-    let sources = Sources::local(data);
-    let (imported, to_import) = Imported::new(sources.clone(), secrets.key.clone());
-    let passwords: crate::auth::roster::Passwords = {
-        let imported = Arc::clone(&imported);
-        Arc::new(move |user| imported.password(user))
-    };
-    let roster = Arc::new(Roster::new(
-        secrets.key.clone(),
-        Arc::clone(&passwords),
-        Arc::clone(&clock),
-    ));
-    let guard_file = data.join("guard.json");
-    roster.restore(upkeep::load_guard(&guard_file).map_err(RunError::Guard)?);
-    let endpoint = AuthEndpoint::new(roster.index(), Arc::clone(&metrics));
-    let usage = UsageBook::open(history.clone(), Arc::clone(&clock)).await;
-    let _ = roster.apply(usage.inputs());
-
-    let cancel = CancellationToken::new();
-    let nodes = TaskTracker::new();
-    let (completions, completed) = mpsc::unbounded_channel();
-    let (queue, queued) = mpsc::unbounded_channel();
-    let (hold_work, touched_holds) = HoldWork::new();
-    let (users, user_writer) = store();
-    let (held, hold_writer) = store();
-    let (declared_gateways, gateway_writer) = store();
-    let context = Arc::new(Context {
-        desired: Arc::clone(&source) as Arc<dyn DesiredState>,
-        roster: Arc::clone(&roster),
-        gateways: Gateways::new(gateways::Parts {
-            environment: environment(&config),
-            sources,
-            index: roster.index(),
-            endpoint: Arc::clone(&endpoint),
-            completions,
-            clock: Arc::clone(&clock),
-            metrics: Arc::clone(&metrics),
-            tasks: nodes.clone(),
-            cancel: cancel.clone(),
-        }),
-        history: history.clone(),
-        usage: Arc::clone(&usage),
-        clock: Arc::clone(&clock),
-        metrics: Arc::clone(&metrics),
-        users,
-        holds: held,
-        declared_gateways,
-        queue: Queue(queue),
-        imported,
-        hold_work,
-        backoff: Backoff::default(),
-        namespace: FOLDER_NAMESPACE.to_owned(),
-        source: "folder",
-    });
-    usage.attach(&context);
-    let access = use_cases(&config, &secrets, &context, &passwords);
-
-    let writers = intake::Writers {
-        users: user_writer,
-        holds: hold_writer,
-        gateways: gateway_writer,
-    };
-    let watches: Watches = source.watch();
-    let mut tasks = Tasks::new(cancel.clone());
-    tasks.spawn("the folder source", {
-        let (source, cancel) = (Arc::clone(&source), cancel.clone());
-        async move { told(source.run(cancel)).await }
-    });
-    tasks.spawn(
-        "the intake",
-        intake::run(watches, writers, Arc::clone(&context), cancel.clone()),
-    );
-    tasks.spawn(
-        "the reconciler",
-        runner::run(Arc::clone(&context), queued, cancel.clone()),
-    );
-    tasks.spawn(
-        "the hold reporter",
-        holds::run(Arc::clone(&context), touched_holds, cancel.clone()),
-    );
-    tasks.spawn(
-        "the gateway keeper",
-        Gateways::run(Arc::clone(&context), cancel.clone()),
-    );
-    tasks.spawn(
-        "the password reader",
-        imported::run(Arc::clone(&context), to_import, cancel.clone()),
-    );
-    tasks.spawn("the traffic book", Arc::clone(&usage).run(cancel.clone()));
-    tasks.spawn(
-        "the completions",
-        upkeep::completions(Arc::clone(&context), completed, cancel.clone()),
-    );
-    tasks.spawn(
-        "the guard's memory",
-        upkeep::keep_guard(Arc::clone(&context), guard_file, cancel.clone()),
-    );
-    tasks.spawn("the gauges", upkeep::gauges(Arc::clone(&context), cancel.clone()));
-    tasks.spawn(
-        "the auth listener",
-        told(serve(
-            auth_socket,
-            endpoint.router(),
-            tls(config.auth_tls.as_ref()),
-            cancel.clone(),
-        )),
-    );
+    let mut tasks = Tasks::new();
+    let core = wire(&config, &secrets.key, &clock, tasks.core_token()).await?;
+    let Core {
+        context,
+        access,
+        endpoint,
+        nodes,
+        ..
+    } = &core;
+    let (context, access, nodes) = (Arc::clone(context), access.clone(), nodes.clone());
+    let auth = serve(auth_socket, endpoint.router(), auth_tls, tasks.core_token());
+    tasks.core("the auth listener", told(auth));
     let state = HttpState::new(
         access.clone(),
-        Arc::new({
-            let metrics = Arc::clone(&metrics);
-            move || metrics.encode()
-        }),
-        Arc::clone(&clock),
+        Arc::clone(&context.metrics),
+        clock,
         http_settings(&config),
     );
-    tasks.spawn(
-        "the HTTP API",
-        told(serve(
-            api_socket,
-            http::router(state),
-            tls(config.api_tls.as_ref()),
-            cancel.clone(),
-        )),
-    );
+    let api = serve(api_socket, http::router(state), api_tls, tasks.front_token());
+    tasks.front("the HTTP API", told(api));
+    core.start(&mut tasks);
 
     let ended = tokio::select! {
-        ended = tasks.until(shutdown) => ended,
+        ended = tasks.until(shutdown, access.drain()) => ended,
         () = announced(&config, &secrets, &context) => None,
     };
-    access.drain().await;
     nodes.close();
     nodes.wait().await;
     tracing::info!("drained");
     ended.map_or(Ok(()), |name| Err(RunError::Ended(name)))
-}
-
-/// Says why a task failed; that it ended is noticed by whoever joins it.
-async fn told<E: std::fmt::Display>(task: impl Future<Output = Result<(), E>>) {
-    if let Err(error) = task.await {
-        tracing::error!(%error, "a part of the operator failed");
-    }
 }
 
 fn make_private_folder(path: &Path) -> Result<(), RunError> {
@@ -283,6 +151,39 @@ fn make_private_folder(path: &Path) -> Result<(), RunError> {
         })
 }
 
+/// One process owns the data folder, for as long as the answered file is open.
+fn own_folder(path: &Path) -> Result<File, RunError> {
+    let lock = path.join("operator.lock");
+    let unusable = |error| RunError::DataFolder {
+        path: path.display().to_string(),
+        error,
+    };
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(lock)
+        .map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => {
+            // For the message below only: a full disk must not stand in the way.
+            let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+            Ok(file)
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut owner = String::new();
+            let _ = file.read_to_string(&mut owner);
+            Err(RunError::Owned {
+                path: path.display().to_string(),
+                owner: owner.trim().to_owned(),
+            })
+        }
+        Err(TryLockError::Error(error)) => Err(unusable(error)),
+    }
+}
+
 fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListener, RunError> {
     let socket = TcpListener::bind(address).and_then(|socket| socket.set_nonblocking(true).map(|()| socket));
     socket.map_err(|error| RunError::Listen {
@@ -290,17 +191,6 @@ fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListener, Run
         setting,
         error,
     })
-}
-
-/// A database of a newer version stops the start; any other trouble must not keep auth from answering.
-fn open_history(path: &Path, clock: &SharedClock) -> Result<History, RunError> {
-    let history = History::open_or_retry(path, Arc::clone(clock))?;
-    match history.last_error() {
-        Some(error @ HistoryError::Newer { .. }) => return Err(error.into()),
-        Some(error) => tracing::error!(%error, "starting without history: grants are refused, logins and denials work"),
-        None => {}
-    }
-    Ok(history)
 }
 
 /// The operator's own secrets. What nobody gave is made and kept in the data folder; the log names the files.
@@ -312,84 +202,16 @@ fn own_secrets(config: &mut Config) -> Result<OwnSecrets, RunError> {
         value(&given.master_key),
         value(&given.master_key_previous),
     )?;
-    let mut made = Vec::new();
-    let mut note = |origin| {
-        if let Origin::Created(path) = origin {
-            made.push(path);
-        }
-    };
-    note(origin);
-    for (file, given) in [
-        (config::CORPORATE_SECRET_FILE, &given.corporate),
-        (config::AUTH_TOKEN_FILE, &given.hysteria_auth_token),
-        (config::STATS_SECRET_FILE, &given.hysteria_stats_secret),
-    ] {
-        if given.is_none() {
-            note(load_or_create_secret(&config.state.data_dir, file, None)?.1);
-        }
+    let mut made = config.complete_secrets()?;
+    if let Origin::Created(path) = origin {
+        made.push(path);
     }
-    config.secrets.complete_from(&config.state.data_dir)?;
     for file in &made {
         tracing::info!(file = %file.display(), "made a secret: back this file up");
     }
     Ok(OwnSecrets {
         key,
         first_run: !made.is_empty(),
-    })
-}
-
-fn environment(config: &Config) -> Environment {
-    let gateway = config.default_gateway();
-    let named: Vec<_> = gateway
-        .spec
-        .hysteria
-        .iter()
-        .flat_map(|hysteria| &hysteria.nodes)
-        .flat_map(|node| {
-            [
-                node.stats_secret.clone(),
-                node.obfs.as_ref().map(|o| o.password.clone()),
-                node.auth_token.clone(),
-            ]
-        })
-        .flatten()
-        .collect();
-    let known = named
-        .into_iter()
-        .filter_map(|source| gateway.secret(&source).cloned().map(|secret| (source, secret)))
-        .collect();
-    Environment {
-        known,
-        spec: gateway.spec,
-        auth_token: gateway.auth_token.unwrap_or_default(),
-        stats_secret: gateway.stats_secret.unwrap_or_default(),
-        poll_interval: config.times.hysteria_poll_interval,
-    }
-}
-
-fn use_cases(
-    config: &Config,
-    secrets: &OwnSecrets,
-    context: &Arc<Context>,
-    passwords: &crate::auth::roster::Passwords,
-) -> Access {
-    let dispatch = {
-        let context = Arc::clone(context);
-        Arc::new(move |transitions| context.dispatch(transitions))
-    };
-    let live = Arc::new(Live(Arc::clone(context)));
-    Access::new(Parts {
-        desired: Arc::clone(&context.desired),
-        people: Arc::new(LivePeople::new(Arc::clone(&context.roster), dispatch)),
-        directory: Arc::clone(&live) as _,
-        links: live,
-        keys: Arc::new(Derived::new(secrets.key.clone(), Arc::clone(passwords))),
-        journal: Arc::new(context.history.clone()),
-        clock: Arc::clone(&context.clock),
-        settings: Settings {
-            public_url: config.public_url.clone(),
-            ..Settings::default()
-        },
     })
 }
 
@@ -406,11 +228,15 @@ fn http_settings(config: &Config) -> http::Settings {
     }
 }
 
-fn tls(files: Option<&config::TlsFiles>) -> Option<TlsFiles> {
-    files.map(|files| TlsFiles {
+/// Files that cannot be used stop the start: a listener that fails later has announced itself by then.
+fn tls(files: Option<&config::TlsFiles>) -> Result<Option<TlsFiles>, RunError> {
+    let Some(files) = files else { return Ok(None) };
+    let files = TlsFiles {
         cert: files.cert.clone(),
         key: files.key.clone(),
-    })
+    };
+    files.load()?;
+    Ok(Some(files))
 }
 
 /// Says what runs, and after a first start what to try next. Never ends.
@@ -440,5 +266,5 @@ async fn announced(config: &Config, secrets: &OwnSecrets, context: &Context) {
         // A closed stdout is no reason to stop.
         let _ = Output::stdout().text(&welcome::first_steps(config, &example));
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

@@ -146,6 +146,14 @@ async fn deactivate(
     if outcome.contained || patience.is_zero() {
         return Ok(());
     }
+    if outcome.unprovable {
+        let nodes = outcome.waiting_for.unwrap_or_default();
+        return Err(CommandError::new(
+            Exit::Pending,
+            format!("logins are refused; that sessions end cannot be proved, because {nodes} has no statistics API"),
+        )
+        .hint("declare statsUrl (HYSTERIA_STATS_URLS): then sessions are cut, and that is proved"));
+    }
     let missing = outcome
         .waiting_for
         .map_or_else(String::new, |nodes| format!(", waiting for {nodes}"));

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     client::Client,
     exit::{CommandError, Exit},
-    json::{field, text},
+    json::{field, list, text},
     output::is_watched,
 };
 use crate::model::corporate_id::CorporateId;
@@ -27,6 +27,8 @@ pub(super) struct Outcome {
     pub times: Option<Value>,
     /// Nodes whose word is missing.
     pub waiting_for: Option<String>,
+    /// No missing word will ever come: those nodes have no statistics API.
+    pub unprovable: bool,
 }
 
 impl Outcome {
@@ -36,14 +38,13 @@ impl Outcome {
         let held_back = is_held_back || field(answer, "status").and_then(Value::as_str) == Some("held_back");
         // A person's page has the times in a part of its own, the answer to a deactivation has them in itself.
         let times = field(answer, "revocation").unwrap_or(answer);
+        let waiting_for = list(times, "waiting_for");
         Self {
             contained: !held_back && field(times, "contained_at").is_some(),
             held_back,
             times: field(answer, "revocation").cloned(),
-            waiting_for: field(times, "waiting_for")
-                .and_then(Value::as_array)
-                .filter(|nodes| !nodes.is_empty())
-                .map(|nodes| nodes.iter().map(text).collect::<Vec<_>>().join(", ")),
+            unprovable: !waiting_for.is_empty() && list(times, "unprovable").len() == waiting_for.len(),
+            waiting_for: (!waiting_for.is_empty()).then(|| waiting_for.iter().map(text).collect::<Vec<_>>().join(", ")),
         }
     }
 }
@@ -58,7 +59,7 @@ pub(super) async fn for_containment(
     let begun = Instant::now();
     let mut outcome = Outcome::of(first);
     let progress = progress("waiting until every node has cut the sessions");
-    while !outcome.contained && !outcome.held_back && begun.elapsed() < patience {
+    while !outcome.contained && !outcome.held_back && !outcome.unprovable && begun.elapsed() < patience {
         tokio::time::sleep(PAUSE.min(patience.saturating_sub(begun.elapsed()))).await;
         match client.get(&["user", id.as_str()], &[]).await {
             Ok(answer) => outcome = Outcome::of(&answer.body),

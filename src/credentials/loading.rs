@@ -39,6 +39,12 @@ pub enum KeyError {
         /// Id of the key that is wanted.
         id: String,
     },
+    /// There is no key, and none is made here.
+    #[error(
+        "there is no master key yet: start `vpn-operator run` once, which makes {path}, or give the key in MASTER_KEY",
+        path = .0.display()
+    )]
+    None(PathBuf),
     /// There is data, and the key is another one.
     #[error(
         "the master key from {origin} has the id {given}, and the data was made with {recorded} (see {record}): \
@@ -82,8 +88,60 @@ impl MasterKey {
         previous: Option<SecretString>,
     ) -> Result<(Self, Origin), KeyError> {
         private_file::make_folder(data_dir)?;
+        let found = Found::look(data_dir, given, previous)?;
+        let (record, recorded) = (found.record.clone(), found.recorded.clone());
+        let (key, origin) = match found.check()? {
+            Ok(present) => present,
+            Err((path, previous)) => {
+                let key = create(&path)?;
+                (Self::new(key, previous), Origin::Created(path))
+            }
+        };
+        if recorded.as_deref() != Some(key.id()) {
+            private_file::write(&record, key.id())?;
+        }
+        Ok((key, origin))
+    }
+
+    /// Finds the key as [`Self::load_or_rotate`] does, and changes nothing: no key is made, and no data passes to another.
+    ///
+    /// # Errors
+    /// As [`Self::load_or_create`], and when there is no key.
+    pub fn load(
+        data_dir: &Path,
+        given: Option<SecretString>,
+        previous: Option<SecretString>,
+    ) -> Result<Self, KeyError> {
+        match Found::look(data_dir, given, previous)?.check()? {
+            Ok((key, _)) => Ok(key),
+            Err((path, _)) => Err(KeyError::None(path)),
+        }
+    }
+
+    fn new(current: Key, previous: Vec<Key>) -> Self {
+        Self {
+            current: Arc::new(current),
+            previous: previous.into(),
+        }
+    }
+}
+
+/// What there is of keys, before anything is judged.
+struct Found {
+    /// The key, where it came from, and that place for people.
+    key: Option<(Key, Origin, String)>,
+    previous: Vec<Key>,
+    path: PathBuf,
+    record: PathBuf,
+    recorded: Option<String>,
+}
+
+/// A key that fits the data with its origin; or where one is to be made, and the previous ones.
+type Judged = Result<(MasterKey, Origin), (PathBuf, Vec<Key>)>;
+
+impl Found {
+    fn look(data_dir: &Path, given: Option<SecretString>, previous: Option<SecretString>) -> Result<Self, KeyError> {
         let (path, record) = (data_dir.join(KEY_FILE), data_dir.join(KEY_ID_FILE));
-        let recorded = read_record(&record)?;
         let previous = if let Some(previous) = previous {
             parse_all(&previous, "MASTER_KEY_PREVIOUS")?
         } else {
@@ -91,40 +149,43 @@ impl MasterKey {
             let text = private_file::read(&path)?;
             text.map_or(Ok(Vec::new()), |text| parse_all(&text, &path.display().to_string()))?
         };
-
-        let (key, origin, place) = if let Some(given) = given {
-            (
-                parse(given.expose_secret(), "MASTER_KEY")?,
-                Origin::Given,
-                "MASTER_KEY".to_owned(),
-            )
+        let key = if let Some(given) = given {
+            let key = parse(given.expose_secret(), "MASTER_KEY")?;
+            Some((key, Origin::Given, "MASTER_KEY".to_owned()))
         } else if let Some(text) = private_file::read(&path)? {
             let place = path.display().to_string();
-            (parse(text.expose_secret(), &place)?, Origin::File(path), place)
-        } else if let Some(id) = recorded {
-            return Err(KeyError::Missing { path, id });
+            Some((parse(text.expose_secret(), &place)?, Origin::File(path.clone()), place))
         } else {
-            let place = path.display().to_string();
-            (create(&path)?, Origin::Created(path), place)
+            None
         };
+        Ok(Self {
+            key,
+            previous,
+            recorded: read_record(&record)?,
+            path,
+            record,
+        })
+    }
 
-        match recorded {
-            Some(recorded) if recorded == key.id => {}
-            Some(recorded) if !previous.iter().any(|key| key.id == recorded) => {
-                return Err(KeyError::Wrong {
+    /// Refuses a missing or another key for existing data.
+    fn check(self) -> Result<Judged, KeyError> {
+        let Some((key, origin, place)) = self.key else {
+            return match self.recorded {
+                Some(id) => Err(KeyError::Missing { path: self.path, id }),
+                None => Ok(Err((self.path, self.previous))),
+            };
+        };
+        match self.recorded {
+            Some(recorded) if recorded != key.id && !self.previous.iter().any(|key| key.id == recorded) => {
+                Err(KeyError::Wrong {
                     origin: place,
                     given: key.id,
                     recorded,
-                    record,
-                });
+                    record: self.record,
+                })
             }
-            _ => private_file::write(&record, &key.id)?,
+            _ => Ok(Ok((MasterKey::new(key, self.previous), origin))),
         }
-        let key = Self {
-            current: Arc::new(key),
-            previous: previous.into(),
-        };
-        Ok((key, origin))
     }
 }
 

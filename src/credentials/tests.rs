@@ -239,6 +239,30 @@ mod loading {
     }
 }
 
+mod looking {
+    use super::*;
+
+    #[test]
+    fn looking_for_the_key_changes_nothing() {
+        let data = tempfile::tempdir().unwrap();
+        let error = MasterKey::load(data.path(), None, None).unwrap_err();
+        assert!(matches!(error, KeyError::None(_)), "{error}");
+        assert!(MasterKey::load(data.path(), Some(hex(1)), None).is_ok());
+        assert!(MasterKey::load(&data.path().join("none"), Some(hex(1)), None).is_ok());
+        assert_eq!(fs::read_dir(data.path()).unwrap().count(), 0);
+
+        let (old, _) = MasterKey::load_or_create(data.path(), Some(hex(1))).unwrap();
+        let error = MasterKey::load(data.path(), Some(hex(2)), None).unwrap_err();
+        assert!(matches!(error, KeyError::Wrong { .. }), "{error}");
+        let error = MasterKey::load(data.path(), None, None).unwrap_err();
+        assert!(matches!(error, KeyError::Missing { .. }), "{error}");
+        let new = MasterKey::load(data.path(), Some(hex(2)), Some(hex(1))).unwrap();
+        assert_ne!(new.id(), old.id());
+        let record = fs::read_to_string(data.path().join(KEY_ID_FILE)).unwrap();
+        assert_eq!(record.trim(), old.id(), "the data stays with its key");
+    }
+}
+
 mod sealing {
     use super::*;
 

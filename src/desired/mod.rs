@@ -5,6 +5,7 @@
 //! included, as a watch event. It never touches a gateway, and knows nothing of access decisions.
 
 pub mod folder;
+pub mod memory;
 
 use std::sync::Arc;
 

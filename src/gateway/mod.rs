@@ -1,11 +1,10 @@
-//! Where VPN accounts live: one trait, the lanes that carry targets to it, and the gateways of each kind.
+//! Where VPN accounts live: one trait, and the gateways of each kind.
 //!
 //! Only the operator's core calls this room, and nothing in it waits for a gateway on the caller's time: targets are
 //! handed over and observed later, from memory. It may use the model and the clock. It never decides who may have
 //! access, never writes desired state, and never lets a secret into a log, an error or a metric.
 
 pub mod hysteria;
-pub mod lane;
 pub mod redact;
 pub mod retry;
 
@@ -201,6 +200,8 @@ pub struct NodeHealth {
     pub error: Option<String>,
     /// Sessions online at the last poll.
     pub sessions: u32,
+    /// It has a statistics API. Without one it can never prove anything.
+    pub proves: bool,
 }
 
 /// A place where VPN accounts live.

@@ -11,7 +11,7 @@ use super::{
     extract::{OptionalBody, PathId},
     problem::{Problem, ProblemBody},
 };
-use crate::access::Proof;
+use crate::{access::Proof, history::redact};
 
 /// Longest reason that is taken, in characters.
 const MAX_REASON: usize = 500;
@@ -39,6 +39,8 @@ pub(super) struct ProofBody {
     sessions_zero_at: Option<Timestamp>,
     /// Nodes whose word is missing.
     waiting_for: Vec<String>,
+    /// Those of them whose word never comes, because they have no statistics API.
+    unprovable: Vec<String>,
 }
 
 impl From<Proof> for ProofBody {
@@ -48,6 +50,7 @@ impl From<Proof> for ProofBody {
             contained_at: proof.contained_at,
             sessions_zero_at: proof.sessions_zero_at,
             waiting_for: proof.waiting_for,
+            unprovable: proof.unprovable,
         }
     }
 }
@@ -134,7 +137,10 @@ pub(super) fn checked_reason(reason: Option<String>) -> Result<Option<String>, P
         Some(reason) if reason.chars().count() > MAX_REASON => {
             Err(Problem::invalid(format!("reason: at most {MAX_REASON} characters")))
         }
-        other => Ok(other.filter(|reason| !reason.trim().is_empty())),
+        // It is kept in a hold and shown: a link that somebody pasted is left out.
+        other => Ok(other
+            .filter(|reason| !reason.trim().is_empty())
+            .map(|reason| redact(&reason).into_owned())),
     }
 }
 

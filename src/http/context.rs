@@ -82,6 +82,7 @@ pub(super) async fn wrap(State(state): State<HttpState>, mut request: Request, n
     complete(response.headers_mut(), &id);
 
     let status = response.status().as_u16();
+    state.metrics.http_request(&route, status);
     let elapsed = state.clock.monotonic().saturating_duration_since(begun);
     let elapsed_ms = elapsed.as_secs_f64() * 1000.0;
     if response.status().is_success() && PROBES.contains(&route.as_str()) {

@@ -144,5 +144,5 @@ pub(super) async fn readyz(
 )]
 pub(super) async fn metrics(State(state): State<HttpState>) -> Response {
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, content_type)], (state.metrics)()).into_response()
+    ([(header::CONTENT_TYPE, content_type)], state.metrics.encode()).into_response()
 }

@@ -38,7 +38,7 @@ use tokio::sync::Semaphore;
 pub use openapi::openapi;
 
 use self::{auth::Secrets, limiter::FailureLimiter, problem::Problem};
-use crate::{access::Access, clock::SharedClock};
+use crate::{access::Access, clock::SharedClock, metrics::Metrics};
 
 /// What can be set.
 #[derive(Debug, Clone)]
@@ -73,9 +73,6 @@ impl Default for Settings {
     }
 }
 
-/// Writes the metrics in the text format of `OpenMetrics`.
-pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
-
 /// What the handlers work with. Cheap to clone.
 #[derive(Clone)]
 pub struct HttpState(Arc<Inner>);
@@ -83,7 +80,7 @@ pub struct HttpState(Arc<Inner>);
 /// See [`HttpState`].
 pub struct Inner {
     access: Access,
-    metrics: MetricsText,
+    metrics: Arc<Metrics>,
     clock: SharedClock,
     secrets: Secrets,
     secret_failures: FailureLimiter,
@@ -95,7 +92,7 @@ pub struct Inner {
 impl HttpState {
     /// State for one router.
     #[must_use]
-    pub fn new(access: Access, metrics: MetricsText, clock: SharedClock, settings: Settings) -> Self {
+    pub fn new(access: Access, metrics: Arc<Metrics>, clock: SharedClock, settings: Settings) -> Self {
         Self(Arc::new(Inner {
             access,
             metrics,

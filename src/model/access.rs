@@ -321,22 +321,19 @@ mod tests {
             terms in terms(), now in moment(), fraction in 0.0..1.0f64,
         ) {
             let decision = decide(&terms, now);
-            match decision.next_change {
-                Some(at) => {
-                    prop_assert!(at > now);
-                    prop_assert_ne!(reason_at(&terms, at), decision.reason);
-                    let span = at.as_second() - now.as_second() - 1;
-                    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "test arithmetic")]
-                    let within = Timestamp::from_second(now.as_second() + (span as f64 * fraction) as i64).unwrap();
-                    prop_assert_eq!(reason_at(&terms, within), decision.reason);
-                    let last = Timestamp::from_nanosecond(at.as_nanosecond() - 1).unwrap();
-                    prop_assert_eq!(reason_at(&terms, last), decision.reason);
-                }
-                None => {
-                    let later = Timestamp::from_second(YEAR_2026 + 400_000_000).unwrap();
-                    if terms.quota.is_none_or(|q| q.period == Period::Lifetime) {
-                        prop_assert_eq!(reason_at(&terms, later), decision.reason);
-                    }
+            if let Some(at) = decision.next_change {
+                prop_assert!(at > now);
+                prop_assert_ne!(reason_at(&terms, at), decision.reason);
+                let span = at.as_second() - now.as_second() - 1;
+                #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "test arithmetic")]
+                let within = Timestamp::from_second(now.as_second() + (span as f64 * fraction) as i64).unwrap();
+                prop_assert_eq!(reason_at(&terms, within), decision.reason);
+                let last = Timestamp::from_nanosecond(at.as_nanosecond() - 1).unwrap();
+                prop_assert_eq!(reason_at(&terms, last), decision.reason);
+            } else {
+                let later = Timestamp::from_second(YEAR_2026 + 400_000_000).unwrap();
+                if terms.quota.is_none_or(|q| q.period == Period::Lifetime) {
+                    prop_assert_eq!(reason_at(&terms, later), decision.reason);
                 }
             }
         }

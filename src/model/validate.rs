@@ -9,7 +9,7 @@ use std::{collections::HashSet, fmt};
 use jiff::Timestamp;
 
 use super::{
-    gateway::{BlitzGateway, HysteriaGateway, HysteriaNode, MAX_NODES, VpnGateway},
+    gateway::{BlitzGateway, HysteriaGateway, HysteriaNode, MAX_NODES, VpnGateway, VpnGatewaySpec},
     hold::{MAX_REASON_LEN, VpnHold, VpnHoldSpec},
     secret_source::{MAX_PATH_LEN, SecretSource},
     syntax::{self, Syntax},
@@ -34,20 +34,25 @@ impl fmt::Display for FieldError {
 /// Checks a user, and with `old` also the change from it. Empty means valid.
 #[must_use]
 pub fn validate_user(user: &VpnUser, old: Option<&VpnUser>) -> Vec<FieldError> {
+    user_errors(user.metadata.name.as_deref(), &user.spec, old.map(|old| &old.spec))
+}
+
+/// As [`validate_user`], of an object's parts.
+#[must_use]
+pub fn user_errors(name: Option<&str>, spec: &VpnUserSpec, old: Option<&VpnUserSpec>) -> Vec<FieldError> {
     let mut errors = Errors::default();
-    let spec = &user.spec;
-    let name = spec.corporate_id.object_name();
-    if user.metadata.name.as_deref() != Some(name.as_str()) {
+    let expected = spec.corporate_id.object_name();
+    if name != Some(expected.as_str()) {
         errors.add(
             "metadata.name",
             format!(
-                "must be '{name}', the encoding of spec.corporateId (lower case, '-' as '--', '_' as '-u', '.' as '-d')"
+                "must be '{expected}', the encoding of spec.corporateId (lower case, '-' as '--', '_' as '-u', '.' as '-d')"
             ),
         );
     }
     user_fields(&mut errors, spec);
     if let Some(old) = old {
-        user_change(&mut errors, spec, &old.spec);
+        user_change(&mut errors, spec, old);
     }
     errors.0
 }
@@ -126,15 +131,20 @@ fn generations(spec: &VpnUserSpec) -> [(&'static str, i64); 2] {
 /// Checks a hold, and with `old` also the change from it. Empty means valid.
 #[must_use]
 pub fn validate_hold(hold: &VpnHold, old: Option<&VpnHold>) -> Vec<FieldError> {
+    hold_errors(hold.metadata.name.as_deref(), &hold.spec, old.map(|old| &old.spec))
+}
+
+/// As [`validate_hold`], of an object's parts.
+#[must_use]
+pub fn hold_errors(name: Option<&str>, spec: &VpnHoldSpec, old: Option<&VpnHoldSpec>) -> Vec<FieldError> {
     let mut errors = Errors::default();
-    errors.name(hold.metadata.name.as_deref(), &syntax::OBJECT_NAME);
-    let spec = &hold.spec;
+    errors.name(name, &syntax::OBJECT_NAME);
     errors.syntax("spec.source", Some(&spec.source), &syntax::SOURCE);
     errors.length("spec.reason", spec.reason.as_deref(), MAX_REASON_LEN);
     errors.order(("spec.from", spec.from), ("spec.until", spec.until));
     // IDs are compared without regard to case elsewhere; a change of spelling is a change all the same.
     let same = |old: &VpnHoldSpec| old == spec && old.corporate_id.as_str() == spec.corporate_id.as_str();
-    if old.is_some_and(|old| !same(&old.spec)) {
+    if old.is_some_and(|old| !same(old)) {
         errors.add("spec", "is immutable: release the hold and create another one");
     }
     errors.0
@@ -143,9 +153,14 @@ pub fn validate_hold(hold: &VpnHold, old: Option<&VpnHold>) -> Vec<FieldError> {
 /// Checks a gateway. `old` is taken for symmetry: nothing about a gateway is immutable. Empty means valid.
 #[must_use]
 pub fn validate_gateway(gateway: &VpnGateway, _old: Option<&VpnGateway>) -> Vec<FieldError> {
+    gateway_errors(gateway.metadata.name.as_deref(), &gateway.spec)
+}
+
+/// As [`validate_gateway`], of an object's parts.
+#[must_use]
+pub fn gateway_errors(name: Option<&str>, spec: &VpnGatewaySpec) -> Vec<FieldError> {
     let mut errors = Errors::default();
-    errors.name(gateway.metadata.name.as_deref(), &syntax::LABEL);
-    let spec = &gateway.spec;
+    errors.name(name, &syntax::LABEL);
     if spec.hysteria.is_some() == spec.blitz.is_some() {
         errors.add("spec", "exactly one of hysteria and blitz must be given");
     }

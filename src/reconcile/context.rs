@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kube::runtime::reflector::{ObjectRef, Store};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{
     backoff::Backoff, gateways::Gateways, holds::HoldWork, imported::Imported, plan::gateway_names, usage::UsageBook,
@@ -53,6 +53,8 @@ pub struct Context {
     pub hold_work: HoldWork,
     /// Waits of users that failed.
     pub backoff: Backoff,
+    /// Up to which change what the guard knows would outlive a crash.
+    pub guard_kept: watch::Sender<u64>,
     /// Namespace of every object.
     pub namespace: String,
     /// Word for the source of desired state in the audit: `folder` or `kubernetes`.

@@ -411,15 +411,12 @@ async fn report(ctx: &Context, gateway: &VpnGateway, refusal: Option<Refusal>, i
         )),
         None => None,
     };
-    match &stalled {
-        Some((reason, message)) => {
-            conditions.set(types::READY, refusal.is_none(), reason, message.clone());
-            conditions.set(types::STALLED, true, reason, message.clone());
-        }
-        None => {
-            conditions.set(types::READY, true, "Running", "the operator asks and answers its nodes");
-            status.conditions.retain(|condition| condition.type_ != types::STALLED);
-        }
+    if let Some((reason, message)) = stalled {
+        conditions.set(types::READY, refusal.is_none(), reason, message.clone());
+        conditions.set(types::STALLED, true, reason, message);
+    } else {
+        conditions.set(types::READY, true, "Running", "the operator asks and answers its nodes");
+        status.conditions.retain(|condition| condition.type_ != types::STALLED);
     }
     publish(ctx, gateway, status).await;
 }

@@ -40,6 +40,10 @@ pub struct Writers {
     pub gateways: Writer<VpnGateway>,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one value at a time; a box each would cost more"
+)]
 enum Said {
     User(Event<VpnUser>),
     Hold(Event<VpnHold>),
@@ -195,7 +199,9 @@ impl Seen {
                 let event = event.modify(slim);
                 let gone = self.users.follow(&event);
                 writers.users.apply_watcher_event(&event);
-                gone.into_iter().for_each(|name| say(Input::UserGone(name)));
+                for name in gone {
+                    say(Input::UserGone(name));
+                }
                 match event {
                     Event::Apply(user) | Event::InitApply(user) => {
                         ctx.imported.touched(&user);
@@ -212,8 +218,9 @@ impl Seen {
                 let event = event.modify(slim);
                 let gone = self.holds.follow(&event);
                 writers.holds.apply_watcher_event(&event);
-                gone.into_iter()
-                    .for_each(|name| say(Input::HoldGone { name, released: false }));
+                for name in gone {
+                    say(Input::HoldGone { name, released: false });
+                }
                 match event {
                     Event::Apply(hold) | Event::InitApply(hold) => {
                         ctx.hold_work.touched(hold.name_any());

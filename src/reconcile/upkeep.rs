@@ -15,15 +15,14 @@ use tokio_util::sync::CancellationToken;
 use super::context::Context;
 use crate::auth::guard::GuardState;
 
+/// Accounts about which gateways learned something.
+pub type Learned = mpsc::UnboundedReceiver<HashSet<String>>;
+
 /// How often gauges are set.
 const GAUGES: Duration = Duration::from_secs(5);
 
 /// Queues the users whose accounts a gateway learned something about, until `cancel`.
-pub async fn completions(
-    ctx: Arc<Context>,
-    mut learned: mpsc::UnboundedReceiver<HashSet<String>>,
-    cancel: CancellationToken,
-) {
+pub async fn completions(ctx: Arc<Context>, mut learned: Learned, cancel: CancellationToken) {
     loop {
         let accounts = tokio::select! {
             () = cancel.cancelled() => return,
@@ -55,19 +54,29 @@ pub fn load_guard(path: &Path) -> Result<GuardState, String> {
     }
 }
 
-/// Keeps what the guard knows in a file, until `cancel`.
+/// Keeps what the guard knows in a file, until `cancel`, and says how far that is in [`Context::guard_kept`].
 pub async fn keep_guard(ctx: Arc<Context>, path: PathBuf, cancel: CancellationToken) {
     let mut changes = ctx.roster.guard_changes();
     loop {
         tokio::select! {
-            () = cancel.cancelled() => return,
+            () = cancel.cancelled() => {}
             changed = changes.changed() => if changed.is_err() { return },
         }
-        let state = ctx.roster.guard_state();
-        let target = path.clone();
-        let written = tokio::task::spawn_blocking(move || save_guard(&target, &state)).await;
-        if let Err(error) = written.map_err(std::io::Error::other).flatten() {
-            tracing::error!(%error, path = %path.display(), "what the guard holds back cannot be kept over a restart");
+        // What changed last is kept also when the end was told at the same moment.
+        let version = *changes.borrow_and_update();
+        if version > *ctx.guard_kept.borrow() {
+            let state = ctx.roster.guard_state();
+            let target = path.clone();
+            let written = tokio::task::spawn_blocking(move || save_guard(&target, &state)).await;
+            match written.map_err(std::io::Error::other).flatten() {
+                Ok(()) => drop(ctx.guard_kept.send_replace(version)),
+                Err(error) => {
+                    tracing::error!(%error, path = %path.display(), "what the guard holds back cannot be kept over a restart");
+                }
+            }
+        }
+        if cancel.is_cancelled() {
+            return;
         }
     }
 }
@@ -101,6 +110,7 @@ pub async fn gauges(ctx: Arc<Context>, cancel: CancellationToken) {
         ctx.metrics.users(&ctx.roster.counts());
         ctx.metrics.guard(guard.pending.len(), guard.limit);
         ctx.metrics.source_problems(ctx.desired.health().problems.len());
+        ctx.metrics.history_failing(ctx.history.last_error().is_some());
         ctx.metrics.queue_depth(ctx.backoff.len());
         for gateway in ctx.gateways.all() {
             for node in gateway.health() {

@@ -33,9 +33,6 @@ impl Derivation for Spelled {
     fn password(&self, id: &CorporateId, generation: i64) -> SecretString {
         password(id.key(), generation).into()
     }
-    fn subscription_token(&self, id: &CorporateId, generation: i64) -> SecretString {
-        format!("token-{}-{generation}", id.key()).into()
-    }
 }
 
 pub fn password(key: &str, generation: i64) -> String {

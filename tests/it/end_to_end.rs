@@ -1,1 +1,13 @@
-//! Scenarios of this room.
+//! The whole operator as a process: the real binary on free ports, a folder of YAML, a data folder, doubles of nodes.
+
+mod declaring;
+mod failing;
+mod guard;
+mod imported;
+mod limits;
+mod nodes;
+mod operator;
+mod quickstart;
+mod secrets;
+mod starting;
+mod twice;

@@ -29,7 +29,7 @@ use vpn_operator::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
-const DAY: Duration = Duration::from_hours(24);
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A folder and a data folder that outlive the sources on them.
 struct Place {
@@ -315,6 +315,17 @@ async fn an_edit_is_seen_at_once_and_raises_the_generation_only_when_the_spec_ch
         .until(|users| users[&name(1)].metadata.labels.is_some())
         .await;
     assert_eq!(house.user(&name(1)).metadata.generation, Some(2));
+    // A comment is nobody's business, and is known after a restart.
+    let before = house.user(&name(1)).clone();
+    place.swap("a.yaml", &format!("{}# a comment\n", place.text("a.yaml")));
+    place.put("b.yaml", &user(2, ""));
+    house.users.until(|users| users.contains_key(&name(2))).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    house.users.drain();
+    assert_eq!(house.user(&name(1)), &before);
+    house.stop().await;
+    let house = place.open().await;
+    assert_eq!(house.user(&name(1)), &before);
     house.stop().await;
 }
 
@@ -398,6 +409,40 @@ async fn a_short_absence_is_no_disappearance() {
     house.users.drain();
     assert!(house.user(&name(1)).metadata.deletion_timestamp.is_none());
     assert_eq!(house.user(&name(1)).metadata.generation, Some(1));
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_copied_slowly_removes_nobody_and_one_that_rests_does() {
+    let place = Place::new();
+    let documents: Vec<String> = (1..=3).map(|number| user(number, "")).collect();
+    place.put("a.yaml", &join(&documents));
+    let mut house = place.open().await;
+    house.users.until(|users| users.len() == 3).await;
+    // A writer that takes its time: each piece comes well within the settling time of the one before.
+    for end in 1..=3 {
+        for part in 0..4 {
+            let text = format!("{}# {part}\n", join(&documents[..end]));
+            std::fs::write(place.path("a.yaml"), text).unwrap();
+            tokio::time::sleep(Duration::from_millis(120)).await;
+        }
+    }
+    place.put("b.yaml", &user(9, ""));
+    house.users.until(|users| users.contains_key(&name(9))).await;
+    house.users.drain();
+    for number in 1..=3 {
+        let metadata = &house.user(&name(number)).metadata;
+        assert_eq!(
+            (metadata.generation, &metadata.deletion_timestamp),
+            (Some(1), &None),
+            "{number}"
+        );
+    }
+    place.put("a.yaml", &join(&documents[..2]));
+    house
+        .users
+        .until(|users| users[&name(3)].metadata.deletion_timestamp.is_some())
+        .await;
     house.stop().await;
 }
 
@@ -647,6 +692,66 @@ async fn a_folder_that_is_away_loses_nobody() {
 }
 
 #[tokio::test]
+async fn what_went_while_the_folder_was_away_is_found_gone_when_it_is_back() {
+    let place = Place::new();
+    place.put("a.yaml", &user(1, ""));
+    place.put("b.yaml", &user(2, ""));
+    place.open().await.stop().await;
+    let away = place.dir.path().join("away");
+    fs::rename(place.root(), &away).unwrap();
+    let mut house = place
+        .open_with(|options| options.rescan_interval = Duration::from_millis(100))
+        .await;
+    assert_eq!(house.users.now.len(), 2);
+    fs::remove_file(away.join("a.yaml")).unwrap();
+    fs::rename(&away, place.root()).unwrap();
+    house
+        .users
+        .until(|users| users[&name(1)].metadata.deletion_timestamp.is_some())
+        .await;
+    assert!(house.user(&name(2)).metadata.deletion_timestamp.is_none());
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_data_folder_among_the_files_of_people_is_refused() {
+    let place = Place::new();
+    let options = FolderOptions {
+        root: place.root(),
+        data_dir: place.path("data"),
+        last_known_max_age: DAY,
+        clock: Arc::new(SystemClock),
+        rescan_interval: DAY,
+    };
+    assert!(matches!(FolderSource::open(options), Err(DesiredError::Invalid(_))));
+}
+
+#[tokio::test]
+async fn a_name_under_which_an_object_is_let_go_takes_what_was_refused_before() {
+    let place = Place::new();
+    place.put(
+        "a.yaml",
+        &user(1, "").replace("metadata:\n", "metadata:\n  namespace: old\n"),
+    );
+    let mut house = place.open().await;
+    // Another namespace is another object, and there can be one at a time.
+    place.swap(
+        "a.yaml",
+        &user(1, "").replace("metadata:\n", "metadata:\n  namespace: new\n"),
+    );
+    house
+        .users
+        .until(|users| users[&name(1)].metadata.deletion_timestamp.is_some())
+        .await;
+    house.problem("namespace old").await;
+    house.source.release_user(&name(1)).await.unwrap();
+    let new = |user: &VpnUser| user.metadata.namespace.as_deref() == Some("new");
+    house.users.until(|users| users.get(&name(1)).is_some_and(new)).await;
+    house.no_problems().await;
+    house.stop().await;
+}
+
+#[tokio::test]
 async fn a_config_map_that_is_swapped_is_seen() {
     let place = Place::new();
     let fill = |folder: &str, text: &str| {
@@ -695,9 +800,9 @@ async fn a_created_user_is_durable_readable_and_announced_before_the_answer() {
     assert!(!text.contains("credentialGeneration"), "{text}");
     // Once more, and at the same time: the same answer. Something else: refused.
     let second = &name(2);
-    let again =
+    let twins =
         futures::future::join_all((0..20).map(|_| house.source.create_user(second, spec(2), FieldManager::Api))).await;
-    let uids: Vec<_> = again.into_iter().map(|user| user.unwrap().metadata.uid).collect();
+    let uids: Vec<_> = twins.into_iter().map(|user| user.unwrap().metadata.uid).collect();
     assert!(uids.iter().all(|uid| *uid == uids[0]));
     assert!(place.path(&format!("{}.yaml", name(2))).exists());
     assert!(!place.path(&format!("{}-2.yaml", name(2))).exists());
@@ -830,6 +935,7 @@ async fn two_writers_never_lose_each_others_change() {
     // A person's tool that looks before it writes, as a careful one does.
     let person = tokio::task::spawn_blocking(move || {
         let aside = path.with_file_name(".person");
+        let begun = Instant::now();
         for round in 2..60 {
             loop {
                 let old = fs::read_to_string(&path).unwrap();
@@ -837,7 +943,15 @@ async fn two_writers_never_lose_each_others_change() {
                     &format!("maxDevices: {}\n", round - 1),
                     &format!("maxDevices: {round}\n"),
                 );
-                assert_ne!(old, new, "the person's change of round {} was lost", round - 1);
+                if old == new {
+                    // For a moment, until the operator has put it back, the last change may be out of sight.
+                    assert!(
+                        begun.elapsed() < PATIENCE,
+                        "the person's change of round {} was lost",
+                        round - 1
+                    );
+                    continue;
+                }
                 fs::write(&aside, &new).unwrap();
                 if fs::read_to_string(&path).unwrap() == old {
                     fs::rename(&aside, &path).unwrap();
@@ -847,12 +961,12 @@ async fn two_writers_never_lose_each_others_change() {
             std::thread::sleep(Duration::from_millis(3));
         }
     });
-    for generation in 2..40 {
-        let patch = UserPatch {
-            credential_generation: Some(generation),
+    for number in 2..40 {
+        let raise = UserPatch {
+            credential_generation: Some(number),
             ..UserPatch::default()
         };
-        match house.source.patch_user(&name(1), patch, FieldManager::Api).await {
+        match house.source.patch_user(&name(1), raise, FieldManager::Api).await {
             Ok(_) | Err(DesiredError::Conflict { .. }) => {}
             Err(error) => panic!("{error}"),
         }

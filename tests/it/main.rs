@@ -16,5 +16,6 @@ mod folder;
 mod history;
 mod http;
 mod hysteria;
+mod packaging;
 mod reconcile;
 mod support;

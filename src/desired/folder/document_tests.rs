@@ -124,6 +124,63 @@ fn a_name_that_is_not_the_encoding_of_the_id_is_a_fault_that_leaves_doubt() {
 }
 
 #[test]
+fn the_rules_of_the_definitions_hold_and_name_the_place() {
+    let text = "  validFrom: 2026-02-01T00:00:00Z\n  maxDevices: 0\n  validUntil: 2026-01-01T00:00:00Z\n  gateways: [default, Default]\n";
+    let bad = faults(&user(text));
+    assert!(bad.certain);
+    let found: Vec<_> = bad
+        .faults
+        .iter()
+        .map(|fault| (fault.line, fault.column, fault.field.as_deref().unwrap()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (9, 3, "spec.validUntil"),
+            (8, 3, "spec.maxDevices"),
+            (10, 23, "spec.gateways[1]")
+        ]
+    );
+    let hold = "apiVersion: vpn-operator.io/v1alpha1\nkind: VpnHold\nmetadata: {name: x}\nspec: {corporateId: AB123456, source: help-desk}\n";
+    assert_eq!(first(hold).field.as_deref(), Some("spec.source"));
+    let gateway = "apiVersion: vpn-operator.io/v1alpha1\nkind: VpnGateway\nmetadata: {name: default}\nspec: {}\n";
+    assert_eq!(first(gateway).field.as_deref(), Some("spec"));
+}
+
+#[test]
+fn what_is_immutable_or_only_rises_is_compared_with_the_version_in_force() {
+    let declared = |rest: &str| match read(&user(rest)) {
+        Reading::Object(declared) => declared,
+        other => panic!("expected an object, got {other:?}"),
+    };
+    let old = declared("  credentialGeneration: 2\n  subscriptionGeneration: 2\n");
+    for (rest, field) in [
+        (
+            "  credentialGeneration: 1\n  subscriptionGeneration: 2\n",
+            "spec.credentialGeneration",
+        ),
+        ("  credentialGeneration: 2\n", "spec.subscriptionGeneration"),
+        (
+            "  username: anna\n  credentialGeneration: 2\n  subscriptionGeneration: 2\n",
+            "spec.username",
+        ),
+    ] {
+        let new = declared(rest);
+        let faults = faults_against(&new, Some(&old.spec), &user(rest));
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert_eq!(faults[0].field.as_deref(), Some(field));
+    }
+    assert!(
+        faults_against(
+            &declared("  credentialGeneration: 3\n  subscriptionGeneration: 2\n"),
+            Some(&old.spec),
+            ""
+        )
+        .is_empty()
+    );
+}
+
+#[test]
 fn values_of_secret_fields_are_not_repeated() {
     let fault = first(&user("  credentialsFrom: hunter2\n"));
     assert!(!format!("{fault:?}").contains("hunter2"), "{fault:?}");
@@ -139,14 +196,58 @@ fn laughing_and_deeply_nested_documents_end_soon() {
         .iter()
         .zip(["b", "c", "d", "e", "f", "g", "h", "i"])
     {
-        laughs.push_str(&format!(
-            "{next}: &{next} [{}]\n",
-            vec![format!("*{last}"); 9].join(",")
-        ));
+        let many = vec![format!("*{last}"); 9].join(",");
+        laughs = [laughs, format!("{next}: &{next} [{many}]\n")].concat();
     }
     faults(&format!("{}{laughs}", user("")));
     faults(&user(&format!("  owner: *a\nstatus:\n  x: {}\n", "[".repeat(900_000))));
     faults(&user(&"  ? ".repeat(200_000)));
     faults(&"x".repeat(MAX_DOCUMENT + 1));
     assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_deep_nest_of_brackets_is_refused_at_once_and_keeps_its_identity() {
+    let begun = std::time::Instant::now();
+    for nest in ["[".repeat(900_000), "{a: ".repeat(200_000), "[\"]\",".repeat(150_000)] {
+        let bad = faults(&user(&format!("status:\n  x: {nest}\n")));
+        assert_eq!(bad.identity, Some((Kind::User, "ab123456".to_owned())));
+        assert!(bad.faults[0].message.contains("nested"), "{:?}", bad.faults);
+    }
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+    let flat = "[], ".repeat(2_000);
+    assert!(is_good(&user(&format!("status:\n  x: [{flat}]\n"))));
+}
+
+#[test]
+fn a_time_without_a_zone_or_beyond_all_time_is_told_how_to_write_it() {
+    for value in ["2027-01-01", "2027-01-01T00:00:00", "9999-12-31T23:59:59Z", "soon"] {
+        let fault = first(&user(&format!("  validUntil: {value}\n")));
+        assert_eq!((fault.line, fault.field.as_deref()), (7, Some("spec.validUntil")));
+        assert!(fault.message.contains("like 2027-01-01T00:00:00Z"), "{}", fault.message);
+    }
+}
+
+#[test]
+fn a_bad_corporate_id_is_named_with_its_field_and_line() {
+    let fault = first(&user("").replace(": AB123456", ": \u{410}B123456"));
+    assert_eq!((fault.line, fault.field.as_deref()), (6, Some("spec.corporateId")));
+}
+
+#[test]
+fn a_document_that_begins_within_another_is_explained() {
+    for text in [
+        format!("{0}---\r{0}", user("").replace('\n', "\r")),
+        format!("---\n\u{feff}{}", user("")),
+    ] {
+        let fault = first(&text);
+        assert!(fault.message.contains("line ends"), "{}", fault.message);
+    }
+}
+
+#[test]
+fn a_byte_order_mark_before_a_document_says_nothing() {
+    assert!(is_good(&format!("\u{feff}{}", user("  owner: Zoë\n"))));
+    assert!(is_good(&format!("\u{feff}---\n{}", user(""))));
+    assert!(matches!(read("\u{feff}# nothing\n"), Reading::Ignored));
 }

@@ -2,19 +2,24 @@
 
 use serde_yaml::Value;
 
-use super::marks::{Content, Marks, Node};
+use super::{
+    marks::{Content, Marks, Node},
+    split::without_mark,
+};
 
 /// Sets scalars under `spec`. Every byte that does not belong to them stays.
 ///
 /// # Errors
 /// Says why the text cannot be edited safely; nothing was changed then.
 pub(super) fn set_spec_scalars(text: &str, changes: &[(&str, Value)]) -> Result<String, String> {
-    let mut edited = text.to_owned();
+    let body = without_mark(text);
+    let mut edited = body.to_owned();
     for (field, value) in changes {
         edited = set_one(&edited, field, &scalar(value)?)?;
     }
-    verify(text, &edited, changes)?;
-    Ok(edited)
+    verify(body, &edited, changes)?;
+    let mark = text.strip_suffix(body).unwrap_or_default();
+    Ok([mark, &edited].concat())
 }
 
 fn scalar(value: &Value) -> Result<String, String> {
@@ -90,18 +95,16 @@ fn insert(text: &str, field: &str, spec: &Node, value: &str) -> Result<String, S
         plain && !value.span.is_empty() && !whole.contains('\n')
     });
     let line = format!("{margin}{field}: {value}");
-    match one_line {
-        Some((_, after)) => match text.get(after.span.start..).and_then(|rest| rest.find('\n')) {
-            Some(end) => {
-                let at = after.span.start + end + 1;
-                splice(text, at, at, &format!("{line}{ending}"))
-            }
-            None => splice(text, text.len(), text.len(), &format!("{ending}{line}")),
-        },
-        None => {
-            let at = line_start(first.0.span.start);
+    let Some((_, after)) = one_line else {
+        let at = line_start(first.0.span.start);
+        return splice(text, at, at, &format!("{line}{ending}"));
+    };
+    match text.get(after.span.start..).and_then(|rest| rest.find('\n')) {
+        Some(end) => {
+            let at = after.span.start + end + 1;
             splice(text, at, at, &format!("{line}{ending}"))
         }
+        None => splice(text, text.len(), text.len(), &format!("{ending}{line}")),
     }
 }
 
@@ -163,6 +166,12 @@ mod tests {
         assert_eq!(off(&text).unwrap(), format!("{text}  active: false\r\n"));
         let text = format!("{HEAD}spec:\n  corporateId: AB123456");
         assert_eq!(off(&text).unwrap(), format!("{text}\n  active: false"));
+    }
+
+    #[test]
+    fn a_byte_order_mark_stays_where_it_is() {
+        let text = format!("\u{feff}{HEAD}spec:\n  corporateId: AB123456\n  active: true\n");
+        assert_eq!(off(&text).unwrap(), text.replace("true", "false"));
     }
 
     #[test]

@@ -29,8 +29,11 @@ pub(super) enum Written {
 /// `AlreadyExists` when the path is taken.
 pub(super) fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let temporary = Temporary::write(path, content, mode, None)?;
-    fs::hard_link(&temporary.0, path)?;
-    drop(temporary);
+    match renameat_with(CWD, &temporary.0, CWD, path, RenameFlags::NOREPLACE) {
+        Ok(()) => {}
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => fs::hard_link(&temporary.0, path)?,
+        Err(error) => return Err(error.into()),
+    }
     sync_folder(path)
 }
 
@@ -59,13 +62,19 @@ fn replace_between(path: &Path, expected: &[u8], new: &[u8], last_moment: impl F
         }
         Err(error) => return Err(error.into()),
     }
-    sync_folder(path)?;
+    // What was exchanged for ours must be what we read. Looked at at once, so that a wrong state stands for no longer than
+    // a reader needs to open the file; and again after the sync, for a writer that had the old file open.
     if fs::read(&temporary.0)? == expected {
-        return Ok(Written::Done);
+        sync_folder(path)?;
+        if fs::read(&temporary.0)? == expected {
+            return Ok(Written::Done);
+        }
     }
-    // Somebody wrote between the comparison and the exchange: theirs goes back.
-    renameat_with(CWD, &temporary.0, CWD, path, RenameFlags::EXCHANGE)?;
-    sync_folder(path)?;
+    // Theirs goes back, unless somebody has written upon ours by now.
+    if fs::read(path)? == new {
+        renameat_with(CWD, &temporary.0, CWD, path, RenameFlags::EXCHANGE)?;
+        sync_folder(path)?;
+    }
     Ok(Written::Overtaken)
 }
 

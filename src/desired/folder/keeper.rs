@@ -11,14 +11,12 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    document::{Bad, Declared, faults_against},
     health::Board,
     mailbox::Mailbox,
-    object::{Digest, FileKey, Kind, Notes, Row, Spec, new_uid},
+    object::{Digest, FileKey, Kind, Row},
     outlets::{Change, Outlets},
-    problem::Problem,
     record::{Fact, Reader, Writer},
-    scan::{Content, Digests, Document, FileScan, What},
+    scan::Digests,
     scanner::Scanner,
     walk::{Roots, Signatures},
 };
@@ -36,18 +34,21 @@ pub(super) struct Entry {
     /// It is a tombstone since then.
     pub deleted: Option<Timestamp>,
     pub name: Arc<str>,
-    namespace: Arc<str>,
-    uid: [u8; 16],
-    generation: i64,
-    created: Timestamp,
+    pub namespace: Arc<str>,
+    pub uid: [u8; 16],
+    pub generation: i64,
+    pub created: Timestamp,
     pub version: u64,
-    digest: Digest,
+    pub digest: Digest,
     pub file: u32,
     pub line: u32,
     /// Ticket of the reading of its file in which its document was last there.
-    seen: u64,
+    pub seen: u64,
     pub missing: Option<Instant>,
 }
+
+/// How long a file that goes on changing can put that belief off: whoever copies it slowly has written only a part so far.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is kept in memory of a file.
 #[derive(Debug)]
@@ -55,12 +56,16 @@ pub(super) struct File {
     pub key: FileKey,
     /// Ticket of the last reading; 0 before the first.
     pub ticket: u64,
+    /// Signature of the last reading.
+    pub signature: u64,
+    /// When a reading found another signature than the one before.
+    pub changed: Option<Instant>,
     /// Whether it exists, as far as known.
     pub present: bool,
     /// Objects that it declares. May name some that have moved on.
     pub owned: Vec<u32>,
     /// Objects that it declares as well, but another place had first.
-    claiming: BTreeSet<u32>,
+    pub claiming: BTreeSet<u32>,
 }
 
 /// State of the source.
@@ -75,13 +80,13 @@ pub(super) struct Keeper {
     pub mailbox: Arc<Mailbox>,
     pub scanner: Scanner,
     pub entries: Vec<Option<Entry>>,
-    free: Vec<u32>,
+    pub free: Vec<u32>,
     names: HashMap<Kind, HashMap<Arc<str>, u32>>,
     pub files: Vec<File>,
     file_ids: HashMap<FileKey, u32>,
-    namespaces: BTreeSet<Arc<str>>,
+    pub namespaces: BTreeSet<Arc<str>>,
     /// Files that declare an object which another place had first.
-    claims: HashMap<u32, BTreeSet<u32>>,
+    pub claims: HashMap<u32, BTreeSet<u32>>,
     pub settling: VecDeque<(Instant, u32)>,
     /// Files to read again.
     pub again: BTreeSet<u32>,
@@ -89,23 +94,10 @@ pub(super) struct Keeper {
     pub doomed: Vec<(u32, u64)>,
     /// The first load is under way.
     pub loading: bool,
-    version: u64,
+    pub version: u64,
     /// Signatures seen by the first load, until the walker takes them.
     pub signatures: Signatures,
     pub life: super::keeper_loop::Life,
-}
-
-/// One file being applied.
-struct Pass {
-    file: u32,
-    ticket: u64,
-    display: String,
-    lines: Vec<Problem>,
-    owned: Vec<u32>,
-    /// Claims of the previous reading.
-    claimed: BTreeSet<u32>,
-    /// Faulty documents each of which may be a recorded object that cannot be told any more.
-    hiding: usize,
 }
 
 /// The parts that a keeper is made of.
@@ -176,6 +168,8 @@ impl Keeper {
         self.files.push(File {
             key: key.clone(),
             ticket: 0,
+            signature: 0,
+            changed: None,
             present: false,
             owned: Vec::new(),
             claiming: BTreeSet::new(),
@@ -241,7 +235,7 @@ impl Keeper {
         self.free = free.filter_map(|(id, _)| u32::try_from(id).ok()).collect();
     }
 
-    fn index(&mut self, kind: Kind, name: Arc<str>, id: u32, digest: Digest) {
+    pub fn index(&mut self, kind: Kind, name: Arc<str>, id: u32, digest: Digest) {
         if let Some(names) = self.names.get_mut(&kind) {
             names.insert(name, id);
         }
@@ -251,7 +245,7 @@ impl Keeper {
             .insert(digest, id);
     }
 
-    fn namespace(&mut self, name: &str) -> Arc<str> {
+    pub fn namespace(&mut self, name: &str) -> Arc<str> {
         if let Some(known) = self.namespaces.get(name) {
             return known.clone();
         }
@@ -260,357 +254,7 @@ impl Keeper {
         name
     }
 
-    /// Takes over what a file says. An older reading than the last is ignored.
-    pub fn apply(&mut self, scan: FileScan) {
-        let id = self.file_id(&scan.file);
-        let display = self.roots.display(&scan.file);
-        let (documents, present) = match scan.content {
-            Content::Documents(documents) => (documents, true),
-            Content::Gone => (Vec::new(), false),
-            Content::Unreadable(reason) => return self.keep_all(id, scan.ticket, &display, reason),
-        };
-        let stale = |document: &Document| match document.what {
-            What::Known(known) => self.entry(known).is_none_or(|entry| entry.digest != document.digest),
-            What::Object(..) | What::Bad(_) => false,
-        };
-        let stale = documents.iter().any(stale);
-        let Some(file) = self.files.get_mut(id as usize).filter(|file| file.ticket < scan.ticket) else {
-            return;
-        };
-        if stale {
-            // It was compared with versions that are in force no more.
-            self.again.insert(id);
-            return self.finish();
-        }
-        file.ticket = scan.ticket;
-        file.present = present;
-        let before = mem::take(&mut file.owned);
-        let claimed = mem::take(&mut file.claiming);
-        for object in &claimed {
-            if let Some(files) = self.claims.get_mut(object) {
-                files.remove(&id);
-            }
-        }
-        let mut pass = Pass {
-            file: id,
-            ticket: scan.ticket,
-            display,
-            lines: Vec::new(),
-            owned: Vec::with_capacity(documents.len()),
-            claimed,
-            hiding: 0,
-        };
-        // Unchanged documents first: of two for one object, the recorded one keeps it.
-        for document in &documents {
-            if let What::Known(object) = document.what {
-                self.known(&mut pass, object, document.line);
-            }
-        }
-        for document in documents {
-            match document.what {
-                What::Known(_) => {}
-                What::Object(declared, text) => {
-                    self.declared(
-                        &mut pass,
-                        *declared,
-                        &text,
-                        (document.base, document.line),
-                        document.digest,
-                    );
-                }
-                What::Bad(bad) => self.bad(&mut pass, bad, (document.base, document.line)),
-            }
-        }
-        self.missing(&mut pass, before, &scan.deleted);
-        pass.lines.sort();
-        self.board
-            .set_file(&pass.display, pass.lines.iter().map(ToString::to_string).collect());
-        if let Some(file) = self.files.get_mut(id as usize) {
-            file.owned = pass.owned;
-        }
-        self.finish();
-    }
-
-    /// Nothing can be said about a file: everything recorded in it stays.
-    fn keep_all(&mut self, id: u32, ticket: u64, display: &str, reason: String) {
-        let Some(file) = self.files.get_mut(id as usize).filter(|file| file.ticket < ticket) else {
-            return;
-        };
-        file.ticket = ticket;
-        file.present = true;
-        for object in file.owned.clone() {
-            if let Some(entry) = self.entry_mut(object).filter(|entry| entry.file == id) {
-                entry.missing = None;
-            }
-        }
-        self.board
-            .set_file(display, vec![Problem::of_file(display, reason).to_string()]);
-    }
-
-    /// Sends out what applying a file has brought about elsewhere.
-    fn finish(&mut self) {
-        if self.loading {
-            return;
-        }
-        let now = Instant::now();
-        for id in mem::take(&mut self.again) {
-            if let Some(file) = self.file(id) {
-                self.scanner.wish(file.key.clone(), now);
-            }
-        }
-        let doomed = mem::take(&mut self.doomed);
-        if !doomed.is_empty() {
-            let mailbox = self.mailbox.clone();
-            let ack = move || mailbox.urgent(super::mailbox::Urgent::Durable(doomed));
-            self.writer.flush(Box::new(ack));
-        }
-    }
-
-    /// Whether the object's document may be taken from another place than this file.
-    fn is_free(&self, entry: &Entry, file: u32) -> bool {
-        entry.file == file
-            || entry.deleted.is_some()
-            || entry.missing.is_some()
-            || self.file(entry.file).is_none_or(|owner| !owner.present)
-    }
-
-    /// Gives an object to the file that is being applied; `None`, with the reason noted, when another place has it.
-    fn take(&mut self, pass: &mut Pass, id: u32, line: u32) -> Option<&mut Entry> {
-        let entry = self.entry(id)?;
-        let here = entry.file == pass.file && entry.seen == pass.ticket;
-        if here || !self.is_free(entry, pass.file) {
-            self.refuse(pass, id, line);
-            return None;
-        }
-        pass.owned.push(id);
-        let (file, ticket) = (pass.file, pass.ticket);
-        let entry = self.entry_mut(id)?;
-        entry.file = file;
-        entry.line = line;
-        entry.seen = ticket;
-        entry.missing = None;
-        Some(entry)
-    }
-
-    /// Notes that a document was refused because another place has the object.
-    fn refuse(&mut self, pass: &mut Pass, id: u32, line: u32) {
-        let Some(entry) = self.entry(id) else { return };
-        let (owner, owner_line) = (entry.file, entry.line);
-        let mut place = self
-            .file(owner)
-            .map(|file| self.roots.display(&file.key))
-            .unwrap_or_default();
-        if owner_line > 0 {
-            place = format!("{place}:{owner_line}");
-        }
-        let message = format!(
-            "{} {} (namespace {}) is declared in {place} already: this document is not in force",
-            entry.kind, entry.name, entry.namespace
-        );
-        if owner_line == 0 && self.loading {
-            // Said again once the line is known.
-            self.again.insert(pass.file);
-        }
-        pass.lines.push(Problem {
-            file: pass.display.clone(),
-            line,
-            column: 1,
-            field: None,
-            message,
-        });
-        self.claim(pass, id);
-        if owner != pass.file && !pass.claimed.contains(&id) {
-            // The owner may have lost it without our knowing yet.
-            self.again.insert(owner);
-        }
-    }
-
-    fn claim(&mut self, pass: &Pass, id: u32) {
-        self.claims.entry(id).or_default().insert(pass.file);
-        if let Some(file) = self.files.get_mut(pass.file as usize) {
-            file.claiming.insert(id);
-        }
-    }
-
-    fn known(&mut self, pass: &mut Pass, id: u32, line: u32) {
-        let loading = self.loading;
-        let file = pass.file;
-        let moved = self.entry(id).is_some_and(|entry| entry.file != file);
-        let Some(entry) = self.take(pass, id, line) else { return };
-        let revived = entry.deleted.take().is_some();
-        if !moved && !revived && (entry.served || loading) {
-            return;
-        }
-        if let Some(row) = self.row(id) {
-            self.store(id, row.spec.clone(), row.notes.clone(), row.status.clone(), revived);
-            self.announce(id);
-        }
-    }
-
-    fn declared(&mut self, pass: &mut Pass, declared: Declared, text: &str, (base, line): (u32, u32), digest: Digest) {
-        let Some(id) = self.find(declared.kind, &declared.name) else {
-            return self.create(pass, &declared, line, digest);
-        };
-        if self
-            .entry(id)
-            .is_some_and(|entry| *entry.namespace != *declared.namespace)
-        {
-            return self.refuse(pass, id, line);
-        }
-        let moved = self.entry(id).is_some_and(|entry| entry.file != pass.file);
-        let Some(entry) = self.take(pass, id, line) else { return };
-        let (tombstone, unserved) = (entry.deleted, !entry.served);
-        let old = self.row(id);
-        let old_spec = old.as_ref().and_then(|row| Spec::from_json(row.kind, &row.spec).ok());
-        let faults = faults_against(&declared, old_spec.as_ref(), text);
-        if !faults.is_empty() {
-            pass.lines
-                .extend(faults.into_iter().map(|fault| fault.at(&pass.display, base)));
-            return;
-        }
-        let Some((spec, notes)) = texts(&declared) else { return };
-        let revived = tombstone.is_some();
-        if let Some(entry) = self.entry_mut(id) {
-            entry.deleted = None;
-        }
-        let changed = old.as_ref().is_none_or(|row| *row.spec != *spec);
-        let noted = old.as_ref().is_none_or(|row| row.notes != notes);
-        self.digest(id, digest);
-        let status = old.and_then(|row| row.status.clone());
-        self.store(id, spec, notes, status, changed || revived);
-        if changed || noted || moved || revived || unserved {
-            self.announce(id);
-        }
-    }
-
-    fn create(&mut self, pass: &mut Pass, declared: &Declared, line: u32, digest: Digest) {
-        let Some((spec, notes)) = texts(declared) else { return };
-        let id = self.free.pop().unwrap_or_else(|| {
-            self.entries.push(None);
-            u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
-        });
-        let name: Arc<str> = declared.name.as_str().into();
-        let now = self.clock.now();
-        let namespace = self.namespace(&declared.namespace);
-        let Some(slot) = self.entries.get_mut(id as usize) else {
-            return;
-        };
-        *slot = Some(Entry {
-            kind: declared.kind,
-            served: false,
-            deleted: None,
-            name: name.clone(),
-            namespace,
-            uid: new_uid(),
-            generation: 0,
-            created: Timestamp::from_second(now.as_second()).unwrap_or(now),
-            version: 0,
-            digest,
-            file: pass.file,
-            line,
-            seen: pass.ticket,
-            missing: None,
-        });
-        self.index(declared.kind, name, id, digest);
-        pass.owned.push(id);
-        self.store(id, spec, notes, None, true);
-        self.announce(id);
-    }
-
-    fn bad(&mut self, pass: &mut Pass, bad: Bad, (base, line): (u32, u32)) {
-        pass.lines
-            .extend(bad.faults.into_iter().map(|fault| fault.at(&pass.display, base)));
-        let recorded = bad.identity.and_then(|(kind, name)| self.find(kind, &name));
-        let Some(id) = recorded else {
-            pass.hiding += usize::from(!bad.certain);
-            return;
-        };
-        let Some(entry) = self.entry(id) else { return };
-        // A faulty document keeps what is in force, and brings nothing back.
-        if entry.deleted.is_some() || (entry.file == pass.file && entry.seen == pass.ticket) {
-            return;
-        }
-        if !self.is_free(entry, pass.file) {
-            return self.claim(pass, id);
-        }
-        let moved = entry.file != pass.file;
-        let unserved = !entry.served && !self.loading;
-        if self.take(pass, id, line).is_none() {
-            return;
-        }
-        if moved && let Some(row) = self.row(id) {
-            self.store(id, row.spec.clone(), row.notes.clone(), row.status.clone(), false);
-        }
-        if moved || unserved {
-            self.announce(id);
-        }
-    }
-
-    /// Decides about the objects that were in the file before and are not now.
-    fn missing(&mut self, pass: &mut Pass, before: Vec<u32>, deleted: &[(Kind, String)]) {
-        let now = Instant::now();
-        let mut stuck = Vec::new();
-        let mut settles = false;
-        for id in before {
-            let Some(entry) = self
-                .entry(id)
-                .filter(|entry| entry.file == pass.file && entry.seen != pass.ticket)
-            else {
-                continue;
-            };
-            pass.owned.push(id);
-            if entry.deleted.is_some() {
-                continue;
-            }
-            let on_purpose = deleted
-                .iter()
-                .any(|(kind, name)| *kind == entry.kind && **name == *entry.name);
-            if pass.hiding > 0 && !on_purpose {
-                stuck.push(entry.name.to_string());
-                continue;
-            }
-            let since = entry.missing;
-            if on_purpose || since.is_some_and(|since| now.duration_since(since) >= SETTLE) {
-                self.bury(id);
-            } else if since.is_none() {
-                if let Some(entry) = self.entry_mut(id) {
-                    entry.missing = Some(now);
-                }
-                settles = true;
-                // Another place that declares it may have it now.
-                self.again.extend(self.claims.get(&id).into_iter().flatten());
-            } else {
-                settles = true;
-            }
-        }
-        if settles {
-            self.settling.push_back((now + SETTLE, pass.file));
-        }
-        if !stuck.is_empty() {
-            let names = stuck.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
-            let message = format!(
-                "{} objects that this file declared cannot be found in it ({names}): they stay in force until its \
-                 faulty documents are mended",
-                stuck.len()
-            );
-            pass.lines.push(Problem::of_file(pass.display.clone(), message));
-        }
-    }
-
-    /// Makes a tombstone.
-    fn bury(&mut self, id: u32) {
-        let Some(row) = self.row(id) else { return };
-        let now = self.clock.now();
-        let Some(entry) = self.entry_mut(id) else { return };
-        entry.deleted = Some(Timestamp::from_second(now.as_second()).unwrap_or(now));
-        entry.missing = None;
-        self.store(id, row.spec.clone(), row.notes.clone(), row.status.clone(), true);
-        if let Some(version) = self.entry(id).map(|entry| entry.version) {
-            self.doomed.push((id, version));
-        }
-    }
-
-    fn digest(&mut self, id: u32, digest: Digest) {
+    pub fn digest(&mut self, id: u32, digest: Digest) {
         let Some(entry) = self.entry_mut(id) else { return };
         let old = mem::replace(&mut entry.digest, digest);
         let mut digests = self.digests.write().unwrap_or_else(PoisonError::into_inner);
@@ -627,6 +271,11 @@ impl Keeper {
         let Some(entry) = self.entry_mut(id) else { return };
         entry.version = version;
         entry.generation += i64::from(changed);
+        self.record(id, spec, notes, status);
+    }
+
+    /// Records an object whose text alone has changed: nobody needs to hear of it.
+    pub fn record(&mut self, id: u32, spec: Arc<str>, notes: Option<Arc<str>>, status: Option<Arc<str>>) {
         let Some(file) = self
             .entry(id)
             .and_then(|entry| self.file(entry.file))
@@ -642,7 +291,7 @@ impl Keeper {
             name: entry.name.clone(),
             uid: entry.uid,
             generation: entry.generation,
-            version,
+            version: entry.version,
             created: entry.created,
             deleted: entry.deleted,
             file,
@@ -701,6 +350,8 @@ impl Keeper {
         self.writer.forget(id);
         self.writer.fact(Fact::Version, self.version.cast_signed());
         self.free.push(id);
+        // Whoever else declares it may have it now; so may its own file, under what a tombstone forbade.
+        self.again.insert(entry.file);
         self.again.extend(self.claims.remove(&id).into_iter().flatten());
         self.finish();
     }
@@ -711,13 +362,4 @@ impl Keeper {
             entry.deleted.is_none() && self.file(entry.file).is_some_and(|file| file.ticket == entry.seen)
         })
     }
-}
-
-fn texts(declared: &Declared) -> Option<(Arc<str>, Option<Arc<str>>)> {
-    let spec = declared.spec.to_json().ok()?;
-    let notes = match &declared.notes {
-        none if *none == Notes::default() => None,
-        some => Some(serde_json::to_string(some).ok()?.into()),
-    };
-    Some((spec.into(), notes))
 }

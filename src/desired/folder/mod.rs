@@ -1,9 +1,11 @@
 //! A folder of YAML as the source.
 //!
-//! Files are read by [`scanner`](self) threads, cut into documents and compared by digest with what is in force; one keeper
-//! thread owns which objects there are, sends the events, and writes behind to a record from which a restart begins.
-//! What the operator itself changes is written gently, and nothing here decides about access.
+//! Files are read on threads of their own, cut into documents, and compared by digest with what is in force. One keeper
+//! thread owns which objects there are, sends the events, and writes behind to the record from which a restart begins.
+//! What the operator itself changes is written gently. May use the model and the clock; must never decide about access,
+//! hold an object in memory that the record holds, or treat something that cannot be read as something that is gone.
 
+mod apply;
 mod check;
 mod document;
 mod edit;
@@ -12,6 +14,7 @@ mod hands;
 mod health;
 mod keeper;
 mod keeper_loop;
+mod load;
 mod mailbox;
 mod marks;
 mod object;

@@ -192,7 +192,7 @@ pub(super) fn new_uid() -> [u8; 16] {
 }
 
 fn uid_text(uid: [u8; 16]) -> String {
-    let digits: String = uid.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = format!("{:032x}", u128::from_be_bytes(uid));
     let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
     [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
 }

@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     mem,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -302,7 +302,7 @@ fn read_row(row: &SqlRow<'_>) -> Result<Row, rusqlite::Error> {
     })
 }
 
-fn write_loop(shared: &Shared, mut db: Connection, path: &PathBuf) {
+fn write_loop(shared: &Shared, mut db: Connection, path: &Path) {
     loop {
         let Some(batch) = next_batch(shared) else { return };
         let written = write(&mut db, &batch.ops, &batch.facts);

@@ -1,36 +1,18 @@
 //! The one seam to the rules that both sources share.
 
 use super::object::Spec;
+use crate::model::validate::{FieldError, gateway_errors, hold_errors, user_errors};
 
-/// What a spec breaks: path of the field within the document, and what is wrong with it.
+/// What an object breaks: path of the field within the document, and what is wrong with it.
 ///
 /// `old` is the version in force, for the fields that must not change.
-pub(super) fn rules(name: &str, new: &Spec, old: Option<&Spec>) -> Vec<(String, String)> {
-    let mut broken = Vec::new();
-    if let Spec::User(user) = new {
-        let expected = user.corporate_id.object_name();
-        if name != expected {
-            broken.push((
-                "metadata.name".to_owned(),
-                format!("the name of this user must be {expected}, the encoding of spec.corporateId"),
-            ));
-        }
-        if let Some(Spec::User(old)) = old
-            && old.corporate_id != user.corporate_id
-        {
-            broken.push((
-                "spec.corporateId".to_owned(),
-                "the corporate ID must not change".to_owned(),
-            ));
-        }
+pub(super) fn rules(name: &str, new: &Spec, old: Option<&Spec>) -> Vec<FieldError> {
+    let name = Some(name);
+    match (new, old) {
+        (Spec::User(new), Some(Spec::User(old))) => user_errors(name, new, Some(old)),
+        (Spec::User(new), _) => user_errors(name, new, None),
+        (Spec::Hold(new), Some(Spec::Hold(old))) => hold_errors(name, new, Some(old)),
+        (Spec::Hold(new), _) => hold_errors(name, new, None),
+        (Spec::Gateway(new), _) => gateway_errors(name, new),
     }
-    if let (Spec::Hold(new), Some(Spec::Hold(old))) = (new, old)
-        && new != old
-    {
-        broken.push((
-            "spec".to_owned(),
-            "a hold must not change: remove it and add another".to_owned(),
-        ));
-    }
-    broken
 }

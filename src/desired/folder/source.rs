@@ -89,6 +89,13 @@ impl FolderSource {
         let people = std::path::absolute(&options.root).map_err(failed(&options.root))?;
         let data = std::path::absolute(&options.data_dir).map_err(failed(&options.data_dir))?;
         let own = data.join("holds");
+        if own.starts_with(&people) {
+            return Err(DesiredError::Invalid(format!(
+                "the data folder {} is inside the folder of people's files {}: choose another place for it",
+                data.display(),
+                people.display()
+            )));
+        }
         fs::create_dir_all(&own).map_err(failed(&own))?;
         let roots = Arc::new(Roots::new(people, own, None));
         let board = Arc::new(Board::default());

@@ -77,15 +77,20 @@ impl Cut {
     }
 }
 
+/// A text without the byte order mark that some editors put at its beginning.
+pub(super) fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
 fn is_marker(row: &str, marker: &str) -> bool {
-    let row = row.strip_prefix('\u{feff}').unwrap_or(row);
-    row.strip_prefix(marker)
+    without_mark(row)
+        .strip_prefix(marker)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
 }
 
 /// Whether a line says nothing: blank or a comment.
 pub(super) fn is_filler(row: &str) -> bool {
-    let row = row.strip_prefix('\u{feff}').unwrap_or(row).trim_start();
+    let row = without_mark(row).trim_start();
     row.is_empty() || row.starts_with('#')
 }
 
@@ -160,7 +165,7 @@ mod tests {
                 Just("a: 1\n"), Just("a: |\n  ---\n  text\n"), Just("# only a comment\n"), Just("a: \"x\n  --- y\"\n"),
                 Just("- 1\n- --- x\n"), Just("a: >-\n  folded\n\n  ...\n"), Just("{\"a\": [1,\n 2]}\n"), Just(""), Just("x\n"),
             ], 1..6)) {
-            let file = parts.iter().map(|part| format!("---\n{part}")).collect::<String>();
+            let file = ["", &parts.join("---\n")].join("---\n");
             let whole: Vec<serde_yaml::Value> = serde_yaml::Deserializer::from_str(&file)
                 .map(|document| serde_yaml::Value::deserialize(document).unwrap())
                 .collect();

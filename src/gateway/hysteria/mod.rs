@@ -31,9 +31,6 @@ use super::{
 };
 use crate::clock::SharedClock;
 
-/// How often a quiet node is polled, when nothing else is configured.
-pub const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(5);
-
 /// One call to a node, for metrics.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {

@@ -152,6 +152,7 @@ impl State {
             polled_at: view.polled_at,
             error: view.errors.values().next().cloned(),
             sessions: view.sessions,
+            proves: !view.mute,
         };
         self.views.iter().map(health).collect()
     }

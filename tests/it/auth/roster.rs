@@ -389,21 +389,6 @@ fn people_are_found_by_every_name_and_listed_in_order() {
         id("AB000010")
     );
     assert_eq!(house.roster.counts(), [(Reason::Active, 600)]);
-
-    let by_token = |token: &str| {
-        house
-            .roster
-            .person_by_subscription_token(token)
-            .map(|it| it.corporate_id)
-    };
-    assert_eq!(by_token("token-ab000010-1"), Some(id("AB000010")));
-    house.roster.apply(vec![said(&edited(&user("AB000010"), |user| {
-        user.spec.subscription_generation = 2;
-    }))]);
-    assert_eq!(
-        (by_token("token-ab000010-1"), by_token("token-ab000010-2")),
-        (None, Some(id("AB000010")))
-    );
 }
 
 #[test]

@@ -19,6 +19,7 @@ use vpn_operator::{
     gateway::{Credentials, Link, NodeHealth, NodeName, RevocationProgress},
     history::{AuditEntry, AuditRow, HistoryError, Page, RevocationRow, Totals, TrafficRow},
     http::{self, HttpState},
+    metrics::Metrics,
     model::{
         access::{Access as Verdict, Decision, HoldSpan, Quota, Terms, Usage, decide},
         corporate_id::CorporateId,
@@ -117,7 +118,7 @@ impl World {
     }
 
     pub fn router_with(self: &Arc<Self>, settings: http::Settings) -> Router {
-        let metrics = Arc::new(|| "# EOF\n".to_owned());
+        let metrics = Arc::new(Metrics::new());
         http::router(HttpState::new(self.access(), metrics, self.clock.clone(), settings))
     }
 
@@ -395,7 +396,9 @@ impl DesiredState for World {
     }
 }
 
+#[async_trait]
 impl People for World {
+    async fn guard_kept(&self) {}
     fn is_loaded(&self) -> bool {
         !self.lock().not_synced
     }
@@ -490,6 +493,7 @@ impl Links for World {
             polled_at: None,
             error: inner.nodes_down.then(|| "connection refused".to_owned()),
             sessions: 0,
+            proves: true,
         };
         (0..inner.nodes).map(node).collect()
     }

@@ -411,6 +411,7 @@ impl Operator {
             imported,
             hold_work,
             backoff: Backoff::default(),
+            guard_kept: tokio::sync::watch::Sender::new(0),
             namespace: NAMESPACE.to_owned(),
             source: "folder",
         });

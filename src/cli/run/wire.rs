@@ -1,0 +1,261 @@
+//! Builds the core out of its rooms, and starts its tasks.
+
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use kube::runtime::reflector::{ObjectRef, store};
+use tokio::sync::{
+    mpsc::{self, UnboundedReceiver},
+    watch,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    RunError,
+    live::Live,
+    tasks::{Tasks, told},
+};
+use crate::{
+    access::{Access, Derived, LivePeople, Parts, Settings},
+    auth::{
+        listener::AuthEndpoint,
+        roster::{Passwords, Roster},
+    },
+    clock::SharedClock,
+    config::{self, Config, DesiredLocation},
+    credentials::{MasterKey, Sources},
+    desired::{
+        DesiredState,
+        folder::{FolderOptions, FolderSource},
+    },
+    history::{History, HistoryError},
+    metrics::Metrics,
+    model::user::VpnUser,
+    reconcile::{
+        backoff::Backoff,
+        context::{Context, Queue},
+        gateways::{self, Environment, Gateways},
+        holds::{self, HoldWork},
+        imported::{self, Imported},
+        intake, runner, upkeep,
+        usage::UsageBook,
+    },
+};
+
+/// Namespace of objects in a folder that name none.
+const FOLDER_NAMESPACE: &str = "default";
+
+/// Pause between walks over the folder, for what file events miss.
+const RESCAN: Duration = Duration::from_secs(30);
+
+/// The core, wired and not yet running.
+pub struct Core {
+    pub context: Arc<Context>,
+    pub access: Access,
+    pub endpoint: Arc<AuthEndpoint>,
+    /// Joins the tasks of gateways.
+    pub nodes: TaskTracker,
+    source: Arc<FolderSource>,
+    writers: intake::Writers,
+    work: Work,
+    guard_file: PathBuf,
+}
+
+/// What waits to be worked on.
+struct Work {
+    users: UnboundedReceiver<ObjectRef<VpnUser>>,
+    holds: UnboundedReceiver<String>,
+    passwords: UnboundedReceiver<String>,
+    completions: UnboundedReceiver<HashSet<String>>,
+}
+
+/// Wires the core.
+///
+/// # Errors
+/// Desired state, history or the guard's memory cannot be opened.
+pub async fn wire(
+    config: &Config,
+    key: &MasterKey,
+    clock: &SharedClock,
+    cancel: CancellationToken,
+) -> Result<Core, RunError> {
+    let DesiredLocation::Folder(folder) = &config.state.desired else {
+        return Err(RunError::NotSupported);
+    };
+    let data = &config.state.data_dir;
+    let history = open_history(&data.join(config::HISTORY_FILE), clock)?;
+    let source = FolderSource::open(FolderOptions {
+        root: folder.clone(),
+        data_dir: data.clone(),
+        last_known_max_age: config.times.last_known_max_age,
+        clock: Arc::clone(clock),
+        rescan_interval: RESCAN,
+    })?;
+    let metrics = Arc::new(Metrics::new());
+    let sources = Sources::local(data);
+    let (imported, to_import) = Imported::new(sources.clone(), key.clone());
+    let known = Arc::clone(&imported);
+    let passwords: Passwords = Arc::new(move |user| known.password(user));
+    let roster = Arc::new(Roster::new(key.clone(), Arc::clone(&passwords), Arc::clone(clock)));
+    let guard_file = data.join("guard.json");
+    roster.restore(upkeep::load_guard(&guard_file).map_err(RunError::Guard)?);
+    let endpoint = AuthEndpoint::new(roster.index(), Arc::clone(&metrics));
+    let usage = UsageBook::open(history.clone(), Arc::clone(clock)).await;
+    // Nobody is known yet: this only lets the first load see who is over quota.
+    let _ = roster.apply(usage.inputs());
+
+    let nodes = TaskTracker::new();
+    let (completions, completed) = mpsc::unbounded_channel();
+    let (queue, queued) = mpsc::unbounded_channel();
+    let (hold_work, touched_holds) = HoldWork::new();
+    let ((users, user_writer), (held, hold_writer), (declared, gateway_writer)) = (store(), store(), store());
+    let context = Arc::new(Context {
+        desired: Arc::clone(&source) as Arc<dyn DesiredState>,
+        gateways: Gateways::new(gateways::Parts {
+            environment: environment(config),
+            sources,
+            index: roster.index(),
+            endpoint: Arc::clone(&endpoint),
+            completions,
+            clock: Arc::clone(clock),
+            metrics: Arc::clone(&metrics),
+            tasks: nodes.clone(),
+            cancel,
+        }),
+        roster,
+        history,
+        usage: Arc::clone(&usage),
+        clock: Arc::clone(clock),
+        metrics,
+        users,
+        holds: held,
+        declared_gateways: declared,
+        queue: Queue(queue),
+        imported,
+        hold_work,
+        backoff: Backoff::default(),
+        guard_kept: watch::Sender::new(0),
+        namespace: FOLDER_NAMESPACE.to_owned(),
+        source: "folder",
+    });
+    usage.attach(&context);
+    Ok(Core {
+        access: use_cases(config, key, &context, &passwords),
+        context,
+        endpoint,
+        nodes,
+        source,
+        writers: intake::Writers {
+            users: user_writer,
+            holds: hold_writer,
+            gateways: gateway_writer,
+        },
+        work: Work {
+            users: queued,
+            holds: touched_holds,
+            passwords: to_import,
+            completions: completed,
+        },
+        guard_file,
+    })
+}
+
+impl Core {
+    /// Starts the tasks of the core.
+    pub fn start(self, tasks: &mut Tasks) {
+        let Self {
+            context,
+            source,
+            writers,
+            work,
+            guard_file,
+            ..
+        } = self;
+        let (ctx, end) = (|| Arc::clone(&context), tasks.core_token());
+        let end = || end.clone();
+        let watches = source.watch();
+        let watching = {
+            let end = end();
+            async move { told(source.run(end)).await }
+        };
+        tasks.core("the folder source", watching);
+        tasks.core("the intake", intake::run(watches, writers, ctx(), end()));
+        tasks.core("the reconciler", runner::run(ctx(), work.users, end()));
+        tasks.core("the hold reporter", holds::run(ctx(), work.holds, end()));
+        tasks.core("the gateway keeper", Gateways::run(ctx(), end()));
+        tasks.core("the password reader", imported::run(ctx(), work.passwords, end()));
+        tasks.core("the traffic book", Arc::clone(&context.usage).run(end()));
+        tasks.core("the completions", upkeep::completions(ctx(), work.completions, end()));
+        tasks.core("the guard's memory", upkeep::keep_guard(ctx(), guard_file, end()));
+        tasks.core("the gauges", upkeep::gauges(ctx(), end()));
+    }
+}
+
+/// A database of a newer version stops the start; any other trouble must not keep auth from answering.
+fn open_history(path: &Path, clock: &SharedClock) -> Result<History, RunError> {
+    let history = History::open_or_retry(path, Arc::clone(clock))?;
+    match history.last_error() {
+        Some(error @ HistoryError::Newer { .. }) => return Err(error.into()),
+        Some(error) => tracing::error!(%error, "starting without history: grants are refused, logins and denials work"),
+        None => {}
+    }
+    Ok(history)
+}
+
+fn environment(config: &Config) -> Environment {
+    let gateway = config.default_gateway();
+    let named: Vec<_> = gateway
+        .spec
+        .hysteria
+        .iter()
+        .flat_map(|hysteria| &hysteria.nodes)
+        .flat_map(|node| {
+            [
+                node.stats_secret.clone(),
+                node.obfs.as_ref().map(|o| o.password.clone()),
+                node.auth_token.clone(),
+            ]
+        })
+        .flatten()
+        .collect();
+    let known = named
+        .into_iter()
+        .filter_map(|source| gateway.secret(&source).cloned().map(|secret| (source, secret)))
+        .collect();
+    Environment {
+        known,
+        spec: gateway.spec,
+        auth_token: gateway.auth_token.unwrap_or_default(),
+        stats_secret: gateway.stats_secret.unwrap_or_default(),
+        poll_interval: config.times.hysteria_poll_interval,
+    }
+}
+
+fn use_cases(config: &Config, key: &MasterKey, context: &Arc<Context>, passwords: &Passwords) -> Access {
+    let dispatch = {
+        let context = Arc::clone(context);
+        Arc::new(move |transitions| context.dispatch(transitions))
+    };
+    let live = Arc::new(Live(Arc::clone(context)));
+    Access::new(Parts {
+        desired: Arc::clone(&context.desired),
+        people: Arc::new(LivePeople::new(
+            Arc::clone(&context.roster),
+            dispatch,
+            context.guard_kept.subscribe(),
+        )),
+        directory: Arc::clone(&live) as _,
+        links: live,
+        keys: Arc::new(Derived::new(key.clone(), Arc::clone(passwords))),
+        journal: Arc::new(context.history.clone()),
+        clock: Arc::clone(&context.clock),
+        settings: Settings {
+            public_url: config.public_url.clone(),
+            ..Settings::default()
+        },
+    })
+}

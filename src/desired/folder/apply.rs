@@ -1,0 +1,407 @@
+//! What a file says is taken over: which documents are in force, which are refused, and what is missing.
+
+use std::{collections::BTreeSet, mem, sync::Arc, time::Instant};
+
+use jiff::Timestamp;
+
+use super::{
+    document::{Bad, Declared, faults_against},
+    keeper::{Entry, Keeper, PATIENCE, SETTLE},
+    object::{Digest, Kind, Notes, Spec, new_uid},
+    problem::Problem,
+    scan::{Content, Document, FileScan, What},
+};
+
+/// One file being applied.
+struct Pass {
+    file: u32,
+    ticket: u64,
+    display: String,
+    lines: Vec<Problem>,
+    owned: Vec<u32>,
+    /// Claims of the previous reading.
+    claimed: BTreeSet<u32>,
+    /// Faulty documents each of which may be a recorded object that cannot be told any more.
+    hiding: usize,
+    /// The file has not changed for long enough that what is missing can be believed.
+    rests: bool,
+}
+
+impl Keeper {
+    /// Takes over what a file says. An older reading than the last is ignored.
+    pub fn apply(&mut self, scan: FileScan) {
+        let id = self.file_id(&scan.file);
+        let display = self.roots.display(&scan.file);
+        let (documents, present) = match scan.content {
+            Content::Documents(documents) => (documents, true),
+            Content::Gone => (Vec::new(), false),
+            Content::Unreadable(reason) => return self.keep_all(id, scan.ticket, &display, reason),
+        };
+        let stale = |document: &Document| match document.what {
+            What::Known(known) => self.entry(known).is_none_or(|entry| entry.digest != document.digest),
+            What::Object(..) | What::Bad(_) => false,
+        };
+        let stale = documents.iter().any(stale);
+        let Some(file) = self.files.get_mut(id as usize).filter(|file| file.ticket < scan.ticket) else {
+            return;
+        };
+        if stale {
+            // It was compared with versions that are in force no more.
+            self.again.insert(id);
+            return self.finish();
+        }
+        file.ticket = scan.ticket;
+        file.present = present;
+        let now = Instant::now();
+        if mem::replace(&mut file.signature, scan.signature) != scan.signature {
+            file.changed = Some(now);
+        }
+        let rests = file.changed.is_none_or(|at| now.duration_since(at) >= SETTLE);
+        let before = mem::take(&mut file.owned);
+        let claimed = mem::take(&mut file.claiming);
+        for object in &claimed {
+            if let Some(files) = self.claims.get_mut(object) {
+                files.remove(&id);
+            }
+        }
+        let mut pass = Pass {
+            file: id,
+            ticket: scan.ticket,
+            display,
+            lines: Vec::new(),
+            owned: Vec::with_capacity(documents.len()),
+            claimed,
+            hiding: 0,
+            rests,
+        };
+        // Unchanged documents first: of two for one object, the recorded one keeps it.
+        for document in &documents {
+            if let What::Known(object) = document.what {
+                self.known(&mut pass, object, document.line);
+            }
+        }
+        for document in documents {
+            match document.what {
+                What::Known(_) => {}
+                What::Object(declared, text) => {
+                    self.declared(
+                        &mut pass,
+                        &declared,
+                        &text,
+                        (document.base, document.line),
+                        document.digest,
+                    );
+                }
+                What::Bad(bad) => self.bad(&mut pass, bad, (document.base, document.line)),
+            }
+        }
+        self.missing(&mut pass, before, &scan.deleted);
+        pass.lines.sort();
+        self.board
+            .set_file(&pass.display, pass.lines.iter().map(ToString::to_string).collect());
+        if let Some(file) = self.files.get_mut(id as usize) {
+            file.owned = pass.owned;
+        }
+        self.finish();
+    }
+
+    /// Nothing can be said about a file: everything recorded in it stays.
+    fn keep_all(&mut self, id: u32, ticket: u64, display: &str, reason: String) {
+        let Some(file) = self.files.get_mut(id as usize).filter(|file| file.ticket < ticket) else {
+            return;
+        };
+        file.ticket = ticket;
+        file.present = true;
+        for object in file.owned.clone() {
+            if let Some(entry) = self.entry_mut(object).filter(|entry| entry.file == id) {
+                entry.missing = None;
+            }
+        }
+        self.board
+            .set_file(display, vec![Problem::of_file(display, reason).to_string()]);
+    }
+
+    /// Sends out what applying a file has brought about elsewhere.
+    pub fn finish(&mut self) {
+        if self.loading {
+            return;
+        }
+        let now = Instant::now();
+        for id in mem::take(&mut self.again) {
+            if let Some(file) = self.file(id) {
+                self.scanner.wish(file.key.clone(), now);
+            }
+        }
+        let doomed = mem::take(&mut self.doomed);
+        if !doomed.is_empty() {
+            let mailbox = self.mailbox.clone();
+            let ack = move || mailbox.urgent(super::mailbox::Urgent::Durable(doomed));
+            self.writer.flush(Box::new(ack));
+        }
+    }
+
+    /// Whether the object's document may be taken from another place than this file.
+    fn is_free(&self, entry: &Entry, file: u32) -> bool {
+        entry.file == file
+            || entry.deleted.is_some()
+            || entry.missing.is_some()
+            || self.file(entry.file).is_none_or(|owner| !owner.present)
+    }
+
+    /// Gives an object to the file that is being applied; `None`, with the reason noted, when another place has it.
+    fn take(&mut self, pass: &mut Pass, id: u32, line: u32) -> Option<&mut Entry> {
+        let entry = self.entry(id)?;
+        let here = entry.file == pass.file && entry.seen == pass.ticket;
+        if here || !self.is_free(entry, pass.file) {
+            self.refuse(pass, id, line);
+            return None;
+        }
+        pass.owned.push(id);
+        let (file, ticket) = (pass.file, pass.ticket);
+        let entry = self.entry_mut(id)?;
+        entry.file = file;
+        entry.line = line;
+        entry.seen = ticket;
+        entry.missing = None;
+        Some(entry)
+    }
+
+    /// Notes that a document was refused because another place has the object.
+    fn refuse(&mut self, pass: &mut Pass, id: u32, line: u32) {
+        let Some(entry) = self.entry(id) else { return };
+        let (owner, owner_line) = (entry.file, entry.line);
+        let mut place = self
+            .file(owner)
+            .map(|file| self.roots.display(&file.key))
+            .unwrap_or_default();
+        if owner_line > 0 {
+            place = format!("{place}:{owner_line}");
+        }
+        let message = format!(
+            "{} {} (namespace {}) is declared in {place} already: this document is not in force",
+            entry.kind, entry.name, entry.namespace
+        );
+        if owner_line == 0 && self.loading {
+            // Said again once the line is known.
+            self.again.insert(pass.file);
+        }
+        pass.lines.push(Problem {
+            file: pass.display.clone(),
+            line,
+            column: 1,
+            field: None,
+            message,
+        });
+        self.claim(pass, id);
+        if owner != pass.file && !pass.claimed.contains(&id) {
+            // The owner may have lost it without our knowing yet.
+            self.again.insert(owner);
+        }
+    }
+
+    fn claim(&mut self, pass: &Pass, id: u32) {
+        self.claims.entry(id).or_default().insert(pass.file);
+        if let Some(file) = self.files.get_mut(pass.file as usize) {
+            file.claiming.insert(id);
+        }
+    }
+
+    fn known(&mut self, pass: &mut Pass, id: u32, line: u32) {
+        let loading = self.loading;
+        let file = pass.file;
+        let moved = self.entry(id).is_some_and(|entry| entry.file != file);
+        let Some(entry) = self.take(pass, id, line) else { return };
+        let revived = entry.deleted.take().is_some();
+        if !moved && !revived && (entry.served || loading) {
+            return;
+        }
+        if let Some(row) = self.row(id) {
+            self.store(id, row.spec.clone(), row.notes.clone(), row.status.clone(), revived);
+            self.announce(id);
+        }
+    }
+
+    fn declared(&mut self, pass: &mut Pass, declared: &Declared, text: &str, (base, line): (u32, u32), digest: Digest) {
+        let Some(id) = self.find(declared.kind, &declared.name) else {
+            return self.create(pass, declared, line, digest);
+        };
+        if self
+            .entry(id)
+            .is_some_and(|entry| *entry.namespace != *declared.namespace)
+        {
+            return self.refuse(pass, id, line);
+        }
+        let moved = self.entry(id).is_some_and(|entry| entry.file != pass.file);
+        let Some(entry) = self.take(pass, id, line) else { return };
+        let (tombstone, unserved) = (entry.deleted, !entry.served);
+        let old = self.row(id);
+        let old_spec = old.as_ref().and_then(|row| Spec::from_json(row.kind, &row.spec).ok());
+        let faults = faults_against(declared, old_spec.as_ref(), text);
+        if !faults.is_empty() {
+            pass.lines
+                .extend(faults.into_iter().map(|fault| fault.at(&pass.display, base)));
+            if unserved && !self.loading && tombstone.is_none() {
+                self.announce(id);
+            }
+            return;
+        }
+        let Some((spec, notes)) = texts(declared) else { return };
+        let revived = tombstone.is_some();
+        if let Some(entry) = self.entry_mut(id) {
+            entry.deleted = None;
+        }
+        let changed = old.as_ref().is_none_or(|row| *row.spec != *spec);
+        let renoted = old.as_ref().is_none_or(|row| row.notes != notes);
+        let visible = changed || renoted || moved || revived || unserved;
+        let same_text = self.entry(id).is_some_and(|entry| entry.digest == digest);
+        if !visible && same_text {
+            // Two readings of one edit.
+            return;
+        }
+        self.digest(id, digest);
+        let status = old.and_then(|row| row.status.clone());
+        if visible {
+            self.store(id, spec, notes, status, changed || revived);
+            self.announce(id);
+        } else {
+            self.record(id, spec, notes, status);
+        }
+    }
+
+    fn create(&mut self, pass: &mut Pass, declared: &Declared, line: u32, digest: Digest) {
+        let Some((spec, notes)) = texts(declared) else { return };
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.entries.push(None);
+            u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
+        });
+        let name: Arc<str> = declared.name.as_str().into();
+        let now = self.clock.now();
+        let namespace = self.namespace(&declared.namespace);
+        let Some(slot) = self.entries.get_mut(id as usize) else {
+            return;
+        };
+        *slot = Some(Entry {
+            kind: declared.kind,
+            served: false,
+            deleted: None,
+            name: name.clone(),
+            namespace,
+            uid: new_uid(),
+            generation: 0,
+            created: Timestamp::from_second(now.as_second()).unwrap_or(now),
+            version: 0,
+            digest,
+            file: pass.file,
+            line,
+            seen: pass.ticket,
+            missing: None,
+        });
+        self.index(declared.kind, name, id, digest);
+        pass.owned.push(id);
+        self.store(id, spec, notes, None, true);
+        self.announce(id);
+    }
+
+    fn bad(&mut self, pass: &mut Pass, bad: Bad, (base, line): (u32, u32)) {
+        pass.lines
+            .extend(bad.faults.into_iter().map(|fault| fault.at(&pass.display, base)));
+        let recorded = bad.identity.and_then(|(kind, name)| self.find(kind, &name));
+        let Some(id) = recorded else {
+            pass.hiding += usize::from(!bad.certain);
+            return;
+        };
+        let Some(entry) = self.entry(id) else { return };
+        // A faulty document keeps what is in force, and brings nothing back.
+        if entry.deleted.is_some() || (entry.file == pass.file && entry.seen == pass.ticket) {
+            return;
+        }
+        if !self.is_free(entry, pass.file) {
+            return self.claim(pass, id);
+        }
+        let moved = entry.file != pass.file;
+        let unserved = !entry.served && !self.loading;
+        if self.take(pass, id, line).is_none() {
+            return;
+        }
+        if moved && let Some(row) = self.row(id) {
+            self.store(id, row.spec.clone(), row.notes.clone(), row.status.clone(), false);
+        }
+        if moved || unserved {
+            self.announce(id);
+        }
+    }
+
+    /// Decides about the objects that were in the file before and are not now.
+    fn missing(&mut self, pass: &mut Pass, before: Vec<u32>, deleted: &[(Kind, String)]) {
+        let now = Instant::now();
+        let mut stuck = Vec::new();
+        let mut settles = false;
+        for id in before {
+            let Some(entry) = self
+                .entry(id)
+                .filter(|entry| entry.file == pass.file && entry.seen != pass.ticket)
+            else {
+                continue;
+            };
+            pass.owned.push(id);
+            if entry.deleted.is_some() {
+                continue;
+            }
+            let on_purpose = deleted
+                .iter()
+                .any(|(kind, name)| *kind == entry.kind && **name == *entry.name);
+            if pass.hiding > 0 && !on_purpose {
+                stuck.push(entry.name.to_string());
+                continue;
+            }
+            let since = entry.missing;
+            let wait = if pass.rests { SETTLE } else { PATIENCE };
+            if on_purpose || since.is_some_and(|since| now.duration_since(since) >= wait) {
+                self.bury(id);
+            } else if since.is_none() {
+                if let Some(entry) = self.entry_mut(id) {
+                    entry.missing = Some(now);
+                }
+                settles = true;
+                // Another place that declares it may have it now.
+                self.again.extend(self.claims.get(&id).into_iter().flatten());
+            } else {
+                settles = true;
+            }
+        }
+        if settles {
+            self.settling.push_back((now + SETTLE, pass.file));
+        }
+        if !stuck.is_empty() {
+            let names = stuck.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+            let message = format!(
+                "{} objects that this file declared cannot be found in it ({names}): they stay in force until its \
+                 faulty documents are mended",
+                stuck.len()
+            );
+            pass.lines.push(Problem::of_file(pass.display.clone(), message));
+        }
+    }
+
+    /// Makes a tombstone.
+    fn bury(&mut self, id: u32) {
+        let Some(row) = self.row(id) else { return };
+        let now = self.clock.now();
+        let Some(entry) = self.entry_mut(id) else { return };
+        entry.deleted = Some(Timestamp::from_second(now.as_second()).unwrap_or(now));
+        entry.missing = None;
+        self.store(id, row.spec.clone(), row.notes.clone(), row.status.clone(), true);
+        if let Some(version) = self.entry(id).map(|entry| entry.version) {
+            self.doomed.push((id, version));
+        }
+    }
+}
+
+fn texts(declared: &Declared) -> Option<(Arc<str>, Option<Arc<str>>)> {
+    let spec = declared.spec.to_json().ok()?;
+    let notes = match &declared.notes {
+        none if *none == Notes::default() => None,
+        some => Some(serde_json::to_string(some).ok()?.into()),
+    };
+    Some((spec.into(), notes))
+}

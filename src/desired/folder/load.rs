@@ -1,0 +1,280 @@
+//! The first load: the record, then the folders, then everything is sent out.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::sync_channel,
+    },
+    thread,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+use super::{
+    keeper::{Entry, Keeper, SETTLE},
+    mailbox::Walked,
+    object::{FileKey, Root, Row},
+    outlets::Change,
+    record::Fact,
+    scan::{Content, FileScan, scan_file},
+    walk::{Listing, list},
+};
+
+/// Files that one reader takes at a time.
+const SHARE: usize = 64;
+/// Rounds in which documents that moved between files find each other.
+const ROUNDS: usize = 8;
+
+impl Keeper {
+    /// Reads everything and sends it out. `InitDone` follows whatever happens.
+    pub fn load(&mut self) {
+        self.out.init();
+        let age = self.recall();
+        let readable = self.load_files();
+        let serve = readable || age.is_some_and(|age| age <= self.life.max_age);
+        if !serve {
+            tracing::error!("the folder cannot be read and what was known last is too old: nobody is served");
+        }
+        self.send_recorded(serve);
+        self.read_again();
+        self.loading = false;
+        self.board.set_synced();
+        self.out.init_done();
+    }
+
+    /// Takes the record over; answers the age of the last whole reading.
+    fn recall(&mut self) -> Option<Duration> {
+        let mut heads = Vec::new();
+        if let Err(error) = self.reader.each_head(|head| heads.push(head)) {
+            self.board
+                .set_source("record", Some(format!("desired.db cannot be read: {error}")));
+        }
+        for head in &heads {
+            self.adopt(head);
+        }
+        let fact = |fact| self.reader.fact(fact).ok().flatten();
+        if let (Some(device), Some(inode)) = (fact(Fact::Device), fact(Fact::Inode)) {
+            self.roots.set_identity((device.cast_unsigned(), inode.cast_unsigned()));
+        }
+        let age = fact(Fact::ReadAt)
+            .and_then(|read_at| Timestamp::from_millisecond(read_at).ok())
+            .map(|read_at| {
+                // Either way round: a clock that was set back far makes the record no fresher.
+                self.clock.now().duration_since(read_at).unsigned_abs()
+            });
+        let version = fact(Fact::Version).map_or(0, i64::cast_unsigned);
+        self.adopted(version);
+        age
+    }
+
+    /// Reads both folders; answers whether the people's could be read.
+    fn load_files(&mut self) -> bool {
+        let people = self.list_people();
+        let own = list(&self.roots.own, |_| ()).unwrap_or_default();
+        let readable = people.is_some();
+        let files = keys(&own, Root::Own).chain(people.iter().flat_map(|listing| keys(listing, Root::People)));
+        let files: Vec<FileKey> = files.collect();
+        for file in &files {
+            self.set_present(file);
+        }
+        let empty = Listing::default();
+        let listing = people.as_ref().unwrap_or(&empty);
+        let recorded = 0..self.files.len();
+        let mut gone = Vec::new();
+        for at in recorded {
+            let Some(file) = self.files.get_mut(at) else { continue };
+            let unknown = file.key.root == Root::People && (!readable || listing.is_unknown(&file.key.path));
+            if unknown {
+                // The walker looks at it, or finds it gone, as soon as it can.
+                self.signatures.insert(file.key.clone(), 0);
+                file.present = true;
+            } else if !file.present {
+                gone.push(file.key.clone());
+            }
+        }
+        for leftover in listing.temporary.iter().chain(&own.temporary) {
+            drop(fs::remove_file(leftover));
+        }
+        self.scan_all(&files);
+        self.scan_all(&gone);
+        self.read_again();
+        if self.entries.iter().flatten().any(|entry| entry.missing.is_some()) {
+            self.settle_load(&files);
+        }
+        self.settling.clear();
+        readable
+    }
+
+    fn list_people(&mut self) -> Option<Listing> {
+        let identity = self.roots.check(Root::People).map_err(|error| error.to_string());
+        let listing = identity
+            .as_ref()
+            .ok()
+            .and_then(|_| list(&self.roots.people, |_| ()).ok());
+        let unreadable = listing
+            .as_ref()
+            .map(|listing| listing.unreadable.clone())
+            .unwrap_or_default();
+        let people = if listing.is_some() {
+            identity
+        } else {
+            identity.and(Err("it cannot be listed".to_owned()))
+        };
+        self.walked(Walked {
+            people,
+            unreadable,
+            at: self.clock.now(),
+        });
+        listing
+    }
+
+    /// Looks a second time for what is missing, before the first answer is given.
+    fn settle_load(&mut self, known: &[FileKey]) {
+        thread::sleep(SETTLE);
+        let known: BTreeSet<&FileKey> = known.iter().collect();
+        let new = self
+            .list_people()
+            .map(|listing| keys(&listing, Root::People).collect::<Vec<_>>());
+        let new: Vec<FileKey> = new
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|file| !known.contains(file))
+            .collect();
+        self.scan_all(&new);
+        let missing = self.entries.iter().flatten().filter(|entry| entry.missing.is_some());
+        let files: BTreeSet<u32> = missing.map(|entry| entry.file).collect();
+        let files: Vec<FileKey> = files
+            .iter()
+            .filter_map(|id| Some(self.file(*id)?.key.clone()))
+            .collect();
+        self.scan_all(&files);
+        self.read_again();
+    }
+
+    fn set_present(&mut self, key: &FileKey) {
+        let id = self.file_id(key);
+        if let Some(file) = self.files.get_mut(id as usize) {
+            file.present = true;
+        }
+    }
+
+    /// Reads again what applying other files has put in doubt.
+    fn read_again(&mut self) {
+        for _ in 0..ROUNDS {
+            let files = std::mem::take(&mut self.again);
+            if files.is_empty() {
+                return;
+            }
+            let files: Vec<FileKey> = files
+                .iter()
+                .filter_map(|id| Some(self.file(*id)?.key.clone()))
+                .collect();
+            self.scan_all(&files);
+        }
+    }
+
+    /// Reads files with several readers, and applies them in their order.
+    fn scan_all(&mut self, files: &[FileKey]) {
+        let shares: Vec<&[FileKey]> = files.chunks(SHARE).collect();
+        let (roots, digests) = (self.roots.clone(), self.digests.clone());
+        if let [few] = shares[..] {
+            return few
+                .iter()
+                .for_each(|file| self.take_scan(scan_file(&roots, file, &digests)));
+        }
+        let readers = thread::available_parallelism().map_or(2, usize::from).clamp(2, 4);
+        let next = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            let (sender, results) = sync_channel(readers * 4);
+            for _ in 0..readers {
+                let (sender, next, shares, roots, digests) = (sender.clone(), &next, &shares, &roots, &digests);
+                scope.spawn(move || {
+                    loop {
+                        let at = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(share) = shares.get(at) else { return };
+                        let scans: Vec<FileScan> = share.iter().map(|file| scan_file(roots, file, digests)).collect();
+                        if sender.send((at, scans)).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+            drop(sender);
+            let mut early = BTreeMap::new();
+            let mut turn = 0;
+            for (at, scans) in results {
+                early.insert(at, scans);
+                while let Some(scans) = early.remove(&turn) {
+                    for scan in scans {
+                        self.take_scan(scan);
+                    }
+                    turn += 1;
+                }
+            }
+        });
+    }
+
+    fn take_scan(&mut self, scan: FileScan) {
+        if matches!(scan.content, Content::Gone) {
+            self.signatures.remove(&scan.file);
+        } else {
+            self.signatures.insert(scan.file.clone(), scan.signature);
+        }
+        self.apply(scan);
+    }
+
+    /// Sends out what was recorded and not sent yet: unchanged objects, last good versions, tombstones.
+    fn send_recorded(&mut self, people: bool) {
+        if !std::mem::take(&mut self.doomed).is_empty() {
+            self.writer.flush_and_wait();
+        }
+        let mut sent = Vec::new();
+        let mut broken = Vec::new();
+        let visit = |row: Row| {
+            let wanted = self
+                .entry(row.id)
+                .is_some_and(|entry| !entry.served && entry.version == row.version);
+            if wanted && (people || row.file.root == Root::Own) {
+                match self.out.send(Change::Init, &row) {
+                    Ok(()) => sent.push(row.id),
+                    Err(error) => broken.push((row.id, error)),
+                }
+            }
+        };
+        if self.entries.iter().flatten().any(|entry| !entry.served)
+            && let Err(error) = self.reader.each(visit)
+        {
+            self.board
+                .set_source("record", Some(format!("desired.db cannot be read: {error}")));
+        }
+        for id in sent {
+            if let Some(entry) = self.entry_mut(id) {
+                entry.served = true;
+            }
+        }
+        for (id, error) in &broken {
+            self.reread(*id, error);
+        }
+        // What changed a moment ago is not in the file yet.
+        for id in 0..u32::try_from(self.entries.len()).unwrap_or(u32::MAX) {
+            let own = |entry: &Entry| self.file(entry.file).is_some_and(|file| file.key.root == Root::Own);
+            let wanted = self
+                .entry(id)
+                .is_some_and(|entry| !entry.served && (people || own(entry)));
+            if wanted && !broken.iter().any(|(broken, _)| *broken == id) {
+                self.announce(id);
+            }
+        }
+    }
+}
+
+fn keys(listing: &Listing, root: Root) -> impl Iterator<Item = FileKey> {
+    listing.files.iter().map(move |path| FileKey {
+        root,
+        path: Arc::clone(path),
+    })
+}

@@ -1,0 +1,234 @@
+//! What happens when history cannot be written: access and denials work, nothing is granted.
+
+use std::{os::unix::fs::PermissionsExt, path::Path};
+
+use serde_json::json;
+
+use super::operator::{House, Operator, eventually, user};
+
+const ANNA: &str = "AB123456";
+
+/// Logins are decided, a deactivation denies, a grant is refused with 503 and leaves nothing behind.
+async fn only_history_is_missing(house: &House, operator: &Operator, what: &str) {
+    let secret = operator.credential("CD234567").await;
+    assert!(operator.login(&secret, "192.0.2.1:1").await);
+    let files = std::fs::read_dir(house.folder()).unwrap().count();
+    let (status, problem) = operator
+        .post("/access/grant", json!({ "corporate_id": "EF345678" }))
+        .await;
+    assert_eq!(status, 503, "{problem}");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("nothing was changed"), "{detail}");
+    assert_eq!(
+        std::fs::read_dir(house.folder()).unwrap().count(),
+        files,
+        "half a grant was left behind"
+    );
+    let shown = operator.check("history").await;
+    assert!(shown[0].contains(what), "{shown:?}");
+
+    let (status, answer) = operator
+        .post("/user/AB123456/deactivate", json!({ "reason": "left" }))
+        .await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(operator.verdict(ANNA).await, "Held");
+    let (status, problem) = operator.post("/user/AB123456/activate", json!({})).await;
+    assert_eq!(status, 503, "{problem}");
+    assert_eq!(operator.verdict(ANNA).await, "Held");
+}
+
+/// A house with two people, after a first run.
+async fn used() -> House {
+    let (house, _) = House::with_nodes::<1>().await;
+    house.write("anna.yaml", &user(ANNA, ""));
+    house.write("chris.yaml", &user("CD234567", ""));
+    house.start().await.stop().await;
+    house
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_history_stands_in_nobodys_way_and_is_not_overwritten() {
+    let house = used().await;
+    let path = house.data().join("history.db");
+    std::fs::write(&path, "this was a database").unwrap();
+    let operator = house.start().await;
+    only_history_is_missing(&house, &operator, "history.db").await;
+    operator.stop().await;
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "this was a database");
+    // Put right by hand: what was denied meanwhile reaches the audit.
+    std::fs::remove_file(&path).unwrap();
+    let operator = house.start().await;
+    eventually("the audit catches up", async || {
+        let (_, audit) = operator.get("/audit?corporate_id=AB123456").await;
+        audit.to_string().contains("\"deactivate\"").then_some(())
+    })
+    .await;
+    assert_eq!(operator.verdict(ANNA).await, "Held");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_history_stands_in_nobodys_way_and_heals_by_itself() {
+    let house = used().await;
+    let database = rusqlite::Connection::open(house.data().join("history.db")).unwrap();
+    database.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let operator = house.start().await;
+    only_history_is_missing(&house, &operator, "lock").await;
+    database.execute_batch("ROLLBACK").unwrap();
+    drop(database);
+    eventually("it heals", async || {
+        operator.check("history").await.is_empty().then_some(())
+    })
+    .await;
+    let (status, answer) = operator
+        .post("/access/grant", json!({ "corporate_id": "EF345678" }))
+        .await;
+    assert_eq!(status, 200, "{answer}");
+    eventually("the denial is in the audit", async || {
+        let (_, audit) = operator.get("/audit?corporate_id=AB123456").await;
+        audit.to_string().contains("\"deactivate\"").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_that_may_not_grow_refuses_grants_and_denies() {
+    let house = used().await;
+    // No file of the operator may become larger than this: what a full disk is to SQLite. Writes fail instead of a signal.
+    let limit = std::fs::metadata(house.data().join("history.db")).unwrap().len() / 512;
+    let script = format!("trap '' XFSZ; ulimit -f {limit}; exec \"$0\" \"$@\"");
+    let operator = house
+        .launch_in("sh", &["-c", &script, env!("CARGO_BIN_EXE_vpn-operator")], &[])
+        .await;
+    operator.ready().await;
+    let secret = operator.credential("CD234567").await;
+    let mut refused = None;
+    for number in 0..200 {
+        let (status, answer) = operator
+            .post("/access/grant", json!({ "corporate_id": format!("EF{number:06}") }))
+            .await;
+        if status != 200 {
+            refused = Some((number, status, answer));
+            break;
+        }
+    }
+    let (number, status, problem) = refused.unwrap();
+    assert_eq!(status, 503, "{problem}");
+    assert!(operator.login(&secret, "192.0.2.1:1").await);
+    let (status, answer) = operator.post("/user/AB123456/deactivate", json!({})).await;
+    assert_eq!((status, answer["hold"].is_string()), (200, true), "{answer}");
+    let id = format!("EF{number:06}");
+    assert_eq!(
+        operator.get(&format!("/user/{id}")).await.0,
+        404,
+        "half a grant was left behind"
+    );
+    operator.kill();
+
+    let operator = house.start().await;
+    assert_eq!(operator.verdict(ANNA).await, "Held");
+    let (status, answer) = operator.post("/access/grant", json!({ "corporate_id": id })).await;
+    assert_eq!(status, 200, "{answer}");
+}
+
+/// A file system that is full after a few hundred kilobytes; `None` where mounting is not permitted.
+struct SmallDisk<'a>(&'a Path);
+
+impl<'a> SmallDisk<'a> {
+    fn mount(at: &'a Path) -> Option<Self> {
+        std::fs::create_dir_all(at).unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs"]).arg(at);
+        let done = mount.output().is_ok_and(|output| output.status.success());
+        done.then_some(Self(at))
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        // Nothing to do about it when it fails.
+        let _ = std::process::Command::new("umount").arg("-l").arg(self.0).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_loses_nothing_that_was_answered_and_heals_when_there_is_room() {
+    let (house, [node]) = House::with_nodes().await;
+    house.write("anna.yaml", &user(ANNA, ""));
+    house.write("chris.yaml", &user("CD234567", ""));
+    let data = house.data();
+    let Some(_disk) = SmallDisk::mount(&data) else {
+        println!("mounting is not permitted here: not tried");
+        return;
+    };
+    let operator = house.start().await;
+    let secret = operator.credential(ANNA).await;
+    let mut device = operator.connect(&node, &secret, "192.0.2.1:1").await.unwrap();
+    let filler = data.join("filler");
+    let mut bytes = vec![0; 1 << 20];
+    while !bytes.is_empty() && std::fs::write(&filler, &bytes).is_err() {
+        bytes.truncate(bytes.len() - 4096);
+    }
+    let mut refused = None;
+    for number in 0..200 {
+        let (status, answer) = operator
+            .post("/access/grant", json!({ "corporate_id": format!("EF{number:06}") }))
+            .await;
+        if status != 200 {
+            refused = Some((number, status, answer));
+            break;
+        }
+    }
+    let (number, status, problem) = refused.unwrap();
+    assert_eq!(status, 503, "{problem}");
+    assert!(operator.login(&secret, "192.0.2.1:2").await);
+    // No room for a hold: the flip in the folder, which is on another disk, does the work.
+    let (status, answer) = operator.post("/user/AB123456/deactivate", json!({})).await;
+    assert_eq!(status, 200, "{answer}");
+    assert!(!operator.login(&secret, "192.0.2.1:3").await);
+    eventually("the session is cut", async || device.send(1, 1).is_err().then_some(())).await;
+
+    std::fs::remove_file(&filler).unwrap();
+    let id = format!("EF{number:06}");
+    eventually("grants work again", async || {
+        let (status, _) = operator.post("/access/grant", json!({ "corporate_id": id })).await;
+        (status == 200).then_some(())
+    })
+    .await;
+    operator.kill();
+    let operator = house.start().await;
+    assert_ne!(operator.verdict(ANNA).await, "Granted");
+    for number in 0..number {
+        assert_eq!(operator.verdict(&format!("EF{number:06}")).await, "Granted");
+    }
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_may_not_be_written_is_no_reason_to_let_a_leaver_in() {
+    let house = used().await;
+    let operator = house.start().await;
+    // An anchor makes the edit unsafe; the hold stands alone, and the answer says so.
+    house.write("anna.yaml", &user(ANNA, "  role: Anna\n  active: &yes true\n"));
+    eventually("it is read", async || {
+        let (_, page) = operator.get("/user/AB123456").await;
+        (page["role"] == "Anna").then_some(())
+    })
+    .await;
+    let before = house.read("anna.yaml");
+    let (status, answer) = operator.post("/user/AB123456/deactivate", json!({})).await;
+    assert_eq!((status, &answer["status"]), (200, &json!("deactivated")), "{answer}");
+    assert!(
+        answer["detail"]
+            .as_str()
+            .unwrap()
+            .contains("spec.active could not be set"),
+        "{answer}"
+    );
+    assert_eq!(house.read("anna.yaml"), before);
+    let mode = std::fs::metadata(house.data().join("holds"))
+        .unwrap()
+        .permissions()
+        .mode()
+        & 0o077;
+    assert_eq!(mode & 0o022, 0, "nobody else may lift holds");
+}
