@@ -1,6 +1,6 @@
 //! The one binary. Everything it does is in the library; see [`vpn_operator::cli`].
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 use vpn_operator::cli::{self, Cli, Exit};
@@ -13,5 +13,8 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return cli::report(&format!("cannot start the runtime: {error}"), Exit::Failed).into(),
     };
-    runtime.block_on(cli::main(cli)).into()
+    let exit = runtime.block_on(cli::main(cli));
+    // What still blocks has been given up: a command that was interrupted ends.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    exit.into()
 }

@@ -152,10 +152,16 @@ impl State {
             .is_some_and(|before| reason_at(before, now) == Reason::Active);
         let confirmed = matches!(cause, Cause::Confirmed(ids) if ids.contains(key))
             && user.held_back.as_ref().is_some_and(|it| !it.cancelled);
+        // Of the terms that are kept, only the count of bytes may have moved on.
+        let used_up = user.held_back.is_some()
+            && user.in_force.as_ref().and_then(|kept| kept.quota).is_some_and(|quota| {
+                let usage = self.register.usage(&user.facts.account);
+                usage.in_period(quota.period, now) >= quota.limit
+            });
         // An account that another object had first cannot be kept: there is only one.
         let fate = if reason == Reason::Active || reason == Reason::Conflict || !was_granted || confirmed {
             Fate::Take
-        } else if held_back.is_some_and(|old| *old == entry.fingerprint(user)) {
+        } else if !used_up && held_back.is_some_and(|old| *old == entry.fingerprint(user)) {
             Fate::Keep
         } else {
             Fate::Judge

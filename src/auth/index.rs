@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     clock::SharedClock,
-    gateway::{Cut, NodeName},
+    gateway::{ANY, Cut, NodeName},
     metrics::AuthOutcome,
     model::{
         access::{Reason, Terms, reason_at},
@@ -306,7 +306,8 @@ impl AuthIndex {
         let mut sessions = account.sessions();
         let old = account.policy.load();
         let used = sessions.granted || sessions.slots.any_of(old.epoch);
-        let rotated = old.password != change.password;
+        // Without a password nobody was let in: one that becomes known ends nothing.
+        let rotated = old.password.is_some() && old.password != change.password;
         // Nobody sees from a session's id on which gateway it lives: taking a gateway away ends the sessions on all of them.
         let narrowed = !change.gateways.cover(&old.gateways);
         let raise = change.raise || (used && (rotated || narrowed || !change.granted));
@@ -346,18 +347,31 @@ impl AuthIndex {
     /// never named free their slots by time alone, and before it was called once no low slot is used.
     pub fn expect_polls_of(&self, names: &HashSet<NodeName>) {
         for name in names {
-            self.node(name);
+            for name in [
+                name.clone(),
+                NodeName::new(name.gateway(), ANY),
+                NodeName::new(ANY, ANY),
+            ] {
+                self.node(&name);
+            }
         }
-        let nodes = self.nodes.pin();
-        for (name, node) in &nodes {
-            node.clock.expect(names.contains(name));
+        for (shown, node) in &self.nodes.pin() {
+            node.clock.expect(names.iter().any(|name| shown.stands_for(name)));
         }
         self.settle();
     }
 
-    /// Looks whether every polled node has shown what an earlier process left behind.
+    /// Looks whether every polled node has shown what an earlier process left behind. A name that stands for several nodes
+    /// was polled when the last of them was.
     pub(super) fn settle(&self) {
         let nodes = self.nodes.pin();
+        for (shared, node) in nodes.iter().filter(|(name, _)| name.is_shared()) {
+            let members = nodes
+                .iter()
+                .filter(|(name, _)| !name.is_shared() && shared.stands_for(name));
+            let expected = members.filter(|(_, member)| member.clock.is_expected());
+            node.clock.follow(expected.map(|(_, member)| &*member.clock));
+        }
         let mut polled = nodes.values().filter(|node| node.clock.is_expected()).peekable();
         let settled = polled.peek().is_some() && polled.all(|node| node.clock.polled_since(self.started + RESERVED));
         self.settled.store(settled, Ordering::Release);

@@ -188,3 +188,44 @@ fn a_node_of_a_gateway_that_the_user_does_not_have_lets_nobody_in() {
     assert!(matches!(login(&paris), Verdict::OtherGateway));
     assert!(matches!(login(&NodeName::new(ANY, ANY)), Verdict::Granted(_)));
 }
+
+#[test]
+fn a_slot_that_was_handed_out_through_a_shared_token_waits_for_every_node_that_may_have_asked() {
+    let (clock, index) = index();
+    let nodes = [name("a"), name("b")];
+    index.expect_polls_of(&nodes.clone().into());
+    clock.advance(Duration::from_secs(13));
+    for node in &nodes {
+        index.observed(node, clock.monotonic(), &online(&[]));
+    }
+    assert_eq!(id(&index, ANY, "1.1.1.1:1"), "corp_a.0.0");
+    clock.advance(Duration::from_secs(60));
+    index.observed(&name("a"), clock.monotonic(), &online(&[]));
+    assert_eq!(id(&index, ANY, "1.1.1.1:2"), "corp_a.0.1", "b may have the session");
+    clock.advance(Duration::from_secs(60));
+    index.observed(&name("a"), clock.monotonic(), &online(&[]));
+    index.observed(&name("b"), clock.monotonic(), &online(&["corp_a.0.0"]));
+    assert_eq!(id(&index, ANY, "1.1.1.1:3"), "corp_a.0.1");
+}
+
+#[test]
+fn a_node_that_never_answers_keeps_nobody_out() {
+    let (clock, index) = index();
+    index.expect_polls_of(&[name("a"), name("b")].into());
+    for turn in 0..3000 {
+        clock.advance(Duration::from_secs(20));
+        index.observed(&name("a"), clock.monotonic(), &online(&[]));
+        id(&index, "b", &format!("1.1.1.1:{turn}"));
+    }
+}
+
+#[test]
+fn a_node_that_lies_about_one_account_without_end_is_looked_at_in_no_time() {
+    let (clock, index) = index();
+    index.expect_polls_of(&[name("a")].into());
+    let lies: HashMap<String, u32> = (0..200_000).map(|slot| (format!("corp_a.0.{}", slot * 7), 1)).collect();
+    let begun = Instant::now();
+    index.observed(&name("a"), clock.monotonic(), &lies);
+    index.observed(&name("a"), clock.monotonic() + Duration::from_secs(1), &lies);
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}

@@ -6,7 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     entry::{Entry, Hold, HoldState, Key, Touched, User},
@@ -116,6 +116,22 @@ impl Register {
         }
         self.users.insert(name, key.clone());
         touched.insert(key);
+    }
+
+    /// Takes a password that was read for one version of a user.
+    pub(super) fn set_password(&mut self, name: &str, generation: i64, password: &SecretString, touched: &mut Touched) {
+        let Some(key) = self.users.get(name).cloned() else {
+            return;
+        };
+        let users = self.ids.get_mut(&key).map(|entry| &mut entry.users);
+        let this = |user: &&mut User| {
+            let facts = &user.facts;
+            *facts.name == *name && !user.gone && facts.imported && facts.generation == generation
+        };
+        for user in users.into_iter().flatten().filter(this) {
+            user.password = Some(Digest::of(password.expose_secret()));
+            touched.insert(key.clone());
+        }
     }
 
     /// Marks the user objects of this name as gone, except the one with account `but`.
@@ -304,7 +320,7 @@ impl Register {
             Some(account) => account,
             None => self.accounts.entry(account.into()).or_default(),
         };
-        if account.usage != usage {
+        if account.usage != usage && account.usage.lifetime <= usage.lifetime {
             account.usage = usage;
             touched.extend(account.claims.iter().map(|(_, _, key)| key.clone()));
         }

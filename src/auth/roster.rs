@@ -48,7 +48,16 @@ pub enum Input {
         /// Somebody lifted it on purpose.
         released: bool,
     },
-    /// Usage of an account.
+    /// A password that is not derived was read.
+    Password {
+        /// Name of the `VpnUser`.
+        user: String,
+        /// Generation of the `VpnUser` that names the source it was read from. Of another version it says nothing.
+        generation: i64,
+        /// The password.
+        password: SecretString,
+    },
+    /// Usage of an account. Bytes of a lifetime only grow: what says less was counted earlier, and is passed over.
     Usage {
         /// Account on the gateway.
         account: String,
@@ -116,7 +125,7 @@ pub struct PendingDenial {
 }
 
 /// Passwords that are not derived: those of users with `spec.credentialsFrom`. `None`: not known (yet), so that nobody can
-/// log in to the account; saying the user again asks again. Must answer from memory.
+/// log in to the account; saying the user again asks again, and [`Input::Password`] tells it. Must answer from memory.
 pub type Passwords = Arc<dyn Fn(&VpnUser) -> Option<SecretString> + Send + Sync>;
 
 /// What is derived from the master key.
@@ -375,6 +384,11 @@ impl State {
                 self.register.hold_gone(&name, released, touched);
                 self.look_at_kept(&name);
             }
+            Input::Password {
+                user,
+                generation,
+                password,
+            } => self.register.set_password(&user, generation, &password, touched),
             Input::Usage { account, usage } => self.register.set_usage(&account, usage, touched),
         }
     }

@@ -27,6 +27,8 @@ const OVERLAP: Duration = Duration::from_secs(40);
 const NO_EXTRA: Duration = Duration::from_secs(600);
 /// Slots of an account that are not known to be gone, at most.
 const MAX_SLOTS: usize = 1024;
+/// Slots of an account that are remembered because nodes show them, at most: what a node shows is not to be trusted.
+const MAX_SEEN: usize = 4 * MAX_SLOTS;
 /// Numbers that one process may hand out before it knows which of the low ones are taken.
 pub(super) const BLOCK: u32 = 4096;
 
@@ -69,6 +71,12 @@ impl NodeClock {
 
     pub(super) fn polled_after(&self, at: Instant) -> bool {
         self.polled_since(at + Duration::from_nanos(1))
+    }
+
+    /// Is polled when the last of these was.
+    pub(super) fn follow<'a>(&self, members: impl Iterator<Item = &'a Self>) {
+        let polled = members.map(|member| member.polled.load(Ordering::Acquire)).min();
+        self.polled.store(polled.unwrap_or(0), Ordering::Release);
     }
 
     pub(super) fn set_polled(&self, at: Instant) {
@@ -159,7 +167,7 @@ impl Slots {
             return Ok(number);
         }
         if self.of(ask.epoch).filter(|slot| !slot.surplus).count() >= MAX_SLOTS {
-            return Err(TooMany);
+            self.forget_oldest(ask.epoch, now)?;
         }
         if let Some(max) = ask.max_devices {
             let max = usize::try_from(max).unwrap_or(usize::MAX);
@@ -186,6 +194,17 @@ impl Slots {
         self.taken.insert(at, slot);
         self.last_yes = Some(now);
         Ok(number)
+    }
+
+    /// Makes room although nothing is known to be gone, because a node says nothing for hours: better a number that may be
+    /// borne twice than a person who cannot get in.
+    fn forget_oldest(&mut self, epoch: Epoch, now: Instant) -> Result<(), TooMany> {
+        let mine = |slot: &Slot| slot.epoch == epoch && !slot.surplus && !slot.is_live(now);
+        let forgettable = self.taken.iter().enumerate().filter(|(_, slot)| mine(slot));
+        let oldest = forgettable.min_by_key(|(_, slot)| slot.handed_out.as_ref().map(|it| it.at));
+        let (at, _) = oldest.ok_or(TooMany)?;
+        self.taken.remove(at);
+        Ok(())
     }
 
     fn of(&self, epoch: Epoch) -> impl Iterator<Item = &Slot> {
@@ -229,11 +248,14 @@ impl Slots {
 
     /// A node shows a session in its poll number `poll`.
     pub(super) fn seen(&mut self, epoch: Epoch, number: u32, node: &Arc<NodeClock>, poll: u32) {
+        let full = self.taken.len() >= MAX_SEEN;
         match self.find(epoch, number) {
             Ok(slot) => match slot.online.iter_mut().find(|(at, _)| Arc::ptr_eq(at, node)) {
                 Some((_, last)) => *last = poll,
                 None => slot.online.push((node.clone(), poll)),
             },
+            // More than were ever handed out.
+            Err(_) if full => {}
             Err(at) => {
                 let slot = Slot {
                     epoch,

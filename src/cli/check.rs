@@ -12,11 +12,13 @@ use super::{
 };
 use crate::desired::folder::{Problem, check};
 
-pub(super) fn run(args: &Check, output: &mut Output) -> Result<(), CommandError> {
+pub(super) async fn run(args: &Check, output: &mut Output) -> Result<(), CommandError> {
     let progress = wait::progress("reading");
-    let report = check(&args.path);
+    let path = args.path.clone();
+    // On a thread of its own, so that a signal is heard while many files are read.
+    let report = tokio::task::spawn_blocking(move || check(&path)).await;
     progress.finish_and_clear();
-    let report = report.map_err(|error| {
+    let report = report.map_err(std::io::Error::other).flatten().map_err(|error| {
         let exit = if error.kind() == ErrorKind::NotFound {
             Exit::NotFound
         } else {

@@ -79,7 +79,7 @@ async fn run(args: args::Run, shutdown: CancellationToken) -> Result<(), Command
 
 async fn execute(task: Task, output: &mut Output) -> Result<(), CommandError> {
     match task {
-        Task::Check(args) => check::run(&args, output),
+        Task::Check(args) => check::run(&args, output).await,
         Task::Crd(args) => generate::crd(&args, output),
         Task::Openapi => generate::openapi(output),
         Task::Completions(args) => generate::completions(&args, output),

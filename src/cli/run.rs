@@ -21,7 +21,7 @@ use self::{
 };
 use super::{output::Output, welcome};
 use crate::{
-    auth::serve::{TlsFiles, serve},
+    auth::serve::{TlsError, TlsFiles, serve},
     clock::{SharedClock, SystemClock},
     config::{self, Config, ConfigError},
     credentials::{KeyError, MasterKey, Origin},
@@ -66,6 +66,9 @@ pub enum RunError {
     /// The master key.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// A certificate or its key.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A secret of the configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -100,6 +103,7 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     make_private_folder(&config.state.data_dir)?;
     let _owner = own_folder(&config.state.data_dir)?;
     let secrets = own_secrets(&mut config)?;
+    let (auth_tls, api_tls) = (tls(config.auth_tls.as_ref())?, tls(config.api_tls.as_ref())?);
     let clock: SharedClock = Arc::new(SystemClock);
     let api_socket = listen(config.listen.api, "LISTEN_ADDR")?;
     let auth_socket = listen(config.listen.auth, "HYSTERIA_AUTH_LISTEN")?;
@@ -113,7 +117,6 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         ..
     } = &core;
     let (context, access, nodes) = (Arc::clone(context), access.clone(), nodes.clone());
-    let (auth_tls, api_tls) = (tls(config.auth_tls.as_ref()), tls(config.api_tls.as_ref()));
     let auth = serve(auth_socket, endpoint.router(), auth_tls, tasks.core_token());
     tasks.core("the auth listener", told(auth));
     let state = HttpState::new(
@@ -225,11 +228,15 @@ fn http_settings(config: &Config) -> http::Settings {
     }
 }
 
-fn tls(files: Option<&config::TlsFiles>) -> Option<TlsFiles> {
-    files.map(|files| TlsFiles {
+/// Files that cannot be used stop the start: a listener that fails later has announced itself by then.
+fn tls(files: Option<&config::TlsFiles>) -> Result<Option<TlsFiles>, RunError> {
+    let Some(files) = files else { return Ok(None) };
+    let files = TlsFiles {
         cert: files.cert.clone(),
         key: files.key.clone(),
-    })
+    };
+    files.load()?;
+    Ok(Some(files))
 }
 
 /// Says what runs, and after a first start what to try next. Never ends.

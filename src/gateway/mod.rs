@@ -146,6 +146,18 @@ impl NodeName {
         Self(format!("{gateway}/{node}").into())
     }
 
+    /// Whether this stands for several nodes that cannot be told apart.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.0.rsplit('/').next() == Some(ANY)
+    }
+
+    /// Whether this is the other node, or a name that may mean it.
+    #[must_use]
+    pub fn stands_for(&self, other: &Self) -> bool {
+        self == other || (self.is_shared() && (self.gateway() == ANY || self.gateway() == other.gateway()))
+    }
+
     /// The gateway's part of the name.
     #[must_use]
     pub fn gateway(&self) -> &str {

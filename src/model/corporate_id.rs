@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 /// Longest accepted ID in characters, which are bytes. Its object name is at most twice as long plus a source prefix, well below 253.
 pub const MAX_LEN: usize = 40;
@@ -35,8 +35,8 @@ pub enum CorporateIdError {
 /// IDs are compared without regard to case everywhere ([`Eq`], [`Ord`] and [`std::hash::Hash`] see [`Self::key`]); the
 /// declared spelling is kept for people. New IDs are `AA######` ([`Self::is_standard`]); older short tokens are accepted
 /// too: `^[A-Za-z0-9]([A-Za-z0-9._-]{0,38}[A-Za-z0-9._])?$`.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Serialize)]
+#[serde(into = "String")]
 pub struct CorporateId {
     declared: Box<str>,
     key: Box<str>,
@@ -180,10 +180,20 @@ impl FromStr for CorporateId {
         Self::parse(text)
     }
 }
-impl TryFrom<String> for CorporateId {
-    type Error = CorporateIdError;
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text)
+/// Parsed within the visitor, so that a fault is reported under the ID's own field.
+impl<'de> Deserialize<'de> for CorporateId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = CorporateId;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a corporate ID like AB123456")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<CorporateId, E> {
+                CorporateId::parse(text).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Visitor)
     }
 }
 impl From<CorporateId> for String {

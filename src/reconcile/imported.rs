@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -16,7 +16,7 @@ use super::context::Context;
 use crate::{
     auth::roster::Input,
     credentials::{MasterKey, Sources},
-    model::{corporate_id::CorporateId, user::VpnUser},
+    model::{corporate_id::CorporateId, secret_source::SecretSource, user::VpnUser},
 };
 
 /// How often sources are read again, so that a changed file is noticed.
@@ -27,7 +27,8 @@ const SEALED: &str = "sealed:";
 
 /// Passwords that were read, and the names of users whose password is to be read.
 pub struct Imported {
-    known: Mutex<HashMap<String, SecretString>>,
+    /// By name of the user: what was read, and from where.
+    known: Mutex<HashMap<String, (SecretSource, SecretString)>>,
     touched: mpsc::UnboundedSender<String>,
     sources: Sources,
     key: MasterKey,
@@ -49,14 +50,17 @@ impl Imported {
         )
     }
 
-    /// The password of a user with `spec.credentialsFrom`, from memory.
+    fn known(&self) -> MutexGuard<'_, HashMap<String, (SecretSource, SecretString)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The password of a user with `spec.credentialsFrom`, from memory. What was read from another source than the one that
+    /// is named now does not count.
     #[must_use]
     pub fn password(&self, user: &VpnUser) -> Option<SecretString> {
-        self.known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&user.name_any())
-            .cloned()
+        let known = self.known();
+        let (source, password) = known.get(&user.name_any())?;
+        (user.spec.credentials_from.as_ref() == Some(source)).then(|| password.clone())
     }
 
     /// A user is new or changed.
@@ -67,15 +71,14 @@ impl Imported {
         }
     }
 
-    /// Reads a user's password. Answers whether it differs from what was known.
-    async fn read(&self, user: &VpnUser) -> Result<bool, String> {
+    fn forget(&self, name: &str) {
+        self.known().remove(name);
+    }
+
+    /// Reads a user's password. Answers it with whether it differs from what was known; `None` if the user has none to read.
+    async fn read(&self, user: &VpnUser) -> Result<Option<(SecretString, bool)>, String> {
         let Some(source) = &user.spec.credentials_from else {
-            return Ok(self
-                .known
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(&user.name_any())
-                .is_some());
+            return Ok(None);
         };
         let text = self.sources.resolve(source).await.map_err(|error| error.to_string())?;
         let password = match text.expose_secret().strip_prefix(SEALED) {
@@ -85,14 +88,9 @@ impl Imported {
                 .map_err(|error| error.to_string())?,
             None => text,
         };
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = known
-            .get(&user.name_any())
-            .is_none_or(|old| old.expose_secret() != password.expose_secret());
-        if new {
-            known.insert(user.name_any(), password);
-        }
-        Ok(new)
+        let before = self.known().insert(user.name_any(), (source.clone(), password.clone()));
+        let new = before.is_none_or(|(from, old)| from != *source || old.expose_secret() != password.expose_secret());
+        Ok(Some((password, new)))
     }
 }
 
@@ -111,36 +109,50 @@ fn purpose(id: &CorporateId) -> String {
 }
 
 /// Reads passwords until `cancel`.
-pub async fn run(ctx: Arc<Context>, mut touched: mpsc::UnboundedReceiver<String>, cancel: CancellationToken) {
+pub async fn run(ctx: Arc<Context>, mut changes: mpsc::UnboundedReceiver<String>, cancel: CancellationToken) {
     let mut again = tokio::time::interval(AGAIN);
     let mut names: BTreeSet<String> = BTreeSet::new();
     let mut failed: BTreeSet<String> = BTreeSet::new();
     loop {
-        let due: Vec<String> = tokio::select! {
+        let (due, touched): (Vec<String>, bool) = tokio::select! {
             () = cancel.cancelled() => return,
-            name = touched.recv() => match name {
+            name = changes.recv() => match name {
                 Some(name) => {
                     names.insert(name.clone());
-                    vec![name]
+                    (vec![name], true)
                 }
                 None => return,
             },
-            _ = again.tick() => names.iter().cloned().collect(),
+            _ = again.tick() => (names.iter().cloned().collect(), false),
         };
         for name in due {
-            let Some(user) = ctx.user(&name) else {
-                names.remove(&name);
-                continue;
+            let user = ctx.user(&name);
+            let read = match &user {
+                Some(user) => ctx.imported.read(user).await,
+                None => Ok(None),
             };
-            match ctx.imported.read(&user).await {
-                Ok(true) => ctx.dispatch(ctx.roster.apply(vec![Input::User(user)])),
-                Ok(false) => {}
+            match read {
+                // After a change always: the roster may have asked before this was known.
+                Ok(Some((password, new))) if new || touched => {
+                    let generation = user.and_then(|user| user.metadata.generation).unwrap_or(0);
+                    let user = name.clone();
+                    ctx.dispatch(ctx.roster.apply(vec![Input::Password {
+                        user,
+                        generation,
+                        password,
+                    }]));
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    names.remove(&name);
+                    ctx.imported.forget(&name);
+                }
                 Err(error) => {
                     if failed.insert(name.clone()) {
                         tracing::warn!(
                             user = name,
                             error,
-                            "the password in spec.credentialsFrom cannot be read: nobody can log in with it"
+                            "the password in spec.credentialsFrom cannot be read: one that was read from there before stays in force, without one nobody can log in"
                         );
                     }
                     continue;

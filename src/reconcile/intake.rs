@@ -95,7 +95,7 @@ fn subject(input: &Input) -> Option<Subject> {
         Input::UserGone(name) => Some(("user", name.clone())),
         Input::Hold(hold) => Some(("hold", hold.name_any())),
         Input::HoldGone { name, .. } => Some(("hold", name.clone())),
-        Input::Usage { .. } => None,
+        Input::Password { .. } | Input::Usage { .. } => None,
     }
 }
 

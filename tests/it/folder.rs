@@ -413,6 +413,40 @@ async fn a_short_absence_is_no_disappearance() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_copied_slowly_removes_nobody_and_one_that_rests_does() {
+    let place = Place::new();
+    let documents: Vec<String> = (1..=3).map(|number| user(number, "")).collect();
+    place.put("a.yaml", &join(&documents));
+    let mut house = place.open().await;
+    house.users.until(|users| users.len() == 3).await;
+    // A writer that takes its time: each piece comes well within the settling time of the one before.
+    for end in 1..=3 {
+        for part in 0..4 {
+            let text = format!("{}# {part}\n", join(&documents[..end]));
+            std::fs::write(place.path("a.yaml"), text).unwrap();
+            tokio::time::sleep(Duration::from_millis(120)).await;
+        }
+    }
+    place.put("b.yaml", &user(9, ""));
+    house.users.until(|users| users.contains_key(&name(9))).await;
+    house.users.drain();
+    for number in 1..=3 {
+        let metadata = &house.user(&name(number)).metadata;
+        assert_eq!(
+            (metadata.generation, &metadata.deletion_timestamp),
+            (Some(1), &None),
+            "{number}"
+        );
+    }
+    place.put("a.yaml", &join(&documents[..2]));
+    house
+        .users
+        .until(|users| users[&name(3)].metadata.deletion_timestamp.is_some())
+        .await;
+    house.stop().await;
+}
+
+#[tokio::test]
 async fn moving_files_disconnects_nobody() {
     let place = Place::new();
     place.put("old/a.yaml", &join(&[user(1, ""), user(2, "")]));

@@ -1,4 +1,5 @@
 //! Scenarios of the reconcile room: what statuses say, what is cut, and what outlives a process.
 
+mod histories;
 mod scenarios;
 mod world;

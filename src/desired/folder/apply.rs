@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     document::{Bad, Declared, faults_against},
-    keeper::{Entry, Keeper, SETTLE},
+    keeper::{Entry, Keeper, PATIENCE, SETTLE},
     object::{Digest, Kind, Notes, Spec, new_uid},
     problem::Problem,
     scan::{Content, Document, FileScan, What},
@@ -23,6 +23,8 @@ struct Pass {
     claimed: BTreeSet<u32>,
     /// Faulty documents each of which may be a recorded object that cannot be told any more.
     hiding: usize,
+    /// The file has not changed for long enough that what is missing can be believed.
+    rests: bool,
 }
 
 impl Keeper {
@@ -50,6 +52,11 @@ impl Keeper {
         }
         file.ticket = scan.ticket;
         file.present = present;
+        let now = Instant::now();
+        if mem::replace(&mut file.signature, scan.signature) != scan.signature {
+            file.changed = Some(now);
+        }
+        let rests = file.changed.is_none_or(|at| now.duration_since(at) >= SETTLE);
         let before = mem::take(&mut file.owned);
         let claimed = mem::take(&mut file.claiming);
         for object in &claimed {
@@ -65,6 +72,7 @@ impl Keeper {
             owned: Vec::with_capacity(documents.len()),
             claimed,
             hiding: 0,
+            rests,
         };
         // Unchanged documents first: of two for one object, the recorded one keeps it.
         for document in &documents {
@@ -347,7 +355,8 @@ impl Keeper {
                 continue;
             }
             let since = entry.missing;
-            if on_purpose || since.is_some_and(|since| now.duration_since(since) >= SETTLE) {
+            let wait = if pass.rests { SETTLE } else { PATIENCE };
+            if on_purpose || since.is_some_and(|since| now.duration_since(since) >= wait) {
                 self.bury(id);
             } else if since.is_none() {
                 if let Some(entry) = self.entry_mut(id) {

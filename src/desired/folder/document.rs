@@ -6,16 +6,20 @@ use serde::{Deserialize, Deserializer, de, de::DeserializeOwned, de::IgnoredAny}
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    marks::{Marks, Node},
+    marks::{MAX_DEPTH, Marks, Node},
     object::{Digest, Kind, Notes, Spec},
     problem::Fault,
     rules::rules,
-    split::is_blank,
+    split::{is_blank, without_mark},
 };
 use crate::model::{API_VERSION, GROUP, corporate_id::CorporateId};
 
 /// Largest document in bytes.
 pub(super) const MAX_DOCUMENT: usize = 1 << 20;
+
+/// Opening brackets above which a document is looked at before it is parsed: the parser's time grows with the square of
+/// how many are open, and a text that keeps it busy for minutes would keep every other file waiting.
+const MANY_BRACKETS: usize = 500;
 
 /// Namespace of a document that names none.
 pub(super) const DEFAULT_NAMESPACE: &str = "default";
@@ -63,12 +67,16 @@ pub(super) fn digest(text: &str) -> Digest {
 
 /// Reads one document.
 pub(super) fn read(text: &str) -> Reading {
+    let text = without_mark(text);
     if text.len() > MAX_DOCUMENT {
         let message = format!("the document has {} bytes: at most {MAX_DOCUMENT} are read", text.len());
         return bad(None, false, vec![fault((1, 1), None, message)]);
     }
     if text.lines().all(is_blank) {
         return Reading::Ignored;
+    }
+    if let Some(knot) = knot(text) {
+        return knot;
     }
     match kind_hint(text).map(|kind| typed(kind, text)) {
         Some(Ok(declared)) if !text.contains("<<") => checked(declared, text),
@@ -122,6 +130,24 @@ fn fault((line, column): (u32, u32), field: Option<String>, message: String) -> 
         field,
         message,
     }
+}
+
+/// The faults of a document that is nested too deeply to be parsed in reasonable time.
+fn knot(text: &str) -> Option<Reading> {
+    let brackets = text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    if brackets <= MANY_BRACKETS {
+        return None;
+    }
+    let marks = Marks::read(text);
+    if marks.complete {
+        return None;
+    }
+    let message = format!(
+        "the document is not read: its {brackets} opening brackets are nested more than {MAX_DEPTH} levels deep, or one is \
+         left open"
+    );
+    let certain = identity(&marks).is_some() && is_certain(&marks);
+    Some(bad(identity(&marks), certain, vec![fault((1, 1), None, message)]))
 }
 
 /// The kind, when it stands at the first column as it nearly always does.
@@ -246,6 +272,9 @@ const SECRET_FIELDS: [&str; 6] = [
     "obfs",
 ];
 
+/// Names of fields that hold a time.
+const TIME_FIELDS: [&str; 4] = ["validFrom", "validUntil", "from", "until"];
+
 /// The parser's message without its places (they count from the document), with the field split off.
 fn explain(error: &serde_yaml::Error, marks: &Marks) -> Fault {
     let mut message = error.to_string();
@@ -269,6 +298,17 @@ fn explain(error: &serde_yaml::Error, marks: &Marks) -> Fault {
         if let Some(name) = message.strip_prefix(lead).and_then(|rest| rest.split('`').next()) {
             field = Some(field.map_or_else(|| name.to_owned(), |path| format!("{path}.{name}")));
         }
+    }
+    if message.contains("more than one document") {
+        "another document begins inside this one: write --- on a line of its own, with line ends LF or CRLF, and no byte \
+         order mark but at the beginning of the file"
+            .clone_into(&mut message);
+    }
+    let last = field.as_deref().and_then(|field| field.rsplit('.').next());
+    if last.is_some_and(|name| TIME_FIELDS.contains(&name)) && !message.starts_with("duplicate") {
+        "is not a time: write date, time and zone, like 2027-01-01T00:00:00Z or 2027-01-01T02:00:00+02:00, of a year \
+         up to 9998; leave the field out where nothing begins or ends"
+            .clone_into(&mut message);
     }
     let secret = field
         .as_deref()

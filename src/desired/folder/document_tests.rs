@@ -205,3 +205,49 @@ fn laughing_and_deeply_nested_documents_end_soon() {
     faults(&"x".repeat(MAX_DOCUMENT + 1));
     assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
 }
+
+#[test]
+fn a_deep_nest_of_brackets_is_refused_at_once_and_keeps_its_identity() {
+    let begun = std::time::Instant::now();
+    for nest in ["[".repeat(900_000), "{a: ".repeat(200_000), "[\"]\",".repeat(150_000)] {
+        let bad = faults(&user(&format!("status:\n  x: {nest}\n")));
+        assert_eq!(bad.identity, Some((Kind::User, "ab123456".to_owned())));
+        assert!(bad.faults[0].message.contains("nested"), "{:?}", bad.faults);
+    }
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+    let flat = "[], ".repeat(2_000);
+    assert!(is_good(&user(&format!("status:\n  x: [{flat}]\n"))));
+}
+
+#[test]
+fn a_time_without_a_zone_or_beyond_all_time_is_told_how_to_write_it() {
+    for value in ["2027-01-01", "2027-01-01T00:00:00", "9999-12-31T23:59:59Z", "soon"] {
+        let fault = first(&user(&format!("  validUntil: {value}\n")));
+        assert_eq!((fault.line, fault.field.as_deref()), (7, Some("spec.validUntil")));
+        assert!(fault.message.contains("like 2027-01-01T00:00:00Z"), "{}", fault.message);
+    }
+}
+
+#[test]
+fn a_bad_corporate_id_is_named_with_its_field_and_line() {
+    let fault = first(&user("").replace(": AB123456", ": \u{410}B123456"));
+    assert_eq!((fault.line, fault.field.as_deref()), (6, Some("spec.corporateId")));
+}
+
+#[test]
+fn a_document_that_begins_within_another_is_explained() {
+    for text in [
+        format!("{0}---\r{0}", user("").replace('\n', "\r")),
+        format!("---\n\u{feff}{}", user("")),
+    ] {
+        let fault = first(&text);
+        assert!(fault.message.contains("line ends"), "{}", fault.message);
+    }
+}
+
+#[test]
+fn a_byte_order_mark_before_a_document_says_nothing() {
+    assert!(is_good(&format!("\u{feff}{}", user("  owner: Zoë\n"))));
+    assert!(is_good(&format!("\u{feff}---\n{}", user(""))));
+    assert!(matches!(read("\u{feff}# nothing\n"), Reading::Ignored));
+}

@@ -2,19 +2,24 @@
 
 use serde_yaml::Value;
 
-use super::marks::{Content, Marks, Node};
+use super::{
+    marks::{Content, Marks, Node},
+    split::without_mark,
+};
 
 /// Sets scalars under `spec`. Every byte that does not belong to them stays.
 ///
 /// # Errors
 /// Says why the text cannot be edited safely; nothing was changed then.
 pub(super) fn set_spec_scalars(text: &str, changes: &[(&str, Value)]) -> Result<String, String> {
-    let mut edited = text.to_owned();
+    let body = without_mark(text);
+    let mut edited = body.to_owned();
     for (field, value) in changes {
         edited = set_one(&edited, field, &scalar(value)?)?;
     }
-    verify(text, &edited, changes)?;
-    Ok(edited)
+    verify(body, &edited, changes)?;
+    let mark = text.strip_suffix(body).unwrap_or_default();
+    Ok([mark, &edited].concat())
 }
 
 fn scalar(value: &Value) -> Result<String, String> {
@@ -161,6 +166,12 @@ mod tests {
         assert_eq!(off(&text).unwrap(), format!("{text}  active: false\r\n"));
         let text = format!("{HEAD}spec:\n  corporateId: AB123456");
         assert_eq!(off(&text).unwrap(), format!("{text}\n  active: false"));
+    }
+
+    #[test]
+    fn a_byte_order_mark_stays_where_it_is() {
+        let text = format!("\u{feff}{HEAD}spec:\n  corporateId: AB123456\n  active: true\n");
+        assert_eq!(off(&text).unwrap(), text.replace("true", "false"));
     }
 
     #[test]

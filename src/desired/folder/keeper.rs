@@ -47,12 +47,19 @@ pub(super) struct Entry {
     pub missing: Option<Instant>,
 }
 
+/// How long a file that goes on changing can put that belief off: whoever copies it slowly has written only a part so far.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
 /// What is kept in memory of a file.
 #[derive(Debug)]
 pub(super) struct File {
     pub key: FileKey,
     /// Ticket of the last reading; 0 before the first.
     pub ticket: u64,
+    /// Signature of the last reading.
+    pub signature: u64,
+    /// When a reading found another signature than the one before.
+    pub changed: Option<Instant>,
     /// Whether it exists, as far as known.
     pub present: bool,
     /// Objects that it declares. May name some that have moved on.
@@ -161,6 +168,8 @@ impl Keeper {
         self.files.push(File {
             key: key.clone(),
             ticket: 0,
+            signature: 0,
+            changed: None,
             present: false,
             owned: Vec::new(),
             claiming: BTreeSet::new(),

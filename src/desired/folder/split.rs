@@ -77,15 +77,20 @@ impl Cut {
     }
 }
 
+/// A text without the byte order mark that some editors put at its beginning.
+pub(super) fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
 fn is_marker(row: &str, marker: &str) -> bool {
-    let row = row.strip_prefix('\u{feff}').unwrap_or(row);
-    row.strip_prefix(marker)
+    without_mark(row)
+        .strip_prefix(marker)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
 }
 
 /// Whether a line says nothing: blank or a comment.
 pub(super) fn is_filler(row: &str) -> bool {
-    let row = row.strip_prefix('\u{feff}').unwrap_or(row).trim_start();
+    let row = without_mark(row).trim_start();
     row.is_empty() || row.starts_with('#')
 }
 

@@ -193,9 +193,15 @@ impl Watch {
             Err(error) => {
                 self.polling = true;
                 let shown = folder.display();
+                let advice = match &error.kind {
+                    notify::ErrorKind::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                        "let the user that runs vpn-operator read it"
+                    }
+                    _ => "raise fs.inotify.max_user_watches",
+                };
                 let line = format!(
                     "{shown}: file events cannot be had ({error}), so the folder is looked through every second or so \
-                     instead: raise fs.inotify.max_user_watches"
+                     instead: {advice}"
                 );
                 self.parts.board.set_source("events", Some(line));
             }

@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use vpn_operator::model::access::Usage;
+
 use super::*;
 
 fn inactive(n: usize) -> Input {
@@ -358,4 +360,41 @@ proptest! {
             prop_assert_eq!(person.effective, person.declared);
         }
     }
+}
+
+#[test]
+fn an_edit_of_deadlines_while_no_process_ran_is_judged_and_a_deadline_that_came_is_not() {
+    for (edited_meanwhile, left) in [(true, 40), (false, 0)] {
+        let house = House::empty();
+        let over = house.later(-5);
+        let expired = |n| {
+            let mut user = recorded(&user(&nth(n)), Access::Granted, 0);
+            user.spec.valid_until = Some(over);
+            if edited_meanwhile { edited(&user, |_| ()) } else { user }
+        };
+        house.roster.apply((0..40).map(|n| said(&expired(n))).collect());
+        house.roster.loaded();
+        assert_eq!(house.granted(40), left, "edited: {edited_meanwhile}");
+    }
+}
+
+#[test]
+fn a_limit_on_traffic_counts_for_those_whose_denial_is_held_back() {
+    let limited = |n| {
+        edited(&recorded(&user(&nth(n)), Access::Granted, 0), |user| {
+            user.spec.traffic = serde_json::from_value(serde_json::json!({ "limit": "1Ki" })).unwrap();
+        })
+    };
+    let house = House::with((0..40).map(|n| said(&limited(n))).collect());
+    let off = |n| said(&edited(&limited(n), |user| user.spec.active = false));
+    house.roster.apply((0..40).map(off).collect());
+    assert_eq!(house.granted(40), 40, "held back");
+    let usage = Usage {
+        lifetime: 1024,
+        ..Usage::default()
+    };
+    let account = id(&nth(7)).account();
+    house.roster.apply(vec![Input::Usage { account, usage }]);
+    assert!(!house.is_in(&nth(7)));
+    assert_eq!(house.granted(40), 39);
 }

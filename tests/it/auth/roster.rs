@@ -402,3 +402,51 @@ fn one_event_among_a_hundred_thousand_is_cheap() {
     // Work in proportion to all of them would take seconds here.
     assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
 }
+
+#[test]
+fn a_password_that_becomes_known_cuts_nobody_and_one_that_changes_does() {
+    let mut imported = user("AB123456");
+    imported.spec.credentials_from = Some(SecretSource::default());
+    let house = House::with(vec![said(&imported)]);
+    let learn = |generation, password: &str| {
+        let done = house.roster.apply(vec![Input::Password {
+            user: "ab123456".into(),
+            generation,
+            password: password.into(),
+        }]);
+        done.iter().any(|it| it.cut.is_some())
+    };
+    assert!(!learn(1, "inherited"), "nobody can be in with another one");
+    let old = match house.login_as("corp_ab123456:inherited") {
+        Verdict::Granted(session) => session.id().to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert!(!learn(1, "inherited"));
+    assert!(!learn(7, "of another version"));
+    assert!(learn(1, "changed"));
+    assert!(matches!(
+        house.login_as("corp_ab123456:inherited"),
+        Verdict::BadPassword
+    ));
+    assert_eq!(
+        house.roster.index().standing(&NodeName::new("default", "a"), &old),
+        Standing::Cut
+    );
+}
+
+#[test]
+fn traffic_that_is_told_late_does_not_let_anybody_in_again() {
+    let limited = edited(&user("AB123456"), |user| {
+        user.spec.traffic = serde_json::from_value(serde_json::json!({ "limit": "1Ki" })).unwrap();
+    });
+    let house = House::with(vec![said(&limited)]);
+    for lifetime in [2048, 100] {
+        let usage = Usage {
+            lifetime,
+            ..Usage::default()
+        };
+        let account = id("AB123456").account();
+        house.roster.apply(vec![Input::Usage { account, usage }]);
+        assert!(!house.is_in("AB123456"), "{lifetime}");
+    }
+}

@@ -97,7 +97,7 @@ async fn what_is_left_on_a_gateway_that_was_taken_away_has_to_be_proved_gone() {
     source.gateway("default", &[("n1", &n1)]);
     source.gateway("paris", &[("n2", &n2)]);
     source.declare(ANNA, |spec| {
-        spec.gateways = Some(vec!["default".to_owned(), "paris".to_owned()])
+        spec.gateways = Some(vec!["default".to_owned(), "paris".to_owned()]);
     });
     let operator = Operator::start(&source, data.path()).await;
     settled(&source).await;
@@ -138,7 +138,7 @@ async fn a_gateway_that_was_taken_away_while_the_operator_was_down_is_left_too()
     source.gateway("default", &[("n1", &n1)]);
     source.gateway("paris", &[("n2", &n2)]);
     source.declare(ANNA, |spec| {
-        spec.gateways = Some(vec!["default".to_owned(), "paris".to_owned()])
+        spec.gateways = Some(vec!["default".to_owned(), "paris".to_owned()]);
     });
     let operator = Operator::start(&source, data.path()).await;
     settled(&source).await;

@@ -350,7 +350,16 @@ impl Operator {
         let clock = Arc::new(SystemClock);
         let key = key();
         let metrics = Arc::new(Metrics::new());
-        let history = History::open(&data.join("history.db"), clock.clone()).unwrap();
+        // What the process before spawned may still hold its database for a moment.
+        let mut opened = History::open(&data.join("history.db"), clock.clone());
+        for _ in 0..1000 {
+            if opened.is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            opened = History::open(&data.join("history.db"), clock.clone());
+        }
+        let history = opened.unwrap();
         let sources = Sources::local(&data.join("secrets"));
         let (imported, to_import) = Imported::new(sources.clone(), key.clone());
         let passwords: vpn_operator::auth::roster::Passwords = {
