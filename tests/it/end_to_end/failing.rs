@@ -188,7 +188,17 @@ async fn a_full_disk_loses_nothing_that_was_answered_and_heals_when_there_is_roo
     assert!(!operator.login(&secret, "192.0.2.1:3").await);
     eventually("the session is cut", async || device.send(1, 1).is_err().then_some(())).await;
 
+    operator.kill();
+    let operator = house.start().await;
+    assert!(
+        !operator.login(&secret, "192.0.2.1:4").await,
+        "a restart without room lets a leaver in"
+    );
+    assert_eq!(operator.verdict("CD234567").await, "Granted");
+    operator.kill();
+
     std::fs::remove_file(&filler).unwrap();
+    let operator = house.start().await;
     let id = format!("EF{number:06}");
     eventually("grants work again", async || {
         let (status, _) = operator.post("/access/grant", json!({ "corporate_id": id })).await;
