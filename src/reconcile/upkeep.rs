@@ -19,7 +19,7 @@ use crate::auth::guard::GuardState;
 pub type Learned = mpsc::UnboundedReceiver<HashSet<String>>;
 
 /// How often gauges are set.
-const GAUGES: Duration = Duration::from_secs(5);
+const GAUGES: Duration = Duration::from_secs(1);
 
 /// Queues the users whose accounts a gateway learned something about, until `cancel`.
 pub async fn completions(ctx: Arc<Context>, mut learned: Learned, cancel: CancellationToken) {

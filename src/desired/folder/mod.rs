@@ -22,6 +22,7 @@ mod outlets;
 mod problem;
 mod queue;
 mod record;
+mod record_file;
 mod rules;
 mod scan;
 mod scanner;

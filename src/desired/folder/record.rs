@@ -13,16 +13,18 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row as SqlRow, params};
+use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow, params};
 
-use super::object::{FileKey, Kind, Root, Row};
+use super::{
+    object::{FileKey, Kind, Root, Row},
+    record_file::{Opened, connect},
+};
 use crate::desired::DesiredError;
 
 /// Longest time that a change waits for others to share its transaction.
 const BATCH: Duration = Duration::from_millis(200);
 /// Pause before a failed transaction is tried again.
 const RETRY: Duration = Duration::from_secs(1);
-const SCHEMA: i64 = 1;
 const COLUMNS: &str =
     "id, kind, namespace, name, uid, generation, version, created, deleted, own, file, digest, spec, notes, status";
 const HEAD_COLUMNS: &str =
@@ -76,6 +78,8 @@ struct Queue {
 struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
+    /// Why nothing is written to the file, when that is so for as long as the process lives.
+    stuck: Option<Arc<str>>,
 }
 
 impl Shared {
@@ -121,7 +125,7 @@ impl Writer {
 
     /// Why nothing can be written, while that is so.
     pub fn problem(&self) -> Option<Arc<str>> {
-        self.0.lock().problem.clone()
+        self.0.stuck.clone().or_else(|| self.0.lock().problem.clone())
     }
 
     /// Lets the writer's thread end once everything is written.
@@ -154,15 +158,15 @@ pub(super) struct Reader {
 /// Opens the record and starts its writer.
 pub(super) fn open(data_dir: &Path) -> Result<(Reader, Writer, thread::JoinHandle<()>), DesiredError> {
     let path = data_dir.join("desired.db");
-    let db = connect(&path)?;
-    let reader = Connection::open_with_flags(
-        &path,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )
-    .map_err(|error| unavailable(&path, &error))?;
+    let Opened {
+        writer: db,
+        reader,
+        stuck,
+    } = connect(&path)?;
     let writer = Writer(Arc::new(Shared {
         queue: Mutex::default(),
         wake: Condvar::new(),
+        stuck,
     }));
     let theirs = writer.clone();
     let thread = thread::Builder::new()
@@ -174,49 +178,6 @@ pub(super) fn open(data_dir: &Path) -> Result<(Reader, Writer, thread::JoinHandl
         writer: writer.clone(),
     };
     Ok((reader, writer, thread))
-}
-
-fn unavailable(path: &Path, error: &rusqlite::Error) -> DesiredError {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-    let advice = match error.sqlite_error_code() {
-        Some(DatabaseCorrupt | NotADatabase) => {
-            ": the file is damaged; restore it, or move it away to begin anew (last good versions of faulty documents \
-             and deletions not yet carried out are forgotten then)"
-        }
-        _ => "",
-    };
-    DesiredError::Unavailable(format!("{}: {error}{advice}", path.display()))
-}
-
-fn connect(path: &Path) -> Result<Connection, DesiredError> {
-    let failed = |error: rusqlite::Error| unavailable(path, &error);
-    let db = Connection::open(path).map_err(failed)?;
-    db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;")
-        .map_err(failed)?;
-    let version: i64 = db
-        .query_row("PRAGMA user_version", [], |row| row.get(0))
-        .map_err(failed)?;
-    if version > SCHEMA {
-        return Err(DesiredError::Unavailable(format!(
-            "{} has schema version {version}, this version of vpn-operator knows {SCHEMA}: run the newer version again",
-            path.display()
-        )));
-    }
-    if version < SCHEMA {
-        db.execute_batch(&format!(
-            "BEGIN IMMEDIATE;
-             CREATE TABLE objects (
-                 id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
-                 uid BLOB NOT NULL, generation INTEGER NOT NULL, version INTEGER NOT NULL, created INTEGER NOT NULL,
-                 deleted INTEGER, own INTEGER NOT NULL, file TEXT NOT NULL, digest BLOB NOT NULL, spec TEXT NOT NULL,
-                 notes TEXT, status TEXT) STRICT;
-             CREATE TABLE facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-             PRAGMA user_version = {SCHEMA};
-             COMMIT;"
-        ))
-        .map_err(failed)?;
-    }
-    Ok(db)
 }
 
 impl Reader {

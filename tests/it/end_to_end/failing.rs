@@ -1,10 +1,11 @@
 //! What happens when history cannot be written: access and denials work, nothing is granted.
 
-use std::{os::unix::fs::PermissionsExt, path::Path};
+use std::{os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 
 use serde_json::json;
 
 use super::operator::{House, Operator, eventually, user};
+use crate::support::hysteria_node::HysteriaNode;
 
 const ANNA: &str = "AB123456";
 
@@ -38,17 +39,17 @@ async fn only_history_is_missing(house: &House, operator: &Operator, what: &str)
 }
 
 /// A house with two people, after a first run.
-async fn used() -> House {
-    let (house, _) = House::with_nodes::<1>().await;
+async fn used() -> (House, Arc<HysteriaNode>) {
+    let (house, [node]) = House::with_nodes().await;
     house.write("anna.yaml", &user(ANNA, ""));
     house.write("chris.yaml", &user("CD234567", ""));
     house.start().await.stop().await;
-    house
+    (house, node)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_history_stands_in_nobodys_way_and_is_not_overwritten() {
-    let house = used().await;
+    let (house, _node) = used().await;
     let path = house.data().join("history.db");
     std::fs::write(&path, "this was a database").unwrap();
     let operator = house.start().await;
@@ -68,7 +69,7 @@ async fn a_damaged_history_stands_in_nobodys_way_and_is_not_overwritten() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_history_stands_in_nobodys_way_and_heals_by_itself() {
-    let house = used().await;
+    let (house, _node) = used().await;
     let database = rusqlite::Connection::open(house.data().join("history.db")).unwrap();
     database.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let operator = house.start().await;
@@ -92,7 +93,7 @@ async fn a_locked_history_stands_in_nobodys_way_and_heals_by_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_history_that_may_not_grow_refuses_grants_and_denies() {
-    let house = used().await;
+    let (house, _node) = used().await;
     // No file of the operator may become larger than this: what a full disk is to SQLite. Writes fail instead of a signal.
     let limit = std::fs::metadata(house.data().join("history.db")).unwrap().len() / 512;
     let script = format!("trap '' XFSZ; ulimit -f {limit}; exec \"$0\" \"$@\"");
@@ -187,7 +188,17 @@ async fn a_full_disk_loses_nothing_that_was_answered_and_heals_when_there_is_roo
     assert!(!operator.login(&secret, "192.0.2.1:3").await);
     eventually("the session is cut", async || device.send(1, 1).is_err().then_some(())).await;
 
+    operator.kill();
+    let operator = house.start().await;
+    assert!(
+        !operator.login(&secret, "192.0.2.1:4").await,
+        "a restart without room lets a leaver in"
+    );
+    assert_eq!(operator.verdict("CD234567").await, "Granted");
+    operator.kill();
+
     std::fs::remove_file(&filler).unwrap();
+    let operator = house.start().await;
     let id = format!("EF{number:06}");
     eventually("grants work again", async || {
         let (status, _) = operator.post("/access/grant", json!({ "corporate_id": id })).await;
@@ -205,7 +216,7 @@ async fn a_full_disk_loses_nothing_that_was_answered_and_heals_when_there_is_roo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_may_not_be_written_is_no_reason_to_let_a_leaver_in() {
-    let house = used().await;
+    let (house, _node) = used().await;
     let operator = house.start().await;
     // An anchor makes the edit unsafe; the hold stands alone, and the answer says so.
     house.write("anna.yaml", &user(ANNA, "  role: Anna\n  active: &yes true\n"));

@@ -472,7 +472,7 @@ impl Drop for Operator {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("── the operator said ──\n{}", self.log());
+            println!("── the operator said ──\n{}", self.log());
         }
     }
 }

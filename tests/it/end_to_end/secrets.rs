@@ -1,11 +1,12 @@
 //! Everything is done once with secrets that can be recognised, and then looked for wherever something is written.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::operator::{AUTH_TOKEN, CORPORATE_SECRET, House, MASTER_KEY, Operator, STATS_SECRET, eventually, user};
+use crate::support::hysteria_node::{HysteriaNode, Mode};
 
 const ANNA: &str = "AB123456";
 const OBFS: &str = "the-secret-of-obfuscation";
@@ -121,92 +122,43 @@ async fn wrong_questions(operator: &Operator, secret: &str) -> Vec<(String, Stri
     said
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_secret_is_written_anywhere_whatever_happens() {
-    let (mut house, [node, down]) = House::with_nodes().await;
-    let imported = house.path("imported");
-    std::fs::write(&imported, IMPORTED).unwrap();
-    house.set("HYSTERIA_OBFS_PASSWORD", OBFS);
-    house.set("LOG_LEVEL", "trace");
-    house.write("anna.yaml", &user(ANNA, "  traffic: { limit: 1Mi }\n"));
-    house.write(
-        "chris.yaml",
-        &user(
-            "CD234567",
-            &format!("  credentialsFrom: {{ file: \"{}\" }}\n", imported.display()),
-        ),
-    );
-    let operator = house.start().await;
-    let mut secrets = vec![
-        MASTER_KEY.to_owned(),
-        AUTH_TOKEN.to_owned(),
-        STATS_SECRET.to_owned(),
-        CORPORATE_SECRET.to_owned(),
-        OBFS.to_owned(),
-        IMPORTED.to_owned(),
-    ];
-    let mut shown = Vec::new();
+/// What was shown, and where.
+type Shown = Vec<(&'static str, String)>;
 
-    // Handing out, connecting, moving, rotating, running out of quota, cutting.
+/// Hands out, connects, rotates, runs out of quota and cuts; answers the secrets that there were.
+async fn everything_happens(operator: &Operator, node: &Arc<HysteriaNode>, shown: &mut Shown) -> Vec<String> {
     let (_, config) = operator.get("/user/AB123456/config").await;
-    secrets.extend(handed_out(&config));
+    let mut secrets = handed_out(&config);
     let anna = operator.credential(ANNA).await;
+    let chris = format!("corp_cd234567:{IMPORTED}");
     eventually("the imported one is read", async || {
-        operator
-            .login(&format!("corp_cd234567:{IMPORTED}"), "192.0.2.3:1")
-            .await
-            .then_some(())
+        operator.login(&chris, "192.0.2.3:1").await.then_some(())
     })
     .await;
-    let mut device = operator.connect(&node, &anna, "192.0.2.1:1").await.unwrap();
-    let subscription = config["subscription_url"]
-        .as_str()
-        .unwrap()
-        .replace("http://vpn.example.com", "");
-    operator.text(&subscription).await;
-    down.take_down().await;
+    let mut device = operator.connect(node, &anna, "192.0.2.1:1").await.unwrap();
+    let link = config["subscription_url"].as_str().unwrap();
+    let link = link.replace("http://vpn.example.com", "");
+    operator.text(&link).await;
     let (_, rotated) = operator.post("/user/AB123456/rotate", json!({ "what": "both" })).await;
     secrets.extend(handed_out(&rotated["config"]));
-    shown.push(("the dead link", operator.text(&subscription).await));
+    shown.push(("the dead link", operator.text(&link).await));
     eventually("the rotation cuts", async || device.send(1, 1).is_err().then_some(())).await;
     let anna = operator.credential(ANNA).await;
-    let mut device = operator.connect(&node, &anna, "192.0.2.1:2").await.unwrap();
+    let mut device = operator.connect(node, &anna, "192.0.2.1:2").await.unwrap();
     device.send(1 << 20, 1).unwrap();
     operator.becomes(ANNA, "OverQuota").await;
-    let (_, granted) = operator
-        .post("/access/grant", json!({ "corporate_id": "EF345678" }))
-        .await;
+    let grant = json!({ "corporate_id": "EF345678" });
+    let (_, granted) = operator.post("/access/grant", grant).await;
     secrets.extend(handed_out(&granted));
     // People paste what they should not.
-    let (_, gh) = operator
-        .post(
-            "/user/EF345678/deactivate",
-            json!({ "reason": format!("leaked {}", granted["hy2_url"]) }),
-        )
-        .await;
-    shown.push(("a deactivation", gh.to_string()));
-    for wrong in [CORPORATE_SECRET, &secrets[7]] {
-        let others: Vec<String> = secrets.iter().filter(|secret| *secret != wrong).cloned().collect();
-        for (question, said) in wrong_questions(&operator, wrong).await {
-            // Who asks may see what was asked; it is looked for in the log and in everything that is kept.
-            clean(&question, said.as_bytes(), &spellings(&others));
-        }
-    }
-    house.write(
-        "typo.yaml",
-        &user("GH456789", &format!("  credentialsFrom: {IMPORTED}\n")),
-    );
-    eventually("the typo is shown", async || {
-        (!operator.check("documents").await.is_empty()).then_some(())
-    })
-    .await;
-    // Statistics that a node answers wrongly.
-    node.set_mode("/online", crate::support::hysteria_node::Mode::Garbage);
-    eventually("the garbage is noticed", async || {
-        (!operator.check("node/default/node-1").await.is_empty()).then_some(())
-    })
-    .await;
+    let reason = json!({ "reason": format!("leaked {}", granted["hy2_url"]) });
+    let (_, answer) = operator.post("/user/EF345678/deactivate", reason).await;
+    shown.push(("a deactivation", answer.to_string()));
+    secrets
+}
 
+/// Everything that the operator shows when it is asked.
+async fn everything_is_asked(house: &House, operator: &Operator, shown: &mut Shown) {
     for path in [
         "/user/AB123456",
         "/user/EF345678",
@@ -220,27 +172,50 @@ async fn no_secret_is_written_anywhere_whatever_happens() {
         shown.push((path, operator.get(path).await.1.to_string()));
     }
     shown.push(("/metrics", operator.text("/metrics").await));
-    for args in [
-        &["user", "list"][..],
-        &["user", "show", ANNA],
-        &["user", "deactivate", ANNA, "--wait", "0s"],
-        &["guard", "show"],
-        &["doctor", "--desired", "folder:vpn"],
-        &["check", "vpn"],
-        &[
-            "gateway",
-            "render",
-            "node-1",
-            "--acme",
-            "a.example.com",
-            "--acme-email",
-            "a@example.com",
-            "--redact",
-        ],
+    for line in [
+        "user list",
+        "user show AB123456",
+        "guard show",
+        "doctor --desired folder:vpn",
+        "check vpn",
+        "gateway render node-1 --acme a.example.com --acme-email a@example.com --redact",
     ] {
-        let (_, stdout, stderr) = operator.cli(&house, args).await;
-        shown.push(("a command", stdout + &stderr));
+        let args: Vec<&str> = line.split(' ').collect();
+        let (_, stdout, stderr) = operator.cli(house, &args).await;
+        shown.push((line, stdout + &stderr));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_written_anywhere_whatever_happens() {
+    let (mut house, [node, down]) = House::with_nodes().await;
+    let imported = house.path("imported");
+    std::fs::write(&imported, IMPORTED).unwrap();
+    house.set("HYSTERIA_OBFS_PASSWORD", OBFS);
+    house.set("LOG_LEVEL", "trace");
+    house.write("anna.yaml", &user(ANNA, "  traffic: { limit: 1Mi }\n"));
+    let from = format!("  credentialsFrom: {{ file: \"{}\" }}\n", imported.display());
+    house.write("chris.yaml", &user("CD234567", &from));
+    let operator = house.start().await;
+    let given = [MASTER_KEY, AUTH_TOKEN, STATS_SECRET, CORPORATE_SECRET, OBFS, IMPORTED];
+    let mut secrets: Vec<String> = given.map(str::to_owned).into();
+    let mut shown = Vec::new();
+    secrets.extend(everything_happens(&operator, &node, &mut shown).await);
+    down.take_down().await;
+    for wrong in [CORPORATE_SECRET, &secrets[7]] {
+        let others: Vec<String> = secrets.iter().filter(|secret| *secret != wrong).cloned().collect();
+        for (question, said) in wrong_questions(&operator, wrong).await {
+            // Who asks may see what was asked; it is looked for in the log and in everything that is kept.
+            clean(&question, said.as_bytes(), &spellings(&others));
+        }
+    }
+    let typo = format!("  credentialsFrom: {IMPORTED}\n");
+    house.write("typo.yaml", &user("GH456789", &typo));
+    node.set_mode("/online", Mode::Garbage);
+    for check in ["documents", "node/default/node-1"] {
+        eventually(check, async || (!operator.check(check).await.is_empty()).then_some(())).await;
+    }
+    everything_is_asked(&house, &operator, &mut shown).await;
 
     let secrets = spellings(&secrets);
     assert!(secrets.iter().all(|secret| secret.len() >= 12));
@@ -253,17 +228,14 @@ async fn no_secret_is_written_anywhere_whatever_happens() {
     clean("stderr", log.as_bytes(), &secrets);
     clean("stdout", stdout.as_bytes(), &secrets);
     let kept = files(&house.data());
-    assert!(
-        kept.iter().any(|path| path.ends_with("history.db")) && kept.iter().any(|path| path.ends_with("desired.db"))
-    );
-    for path in kept {
-        clean(&path.display().to_string(), &std::fs::read(&path).unwrap(), &secrets);
+    for name in ["history.db", "desired.db"] {
+        assert!(kept.iter().any(|path| path.ends_with(name)), "{kept:?}");
     }
-    for path in files(&house.folder())
-        .iter()
-        .filter(|path| !path.ends_with("typo.yaml"))
-    {
-        clean(&path.display().to_string(), &std::fs::read(path).unwrap(), &secrets);
+    let declared = files(&house.folder())
+        .into_iter()
+        .filter(|path| !path.ends_with("typo.yaml"));
+    for path in declared.chain(kept) {
+        clean(&path.display().to_string(), &std::fs::read(&path).unwrap(), &secrets);
     }
 }
 
