@@ -33,6 +33,8 @@ pub struct Imported {
     /// By name of the user: what was read, and from where.
     known: Mutex<HashMap<String, (SecretSource, SecretString)>>,
     touched: mpsc::UnboundedSender<String>,
+    /// The first list of users is complete.
+    listed: CancellationToken,
     /// What the first load named was read, or could not be.
     first_round: CancellationToken,
     sources: Sources,
@@ -48,6 +50,7 @@ impl Imported {
             Arc::new(Self {
                 known: Mutex::default(),
                 touched,
+                listed: CancellationToken::new(),
                 first_round: CancellationToken::new(),
                 sources,
                 key,
@@ -67,6 +70,11 @@ impl Imported {
         let known = self.known();
         let (source, password) = known.get(&user.name_any())?;
         (user.spec.credentials_from.as_ref() == Some(source)).then(|| password.clone())
+    }
+
+    /// The first list of users is complete, and the store holds it.
+    pub fn listed(&self) {
+        self.listed.cancel();
     }
 
     /// Waits, for a bounded time, until what the first load named was read: who has such a password is to be let in from the
@@ -129,11 +137,13 @@ fn purpose(id: &CorporateId) -> String {
 
 /// Reads passwords until `cancel`.
 pub async fn run(ctx: Arc<Context>, mut changes: mpsc::UnboundedReceiver<String>, cancel: CancellationToken) {
-    // Before its first list is complete the store answers nothing, and what it is asked about would be taken for gone.
-    if !matches!(
-        cancel.run_until_cancelled(ctx.users.wait_until_ready()).await,
-        Some(Ok(()))
-    ) {
+    // Before the first list is complete the store answers nothing, and who is asked about would be taken for gone.
+    // Not by the store's own `wait_until_ready`: it wakes only one of those who wait, and the reconciler is one.
+    if cancel
+        .run_until_cancelled(ctx.imported.listed.cancelled())
+        .await
+        .is_none()
+    {
         return;
     }
     let mut again = tokio::time::interval(AGAIN);

@@ -212,7 +212,8 @@ impl Seen {
                         ctx.backoff.forget(&user.name_any());
                         say(Input::UserGone(user.name_any()));
                     }
-                    Event::Init | Event::InitDone => {}
+                    Event::InitDone => ctx.imported.listed(),
+                    Event::Init => {}
                 }
             }
             Said::Hold(event) => {
