@@ -124,8 +124,9 @@ pub struct Counters {
 
 /// Where usage goes, and where counters are kept. One call a poll; `changed` holds only the ids that moved.
 pub trait UsageSink: Send + Sync + 'static {
-    /// Counters of a node as they were last accounted for.
-    fn baseline(&self, node: &NodeName) -> Counters;
+    /// Counters of a node as they were last accounted for; `None` while that cannot be read. Nothing is to be accounted for
+    /// then: the node counts on, and what it shows later is the same and more.
+    fn baseline(&self, node: &NodeName) -> Option<Counters>;
 
     /// Accounts for what moved and keeps the new counters in one step. `reset` means that the node was restarted: every
     /// counter that is kept and not in `changed` is void.

@@ -1,7 +1,7 @@
 //! Traffic of every account: summed up in memory for decisions, and handed to the history for keeping.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
@@ -34,6 +34,10 @@ struct Book {
     totals: HashMap<String, Totals>,
     baselines: HashMap<NodeName, Counters>,
     pending: HashMap<NodeName, Pending>,
+    /// `totals` hold what the history holds.
+    complete: bool,
+    /// Nodes whose past counters could not be read yet.
+    unread: HashSet<NodeName>,
 }
 
 /// Traffic of every account. One lock, held for a few map accesses and never over I/O.
@@ -46,23 +50,27 @@ pub struct UsageBook {
 }
 
 impl UsageBook {
-    /// A book with the totals that the history holds. A history that cannot be read is told in the log, and counting
-    /// starts from zero until it can.
+    /// A book with the totals that the history holds. A history that cannot be read is told in the log, and asked again
+    /// until it can; no traffic is counted before.
     pub async fn open(history: History, clock: SharedClock) -> Arc<Self> {
-        let totals = history.all_totals().await.unwrap_or_else(|error| {
-            tracing::error!(%error, "past traffic cannot be read: quotas count from zero until it can");
-            HashMap::new()
+        let read = history.all_totals().await.inspect_err(|error| {
+            tracing::error!(%error, "past traffic cannot be read: limits on traffic are not in force until it can");
         });
-        Arc::new(Self {
+        let book = Self {
             book: Mutex::new(Book {
-                totals,
+                complete: read.is_ok(),
+                totals: read.unwrap_or_default(),
                 ..Book::default()
             }),
             clock,
             history,
             wake: Notify::new(),
             context: OnceLock::new(),
-        })
+        };
+        if !book.lock().complete {
+            book.wake.notify_one();
+        }
+        Arc::new(book)
     }
 
     /// Tells the book whom to inform. Once, when everything is wired.
@@ -104,7 +112,48 @@ impl UsageBook {
             Ok(counters) => {
                 self.lock().baselines.entry(node.clone()).or_insert(counters);
             }
-            Err(error) => tracing::warn!(node = %node.0, %error, "past counters cannot be read"),
+            Err(error) => {
+                tracing::warn!(node = %node.0, %error, "past counters cannot be read yet: traffic is not counted until they can");
+                self.lock().unread.insert(node.clone());
+                self.wake.notify_one();
+            }
+        }
+    }
+
+    /// Reads what could not be read before. Answers whether nothing is missing any more.
+    async fn catch_up(&self) -> bool {
+        let (complete, unread) = {
+            let book = self.lock();
+            (book.complete, book.unread.clone())
+        };
+        if !complete {
+            let Ok(past) = self.history.all_totals().await else {
+                return false;
+            };
+            {
+                let mut book = self.lock();
+                for (account, past) in past {
+                    add_past(book.totals.entry(account).or_default(), &past);
+                }
+                book.complete = true;
+            }
+            tracing::info!("past traffic is known now");
+            self.tell(self.inputs());
+        }
+        for node in unread {
+            let Ok(counters) = self.history.counters(node.clone()).await else {
+                return false;
+            };
+            let mut book = self.lock();
+            book.unread.remove(&node);
+            book.baselines.entry(node).or_insert(counters);
+        }
+        true
+    }
+
+    fn tell(&self, inputs: Vec<Input>) {
+        if let Some(context) = self.context.get().and_then(std::sync::Weak::upgrade) {
+            context.dispatch(context.roster.apply(inputs));
         }
     }
 
@@ -126,6 +175,9 @@ impl UsageBook {
     }
 
     async fn flush(&self) -> bool {
+        if !self.catch_up().await {
+            return false;
+        }
         let pending = std::mem::take(&mut self.lock().pending);
         let mut all_written = true;
         for (node, batch) in pending {
@@ -186,9 +238,21 @@ impl Pending {
     }
 }
 
+/// Adds what was counted before this process to what it counted.
+fn add_past(totals: &mut Totals, past: &Totals) {
+    totals.upload = totals.upload.saturating_add(past.upload);
+    totals.download = totals.download.saturating_add(past.download);
+    let (usage, past) = (&mut totals.usage, &past.usage);
+    usage.lifetime = usage.lifetime.saturating_add(past.lifetime);
+    if usage.month_start.is_none() || usage.month_start == past.month_start {
+        usage.month = usage.month.saturating_add(past.month);
+        usage.month_start = past.month_start;
+    }
+}
+
 impl UsageSink for UsageBook {
-    fn baseline(&self, node: &NodeName) -> Counters {
-        self.lock().baselines.get(node).cloned().unwrap_or_default()
+    fn baseline(&self, node: &NodeName) -> Option<Counters> {
+        self.lock().baselines.get(node).cloned()
     }
 
     fn account(&self, node: &NodeName, deltas: Vec<UsageDelta>, changed: HashMap<String, (u64, u64)>, reset: bool) {
@@ -225,8 +289,6 @@ impl UsageSink for UsageBook {
                 .add(&deltas, changed, reset);
         }
         self.wake.notify_one();
-        if let Some(context) = self.context.get().and_then(std::sync::Weak::upgrade) {
-            context.dispatch(context.roster.apply(inputs));
-        }
+        self.tell(inputs);
     }
 }

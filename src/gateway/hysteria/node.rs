@@ -225,13 +225,14 @@ impl Worker {
 
     async fn traffic(&self) {
         let context = &self.shared.context;
-        let mut meter = UsageMeter::new(context.usage.baseline(&self.name));
+        let mut meter = None;
         let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
         loop {
             match self.call(Operation::Traffic, self.client.traffic()).await {
                 Ok(counters) => {
                     backoff.reset();
-                    if let Some(change) = meter.read(&counters) {
+                    meter = meter.or_else(|| context.usage.baseline(&self.name).map(UsageMeter::new));
+                    if let Some(change) = meter.as_mut().and_then(|meter| meter.read(&counters)) {
                         context
                             .usage
                             .account(&self.name, change.deltas, change.changed, change.reset);

@@ -144,10 +144,10 @@ pub struct SmallSink {
 }
 
 impl UsageSink for SmallSink {
-    fn baseline(&self, node: &NodeName) -> Counters {
-        Counters {
+    fn baseline(&self, node: &NodeName) -> Option<Counters> {
+        Some(Counters {
             ids: self.kept.lock().unwrap().get(node).cloned().unwrap_or_default(),
-        }
+        })
     }
     fn account(&self, node: &NodeName, deltas: Vec<UsageDelta>, changed: ById, reset: bool) {
         let mut kept = self.kept.lock().unwrap();

@@ -30,6 +30,7 @@ impl Dice {
 }
 
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that is declared")]
 struct Declared {
     gone: bool,
     inactive: bool,
@@ -275,7 +276,8 @@ impl World {
                 let done = if gone {
                     self.source.user(person).is_none()
                 } else {
-                    self.source.is_ready(person)
+                    let revocation = self.source.status(person).revocation;
+                    self.source.is_ready(person) && revocation.is_none_or(|it| it.sessions_zero_at.is_some())
                 };
                 if done {
                     break;

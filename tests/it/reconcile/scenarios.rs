@@ -5,7 +5,7 @@ use vpn_operator::{
     model::{access::Access, user::AccountPresence},
 };
 
-use super::world::{Operator, STATS_SECRET, Source, settled, until, waiting};
+use super::world::{Operator, STATS_SECRET, Source, open_when_free, settled, until, waiting};
 use crate::support::hysteria_node::HysteriaNode;
 
 const ANNA: &str = "AB123456";
@@ -299,5 +299,54 @@ async fn a_person_of_a_gateway_that_is_gone_is_not_let_go() {
     settled(&empty).await;
     assert_eq!(empty.status(ANNA).access, Some(Access::Denied));
     assert!(empty.user(ANNA).is_some(), "nobody proved that its sessions are gone");
+    operator.kill().await;
+}
+
+/// Waits until the history has counted so much.
+async fn stored(operator: &Operator, account: &str, bytes: u64) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(15);
+    loop {
+        let totals = operator.context.history.totals(account.to_owned()).await;
+        let lifetime = totals.as_ref().map(|totals| totals.usage.lifetime);
+        if lifetime.as_ref().is_ok_and(|lifetime| *lifetime == bytes) {
+            return;
+        }
+        assert!(std::time::Instant::now() < deadline, "{lifetime:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn traffic_of_the_past_counts_once_although_history_could_not_be_read_at_the_start() {
+    let (data, source, n1) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()), node().await);
+    source.gateway("default", &[("n1", &n1)]);
+    source.declare(ANNA, |spec| {
+        spec.traffic = serde_json::from_value(serde_json::json!({ "limit": "1Ki" })).unwrap();
+    });
+    let operator = Operator::start(&source, data.path()).await;
+    let mut session = operator.connect(&n1, ("default", "n1"), ANNA, ADDRESS).await.unwrap();
+    session.send(300, 300).unwrap();
+    let account = "corp_ab123456";
+    stored(&operator, account, 600).await;
+    operator.kill().await;
+    // Another process owns the database for a while.
+    let other = open_when_free(&data.path().join("history.db")).await;
+    let operator = Operator::start_over(&source, data.path()).await;
+    settled(&source).await;
+    assert!(is_in(&operator, ANNA));
+    assert_eq!(
+        operator.context.usage.usage(account).lifetime,
+        0,
+        "nothing is counted that is not known to be new"
+    );
+    drop(other);
+    until("the past is known", || {
+        operator.context.usage.usage(account).lifetime == 600
+    })
+    .await;
+    session.send(300, 300).unwrap();
+    until("used up", || !is_in(&operator, ANNA)).await;
+    assert_eq!(operator.context.usage.usage(account).lifetime, 1200);
+    stored(&operator, account, 1200).await;
     operator.kill().await;
 }

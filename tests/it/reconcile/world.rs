@@ -347,19 +347,20 @@ fn key() -> MasterKey {
 impl Operator {
     /// Starts on this source, and waits until desired state is loaded. `data` outlives operators.
     pub async fn start(source: &Arc<Source>, data: &std::path::Path) -> Self {
+        let history = open_when_free(&data.join("history.db")).await;
+        Self::start_with(source, data, history).await
+    }
+
+    /// As [`Self::start`], whether the history can be opened or not.
+    pub async fn start_over(source: &Arc<Source>, data: &std::path::Path) -> Self {
+        let history = History::open_or_retry(&data.join("history.db"), Arc::new(SystemClock)).unwrap();
+        Self::start_with(source, data, history).await
+    }
+
+    async fn start_with(source: &Arc<Source>, data: &std::path::Path, history: History) -> Self {
         let clock = Arc::new(SystemClock);
         let key = key();
         let metrics = Arc::new(Metrics::new());
-        // What the process before spawned may still hold its database for a moment.
-        let mut opened = History::open(&data.join("history.db"), clock.clone());
-        for _ in 0..1000 {
-            if opened.is_ok() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            opened = History::open(&data.join("history.db"), clock.clone());
-        }
-        let history = opened.unwrap();
         let sources = Sources::local(&data.join("secrets"));
         let (imported, to_import) = Imported::new(sources.clone(), key.clone());
         let passwords: vpn_operator::auth::roster::Passwords = {
@@ -517,5 +518,17 @@ impl Objects {
     /// Takes over an object with its status.
     pub fn adopt(&mut self, user: VpnUser) {
         self.users.put(user);
+    }
+}
+
+/// Opens the database as soon as what a process before spawned does not hold it any more.
+pub async fn open_when_free(path: &std::path::Path) -> History {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        match History::open(path, Arc::new(SystemClock)) {
+            Ok(history) => return history,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
