@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::{
     document::{Bad, Declared, faults_against},
     health::Board,
-    mailbox::Mailbox,
+    mailbox::{Mailbox, Urgent},
     object::{Digest, FileKey, Kind, Notes, Row, Spec, new_uid},
     outlets::{Change, Outlets},
     problem::Problem,
@@ -26,6 +26,9 @@ use crate::clock::SharedClock;
 
 /// How long a document must be missing before that is believed.
 pub(super) const SETTLE: Duration = Duration::from_millis(300);
+
+/// Documents that are applied between two looks at what somebody waits for.
+const STRIDE: usize = 16;
 
 /// What is kept in memory of an object.
 #[derive(Debug)]
@@ -85,6 +88,10 @@ pub(super) struct Keeper {
     pub settling: VecDeque<(Instant, u32)>,
     /// Files to read again.
     pub again: BTreeSet<u32>,
+    /// Messages that came while a file was applied and have to wait for the end of it.
+    pub deferred: VecDeque<Urgent>,
+    /// The file that is being applied.
+    applying: Option<u32>,
     /// Tombstones that are not yet durable, with their versions.
     pub doomed: Vec<(u32, u64)>,
     /// The first load is under way.
@@ -143,6 +150,8 @@ impl Keeper {
             claims: HashMap::new(),
             settling: VecDeque::new(),
             again: BTreeSet::new(),
+            deferred: VecDeque::new(),
+            applying: None,
             doomed: Vec::new(),
             loading: true,
             version: 0,
@@ -300,13 +309,18 @@ impl Keeper {
             claimed,
             hiding: 0,
         };
+        let outer = self.applying.replace(id);
         // Unchanged documents first: of two for one object, the recorded one keeps it.
-        for document in &documents {
+        for (at, document) in documents.iter().enumerate() {
             if let What::Known(object) = document.what {
-                self.known(&mut pass, object, document.line);
+                self.known(&mut pass, object, document);
+                self.attend(at, outer);
             }
         }
-        for document in documents {
+        for (at, document) in documents.into_iter().enumerate() {
+            if !matches!(document.what, What::Known(_)) {
+                self.attend(at, outer);
+            }
             match document.what {
                 What::Known(_) => {}
                 What::Object(declared, text) => {
@@ -322,6 +336,7 @@ impl Keeper {
             }
         }
         self.missing(&mut pass, before, &scan.deleted);
+        self.applying = outer;
         pass.lines.sort();
         self.board
             .set_file(&pass.display, pass.lines.iter().map(ToString::to_string).collect());
@@ -329,6 +344,30 @@ impl Keeper {
             file.owned = pass.owned;
         }
         self.finish();
+    }
+
+    /// Answers those who wait, in the midst of a long file: a denial must not queue behind ten thousand documents.
+    ///
+    /// Between two documents everything holds that holds between two files, except for the file itself: what concerns it
+    /// waits, and so does everything that came later, lest two changes by one caller change places.
+    fn attend(&mut self, at: usize, outer: Option<u32>) {
+        if self.loading || outer.is_some() || !at.is_multiple_of(STRIDE) {
+            return;
+        }
+        for message in self.mailbox.take_urgent() {
+            if self.deferred.is_empty() && !self.concerns_applied(&message) {
+                self.urgent(message);
+            } else {
+                self.deferred.push_back(message);
+            }
+        }
+    }
+
+    fn concerns_applied(&self, message: &Urgent) -> bool {
+        let (Urgent::Refresh(scan, _) | Urgent::Lift(scan, ..)) = message else {
+            return false;
+        };
+        self.file_ids.get(&scan.file).copied() == self.applying
     }
 
     /// Nothing can be said about a file: everything recorded in it stays.
@@ -432,9 +471,14 @@ impl Keeper {
         }
     }
 
-    fn known(&mut self, pass: &mut Pass, id: u32, line: u32) {
+    fn known(&mut self, pass: &mut Pass, id: u32, document: &Document) {
         let loading = self.loading;
-        let file = pass.file;
+        let (file, line) = (pass.file, document.line);
+        if self.entry(id).is_none_or(|entry| entry.digest != document.digest) {
+            // Another file was taken over meanwhile, and with it another version of this object.
+            self.again.insert(file);
+            return;
+        }
         let moved = self.entry(id).is_some_and(|entry| entry.file != file);
         let Some(entry) = self.take(pass, id, line) else { return };
         let revived = entry.deleted.take().is_some();
