@@ -1,6 +1,6 @@
 //! Corporate IDs: how they are spelled, compared, and turned into object and account names.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -38,8 +38,9 @@ pub enum CorporateIdError {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CorporateId {
-    declared: Box<str>,
-    key: Box<str>,
+    // Shared: an ID is kept in several tables.
+    declared: Arc<str>,
+    key: Arc<str>,
 }
 
 impl CorporateId {
@@ -188,7 +189,7 @@ impl TryFrom<String> for CorporateId {
 }
 impl From<CorporateId> for String {
     fn from(id: CorporateId) -> Self {
-        id.declared.into()
+        id.declared.to_string()
     }
 }
 impl schemars::JsonSchema for CorporateId {

@@ -238,6 +238,12 @@ impl Keeper {
         self.index(head.kind, head.name.clone(), head.id, head.digest);
     }
 
+    /// Gives back what the tables took ahead while they grew.
+    pub fn fit(&mut self) {
+        self.entries.shrink_to_fit();
+        self.files.shrink_to_fit();
+    }
+
     /// Ends the taking over: numbers that are free can be given out again.
     pub fn adopted(&mut self, version: u64) {
         self.version = self.version.max(version);

@@ -232,6 +232,7 @@ impl Keeper {
         self.send_recorded(serve);
         self.read_again();
         self.loading = false;
+        self.fit();
         self.out.init_done();
         self.board.set_synced();
     }
