@@ -185,7 +185,7 @@ mod tests {
         Conditions::new(&mut list, 2, at(5)).set(types::READY, false, "Unreachable", "fra1 does not answer");
         assert_eq!(list[0].last_transition_time.as_second(), at(0).as_second());
         assert_eq!(
-            (list[0].observed_generation, list[0].reason.as_str()),
+            (list[0].observed_generation, &*list[0].reason),
             (Some(2), "Unreachable")
         );
         Conditions::new(&mut list, 2, at(9)).set(types::READY, true, "Agreed", "");

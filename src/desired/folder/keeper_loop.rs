@@ -233,8 +233,8 @@ impl Keeper {
         self.read_again();
         self.loading = false;
         self.fit();
-        self.out.init_done();
         self.board.set_synced();
+        self.out.init_done();
     }
 
     /// Takes the record over; answers the age of the last whole reading.

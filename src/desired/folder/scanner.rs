@@ -52,7 +52,7 @@ fn run(wishes: &Receiver<Wish>, roots: &Roots, digests: &Digests, mailbox: &Mail
     // Of the calling thread alone, on Linux. Nobody has to be kept waiting for a core by ten thousand documents; that it
     // cannot be set is no harm.
     #[cfg(target_os = "linux")]
-    drop(rustix::process::setpriority_process(None, BULK_NICENESS));
+    let _ = rustix::process::setpriority_process(None, BULK_NICENESS);
     let mut waiting = Waiting::default();
     loop {
         let next = match waiting.earliest() {
