@@ -55,7 +55,7 @@ pub(super) struct Policy {
 /// One account. Stays in the table for the life of the process once it was there, so that its epoch only rises and its
 /// sessions stay known.
 pub(super) struct Account {
-    pub(super) name: Box<str>,
+    pub(super) name: Arc<str>,
     pub(super) policy: ArcSwap<Policy>,
     sessions: Mutex<Sessions>,
 }
@@ -160,7 +160,7 @@ pub(super) struct Change {
 
 /// The table of accounts. One for the process.
 pub struct AuthIndex {
-    accounts: papaya::HashMap<Box<str>, Arc<Account>>,
+    accounts: papaya::HashMap<Arc<str>, Arc<Account>>,
     pub(super) nodes: papaya::HashMap<NodeName, Arc<Node>>,
     pub(super) clock: SharedClock,
     pub(super) started: Instant,
@@ -283,7 +283,7 @@ impl AuthIndex {
 
     /// Puts a policy in force, and answers the order to end what it no longer permits. A session that may live under the
     /// new policy is not touched. When this returns no login is permitted that the new policy denies.
-    pub(super) fn put(&self, name: &str, change: Change, now: Timestamp) -> (Epoch, Option<Cut>) {
+    pub(super) fn put(&self, name: &Arc<str>, change: Change, now: Timestamp) -> (Epoch, Option<Cut>) {
         let Some(account) = self.account(name) else {
             let raise = change.raise;
             let epoch = if raise {
@@ -292,14 +292,14 @@ impl AuthIndex {
                 change.start
             };
             let account = Account {
-                name: name.into(),
+                name: Arc::clone(name),
                 sessions: Mutex::new(Sessions {
                     granted: change.granted,
                     ..Sessions::default()
                 }),
                 policy: ArcSwap::from_pointee(change.into_policy(epoch)),
             };
-            self.accounts.pin().insert(name.into(), Arc::new(account));
+            self.accounts.pin().insert(Arc::clone(name), Arc::new(account));
             let cut = raise.then(|| empty_cut(epoch, now));
             return (epoch, cut);
         };
