@@ -115,7 +115,7 @@ impl House {
             assert!(
                 Instant::now() < deadline,
                 "person {number} cannot log in; see {:?}",
-                self.root()
+                self.root().display()
             );
             thread::sleep(Duration::from_millis(1));
         }
