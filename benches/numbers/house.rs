@@ -114,7 +114,7 @@ impl House {
             }
             assert!(
                 Instant::now() < deadline,
-                "person {number} cannot log in; see {:?}",
+                "person {number} cannot log in; see {}",
                 self.root().display()
             );
             thread::sleep(Duration::from_millis(1));
