@@ -296,7 +296,7 @@ impl State {
             let rotated = recorded
                 .credential_generation
                 .is_some_and(|it| it != facts.credential_generation);
-            let proved = recorded.access == Some(Access::Denied) && recorded.epoch > Epoch(0);
+            let proved = recorded.access == Some(Access::Denied) && (recorded.epoch > Epoch(0) || recorded.zero);
             let change = Change {
                 password: user.password.filter(|_| !user.gone || granted),
                 terms: in_force,

@@ -83,6 +83,8 @@ pub(super) struct Recorded {
     pub(super) credential_generation: Option<i64>,
     pub(super) epoch: Epoch,
     pub(super) denied_at: Option<Timestamp>,
+    /// Every session of the latest revocation was proved gone.
+    pub(super) zero: bool,
     /// The spec was changed after this was written.
     pub(super) outdated: bool,
     /// It was changed so that a gateway was taken away.
@@ -123,6 +125,9 @@ impl UserFacts {
                 denied_at: status
                     .and_then(|status| status.revocation.as_ref())
                     .map(|it| it.denied_at),
+                zero: status
+                    .and_then(|status| status.revocation.as_ref())
+                    .is_some_and(|it| it.sessions_zero_at.is_some()),
                 outdated,
                 narrowed,
             },

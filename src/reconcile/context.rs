@@ -121,9 +121,7 @@ impl Context {
 /// Whether a former process proved already that nothing is left of what is to be cut.
 fn is_settled(status: &VpnUserStatus, cut: &Cut) -> bool {
     status.access == Some(Access::Denied)
-        && status
-            .epoch
-            .is_some_and(|epoch| u64::try_from(epoch).is_ok_and(|epoch| epoch >= cut.below.0))
+        && u64::try_from(status.epoch.unwrap_or(0)).is_ok_and(|epoch| epoch >= cut.below.0)
         && status
             .revocation
             .as_ref()

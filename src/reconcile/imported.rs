@@ -22,6 +22,9 @@ use crate::{
 /// How often sources are read again, so that a changed file is noticed.
 const AGAIN: Duration = Duration::from_secs(10);
 
+/// How long a start waits for the passwords.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// What a sealed password begins with.
 const SEALED: &str = "sealed:";
 
@@ -30,6 +33,8 @@ pub struct Imported {
     /// By name of the user: what was read, and from where.
     known: Mutex<HashMap<String, (SecretSource, SecretString)>>,
     touched: mpsc::UnboundedSender<String>,
+    /// What the first load named was read, or could not be.
+    first_round: CancellationToken,
     sources: Sources,
     key: MasterKey,
 }
@@ -43,6 +48,7 @@ impl Imported {
             Arc::new(Self {
                 known: Mutex::default(),
                 touched,
+                first_round: CancellationToken::new(),
                 sources,
                 key,
             }),
@@ -61,6 +67,19 @@ impl Imported {
         let known = self.known();
         let (source, password) = known.get(&user.name_any())?;
         (user.spec.credentials_from.as_ref() == Some(source)).then(|| password.clone())
+    }
+
+    /// Waits, for a bounded time, until what the first load named was read: who has such a password is to be let in from the
+    /// first answer on.
+    pub async fn first_round(&self) {
+        if tokio::time::timeout(PATIENCE, self.first_round.cancelled())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "reading the passwords in spec.credentialsFrom takes long: their users are let in one by one"
+            );
+        }
     }
 
     /// A user is new or changed.
@@ -110,6 +129,13 @@ fn purpose(id: &CorporateId) -> String {
 
 /// Reads passwords until `cancel`.
 pub async fn run(ctx: Arc<Context>, mut changes: mpsc::UnboundedReceiver<String>, cancel: CancellationToken) {
+    // Before its first list is complete the store answers nothing, and what it is asked about would be taken for gone.
+    if !matches!(
+        cancel.run_until_cancelled(ctx.users.wait_until_ready()).await,
+        Some(Ok(()))
+    ) {
+        return;
+    }
     let mut again = tokio::time::interval(AGAIN);
     let mut names: BTreeSet<String> = BTreeSet::new();
     let mut failed: BTreeSet<String> = BTreeSet::new();
@@ -159,6 +185,9 @@ pub async fn run(ctx: Arc<Context>, mut changes: mpsc::UnboundedReceiver<String>
                 }
             }
             failed.remove(&name);
+        }
+        if changes.is_empty() {
+            ctx.imported.first_round.cancel();
         }
     }
 }

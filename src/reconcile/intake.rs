@@ -176,6 +176,7 @@ pub async fn run(watches: Watches, mut writers: Writers, ctx: Arc<Context>, canc
             loaded = true;
             // The gateways exist before the first verdicts, so that sessions to be ended have somewhere to go.
             ctx.gateways.converge(&ctx).await;
+            ctx.imported.first_round().await;
             ctx.dispatch(ctx.roster.loaded());
             for user in ctx.users.state() {
                 ctx.queue.push(&user.name_any(), &ctx.namespace);

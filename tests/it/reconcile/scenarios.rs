@@ -267,7 +267,7 @@ async fn a_restart_does_not_cut_people_whose_password_is_imported() {
     operator.kill().await;
     for _ in 0..3 {
         let operator = Operator::start(&source, data.path()).await;
-        until("known", || knows(&operator).is_some()).await;
+        assert!(knows(&operator).is_some(), "right from the first answer");
         settled(&source).await;
         assert_eq!(source.status(ANNA).epoch, epoch);
         session.send(1, 1).unwrap();
@@ -348,5 +348,26 @@ async fn traffic_of_the_past_counts_once_although_history_could_not_be_read_at_t
     until("used up", || !is_in(&operator, ANNA)).await;
     assert_eq!(operator.context.usage.usage(account).lifetime, 1200);
     stored(&operator, account, 1200).await;
+    operator.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_who_was_never_let_in_is_left_alone_by_a_restart() {
+    let (data, source, n1) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()), node().await);
+    source.gateway("default", &[("n1", &n1)]);
+    let operator = Operator::start(&source, data.path()).await;
+    source.hold("hr-dismissed-ab123456", ANNA);
+    source.declare(ANNA, |_| {});
+    until("zero", || {
+        let revocation = source.status(ANNA).revocation;
+        revocation.is_some_and(|it| it.sessions_zero_at.is_some())
+    })
+    .await;
+    settled(&source).await;
+    operator.kill().await;
+    let status = source.status(ANNA);
+    let operator = Operator::start(&source, data.path()).await;
+    settled(&source).await;
+    assert_eq!(source.status(ANNA), status);
     operator.kill().await;
 }
