@@ -35,7 +35,7 @@ use crate::{
     gateway::{ANY, Cut, NodeName},
     metrics::AuthOutcome,
     model::{
-        access::{Reason, Terms, reason_at},
+        access::{Access, Reason, Terms, decide, reason_at},
         corporate_id::MAX_ACCOUNT_LEN,
         session::{Epoch, SessionId},
     },
@@ -44,12 +44,55 @@ use crate::{
 /// What a login is decided by.
 #[derive(Clone, PartialEq)]
 pub(super) struct Policy {
+    pub(super) clear: Clear,
     /// `None`: nobody can log in.
     pub(super) password: Option<Digest>,
     pub(super) terms: Arc<Terms>,
     pub(super) max_devices: Option<u32>,
     pub(super) gateways: Gateways,
     pub(super) epoch: Epoch,
+}
+
+/// A span of time in which nothing in the terms denies access, so that a login need not look at them.
+#[derive(Clone, Copy)]
+pub(super) struct Clear {
+    from: Timestamp,
+    /// First moment after. Not after `from`: there is no such span.
+    until: Timestamp,
+}
+
+impl Clear {
+    /// What is known at `now`.
+    fn of(terms: &Terms, now: Timestamp) -> Self {
+        let decision = decide(terms, now);
+        let until = match decision.access {
+            Access::Granted => decision.next_change.unwrap_or(Timestamp::MAX),
+            Access::Denied => now,
+        };
+        Self { from: now, until }
+    }
+
+    fn holds(&self, now: Timestamp) -> bool {
+        self.from <= now && now < self.until
+    }
+}
+
+/// Two spans that end together differ only in when they were looked at.
+impl PartialEq for Clear {
+    fn eq(&self, other: &Self) -> bool {
+        self.until == other.until || (self.until <= self.from && other.until <= other.from)
+    }
+}
+
+impl Policy {
+    /// Why access is granted or denied at `now`.
+    pub(super) fn reason_at(&self, now: Timestamp) -> Reason {
+        if self.clear.holds(now) {
+            Reason::Active
+        } else {
+            reason_at(&self.terms, now)
+        }
+    }
 }
 
 /// One account. Stays in the table for the life of the process once it was there, so that its epoch only rises and its
@@ -258,7 +301,7 @@ impl AuthIndex {
         if !digest.matches(policy.password.as_ref()) {
             return Err(Verdict::BadPassword);
         }
-        match reason_at(&policy.terms, self.clock.now()) {
+        match policy.reason_at(self.clock.now()) {
             Reason::Active if policy.gateways.admit(node.name().gateway()) => Ok(()),
             Reason::Active => Err(Verdict::OtherGateway),
             reason => Err(Verdict::Denied(reason)),
@@ -297,7 +340,7 @@ impl AuthIndex {
                     granted: change.granted,
                     ..Sessions::default()
                 }),
-                policy: ArcSwap::from_pointee(change.into_policy(epoch)),
+                policy: ArcSwap::from_pointee(change.into_policy(epoch, now)),
             };
             self.accounts.pin().insert(Arc::clone(name), Arc::new(account));
             let cut = raise.then(|| empty_cut(epoch, now));
@@ -313,7 +356,7 @@ impl AuthIndex {
         let raise = change.raise || (used && (rotated || narrowed || !change.granted));
         let epoch = if raise { next_epoch(old.epoch, now) } else { old.epoch };
         sessions.granted = change.granted;
-        let policy = change.into_policy(epoch);
+        let policy = change.into_policy(epoch, now);
         if policy != **old {
             account.policy.store(Arc::new(policy));
         }
@@ -379,8 +422,9 @@ impl AuthIndex {
 }
 
 impl Change {
-    fn into_policy(self, epoch: Epoch) -> Policy {
+    fn into_policy(self, epoch: Epoch, now: Timestamp) -> Policy {
         Policy {
+            clear: Clear::of(&self.terms, now),
             password: self.password,
             terms: self.terms,
             max_devices: self.max_devices,
