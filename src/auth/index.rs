@@ -35,7 +35,7 @@ use crate::{
     gateway::{ANY, Cut, NodeName},
     metrics::AuthOutcome,
     model::{
-        access::{Reason, Terms, reason_at},
+        access::{Access, Reason, Terms, decide, reason_at},
         corporate_id::MAX_ACCOUNT_LEN,
         session::{Epoch, SessionId},
     },
@@ -44,6 +44,7 @@ use crate::{
 /// What a login is decided by.
 #[derive(Clone, PartialEq)]
 pub(super) struct Policy {
+    pub(super) clear: Clear,
     /// `None`: nobody can log in.
     pub(super) password: Option<Digest>,
     pub(super) terms: Arc<Terms>,
@@ -52,10 +53,52 @@ pub(super) struct Policy {
     pub(super) epoch: Epoch,
 }
 
+/// A span of time in which nothing in the terms denies access, so that a login need not look at them.
+#[derive(Clone, Copy)]
+pub(super) struct Clear {
+    from: Timestamp,
+    /// First moment after. Not after `from`: there is no such span.
+    until: Timestamp,
+}
+
+impl Clear {
+    /// What is known at `now`.
+    fn of(terms: &Terms, now: Timestamp) -> Self {
+        let decision = decide(terms, now);
+        let until = match decision.access {
+            Access::Granted => decision.next_change.unwrap_or(Timestamp::MAX),
+            Access::Denied => now,
+        };
+        Self { from: now, until }
+    }
+
+    fn holds(&self, now: Timestamp) -> bool {
+        self.from <= now && now < self.until
+    }
+}
+
+/// Two spans that end together differ only in when they were looked at.
+impl PartialEq for Clear {
+    fn eq(&self, other: &Self) -> bool {
+        self.until == other.until || (self.until <= self.from && other.until <= other.from)
+    }
+}
+
+impl Policy {
+    /// Why access is granted or denied at `now`.
+    pub(super) fn reason_at(&self, now: Timestamp) -> Reason {
+        if self.clear.holds(now) {
+            Reason::Active
+        } else {
+            reason_at(&self.terms, now)
+        }
+    }
+}
+
 /// One account. Stays in the table for the life of the process once it was there, so that its epoch only rises and its
 /// sessions stay known.
 pub(super) struct Account {
-    pub(super) name: Box<str>,
+    pub(super) name: Arc<str>,
     pub(super) policy: ArcSwap<Policy>,
     sessions: Mutex<Sessions>,
 }
@@ -160,7 +203,7 @@ pub(super) struct Change {
 
 /// The table of accounts. One for the process.
 pub struct AuthIndex {
-    accounts: papaya::HashMap<Box<str>, Arc<Account>>,
+    accounts: papaya::HashMap<Arc<str>, Arc<Account>>,
     pub(super) nodes: papaya::HashMap<NodeName, Arc<Node>>,
     pub(super) clock: SharedClock,
     pub(super) started: Instant,
@@ -258,7 +301,7 @@ impl AuthIndex {
         if !digest.matches(policy.password.as_ref()) {
             return Err(Verdict::BadPassword);
         }
-        match reason_at(&policy.terms, self.clock.now()) {
+        match policy.reason_at(self.clock.now()) {
             Reason::Active if policy.gateways.admit(node.name().gateway()) => Ok(()),
             Reason::Active => Err(Verdict::OtherGateway),
             reason => Err(Verdict::Denied(reason)),
@@ -283,7 +326,7 @@ impl AuthIndex {
 
     /// Puts a policy in force, and answers the order to end what it no longer permits. A session that may live under the
     /// new policy is not touched. When this returns no login is permitted that the new policy denies.
-    pub(super) fn put(&self, name: &str, change: Change, now: Timestamp) -> (Epoch, Option<Cut>) {
+    pub(super) fn put(&self, name: &Arc<str>, change: Change, now: Timestamp) -> (Epoch, Option<Cut>) {
         let Some(account) = self.account(name) else {
             let raise = change.raise;
             let epoch = if raise {
@@ -292,14 +335,14 @@ impl AuthIndex {
                 change.start
             };
             let account = Account {
-                name: name.into(),
+                name: Arc::clone(name),
                 sessions: Mutex::new(Sessions {
                     granted: change.granted,
                     ..Sessions::default()
                 }),
-                policy: ArcSwap::from_pointee(change.into_policy(epoch)),
+                policy: ArcSwap::from_pointee(change.into_policy(epoch, now)),
             };
-            self.accounts.pin().insert(name.into(), Arc::new(account));
+            self.accounts.pin().insert(Arc::clone(name), Arc::new(account));
             let cut = raise.then(|| empty_cut(epoch, now));
             return (epoch, cut);
         };
@@ -313,7 +356,7 @@ impl AuthIndex {
         let raise = change.raise || (used && (rotated || narrowed || !change.granted));
         let epoch = if raise { next_epoch(old.epoch, now) } else { old.epoch };
         sessions.granted = change.granted;
-        let policy = change.into_policy(epoch);
+        let policy = change.into_policy(epoch, now);
         if policy != **old {
             account.policy.store(Arc::new(policy));
         }
@@ -379,8 +422,9 @@ impl AuthIndex {
 }
 
 impl Change {
-    fn into_policy(self, epoch: Epoch) -> Policy {
+    fn into_policy(self, epoch: Epoch, now: Timestamp) -> Policy {
         Policy {
+            clear: Clear::of(&self.terms, now),
             password: self.password,
             terms: self.terms,
             max_devices: self.max_devices,

@@ -32,7 +32,7 @@ fn change(terms: Arc<Terms>, granted: bool) -> Change {
 fn index() -> (Arc<ManualClock>, AuthIndex) {
     let clock = ManualClock::at("2026-05-01T00:00:00Z".parse().unwrap());
     let index = AuthIndex::new(clock.clone());
-    index.put("corp_a", change(granting(), true), clock.now());
+    index.put(&"corp_a".into(), change(granting(), true), clock.now());
     index.set_loaded();
     (clock, index)
 }
@@ -116,7 +116,7 @@ fn standing_follows_the_account_the_epoch_and_the_clock() {
         valid_until: Some(until),
         ..(*granting()).clone()
     };
-    index.put("corp_a", change(Arc::new(terms), true), clock.now());
+    index.put(&"corp_a".into(), change(Arc::new(terms), true), clock.now());
     assert_eq!(index.standing(&name("a"), "corp_a.0.5"), Standing::Permitted);
     clock.advance(Duration::from_secs(10));
     assert_eq!(
@@ -155,14 +155,14 @@ fn a_denial_after_an_unnoticed_grant_names_the_sessions_in_between() {
         valid_from: Some(from),
         ..(*granting()).clone()
     });
-    let (epoch, _) = index.put("corp_a", change(terms, false), clock.now());
+    let (epoch, _) = index.put(&"corp_a".into(), change(terms, false), clock.now());
     clock.advance(Duration::from_secs(6));
     let late = id(&index, "a", "1.1.1.1:1");
-    let (below, cut) = index.put("corp_a", change(Arc::default(), false), clock.now());
+    let (below, cut) = index.put(&"corp_a".into(), change(Arc::default(), false), clock.now());
     assert!(below > epoch);
     assert_eq!(cut.unwrap().known, [late]);
     assert_eq!(
-        index.put("corp_a", change(Arc::default(), false), clock.now()),
+        index.put(&"corp_a".into(), change(Arc::default(), false), clock.now()),
         (below, None),
         "one denial, one cut"
     );
@@ -177,12 +177,12 @@ fn a_node_of_a_gateway_that_the_user_does_not_have_lets_nobody_in() {
     let both = ["default".to_owned(), "paris".to_owned()];
     let mut wider = change(granting(), true);
     wider.gateways = Gateways::of(Some(&both));
-    let (epoch, cut) = index.put("corp_a", wider, clock.now());
+    let (epoch, cut) = index.put(&"corp_a".into(), wider, clock.now());
     assert!(cut.is_none(), "a gateway more ends no session");
     let Verdict::Granted(session) = login(&paris) else {
         panic!("refused")
     };
-    let (later, cut) = index.put("corp_a", change(granting(), true), clock.now());
+    let (later, cut) = index.put(&"corp_a".into(), change(granting(), true), clock.now());
     assert!(later > epoch, "a gateway less ends the sessions that may live on it");
     assert_eq!(cut.unwrap().known, [session.id().to_string()]);
     assert!(matches!(login(&paris), Verdict::OtherGateway));

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     gateway::{NodeName, SessionLedger, Standing},
     model::{
-        access::{Reason, reason_at},
+        access::Reason,
         session::{Epoch, SessionId},
     },
 };
@@ -59,7 +59,7 @@ impl SessionLedger for AuthIndex {
         let permitted = policy.epoch == id.epoch
             // A token that several gateways share lets in wherever the person has an account; this does not.
             && policy.gateways.admit(node.gateway())
-            && reason_at(&policy.terms, self.clock.now()) == Reason::Active
+            && policy.reason_at(self.clock.now()) == Reason::Active
             && !sessions.slots.is_surplus(id.epoch, id.slot);
         if permitted { Standing::Permitted } else { Standing::Cut }
     }

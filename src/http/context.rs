@@ -71,7 +71,8 @@ pub(super) async fn wrap(State(state): State<HttpState>, mut request: Request, n
     });
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(problem) = problem {
-        if response.status().is_server_error() {
+        // A probe that finds the operator starting is no news.
+        if response.status().is_server_error() && !PROBES.contains(&route.as_str()) {
             tracing::warn!(detail = problem.detail(), "request failed");
         }
         let body = problem.request_id(&id.0).render().into_body();

@@ -284,10 +284,10 @@ fn conditions(user: &VpnUser) -> Vec<ConditionBody> {
     let conditions = user.status.iter().flat_map(|status| &status.conditions);
     conditions
         .map(|condition| ConditionBody {
-            type_: condition.type_.clone(),
-            status: condition.status.clone(),
-            reason: condition.reason.clone(),
-            message: condition.message.clone(),
+            type_: condition.type_.to_string(),
+            status: condition.status.to_string(),
+            reason: condition.reason.to_string(),
+            message: condition.message.to_string(),
             last_transition_time: condition.last_transition_time,
         })
         .collect()

@@ -1,8 +1,10 @@
 //! Conditions, as kstatus and `kubectl wait` read them.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Types of conditions.
 pub mod types {
@@ -19,17 +21,55 @@ pub mod types {
 /// Most characters of a message; the limit of Kubernetes.
 pub const MAX_MESSAGE_LEN: usize = 32_768;
 
+/// A text of a condition. Nearly all are constants, and a hundred thousand objects have the same: those take no memory.
+pub type Text = Cow<'static, str>;
+
+/// What the conditions of an object that is at rest say.
+pub mod texts {
+    /// Message of [`super::types::GRANTED`] when it is true.
+    pub const ACCEPTED: &str = "logins are accepted";
+    /// Message of [`super::types::READY`] when it is true.
+    pub const AGREED: &str = "the gateways agree with the decision";
+    /// Message of [`super::types::GRANTED`] for who is not active.
+    pub const INACTIVE: &str = "spec.active is false";
+    /// Message of [`super::types::GRANTED`] after the end of the access.
+    pub const EXPIRED: &str = "spec.validUntil has passed";
+    /// Reason of [`super::types::READY`] when it is true.
+    pub const RECONCILED: &str = "Reconciled";
+    /// Reason of [`super::types::GRANTED`] when it is true.
+    pub const ACTIVE: &str = "Active";
+
+    /// All of them.
+    pub(super) const ALL: [&str; 6] = [ACCEPTED, AGREED, INACTIVE, EXPIRED, RECONCILED, ACTIVE];
+}
+
+/// Takes a text over, without memory of its own if it is one of the constants.
+fn shared(text: Cow<'_, str>) -> Text {
+    let statuses = [ConditionStatus::True, ConditionStatus::False, ConditionStatus::Unknown];
+    let known = [types::READY, types::GRANTED, types::RECONCILING, types::STALLED]
+        .into_iter()
+        .chain(statuses.map(ConditionStatus::as_str))
+        .chain(texts::ALL)
+        .find(|known| *known == text);
+    known.map_or_else(|| Cow::Owned(text.into_owned()), Cow::Borrowed)
+}
+
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
+    Cow::<str>::deserialize(deserializer).map(shared)
+}
+
 /// One condition of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
     /// Type of the condition.
-    #[serde(rename = "type")]
+    #[serde(rename = "type", deserialize_with = "text")]
     #[schemars(length(min = 1, max = 316))]
-    pub type_: String,
+    pub type_: Text,
     /// True, False or Unknown.
+    #[serde(deserialize_with = "text")]
     #[schemars(extend("enum" = ["True", "False", "Unknown"]))]
-    pub status: String,
+    pub status: Text,
     /// Generation of the object that this speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
@@ -37,12 +77,13 @@ pub struct Condition {
     /// When `status` last flipped, UTC.
     pub last_transition_time: Timestamp,
     /// A constant in `CamelCase`.
+    #[serde(deserialize_with = "text")]
     #[schemars(length(min = 1, max = 1024))]
-    pub reason: String,
+    pub reason: Text,
     /// For people: what is so, and what to do.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     #[schemars(length(max = MAX_MESSAGE_LEN))]
-    pub message: String,
+    pub message: Text,
 }
 
 /// What a condition says.
@@ -99,25 +140,25 @@ impl<'a> Conditions<'a> {
         type_: &str,
         status: impl Into<ConditionStatus>,
         reason: &str,
-        message: impl Into<String>,
+        message: impl Into<Text>,
     ) -> &mut Self {
         let status = status.into().as_str();
         let mut message = message.into();
         if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE_LEN) {
-            message.truncate(end);
+            message.to_mut().truncate(end);
         }
         let known = self.list.iter_mut().find(|condition| condition.type_ == type_);
         let flipped = known.as_ref().is_none_or(|condition| condition.status != status);
         let condition = Condition {
-            type_: type_.to_owned(),
-            status: status.to_owned(),
+            type_: shared(type_.into()),
+            status: status.into(),
             observed_generation: Some(self.generation),
             last_transition_time: match &known {
                 Some(condition) if !flipped => condition.last_transition_time,
                 _ => self.now,
             },
-            reason: reason.to_owned(),
-            message,
+            reason: shared(reason.into()),
+            message: shared(message),
         };
         match known {
             Some(known) => *known = condition,
@@ -144,7 +185,7 @@ mod tests {
         Conditions::new(&mut list, 2, at(5)).set(types::READY, false, "Unreachable", "fra1 does not answer");
         assert_eq!(list[0].last_transition_time.as_second(), at(0).as_second());
         assert_eq!(
-            (list[0].observed_generation, list[0].reason.as_str()),
+            (list[0].observed_generation, &*list[0].reason),
             (Some(2), "Unreachable")
         );
         Conditions::new(&mut list, 2, at(9)).set(types::READY, true, "Agreed", "");
@@ -157,6 +198,25 @@ mod tests {
         let mut list = Vec::new();
         Conditions::new(&mut list, 1, at(0)).set(types::READY, true, "Long", "\u{e9}".repeat(MAX_MESSAGE_LEN + 1));
         assert_eq!(list[0].message.chars().count(), MAX_MESSAGE_LEN);
+    }
+
+    #[test]
+    fn constants_take_no_memory_after_reading_either() {
+        let mut list = Vec::new();
+        Conditions::new(&mut list, 1, at(0)).set(types::READY, true, texts::RECONCILED, texts::AGREED);
+        Conditions::new(&mut list, 1, at(0)).set(types::STALLED, true, "Other", "about ab123456".to_owned());
+        let read: Vec<Condition> = serde_json::from_str(&serde_json::to_string(&list).unwrap()).unwrap();
+        assert_eq!(read, list);
+        let constant = |text: &Text| matches!(text, Cow::Borrowed(_));
+        let Condition {
+            type_,
+            status,
+            reason,
+            message,
+            ..
+        } = &read[0];
+        assert!([type_, status, reason, message].into_iter().all(constant));
+        assert!(!constant(&read[1].message));
     }
 
     fn status() -> impl Strategy<Value = ConditionStatus> {
@@ -177,13 +237,13 @@ mod tests {
             let mut list: Vec<Condition> = Vec::new();
             let mut flipped = std::collections::HashMap::new();
             for (step, (name, status, reason)) in (0i64..).zip(&steps) {
-                let order: Vec<String> = list.iter().map(|c| c.type_.clone()).collect();
+                let order: Vec<String> = list.iter().map(|c| c.type_.to_string()).collect();
                 let before = list.iter().find(|c| c.type_ == names[*name]).map(|c| c.status.clone());
                 if before.as_deref() != Some(status.as_str()) {
                     flipped.insert(names[*name], at(step).as_second());
                 }
                 Conditions::new(&mut list, step, at(step)).set(names[*name], *status, reasons[*reason], "");
-                let now: Vec<String> = list.iter().map(|c| c.type_.clone()).collect();
+                let now: Vec<String> = list.iter().map(|c| c.type_.to_string()).collect();
                 prop_assert_eq!(&now[..order.len()], &order[..]);
                 prop_assert!(now.len() <= order.len() + 1);
                 let set = list.iter().find(|c| c.type_ == names[*name]).unwrap();

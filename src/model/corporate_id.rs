@@ -1,6 +1,6 @@
 //! Corporate IDs: how they are spelled, compared, and turned into object and account names.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
@@ -38,8 +38,9 @@ pub enum CorporateIdError {
 #[derive(Clone, Serialize)]
 #[serde(into = "String")]
 pub struct CorporateId {
-    declared: Box<str>,
-    key: Box<str>,
+    // Shared: an ID is kept in several tables.
+    declared: Arc<str>,
+    key: Arc<str>,
 }
 
 impl CorporateId {
@@ -198,7 +199,7 @@ impl<'de> Deserialize<'de> for CorporateId {
 }
 impl From<CorporateId> for String {
     fn from(id: CorporateId) -> Self {
-        id.declared.into()
+        id.declared.to_string()
     }
 }
 impl schemars::JsonSchema for CorporateId {

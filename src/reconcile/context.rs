@@ -61,7 +61,7 @@ pub struct Context {
     pub source: &'static str,
 }
 
-/// Users to be reconciled. Sending never blocks: the scheduler behind it keeps one entry an object.
+/// Users to be reconciled. Sending never blocks.
 #[derive(Debug, Clone)]
 pub struct Queue(pub mpsc::UnboundedSender<ObjectRef<VpnUser>>);
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    hash::Hash,
     sync::Arc,
     time::Duration,
 };
@@ -9,14 +10,17 @@ use std::{
 use tokio::time::{Instant, MissedTickBehavior};
 
 use futures::{Stream, StreamExt as _, stream};
-use kube::{Resource, ResourceExt, runtime::reflector::store::Writer};
+use kube::{
+    Resource, ResourceExt,
+    runtime::reflector::{Store, store::Writer},
+};
 use tokio_util::sync::CancellationToken;
 
-use super::context::Context;
+use super::{context::Context, plan::LET_GO};
 use crate::{
     auth::roster::Input,
     desired::{Event, Watches},
-    model::{gateway::VpnGateway, hold::VpnHold, user::VpnUser},
+    model::{RELEASED, gateway::VpnGateway, hold::VpnHold, user::VpnUser},
 };
 
 /// Events taken in one batch. The guard judges a batch as a whole; the bound keeps a first load from being one lump.
@@ -53,33 +57,29 @@ enum Said {
 /// Which objects a source listed since its last `Init`, so that what vanished from a list is noticed.
 #[derive(Default)]
 struct Listing {
-    known: HashSet<String>,
     listed: Option<HashSet<String>>,
     done: bool,
 }
 
 impl Listing {
-    /// Follows an event; at the end of a list, answers the names that are no longer there.
-    fn follow<K: Resource>(&mut self, event: &Event<K>) -> Vec<String> {
+    /// Follows an event before the store does; at the end of a list, answers the names that are no longer there.
+    fn follow<K: Resource + Clone + 'static>(&mut self, event: &Event<K>, store: &Store<K>) -> Vec<String>
+    where
+        K::DynamicType: Eq + Hash + Clone,
+    {
         match event {
             Event::Init => self.listed = Some(HashSet::new()),
             Event::InitApply(object) => {
                 if let Some(listed) = &mut self.listed {
-                    listed.insert(object.meta().name.clone().unwrap_or_default());
+                    listed.insert(object.name_any());
                 }
             }
-            Event::Apply(object) => {
-                self.known.insert(object.meta().name.clone().unwrap_or_default());
-            }
-            Event::Delete(object) => {
-                self.known.remove(object.meta().name.as_deref().unwrap_or_default());
-            }
+            Event::Apply(_) | Event::Delete(_) => {}
             Event::InitDone => {
                 self.done = true;
                 let listed = self.listed.take().unwrap_or_default();
-                let gone = self.known.difference(&listed).cloned().collect();
-                self.known = listed;
-                return gone;
+                let before = store.state().into_iter().map(|object| object.name_any());
+                return before.filter(|name| !listed.contains(name)).collect();
             }
         }
         Vec::new()
@@ -198,8 +198,8 @@ impl Seen {
         match said {
             Said::User(event) => {
                 let event = event.modify(slim);
-                let gone = self.users.follow(&event);
-                writers.users.apply_watcher_event(&event);
+                let gone = self.users.follow(&event, &ctx.users);
+                let event = stored(event, &mut writers.users);
                 for name in gone {
                     say(Input::UserGone(name));
                 }
@@ -218,8 +218,8 @@ impl Seen {
             }
             Said::Hold(event) => {
                 let event = event.modify(slim);
-                let gone = self.holds.follow(&event);
-                writers.holds.apply_watcher_event(&event);
+                let gone = self.holds.follow(&event, &ctx.holds);
+                let event = stored(event, &mut writers.holds);
                 for name in gone {
                     say(Input::HoldGone { name, released: false });
                 }
@@ -237,12 +237,23 @@ impl Seen {
                 }
             }
             Said::Gateway(event) => {
-                self.gateways.follow(&event);
-                writers.gateways.apply_watcher_event(&event.modify(slim));
+                self.gateways.follow(&event, &ctx.declared_gateways);
+                stored(event.modify(slim), &mut writers.gateways);
                 ctx.gateways.changed();
             }
         }
     }
+}
+
+/// Brings a store up to date. It keeps objects without what only the roster reads of them.
+fn stored<K: Resource + Clone + 'static>(event: Event<K>, store: &mut Writer<K>) -> Event<K>
+where
+    K::DynamicType: Eq + Hash + Clone,
+{
+    let mut uid = None;
+    let event = event.modify(|object| uid = object.meta_mut().uid.take());
+    store.apply_watcher_event(&event);
+    event.modify(|object| object.meta_mut().uid = uid.take())
 }
 
 fn merged(watches: Watches) -> impl Stream<Item = Said> {
@@ -252,7 +263,15 @@ fn merged(watches: Watches) -> impl Stream<Item = Said> {
     )
 }
 
-/// Managed fields are larger than the object and nobody here reads them.
+/// Drops what nobody here reads and every object would carry: managed fields, which are larger than the object, the
+/// version, and annotations that do not concern the operator.
 fn slim<K: Resource>(object: &mut K) {
-    object.meta_mut().managed_fields = None;
+    let meta = object.meta_mut();
+    meta.managed_fields = None;
+    meta.resource_version = None;
+    let asked = |name: &str| [RELEASED, LET_GO].contains(&name);
+    meta.annotations = meta.annotations.take().and_then(|mut annotations| {
+        annotations.retain(|name, _| asked(name));
+        (!annotations.is_empty()).then_some(annotations)
+    });
 }

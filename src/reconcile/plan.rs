@@ -9,7 +9,7 @@ use crate::{
     model::{
         FINALIZER,
         access::{Access, Period, Reason},
-        condition::{Condition, Conditions, types},
+        condition::{Condition, Conditions, texts, types},
         gateway::DEFAULT_GATEWAY,
         quantity::Bytes,
         user::{AccountPresence, GatewayState, Revocation, TrafficState, VpnUser, VpnUserStatus},
@@ -22,7 +22,7 @@ pub const LET_GO: &str = "vpn-operator.io/let-go";
 /// Reasons of conditions that are not reasons of a decision.
 pub mod reasons {
     /// The gateways agree with the decision.
-    pub const RECONCILED: &str = "Reconciled";
+    pub const RECONCILED: &str = crate::model::condition::texts::RECONCILED;
     /// Sessions are being ended.
     pub const REVOKING: &str = "Revoking";
     /// A gateway has not said yet whether the account is there.
@@ -372,11 +372,7 @@ fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, progress: &Progress
 
     let (ready, reason, message) = match (&stalled, &working) {
         (Some((reason, message)), _) | (None, Some((reason, message))) => (false, *reason, message.clone()),
-        (None, None) => (
-            true,
-            reasons::RECONCILED,
-            "the gateways agree with the decision".to_owned(),
-        ),
+        (None, None) => (true, reasons::RECONCILED, texts::AGREED.to_owned()),
     };
     list.set(types::READY, ready, reason, message);
     let working = working.filter(|_| stalled.is_none());
@@ -396,11 +392,11 @@ fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, progress: &Progress
 
 fn granted_message(person: &Person) -> String {
     match person.effective.reason {
-        Reason::Active => "logins are accepted".to_owned(),
+        Reason::Active => texts::ACCEPTED.into(),
         Reason::Held => format!("held by {}", person.live_holds.join(", ")),
-        Reason::Inactive => "spec.active is false".to_owned(),
+        Reason::Inactive => texts::INACTIVE.into(),
         Reason::NotYetValid => "spec.validFrom is still to come".to_owned(),
-        Reason::Expired => "spec.validUntil has passed".to_owned(),
+        Reason::Expired => texts::EXPIRED.into(),
         Reason::OverQuota => "the traffic limit of the period is used up".to_owned(),
         Reason::Deleted => "the VpnUser is being deleted".to_owned(),
         Reason::Conflict => "another VpnUser had the account first".to_owned(),

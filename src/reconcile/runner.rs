@@ -1,14 +1,19 @@
 //! Runs [`super::user::reconcile`] for whatever is queued, until the queue ends.
 
-use std::{convert::Infallible, sync::Arc, time::Instant};
+use std::{
+    collections::HashSet,
+    convert::Infallible,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
 
 use futures::{FutureExt as _, Stream, StreamExt as _};
 use kube::runtime::{
     applier,
-    controller::{Action, Config},
+    controller::{Action, Config, Error},
     reflector::ObjectRef,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -17,14 +22,52 @@ use super::{
 };
 use crate::{metrics::ReconcileOutcome, model::user::VpnUser};
 
-/// Users reconciled at the same time. Nothing in a reconcile waits for a gateway, so this only bounds writes.
-const CONCURRENCY: u16 = 64;
+/// Users reconciled at the same time. Nothing in a reconcile waits for a gateway, so this only bounds writes, and how long a
+/// denial may wait for its turn on a core.
+const CONCURRENCY: u16 = 16;
+
+/// Users that wait in the scheduler. It never gives memory back, and a first load queues everybody.
+const WAITING: usize = 512;
+
+/// Who waits in the scheduler. Several requests for one of them are one.
+#[derive(Default)]
+struct Waiting {
+    names: Mutex<HashSet<String>>,
+    fewer: Notify,
+}
+
+impl Waiting {
+    fn lock(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until there is room.
+    async fn room(&self) {
+        while self.lock().len() >= WAITING {
+            // One waiter, so a permit that is stored in between is not lost.
+            self.fewer.notified().await;
+        }
+    }
+
+    /// Answers whether the user did not wait already.
+    fn add(&self, name: &str) -> bool {
+        self.lock().insert(name.to_owned())
+    }
+
+    fn remove(&self, name: &str) {
+        self.lock().remove(name);
+        self.fewer.notify_one();
+    }
+}
 
 /// Reconciles until `cancel`, then finishes what was begun.
 pub async fn run(ctx: Arc<Context>, queue: mpsc::UnboundedReceiver<ObjectRef<VpnUser>>, cancel: CancellationToken) {
     let store = ctx.users.clone();
+    let waiting = Arc::new(Waiting::default());
+    let begun = Arc::clone(&waiting);
     let outcomes = applier(
-        |user, ctx: Arc<Context>| {
+        move |user: Arc<VpnUser>, ctx: Arc<Context>| {
+            begun.remove(user.metadata.name.as_deref().unwrap_or_default());
             let began = Instant::now();
             // Its own task, so that users are reconciled on every core; aborted if the runner is dropped.
             let task = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(reconcile(user, Arc::clone(&ctx))));
@@ -46,12 +89,15 @@ pub async fn run(ctx: Arc<Context>, queue: mpsc::UnboundedReceiver<ObjectRef<Vpn
         },
         ctx,
         store,
-        requests(queue, cancel),
+        requests(queue, Arc::clone(&waiting), cancel),
         Config::default().concurrency(CONCURRENCY),
     );
     outcomes
         .for_each(|outcome| async {
             // A user that is gone from the store was deleted while queued; its events were handled.
+            if let Err(Error::ObjectNotFound(user)) = &outcome {
+                waiting.remove(&user.name);
+            }
             if let Err(error) = outcome {
                 tracing::debug!(%error, "not reconciled");
             }
@@ -61,10 +107,58 @@ pub async fn run(ctx: Arc<Context>, queue: mpsc::UnboundedReceiver<ObjectRef<Vpn
 
 fn requests(
     queue: mpsc::UnboundedReceiver<ObjectRef<VpnUser>>,
+    waiting: Arc<Waiting>,
     cancel: CancellationToken,
 ) -> impl Stream<Item = Result<ObjectRef<VpnUser>, Infallible>> {
-    futures::stream::unfold(queue, |mut queue| async {
-        queue.recv().await.map(|next| (Ok(next), queue))
+    futures::stream::unfold((queue, waiting), |(mut queue, waiting)| async {
+        loop {
+            waiting.room().await;
+            let next = queue.recv().await?;
+            if waiting.add(&next.name) {
+                return Some((Ok(next), (queue, waiting)));
+            }
+        }
     })
     .take_until(cancel.cancelled_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_is_handed_over_bit_by_bit_and_nobody_twice() {
+        let (sender, queue) = mpsc::unbounded_channel();
+        for number in 0..WAITING + 10 {
+            for _ in 0..2 {
+                sender
+                    .send(ObjectRef::new(&number.to_string()).within("default"))
+                    .unwrap();
+            }
+        }
+        let waiting = Arc::new(Waiting::default());
+        let mut requests = Box::pin(requests(queue, Arc::clone(&waiting), CancellationToken::new()));
+        let mut taken = Vec::new();
+        let pause = Duration::from_secs(1);
+        while let Ok(Some(Ok(user))) = tokio::time::timeout(pause, requests.next()).await {
+            taken.push(user.name);
+        }
+        assert_eq!(taken.len(), WAITING, "no more than so many wait");
+        for name in &taken {
+            waiting.remove(name);
+        }
+        while let Ok(Some(Ok(user))) = tokio::time::timeout(pause, requests.next()).await {
+            taken.push(user.name);
+        }
+        taken.sort_unstable();
+        let all = taken.len();
+        taken.dedup();
+        assert_eq!(
+            (taken.len(), all),
+            (WAITING + 10, WAITING + 11),
+            "only one had begun in between"
+        );
+    }
 }

@@ -162,7 +162,7 @@ async fn remember(user: &VpnUser, account: &str, before: &VpnUserStatus, after: 
                 .conditions
                 .iter()
                 .find(|c| c.type_ == "Granted")
-                .map(|c| c.message.clone()),
+                .map(|c| c.message.to_string()),
             request_id: None,
         };
         ctx.history.audit_or_spool(vec![entry]).await;

@@ -1137,3 +1137,63 @@ fn a_check_names_every_problem_and_touches_nothing() {
     assert_eq!((one.files, one.problems.len()), (1, 1));
     assert!(check(Path::new("/no/such/folder")).is_err());
 }
+
+#[tokio::test]
+async fn a_hold_does_not_wait_for_a_long_file_that_is_being_taken_over() {
+    const PEOPLE: usize = 3000;
+    let place = Place::new();
+    let people = |owner: &str| {
+        join(
+            &(0..PEOPLE)
+                .map(|n| user(n, &format!("  owner: {owner}\n")))
+                .collect::<Vec<_>>(),
+        )
+    };
+    place.put("people.yaml", &people("Anna"));
+    let mut house = place.open().await;
+    place.swap("people.yaml", &people("Boris"));
+    house.users.next().await;
+    let placed = house
+        .source
+        .create_hold("api-deactivated-ab000001", hold_spec(1), FieldManager::Api);
+    placed.await.unwrap();
+    house.users.drain();
+    assert!(house.users.count < PEOPLE, "the whole file came first");
+    house
+        .users
+        .until(|users| users.values().all(|user| user.spec.owner.as_deref() == Some("Boris")))
+        .await;
+    house.no_problems().await;
+    assert_eq!(house.users.now.len(), PEOPLE);
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn an_edit_of_a_long_file_that_is_being_taken_over_is_not_lost() {
+    const PEOPLE: usize = 1000;
+    let place = Place::new();
+    let people = |owner: &str| {
+        join(
+            &(0..PEOPLE)
+                .map(|n| user(n, &format!("  owner: {owner}\n")))
+                .collect::<Vec<_>>(),
+        )
+    };
+    place.put("people.yaml", &people("Anna"));
+    let mut house = place.open().await;
+    place.swap("people.yaml", &people("Boris"));
+    house.users.next().await;
+    house
+        .source
+        .patch_user(&name(PEOPLE - 1), OFF, FieldManager::Api)
+        .await
+        .unwrap();
+    let done = |user: &VpnUser| user.spec.owner.as_deref() == Some("Boris");
+    house
+        .users
+        .until(|users| users.values().all(done) && !users[&name(PEOPLE - 1)].spec.active)
+        .await;
+    house.no_problems().await;
+    assert_eq!(house.users.now.len(), PEOPLE);
+    house.stop().await;
+}

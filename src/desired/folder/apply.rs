@@ -7,10 +7,14 @@ use jiff::Timestamp;
 use super::{
     document::{Bad, Declared, faults_against},
     keeper::{Entry, Keeper, PATIENCE, SETTLE},
+    mailbox::Urgent,
     object::{Digest, Kind, Notes, Spec, new_uid},
     problem::Problem,
     scan::{Content, Document, FileScan, What},
 };
+
+/// Documents that are applied between two looks at what somebody waits for.
+const STRIDE: usize = 16;
 
 /// One file being applied.
 struct Pass {
@@ -74,13 +78,18 @@ impl Keeper {
             hiding: 0,
             rests,
         };
+        let outer = self.applying.replace(id);
         // Unchanged documents first: of two for one object, the recorded one keeps it.
-        for document in &documents {
+        for (at, document) in documents.iter().enumerate() {
             if let What::Known(object) = document.what {
-                self.known(&mut pass, object, document.line);
+                self.known(&mut pass, object, document);
+                self.attend(at, outer);
             }
         }
-        for document in documents {
+        for (at, document) in documents.into_iter().enumerate() {
+            if !matches!(document.what, What::Known(_)) {
+                self.attend(at, outer);
+            }
             match document.what {
                 What::Known(_) => {}
                 What::Object(declared, text) => {
@@ -96,6 +105,7 @@ impl Keeper {
             }
         }
         self.missing(&mut pass, before, &scan.deleted);
+        self.applying = outer;
         pass.lines.sort();
         self.board
             .set_file(&pass.display, pass.lines.iter().map(ToString::to_string).collect());
@@ -103,6 +113,30 @@ impl Keeper {
             file.owned = pass.owned;
         }
         self.finish();
+    }
+
+    /// Answers those who wait, in the midst of a long file: a denial must not queue behind ten thousand documents.
+    ///
+    /// Between two documents everything holds that holds between two files, except for the file itself: what concerns it
+    /// waits, and so does everything that came later, lest two changes by one caller change places.
+    fn attend(&mut self, at: usize, outer: Option<u32>) {
+        if self.loading || outer.is_some() || !at.is_multiple_of(STRIDE) {
+            return;
+        }
+        for message in self.mailbox.take_urgent() {
+            if self.deferred.is_empty() && !self.concerns_applied(&message) {
+                self.urgent(message);
+            } else {
+                self.deferred.push_back(message);
+            }
+        }
+    }
+
+    fn concerns_applied(&self, message: &Urgent) -> bool {
+        let (Urgent::Refresh(scan, _) | Urgent::Lift(scan, ..)) = message else {
+            return false;
+        };
+        self.file_ids.get(&scan.file).copied() == self.applying
     }
 
     /// Nothing can be said about a file: everything recorded in it stays.
@@ -135,7 +169,7 @@ impl Keeper {
         let doomed = mem::take(&mut self.doomed);
         if !doomed.is_empty() {
             let mailbox = self.mailbox.clone();
-            let ack = move || mailbox.urgent(super::mailbox::Urgent::Durable(doomed));
+            let ack = move || mailbox.urgent(Urgent::Durable(doomed));
             self.writer.flush(Box::new(ack));
         }
     }
@@ -206,9 +240,14 @@ impl Keeper {
         }
     }
 
-    fn known(&mut self, pass: &mut Pass, id: u32, line: u32) {
+    fn known(&mut self, pass: &mut Pass, id: u32, document: &Document) {
         let loading = self.loading;
-        let file = pass.file;
+        let (file, line) = (pass.file, document.line);
+        if self.entry(id).is_none_or(|entry| entry.digest != document.digest) {
+            // Another file was taken over meanwhile, and with it another version of this object.
+            self.again.insert(file);
+            return;
+        }
         let moved = self.entry(id).is_some_and(|entry| entry.file != file);
         let Some(entry) = self.take(pass, id, line) else { return };
         let revived = entry.deleted.take().is_some();

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::{
     health::Board,
-    mailbox::Mailbox,
+    mailbox::{Mailbox, Urgent},
     object::{Digest, FileKey, Kind, Row},
     outlets::{Change, Outlets},
     record::{Fact, Reader, Writer},
@@ -83,13 +83,17 @@ pub(super) struct Keeper {
     pub free: Vec<u32>,
     names: HashMap<Kind, HashMap<Arc<str>, u32>>,
     pub files: Vec<File>,
-    file_ids: HashMap<FileKey, u32>,
+    pub file_ids: HashMap<FileKey, u32>,
     pub namespaces: BTreeSet<Arc<str>>,
     /// Files that declare an object which another place had first.
     pub claims: HashMap<u32, BTreeSet<u32>>,
     pub settling: VecDeque<(Instant, u32)>,
     /// Files to read again.
     pub again: BTreeSet<u32>,
+    /// Messages that came while a file was applied and have to wait for the end of it.
+    pub deferred: VecDeque<Urgent>,
+    /// The file that is being applied.
+    pub applying: Option<u32>,
     /// Tombstones that are not yet durable, with their versions.
     pub doomed: Vec<(u32, u64)>,
     /// The first load is under way.
@@ -135,6 +139,8 @@ impl Keeper {
             claims: HashMap::new(),
             settling: VecDeque::new(),
             again: BTreeSet::new(),
+            deferred: VecDeque::new(),
+            applying: None,
             doomed: Vec::new(),
             loading: true,
             version: 0,
@@ -221,6 +227,12 @@ impl Keeper {
         }
         self.version = self.version.max(head.version);
         self.index(head.kind, head.name.clone(), head.id, head.digest);
+    }
+
+    /// Gives back what the tables took ahead while they grew.
+    pub fn fit(&mut self) {
+        self.entries.shrink_to_fit();
+        self.files.shrink_to_fit();
     }
 
     /// Ends the taking over: numbers that are free can be given out again.

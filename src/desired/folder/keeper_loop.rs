@@ -38,6 +38,9 @@ impl Life {
 pub(super) fn run(mut keeper: Keeper) {
     keeper.load();
     loop {
+        while let Some(message) = keeper.deferred.pop_front() {
+            keeper.urgent(message);
+        }
         let until = keeper.settling.front().map(|(due, _)| *due);
         let mailbox = keeper.mailbox.clone();
         match mailbox.next(until) {
@@ -50,7 +53,7 @@ pub(super) fn run(mut keeper: Keeper) {
 }
 
 impl Keeper {
-    fn urgent(&mut self, message: Urgent) {
+    pub(super) fn urgent(&mut self, message: Urgent) {
         match message {
             Urgent::Refresh(scan, reply) => {
                 self.apply(scan);

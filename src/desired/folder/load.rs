@@ -42,6 +42,7 @@ impl Keeper {
         self.send_recorded(serve);
         self.read_again();
         self.loading = false;
+        self.fit();
         self.board.set_synced();
         self.out.init_done();
     }

@@ -147,6 +147,11 @@ impl Mailbox {
         }
     }
 
+    /// What somebody waits for at this moment, in order.
+    pub fn take_urgent(&self) -> VecDeque<Urgent> {
+        std::mem::take(&mut self.lock().urgent)
+    }
+
     /// Sends a message that is answered, and waits on this thread.
     pub fn ask<T>(&self, message: impl FnOnce(Reply<T>) -> Urgent) -> Result<T, DesiredError> {
         let (reply, answer) = oneshot::channel();

@@ -1,6 +1,13 @@
 //! The watch streams' sending ends.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 use futures::{StreamExt as _, stream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -10,6 +17,12 @@ use crate::{
     desired::{Event, Events, Watches},
     model::{gateway::VpnGateway, hold::VpnHold, user::VpnUser},
 };
+
+/// Objects of the first load that are on their way at a time: a hundred thousand at once would take memory that no
+/// allocator gives back.
+const ON_THEIR_WAY: usize = 1024;
+/// How long the first load waits for somebody who takes nothing.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What happened to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +50,10 @@ pub(super) struct Outlets {
     users: UnboundedSender<Event<VpnUser>>,
     holds: UnboundedSender<Event<VpnHold>>,
     gateways: UnboundedSender<Event<VpnGateway>>,
+    /// Events of users that were sent and not yet taken.
+    under_way: Arc<AtomicUsize>,
+    /// Nobody took them in time.
+    unheard: AtomicBool,
 }
 
 impl Outlets {
@@ -46,15 +63,36 @@ impl Outlets {
     /// The row does not hold an object of its kind.
     pub fn send(&self, change: Change, row: &Row) -> Result<(), serde_json::Error> {
         match row.kind {
-            Kind::User => drop(self.users.send(change.of(assemble(row)?))),
+            Kind::User => {
+                let event = change.of(assemble(row)?);
+                self.wait_for_room(change);
+                self.under_way.fetch_add(1, Ordering::Relaxed);
+                drop(self.users.send(event));
+            }
             Kind::Hold => drop(self.holds.send(change.of(assemble(row)?))),
             Kind::Gateway => drop(self.gateways.send(change.of(assemble(row)?))),
         }
         Ok(())
     }
 
+    /// Only in the first load, and not for somebody who does not listen (yet): nothing may depend on it.
+    fn wait_for_room(&self, change: Change) {
+        let full = || self.under_way.load(Ordering::Relaxed) >= ON_THEIR_WAY;
+        if change != Change::Init || self.unheard.load(Ordering::Relaxed) || !full() {
+            return;
+        }
+        let until = Instant::now() + PATIENCE;
+        while full() {
+            if self.users.is_closed() || Instant::now() >= until {
+                return self.unheard.store(true, Ordering::Relaxed);
+            }
+            thread::sleep(Duration::from_micros(200));
+        }
+    }
+
     /// Begins the first load.
     pub fn init(&self) {
+        self.under_way.fetch_add(1, Ordering::Relaxed);
         drop(self.users.send(Event::Init));
         drop(self.holds.send(Event::Init));
         drop(self.gateways.send(Event::Init));
@@ -64,6 +102,7 @@ impl Outlets {
     pub fn init_done(&self) {
         drop(self.holds.send(Event::InitDone));
         drop(self.gateways.send(Event::InitDone));
+        self.under_way.fetch_add(1, Ordering::Relaxed);
         drop(self.users.send(Event::InitDone));
     }
 }
@@ -91,12 +130,21 @@ pub(super) fn streams() -> (Outlets, Inlets) {
     let (users, user_events) = unbounded_channel();
     let (holds, hold_events) = unbounded_channel();
     let (gateways, gateway_events) = unbounded_channel();
+    let under_way = Arc::new(AtomicUsize::new(0));
+    let taken = Arc::clone(&under_way);
+    let user_events = events(user_events).inspect(move |_| _ = taken.fetch_sub(1, Ordering::Relaxed));
     let watches = Watches {
-        users: events(user_events),
+        users: user_events.boxed(),
         holds: events(hold_events),
         gateways: events(gateway_events),
     };
-    let outlets = Outlets { users, holds, gateways };
+    let outlets = Outlets {
+        users,
+        holds,
+        gateways,
+        under_way,
+        unheard: AtomicBool::new(false),
+    };
     (outlets, Inlets(Mutex::new(Some(watches))))
 }
 

@@ -1,7 +1,8 @@
 //! Opening the record's file, or what takes its place when the disk cannot be written.
 
 use std::{
-    os::unix::ffi::OsStrExt as _,
+    fs::OpenOptions,
+    os::unix::{ffi::OsStrExt as _, fs::OpenOptionsExt as _},
     path::Path,
     sync::{
         Arc,
@@ -41,6 +42,14 @@ pub(super) struct Opened {
 pub(super) fn connect(path: &Path) -> Result<Opened, DesiredError> {
     let failed = |error: rusqlite::Error| unavailable(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    // Owners' names and addresses stand in it. SQLite gives the files beside it the same mode.
+    let made = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path);
+    drop(made);
     let opened = Connection::open(path).and_then(|db| prepare(&db).map(|version| (db, version)));
     let (writer, version, reader, stuck) = match opened {
         Ok((db, version)) => (

@@ -190,6 +190,8 @@ impl Watch {
         }
         match notify.watch(folder, RecursiveMode::NonRecursive) {
             Ok(()) => drop(self.watched.insert(folder.to_owned(), identity)),
+            // Moved or removed in this moment: its own event, or the next walk, says where it is.
+            Err(error) if is_gone(&error) => {}
             Err(error) => {
                 self.polling = true;
                 let shown = folder.display();
@@ -236,5 +238,27 @@ impl Watch {
             self.signatures.remove(&file);
             self.parts.scanner.wish(file, now);
         }
+    }
+}
+
+fn is_gone(error: &notify::Error) -> bool {
+    match &error.kind {
+        notify::ErrorKind::PathNotFound => true,
+        notify::ErrorKind::Io(error) => error.kind() == io::ErrorKind::NotFound,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_vanishes_while_it_is_entered_is_no_reason_to_poll() {
+        let mut watcher = notify::recommended_watcher(|_: notify::Result<notify::Event>| {}).unwrap();
+        let gone = tempfile::tempdir().unwrap().path().join("gone");
+        let error = watcher.watch(&gone, RecursiveMode::NonRecursive).unwrap_err();
+        assert!(is_gone(&error), "{error}");
+        assert!(!is_gone(&notify::Error::new(notify::ErrorKind::MaxFilesWatch)));
     }
 }

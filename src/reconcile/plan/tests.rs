@@ -178,7 +178,7 @@ fn an_unknown_gateway_stalls_and_says_what_to_do() {
     .status;
     let stalled = status.conditions.iter().find(|c| c.type_ == types::STALLED).unwrap();
     assert_eq!(
-        (stalled.status.as_str(), stalled.reason.as_str()),
+        (&*stalled.status, &*stalled.reason),
         ("True", reasons::GATEWAY_NOT_FOUND)
     );
     assert!(stalled.message.contains("paris"));

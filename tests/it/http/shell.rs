@@ -1,10 +1,6 @@
 //! What every call has in common: the secret, limits, problem documents, request ids, logs, probes.
 
-use std::{
-    io::Write,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use vpn_operator::http;
@@ -13,6 +9,7 @@ use super::{
     World, ask, bare,
     world::{PREVIOUS, SECRET},
 };
+use crate::support::log;
 
 #[tokio::test]
 async fn without_the_secret_everything_is_403_and_both_secrets_are_valid() {
@@ -196,29 +193,9 @@ async fn a_harmless_request_id_is_taken_and_any_other_is_replaced() {
     assert_eq!(missing.json()["request_id"], "abc");
 }
 
-#[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn no_secret_reaches_the_log_or_an_error() {
-    let log = Captured::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .with_ansi(false)
-        .finish();
-    let guard = tracing::subscriber::set_default(subscriber);
-
+    log::capture();
     let world = World::new();
     let router = world.router();
     let body = json!({ "corporate_id": "AB123456" });
@@ -251,8 +228,7 @@ async fn no_secret_reaches_the_log_or_an_error() {
     ask("POST", "/user/AB123456/deactivate").of(&router).await;
     errors.push_str(&bare("GET", &sub).of(&router).await.text);
 
-    drop(guard);
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log::captured();
     assert!(log.contains("/sub/{token}") && log.contains("status=200"), "{log}");
     for secret in [SECRET, "guess-of-a-secret", "pass-word", "tok-en", "hysteria2://"] {
         assert!(!log.contains(secret), "{secret} in {log}");

@@ -1,3 +1,4 @@
 //! Doubles and fixtures shared by the scenarios.
 
 pub mod hysteria_node;
+pub mod log;
