@@ -30,8 +30,9 @@ const BATCH: usize = 4096;
 /// set, or a machine that slept.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How long a disappearance waits for the next one, and at the most.
-const QUIET: Duration = Duration::from_millis(50);
+/// How long a disappearance waits for the next one, and at the most. Files of one commit, and objects of one prune, leave one
+/// by one, on a busy machine with pauses between them.
+const QUIET: Duration = Duration::from_millis(200);
 const LONGEST_QUIET: Duration = Duration::from_secs(1);
 
 /// The writing ends of the stores.

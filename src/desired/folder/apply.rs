@@ -126,6 +126,7 @@ impl Keeper {
         for message in self.mailbox.take_urgent() {
             if self.deferred.is_empty() && !self.concerns_applied(&message) {
                 self.urgent(message);
+                self.out.flush();
             } else {
                 self.deferred.push_back(message);
             }

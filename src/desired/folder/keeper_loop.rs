@@ -41,6 +41,7 @@ pub(super) fn run(mut keeper: Keeper) {
         while let Some(message) = keeper.deferred.pop_front() {
             keeper.urgent(message);
         }
+        keeper.out.flush();
         let until = keeper.settling.front().map(|(due, _)| *due);
         let mailbox = keeper.mailbox.clone();
         match mailbox.next(until) {

@@ -235,12 +235,14 @@ impl Keeper {
         }
         let mut sent = Vec::new();
         let mut broken = Vec::new();
+        let (entries, out) = (&self.entries, &mut self.out);
         let visit = |row: Row| {
-            let wanted = self
-                .entry(row.id)
+            let wanted = entries
+                .get(row.id as usize)
+                .and_then(Option::as_ref)
                 .is_some_and(|entry| !entry.served && entry.version == row.version);
             if wanted && (people || row.file.root == Root::Own) {
-                match self.out.send(Change::Init, &row) {
+                match out.send(Change::Init, &row) {
                     Ok(()) => sent.push(row.id),
                     Err(error) => broken.push((row.id, error)),
                 }

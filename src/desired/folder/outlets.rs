@@ -21,6 +21,8 @@ use crate::{
 /// Objects of the first load that are on their way at a time: a hundred thousand at once would take memory that no
 /// allocator gives back.
 const ON_THEIR_WAY: usize = 1024;
+/// Users that are gathered at the most: the last document of a very long file need not hold up the first.
+const LARGEST_LOT: usize = 512;
 /// How long the first load waits for somebody who takes nothing.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -45,11 +47,40 @@ impl Change {
     }
 }
 
-/// Sends events. That nobody listens any more is no error.
+/// Events of one kind that belong together: whoever takes the first has all of them.
+type Lot<K> = Vec<Event<K>>;
+
+/// Events of one kind on their way out.
+struct Outlet<K> {
+    sender: UnboundedSender<Lot<K>>,
+    gathered: Lot<K>,
+}
+
+impl<K> Outlet<K> {
+    const fn new(sender: UnboundedSender<Lot<K>>) -> Self {
+        Self {
+            sender,
+            gathered: Vec::new(),
+        }
+    }
+
+    fn send(&mut self, event: Event<K>) {
+        self.gathered.push(event);
+    }
+
+    fn flush(&mut self) {
+        if !self.gathered.is_empty() {
+            drop(self.sender.send(std::mem::take(&mut self.gathered)));
+        }
+    }
+}
+
+/// Sends events. What is sent between two calls of [`Outlets::flush`] arrives as one, so that the guard judges the documents
+/// of a file together. That nobody listens any more is no error.
 pub(super) struct Outlets {
-    users: UnboundedSender<Event<VpnUser>>,
-    holds: UnboundedSender<Event<VpnHold>>,
-    gateways: UnboundedSender<Event<VpnGateway>>,
+    users: Outlet<VpnUser>,
+    holds: Outlet<VpnHold>,
+    gateways: Outlet<VpnGateway>,
     /// Events of users that were sent and not yet taken.
     under_way: Arc<AtomicUsize>,
     /// Nobody took them in time.
@@ -61,18 +92,28 @@ impl Outlets {
     ///
     /// # Errors
     /// The row does not hold an object of its kind.
-    pub fn send(&self, change: Change, row: &Row) -> Result<(), serde_json::Error> {
+    pub fn send(&mut self, change: Change, row: &Row) -> Result<(), serde_json::Error> {
         match row.kind {
             Kind::User => {
                 let event = change.of(assemble(row)?);
                 self.wait_for_room(change);
                 self.under_way.fetch_add(1, Ordering::Relaxed);
-                drop(self.users.send(event));
+                self.users.send(event);
             }
-            Kind::Hold => drop(self.holds.send(change.of(assemble(row)?))),
-            Kind::Gateway => drop(self.gateways.send(change.of(assemble(row)?))),
+            Kind::Hold => self.holds.send(change.of(assemble(row)?)),
+            Kind::Gateway => self.gateways.send(change.of(assemble(row)?)),
+        }
+        if change == Change::Init || self.users.gathered.len() >= LARGEST_LOT {
+            self.flush();
         }
         Ok(())
+    }
+
+    /// Lets go of what was sent. Holds come first, so that nobody who listens to all of them lets a held person in.
+    pub fn flush(&mut self) {
+        self.holds.flush();
+        self.gateways.flush();
+        self.users.flush();
     }
 
     /// Only in the first load, and not for somebody who does not listen (yet): nothing may depend on it.
@@ -83,7 +124,7 @@ impl Outlets {
         }
         let until = Instant::now() + PATIENCE;
         while full() {
-            if self.users.is_closed() || Instant::now() >= until {
+            if self.users.sender.is_closed() || Instant::now() >= until {
                 return self.unheard.store(true, Ordering::Relaxed);
             }
             thread::sleep(Duration::from_micros(200));
@@ -91,19 +132,21 @@ impl Outlets {
     }
 
     /// Begins the first load.
-    pub fn init(&self) {
+    pub fn init(&mut self) {
         self.under_way.fetch_add(1, Ordering::Relaxed);
-        drop(self.users.send(Event::Init));
-        drop(self.holds.send(Event::Init));
-        drop(self.gateways.send(Event::Init));
+        self.users.send(Event::Init);
+        self.holds.send(Event::Init);
+        self.gateways.send(Event::Init);
+        self.flush();
     }
 
-    /// Ends the first load. Holds come first, so that nobody who listens to all of them lets a held person in.
-    pub fn init_done(&self) {
-        drop(self.holds.send(Event::InitDone));
-        drop(self.gateways.send(Event::InitDone));
+    /// Ends the first load.
+    pub fn init_done(&mut self) {
+        self.holds.send(Event::InitDone);
+        self.gateways.send(Event::InitDone);
         self.under_way.fetch_add(1, Ordering::Relaxed);
-        drop(self.users.send(Event::InitDone));
+        self.users.send(Event::InitDone);
+        self.flush();
     }
 }
 
@@ -139,15 +182,38 @@ pub(super) fn streams() -> (Outlets, Inlets) {
         gateways: events(gateway_events),
     };
     let outlets = Outlets {
-        users,
-        holds,
-        gateways,
+        users: Outlet::new(users),
+        holds: Outlet::new(holds),
+        gateways: Outlet::new(gateways),
         under_way,
         unheard: AtomicBool::new(false),
     };
     (outlets, Inlets(Mutex::new(Some(watches))))
 }
 
-fn events<K: Send + 'static>(mut from: UnboundedReceiver<Event<K>>) -> Events<K> {
-    stream::poll_fn(move |context| from.poll_recv(context)).boxed()
+fn events<K: Send + 'static>(mut from: UnboundedReceiver<Lot<K>>) -> Events<K> {
+    stream::poll_fn(move |context| from.poll_recv(context))
+        .flat_map(stream::iter)
+        .boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_sent_together_arrives_together() {
+        let (sender, receiver) = unbounded_channel();
+        let mut outlet = Outlet::new(sender);
+        let mut taken = events::<u32>(receiver).ready_chunks(4096);
+        // More than a task may receive from a channel in one turn.
+        for number in 0..1000 {
+            outlet.send(Event::Apply(number));
+            assert!(taken.next().now_or_never().is_none());
+        }
+        outlet.flush();
+        assert_eq!(taken.next().await.unwrap().len(), 1000);
+    }
 }
