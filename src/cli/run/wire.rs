@@ -32,6 +32,7 @@ use crate::{
         DesiredState,
         folder::{FolderOptions, FolderSource},
     },
+    fence::Fence,
     history::{History, HistoryError},
     metrics::Metrics,
     model::user::VpnUser,
@@ -122,6 +123,8 @@ pub async fn wire(
             endpoint: Arc::clone(&endpoint),
             completions,
             clock: Arc::clone(clock),
+            // The folder is this process's alone.
+            fence: Fence::always_open(),
             metrics: Arc::clone(&metrics),
             tasks: nodes.clone(),
             cancel,
