@@ -181,14 +181,13 @@ impl Election {
         let deadline = self.request_timeout() * 2;
         let resigned = timeout(deadline, async {
             loop {
-                match self.attempt().await {
-                    Ok(Step::Resigned) => return,
-                    Ok(_) => {}
-                    Err(error) => {
-                        tracing::debug!(lease = self.name, %error, "the lease was not given back yet");
-                        sleep(self.times.retry / 4).await;
-                    }
+                if let Err(error) = self.attempt().await {
+                    tracing::debug!(lease = self.name, %error, "the lease was not given back yet");
                 }
+                if !self.candidate.may_hold() {
+                    return;
+                }
+                sleep(self.times.retry / 4).await;
             }
         });
         if resigned.await.is_err() {

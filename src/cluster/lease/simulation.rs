@@ -168,10 +168,6 @@ impl World {
         self.queue.push(Reverse((when, number, event)));
     }
 
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a few hundred seconds in microseconds are exact in an f64"
-    )]
     fn local(&self, who: usize) -> Duration {
         let machine = self.processes[who].machine;
         machine.boot + Duration::from_micros(self.now).mul_f64(machine.rate)
