@@ -20,6 +20,7 @@ use crate::{
     auth::{index::AuthIndex, listener::AuthEndpoint},
     clock::SharedClock,
     credentials::Sources,
+    fence::Fence,
     gateway::{
         ANY, Completions, Gateway, NodeName,
         hysteria::{self, HysteriaGateway, client::StatsError, config::NodeConfig},
@@ -64,6 +65,8 @@ pub struct Parts {
     pub completions: Completions,
     /// The clock.
     pub clock: SharedClock,
+    /// No gateway is called while it is closed.
+    pub fence: Fence,
     /// Numbers.
     pub metrics: Arc<Metrics>,
     /// Joins what is started.
@@ -305,6 +308,7 @@ impl Gateways {
             usage: Arc::clone(&ctx.usage) as _,
             completions: self.parts.completions.clone(),
             clock: Arc::clone(&self.parts.clock),
+            fence: self.parts.fence.clone(),
             meter: Arc::new(move |call| metrics.gateway_call(operation(call.operation), outcome(call.outcome))),
             poll_interval: self.parts.environment.poll_interval,
             cancel: cancel.clone(),

@@ -24,6 +24,8 @@ use super::{
 };
 use crate::{credentials::SecretLookup, desired::Event, model::secret_source::SecretKeyRef};
 
+const MISSING: &str = "there is no such Secret in the namespace: create it, or correct the reference";
+
 /// How long a lookup waits for the first list.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -131,7 +133,6 @@ impl SecretLookup for ReferencedSecrets {
         if let Some(value) = self.remembered(key) {
             return Ok(value);
         }
-        const MISSING: &str = "there is no such Secret in the namespace: create it, or correct the reference";
         if !self.lock().there.contains_key(&key.name) {
             return Err(MISSING.to_owned());
         }
