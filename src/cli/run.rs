@@ -1,6 +1,7 @@
 //! `vpn-operator run`: wires the rooms together and joins every task.
 
 mod live;
+mod source;
 mod tasks;
 mod wire;
 
@@ -16,6 +17,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
+    source::Cluster,
     tasks::{Tasks, told},
     wire::{Core, wire},
 };
@@ -23,7 +25,7 @@ use super::{output::Output, welcome};
 use crate::{
     auth::serve::{TlsError, TlsFiles, serve},
     clock::{SharedClock, SystemClock},
-    config::{self, Config, ConfigError},
+    config::{self, Config, ConfigError, DesiredLocation},
     credentials::{KeyError, MasterKey, Origin},
     desired::DesiredError,
     history::HistoryError,
@@ -81,9 +83,9 @@ pub enum RunError {
     /// What the guard knew.
     #[error("{0}")]
     Guard(String),
-    /// A mode that this version does not have.
-    #[error("this version of vpn-operator reads desired state from a folder only: use --desired folder:PATH")]
-    NotSupported,
+    /// The cluster.
+    #[error("the cluster cannot be used: {0}")]
+    Cluster(String),
     /// A part of the operator ended although nobody asked it to.
     #[error("{0} ended unexpectedly: see the log")]
     Ended(&'static str),
@@ -108,7 +110,11 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     let api_socket = listen(config.listen.api, "LISTEN_ADDR")?;
     let auth_socket = listen(config.listen.auth, "HYSTERIA_AUTH_LISTEN")?;
     let mut tasks = Tasks::new();
-    let core = wire(&config, &secrets.key, &clock, tasks.core_token()).await?;
+    let cluster = match config.state.desired {
+        DesiredLocation::Kubernetes => Some(Cluster::infer(&config).await?),
+        DesiredLocation::Folder(_) => None,
+    };
+    let core = wire(&config, &secrets.key, cluster.as_ref(), &clock, tasks.core_token()).await?;
     let Core {
         context,
         access,
