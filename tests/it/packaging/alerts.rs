@@ -50,9 +50,15 @@ fn every_alert_says_what_is_so_and_is_in_the_handbook() {
     for rule in rules() {
         let name = rule["alert"].as_str().unwrap();
         assert!(handbook.contains(&format!("`{name}`")), "{name}");
-        assert!(["critical", "warning"].contains(&rule["labels"]["severity"].as_str().unwrap()), "{name}");
+        assert!(
+            ["critical", "warning"].contains(&rule["labels"]["severity"].as_str().unwrap()),
+            "{name}"
+        );
         for text in ["summary", "description"] {
-            assert!(rule["annotations"][text].as_str().is_some_and(|text| text.len() > 10), "{name}");
+            assert!(
+                rule["annotations"][text].as_str().is_some_and(|text| text.len() > 10),
+                "{name}"
+            );
         }
     }
 }

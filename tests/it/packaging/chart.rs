@@ -80,7 +80,10 @@ fn every_flag_that_a_template_gives_is_one_that_the_program_takes() {
     }
     let wanted = ["--components=all", "--components=auth", "--desired=kubernetes"];
     let wanted = wanted.map(|flag| flag.split_once('=').unwrap());
-    assert_eq!(flags, wanted.map(|(flag, value)| (flag.to_owned(), value.to_owned())).into());
+    assert_eq!(
+        flags,
+        wanted.map(|(flag, value)| (flag.to_owned(), value.to_owned())).into()
+    );
 }
 
 /// The verbs for each resource that a role's file grants.
@@ -94,7 +97,11 @@ pub fn grants(role: &str) -> BTreeMap<String, BTreeSet<String>> {
         );
         for group in rule.api_groups.unwrap() {
             for resource in rule.resources.iter().flatten() {
-                let name = if group.is_empty() { resource.clone() } else { format!("{resource}.{group}") };
+                let name = if group.is_empty() {
+                    resource.clone()
+                } else {
+                    format!("{resource}.{group}")
+                };
                 grants.entry(name).or_default().extend(rule.verbs.clone());
             }
         }
@@ -114,7 +121,10 @@ fn an_auth_replica_may_read_what_the_controller_may_read_and_write_nothing() {
         assert!(controller[resource].is_superset(verbs), "{resource}");
     }
     for kind in Kind::ALL {
-        assert!(auth.contains_key(&format!("{}.vpn-operator.io", kind.plural())), "{kind}");
+        assert!(
+            auth.contains_key(&format!("{}.vpn-operator.io", kind.plural())),
+            "{kind}"
+        );
     }
     assert_eq!(auth.len(), Kind::ALL.len() + 1, "the kinds and secrets: {auth:?}");
 }
@@ -133,14 +143,21 @@ fn the_controller_deletes_nothing_but_its_own_kinds() {
         let own = ["vpnusers.vpn-operator.io", "vpnholds.vpn-operator.io"].contains(&resource.as_str());
         assert_eq!(verbs.contains("delete"), own, "{resource}");
         assert!(!verbs.contains("deletecollection"), "{resource}");
-        assert_eq!(verbs.contains("update"), resource == "leases.coordination.k8s.io", "{resource}");
+        assert_eq!(
+            verbs.contains("update"),
+            resource == "leases.coordination.k8s.io",
+            "{resource}"
+        );
     }
 }
 
 #[test]
 fn every_rule_is_in_the_handbook() {
     let handbook = read("docs/kubernetes.md");
-    let section = handbook.split("\n## ").find(|part| part.starts_with("Permissions")).unwrap();
+    let section = handbook
+        .split("\n## ")
+        .find(|part| part.starts_with("Permissions"))
+        .unwrap();
     let mut rows = BTreeMap::new();
     for row in section.lines().filter(|line| line.starts_with("| `")) {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
@@ -160,7 +177,11 @@ fn every_rule_is_in_the_handbook() {
 fn the_pods_run_as_the_user_of_the_image_and_mount_what_the_image_names() {
     let values: Value = serde_yaml::from_str(&file("values.yaml")).unwrap();
     let context = &values["podSecurityContext"];
-    let user = format!("{}:{}", context["runAsUser"].as_u64().unwrap(), context["runAsGroup"].as_u64().unwrap());
+    let user = format!(
+        "{}:{}",
+        context["runAsUser"].as_u64().unwrap(),
+        context["runAsGroup"].as_u64().unwrap()
+    );
     let dockerfile = read("Dockerfile");
     assert!(dockerfile.contains(&format!("\nUSER {user}\n")), "{user}");
     assert!(dockerfile.contains("ENTRYPOINT [\"vpn-operator\"]"));
@@ -171,5 +192,7 @@ fn the_pods_run_as_the_user_of_the_image_and_mount_what_the_image_names() {
             assert!(text.contains(&format!("containerPort: {port}")), "{workload} {port}");
         }
     }
-    assert!(dockerfile.contains("VOLUME [\"/data\"]") && file("templates/controller.yaml").contains("mountPath: /data }"));
+    assert!(
+        dockerfile.contains("VOLUME [\"/data\"]") && file("templates/controller.yaml").contains("mountPath: /data }")
+    );
 }

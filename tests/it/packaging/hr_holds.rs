@@ -1,7 +1,7 @@
 //! The admission policy leaves HR's holds to the operator, and everything else to whoever has the role for it.
 
-use kube_cel::{AdmissionRequest, VapEvaluator, VapExpression};
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicySpec;
+use kube_cel::{AdmissionRequest, VapEvaluator, VapExpression};
 use serde_json::{Value, json};
 
 use super::chart::file;
@@ -53,13 +53,25 @@ fn allowed(operation: &str, by: &str, object: Option<&Value>, old: Option<&Value
             message_expression: None,
         }])[0];
         // An expression that cannot be evaluated has another message, and would refuse everybody.
-        assert!(result.passed || result.message.as_deref() == Some("false"), "{result:?}");
+        assert!(
+            result.passed || result.message.as_deref() == Some("false"),
+            "{result:?}"
+        );
         result.passed
     };
-    if !policy.match_conditions.iter().flatten().all(|condition| holds(&condition.expression)) {
+    if !policy
+        .match_conditions
+        .iter()
+        .flatten()
+        .all(|condition| holds(&condition.expression))
+    {
         return true;
     }
-    policy.validations.iter().flatten().all(|validation| holds(&validation.expression))
+    policy
+        .validations
+        .iter()
+        .flatten()
+        .all(|validation| holds(&validation.expression))
 }
 
 /// The three things that can be done to a hold.
@@ -89,7 +101,11 @@ fn a_namespace_can_be_deleted_with_the_holds_in_it_and_their_finalizers_stay_the
     let before = hold("hr-deactivated-ab123456", "hr");
     for controller in [NAMESPACES, GARBAGE] {
         for (operation, object, old) in requests(&before, &before) {
-            assert_eq!(allowed(operation, controller, object, old), operation == "DELETE", "{operation}");
+            assert_eq!(
+                allowed(operation, controller, object, old),
+                operation == "DELETE",
+                "{operation}"
+            );
         }
     }
 }
@@ -106,7 +122,10 @@ fn a_hold_of_another_source_is_left_to_whoever_has_the_role() {
 
 #[test]
 fn neither_the_source_nor_the_name_of_a_hold_can_be_turned_into_those_of_hr_or_back() {
-    let (theirs, hr) = (hold("helpdesk-lost-ab123456", "helpdesk"), hold("helpdesk-lost-ab123456", "hr"));
+    let (theirs, hr) = (
+        hold("helpdesk-lost-ab123456", "helpdesk"),
+        hold("helpdesk-lost-ab123456", "hr"),
+    );
     assert!(!allowed("UPDATE", "anna", Some(&hr), Some(&theirs)));
     assert!(!allowed("UPDATE", "anna", Some(&theirs), Some(&hr)));
     // Whoever had the name of a hold that HR is about to set would keep it from being set.
@@ -120,7 +139,10 @@ fn the_policy_looks_at_holds_alone_and_refuses_when_in_doubt() {
     let rules = policy.match_constraints.unwrap().resource_rules.unwrap();
     assert_eq!(rules.len(), 1);
     assert_eq!(rules[0].resources.as_deref(), Some(["vpnholds".to_owned()].as_slice()));
-    assert_eq!(rules[0].api_groups.as_deref(), Some(["vpn-operator.io".to_owned()].as_slice()));
+    assert_eq!(
+        rules[0].api_groups.as_deref(),
+        Some(["vpn-operator.io".to_owned()].as_slice())
+    );
     let operations = ["CREATE", "UPDATE", "DELETE"].map(str::to_owned);
     assert_eq!(rules[0].operations.as_deref(), Some(operations.as_slice()));
     assert_eq!(policy.failure_policy.as_deref(), Some("Fail"));

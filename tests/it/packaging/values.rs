@@ -43,11 +43,17 @@ fn problems(root: &Value, schema: &Value, value: &Value, path: &str, found: &mut
         };
         check("type", fits);
     }
-    check("enum", schema["enum"].as_array().is_none_or(|known| known.contains(value)));
+    check(
+        "enum",
+        schema["enum"].as_array().is_none_or(|known| known.contains(value)),
+    );
     match value {
         Value::String(text) => {
             let pattern = schema["pattern"].as_str();
-            check("pattern", pattern.is_none_or(|pattern| Regex::new(pattern).unwrap().is_match(text)));
+            check(
+                "pattern",
+                pattern.is_none_or(|pattern| Regex::new(pattern).unwrap().is_match(text)),
+            );
         }
         Value::Number(_) => {
             let value = value.as_f64().unwrap();
@@ -102,7 +108,10 @@ fn the_schema_refuses_what_is_misspelt_or_of_another_kind() {
         ("auth: { replicas: -1 }", ".auth.replicas: minimum"),
         ("image: { pullPolicy: Sometimes }", ".image.pullPolicy: enum"),
         ("image: { digest: sha256:12 }", ".image.digest: pattern"),
-        ("gateway: { nodes: [{ name: fra1, adress: a }] }", ".gateway.nodes[0].adress: unknown"),
+        (
+            "gateway: { nodes: [{ name: fra1, adress: a }] }",
+            ".gateway.nodes[0].adress: unknown",
+        ),
         ("masterKey: { value: secret }", ".masterKey.value: unknown"),
     ] {
         assert_eq!(refused(text), [wanted]);
@@ -154,7 +163,9 @@ fn every_value_is_explained() {
         inside_of_explained = None;
         assert!(key.is_match(line), "{line}");
         let above = lines[..at].iter().rev().map(|line| line.trim());
-        let explained = above.take_while(|line| line.starts_with('#')).any(|line| line.starts_with("# -- "));
+        let explained = above
+            .take_while(|line| line.starts_with('#'))
+            .any(|line| line.starts_with("# -- "));
         let group = lines.get(at + 1..).unwrap().iter().find(|line| !line.trim().is_empty());
         let group = group.is_some_and(|next| indent(next) > indent(line)) && line.ends_with(':');
         if explained {
@@ -176,7 +187,11 @@ fn templates_use_values_that_exist_and_every_value_is_used() {
         let pointer = found[1].replace('.', "/");
         assert!(defaults.pointer(&pointer).is_some(), "{}", &found[0]);
     }
-    let used: BTreeSet<&str> = Regex::new(r"\.([a-zA-Z]+)").unwrap().find_iter(&text).map(|found| &found.as_str()[1..]).collect();
+    let used: BTreeSet<&str> = Regex::new(r"\.([a-zA-Z]+)")
+        .unwrap()
+        .find_iter(&text)
+        .map(|found| &found.as_str()[1..])
+        .collect();
     let mut open = vec![(String::new(), &defaults)];
     while let Some((path, value)) = open.pop() {
         let name = path.rsplit('.').next().unwrap();
