@@ -17,7 +17,7 @@ use super::{
     board::Board,
     call::{Subject, apply, apply_status, call, plain},
     finalizer,
-    owned::patched,
+    owned::{is_claimed_by_default, patched},
 };
 use crate::{
     clock::SharedClock,
@@ -201,14 +201,9 @@ impl DesiredState for KubernetesSource {
         if same {
             return Ok(present);
         }
-        apply(
-            &self.users,
-            user(name),
-            &patched(&present, patch, manager),
-            manager,
-            false,
-        )
-        .await
+        let force = is_claimed_by_default(&present, patch);
+        let body = patched(&present, patch, manager);
+        apply(&self.users, user(name), &body, manager, force).await
     }
 
     async fn delete_user(&self, name: &str, _: FieldManager) -> Result<()> {
