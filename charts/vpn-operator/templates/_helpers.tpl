@@ -117,8 +117,6 @@ httpGet:
 - name: HYSTERIA_AUTH_TLS_KEY_FILE
   value: /run/secrets/auth-tls/tls.key
 {{- end }}
-- name: LAST_KNOWN_MAX_AGE
-  value: {{ .Values.settings.lastKnownMaxAge | quote }}
 - name: LOG_FORMAT
   value: {{ .Values.settings.logFormat }}
 - name: LOG_LEVEL
