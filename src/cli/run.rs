@@ -17,10 +17,11 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use self::{
-    source::{Cluster, lead},
-    stage::Stage,
-    tasks::{Tasks, told},
+use self::{source::lead, stage::Stage, tasks::told};
+// The core without the process around it.
+pub use self::{
+    source::Cluster,
+    tasks::Tasks,
     wire::{Core, Ground, wire},
 };
 use super::{output::Output, welcome};

@@ -20,6 +20,7 @@ use crate::{
     auth::{index::AuthIndex, listener::AuthEndpoint},
     clock::SharedClock,
     credentials::Sources,
+    desired::DesiredError,
     fence::Fence,
     gateway::{
         ANY, Completions, Gateway, NodeName,
@@ -216,11 +217,11 @@ impl Gateways {
                 refusal.message
             );
         }
-        self.incomplete
-            .store(incomplete || !refused.is_empty(), Ordering::Relaxed);
+        incomplete |= !refused.is_empty();
         for (gateway, in_use) in reports {
-            report(ctx, &gateway, refused.remove(&gateway.name_any()), in_use).await;
+            incomplete |= !report(ctx, &gateway, refused.remove(&gateway.name_any()), in_use).await;
         }
+        self.incomplete.store(incomplete, Ordering::Relaxed);
         if !changed.is_empty() && ctx.roster.is_loaded() {
             for user in ctx.users.state() {
                 let had = user.status.iter().flat_map(|status| &status.gateways);
@@ -426,7 +427,8 @@ fn users_of(ctx: &Context, gateway: &str) -> usize {
         .count()
 }
 
-async fn report(ctx: &Context, gateway: &VpnGateway, refusal: Option<Refusal>, in_use: bool) {
+/// Answers whether the status says how it is.
+async fn report(ctx: &Context, gateway: &VpnGateway, refusal: Option<Refusal>, in_use: bool) -> bool {
     let mut status = gateway.status.clone().unwrap_or_default();
     let generation = gateway.metadata.generation.unwrap_or_default();
     status.observed_generation = generation;
@@ -446,15 +448,20 @@ async fn report(ctx: &Context, gateway: &VpnGateway, refusal: Option<Refusal>, i
         conditions.set(types::READY, true, "Running", "the operator asks and answers its nodes");
         status.conditions.retain(|condition| condition.type_ != types::STALLED);
     }
-    publish(ctx, gateway, status).await;
+    publish(ctx, gateway, status).await
 }
 
-async fn publish(ctx: &Context, gateway: &VpnGateway, status: VpnGatewayStatus) {
+async fn publish(ctx: &Context, gateway: &VpnGateway, status: VpnGatewayStatus) -> bool {
     if gateway.status.as_ref() == Some(&status) {
-        return;
+        return true;
     }
     let name = gateway.name_any();
-    if let Err(error) = ctx.desired.report_gateway(gateway, status).await {
-        tracing::warn!(gateway = name, %error, "the status of a gateway could not be reported");
+    match ctx.desired.report_gateway(gateway, status).await {
+        // Gone in the meantime: its own event follows.
+        Ok(()) | Err(DesiredError::NotFound { .. }) => true,
+        Err(error) => {
+            tracing::warn!(gateway = name, %error, "the status of a gateway could not be reported");
+            false
+        }
     }
 }

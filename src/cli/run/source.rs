@@ -12,7 +12,10 @@ use super::{
 use crate::{
     access::Access,
     clock::SharedClock,
-    cluster::lease::{self, Election, Leadership, Times},
+    cluster::{
+        client::bounded,
+        lease::{self, Election, Leadership, Times},
+    },
     config::{Config, DesiredLocation},
     credentials::Sources,
     desired::{
@@ -33,10 +36,15 @@ const RESCAN: Duration = Duration::from_secs(30);
 /// How long a connection to the API server may take to come about.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// How long the API server may take until it begins to answer.
+const ANSWER: Duration = Duration::from_secs(10);
+
 /// A cluster, and the namespace in it.
 #[derive(Clone)]
 pub struct Cluster {
+    /// Its API server.
     pub client: Client,
+    /// The one namespace that is watched.
     pub namespace: String,
     /// Name of this process, for Events and the Lease.
     pub instance: String,
@@ -57,7 +65,7 @@ impl Cluster {
         access.connect_timeout = Some(CONNECT);
         let namespace = config.cluster.namespace.clone().filter(|name| !name.is_empty());
         let namespace = namespace.unwrap_or_else(|| access.default_namespace.clone());
-        let client = Client::try_from(access).map_err(|error| unusable(error.to_string()))?;
+        let client = bounded(access, ANSWER).map_err(|error| unusable(error.to_string()))?;
         Ok(Self {
             client,
             namespace,

@@ -46,8 +46,11 @@ use crate::{
 
 /// The core, wired and not yet running.
 pub struct Core {
+    /// What every part of it shares.
     pub context: Arc<Context>,
+    /// The use cases.
     pub access: Access,
+    /// What nodes ask.
     pub endpoint: Arc<AuthEndpoint>,
     /// Joins the tasks of gateways.
     pub nodes: TaskTracker,

@@ -19,6 +19,10 @@ pub enum Fault {
     HangAfter,
     /// It is performed; then this runs, and the connection breaks.
     Crash(Arc<dyn Fn() + Send + Sync>),
+    /// This runs, and the connection breaks before it is performed.
+    CrashBefore(Arc<dyn Fn() + Send + Sync>),
+    /// This runs; then it is performed and answered as ever.
+    Beside(Arc<dyn Fn() + Send + Sync>),
 }
 
 impl Fault {

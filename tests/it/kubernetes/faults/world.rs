@@ -1,0 +1,607 @@
+//! A cluster, two nodes and the operator, in which something goes wrong at one request.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use vpn_operator::{
+    access::{Access, AccessError},
+    auth::index::Verdict,
+    model::{gateway::VpnGateway, hold::VpnHold, user::VpnUser},
+};
+
+use super::{
+    oracle::{BYSTANDER, GATEWAYS, HOME, Way, Word, object, ways, word},
+    process::{Machine, OPERATOR, Process},
+};
+use crate::support::{
+    hysteria_node::{HysteriaNode, Session},
+    kube::{
+        KubeDouble,
+        faults::{Fault, When},
+        kubectl::{Kind, Kubectl},
+    },
+};
+
+/// How long anything may take.
+const DEADLINE: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(10);
+/// Nothing was written for so long: nothing will be.
+const CALM: Duration = Duration::from_millis(500);
+/// Nothing was asked for so long: the stale cache has had its say.
+const STALE: Duration = Duration::from_millis(150);
+
+/// What is stored, without what differs from run to run.
+pub type Picture = BTreeMap<String, Value>;
+
+/// How one run without faults went.
+#[derive(Debug, Default)]
+pub struct Course {
+    /// The state at each rest.
+    pub rests: Vec<Picture>,
+    /// Requests of the operator from [`World::arm`] to the last rest, watches included.
+    pub requests: usize,
+    /// Writes of the operator in all.
+    pub writes: usize,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    CrashBefore,
+    CrashAfter,
+    AnswerLost,
+    Dropped,
+    Status(u16),
+    Hang,
+    HangAfter,
+    /// From then on watches do not show the latest change, until the operator has nothing more to ask.
+    Stale,
+}
+
+impl Trouble {
+    pub const ALL: [Self; 10] = [
+        Self::CrashAfter,
+        Self::AnswerLost,
+        Self::CrashBefore,
+        Self::Dropped,
+        Self::Status(409),
+        Self::Status(429),
+        Self::Status(500),
+        Self::Hang,
+        Self::HangAfter,
+        Self::Stale,
+    ];
+
+    pub fn fault(self, machine: &Machine, double: &Arc<KubeDouble>) -> Fault {
+        let crash = {
+            let machine = machine.clone();
+            move || machine.crash()
+        };
+        match self {
+            Self::CrashAfter => Fault::crash(crash),
+            Self::CrashBefore => Fault::CrashBefore(Arc::new(crash)),
+            Self::AnswerLost => Fault::AnswerLost,
+            Self::Dropped => Fault::Dropped,
+            Self::Status(code) => Fault::Status(code),
+            Self::Hang => Fault::Hang,
+            Self::HangAfter => Fault::HangAfter,
+            Self::Stale => {
+                let double = Arc::downgrade(double);
+                Fault::Beside(Arc::new(move || {
+                    if let Some(double) = double.upgrade() {
+                        double.lag_watches();
+                    }
+                }))
+            }
+        }
+    }
+}
+
+pub struct World {
+    /// What to say when it fails.
+    pub name: String,
+    pub double: Arc<KubeDouble>,
+    pub kubectl: Kubectl,
+    pub machine: Machine,
+    pub process: Option<Process>,
+    nodes: Vec<Arc<HysteriaNode>>,
+    sessions: Vec<(Way, Session)>,
+    data: tempfile::TempDir,
+    trouble: Option<(Trouble, usize)>,
+    expected: Option<Arc<Course>>,
+    armed_at: usize,
+    pub course: Course,
+    port: u16,
+}
+
+impl World {
+    /// A cluster with a gateway and a bystander; no operator yet.
+    pub async fn new(name: String, trouble: Option<(Trouble, usize)>, expected: Option<Arc<Course>>) -> Self {
+        let mut nodes = Vec::new();
+        for _ in GATEWAYS {
+            nodes.push(HysteriaNode::start("", Duration::from_millis(300)).await);
+        }
+        let double = Arc::new(KubeDouble::start().await);
+        let mut world = Self {
+            name,
+            kubectl: double.kubectl(),
+            double,
+            machine: Machine::default(),
+            process: None,
+            nodes,
+            sessions: Vec::new(),
+            data: tempfile::tempdir().unwrap(),
+            trouble,
+            expected,
+            armed_at: 0,
+            course: Course::default(),
+            port: 1000,
+        };
+        world.gateway(HOME).await;
+        world.user(BYSTANDER, json!({})).await;
+        world
+    }
+
+    fn requests(&self) -> usize {
+        self.double.recorder().of(OPERATOR).len()
+    }
+
+    fn writes(&self) -> usize {
+        self.double.recorder().writes(OPERATOR).len()
+    }
+
+    /// From now on requests count.
+    pub fn arm(&mut self) {
+        self.armed_at = self.requests();
+        if let Some((trouble, nth)) = self.trouble {
+            let when = When::request(nth).by(OPERATOR).or_watch();
+            self.double.fault(when, trouble.fault(&self.machine, &self.double));
+        }
+    }
+
+    /// Starts the operator, comes to rest, and arms.
+    pub async fn begin(&mut self) {
+        self.rest().await;
+        self.arm();
+    }
+
+    /// The operator ends at once, and nobody starts it yet.
+    pub fn crash(&mut self) {
+        self.machine.crash();
+        self.process = None;
+    }
+
+    /// Starts the operator if it is down.
+    pub async fn revive(&mut self) {
+        if !self.machine.is_down() && self.process.is_some() {
+            return;
+        }
+        self.crash();
+        let now = Timestamp::now();
+        let denied = ways().filter(|way| self.word(way, now) != Word::Permits).collect();
+        self.machine.findings().denied_before = denied;
+        self.process = Process::start(&self.machine, &self.double.url(), self.data.path()).await;
+    }
+
+    fn stored<K: Kind>(&self, plural: &str) -> Vec<K> {
+        let names = self.double.names(plural);
+        let names = names.iter().filter_map(|name| name.strip_prefix("default/"));
+        names
+            .filter_map(|name| self.double.stored(plural, "default", name))
+            .map(|object| serde_json::from_value(object).unwrap())
+            .collect()
+    }
+
+    /// What the declaration says of a way in, as it is stored.
+    pub fn word(&self, way: &Way, now: Timestamp) -> Word {
+        let user = self.double.stored("vpnusers", "default", &object(way.id));
+        let user: Option<VpnUser> = user.map(|user| serde_json::from_value(user).unwrap());
+        let holds: Vec<VpnHold> = self.stored("vpnholds");
+        word(way, user.as_ref(), holds.iter(), now)
+    }
+
+    /// Somebody changes something about a person.
+    fn touch(&self, id: &str) {
+        self.machine.findings().denied_before.retain(|way| way.id != id);
+    }
+
+    /// `kubectl apply` of a person with these fields of the spec.
+    pub async fn user(&mut self, id: &str, spec: Value) {
+        self.touch(id);
+        let mut manifest = json!({
+            "apiVersion": "vpn-operator.io/v1alpha1", "kind": "VpnUser", "metadata": { "name": object(id) },
+            "spec": { "corporateId": id },
+        });
+        for (field, value) in spec.as_object().unwrap() {
+            manifest["spec"][field] = value.clone();
+        }
+        let manifest = manifest.to_string();
+        self.kubectl.apply::<VpnUser>("person", &manifest, true).await.unwrap();
+    }
+
+    /// `kubectl patch` of a person's spec.
+    pub async fn edit(&mut self, id: &str, spec: Value) {
+        self.touch(id);
+        let patch = json!({ "spec": spec });
+        self.kubectl.merge::<VpnUser>(&object(id), patch).await.unwrap();
+    }
+
+    /// `kubectl delete`.
+    pub async fn delete<K: Kind>(&mut self, name: &str) {
+        self.kubectl.delete::<K>(name).await.unwrap();
+    }
+
+    /// `kubectl apply` of a hold.
+    pub async fn hold(&mut self, name: &str, id: &str) {
+        let manifest = json!({
+            "apiVersion": "vpn-operator.io/v1alpha1", "kind": "VpnHold", "metadata": { "name": name },
+            "spec": { "corporateId": id, "source": "hr" },
+        });
+        let manifest = manifest.to_string();
+        self.kubectl.apply::<VpnHold>("person", &manifest, true).await.unwrap();
+    }
+
+    /// `kubectl delete` of a hold.
+    pub async fn lose(&mut self, name: &str, id: &str) {
+        self.touch(id);
+        self.delete::<VpnHold>(name).await;
+    }
+
+    /// `kubectl apply` of a gateway with one node.
+    pub async fn gateway(&mut self, name: &str) {
+        let node = &self.nodes[GATEWAYS.iter().position(|gateway| *gateway == name).unwrap()];
+        let node = json!({ "name": "n", "address": format!("{name}.example.com"), "statsUrl": node.stats_url() });
+        let manifest = json!({
+            "apiVersion": "vpn-operator.io/v1alpha1", "kind": "VpnGateway", "metadata": { "name": name },
+            "spec": { "hysteria": { "nodes": [node] } },
+        });
+        let manifest = manifest.to_string();
+        self.kubectl
+            .apply::<VpnGateway>("person", &manifest, true)
+            .await
+            .unwrap();
+    }
+
+    /// A client of the API asks for something until it is done, whatever becomes of the operator meanwhile.
+    pub async fn ask<F>(&mut self, id: &str, act: impl Fn(Access) -> F)
+    where
+        F: Future<Output = Result<(), AccessError>> + Send + 'static,
+    {
+        self.touch(id);
+        let deadline = Instant::now() + DEADLINE;
+        let mut last = String::new();
+        loop {
+            assert!(
+                Instant::now() < deadline,
+                "{}: the API does not do it: {last}",
+                self.name
+            );
+            self.revive().await;
+            if let Some(process) = &self.process {
+                let work = act(process.access.clone());
+                match process.handle.spawn(work).await {
+                    Ok(Ok(())) => return,
+                    Ok(Err(error)) => last = error.to_string(),
+                    Err(error) => last = error.to_string(),
+                }
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until an object is gone, with an operator.
+    pub async fn gone(&mut self, plural: &str, name: &str) {
+        let deadline = Instant::now() + DEADLINE;
+        let mut calm = (0, Instant::now());
+        while self.double.stored(plural, "default", name).is_some() {
+            let stored = self.double.stored(plural, "default", name);
+            assert!(Instant::now() < deadline, "{}: {name} stays: {stored:#?}", self.name);
+            self.revive().await;
+            self.move_bytes();
+            self.unlag(&mut calm);
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn move_bytes(&mut self) {
+        self.sessions.retain_mut(|(_, session)| session.send(1, 1).is_ok());
+    }
+
+    /// Ends a stale cache when the operator has nothing more to ask.
+    fn unlag(&self, calm: &mut (usize, Instant)) {
+        let requests = self.requests();
+        if calm.0 != requests {
+            *calm = (requests, Instant::now());
+        } else if calm.1.elapsed() > STALE && matches!(self.trouble, Some((Trouble::Stale, _))) {
+            self.double.release();
+        }
+    }
+
+    /// Fails if somebody was let in who must not be.
+    pub fn check(&self) {
+        let broken = std::mem::take(&mut self.machine.findings().broken);
+        assert!(broken.is_empty(), "{}: {}", self.name, broken.join("\n"));
+    }
+
+    /// Waits until everything is as without faults; a run without faults waits until all is said and done.
+    pub async fn rest(&mut self) {
+        let deadline = Instant::now() + DEADLINE;
+        let (mut asked, mut written) = ((0, Instant::now()), (0, Instant::now()));
+        let expected = self.expected.clone();
+        let expected = expected.as_ref().map(|course| &course.rests[self.course.rests.len()]);
+        loop {
+            self.check();
+            self.revive().await;
+            self.move_bytes();
+            self.unlag(&mut asked);
+            let picture = self.picture();
+            let writes = self.writes();
+            if writes != written.0 {
+                written = (writes, Instant::now());
+            }
+            let good = match expected {
+                Some(expected) => *expected == picture,
+                None => self.is_complete() && written.1.elapsed() > CALM,
+            };
+            if good && self.people_agree() {
+                self.course.rests.push(picture);
+                return;
+            }
+            if Instant::now() > deadline {
+                let difference = match expected {
+                    Some(expected) => difference(expected, &picture),
+                    None => format!("{picture:#?}"),
+                };
+                panic!(
+                    "{}: it does not come to rest {}; sessions {:?}; {difference}",
+                    self.name,
+                    self.course.rests.len(),
+                    self.sessions.iter().map(|(way, _)| way).collect::<Vec<_>>()
+                );
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until nothing is written any more, and compares once more. With no faults left, a new process writes nothing.
+    pub async fn end(&mut self) {
+        self.double.faults().clear();
+        self.double.release();
+        let deadline = Instant::now() + DEADLINE;
+        let mut written = (0, Instant::now());
+        while written.1.elapsed() < CALM {
+            self.check();
+            self.revive().await;
+            self.move_bytes();
+            let writes = self.writes();
+            if writes != written.0 {
+                written = (writes, Instant::now());
+            }
+            let calls = || self.double.recorder().writes(OPERATOR);
+            assert!(
+                Instant::now() < deadline,
+                "{}: it goes on and on: {:#?}",
+                self.name,
+                calls()
+            );
+            tokio::time::sleep(LOOK).await;
+        }
+        self.course.requests = self.requests() - self.armed_at;
+        self.course.writes = self.writes();
+        let last = self.course.rests.last().unwrap();
+        let picture = self.picture();
+        assert!(
+            *last == picture,
+            "{}: it did not last: {}",
+            self.name,
+            difference(last, &picture)
+        );
+        assert!(self.people_agree(), "{}: auth or sessions differ in the end", self.name);
+        let alive = self.sessions.iter().any(|(way, _)| way.id == BYSTANDER);
+        assert!(alive, "{}: the bystander was disconnected", self.name);
+        if let Some(expected) = &self.expected {
+            let bound = 2 * expected.writes + 12;
+            let calls = || self.double.recorder().writes(OPERATOR);
+            assert!(
+                written.0 <= bound,
+                "{}: more than {bound} writes: {:#?}",
+                self.name,
+                calls()
+            );
+        } else {
+            self.crash();
+            self.double.recorder().clear();
+            self.revive().await;
+            let index = self.process.as_ref().unwrap().context.roster.index();
+            index.wait_loaded().await;
+            tokio::time::sleep(CALM).await;
+            let writes = self.double.recorder().writes(OPERATOR);
+            assert!(
+                writes.is_empty(),
+                "{}: a new process writes again: {writes:#?}",
+                self.name
+            );
+        }
+        self.check();
+        self.crash();
+    }
+
+    /// Whether everybody who may come in does, nobody else does, and nobody else is in.
+    pub fn people_agree(&mut self) -> bool {
+        let Some(process) = &self.process else { return false };
+        let index = process.context.roster.index();
+        if !index.is_loaded() {
+            return false;
+        }
+        let now = Timestamp::now();
+        for way in ways() {
+            let permits = self.word(&way, now) == Word::Permits;
+            if self.double.stored("vpngateways", "default", way.gateway).is_none() {
+                continue;
+            }
+            let inside = self.sessions.iter().any(|(of, _)| *of == way);
+            if permits && !inside {
+                self.port += 1;
+                let address = format!("192.0.2.1:{}", self.port);
+                let Verdict::Granted(session) = way.login(&index, &address) else {
+                    return false;
+                };
+                let at = GATEWAYS.iter().position(|gateway| *gateway == way.gateway).unwrap();
+                let session = self.nodes[at].register(session.id().to_string(), &address);
+                self.sessions.push((way, session));
+            } else if !permits && (inside || matches!(way.login(&index, "192.0.2.9:9"), Verdict::Granted(_))) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Ways in that are open, as `ID@generation gateway`.
+    pub fn open(&self) -> Vec<String> {
+        let mut open: Vec<_> = self.sessions.iter().map(|(way, _)| way).collect();
+        open.sort();
+        open.dedup();
+        open.into_iter()
+            .filter(|way| way.id != BYSTANDER)
+            .map(|way| format!("{}@{} {}", way.id, way.generation, way.gateway))
+            .collect()
+    }
+
+    /// Fails unless these are all the ways in that are open.
+    pub fn expect_open(&self, ways: &[&str]) {
+        assert_eq!(self.open(), ways, "{}", self.name);
+    }
+
+    /// Whether every object says that it is done with.
+    pub fn is_complete(&self) -> bool {
+        let users = self.stored::<VpnUser>("vpnusers").into_iter().all(|user| {
+            let status = user.status.unwrap_or_default();
+            let is = |kind: &str| {
+                status
+                    .conditions
+                    .iter()
+                    .any(|it| it.type_ == kind && it.status == "True")
+            };
+            user.metadata.deletion_timestamp.is_none()
+                && Some(status.observed_generation) == user.metadata.generation
+                && (is("Ready") || is("Stalled"))
+                && status.revocation.is_none_or(|it| it.sessions_zero_at.is_some())
+        });
+        let holds = self.stored::<VpnHold>("vpnholds").into_iter().all(|hold| {
+            let phase = hold.status.and_then(|status| status.phase);
+            hold.metadata.deletion_timestamp.is_none() && phase.is_some() && hold.metadata.finalizers.is_some()
+        });
+        let gateways = self.stored::<VpnGateway>("vpngateways").into_iter().all(|gateway| {
+            let status = gateway.status.unwrap_or_default();
+            let stalled = status
+                .conditions
+                .iter()
+                .any(|it| it.type_ == "Stalled" && it.status == "True");
+            Some(status.observed_generation) == gateway.metadata.generation
+                && stalled == gateway.metadata.deletion_timestamp.is_some()
+        });
+        users && holds && gateways && self.process.as_ref().is_some_and(|it| it.context.roster.is_loaded())
+    }
+
+    /// What is stored, without what differs from run to run.
+    pub fn picture(&self) -> Picture {
+        let mut picture = Picture::new();
+        let mut owners: BTreeMap<String, String> = BTreeMap::new();
+        for plural in ["vpnusers", "vpnholds", "vpngateways", "secrets"] {
+            for name in self.double.names(plural) {
+                let bare = name.trim_start_matches("default/");
+                let Some(mut object) = self.double.stored(plural, "default", bare) else {
+                    continue;
+                };
+                let meta = object["metadata"].take();
+                owners.insert(meta["uid"].as_str().unwrap().to_owned(), format!("{plural}/{bare}"));
+                object["metadata"] = json!({
+                    "finalizers": meta["finalizers"],
+                    "deleted": !meta["deletionTimestamp"].is_null(),
+                    "labels": meta["labels"],
+                    "owners": meta["ownerReferences"],
+                });
+                let observed = object["status"]["observedGeneration"] == meta["generation"];
+                if object["status"].is_object() {
+                    plain_status(&mut object["status"], observed);
+                }
+                if let Some(spec) = object["spec"].as_object_mut() {
+                    // A moment that each run chooses for itself.
+                    if let Some(until) = spec.get_mut("validUntil") {
+                        *until = json!("then");
+                    }
+                    for node in spec
+                        .get_mut("hysteria")
+                        .and_then(|it| it["nodes"].as_array_mut())
+                        .into_iter()
+                        .flatten()
+                    {
+                        node["statsUrl"] = json!("there");
+                    }
+                }
+                picture.insert(format!("{plural}/{bare}"), object);
+            }
+        }
+        for object in picture.values_mut() {
+            for owner in object["metadata"]["owners"].as_array_mut().into_iter().flatten() {
+                let uid = owner["uid"].as_str().unwrap_or_default();
+                owner["uid"] = json!(owners.get(uid).map_or("nobody", String::as_str));
+            }
+        }
+        picture
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.machine.crash();
+    }
+}
+
+fn plain_status(status: &mut Value, observed: bool) {
+    status["observedGeneration"] = json!(observed);
+    for field in ["epoch", "traffic"] {
+        status.as_object_mut().unwrap().remove(field);
+    }
+    // Whether there was anything to revoke depends on who saw what; that it is over does not.
+    let revocation = status.as_object_mut().unwrap().remove("revocation");
+    if revocation.is_some_and(|it| it["sessionsZeroAt"].is_null()) {
+        status["revoking"] = json!(true);
+    }
+    for condition in status["conditions"].as_array_mut().into_iter().flatten() {
+        *condition = json!([condition["type"], condition["status"], condition["reason"]]);
+    }
+    if let Some(conditions) = status["conditions"].as_array_mut() {
+        conditions.sort_by_key(ToString::to_string);
+    }
+}
+
+fn difference(expected: &Picture, found: &Picture) -> String {
+    let mut text = String::new();
+    for name in expected
+        .keys()
+        .chain(found.keys().filter(|name| !expected.contains_key(*name)))
+    {
+        let (wanted, there) = (expected.get(name), found.get(name));
+        if wanted != there {
+            let show = |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), ToString::to_string);
+            text.push_str(&format!(
+                "\n{name}\n  without faults: {}\n  here: {}",
+                show(wanted),
+                show(there)
+            ));
+        }
+    }
+    text
+}
+
+/// Somebody's Secret.
+pub fn secret(id: &str) -> String {
+    format!("{}-vpn", object(id))
+}
