@@ -1,42 +1,50 @@
 //! What the use cases see of the running operator: its stores and its gateways, from memory.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+};
 
 use kube::runtime::reflector::ObjectRef;
 
 use crate::{
     access::{Directory, Links, select},
-    gateway::{Credentials, Link, NodeHealth, Observation, RevocationProgress},
+    gateway::{Credentials, Gateway, Link, NodeHealth, Observation, RevocationProgress},
     model::{hold::VpnHold, user::VpnUser},
     reconcile::{context::Context, plan::gateway_names},
 };
 
-/// The running operator, as the use cases see it.
-pub struct Live(pub Arc<Context>);
+/// The running operator, as the use cases see it. Does not keep it alive: the operator itself has the use cases make what
+/// it hands out, and two that held each other would never let go of the history.
+pub struct Live(pub Weak<Context>);
 
 impl Directory for Live {
     fn user(&self, name: &str) -> Option<Arc<VpnUser>> {
-        self.0.user(name)
+        self.0.upgrade()?.user(name)
     }
 
     fn users(&self, after: Option<&str>, limit: usize, keep: &mut dyn FnMut(&VpnUser) -> bool) -> Vec<Arc<VpnUser>> {
-        select(self.0.users.state().into_iter(), after, limit, keep)
+        let users = self.0.upgrade().map(|context| context.users.state());
+        select(users.into_iter().flatten(), after, limit, keep)
     }
 
     fn hold(&self, name: &str) -> Option<Arc<VpnHold>> {
-        self.0.holds.get(&ObjectRef::new(name).within(&self.0.namespace))
+        let context = self.0.upgrade()?;
+        context.holds.get(&ObjectRef::new(name).within(&context.namespace))
     }
 
     fn holds(&self) -> Vec<Arc<VpnHold>> {
-        self.0.holds.state()
+        self.0.upgrade().map(|context| context.holds.state()).unwrap_or_default()
     }
 }
 
 impl Live {
+    fn gateways(&self) -> Vec<Arc<dyn Gateway>> {
+        self.0.upgrade().map(|context| context.gateways.all()).unwrap_or_default()
+    }
+
     fn observations(&self, account: &str) -> Vec<Observation> {
-        self.0
-            .gateways
-            .all()
+        self.gateways()
             .iter()
             .map(|gateway| gateway.observe(account))
             .collect()
@@ -45,9 +53,12 @@ impl Live {
 
 impl Links for Live {
     fn links(&self, user: &VpnUser, credentials: &Credentials) -> Vec<Link> {
+        let Some(context) = self.0.upgrade() else {
+            return Vec::new();
+        };
         gateway_names(user)
             .iter()
-            .filter_map(|name| self.0.gateways.get(name))
+            .filter_map(|name| context.gateways.get(name))
             .flat_map(|gateway| gateway.links(credentials))
             .collect()
     }
@@ -79,9 +90,7 @@ impl Links for Live {
     }
 
     fn health(&self) -> Vec<NodeHealth> {
-        self.0
-            .gateways
-            .all()
+        self.gateways()
             .iter()
             .flat_map(|gateway| gateway.health())
             .collect()

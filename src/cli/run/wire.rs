@@ -249,10 +249,14 @@ fn environment(config: &Config) -> Environment {
 
 fn use_cases(config: &Config, key: &MasterKey, context: &Arc<Context>, passwords: &Passwords) -> Access {
     let dispatch = {
-        let context = Arc::clone(context);
-        Arc::new(move |transitions| context.dispatch(transitions))
+        let context = Arc::downgrade(context);
+        Arc::new(move |transitions| {
+            if let Some(context) = context.upgrade() {
+                context.dispatch(transitions);
+            }
+        })
     };
-    let live = Arc::new(Live(Arc::clone(context)));
+    let live = Arc::new(Live(Arc::downgrade(context)));
     Access::new(Parts {
         desired: Arc::clone(&context.desired),
         people: Arc::new(LivePeople::new(

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use vpn_operator::{
     access::{Access, AccessError},
     auth::index::Verdict,
-    model::{gateway::VpnGateway, hold::VpnHold, user::VpnUser},
+    model::{gateway::VpnGateway, hold::VpnHold, user::{VpnUser, VpnUserStatus}},
 };
 
 use super::{
@@ -207,7 +207,7 @@ impl World {
     }
 
     /// Somebody changes something about a person.
-    fn touch(&self, id: &str) {
+    pub fn touch(&self, id: &str) {
         self.machine.findings().denied_before.retain(|way| way.id != id);
     }
 
@@ -309,7 +309,7 @@ impl World {
         }
     }
 
-    fn move_bytes(&mut self) {
+    pub fn move_bytes(&mut self) {
         self.sessions.retain_mut(|(_, session)| session.send(1, 1).is_ok());
     }
 
@@ -432,6 +432,30 @@ impl World {
         self.crash();
     }
 
+    /// The operator ends, and another process has nothing to write.
+    pub async fn start_anew(&mut self) {
+        let before = self.statuses();
+        self.machine.crash();
+        self.process = None;
+        self.double.recorder().clear();
+        self.revive().await;
+        let index = self.process.as_ref().unwrap().context.roster.index();
+        index.wait_loaded().await;
+        tokio::time::sleep(CALM).await;
+        let writes = self.double.recorder().writes(OPERATOR);
+        assert!(
+            writes.is_empty(),
+            "{}: a new process writes again: {writes:?}\nbefore {before:#?}\nafter {:#?}",
+            self.name,
+            self.statuses()
+        );
+    }
+
+    fn statuses(&self) -> Vec<Option<VpnUserStatus>> {
+        let users: Vec<VpnUser> = self.stored("vpnusers");
+        users.into_iter().map(|user| user.status).collect()
+    }
+
     /// Whether everybody who may come in does, nobody else does, and nobody else is in.
     pub fn people_agree(&mut self) -> bool {
         let Some(process) = &self.process else { return false };
@@ -460,6 +484,28 @@ impl World {
             }
         }
         true
+    }
+
+    /// Whoever may come in by what is declared tries to.
+    pub fn let_in(&mut self) {
+        let Some(process) = self.process.as_ref().filter(|_| !self.machine.is_down()) else {
+            return;
+        };
+        let index = process.context.roster.index();
+        let now = Timestamp::now();
+        for way in ways() {
+            let inside = self.sessions.iter().any(|(of, _)| *of == way);
+            if inside || self.word(&way, now) != Word::Permits {
+                continue;
+            }
+            self.port += 1;
+            let address = format!("192.0.2.1:{}", self.port);
+            if let Verdict::Granted(session) = way.login(&index, &address) {
+                let at = GATEWAYS.iter().position(|gateway| *gateway == way.gateway).unwrap();
+                let session = self.nodes[at].register(session.id().to_string(), &address);
+                self.sessions.push((way, session));
+            }
+        }
     }
 
     /// Ways in that are open, as `ID@generation gateway`.
