@@ -177,7 +177,7 @@ async fn a_secret_is_deleted_and_edited(world: &mut World) {
     world.begin().await;
     world.delete::<Secret>(&secret(ANNA)).await;
     world.rest().await;
-    let patch = json!({ "stringData": null, "data": { "password": "c3RvbGVu" } });
+    let patch = json!({ "data": { "password": "c3RvbGVu" }, "metadata": { "ownerReferences": null } });
     world.kubectl.merge::<Secret>(&secret(ANNA), patch).await.unwrap();
     world.rest().await;
     world.expect_open(&["AB123456@1 default"]);

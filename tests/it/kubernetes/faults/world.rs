@@ -415,18 +415,7 @@ impl World {
                 calls()
             );
         } else {
-            self.crash();
-            self.double.recorder().clear();
-            self.revive().await;
-            let index = self.process.as_ref().unwrap().context.roster.index();
-            index.wait_loaded().await;
-            tokio::time::sleep(CALM).await;
-            let writes = self.double.recorder().writes(OPERATOR);
-            assert!(
-                writes.is_empty(),
-                "{}: a new process writes again: {writes:#?}",
-                self.name
-            );
+            self.start_anew().await;
         }
         self.check();
         self.crash();
@@ -535,6 +524,7 @@ impl World {
                     .any(|it| it.type_ == kind && it.status == "True")
             };
             user.metadata.deletion_timestamp.is_none()
+                && user.metadata.finalizers.is_some()
                 && Some(status.observed_generation) == user.metadata.generation
                 && (is("Ready") || is("Stalled"))
                 && status.revocation.is_none_or(|it| it.sessions_zero_at.is_some())
@@ -550,6 +540,7 @@ impl World {
                 .iter()
                 .any(|it| it.type_ == "Stalled" && it.status == "True");
             Some(status.observed_generation) == gateway.metadata.generation
+                && gateway.metadata.finalizers.is_some()
                 && stalled == gateway.metadata.deletion_timestamp.is_some()
         });
         users && holds && gateways && self.process.as_ref().is_some_and(|it| it.context.roster.is_loaded())
