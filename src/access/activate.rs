@@ -42,6 +42,7 @@ impl Access {
 
 impl Parts {
     async fn activate(&self, caller: &Caller, id: &CorporateId) -> Result<Activation> {
+        self.loaded().await?;
         let user = self.desired.get_user(&id.object_name()).await?;
         let person = self.people.person(id);
         if user.is_none() && person.is_none() {

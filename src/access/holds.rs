@@ -159,6 +159,7 @@ impl Parts {
     }
 
     async fn release_hold(&self, caller: &Caller, name: &str) -> Result<ReleasedHold> {
+        self.loaded().await?;
         let hold = self
             .directory
             .hold(name)

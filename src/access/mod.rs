@@ -39,7 +39,7 @@ pub use users::{UserFilter, UserPage, UserSummary, UserView};
 
 use crate::{
     clock::SharedClock,
-    desired::{DesiredState, FieldManager},
+    desired::{DesiredError, DesiredState, FieldManager},
     gateway::Link,
     model::{corporate_id::CorporateId, user::VpnUser},
 };
@@ -137,6 +137,13 @@ impl Access {
 }
 
 impl Parts {
+    /// Waits until desired state is known. Before that memory knows no hold, and lifting all of none would pass for done.
+    async fn loaded(&self) -> Result<()> {
+        let loaded = || self.people.is_loaded().then_some(());
+        let loaded = self.until(self.settings.grant_wait, loaded).await;
+        Ok(loaded.ok_or_else(|| DesiredError::Unavailable("it is still being loaded: try again".to_owned()))?)
+    }
+
     /// The user object of a person from memory.
     fn known_user(&self, id: &CorporateId) -> Option<Arc<VpnUser>> {
         self.directory.user(&id.object_name())

@@ -158,7 +158,8 @@ impl Gateways {
             tokio::select! {
                 () = cancel.cancelled() => return,
                 () = ctx.gateways.changed.notified() => {}
-                () = tokio::time::sleep(RETRY), if ctx.gateways.incomplete.load(Ordering::Relaxed) => {}
+                // Looked at when the time is over: the first load finds what is incomplete while this waits.
+                () = tokio::time::sleep(RETRY) => if !ctx.gateways.incomplete.load(Ordering::Relaxed) { continue },
             }
             if ctx.roster.is_loaded() {
                 ctx.gateways.converge(&ctx).await;

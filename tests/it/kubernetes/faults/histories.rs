@@ -59,7 +59,7 @@ async fn step(world: &mut World, dice: &mut Dice) {
         3 => {
             if let Some(user) = living {
                 let generation = user["spec"]["credentialGeneration"].as_i64().unwrap();
-                if generation < 6 {
+                if generation < 3 {
                     world.edit(id, json!({ "credentialGeneration": generation + 1 })).await;
                 }
             }

@@ -22,7 +22,7 @@ pub const PARIS: &str = "paris";
 pub const GATEWAYS: [&str; 2] = [HOME, PARIS];
 
 /// Passwords that people may have: those of these generations.
-const GENERATIONS: std::ops::RangeInclusive<i64> = 1..=6;
+const GENERATIONS: std::ops::RangeInclusive<i64> = 1..=3;
 
 pub fn key() -> MasterKey {
     MasterKey::from_bytes(SecretBox::new(Box::new([7; 32])))

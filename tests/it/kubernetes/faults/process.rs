@@ -34,7 +34,7 @@ pub const OPERATOR: &str = "operator";
 /// How long the API server may take until it begins to answer.
 const ANSWER: Duration = Duration::from_secs(3);
 /// How often the oracle asks.
-const ASK: Duration = Duration::from_millis(10);
+const ASK: Duration = Duration::from_millis(20);
 /// How long a disappearance may wait for its companions: a second by contract, and more on a busy machine.
 const VANISHING: Duration = Duration::from_secs(4);
 

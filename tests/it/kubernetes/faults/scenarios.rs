@@ -119,8 +119,14 @@ async fn a_hold_is_placed_and_released_through_the_api(world: &mut World) {
 async fn a_user_is_deactivated_and_activated_through_the_api(world: &mut World) {
     world.user(ANNA, json!({})).await;
     world.begin().await;
-    let deactivate =
-        |access: vpn_operator::access::Access| async move { access.deactivate(caller(), anna(), None).await.map(drop) };
+    let deactivate = |access: vpn_operator::access::Access| async move {
+        let done = access.deactivate(caller(), anna(), None).await?;
+        // What could not be done is said, and asked for again.
+        match done.note {
+            None => Ok(()),
+            Some(note) => Err(DesiredError::Unavailable(note).into()),
+        }
+    };
     world.ask(ANNA, deactivate).await;
     world.rest().await;
     world.expect_open(&[]);

@@ -149,11 +149,11 @@ impl World {
     }
 
     fn requests(&self) -> usize {
-        self.double.recorder().of(OPERATOR).len()
+        self.double.recorder().count(|call| call.user == OPERATOR)
     }
 
     fn writes(&self) -> usize {
-        self.double.recorder().writes(OPERATOR).len()
+        self.double.recorder().count(|call| call.user == OPERATOR && call.is_write())
     }
 
     /// From now on requests count.
@@ -175,6 +175,11 @@ impl World {
     pub fn crash(&mut self) {
         self.machine.crash();
         self.process = None;
+    }
+
+    fn is_up(&self) -> bool {
+        let loaded = |process: &Process| process.context.roster.is_loaded();
+        !self.machine.is_down() && self.process.as_ref().is_some_and(loaded)
     }
 
     /// Starts the operator if it is down.
@@ -283,6 +288,8 @@ impl World {
                 self.name
             );
             self.revive().await;
+            // Also for a process that has just started: from now on this may grant.
+            self.touch(id);
             if let Some(process) = &self.process {
                 let work = act(process.access.clone());
                 match process.handle.spawn(work).await {
@@ -333,6 +340,7 @@ impl World {
     pub async fn rest(&mut self) {
         let deadline = Instant::now() + DEADLINE;
         let (mut asked, mut written) = ((0, Instant::now()), (0, Instant::now()));
+        let mut seen = u64::MAX;
         let expected = self.expected.clone();
         let expected = expected.as_ref().map(|course| &course.rests[self.course.rests.len()]);
         loop {
@@ -340,20 +348,26 @@ impl World {
             self.revive().await;
             self.move_bytes();
             self.unlag(&mut asked);
-            let picture = self.picture();
             let writes = self.writes();
             if writes != written.0 {
                 written = (writes, Instant::now());
             }
+            let version = self.double.version();
             let good = match expected {
-                Some(expected) => *expected == picture,
-                None => self.is_complete() && written.1.elapsed() > CALM,
+                // What was not right is right only when something has changed.
+                Some(_) if seen == version => false,
+                Some(expected) => *expected == self.picture(),
+                None => written.1.elapsed() > CALM && self.is_complete(),
             };
             if good && self.people_agree() {
-                self.course.rests.push(picture);
+                self.course.rests.push(self.picture());
                 return;
             }
+            if !good {
+                seen = version;
+            }
             if Instant::now() > deadline {
+                let picture = self.picture();
                 let difference = match expected {
                     Some(expected) => difference(expected, &picture),
                     None => format!("{picture:#?}"),
@@ -380,7 +394,7 @@ impl World {
             self.revive().await;
             self.move_bytes();
             let writes = self.writes();
-            if writes != written.0 {
+            if writes != written.0 || !self.is_up() {
                 written = (writes, Instant::now());
             }
             let calls = || self.double.recorder().writes(OPERATOR);

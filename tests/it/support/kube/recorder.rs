@@ -69,6 +69,12 @@ impl Recorder {
         self.calls().into_iter().filter(|call| call.user == user).collect()
     }
 
+    /// How many calls these are.
+    pub fn count(&self, counts: impl Fn(&Call) -> bool) -> usize {
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.iter().filter(|call| counts(call)).count()
+    }
+
     /// Writes that a user asked for, accepted or not.
     pub fn writes(&self, user: &str) -> Vec<Call> {
         self.of(user).into_iter().filter(Call::is_write).collect()
