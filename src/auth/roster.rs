@@ -16,6 +16,7 @@ use super::{
     entry::{HoldState, Touched},
     evaluate::{Cause, State},
     facts::HoldFacts,
+    follow::Role,
     guard::{GuardState, KeptHold, Recent},
     index::AuthIndex,
     register::{Register, Secrets},
@@ -159,11 +160,21 @@ impl Roster {
         Self::with_derivation(Arc::new(key), passwords, clock)
     }
 
+    /// As [`Self::new`], for a process that only answers logins.
+    pub fn follower(key: MasterKey, passwords: Passwords, clock: SharedClock) -> Self {
+        Self::with_role(Role::Follower, Arc::new(key), passwords, clock)
+    }
+
     /// As [`Self::new`], with another derivation than that of a master key.
     pub fn with_derivation(derivation: Arc<dyn Derivation>, passwords: Passwords, clock: SharedClock) -> Self {
-        let index = Arc::new(AuthIndex::new(clock.clone()));
+        Self::with_role(Role::Controller, derivation, passwords, clock)
+    }
+
+    /// As [`Self::with_derivation`], in either role.
+    pub fn with_role(role: Role, derivation: Arc<dyn Derivation>, passwords: Passwords, clock: SharedClock) -> Self {
+        let index = Arc::new(AuthIndex::new(clock.clone(), role));
         let state = State {
-            register: Register::default(),
+            register: Register::new(role),
             secrets: Secrets {
                 derivation,
                 imported: passwords,
@@ -372,7 +383,10 @@ impl Roster {
 impl State {
     fn take(&mut self, input: Input, touched: &mut Touched) {
         match input {
-            Input::User(user) => self.register.put_user(&user, &self.secrets, touched),
+            Input::User(user) => {
+                self.register.put_user(&user, &self.secrets, touched);
+                self.heed(&user);
+            }
             Input::UserGone(name) => self.register.user_gone(&name, touched),
             Input::Hold(hold) => {
                 let facts = HoldFacts::of(&hold);

@@ -7,6 +7,8 @@
 
 pub mod backoff;
 pub mod context;
+mod declared;
+pub mod follow;
 pub mod gateways;
 pub mod holds;
 pub mod imported;
