@@ -194,6 +194,7 @@ pub struct Metrics {
     reconcile_seconds: Histograms<ReconcileLabels>,
     queue_depth: Gauge,
     drift_repaired: Counter,
+    leading: Gauge,
     gateway_calls: Family<CallLabels, Counter>,
     revocation_seconds: Histograms<RevocationLabels>,
     users: Family<UserLabels, Gauge>,
@@ -232,6 +233,7 @@ impl Metrics {
             reconcile_seconds: Family::new_with_constructor(reconcile_buckets),
             queue_depth: Gauge::default(),
             drift_repaired: Counter::default(),
+            leading: Gauge::default(),
             gateway_calls: Family::default(),
             revocation_seconds: Family::new_with_constructor(revocation_buckets),
             users: Family::default(),
@@ -255,6 +257,12 @@ impl Metrics {
         );
         let drift = metrics.drift_repaired.clone();
         registry.register("drift_repaired", "What somebody else changed and was put back", drift);
+        let leading = metrics.leading.clone();
+        registry.register(
+            "leading",
+            "Whether this process holds the lease (1) or not (0); 1 without a cluster",
+            leading,
+        );
         registry.register("gateway_calls", "Calls to gateways", metrics.gateway_calls.clone());
         let revocation = metrics.revocation_seconds.clone();
         registry.register(
@@ -326,6 +334,11 @@ impl Metrics {
     /// Somebody else changed what the operator keeps, and it was put back.
     pub fn drift_repaired(&self) {
         self.drift_repaired.inc();
+    }
+
+    /// Whether this process may act.
+    pub fn leading(&self, leading: bool) {
+        self.leading.set(leading.into());
     }
 
     /// Counts a call to a node of a gateway.

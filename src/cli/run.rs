@@ -3,6 +3,7 @@
 mod live;
 mod replica;
 mod source;
+mod stage;
 mod tasks;
 mod wire;
 
@@ -18,19 +19,23 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    source::Cluster,
+    source::{Cluster, lead},
+    stage::Stage,
     tasks::{Tasks, told},
-    wire::{Core, wire},
+    wire::{Core, Ground, wire},
 };
 use super::{output::Output, welcome};
 use crate::{
     auth::serve::{TlsError, TlsFiles, serve},
     clock::{SharedClock, SystemClock},
+    cluster::lease::Leadership,
     config::{self, Components, Config, ConfigError, DesiredLocation},
     credentials::{KeyError, MasterKey, Origin},
     desired::DesiredError,
+    fence::Fence,
     history::HistoryError,
     http::{self, HttpState},
+    metrics::Metrics,
     model::access::Access::Granted,
     reconcile::context::Context,
 };
@@ -118,11 +123,32 @@ async fn run_all(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     let api_socket = listen(config.listen.api, "LISTEN_ADDR")?;
     let auth_socket = listen(config.listen.auth, "HYSTERIA_AUTH_LISTEN")?;
     let mut tasks = Tasks::new();
+    let metrics = Arc::new(Metrics::new());
+    let stage = Stage::new(http::waiting(Arc::clone(&metrics)));
+    let api = serve(api_socket, stage.router(), api_tls, tasks.front_token());
+    tasks.front("the HTTP API", told(api));
     let cluster = match config.state.desired {
         DesiredLocation::Kubernetes => Some(Cluster::infer(&config).await?),
         DesiredLocation::Folder(_) => None,
     };
-    let core = wire(&config, &secrets.key, cluster.as_ref(), &clock, tasks.core_token()).await?;
+    let leadership = match &cluster {
+        Some(cluster) => match lead(cluster, &clock, &shutdown).await {
+            Some(leadership) => Some(leadership),
+            None => return Ok(()),
+        },
+        None => None,
+    };
+    let fence = leadership.as_ref().map_or_else(Fence::always_open, Leadership::fence);
+    if let Some(leadership) = &leadership {
+        tasks.core("the lease", leadership_lost(leadership, tasks.core_token()));
+    }
+    let ground = Ground {
+        cluster,
+        fence,
+        metrics,
+        clock: Arc::clone(&clock),
+    };
+    let core = wire(&config, &secrets.key, &ground, tasks.core_token()).await?;
     let Core {
         context,
         access,
@@ -139,8 +165,7 @@ async fn run_all(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         clock,
         http_settings(&config),
     );
-    let api = serve(api_socket, http::router(state), api_tls, tasks.front_token());
-    tasks.front("the HTTP API", told(api));
+    stage.set(http::router(state));
     core.start(&mut tasks);
 
     let ended = tokio::select! {
@@ -149,8 +174,21 @@ async fn run_all(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     };
     nodes.close();
     nodes.wait().await;
+    if let Some(leadership) = leadership {
+        leadership.release().await;
+    }
     tracing::info!("drained");
     ended.map_or(Ok(()), |name| Err(RunError::Ended(name)))
+}
+
+/// Ends when the lease is lost: then another process acts, and this one has to go.
+fn leadership_lost(leadership: &Leadership, end: CancellationToken) -> impl Future<Output = ()> + Send + use<> {
+    let lost = leadership.lost();
+    async move {
+        if end.run_until_cancelled(lost).await.is_some() {
+            tracing::error!("the lease is lost: another process may act now, and this one ends");
+        }
+    }
 }
 
 fn make_private_folder(path: &Path) -> Result<(), RunError> {

@@ -189,6 +189,11 @@ pub(super) async fn readyz(
     responses((status = 200, description = "Metrics", body = String, content_type = "application/openmetrics-text"))
 )]
 pub(super) async fn metrics(State(probes): State<Probes>) -> Response {
+    exposition(&probes.metrics)
+}
+
+/// What the process counts, as an answer.
+pub(super) fn exposition(metrics: &Metrics) -> Response {
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, content_type)], probes.metrics.encode()).into_response()
+    ([(header::CONTENT_TYPE, content_type)], metrics.encode()).into_response()
 }

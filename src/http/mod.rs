@@ -21,6 +21,7 @@ mod problem;
 mod qr;
 mod subscription;
 mod users;
+mod waiting;
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
@@ -37,6 +38,7 @@ use tokio::sync::Semaphore;
 
 pub use health::{Probes, probes};
 pub use openapi::openapi;
+pub use waiting::waiting;
 
 use self::{auth::Secrets, limiter::FailureLimiter, problem::Problem};
 use crate::{access::Access, clock::SharedClock, metrics::Metrics};

@@ -16,6 +16,7 @@ use crate::{
         DesiredState,
         handout::{Announcer, Handout, Handouts},
     },
+    fence::Fence,
     gateway::{Cut, Target},
     history::History,
     metrics::Metrics,
@@ -63,11 +64,16 @@ pub struct Context {
     pub namespace: String,
     /// Word for the source of desired state in the audit: `folder` or `kubernetes`.
     pub source: &'static str,
+    /// Open while this process may act.
+    pub fence: Fence,
     /// What was reported last, until the source shows it.
     pub written: Written,
     /// What a folder does not have. Set once, when everything that it needs exists.
     pub handing: OnceLock<Handing>,
 }
+
+/// Makes what a user needs to connect.
+pub type MakeHandout = Arc<dyn Fn(&VpnUser) -> Option<Handout> + Send + Sync>;
 
 /// What Kubernetes has and a folder has not.
 pub struct Handing {
@@ -76,7 +82,7 @@ pub struct Handing {
     /// Tells what happened.
     pub announcer: Arc<dyn Announcer>,
     /// What a user needs to connect now; `None` while there is nothing to connect to, or the password is not known.
-    pub make: Arc<dyn Fn(&VpnUser) -> Option<Handout> + Send + Sync>,
+    pub make: MakeHandout,
 }
 
 /// Users to be reconciled. Sending never blocks.

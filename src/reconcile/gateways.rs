@@ -24,6 +24,7 @@ use crate::{
     auth::{index::AuthIndex, listener::AuthEndpoint},
     clock::SharedClock,
     credentials::Sources,
+    fence::Fence,
     gateway::{
         Completions, Gateway, NodeName,
         hysteria::{self, HysteriaGateway, client::StatsError},
@@ -53,6 +54,8 @@ pub struct Parts {
     pub completions: Completions,
     /// The clock.
     pub clock: SharedClock,
+    /// No gateway is called while it is closed.
+    pub fence: Fence,
     /// Numbers.
     pub metrics: Arc<Metrics>,
     /// Joins what is started.
@@ -280,6 +283,7 @@ impl Gateways {
             usage: Arc::clone(&ctx.usage) as _,
             completions: self.parts.completions.clone(),
             clock: Arc::clone(&self.parts.clock),
+            fence: self.parts.fence.clone(),
             meter: meter(&self.parts.metrics),
             poll_interval: self.parts.environment.poll_interval,
             cancel: cancel.clone(),

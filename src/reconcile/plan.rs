@@ -195,8 +195,11 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
         settled: contained && targets.is_empty(),
         mute,
         missing: &missing,
-        paused,
-        withheld,
+        pause: match (paused, withheld) {
+            (false, _) => Pause::No,
+            (true, false) => Pause::Idle,
+            (true, true) => Pause::Withholding,
+        },
     };
     conditions(&mut status, facts, &progress, now);
     Plan {
@@ -317,10 +320,17 @@ struct Progress<'a> {
     mute: bool,
     /// Gateways that the spec names and that do not exist.
     missing: &'a [&'a str],
-    /// The object is paused.
-    paused: bool,
-    /// Something is not done because of that.
-    withheld: bool,
+    pause: Pause,
+}
+
+/// Whether an annotation pauses the object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pause {
+    No,
+    /// It does, and there is nothing to do anyway.
+    Idle,
+    /// It does, and something is not done because of that.
+    Withholding,
 }
 
 /// Value of an annotation of a user.
@@ -369,6 +379,8 @@ fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, progress: &Progress
         .as_ref()
         .map(|r| r.waiting_for.join(", "))
         .filter(|nodes| !nodes.is_empty());
+    let stalled = stalled(facts, progress, waiting_for.as_deref());
+    let working = working(status, facts, progress, waiting_for.as_deref());
     let mut list = Conditions::new(&mut status.conditions, generation, now);
     list.set(
         types::GRANTED,
@@ -377,7 +389,45 @@ fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, progress: &Progress
         granted_message(person),
     );
 
-    let stalled: Option<(&str, String)> = if person.held_back_since.is_some() {
+    let (ready, reason, message) = match (&stalled, &working) {
+        (Some((reason, message)), _) | (None, Some((reason, message))) => (false, *reason, message.clone()),
+        (None, None) => (true, reasons::RECONCILED, texts::AGREED.to_owned()),
+    };
+    list.set(types::READY, ready, reason, message);
+    let working = working.filter(|_| stalled.is_none());
+    let paused = (progress.pause != Pause::No).then(|| {
+        (
+            reasons::PAUSED,
+            format!(
+                "the annotation {PAUSE} keeps the operator from writing accounts and the Secret; denials take effect"
+            ),
+        )
+    });
+    let states = [
+        (types::STALLED, stalled),
+        (types::RECONCILING, working),
+        (types::PAUSED, paused),
+    ];
+    for (kind, state) in &states {
+        if let Some((reason, message)) = state {
+            list.set(kind, true, reason, message.clone());
+        }
+    }
+    // These are there only while they are true, as kstatus has it.
+    status.conditions.retain(|condition: &Condition| {
+        states
+            .iter()
+            .all(|(kind, state)| condition.type_ != *kind || state.is_some())
+    });
+}
+
+/// A reason and a message of a condition.
+type Said = (&'static str, String);
+
+/// Why nothing goes on until a person acts.
+fn stalled(facts: &Facts<'_>, progress: &Progress<'_>, waiting_for: Option<&str>) -> Option<Said> {
+    let person = facts.person;
+    if person.held_back_since.is_some() {
         let declared = person.declared.reason.as_str();
         Some((
             reasons::GUARD_HELD_BACK,
@@ -409,7 +459,7 @@ fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, progress: &Progress
     } else if let HandoutState::Conflict(why) = facts.handout {
         Some((reasons::SECRET_CONFLICT, why.clone()))
     } else if progress.mute {
-        let nodes = waiting_for.clone().unwrap_or_default();
+        let nodes = waiting_for.unwrap_or_default();
         Some((
             reasons::NO_STATISTICS,
             format!(
@@ -418,12 +468,22 @@ fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, progress: &Progress
         ))
     } else {
         None
-    };
+    }
+}
+
+/// What is under way.
+fn working(
+    status: &VpnUserStatus,
+    facts: &Facts<'_>,
+    progress: &Progress<'_>,
+    waiting_for: Option<&str>,
+) -> Option<Said> {
+    let granted = facts.person.effective.access == Access::Granted;
     let unknown = status
         .gateways
         .iter()
         .any(|state| state.account == AccountPresence::Unknown && !progress.missing.contains(&state.name.as_str()));
-    let working = if progress.withheld && (progress.settled || granted) {
+    if progress.pause == Pause::Withholding && (progress.settled || granted) {
         Some((
             reasons::PAUSED,
             format!("something is to be written, and the annotation {PAUSE} keeps the operator from it: remove it"),
@@ -447,38 +507,7 @@ fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, progress: &Progress
             reasons::REVOKING,
             format!("logins are refused, sessions are being ended{of}"),
         ))
-    };
-
-    let (ready, reason, message) = match (&stalled, &working) {
-        (Some((reason, message)), _) | (None, Some((reason, message))) => (false, *reason, message.clone()),
-        (None, None) => (true, reasons::RECONCILED, texts::AGREED.to_owned()),
-    };
-    list.set(types::READY, ready, reason, message);
-    let working = working.filter(|_| stalled.is_none());
-    let paused = progress.paused.then(|| {
-        (
-            reasons::PAUSED,
-            format!(
-                "the annotation {PAUSE} keeps the operator from writing accounts and the Secret; denials take effect"
-            ),
-        )
-    });
-    let states = [
-        (types::STALLED, stalled),
-        (types::RECONCILING, working),
-        (types::PAUSED, paused),
-    ];
-    for (kind, state) in &states {
-        if let Some((reason, message)) = state {
-            list.set(kind, true, reason, message.clone());
-        }
     }
-    // These are there only while they are true, as kstatus has it.
-    status.conditions.retain(|condition: &Condition| {
-        states
-            .iter()
-            .all(|(kind, state)| condition.type_ != *kind || state.is_some())
-    });
 }
 
 fn granted_message(person: &Person) -> String {

@@ -111,6 +111,7 @@ pub async fn gauges(ctx: Arc<Context>, cancel: CancellationToken) {
         ctx.metrics.guard(guard.pending.len(), guard.limit);
         let source = ctx.desired.health();
         ctx.metrics.source(source.problems.len(), source.unreadable_since);
+        ctx.metrics.leading(ctx.fence.is_open());
         ctx.metrics.history_failing(ctx.history.last_error().is_some());
         ctx.metrics.queue_depth(ctx.backoff.len());
         for gateway in ctx.gateways.all() {

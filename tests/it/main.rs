@@ -16,6 +16,7 @@ mod folder;
 mod history;
 mod http;
 mod hysteria;
+mod kubernetes;
 mod packaging;
 mod reconcile;
 mod support;

@@ -28,6 +28,7 @@ use crate::{
         DesiredState as _,
         kubernetes::{KubernetesSource, ReferencedSecrets},
     },
+    fence::Fence,
     http::{self, Probes},
     metrics::Metrics,
     reconcile::{
@@ -49,7 +50,9 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     let cluster = Cluster::infer(&config).await?;
     let mut tasks = Tasks::new();
 
-    let source = KubernetesSource::new(&cluster.client, &cluster.namespace, Arc::clone(&clock));
+    // Nobody opens it: a replica reconciles nothing.
+    let (_, fence) = Fence::closed(Arc::clone(&clock));
+    let source = KubernetesSource::new(&cluster.client, &cluster.namespace, &fence, Arc::clone(&clock));
     let referenced = ReferencedSecrets::new(&cluster.client, &cluster.namespace);
     let sources = Sources::cluster(&config.state.data_dir, Arc::clone(&referenced) as _);
     let metrics = Arc::new(Metrics::new());

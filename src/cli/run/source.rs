@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use kube::{Client, config::InferConfigError};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     RunError,
@@ -11,6 +12,7 @@ use super::{
 use crate::{
     access::Access,
     clock::SharedClock,
+    cluster::lease::{self, Election, Leadership, Times},
     config::{Config, DesiredLocation},
     credentials::Sources,
     desired::{
@@ -18,6 +20,7 @@ use crate::{
         folder::{FolderOptions, FolderSource},
         kubernetes::{EventAnnouncer, KubernetesSource, Publisher, ReferencedSecrets, SecretHandouts},
     },
+    fence::Fence,
     reconcile::context::{Context, Handing},
 };
 
@@ -37,6 +40,8 @@ pub struct Cluster {
     pub namespace: String,
     /// Name of this process, for Events and the Lease.
     pub instance: String,
+    /// Name of the Lease.
+    pub lease: String,
 }
 
 impl Cluster {
@@ -56,9 +61,23 @@ impl Cluster {
         Ok(Self {
             client,
             namespace,
-            instance: std::env::var("HOSTNAME").unwrap_or_else(|_| "vpn-operator".to_owned()),
+            instance: lease::identity().map_err(|error| unusable(format!("this process cannot be named: {error}")))?,
+            lease: config.cluster.lease_name.clone(),
         })
     }
+}
+
+/// Waits until this process may act; `None` when cancelled.
+pub async fn lead(cluster: &Cluster, clock: &SharedClock, cancel: &CancellationToken) -> Option<Leadership> {
+    let Cluster {
+        client,
+        namespace,
+        instance,
+        lease,
+    } = cluster.clone();
+    let clock = Arc::clone(clock);
+    let election = Election::new(client, &namespace, &lease, instance, Times::default(), clock);
+    election.acquire(cancel).await
 }
 
 /// Desired state, wherever it lives.
@@ -84,7 +103,12 @@ impl Source {
     ///
     /// # Errors
     /// The folder cannot be used.
-    pub fn open(config: &Config, cluster: Option<&Cluster>, clock: &SharedClock) -> Result<Self, RunError> {
+    pub fn open(
+        config: &Config,
+        cluster: Option<&Cluster>,
+        fence: &Fence,
+        clock: &SharedClock,
+    ) -> Result<Self, RunError> {
         match (&config.state.desired, cluster) {
             (DesiredLocation::Folder(root), _) => Ok(Self::Folder(FolderSource::open(FolderOptions {
                 root: root.clone(),
@@ -98,11 +122,12 @@ impl Source {
                     client,
                     namespace,
                     instance,
+                    ..
                 } = cluster;
                 let (announcer, publisher) = EventAnnouncer::new(client, namespace, instance, Arc::clone(clock));
                 Ok(Self::Kubernetes(Box::new(InCluster {
-                    source: KubernetesSource::new(client, namespace, Arc::clone(clock)),
-                    secrets: SecretHandouts::new(client, namespace),
+                    source: KubernetesSource::new(client, namespace, fence, Arc::clone(clock)),
+                    secrets: SecretHandouts::new(client, namespace, fence),
                     referenced: ReferencedSecrets::new(client, namespace),
                     announcer,
                     publisher,

@@ -28,6 +28,7 @@ use crate::{
     clock::SharedClock,
     config::{self, Config},
     credentials::MasterKey,
+    fence::Fence,
     history::{History, HistoryError},
     metrics::Metrics,
     model::user::VpnUser,
@@ -64,6 +65,18 @@ struct Work {
     completions: UnboundedReceiver<HashSet<String>>,
 }
 
+/// What the core stands on.
+pub struct Ground {
+    /// The cluster that desired state lives in.
+    pub cluster: Option<Cluster>,
+    /// Open while this process may act.
+    pub fence: Fence,
+    /// What the process counts.
+    pub metrics: Arc<Metrics>,
+    /// The clock.
+    pub clock: SharedClock,
+}
+
 /// Wires the core.
 ///
 /// # Errors
@@ -71,14 +84,18 @@ struct Work {
 pub async fn wire(
     config: &Config,
     key: &MasterKey,
-    cluster: Option<&Cluster>,
-    clock: &SharedClock,
+    ground: &Ground,
     cancel: CancellationToken,
 ) -> Result<Core, RunError> {
+    let Ground {
+        cluster,
+        fence,
+        metrics,
+        clock,
+    } = ground;
     let data = &config.state.data_dir;
     let history = open_history(&data.join(config::HISTORY_FILE), clock)?;
-    let source = Source::open(config, cluster, clock)?;
-    let metrics = Arc::new(Metrics::new());
+    let source = Source::open(config, cluster.as_ref(), fence, clock)?;
     let sources = source.secrets(data);
     let (imported, to_import) = Imported::new(sources.clone(), key.clone());
     let known = Arc::clone(&imported);
@@ -86,7 +103,7 @@ pub async fn wire(
     let roster = Arc::new(Roster::new(key.clone(), Arc::clone(&passwords), Arc::clone(clock)));
     let guard_file = data.join("guard.json");
     roster.restore(upkeep::load_guard(&guard_file).map_err(RunError::Guard)?);
-    let endpoint = AuthEndpoint::new(roster.index(), Arc::clone(&metrics));
+    let endpoint = AuthEndpoint::new(roster.index(), Arc::clone(metrics));
     let usage = UsageBook::open(history.clone(), Arc::clone(clock)).await;
     // Nobody is known yet: this only lets the first load see who is over quota.
     let _ = roster.apply(usage.inputs());
@@ -106,7 +123,9 @@ pub async fn wire(
             endpoint: Arc::clone(&endpoint),
             completions,
             clock: Arc::clone(clock),
-            metrics: Arc::clone(&metrics),
+            // The folder is this process's alone.
+            fence: fence.clone(),
+            metrics: Arc::clone(metrics),
             tasks: nodes.clone(),
             cancel,
         }),
@@ -114,7 +133,7 @@ pub async fn wire(
         history,
         usage: Arc::clone(&usage),
         clock: Arc::clone(clock),
-        metrics,
+        metrics: Arc::clone(metrics),
         users,
         holds: held,
         declared_gateways: declared,
@@ -125,6 +144,7 @@ pub async fn wire(
         guard_kept: watch::Sender::new(0),
         namespace,
         source: word,
+        fence: fence.clone(),
         written: Written::default(),
         handing: OnceLock::new(),
     });

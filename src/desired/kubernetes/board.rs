@@ -1,7 +1,7 @@
 //! What is known of the watches, for `/readyz`, `doctor` and metrics.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -14,7 +14,7 @@ const WATCHES: usize = 3;
 
 #[derive(Default)]
 struct State {
-    listed: BTreeMap<&'static str, ()>,
+    listed: BTreeSet<&'static str>,
     failing: BTreeMap<&'static str, (Timestamp, String)>,
     /// By kind and name: objects that this version cannot read.
     unreadable: BTreeMap<(&'static str, String), Arc<str>>,
@@ -46,11 +46,11 @@ impl Board {
     }
 
     /// A watch broke. It is tried again.
-    pub fn fails(&self, kind: &'static str, error: String) {
+    pub fn fails(&self, kind: &'static str, error: &str) {
         let now = self.clock.now();
         let mut state = self.lock();
         let since = state.failing.get(kind).map_or(now, |(since, _)| *since);
-        if state.failing.insert(kind, (since, error.clone())).is_none() {
+        if state.failing.insert(kind, (since, error.to_owned())).is_none() {
             tracing::warn!(
                 kind,
                 error,
@@ -61,7 +61,7 @@ impl Board {
 
     /// The first list of a kind is complete.
     pub fn listed(&self, kind: &'static str) {
-        self.lock().listed.insert(kind, ());
+        self.lock().listed.insert(kind);
     }
 
     /// An object cannot be read; `None` when it can again.

@@ -8,7 +8,10 @@ use kube::{
     api::{Patch, PatchParams, ValidationDirective},
 };
 
-use crate::desired::{DesiredError, FieldManager, Result};
+use crate::{
+    desired::{DesiredError, FieldManager, Result},
+    fence::Fence,
+};
 
 /// Longest time for one call, the client's own retries included. A client without a bound of its own waits for a server that
 /// hangs until the connection breaks.
@@ -19,6 +22,13 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Subject<'a> {
     pub kind: &'static str,
     pub name: &'a str,
+}
+
+/// Refuses what only the process that holds the lease may write.
+pub(super) fn within(fence: &Fence) -> Result<()> {
+    fence
+        .check()
+        .map_err(|error| DesiredError::Unavailable(error.to_string()))
 }
 
 /// Bounds a call and translates its error.

@@ -155,9 +155,12 @@ impl Publisher {
                 Err(error) => return Err(error),
             }
         }
+        let about = told.user.name.as_deref().unwrap_or_default();
+        // As other reporters name theirs.
+        let name = format!("{about}.{:x}", now.0.as_nanosecond());
         let event = Event {
             metadata: ObjectMeta {
-                generate_name: Some(format!("{}.", told.user.name.as_deref().unwrap_or_default())),
+                name: Some(name),
                 namespace: told.user.namespace.clone(),
                 ..ObjectMeta::default()
             },

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     MANAGED_BY,
-    call::{Subject, apply, plain},
+    call::{Subject, apply, plain, within},
     source::watch_config,
 };
 use crate::{
@@ -28,6 +28,7 @@ use crate::{
         Event, FieldManager, Result, Version,
         handout::{Handout, Handouts, Kept},
     },
+    fence::Fence,
     model::{API_VERSION, user::VpnUser},
 };
 
@@ -62,16 +63,18 @@ struct State {
 /// A Secret for each person.
 pub struct SecretHandouts {
     api: Api<Secret>,
+    fence: Fence,
     state: Mutex<State>,
     synced: CancellationToken,
 }
 
 impl SecretHandouts {
-    /// Secrets in a namespace. [`Self::run`] has to run for anything to be known.
+    /// Secrets in a namespace, written only while the fence is open. [`Self::run`] has to run for anything to be known.
     #[must_use]
-    pub fn new(client: &Client, namespace: &str) -> Arc<Self> {
+    pub fn new(client: &Client, namespace: &str, fence: &Fence) -> Arc<Self> {
         Arc::new(Self {
             api: Api::namespaced(client.clone(), namespace),
+            fence: fence.clone(),
             state: Mutex::default(),
             synced: CancellationToken::new(),
         })
@@ -187,6 +190,7 @@ impl Handouts for SecretHandouts {
     }
 
     async fn put(&self, user: &VpnUser, handout: &Handout) -> Result<()> {
+        within(&self.fence)?;
         let name = self.name(user);
         let subject = Subject {
             kind: KIND,

@@ -11,6 +11,10 @@ use crate::{
     model::{API_VERSION, user::VpnUser},
 };
 
+/// What `kubectl apply` keeps its last manifest in, and its field manager.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+const KUBECTL: &str = "kubectl-client-side-apply";
+
 /// The configuration that changes single fields of a user and keeps everything else that `manager` applied.
 pub(super) fn patched(user: &VpnUser, patch: UserPatch, manager: FieldManager) -> Value {
     let present = serde_json::to_value(&user.spec).unwrap_or_default();
@@ -49,6 +53,35 @@ fn applied_fields(user: &VpnUser, manager: FieldManager) -> impl Iterator<Item =
         .filter_map(|key| key.strip_prefix("f:"))
 }
 
+/// Whether a change may take its fields over from whoever owns them: they only have them because `kubectl apply` without
+/// `--server-side` claims also what the API server filled in. What the manifest itself says is left to its owner.
+pub(super) fn is_claimed_by_default(user: &VpnUser, patch: UserPatch) -> bool {
+    let annotations = user.metadata.annotations.as_ref();
+    let Some(applied) = annotations.and_then(|all| all.get(LAST_APPLIED)) else {
+        return false;
+    };
+    let Ok(applied) = serde_json::from_str::<Value>(applied) else {
+        return false;
+    };
+    let fields = [
+        patch.active.map(|_| "active"),
+        patch.credential_generation.map(|_| "credentialGeneration"),
+        patch.subscription_generation.map(|_| "subscriptionGeneration"),
+    ];
+    fields.into_iter().flatten().all(|field| {
+        let said = applied.get("spec").and_then(|spec| spec.get(field)).is_some();
+        let claim = format!("f:{field}");
+        let others = user.metadata.managed_fields.iter().flatten().filter(|entry| {
+            let fields = entry.fields_v1.as_ref().and_then(|fields| fields.0.get("f:spec"));
+            fields.is_some_and(|fields| fields.get(&claim).is_some())
+        });
+        !said
+            && others
+                .into_iter()
+                .all(|entry| entry.manager.as_deref() == Some(KUBECTL))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,5 +113,29 @@ mod tests {
             patched(&user, off, FieldManager::Hr)["spec"],
             json!({ "active": false })
         );
+    }
+
+    fn applied(manifest: &Value, manager: &str) -> VpnUser {
+        serde_json::from_value(json!({
+            "apiVersion": API_VERSION, "kind": "VpnUser",
+            "metadata": { "name": "ab123456", "annotations": { LAST_APPLIED: manifest.to_string() }, "managedFields": [
+                { "manager": manager, "operation": "Update", "apiVersion": API_VERSION, "fieldsType": "FieldsV1",
+                  "fieldsV1": { "f:spec": { "f:corporateId": {}, "f:active": {} } } } ] },
+            "spec": { "corporateId": "AB123456" },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_kubectl_claims_without_saying_it_may_be_taken_over() {
+        let off = UserPatch {
+            active: Some(false),
+            ..UserPatch::default()
+        };
+        let silent = json!({ "spec": { "corporateId": "AB123456" } });
+        let says = json!({ "spec": { "corporateId": "AB123456", "active": true } });
+        assert!(is_claimed_by_default(&applied(&silent, KUBECTL), off));
+        assert!(!is_claimed_by_default(&applied(&says, KUBECTL), off));
+        assert!(!is_claimed_by_default(&applied(&silent, "kubectl-edit"), off));
     }
 }

@@ -24,13 +24,36 @@ use super::{
 };
 use crate::{credentials::SecretLookup, desired::Event, model::secret_source::SecretKeyRef};
 
+/// Label of the operator's own Secrets. Whoever may write a `VpnUser` must not be able to copy the master key into a link.
+const OWN: &str = "vpn-operator.io/own";
+
+const FORBIDDEN: &str = "the Secret is the operator's own, and no resource may use it: keep this secret in another one";
+const MISSING: &str = "there is no such Secret in the namespace: create it, or correct the reference";
+
 /// How long a lookup waits for the first list.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// What is known of a Secret from its metadata.
+#[derive(Clone, PartialEq, Eq)]
+struct There {
+    version: String,
+    /// It is one of the operator's own.
+    own: bool,
+}
+
+impl There {
+    fn of(secret: &PartialObjectMeta<Secret>) -> Self {
+        Self {
+            version: secret.resource_version().unwrap_or_default(),
+            own: secret.labels().get(OWN).is_some_and(|value| value == "true"),
+        }
+    }
+}
+
 #[derive(Default)]
 struct State {
-    /// Versions by name.
-    there: HashMap<String, String>,
+    /// By name.
+    there: HashMap<String, There>,
     /// Values that were read, by name and key, with the version they are of.
     read: HashMap<(String, String), (String, SecretString)>,
 }
@@ -65,13 +88,13 @@ impl ReferencedSecrets {
         let config = watch_config().labels(&format!("{label}!={value}"));
         let events = watcher(self.metadata.clone(), config).default_backoff();
         let mut events = Box::pin(events.take_until(cancel.cancelled_owned()));
-        let mut listed: Option<HashMap<String, String>> = None;
+        let mut listed: Option<HashMap<String, There>> = None;
         while let Some(said) = events.next().await {
             match said {
                 Ok(Event::Init) => listed = Some(HashMap::new()),
                 Ok(Event::InitApply(secret)) => {
                     if let Some(listed) = &mut listed {
-                        listed.insert(secret.name_any(), secret.resource_version().unwrap_or_default());
+                        listed.insert(secret.name_any(), There::of(&secret));
                     }
                 }
                 Ok(Event::InitDone) => {
@@ -82,17 +105,13 @@ impl ReferencedSecrets {
                         self.gone(name);
                         changed(name);
                     }
-                    for (name, _) in listed
-                        .iter()
-                        .filter(|(name, version)| before.get(*name) != Some(version))
-                    {
+                    for (name, _) in listed.iter().filter(|(name, there)| before.get(*name) != Some(there)) {
                         changed(name);
                     }
                 }
                 Ok(Event::Apply(secret)) => {
                     let name = secret.name_any();
-                    let version = secret.resource_version().unwrap_or_default();
-                    self.lock().there.insert(name.clone(), version);
+                    self.lock().there.insert(name.clone(), There::of(&secret));
                     changed(&name);
                 }
                 Ok(Event::Delete(secret)) => {
@@ -116,7 +135,7 @@ impl ReferencedSecrets {
     /// The value as it was read of the present version.
     fn remembered(&self, key: &SecretKeyRef) -> Option<SecretString> {
         let state = self.lock();
-        let version = state.there.get(&key.name)?;
+        let version = &state.there.get(&key.name)?.version;
         let (of, value) = state.read.get(&(key.name.clone(), key.key.clone()))?;
         (of == version).then(|| value.clone())
     }
@@ -131,9 +150,10 @@ impl SecretLookup for ReferencedSecrets {
         if let Some(value) = self.remembered(key) {
             return Ok(value);
         }
-        const MISSING: &str = "there is no such Secret in the namespace: create it, or correct the reference";
-        if !self.lock().there.contains_key(&key.name) {
-            return Err(MISSING.to_owned());
+        match self.lock().there.get(&key.name) {
+            None => return Err(MISSING.to_owned()),
+            Some(there) if there.own => return Err(FORBIDDEN.to_owned()),
+            Some(_) => {}
         }
         let subject = Subject {
             kind: "Secret",

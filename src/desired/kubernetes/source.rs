@@ -15,15 +15,16 @@ use serde_json::json;
 
 use super::{
     board::Board,
-    call::{Subject, apply, apply_status, call, plain},
+    call::{Subject, apply, apply_status, call, plain, within},
     finalizer,
-    owned::patched,
+    owned::{is_claimed_by_default, patched},
 };
 use crate::{
     clock::SharedClock,
     desired::{
         DesiredError, DesiredState, Event, Events, FieldManager, Result, SourceHealth, UserPatch, Version, Watches,
     },
+    fence::Fence,
     model::{
         API_VERSION, FINALIZER, RELEASED,
         gateway::{VpnGateway, VpnGatewayStatus},
@@ -53,12 +54,14 @@ pub struct KubernetesSource {
     client: Client,
     namespace: String,
     board: Arc<Board>,
+    fence: Fence,
 }
 
 impl KubernetesSource {
-    /// The source of a namespace. Nothing is asked yet.
+    /// The source of a namespace. Nothing is asked yet. What the reconciler writes is written only while the fence is open;
+    /// what people ask for may be written by any process.
     #[must_use]
-    pub fn new(client: &Client, namespace: &str, clock: SharedClock) -> Arc<Self> {
+    pub fn new(client: &Client, namespace: &str, fence: &Fence, clock: SharedClock) -> Arc<Self> {
         Arc::new(Self {
             users: Api::namespaced(client.clone(), namespace),
             holds: Api::namespaced(client.clone(), namespace),
@@ -66,6 +69,7 @@ impl KubernetesSource {
             client: client.clone(),
             namespace: namespace.to_owned(),
             board: Board::new(clock),
+            fence: fence.clone(),
         })
     }
 
@@ -90,7 +94,7 @@ impl KubernetesSource {
                         readable(event, kind, &board)
                     }
                     Err(error) => {
-                        board.fails(kind, plain(&error));
+                        board.fails(kind, &plain(&error));
                         None
                     }
                 })
@@ -201,14 +205,9 @@ impl DesiredState for KubernetesSource {
         if same {
             return Ok(present);
         }
-        apply(
-            &self.users,
-            user(name),
-            &patched(&present, patch, manager),
-            manager,
-            false,
-        )
-        .await
+        let force = is_claimed_by_default(&present, patch);
+        let body = patched(&present, patch, manager);
+        apply(&self.users, user(name), &body, manager, force).await
     }
 
     async fn delete_user(&self, name: &str, _: FieldManager) -> Result<()> {
@@ -263,6 +262,7 @@ impl DesiredState for KubernetesSource {
     }
 
     async fn report_user(&self, of: &VpnUser, status: VpnUserStatus) -> Result<Version> {
+        within(&self.fence)?;
         let name = of.name_any();
         let body = json!({
             "apiVersion": API_VERSION, "kind": USER, "metadata": { "name": name, "uid": of.uid() }, "status": status,
@@ -272,6 +272,7 @@ impl DesiredState for KubernetesSource {
     }
 
     async fn report_hold(&self, of: &VpnHold, status: VpnHoldStatus) -> Result<()> {
+        within(&self.fence)?;
         let name = of.name_any();
         let body = json!({
             "apiVersion": API_VERSION, "kind": HOLD, "metadata": { "name": name, "uid": of.uid() }, "status": status,
@@ -280,6 +281,7 @@ impl DesiredState for KubernetesSource {
     }
 
     async fn report_gateway(&self, of: &VpnGateway, status: VpnGatewayStatus) -> Result<()> {
+        within(&self.fence)?;
         let name = of.name_any();
         let body = json!({
             "apiVersion": API_VERSION, "kind": GATEWAY, "metadata": { "name": name, "uid": of.uid() }, "status": status,
@@ -292,18 +294,22 @@ impl DesiredState for KubernetesSource {
     }
 
     async fn guard_user(&self, user: &VpnUser) -> Result<()> {
+        within(&self.fence)?;
         finalizer::put_on(&self.users, USER, user).await
     }
 
     async fn guard_hold(&self, hold: &VpnHold) -> Result<()> {
+        within(&self.fence)?;
         finalizer::put_on(&self.holds, HOLD, hold).await
     }
 
     async fn guard_gateway(&self, gateway: &VpnGateway) -> Result<()> {
+        within(&self.fence)?;
         finalizer::put_on(&self.gateways, GATEWAY, gateway).await
     }
 
     async fn release_user(&self, name: &str) -> Result<()> {
+        within(&self.fence)?;
         finalizer::take_off(&self.users, USER, name).await
     }
 
@@ -312,6 +318,7 @@ impl DesiredState for KubernetesSource {
     }
 
     async fn release_gateway(&self, name: &str) -> Result<()> {
+        within(&self.fence)?;
         finalizer::take_off(&self.gateways, GATEWAY, name).await
     }
 }

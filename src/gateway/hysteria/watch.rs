@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     clock::SharedClock,
+    fence::Fence,
     gateway::{NodeHealth, NodeName, SessionLedger, retry::Backoff},
 };
 
@@ -59,7 +60,8 @@ impl NodeWatch {
             proves: true,
         }));
         let looker = Looker {
-            client: StatsClient::new(endpoint)?,
+            // Looking is no act, and as many may look as want to.
+            client: StatsClient::new(endpoint, Fence::always_open())?,
             name,
             health: Arc::clone(&health),
             end: end.clone(),

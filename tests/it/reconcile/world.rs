@@ -17,6 +17,7 @@ use vpn_operator::{
     clock::SystemClock,
     credentials::{MasterKey, Sources},
     desired::{DesiredError, DesiredState, Event, FieldManager, Result, SourceHealth, UserPatch, Version, Watches},
+    fence::Fence,
     gateway::NodeName,
     history::History,
     metrics::Metrics,
@@ -404,6 +405,7 @@ impl Operator {
                 endpoint,
                 completions,
                 clock: clock.clone(),
+                fence: Fence::always_open(),
                 metrics: Arc::clone(&metrics),
                 tasks: nodes.clone(),
                 cancel: cancel.clone(),
@@ -422,6 +424,7 @@ impl Operator {
             guard_kept: tokio::sync::watch::Sender::new(0),
             namespace: NAMESPACE.to_owned(),
             source: "folder",
+            fence: Fence::always_open(),
             written: Written::default(),
             handing: std::sync::OnceLock::new(),
         });

@@ -1,0 +1,6 @@
+//! Kubernetes: the API server's behaviour on which the operator relies, in the double and in a real server, and the
+//! faults of the double.
+
+mod contract;
+mod faults;
+mod house;
