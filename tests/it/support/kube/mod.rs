@@ -217,7 +217,8 @@ impl KubeDouble {
     pub fn stored(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
         let plural = resource::named(plural).plural.as_str();
         let key = (plural, namespace.to_owned(), name.to_owned());
-        self.shared.read(|store| store.get(&key).map(|object| (**object).clone()))
+        self.shared
+            .read(|store| store.get(&key).map(|object| (**object).clone()))
     }
 
     /// Names of everything that is stored of a resource, as `namespace/name`, without a request.

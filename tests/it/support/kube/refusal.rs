@@ -37,7 +37,12 @@ impl Refusal {
     }
 
     pub fn not_found(resource: &Resource, name: &str) -> Self {
-        Self::new(404, "NotFound", format!("{} \"{name}\" not found", resource.qualified())).about(resource, name)
+        Self::new(
+            404,
+            "NotFound",
+            format!("{} \"{name}\" not found", resource.qualified()),
+        )
+        .about(resource, name)
     }
 
     pub fn no_such_path() -> Self {
@@ -83,8 +88,31 @@ impl Refusal {
         )
     }
 
+    /// A deletion was meant for another uid or version than the object has.
+    pub fn delete_precondition(resource: &Resource, name: &str, what: &str, given: &str, live: &str) -> Self {
+        let then = if what == "UID" {
+            "deleted and then recreated"
+        } else {
+            "modified"
+        };
+        Self::new(
+            409,
+            "Conflict",
+            format!(
+                "Operation cannot be fulfilled on {} \"{name}\": the {what} in the precondition ({given}) does not match \
+                 the {what} in record ({live}). The object might have been {then}",
+                resource.qualified_kind()
+            ),
+        )
+        .about(resource, name)
+    }
+
     pub fn forbidden(resource: &Resource, name: &str, why: &str) -> Self {
-        let quoted = if name.is_empty() { String::new() } else { format!(" \"{name}\"") };
+        let quoted = if name.is_empty() {
+            String::new()
+        } else {
+            format!(" \"{name}\"")
+        };
         Self::new(
             403,
             "Forbidden",
@@ -109,8 +137,7 @@ impl Refusal {
             .iter()
             .map(|c| json!({ "reason": c.reason, "message": c.message, "field": c.field }))
             .collect();
-        refusal.details =
-            json!({ "name": name, "group": resource.group, "kind": resource.kind, "causes": causes });
+        refusal.details = json!({ "name": name, "group": resource.group, "kind": resource.kind, "causes": causes });
         refusal
     }
 

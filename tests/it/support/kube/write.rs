@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     jsonpatch::{Failed, json_patch, merge_patch},
     managed::{Managers, Writer},
-    refusal::Refusal,
+    refusal::{Cause, Refusal},
     resource::Resource,
     rules, schema,
     store::{Key, Store},
@@ -61,7 +61,11 @@ impl Write {
         Writer {
             manager: self.manager.clone(),
             applies,
-            subresource: if self.status { "status".to_owned() } else { String::new() },
+            subresource: if self.status {
+                "status".to_owned()
+            } else {
+                String::new()
+            },
         }
     }
 
@@ -109,7 +113,10 @@ impl Write {
                 self.name
             )));
         }
-        if meta["namespace"].as_str().is_some_and(|namespace| namespace != self.namespace) {
+        if meta["namespace"]
+            .as_str()
+            .is_some_and(|namespace| namespace != self.namespace)
+        {
             return Err(Refusal::bad_request(
                 "the namespace of the provided object does not match the namespace sent on the request",
             ));
@@ -136,7 +143,10 @@ impl Write {
             meta["name"] = json!(format!("{prefix}{}", &uid[3..8]));
         }
         self.name = meta["name"].as_str().unwrap_or_default().to_owned();
-        if meta["resourceVersion"].as_str().is_some_and(|version| !version.is_empty()) {
+        if meta["resourceVersion"]
+            .as_str()
+            .is_some_and(|version| !version.is_empty())
+        {
             let why = "resourceVersion should not be set on objects to be created";
             return Err(Refusal::new(500, "InternalError", why));
         }
@@ -168,7 +178,12 @@ impl Write {
             return Err(refusal);
         }
         let meta = object["metadata"].as_object_mut().unwrap();
-        for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "generation", "managedFields"] {
+        for field in [
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "generation",
+            "managedFields",
+        ] {
             meta.remove(field);
         }
         meta.insert("namespace".to_owned(), json!(namespace));
@@ -198,14 +213,10 @@ impl Write {
         };
         let unversioned = object["metadata"]["resourceVersion"].as_str().is_none_or(str::is_empty);
         if unversioned && !self.resource.unconditional_update {
-            let cause = super::refusal::Cause::invalid(
-                "metadata.resourceVersion",
-                &json!(0),
-                "must be specified for an update",
-            );
+            let cause = Cause::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
             return Err(Refusal::invalid(self.resource, &self.name, &[cause]));
         }
-        self.update(store, &live, object)
+        self.update(store, &live, object, true)
     }
 
     pub fn merge_patch(&self, store: &mut Store, patch: &Value) -> Result<Done, Refusal> {
@@ -213,7 +224,7 @@ impl Write {
         let mut object = (*live).clone();
         merge_patch(&mut object, patch);
         let object = self.decode(object)?;
-        self.update(store, &live, object)
+        self.update(store, &live, object, false)
     }
 
     pub fn json_patch(&self, store: &mut Store, operations: &Value) -> Result<Done, Refusal> {
@@ -229,11 +240,11 @@ impl Write {
             }
         })?;
         let object = self.decode(object)?;
-        self.update(store, &live, object)
+        self.update(store, &live, object, false)
     }
 
-    fn update(&self, store: &mut Store, live: &Arc<Value>, object: Value) -> Result<Done, Refusal> {
-        self.check_preconditions(live, &object["metadata"])?;
+    fn update(&self, store: &mut Store, live: &Arc<Value>, object: Value, replaces: bool) -> Result<Done, Refusal> {
+        self.check_preconditions(live, &object["metadata"], replaces)?;
         let object = self.keep_the_rest(live, object);
         let mut managers = Managers::of(live);
         managers.note(self.resource, live, &object, &self.writer(false), &now());
@@ -243,7 +254,10 @@ impl Write {
     pub fn apply(&self, store: &mut Store, config: Value) -> Result<Done, Refusal> {
         self.check_identity(&config)?;
         let meta = &config["metadata"];
-        if meta["managedFields"].as_array().is_some_and(|entries| !entries.is_empty()) {
+        if meta["managedFields"]
+            .as_array()
+            .is_some_and(|entries| !entries.is_empty())
+        {
             return Err(Refusal::bad_request("metadata.managedFields must be nil"));
         }
         let live = store.get(&self.key()).cloned();
@@ -253,9 +267,8 @@ impl Write {
             }
             self.may_create.clone()?;
             if let Some(uid) = meta["uid"].as_str().filter(|uid| !uid.is_empty()) {
-                let why = format!(
-                    "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
-                );
+                let why =
+                    format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
                 return Err(Refusal::conflict(self.resource, &self.name, &why));
             }
         }
@@ -264,8 +277,7 @@ impl Write {
         let mut managers = live.as_deref().map(Managers::of).unwrap_or_default();
         let empty = Arc::new(json!({ "metadata": {} }));
         let base = live.as_ref().unwrap_or(&empty);
-        let mut object =
-            managers.apply(self.resource, base, &config, &self.writer(true), self.force, &now())?;
+        let mut object = managers.apply(self.resource, base, &config, &self.writer(true), self.force, &now())?;
         rules::normalise(self.resource, &mut object);
         schema::complete(&self.resource.schema, &mut object);
         match live {
@@ -276,7 +288,7 @@ impl Write {
                 self.insert(store, object, &managers)
             }
             Some(live) => {
-                self.check_preconditions(&live, &object["metadata"])?;
+                self.check_preconditions(&live, &object["metadata"], false)?;
                 let object = self.keep_the_rest(&live, object);
                 self.store(store, &live, object, &managers)
             }
@@ -306,7 +318,11 @@ impl Write {
             self.name,
             self.resource.api_version(),
             self.resource.kind,
-            if let [one] = list.as_slice() { one.clone() } else { format!("errors:\n  {}", list.join("\n  ")) }
+            if let [one] = list.as_slice() {
+                one.clone()
+            } else {
+                format!("errors:\n  {}", list.join("\n  "))
+            }
         );
         Err(Refusal::new(500, "InternalError", message))
     }
@@ -330,11 +346,23 @@ impl Write {
         config
     }
 
-    fn check_preconditions(&self, live: &Value, meta: &Value) -> Result<(), Refusal> {
-        let (live, text) = (&live["metadata"], |value: &Value| value.as_str().unwrap_or_default().to_owned());
+    fn check_preconditions(&self, live: &Value, meta: &Value, replaces: bool) -> Result<(), Refusal> {
+        let (live, text) = (&live["metadata"], |value: &Value| {
+            value.as_str().unwrap_or_default().to_owned()
+        });
         let (uid, version) = (text(&meta["uid"]), text(&meta["resourceVersion"]));
         if !uid.is_empty() && live["uid"] != uid {
-            return Err(Refusal::precondition(self.resource, &self.name, "UID", &uid, &text(&live["uid"])));
+            if !replaces {
+                let cause = Cause::invalid("metadata.uid", &json!(uid), "field is immutable");
+                return Err(Refusal::invalid(self.resource, &self.name, &[cause]));
+            }
+            return Err(Refusal::precondition(
+                self.resource,
+                &self.name,
+                "UID",
+                &uid,
+                &text(&live["uid"]),
+            ));
         }
         if !version.is_empty() && live["resourceVersion"] != version {
             return Err(Refusal::stale(self.resource, &self.name));
@@ -380,7 +408,7 @@ impl Write {
             object["metadata"]["generation"] = json!(generation + 1);
         }
         self.validate(&object, Some(live))?;
-        if object == **live || self.dry_run {
+        if (object == **live && !store.is_incomplete(&self.key())) || self.dry_run {
             return Ok(done(200, Arc::new(object), false, false));
         }
         let finalizers = object["metadata"]["finalizers"].as_array().map_or(0, Vec::len);
@@ -399,7 +427,13 @@ impl Write {
         for (field, what) in [("uid", "UID"), ("resourceVersion", "ResourceVersion")] {
             let (given, has) = (wanted[field].as_str(), meta[field].as_str().unwrap_or_default());
             if let Some(given) = given.filter(|given| *given != has) {
-                return Err(Refusal::precondition(self.resource, &self.name, what, given, has));
+                return Err(Refusal::delete_precondition(
+                    self.resource,
+                    &self.name,
+                    what,
+                    given,
+                    has,
+                ));
             }
         }
         let mut finalizers = meta["finalizers"].as_array().cloned().unwrap_or_default();
@@ -418,8 +452,7 @@ impl Write {
             let details = json!({
                 "name": self.name, "group": self.resource.group, "kind": self.resource.plural, "uid": meta["uid"],
             });
-            let status =
-                json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details });
+            let status = json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details });
             return Ok(done(200, Arc::new(status), false, !self.dry_run));
         }
         let mut object = (*live).clone();
