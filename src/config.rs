@@ -87,6 +87,31 @@ pub struct State {
     pub data_dir: PathBuf,
 }
 
+/// What of the operator runs in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Components {
+    /// Everything.
+    #[default]
+    All,
+    /// The endpoint that nodes ask, and nothing else. Kubernetes only; as many replicas as wanted
+    Auth,
+}
+
+/// Where and as what the operator runs in a cluster.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Kubernetes")]
+pub struct Cluster {
+    /// What of the operator runs in this process
+    #[arg(long, env = "COMPONENTS", value_enum, default_value_t, hide_possible_values = false)]
+    pub components: Components,
+    /// The one namespace that is watched. The pod's own, else the kubeconfig's when absent
+    #[arg(long, env = "VPN_NAMESPACE", value_name = "NAME")]
+    pub namespace: Option<String>,
+    /// Name of the Lease that the acting operator holds
+    #[arg(long, env = "LEASE_NAME", value_name = "NAME", default_value = "vpn-operator")]
+    pub lease_name: String,
+}
+
 /// Name of the file in the data folder that holds the generated `X-Corporate-Secret`.
 pub const CORPORATE_SECRET_FILE: &str = "corporate-secret";
 /// Name of the file in the data folder that holds the generated path secret of the auth listener.
@@ -266,6 +291,9 @@ pub struct Settings {
     /// State.
     #[command(flatten)]
     pub state: State,
+    /// Kubernetes.
+    #[command(flatten)]
+    pub cluster: Cluster,
     /// Listeners.
     #[command(flatten)]
     pub listen: Listen,
@@ -315,6 +343,8 @@ pub struct Logging {
 pub struct Config {
     /// Where desired state and data live.
     pub state: State,
+    /// Where and as what the operator runs in a cluster.
+    pub cluster: Cluster,
     /// Listeners.
     pub listen: Listen,
     /// TLS of the HTTP API.
@@ -341,11 +371,18 @@ impl Config {
     pub fn load(settings: Settings, environment: Lookup<'_>) -> Result<Self, ConfigError> {
         let Settings {
             state,
+            cluster,
             listen,
             api,
             hysteria,
             times,
         } = settings;
+        if cluster.components == Components::Auth && state.desired != DesiredLocation::Kubernetes {
+            return Err(ConfigError::Value {
+                name: "COMPONENTS",
+                message: "auth alone runs with --desired kubernetes only: a folder has one process".to_owned(),
+            });
+        }
         let api_tls = listen.api_tls()?;
         Ok(Self {
             auth_tls: listen.auth_tls()?,
@@ -354,6 +391,7 @@ impl Config {
             hysteria: hysteria.check()?,
             secrets: Secrets::load(environment)?,
             state,
+            cluster,
             listen,
             api_tls,
             times,

@@ -192,6 +192,8 @@ pub struct Metrics {
     reconciles: Family<ReconcileLabels, Counter>,
     reconcile_seconds: Histograms<ReconcileLabels>,
     queue_depth: Gauge,
+    drift_repaired: Counter,
+    leading: Gauge,
     gateway_calls: Family<CallLabels, Counter>,
     revocation_seconds: Histograms<RevocationLabels>,
     users: Family<UserLabels, Gauge>,
@@ -228,6 +230,8 @@ impl Metrics {
             reconciles: Family::default(),
             reconcile_seconds: Family::new_with_constructor(reconcile_buckets),
             queue_depth: Gauge::default(),
+            drift_repaired: Counter::default(),
+            leading: Gauge::default(),
             gateway_calls: Family::default(),
             revocation_seconds: Family::new_with_constructor(revocation_buckets),
             users: Family::default(),
@@ -247,6 +251,14 @@ impl Metrics {
             "queue_depth",
             "Objects waiting to be reconciled",
             metrics.queue_depth.clone(),
+        );
+        let drift = metrics.drift_repaired.clone();
+        registry.register("drift_repaired", "What somebody else changed and was put back", drift);
+        let leading = metrics.leading.clone();
+        registry.register(
+            "leading",
+            "Whether this process holds the lease (1) or not (0); 1 without a cluster",
+            leading,
         );
         registry.register("gateway_calls", "Calls to gateways", metrics.gateway_calls.clone());
         let revocation = metrics.revocation_seconds.clone();
@@ -308,6 +320,16 @@ impl Metrics {
     /// Objects that wait to be reconciled.
     pub fn queue_depth(&self, depth: usize) {
         self.queue_depth.set(int(depth));
+    }
+
+    /// Somebody else changed what the operator keeps, and it was put back.
+    pub fn drift_repaired(&self) {
+        self.drift_repaired.inc();
+    }
+
+    /// Whether this process may act.
+    pub fn leading(&self, leading: bool) {
+        self.leading.set(leading.into());
     }
 
     /// Counts a call to a node of a gateway.

@@ -4,6 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{Access, AccessError, Denial, Parts, Result, account};
 use crate::{
+    desired::handout::Handout,
     gateway::Link,
     history::Totals,
     model::{
@@ -40,6 +41,20 @@ impl Configuration {
 }
 
 impl Access {
+    /// What is kept for a user where others read it, whether access is granted or not; `None` while there is nothing to
+    /// connect to, or the password is not known.
+    #[must_use]
+    pub fn handout(&self, user: &VpnUser) -> Option<Handout> {
+        let credentials = self.parts.keys.credentials(user)?;
+        let links = self.parts.links.links(user, &credentials);
+        Some(Handout {
+            hy2_url: links.into_iter().next()?.url,
+            subscription_url: self.parts.subscription_url(user),
+            username: credentials.username,
+            password: credentials.password,
+        })
+    }
+
     /// The configuration of a person who has access.
     ///
     /// # Errors

@@ -1,6 +1,8 @@
 //! `vpn-operator run`: wires the rooms together and joins every task.
 
 mod live;
+mod source;
+mod stage;
 mod tasks;
 mod wire;
 
@@ -16,18 +18,23 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
+    source::{Cluster, lead},
+    stage::Stage,
     tasks::{Tasks, told},
-    wire::{Core, wire},
+    wire::{Core, Ground, wire},
 };
 use super::{output::Output, welcome};
 use crate::{
     auth::serve::{TlsError, TlsFiles, serve},
     clock::{SharedClock, SystemClock},
-    config::{self, Config, ConfigError},
+    cluster::lease::Leadership,
+    config::{self, Config, ConfigError, DesiredLocation},
     credentials::{KeyError, MasterKey, Origin},
     desired::DesiredError,
+    fence::Fence,
     history::HistoryError,
     http::{self, HttpState},
+    metrics::Metrics,
     model::access::Access::Granted,
     reconcile::context::Context,
 };
@@ -81,9 +88,9 @@ pub enum RunError {
     /// What the guard knew.
     #[error("{0}")]
     Guard(String),
-    /// A mode that this version does not have.
-    #[error("this version of vpn-operator reads desired state from a folder only: use --desired folder:PATH")]
-    NotSupported,
+    /// The cluster.
+    #[error("the cluster cannot be used: {0}")]
+    Cluster(String),
     /// A part of the operator ended although nobody asked it to.
     #[error("{0} ended unexpectedly: see the log")]
     Ended(&'static str),
@@ -108,7 +115,32 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     let api_socket = listen(config.listen.api, "LISTEN_ADDR")?;
     let auth_socket = listen(config.listen.auth, "HYSTERIA_AUTH_LISTEN")?;
     let mut tasks = Tasks::new();
-    let core = wire(&config, &secrets.key, &clock, tasks.core_token()).await?;
+    let metrics = Arc::new(Metrics::new());
+    let stage = Stage::new(http::waiting(Arc::clone(&metrics)));
+    let api = serve(api_socket, stage.router(), api_tls, tasks.front_token());
+    tasks.front("the HTTP API", told(api));
+    let cluster = match config.state.desired {
+        DesiredLocation::Kubernetes => Some(Cluster::infer(&config).await?),
+        DesiredLocation::Folder(_) => None,
+    };
+    let leadership = match &cluster {
+        Some(cluster) => match lead(cluster, &clock, &shutdown).await {
+            Some(leadership) => Some(leadership),
+            None => return Ok(()),
+        },
+        None => None,
+    };
+    let fence = leadership.as_ref().map_or_else(Fence::always_open, Leadership::fence);
+    if let Some(leadership) = &leadership {
+        tasks.core("the lease", leadership_lost(leadership, tasks.core_token()));
+    }
+    let ground = Ground {
+        cluster,
+        fence,
+        metrics,
+        clock: Arc::clone(&clock),
+    };
+    let core = wire(&config, &secrets.key, &ground, tasks.core_token()).await?;
     let Core {
         context,
         access,
@@ -125,8 +157,7 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         clock,
         http_settings(&config),
     );
-    let api = serve(api_socket, http::router(state), api_tls, tasks.front_token());
-    tasks.front("the HTTP API", told(api));
+    stage.set(http::router(state));
     core.start(&mut tasks);
 
     let ended = tokio::select! {
@@ -135,8 +166,21 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     };
     nodes.close();
     nodes.wait().await;
+    if let Some(leadership) = leadership {
+        leadership.release().await;
+    }
     tracing::info!("drained");
     ended.map_or(Ok(()), |name| Err(RunError::Ended(name)))
+}
+
+/// Ends when the lease is lost: then another process acts, and this one has to go.
+fn leadership_lost(leadership: &Leadership, end: CancellationToken) -> impl Future<Output = ()> + Send + use<> {
+    let lost = leadership.lost();
+    async move {
+        if end.run_until_cancelled(lost).await.is_some() {
+            tracing::error!("the lease is lost: another process may act now, and this one ends");
+        }
+    }
 }
 
 fn make_private_folder(path: &Path) -> Result<(), RunError> {

@@ -12,7 +12,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::{Resource, ResourceExt as _};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::{DesiredError, DesiredState, Event, Events, FieldManager, Result, SourceHealth, UserPatch, Watches};
+use super::{
+    DesiredError, DesiredState, Event, Events, FieldManager, Result, SourceHealth, UserPatch, Version, Watches,
+};
 use crate::model::{
     FINALIZER,
     gateway::{VpnGateway, VpnGatewaySpec, VpnGatewayStatus},
@@ -308,31 +310,39 @@ impl DesiredState for MemorySource {
         }
     }
 
-    async fn report_user(&self, name: &str, status: VpnUserStatus) -> Result<()> {
+    async fn report_user(&self, user: &VpnUser, status: VpnUserStatus) -> Result<Version> {
         let (mut state, version) = self.next();
-        let mut user = state.users.get(name)?;
+        let mut user = state.users.get(&user.name_any())?;
         user.status = Some(status);
         state.users.put(version, user, false);
-        Ok(())
+        Ok(Version(version))
     }
 
-    async fn report_hold(&self, name: &str, status: VpnHoldStatus) -> Result<()> {
+    async fn report_hold(&self, hold: &VpnHold, status: VpnHoldStatus) -> Result<()> {
         let (mut state, version) = self.next();
-        let mut hold = state.holds.get(name)?;
+        let mut hold = state.holds.get(&hold.name_any())?;
         hold.status = Some(status);
         state.holds.put(version, hold, false);
         Ok(())
     }
 
-    async fn report_gateway(&self, name: &str, status: VpnGatewayStatus) -> Result<()> {
+    async fn report_gateway(&self, gateway: &VpnGateway, status: VpnGatewayStatus) -> Result<()> {
         let (mut state, version) = self.next();
-        let mut gateway = state.gateways.get(name)?;
+        let mut gateway = state.gateways.get(&gateway.name_any())?;
         gateway.status = Some(status);
         state.gateways.put(version, gateway, false);
         Ok(())
     }
 
-    async fn guard_user(&self, _: &str) -> Result<()> {
+    async fn guard_user(&self, _: &VpnUser) -> Result<()> {
+        Ok(())
+    }
+
+    async fn guard_hold(&self, _: &VpnHold) -> Result<()> {
+        Ok(())
+    }
+
+    async fn guard_gateway(&self, _: &VpnGateway) -> Result<()> {
         Ok(())
     }
 

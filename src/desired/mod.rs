@@ -5,6 +5,8 @@
 //! included, as a watch event. It never touches a gateway, and knows nothing of access decisions.
 
 pub mod folder;
+pub mod handout;
+pub mod kubernetes;
 pub mod memory;
 
 use std::sync::Arc;
@@ -116,6 +118,19 @@ impl DesiredError {
 /// Result of a call to a source.
 pub type Result<T, E = DesiredError> = std::result::Result<T, E>;
 
+/// Version of an object: a later write has a higher one. 0 where there is none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(pub u64);
+
+impl Version {
+    /// Version of an object as a source showed it. Kubernetes promises that resource versions of one kind are numbers that
+    /// can be compared.
+    pub fn of<K: kube::Resource>(object: &K) -> Self {
+        let version = object.meta().resource_version.as_deref();
+        Self(version.and_then(|version| version.parse().ok()).unwrap_or(0))
+    }
+}
+
 /// Watch events of one kind. Begins with `Init`, the objects, `InitDone`; a later `Init` replaces everything.
 pub type Events<K> = BoxStream<'static, Event<K>>;
 
@@ -169,17 +184,26 @@ pub trait DesiredState: Send + Sync + 'static {
     /// Lifts a hold, finalizer and all: an explicit release is not a loss. `NotFound` if there is none.
     async fn release_hold(&self, name: &str, manager: FieldManager) -> Result<()>;
 
-    /// Writes a user's status. The caller has checked that it differs.
-    async fn report_user(&self, name: &str, status: VpnUserStatus) -> Result<()>;
+    /// Writes a user's status. The caller has checked that it differs. `user` is the object that the status speaks of: of
+    /// another one by the same name nothing is written, and the answer is [`DesiredError::Conflict`].
+    ///
+    /// Answers the version that shows it: an object of an older version still has the status before.
+    async fn report_user(&self, user: &VpnUser, status: VpnUserStatus) -> Result<Version>;
 
     /// Writes a hold's status.
-    async fn report_hold(&self, name: &str, status: VpnHoldStatus) -> Result<()>;
+    async fn report_hold(&self, hold: &VpnHold, status: VpnHoldStatus) -> Result<()>;
 
     /// Writes a gateway's status.
-    async fn report_gateway(&self, name: &str, status: VpnGatewayStatus) -> Result<()>;
+    async fn report_gateway(&self, gateway: &VpnGateway, status: VpnGatewayStatus) -> Result<()>;
 
-    /// Adds [`crate::model::FINALIZER`] to a user that lacks it. The folder's objects are born with it.
-    async fn guard_user(&self, name: &str) -> Result<()>;
+    /// Adds [`crate::model::FINALIZER`] to a user that lacks it.
+    async fn guard_user(&self, user: &VpnUser) -> Result<()>;
+
+    /// Adds [`crate::model::FINALIZER`] to a hold that lacks it.
+    async fn guard_hold(&self, hold: &VpnHold) -> Result<()>;
+
+    /// Adds [`crate::model::FINALIZER`] to a gateway that lacks it.
+    async fn guard_gateway(&self, gateway: &VpnGateway) -> Result<()>;
 
     /// Lets a tombstone go. That it is gone already is success.
     async fn release_user(&self, name: &str) -> Result<()>;

@@ -14,7 +14,7 @@ use super::{
     extract::Params,
     problem::{Problem, ProblemBody},
 };
-use crate::access::Check;
+use crate::{access::Check, metrics::Metrics};
 
 /// Health for people and for earlier callers.
 #[derive(Serialize, ToSchema)]
@@ -143,6 +143,11 @@ pub(super) async fn readyz(
     responses((status = 200, description = "Metrics", body = String, content_type = "application/openmetrics-text"))
 )]
 pub(super) async fn metrics(State(state): State<HttpState>) -> Response {
+    exposition(&state.metrics)
+}
+
+/// What the process counts, as an answer.
+pub(super) fn exposition(metrics: &Metrics) -> Response {
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, content_type)], state.metrics.encode()).into_response()
+    ([(header::CONTENT_TYPE, content_type)], metrics.encode()).into_response()
 }

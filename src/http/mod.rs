@@ -21,6 +21,7 @@ mod problem;
 mod qr;
 mod subscription;
 mod users;
+mod waiting;
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
@@ -36,6 +37,7 @@ use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
 pub use openapi::openapi;
+pub use waiting::waiting;
 
 use self::{auth::Secrets, limiter::FailureLimiter, problem::Problem};
 use crate::{access::Access, clock::SharedClock, metrics::Metrics};

@@ -16,6 +16,8 @@ pub mod types {
     pub const STALLED: &str = "Stalled";
     /// Access is granted.
     pub const GRANTED: &str = "Granted";
+    /// An annotation keeps the operator from writing anything for the object.
+    pub const PAUSED: &str = "Paused";
 }
 
 /// Most characters of a message; the limit of Kubernetes.

@@ -236,6 +236,9 @@ pub struct VpnUserStatus {
     /// Generation of sessions, kept here so that it survives a restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<i64>,
+    /// Value of the annotation `vpn-operator.io/reconcile-now` that was acted on last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
     /// State on each gateway.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -246,7 +249,7 @@ pub struct VpnUserStatus {
     /// The latest revocation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revocation: Option<Revocation>,
-    /// Ready, Reconciling, Stalled and Granted. Ready means that the gateways agree with the decision, whichever it is.
+    /// Ready, Reconciling, Stalled, Granted and Paused. Ready means that the gateways agree with the decision, whichever it is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -263,6 +266,7 @@ impl Default for VpnUserStatus {
             secret_name: None,
             credential_generation: None,
             epoch: None,
+            last_handled_reconcile_at: None,
             gateways: Vec::new(),
             traffic: None,
             revocation: None,

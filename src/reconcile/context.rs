@@ -1,17 +1,22 @@
 //! What every part of this room shares.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::{mpsc, watch};
 
 use super::{
     backoff::Backoff, gateways::Gateways, holds::HoldWork, imported::Imported, plan::gateway_names, usage::UsageBook,
+    written::Written,
 };
 use crate::{
     auth::roster::{Roster, Transition},
     clock::SharedClock,
-    desired::DesiredState,
+    desired::{
+        DesiredState,
+        handout::{Announcer, Handout, Handouts},
+    },
+    fence::Fence,
     gateway::{Cut, Target},
     history::History,
     metrics::Metrics,
@@ -59,6 +64,25 @@ pub struct Context {
     pub namespace: String,
     /// Word for the source of desired state in the audit: `folder` or `kubernetes`.
     pub source: &'static str,
+    /// Open while this process may act.
+    pub fence: Fence,
+    /// What was reported last, until the source shows it.
+    pub written: Written,
+    /// What a folder does not have. Set once, when everything that it needs exists.
+    pub handing: OnceLock<Handing>,
+}
+
+/// Makes what a user needs to connect.
+pub type MakeHandout = Arc<dyn Fn(&VpnUser) -> Option<Handout> + Send + Sync>;
+
+/// What Kubernetes has and a folder has not.
+pub struct Handing {
+    /// Keeps what people need to connect.
+    pub handouts: Arc<dyn Handouts>,
+    /// Tells what happened.
+    pub announcer: Arc<dyn Announcer>,
+    /// What a user needs to connect now; `None` while there is nothing to connect to, or the password is not known.
+    pub make: MakeHandout,
 }
 
 /// Users to be reconciled. Sending never blocks.
@@ -74,6 +98,12 @@ impl Queue {
 }
 
 impl Context {
+    /// What Kubernetes has and a folder has not.
+    #[must_use]
+    pub fn handing(&self) -> Option<&Handing> {
+        self.handing.get()
+    }
+
     /// The user of this name, as the source last showed it.
     #[must_use]
     pub fn user(&self, name: &str) -> Option<Arc<VpnUser>> {

@@ -20,12 +20,14 @@ use crate::{
     auth::{index::AuthIndex, listener::AuthEndpoint},
     clock::SharedClock,
     credentials::Sources,
+    fence::Fence,
     gateway::{
         ANY, Completions, Gateway, NodeName,
         hysteria::{self, HysteriaGateway, client::StatsError, config::NodeConfig},
     },
     metrics::{GatewayOperation, GatewayOutcome, Metrics},
     model::{
+        FINALIZER,
         condition::{Conditions, types},
         gateway::{DEFAULT_GATEWAY, VpnGateway, VpnGatewaySpec, VpnGatewayStatus},
         secret_source::SecretSource,
@@ -63,6 +65,8 @@ pub struct Parts {
     pub completions: Completions,
     /// The clock.
     pub clock: SharedClock,
+    /// No gateway is called while it is closed.
+    pub fence: Fence,
     /// Numbers.
     pub metrics: Arc<Metrics>,
     /// Joins what is started.
@@ -129,6 +133,24 @@ impl Gateways {
         self.changed.notify_one();
     }
 
+    /// A Secret is new, changed or gone.
+    pub fn secret_changed(&self, ctx: &Context, secret: &str) {
+        let names = |source: &SecretSource| source.secret_key_ref.as_ref().is_some_and(|key| key.name == secret);
+        let refers = |gateway: &VpnGateway| {
+            let nodes = gateway.spec.hysteria.iter().flat_map(|hysteria| &hysteria.nodes);
+            nodes
+                .flat_map(|node| {
+                    let obfs = node.obfs.as_ref().map(|obfs| &obfs.password);
+                    [node.stats_secret.as_ref(), node.auth_token.as_ref(), obfs]
+                })
+                .flatten()
+                .any(names)
+        };
+        if ctx.declared_gateways.state().iter().any(|gateway| refers(gateway)) {
+            self.changed();
+        }
+    }
+
     /// Follows what is declared until `cancel`, after the first load (which calls [`Self::converge`] itself).
     pub async fn run(ctx: Arc<Context>, cancel: CancellationToken) {
         loop {
@@ -161,6 +183,11 @@ impl Gateways {
                     incomplete = true;
                 }
                 continue;
+            }
+            let guarded = gone || gateway.finalizers().iter().any(|it| it == FINALIZER);
+            if !guarded && let Err(error) = ctx.desired.guard_gateway(gateway).await {
+                tracing::warn!(gateway = name, %error, "a gateway could not be given its finalizer");
+                incomplete = true;
             }
             incomplete |= in_use;
             reports.push((Arc::clone(gateway), in_use));
@@ -281,6 +308,7 @@ impl Gateways {
             usage: Arc::clone(&ctx.usage) as _,
             completions: self.parts.completions.clone(),
             clock: Arc::clone(&self.parts.clock),
+            fence: self.parts.fence.clone(),
             meter: Arc::new(move |call| metrics.gateway_call(operation(call.operation), outcome(call.outcome))),
             poll_interval: self.parts.environment.poll_interval,
             cancel: cancel.clone(),
@@ -426,7 +454,7 @@ async fn publish(ctx: &Context, gateway: &VpnGateway, status: VpnGatewayStatus) 
         return;
     }
     let name = gateway.name_any();
-    if let Err(error) = ctx.desired.report_gateway(&name, status).await {
+    if let Err(error) = ctx.desired.report_gateway(gateway, status).await {
         tracing::warn!(gateway = name, %error, "the status of a gateway could not be reported");
     }
 }

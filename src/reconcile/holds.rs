@@ -15,7 +15,10 @@ use tokio_util::sync::CancellationToken;
 use super::context::Context;
 use crate::{
     desired::DesiredError,
-    model::hold::{HoldPhase, VpnHoldSpec, VpnHoldStatus},
+    model::{
+        FINALIZER,
+        hold::{HoldPhase, VpnHoldSpec, VpnHoldStatus},
+    },
 };
 
 /// How often deadlines are compared with the wall clock.
@@ -90,19 +93,25 @@ pub async fn run(ctx: Arc<Context>, mut touched: mpsc::UnboundedReceiver<String>
 async fn report(name: &str, ctx: &Context) -> Option<Timestamp> {
     let hold = ctx.holds.get(&ObjectRef::new(name).within(&ctx.namespace))?;
     let now = ctx.clock.now();
+    let again = now.checked_add(Duration::from_secs(10)).ok();
+    let guarded = hold.finalizers().iter().any(|it| it == FINALIZER) || hold.metadata.deletion_timestamp.is_some();
+    if !guarded && let Err(error) = ctx.desired.guard_hold(&hold).await {
+        tracing::warn!(hold = name, %error, "a hold could not be given its finalizer");
+        return again;
+    }
     let (phase, next) = phase(&hold.spec, now);
     if hold.status.as_ref().and_then(|status| status.phase) == Some(phase) {
         return next;
     }
     match ctx
         .desired
-        .report_hold(&hold.name_any(), VpnHoldStatus { phase: Some(phase) })
+        .report_hold(&hold, VpnHoldStatus { phase: Some(phase) })
         .await
     {
         Ok(()) | Err(DesiredError::NotFound { .. }) => next,
         Err(error) => {
             tracing::warn!(hold = name, %error, "the phase of a hold could not be reported");
-            now.checked_add(Duration::from_secs(10)).ok()
+            again
         }
     }
 }

@@ -28,11 +28,21 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// What a sealed password begins with.
 const SEALED: &str = "sealed:";
 
+/// What has to be read again.
+pub enum Touched {
+    /// The password of the user of this name.
+    User(String),
+    /// What refers to the Secret of this name.
+    Secret(String),
+}
+
 /// Passwords that were read, and the names of users whose password is to be read.
 pub struct Imported {
     /// By name of the user: what was read, and from where.
     known: Mutex<HashMap<String, (SecretSource, SecretString)>>,
-    touched: mpsc::UnboundedSender<String>,
+    /// By name of the user: why nothing could be read the last time.
+    failures: Mutex<HashMap<String, String>>,
+    touched: mpsc::UnboundedSender<Touched>,
     /// The first list of users is complete.
     listed: CancellationToken,
     /// What the first load named was read, or could not be.
@@ -44,11 +54,12 @@ pub struct Imported {
 impl Imported {
     /// Nothing read yet, and the end that [`run`] takes.
     #[must_use]
-    pub fn new(sources: Sources, key: MasterKey) -> (Arc<Self>, mpsc::UnboundedReceiver<String>) {
+    pub fn new(sources: Sources, key: MasterKey) -> (Arc<Self>, mpsc::UnboundedReceiver<Touched>) {
         let (touched, receiver) = mpsc::unbounded_channel();
         (
             Arc::new(Self {
                 known: Mutex::default(),
+                failures: Mutex::default(),
                 touched,
                 listed: CancellationToken::new(),
                 first_round: CancellationToken::new(),
@@ -94,11 +105,29 @@ impl Imported {
     pub fn touched(&self, user: &VpnUser) {
         if user.spec.credentials_from.is_some() {
             // The receiver is gone only while the process drains.
-            let _ = self.touched.send(user.name_any());
+            let _ = self.touched.send(Touched::User(user.name_any()));
         }
     }
 
+    /// A Secret is new, changed or gone.
+    pub fn secret_changed(&self, secret: &str) {
+        // The receiver is gone only while the process drains.
+        let _ = self.touched.send(Touched::Secret(secret.to_owned()));
+    }
+
+    fn failures(&self) -> MutexGuard<'_, HashMap<String, String>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why the password of a user could not be read, if it could not.
+    #[must_use]
+    pub fn failure(&self, user: &VpnUser) -> Option<String> {
+        user.spec.credentials_from.as_ref()?;
+        self.failures().get(user.metadata.name.as_deref()?).cloned()
+    }
+
     fn forget(&self, name: &str) {
+        self.failures().remove(name);
         self.known().remove(name);
     }
 
@@ -136,7 +165,7 @@ fn purpose(id: &CorporateId) -> String {
 }
 
 /// Reads passwords until `cancel`.
-pub async fn run(ctx: Arc<Context>, mut changes: mpsc::UnboundedReceiver<String>, cancel: CancellationToken) {
+pub async fn run(ctx: Arc<Context>, mut changes: mpsc::UnboundedReceiver<Touched>, cancel: CancellationToken) {
     // Before the first list is complete the store answers nothing, and who is asked about would be taken for gone.
     // Not by the store's own `wait_until_ready`: it wakes only one of those who wait, and the reconciler is one.
     if cancel
@@ -148,15 +177,15 @@ pub async fn run(ctx: Arc<Context>, mut changes: mpsc::UnboundedReceiver<String>
     }
     let mut again = tokio::time::interval(AGAIN);
     let mut names: BTreeSet<String> = BTreeSet::new();
-    let mut failed: BTreeSet<String> = BTreeSet::new();
     loop {
         let (due, touched): (Vec<String>, bool) = tokio::select! {
             () = cancel.cancelled() => return,
-            name = changes.recv() => match name {
-                Some(name) => {
+            touched = changes.recv() => match touched {
+                Some(Touched::User(name)) => {
                     names.insert(name.clone());
                     (vec![name], true)
                 }
+                Some(Touched::Secret(secret)) => (referring(&ctx, &names, &secret), false),
                 None => return,
             },
             _ = again.tick() => (names.iter().cloned().collect(), false),
@@ -184,7 +213,9 @@ pub async fn run(ctx: Arc<Context>, mut changes: mpsc::UnboundedReceiver<String>
                     ctx.imported.forget(&name);
                 }
                 Err(error) => {
-                    if failed.insert(name.clone()) {
+                    let before = ctx.imported.failures().insert(name.clone(), error.clone());
+                    if before.as_ref() != Some(&error) {
+                        ctx.queue.push(&name, &ctx.namespace);
                         tracing::warn!(
                             user = name,
                             error,
@@ -194,10 +225,24 @@ pub async fn run(ctx: Arc<Context>, mut changes: mpsc::UnboundedReceiver<String>
                     continue;
                 }
             }
-            failed.remove(&name);
+            if ctx.imported.failures().remove(&name).is_some() {
+                ctx.queue.push(&name, &ctx.namespace);
+            }
         }
         if changes.is_empty() {
             ctx.imported.first_round.cancel();
         }
     }
+}
+
+/// Those of the users whose password is in this Secret.
+fn referring(ctx: &Context, names: &BTreeSet<String>, secret: &str) -> Vec<String> {
+    let refers = |name: &&String| {
+        let user = ctx.user(name);
+        let source = user.as_ref().and_then(|user| user.spec.credentials_from.as_ref());
+        source
+            .and_then(|source| source.secret_key_ref.as_ref())
+            .is_some_and(|key| key.name == secret)
+    };
+    names.iter().filter(refers).cloned().collect()
 }

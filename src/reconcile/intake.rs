@@ -16,11 +16,14 @@ use kube::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{context::Context, plan::LET_GO};
+use super::{
+    context::Context,
+    plan::{LET_GO, PAUSE, RECONCILE_NOW},
+};
 use crate::{
     auth::roster::Input,
     desired::{Event, Watches},
-    model::{RELEASED, gateway::VpnGateway, hold::VpnHold, user::VpnUser},
+    model::{FINALIZER, RELEASED, gateway::VpnGateway, hold::VpnHold, user::VpnUser},
 };
 
 /// Events taken in one batch. The guard judges a batch as a whole; the bound keeps a first load from being one lump.
@@ -178,6 +181,9 @@ pub async fn run(watches: Watches, mut writers: Writers, ctx: Arc<Context>, canc
             // The gateways exist before the first verdicts, so that sessions to be ended have somewhere to go.
             ctx.gateways.converge(&ctx).await;
             ctx.imported.first_round().await;
+            if let Some(handing) = ctx.handing() {
+                handing.handouts.wait_synced().await;
+            }
             ctx.dispatch(ctx.roster.loaded());
             for user in ctx.users.state() {
                 ctx.queue.push(&user.name_any(), &ctx.namespace);
@@ -200,7 +206,7 @@ impl Seen {
             Said::User(event) => {
                 let event = event.modify(slim);
                 let gone = self.users.follow(&event, &ctx.users);
-                let event = stored(event, &mut writers.users);
+                writers.users.apply_watcher_event(&event);
                 for name in gone {
                     say(Input::UserGone(name));
                 }
@@ -220,7 +226,7 @@ impl Seen {
             Said::Hold(event) => {
                 let event = event.modify(slim);
                 let gone = self.holds.follow(&event, &ctx.holds);
-                let event = stored(event, &mut writers.holds);
+                writers.holds.apply_watcher_event(&event);
                 for name in gone {
                     say(Input::HoldGone { name, released: false });
                 }
@@ -229,32 +235,26 @@ impl Seen {
                         ctx.hold_work.touched(hold.name_any());
                         say(Input::Hold(Arc::new(hold)));
                     }
-                    // A hold leaves only when its finalizer is released: on purpose, or after its loss was confirmed.
                     Event::Delete(hold) => say(Input::HoldGone {
                         name: hold.name_any(),
-                        released: true,
+                        released: left_in_order(&hold),
                     }),
                     Event::Init | Event::InitDone => {}
                 }
             }
             Said::Gateway(event) => {
                 self.gateways.follow(&event, &ctx.declared_gateways);
-                stored(event.modify(slim), &mut writers.gateways);
+                writers.gateways.apply_watcher_event(&event.modify(slim));
                 ctx.gateways.changed();
             }
         }
     }
 }
 
-/// Brings a store up to date. It keeps objects without what only the roster reads of them.
-fn stored<K: Resource + Clone + 'static>(event: Event<K>, store: &mut Writer<K>) -> Event<K>
-where
-    K::DynamicType: Eq + Hash + Clone,
-{
-    let mut uid = None;
-    let event = event.modify(|object| uid = object.meta_mut().uid.take());
-    store.apply_watcher_event(&event);
-    event.modify(|object| object.meta_mut().uid = uid.take())
+/// A hold leaves when its finalizer is released: on purpose, or after its loss was confirmed. One that was deleted before it
+/// had a finalizer is lost.
+fn left_in_order(hold: &VpnHold) -> bool {
+    hold.metadata.deletion_timestamp.is_some() || hold.finalizers().iter().any(|it| it == FINALIZER)
 }
 
 fn merged(watches: Watches) -> impl Stream<Item = Said> {
@@ -264,13 +264,12 @@ fn merged(watches: Watches) -> impl Stream<Item = Said> {
     )
 }
 
-/// Drops what nobody here reads and every object would carry: managed fields, which are larger than the object, the
-/// version, and annotations that do not concern the operator.
+/// Drops what nobody here reads and every object would carry: managed fields, which are larger than the object, and
+/// annotations that do not concern the operator.
 fn slim<K: Resource>(object: &mut K) {
     let meta = object.meta_mut();
     meta.managed_fields = None;
-    meta.resource_version = None;
-    let asked = |name: &str| [RELEASED, LET_GO].contains(&name);
+    let asked = |name: &str| [RELEASED, LET_GO, PAUSE, RECONCILE_NOW].contains(&name);
     meta.annotations = meta.annotations.take().and_then(|mut annotations| {
         annotations.retain(|name, _| asked(name));
         (!annotations.is_empty()).then_some(annotations)

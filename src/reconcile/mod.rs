@@ -13,6 +13,8 @@ pub mod imported;
 pub mod intake;
 pub mod plan;
 pub mod runner;
+mod tell;
 pub mod upkeep;
 pub mod usage;
 pub mod user;
+pub mod written;

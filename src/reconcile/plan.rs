@@ -19,6 +19,16 @@ use crate::{
 /// Annotation by which an admin lets a deleted user go although a gateway cannot confirm any more. Its value must be `true`.
 pub const LET_GO: &str = "vpn-operator.io/let-go";
 
+/// Annotation by which somebody keeps the operator from granting on gateways and from writing the Secret of a user. Its value
+/// must be `true`. A denial is never paused.
+pub const PAUSE: &str = "vpn-operator.io/pause";
+
+/// Annotation by which somebody asks for a reconcile now. A new value is repeated in the status when that is done.
+pub const RECONCILE_NOW: &str = "vpn-operator.io/reconcile-now";
+
+/// Most characters of the value of [`RECONCILE_NOW`] that the status repeats.
+const MAX_REQUEST_LEN: usize = 256;
+
 /// Reasons of conditions that are not reasons of a decision.
 pub mod reasons {
     /// The gateways agree with the decision.
@@ -33,6 +43,14 @@ pub mod reasons {
     pub const GUARD_HELD_BACK: &str = "GuardHeldBack";
     /// A node has no statistics API, so that sessions on it can neither be ended nor proved gone.
     pub const NO_STATISTICS: &str = "NoStatistics";
+    /// An annotation pauses the object.
+    pub const PAUSED: &str = "Paused";
+    /// A Secret that belongs to somebody else has the name of the user's own.
+    pub const SECRET_CONFLICT: &str = "SecretConflict";
+    /// The user's Secret could not be written yet.
+    pub const SECRET_PENDING: &str = "SecretPending";
+    /// What `spec.credentialsFrom` names cannot be read.
+    pub const CREDENTIALS_NOT_FOUND: &str = "CredentialsNotFound";
     /// Another object had the account first.
     pub const ACCOUNT_CONFLICT: &str = "AccountConflict";
 }
@@ -46,6 +64,27 @@ pub struct Facts<'a> {
     pub used: Option<(u64, Period)>,
     /// Each gateway that the user has, or had at the last report, with what it shows; `None` where there is no such gateway.
     pub gateways: &'a [(String, Option<Observation>)],
+    /// What became of what the user is handed out.
+    pub handout: &'a HandoutState,
+    /// Why the password that `spec.credentialsFrom` names is not known.
+    pub unreadable: Option<&'a str>,
+}
+
+/// What became of what a user is handed out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HandoutState {
+    /// Nothing is kept here for anybody.
+    NotKept,
+    /// It is as it was at the last report: nothing is known, or there is nothing to hand out yet.
+    Unchanged,
+    /// It is kept under this name.
+    Kept(String),
+    /// It would have to be written, and the object is paused.
+    Withheld,
+    /// Something that belongs to somebody else is in the way.
+    Conflict(String),
+    /// It could not be written, and is tried again.
+    Failing(String),
 }
 
 /// What to do with the finalizer.
@@ -90,13 +129,17 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
     let deleting = user.meta().deletion_timestamp.is_some() && person.held_back_since.is_none();
 
     let revocation = merged_revocation(facts.gateways, &before, person);
+    let paused = is_set(user, PAUSE);
     let mut targets = Vec::new();
+    let mut withheld = *facts.handout == HandoutState::Withheld;
     for (name, observation) in facts.gateways {
         let Some(observation) = observation else { continue };
         let leaving = deleting || !wanted.contains(name);
         let reported = reported(&before, name) != AccountPresence::Unknown;
-        if let Some(target) = target_for(observation, reported, &before, person, leaving, now) {
-            targets.push((name.clone(), target));
+        match target_for(observation, reported, &before, person, leaving, now) {
+            Some(Target::Granted { cut: None, .. }) if paused => withheld = true,
+            Some(target) => targets.push((name.clone(), target)),
+            None => {}
         }
     }
 
@@ -120,9 +163,15 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
         access: Some(person.effective.access),
         reason: Some(person.effective.reason),
         username: Some(person.account.clone()),
-        secret_name: before.secret_name.clone(),
+        secret_name: match facts.handout {
+            HandoutState::NotKept => None,
+            HandoutState::Kept(name) => Some(name.clone()),
+            _ => before.secret_name.clone(),
+        },
         credential_generation: Some(user.spec.credential_generation),
         epoch: i64::try_from(epoch.0).ok().filter(|epoch| *epoch > 0),
+        last_handled_reconcile_at: annotation(user, RECONCILE_NOW)
+            .map(|value| value.chars().take(MAX_REQUEST_LEN).collect()),
         gateways: facts
             .gateways
             .iter()
@@ -146,6 +195,11 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
         settled: contained && targets.is_empty(),
         mute,
         missing: &missing,
+        pause: match (paused, withheld) {
+            (false, _) => Pause::No,
+            (true, false) => Pause::Idle,
+            (true, true) => Pause::Withholding,
+        },
     };
     conditions(&mut status, facts, &progress, now);
     Plan {
@@ -266,6 +320,28 @@ struct Progress<'a> {
     mute: bool,
     /// Gateways that the spec names and that do not exist.
     missing: &'a [&'a str],
+    pause: Pause,
+}
+
+/// Whether an annotation pauses the object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pause {
+    No,
+    /// It does, and there is nothing to do anyway.
+    Idle,
+    /// It does, and something is not done because of that.
+    Withholding,
+}
+
+/// Value of an annotation of a user.
+fn annotation<'a>(user: &'a VpnUser, name: &str) -> Option<&'a str> {
+    user.meta().annotations.as_ref()?.get(name).map(String::as_str)
+}
+
+/// Whether an annotation of a user says `true`.
+#[must_use]
+pub fn is_set(user: &VpnUser, name: &str) -> bool {
+    annotation(user, name) == Some("true")
 }
 
 fn finalizer_step(user: &VpnUser, facts: &Facts<'_>, deleting: bool, proved: bool) -> FinalizerStep {
@@ -278,12 +354,7 @@ fn finalizer_step(user: &VpnUser, facts: &Facts<'_>, deleting: bool, proved: boo
             FinalizerStep::Add
         };
     }
-    let let_go = user
-        .meta()
-        .annotations
-        .as_ref()
-        .and_then(|a| a.get(LET_GO))
-        .is_some_and(|value| value == "true");
+    let let_go = is_set(user, LET_GO);
     let gone_gateway = facts.gateways.iter().any(|(name, observation)| {
         let had = user.status.as_ref().is_some_and(|s| {
             s.gateways
@@ -308,6 +379,8 @@ fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, progress: &Progress
         .as_ref()
         .map(|r| r.waiting_for.join(", "))
         .filter(|nodes| !nodes.is_empty());
+    let stalled = stalled(facts, progress, waiting_for.as_deref());
+    let working = working(status, facts, progress, waiting_for.as_deref());
     let mut list = Conditions::new(&mut status.conditions, generation, now);
     list.set(
         types::GRANTED,
@@ -316,7 +389,45 @@ fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, progress: &Progress
         granted_message(person),
     );
 
-    let stalled: Option<(&str, String)> = if person.held_back_since.is_some() {
+    let (ready, reason, message) = match (&stalled, &working) {
+        (Some((reason, message)), _) | (None, Some((reason, message))) => (false, *reason, message.clone()),
+        (None, None) => (true, reasons::RECONCILED, texts::AGREED.to_owned()),
+    };
+    list.set(types::READY, ready, reason, message);
+    let working = working.filter(|_| stalled.is_none());
+    let paused = (progress.pause != Pause::No).then(|| {
+        (
+            reasons::PAUSED,
+            format!(
+                "the annotation {PAUSE} keeps the operator from writing accounts and the Secret; denials take effect"
+            ),
+        )
+    });
+    let states = [
+        (types::STALLED, stalled),
+        (types::RECONCILING, working),
+        (types::PAUSED, paused),
+    ];
+    for (kind, state) in &states {
+        if let Some((reason, message)) = state {
+            list.set(kind, true, reason, message.clone());
+        }
+    }
+    // These are there only while they are true, as kstatus has it.
+    status.conditions.retain(|condition: &Condition| {
+        states
+            .iter()
+            .all(|(kind, state)| condition.type_ != *kind || state.is_some())
+    });
+}
+
+/// A reason and a message of a condition.
+type Said = (&'static str, String);
+
+/// Why nothing goes on until a person acts.
+fn stalled(facts: &Facts<'_>, progress: &Progress<'_>, waiting_for: Option<&str>) -> Option<Said> {
+    let person = facts.person;
+    if person.held_back_since.is_some() {
         let declared = person.declared.reason.as_str();
         Some((
             reasons::GUARD_HELD_BACK,
@@ -340,8 +451,15 @@ fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, progress: &Progress
                 progress.missing.join(", ")
             ),
         ))
+    } else if let Some(why) = facts.unreadable {
+        Some((
+            reasons::CREDENTIALS_NOT_FOUND,
+            format!("the password in spec.credentialsFrom cannot be read: {why}"),
+        ))
+    } else if let HandoutState::Conflict(why) = facts.handout {
+        Some((reasons::SECRET_CONFLICT, why.clone()))
     } else if progress.mute {
-        let nodes = waiting_for.clone().unwrap_or_default();
+        let nodes = waiting_for.unwrap_or_default();
         Some((
             reasons::NO_STATISTICS,
             format!(
@@ -350,13 +468,34 @@ fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, progress: &Progress
         ))
     } else {
         None
-    };
+    }
+}
+
+/// What is under way.
+fn working(
+    status: &VpnUserStatus,
+    facts: &Facts<'_>,
+    progress: &Progress<'_>,
+    waiting_for: Option<&str>,
+) -> Option<Said> {
+    let granted = facts.person.effective.access == Access::Granted;
     let unknown = status
         .gateways
         .iter()
         .any(|state| state.account == AccountPresence::Unknown && !progress.missing.contains(&state.name.as_str()));
-    let working = if progress.settled && !unknown {
-        None
+    if progress.pause == Pause::Withholding && (progress.settled || granted) {
+        Some((
+            reasons::PAUSED,
+            format!("something is to be written, and the annotation {PAUSE} keeps the operator from it: remove it"),
+        ))
+    } else if progress.settled && !unknown {
+        match facts.handout {
+            HandoutState::Failing(why) => Some((
+                reasons::SECRET_PENDING,
+                format!("the user's Secret could not be written yet, and is tried again: {why}"),
+            )),
+            _ => None,
+        }
     } else if granted {
         Some((
             reasons::CONVERGING,
@@ -368,26 +507,7 @@ fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, progress: &Progress
             reasons::REVOKING,
             format!("logins are refused, sessions are being ended{of}"),
         ))
-    };
-
-    let (ready, reason, message) = match (&stalled, &working) {
-        (Some((reason, message)), _) | (None, Some((reason, message))) => (false, *reason, message.clone()),
-        (None, None) => (true, reasons::RECONCILED, texts::AGREED.to_owned()),
-    };
-    list.set(types::READY, ready, reason, message);
-    let working = working.filter(|_| stalled.is_none());
-    let states = [(types::STALLED, stalled), (types::RECONCILING, working)];
-    for (kind, state) in &states {
-        if let Some((reason, message)) = state {
-            list.set(kind, true, reason, message.clone());
-        }
     }
-    // These two are there only while they are true, as kstatus has it.
-    status.conditions.retain(|condition: &Condition| {
-        states
-            .iter()
-            .all(|(kind, state)| condition.type_ != *kind || state.is_some())
-    });
 }
 
 fn granted_message(person: &Person) -> String {

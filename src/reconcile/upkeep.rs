@@ -110,6 +110,7 @@ pub async fn gauges(ctx: Arc<Context>, cancel: CancellationToken) {
         ctx.metrics.users(&ctx.roster.counts());
         ctx.metrics.guard(guard.pending.len(), guard.limit);
         ctx.metrics.source_problems(ctx.desired.health().problems.len());
+        ctx.metrics.leading(ctx.fence.is_open());
         ctx.metrics.history_failing(ctx.history.last_error().is_some());
         ctx.metrics.queue_depth(ctx.backoff.len());
         for gateway in ctx.gateways.all() {

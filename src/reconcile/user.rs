@@ -7,10 +7,11 @@ use kube::{ResourceExt, runtime::controller::Action};
 
 use super::{
     context::Context,
-    plan::{Facts, FinalizerStep, Plan, gateway_names, plan},
+    plan::{Facts, FinalizerStep, HandoutState, PAUSE, Plan, gateway_names, is_set, plan},
+    tell,
 };
 use crate::{
-    desired::DesiredError,
+    desired::{DesiredError, handout::Kept},
     gateway::Observation,
     history::{AuditEntry, RevocationRow},
     metrics::{ReconcileOutcome, RevocationStage},
@@ -55,6 +56,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// A write to the source of desired state failed; it is to be tried again.
 pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Context>) -> Result<Action, ReconcileError> {
     let name = user.name_any();
+    let user = ctx.written.newest(user);
     let Some(person) = ctx.roster.person_by_user(&name) else {
         return Ok(Action::await_change());
     };
@@ -69,15 +71,22 @@ pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Context>) -> Result<Action, 
         let usage = ctx.usage.usage(&person.account);
         (usage.in_period(limit.period, now), limit.period)
     });
-    let planned = |gateways: &[(String, Option<Observation>)]| {
+    let unreadable = ctx.imported.failure(&user);
+    let planned = |gateways: &[(String, Option<Observation>)], handout: &HandoutState| {
         let facts = Facts {
             person: &person,
             used,
             gateways,
+            handout,
+            unreadable: unreadable.as_deref(),
         };
         plan(&user, &facts, now)
     };
-    let mut next = planned(&observe(&user, &person.account, &ctx));
+    let mut handout = match ctx.handing() {
+        Some(_) => HandoutState::Unchanged,
+        None => HandoutState::NotKept,
+    };
+    let mut next = planned(&observe(&user, &person.account, &ctx), &handout);
     if !next.targets.is_empty() {
         for (gateway, target) in &next.targets {
             if let Some(gateway) = ctx.gateways.get(gateway) {
@@ -85,9 +94,23 @@ pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Context>) -> Result<Action, 
             }
         }
         // What a gateway knows at once is not announced: look again.
-        next = planned(&observe(&user, &person.account, &ctx));
+        next = planned(&observe(&user, &person.account, &ctx), &handout);
     }
-    tokio::time::timeout(TIMEOUT, write(&user, &name, &person.account, next, &ctx))
+    let work = async {
+        match next.finalizer {
+            FinalizerStep::Release => return release(&user, &person.account, next, &ctx).await,
+            FinalizerStep::Add => ctx.desired.guard_user(&user).await?,
+            FinalizerStep::Keep => {}
+        }
+        let mut failed = None;
+        if ctx.handing().is_some() {
+            (handout, failed) = hand_out(&user, &ctx).await;
+            next = planned(&observe(&user, &person.account, &ctx), &handout);
+        }
+        report(&user, &person.account, next.status, &ctx).await?;
+        failed.map_or(Ok(()), Err)
+    };
+    tokio::time::timeout(TIMEOUT, work)
         .await
         .map_err(|_| ReconcileError::Timeout)??;
     ctx.backoff.forget(&name);
@@ -110,31 +133,91 @@ fn observe(user: &VpnUser, account: &str, ctx: &Context) -> Vec<(String, Option<
         .collect()
 }
 
-async fn write(user: &VpnUser, name: &str, account: &str, plan: Plan, ctx: &Context) -> Result<(), DesiredError> {
+/// Lets go of a user whose access is proved gone.
+async fn release(user: &VpnUser, account: &str, plan: Plan, ctx: &Context) -> Result<(), DesiredError> {
     let before = user.status.clone().unwrap_or_default();
-    let status = plan.status;
-    if status != before {
-        remember(user, account, &before, &status, ctx).await;
+    if plan.status != before {
+        remember(user, account, &before, &plan.status, ctx).await;
+        announce(user, &before, &plan.status, ctx);
     }
-    match plan.finalizer {
-        FinalizerStep::Release => {
-            ctx.desired.release_user(name).await?;
-            for gateway in ctx.gateways.all() {
-                gateway.forget(account);
-            }
-            return Ok(());
-        }
-        FinalizerStep::Add => ctx.desired.guard_user(name).await?,
-        FinalizerStep::Keep => {}
+    let name = user.name_any();
+    ctx.desired.release_user(&name).await?;
+    for gateway in ctx.gateways.all() {
+        gateway.forget(account);
     }
-    if status != before {
-        match ctx.desired.report_user(name, status).await {
-            // Gone in the meantime: its own event follows.
-            Ok(()) | Err(DesiredError::NotFound { .. }) => {}
-            Err(error) => return Err(error),
-        }
+    if let Some(handing) = ctx.handing() {
+        handing.handouts.forget(user);
     }
+    ctx.written.forget(&name);
     Ok(())
+}
+
+/// Sees to it that what the user needs to connect is kept where others read it. An error is one that may go away.
+async fn hand_out(user: &VpnUser, ctx: &Context) -> (HandoutState, Option<DesiredError>) {
+    let Some(handing) = ctx.handing() else {
+        return (HandoutState::NotKept, None);
+    };
+    let wanted = (handing.make)(user).filter(|_| user.metadata.deletion_timestamp.is_none());
+    let Some(wanted) = wanted else {
+        return (HandoutState::Unchanged, None);
+    };
+    let handouts = &handing.handouts;
+    let name = handouts.name(user);
+    let kept = handouts.compare(user, &wanted);
+    match kept {
+        Kept::Same => return (HandoutState::Kept(name), None),
+        Kept::Unknown => return (HandoutState::Unchanged, None),
+        Kept::Missing | Kept::Outdated | Kept::Drifted if is_set(user, PAUSE) => return (HandoutState::Withheld, None),
+        Kept::Missing | Kept::Outdated | Kept::Drifted => {}
+    }
+    match handouts.put(user, &wanted).await {
+        Ok(()) => {
+            if kept == Kept::Drifted {
+                ctx.metrics.drift_repaired();
+                handing.announcer.announce(user, tell::restored(&name));
+            }
+            (HandoutState::Kept(name), None)
+        }
+        Err(DesiredError::NotEditable { message, .. }) => {
+            let message = format!("Secret {name} belongs to somebody else, delete or rename it: {message}");
+            (HandoutState::Conflict(message), None)
+        }
+        Err(error) => (HandoutState::Failing(error.to_string()), Some(error)),
+    }
+}
+
+/// Reports a status that differs from the one that was reported last.
+async fn report(user: &VpnUser, account: &str, status: VpnUserStatus, ctx: &Context) -> Result<(), DesiredError> {
+    let before = user.status.clone().unwrap_or_default();
+    if status == before {
+        return Ok(());
+    }
+    let name = user.name_any();
+    // What could not be reported the last time was remembered then.
+    let remembered = ctx.written.remembered(&name).unwrap_or_else(|| before.clone());
+    if status != remembered {
+        remember(user, account, &remembered, &status, ctx).await;
+    }
+    match ctx.desired.report_user(user, status.clone()).await {
+        Ok(version) => {
+            announce(user, &before, &status, ctx);
+            ctx.written.report(user, version, status);
+            Ok(())
+        }
+        // Gone in the meantime: its own event follows.
+        Err(DesiredError::NotFound { .. }) => Ok(()),
+        Err(error) => {
+            ctx.written.failed(&name, status);
+            Err(error)
+        }
+    }
+}
+
+fn announce(user: &VpnUser, before: &VpnUserStatus, after: &VpnUserStatus, ctx: &Context) {
+    let Some(handing) = ctx.handing() else { return };
+    for announcement in tell::announcements(before, after) {
+        handing.announcer.announce(user, announcement);
+    }
 }
 
 /// Writes what changed to the history. A history that cannot be written holds nothing up: it keeps what it is given

@@ -492,7 +492,11 @@ async fn a_restart_changes_nothing_and_keeps_status() {
         epoch: Some(5),
         ..VpnUserStatus::default()
     };
-    house.source.report_user(&name(1), status.clone()).await.unwrap();
+    house
+        .source
+        .report_user(&house.users.now[&name(1)], status.clone())
+        .await
+        .unwrap();
     house.users.until(|users| users[&name(1)].status.is_some()).await;
     let before = house.users.now.clone();
     assert_eq!(before[&name(1)].metadata.generation, Some(1));

@@ -1,4 +1,10 @@
-//! What surrounds the binary fits it: the compose file, the image, the settings that they name.
+//! What surrounds the binary fits it: the compose file, the image, the chart, the settings that they name.
+
+mod alerts;
+mod chart;
+mod handbook;
+mod hr_holds;
+mod values;
 
 use std::{collections::BTreeSet, fs, path::Path};
 

@@ -3,8 +3,7 @@
 use std::{
     collections::HashSet,
     path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
+    sync::{Arc, OnceLock},
 };
 
 use kube::runtime::reflector::{ObjectRef, store};
@@ -17,7 +16,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     RunError,
     live::Live,
-    tasks::{Tasks, told},
+    source::{Cluster, Source},
+    tasks::Tasks,
 };
 use crate::{
     access::{Access, Derived, LivePeople, Parts, Settings},
@@ -26,12 +26,9 @@ use crate::{
         roster::{Passwords, Roster},
     },
     clock::SharedClock,
-    config::{self, Config, DesiredLocation},
-    credentials::{MasterKey, Sources},
-    desired::{
-        DesiredState,
-        folder::{FolderOptions, FolderSource},
-    },
+    config::{self, Config},
+    credentials::MasterKey,
+    fence::Fence,
     history::{History, HistoryError},
     metrics::Metrics,
     model::user::VpnUser,
@@ -43,14 +40,9 @@ use crate::{
         imported::{self, Imported},
         intake, runner, upkeep,
         usage::UsageBook,
+        written::Written,
     },
 };
-
-/// Namespace of objects in a folder that name none.
-const FOLDER_NAMESPACE: &str = "default";
-
-/// Pause between walks over the folder, for what file events miss.
-const RESCAN: Duration = Duration::from_secs(30);
 
 /// The core, wired and not yet running.
 pub struct Core {
@@ -59,7 +51,7 @@ pub struct Core {
     pub endpoint: Arc<AuthEndpoint>,
     /// Joins the tasks of gateways.
     pub nodes: TaskTracker,
-    source: Arc<FolderSource>,
+    source: Source,
     writers: intake::Writers,
     work: Work,
     guard_file: PathBuf,
@@ -69,8 +61,20 @@ pub struct Core {
 struct Work {
     users: UnboundedReceiver<ObjectRef<VpnUser>>,
     holds: UnboundedReceiver<String>,
-    passwords: UnboundedReceiver<String>,
+    passwords: UnboundedReceiver<imported::Touched>,
     completions: UnboundedReceiver<HashSet<String>>,
+}
+
+/// What the core stands on.
+pub struct Ground {
+    /// The cluster that desired state lives in.
+    pub cluster: Option<Cluster>,
+    /// Open while this process may act.
+    pub fence: Fence,
+    /// What the process counts.
+    pub metrics: Arc<Metrics>,
+    /// The clock.
+    pub clock: SharedClock,
 }
 
 /// Wires the core.
@@ -80,30 +84,26 @@ struct Work {
 pub async fn wire(
     config: &Config,
     key: &MasterKey,
-    clock: &SharedClock,
+    ground: &Ground,
     cancel: CancellationToken,
 ) -> Result<Core, RunError> {
-    let DesiredLocation::Folder(folder) = &config.state.desired else {
-        return Err(RunError::NotSupported);
-    };
+    let Ground {
+        cluster,
+        fence,
+        metrics,
+        clock,
+    } = ground;
     let data = &config.state.data_dir;
     let history = open_history(&data.join(config::HISTORY_FILE), clock)?;
-    let source = FolderSource::open(FolderOptions {
-        root: folder.clone(),
-        data_dir: data.clone(),
-        last_known_max_age: config.times.last_known_max_age,
-        clock: Arc::clone(clock),
-        rescan_interval: RESCAN,
-    })?;
-    let metrics = Arc::new(Metrics::new());
-    let sources = Sources::local(data);
+    let source = Source::open(config, cluster.as_ref(), fence, clock)?;
+    let sources = source.secrets(data);
     let (imported, to_import) = Imported::new(sources.clone(), key.clone());
     let known = Arc::clone(&imported);
     let passwords: Passwords = Arc::new(move |user| known.password(user));
     let roster = Arc::new(Roster::new(key.clone(), Arc::clone(&passwords), Arc::clone(clock)));
     let guard_file = data.join("guard.json");
     roster.restore(upkeep::load_guard(&guard_file).map_err(RunError::Guard)?);
-    let endpoint = AuthEndpoint::new(roster.index(), Arc::clone(&metrics));
+    let endpoint = AuthEndpoint::new(roster.index(), Arc::clone(metrics));
     let usage = UsageBook::open(history.clone(), Arc::clone(clock)).await;
     // Nobody is known yet: this only lets the first load see who is over quota.
     let _ = roster.apply(usage.inputs());
@@ -113,8 +113,9 @@ pub async fn wire(
     let (queue, queued) = mpsc::unbounded_channel();
     let (hold_work, touched_holds) = HoldWork::new();
     let ((users, user_writer), (held, hold_writer), (declared, gateway_writer)) = (store(), store(), store());
+    let (namespace, word) = source.place();
     let context = Arc::new(Context {
-        desired: Arc::clone(&source) as Arc<dyn DesiredState>,
+        desired: source.desired(),
         gateways: Gateways::new(gateways::Parts {
             environment: environment(config),
             sources,
@@ -122,7 +123,9 @@ pub async fn wire(
             endpoint: Arc::clone(&endpoint),
             completions,
             clock: Arc::clone(clock),
-            metrics: Arc::clone(&metrics),
+            // The folder is this process's alone.
+            fence: fence.clone(),
+            metrics: Arc::clone(metrics),
             tasks: nodes.clone(),
             cancel,
         }),
@@ -130,7 +133,7 @@ pub async fn wire(
         history,
         usage: Arc::clone(&usage),
         clock: Arc::clone(clock),
-        metrics,
+        metrics: Arc::clone(metrics),
         users,
         holds: held,
         declared_gateways: declared,
@@ -139,12 +142,19 @@ pub async fn wire(
         hold_work,
         backoff: Backoff::default(),
         guard_kept: watch::Sender::new(0),
-        namespace: FOLDER_NAMESPACE.to_owned(),
-        source: "folder",
+        namespace,
+        source: word,
+        fence: fence.clone(),
+        written: Written::default(),
+        handing: OnceLock::new(),
     });
     usage.attach(&context);
+    let access = use_cases(config, key, &context, &passwords);
+    if let Some(handing) = source.handing(&access) {
+        let _ = context.handing.set(handing);
+    }
     Ok(Core {
-        access: use_cases(config, key, &context, &passwords),
+        access,
         context,
         endpoint,
         nodes,
@@ -177,12 +187,8 @@ impl Core {
         } = self;
         let (ctx, end) = (|| Arc::clone(&context), tasks.core_token());
         let end = || end.clone();
-        let watches = source.watch();
-        let watching = {
-            let end = end();
-            async move { told(source.run(end)).await }
-        };
-        tasks.core("the folder source", watching);
+        let watches = context.desired.watch();
+        source.start(&context, tasks);
         tasks.core("the intake", intake::run(watches, writers, ctx(), end()));
         tasks.core("the reconciler", runner::run(ctx(), work.users, end()));
         tasks.core("the hold reporter", holds::run(ctx(), work.holds, end()));

@@ -13,7 +13,7 @@ use super::{
     object::Kind,
     record::Fact,
 };
-use crate::desired::DesiredError;
+use crate::desired::{DesiredError, Version};
 
 /// What the keeper remembers between messages.
 pub(super) struct Life {
@@ -119,7 +119,7 @@ impl Keeper {
         Ok(())
     }
 
-    fn report(&mut self, kind: Kind, name: &str, status: String) -> Result<(), DesiredError> {
+    fn report(&mut self, kind: Kind, name: &str, status: String) -> Result<Version, DesiredError> {
         let missing = || DesiredError::NotFound {
             kind: kind.as_str(),
             name: name.to_owned(),
@@ -130,7 +130,7 @@ impl Keeper {
             self.store(id, row.spec.clone(), row.notes.clone(), Some(status.into()), false);
             self.announce(id);
         }
-        Ok(())
+        Ok(self.entry(id).map(|entry| Version(entry.version)).unwrap_or_default())
     }
 
     /// Has the files read again whose missing documents have settled.

@@ -14,7 +14,7 @@ use super::{
     scan::FileScan,
     walk::{Identity, Signatures},
 };
-use crate::desired::DesiredError;
+use crate::desired::{DesiredError, Version};
 
 /// Answers one message.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, DesiredError>>;
@@ -48,7 +48,7 @@ pub(super) enum Bulk {
     /// A file was read.
     Scan(FileScan),
     /// Status as JSON.
-    Report(Kind, String, String, Reply<()>),
+    Report(Kind, String, String, Reply<Version>),
     /// The folders were walked.
     Walked(Walked),
 }

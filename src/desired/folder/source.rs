@@ -9,6 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use kube::ResourceExt as _;
 use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -30,9 +31,9 @@ use super::{
 };
 use crate::{
     clock::SharedClock,
-    desired::{DesiredError, DesiredState, FieldManager, Result, SourceHealth, UserPatch, Watches},
+    desired::{DesiredError, DesiredState, FieldManager, Result, SourceHealth, UserPatch, Version, Watches},
     model::{
-        gateway::VpnGatewayStatus,
+        gateway::{VpnGateway, VpnGatewayStatus},
         hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
         user::{VpnUser, VpnUserSpec, VpnUserStatus},
     },
@@ -234,7 +235,7 @@ impl FolderSource {
         })
     }
 
-    async fn report(&self, kind: Kind, name: &str, status: &(impl Serialize + Sync)) -> Result<()> {
+    async fn report(&self, kind: Kind, name: &str, status: &(impl Serialize + Sync)) -> Result<Version> {
         let status = serde_json::to_string(status).map_err(|error| DesiredError::Invalid(error.to_string()))?;
         let (reply, answer) = oneshot::channel();
         self.mailbox.bulk(Bulk::Report(kind, name.to_owned(), status, reply));
@@ -321,19 +322,28 @@ impl DesiredState for FolderSource {
             .await
     }
 
-    async fn report_user(&self, name: &str, status: VpnUserStatus) -> Result<()> {
-        self.report(Kind::User, name, &status).await
+    async fn report_user(&self, user: &VpnUser, status: VpnUserStatus) -> Result<Version> {
+        self.report(Kind::User, &user.name_any(), &status).await
     }
 
-    async fn report_hold(&self, name: &str, status: VpnHoldStatus) -> Result<()> {
-        self.report(Kind::Hold, name, &status).await
+    async fn report_hold(&self, hold: &VpnHold, status: VpnHoldStatus) -> Result<()> {
+        self.report(Kind::Hold, &hold.name_any(), &status).await.map(drop)
     }
 
-    async fn report_gateway(&self, name: &str, status: VpnGatewayStatus) -> Result<()> {
-        self.report(Kind::Gateway, name, &status).await
+    async fn report_gateway(&self, gateway: &VpnGateway, status: VpnGatewayStatus) -> Result<()> {
+        self.report(Kind::Gateway, &gateway.name_any(), &status).await.map(drop)
     }
 
-    async fn guard_user(&self, _: &str) -> Result<()> {
+    // Objects of the folder are born with the finalizer.
+    async fn guard_user(&self, _: &VpnUser) -> Result<()> {
+        Ok(())
+    }
+
+    async fn guard_hold(&self, _: &VpnHold) -> Result<()> {
+        Ok(())
+    }
+
+    async fn guard_gateway(&self, _: &VpnGateway) -> Result<()> {
         Ok(())
     }
 

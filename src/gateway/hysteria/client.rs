@@ -15,7 +15,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 use url::Url;
 
-use crate::gateway::{redact, retry};
+use crate::{
+    fence::{Fence, Fenced},
+    gateway::{redact, retry},
+};
 
 /// How long a connection to a node may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -53,6 +56,9 @@ pub enum StatsError {
     /// The client itself cannot be made.
     #[error("the HTTP client cannot be made: {0}; is there a bundle of CA certificates on this machine?")]
     Setup(String),
+    /// This process does not act: the call was not made.
+    #[error(transparent)]
+    Fenced(#[from] Fenced),
     /// The secret cannot stand in a header.
     #[error("the statistics secret has characters that an HTTP header cannot carry: use printable ASCII")]
     BadSecret,
@@ -109,7 +115,7 @@ impl StatsError {
         match self {
             Self::Setup(_) | Self::BadSecret | Self::Unauthorized { .. } | Self::TooLarge { .. } => false,
             Self::Unreachable { retryable, .. } => *retryable,
-            Self::Timeout { .. } | Self::Malformed { .. } => true,
+            Self::Fenced(_) | Self::Timeout { .. } | Self::Malformed { .. } => true,
             Self::Status { status, .. } => retry::status_is_retryable(*status),
         }
     }
@@ -119,6 +125,7 @@ impl StatsError {
     pub const fn category(&self) -> &'static str {
         match self {
             Self::Setup(_) => "setup",
+            Self::Fenced(_) => "fenced",
             Self::BadSecret => "bad_secret",
             Self::Unreachable { .. } => "unreachable",
             Self::Timeout { .. } => "timeout",
@@ -139,12 +146,14 @@ struct Moved {
     rx: u64,
 }
 
-/// Client of one node. Cheap to clone.
+/// Client of one node. Cheap to clone. It begins no call while its fence is closed; one that was begun before ends, within
+/// [`CALL_TIMEOUT`].
 #[derive(Clone)]
 pub struct StatsClient {
     http: reqwest::Client,
     base: Url,
     authorization: HeaderValue,
+    fence: Fence,
 }
 
 impl fmt::Debug for StatsClient {
@@ -160,7 +169,7 @@ impl StatsClient {
     ///
     /// # Errors
     /// The secret cannot stand in a header, or the machine has no CA certificates.
-    pub fn new(endpoint: &StatsEndpoint) -> Result<Self, StatsError> {
+    pub fn new(endpoint: &StatsEndpoint, fence: Fence) -> Result<Self, StatsError> {
         let mut authorization =
             HeaderValue::from_str(endpoint.secret.expose_secret()).map_err(|_| StatsError::BadSecret)?;
         authorization.set_sensitive(true);
@@ -182,6 +191,7 @@ impl StatsClient {
             http,
             base,
             authorization,
+            fence,
         })
     }
 
@@ -238,6 +248,8 @@ impl StatsClient {
                 }
             }
         };
+        // Last, so that nothing comes between the look at the fence and the call.
+        self.fence.check()?;
         let mut response = request.send().await.map_err(failed)?;
         match response.status().as_u16() {
             200 => {}
@@ -299,7 +311,7 @@ mod tests {
     #[test]
     fn neither_the_secret_nor_user_info_is_shown() {
         let endpoint = endpoint("http://who:hunter2@127.0.0.1:9/?token=abc", "s3cret-value");
-        let client = StatsClient::new(&endpoint).unwrap();
+        let client = StatsClient::new(&endpoint, Fence::always_open()).unwrap();
         let shown = format!("{endpoint:?} {client:?}");
         for secret in ["hunter2", "abc", "s3cret"] {
             assert!(!shown.contains(secret), "{shown}");
@@ -309,7 +321,7 @@ mod tests {
     #[test]
     fn a_secret_that_no_header_can_carry_is_refused_at_once() {
         assert_eq!(
-            StatsClient::new(&endpoint("http://127.0.0.1:9", "line\nbreak")).unwrap_err(),
+            StatsClient::new(&endpoint("http://127.0.0.1:9", "line\nbreak"), Fence::always_open()).unwrap_err(),
             StatsError::BadSecret
         );
     }
@@ -319,7 +331,11 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let client = StatsClient::new(&endpoint(&format!("http://user:hunter2@{address}"), "s")).unwrap();
+        let client = StatsClient::new(
+            &endpoint(&format!("http://user:hunter2@{address}"), "s"),
+            Fence::always_open(),
+        )
+        .unwrap();
         let error = client.online().await.unwrap_err();
         assert_eq!(error.category(), "unreachable");
         assert!(error.is_retryable());

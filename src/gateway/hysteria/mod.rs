@@ -29,7 +29,7 @@ use self::{client::StatsError, config::NodeConfig, node::Worker, revocation::Mom
 use super::{
     Completions, Credentials, Gateway, Link, NodeHealth, NodeName, Observation, SessionLedger, Target, UsageSink,
 };
-use crate::clock::SharedClock;
+use crate::{clock::SharedClock, fence::Fence};
 
 /// One call to a node, for metrics.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +58,8 @@ pub struct Context {
     pub completions: Completions,
     /// The clock.
     pub clock: SharedClock,
+    /// No call to a node begins while it is closed.
+    pub fence: Fence,
     /// Told of every call to a node.
     pub meter: Meter,
     /// How often a quiet node is polled.

@@ -46,7 +46,7 @@ impl Worker {
     pub(super) fn new(name: NodeName, endpoint: &StatsEndpoint, shared: Arc<Shared>) -> Result<Arc<Self>, StatsError> {
         Ok(Arc::new(Self {
             name,
-            client: StatsClient::new(endpoint)?,
+            client: StatsClient::new(endpoint, shared.context.fence.clone())?,
             cancel: shared.context.cancel.child_token(),
             shared,
             kick_wanted: Notify::new(),
@@ -252,6 +252,10 @@ impl Worker {
     ) -> Result<T, StatsError> {
         let begun = Instant::now();
         let answer = call.await;
+        if let Err(StatsError::Fenced(_)) = &answer {
+            // No call was made, and it says nothing about the node.
+            return answer;
+        }
         (self.shared.context.meter)(&Call {
             node: &self.name,
             operation: operation.as_str(),

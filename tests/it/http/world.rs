@@ -15,7 +15,7 @@ use vpn_operator::{
     access::{Access, Directory, Journal, Keys, Links, Parts, People, Settings, select},
     auth::roster::{GuardReport, PendingDenial, Person},
     clock::ManualClock,
-    desired::{DesiredError, DesiredState, FieldManager, Result, SourceHealth, UserPatch, Watches},
+    desired::{DesiredError, DesiredState, FieldManager, Result, SourceHealth, UserPatch, Version, Watches},
     gateway::{Credentials, Link, NodeHealth, NodeName, RevocationProgress},
     history::{AuditEntry, AuditRow, HistoryError, Page, RevocationRow, Totals, TrafficRow},
     http::{self, HttpState},
@@ -23,7 +23,7 @@ use vpn_operator::{
     model::{
         access::{Access as Verdict, Decision, HoldSpan, Quota, Terms, Usage, decide},
         corporate_id::CorporateId,
-        gateway::VpnGatewayStatus,
+        gateway::{VpnGateway, VpnGatewayStatus},
         hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
         session::Epoch,
         user::{VpnUser, VpnUserSpec, VpnUserStatus},
@@ -373,16 +373,22 @@ impl DesiredState for World {
             }),
         })
     }
-    async fn report_user(&self, _: &str, _: VpnUserStatus) -> Result<()> {
+    async fn report_user(&self, _: &VpnUser, _: VpnUserStatus) -> Result<Version> {
         panic!("shells report nothing")
     }
-    async fn report_hold(&self, _: &str, _: VpnHoldStatus) -> Result<()> {
+    async fn report_hold(&self, _: &VpnHold, _: VpnHoldStatus) -> Result<()> {
         panic!("shells report nothing")
     }
-    async fn report_gateway(&self, _: &str, _: VpnGatewayStatus) -> Result<()> {
+    async fn report_gateway(&self, _: &VpnGateway, _: VpnGatewayStatus) -> Result<()> {
         panic!("shells report nothing")
     }
-    async fn guard_user(&self, _: &str) -> Result<()> {
+    async fn guard_user(&self, _: &VpnUser) -> Result<()> {
+        panic!("shells guard nothing")
+    }
+    async fn guard_hold(&self, _: &VpnHold) -> Result<()> {
+        panic!("shells guard nothing")
+    }
+    async fn guard_gateway(&self, _: &VpnGateway) -> Result<()> {
         panic!("shells guard nothing")
     }
     async fn release_user(&self, _: &str) -> Result<()> {

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use super::house::{SECRET, config, eventually};
 use crate::support::hysteria_node::{Auth, HysteriaNode, Login, Refused};
-use vpn_operator::gateway::hysteria::client::StatsClient;
+use vpn_operator::{fence::Fence, gateway::hysteria::client::StatsClient};
 
 async fn node() -> Arc<HysteriaNode> {
     HysteriaNode::start(SECRET, Duration::from_millis(100)).await
 }
 
 fn client(node: &HysteriaNode) -> StatsClient {
-    StatsClient::new(config("x", node).stats.as_ref().unwrap()).unwrap()
+    StatsClient::new(config("x", node).stats.as_ref().unwrap(), Fence::always_open()).unwrap()
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use vpn_operator::{
     clock::{Clock, SystemClock},
+    fence::Fence,
     gateway::{
         Counters, Cut, Gateway, NodeName, RevocationProgress, SessionLedger, Standing, Target, UsageDelta, UsageSink,
         hysteria::{Context, HysteriaGateway, client::StatsEndpoint, config::NodeConfig, ports::Ports},
@@ -208,7 +209,15 @@ impl House {
         Self::around(Arc::default(), Arc::default(), nodes)
     }
 
+    pub fn fenced(fence: Fence, nodes: Vec<NodeConfig>) -> Self {
+        Self::build(Arc::default(), Arc::default(), fence, nodes)
+    }
+
     pub fn around(auth: Arc<SmallAuth>, sink: Arc<SmallSink>, nodes: Vec<NodeConfig>) -> Self {
+        Self::build(auth, sink, Fence::always_open(), nodes)
+    }
+
+    fn build(auth: Arc<SmallAuth>, sink: Arc<SmallSink>, fence: Fence, nodes: Vec<NodeConfig>) -> Self {
         let (sender, completions) = tokio::sync::mpsc::unbounded_channel();
         let calls = Calls::default();
         let meter = calls.clone();
@@ -217,6 +226,7 @@ impl House {
             usage: sink.clone(),
             completions: sender,
             clock: Arc::new(SystemClock),
+            fence,
             meter: Arc::new(move |call| {
                 let call = (call.node.to_string(), call.operation, call.outcome);
                 meter.lock().unwrap().push(call);

@@ -6,7 +6,11 @@ use std::{
 };
 
 use secrecy::ExposeSecret;
-use vpn_operator::gateway::{Credentials, Gateway, NodeName, hysteria::client::StatsClient};
+use vpn_operator::{
+    clock::{Clock, SystemClock},
+    fence::Fence,
+    gateway::{Credentials, Gateway, NodeName, hysteria::client::StatsClient},
+};
 
 use super::house::{House, SECRET, config, eventually, mute};
 use crate::support::hysteria_node::{HysteriaNode, Mode};
@@ -35,7 +39,7 @@ async fn a_wrong_secret_is_named_as_such_and_not_shown() {
 #[tokio::test]
 async fn every_way_to_fail_has_a_category_and_none_hangs_for_ever() {
     let x = node(SECRET).await;
-    let client = StatsClient::new(config("x", &x).stats.as_ref().unwrap()).unwrap();
+    let client = StatsClient::new(config("x", &x).stats.as_ref().unwrap(), Fence::always_open()).unwrap();
     for (mode, category) in [
         (Mode::Error, "status"),
         (Mode::Garbage, "malformed"),
@@ -135,5 +139,49 @@ async fn a_quiet_gateway_only_polls() {
     );
     assert!(x.kicked().is_empty());
     assert_eq!(house.gateway.observe("corp_a").sessions, 1);
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn behind_a_closed_fence_no_call_begins() {
+    let x = node(SECRET).await;
+    let (keeper, fence) = Fence::closed(Arc::new(SystemClock));
+    let client = StatsClient::new(config("x", &x).stats.as_ref().unwrap(), fence).unwrap();
+    let soon = SystemClock.since_boot() + Duration::from_secs(600);
+    keeper.open_until(soon);
+    client.online().await.unwrap();
+    client.kick(&["corp_a".to_owned()]).await.unwrap();
+    let made = x.calls().len();
+    drop(keeper);
+    let refused = [
+        client.online().await.unwrap_err(),
+        client.traffic().await.unwrap_err(),
+        client.kick(&["corp_b".to_owned()]).await.unwrap_err(),
+    ];
+    for error in refused {
+        assert_eq!(error.category(), "fenced");
+        assert!(error.is_retryable());
+    }
+    assert_eq!((made, x.calls().len()), (2, 2));
+    assert_eq!(x.kicked(), ["corp_a"]);
+}
+
+#[tokio::test]
+async fn a_denial_behind_a_closed_fence_is_carried_out_when_it_opens() {
+    let x = node(SECRET).await;
+    let (keeper, fence) = Fence::closed(Arc::new(SystemClock));
+    let house = House::fenced(fence, vec![config("x", &x)]);
+    house.permit("corp_a");
+    let _session = house.connect(&x, "corp_a").await;
+    house.deny("corp_a");
+    // Long enough for every loop of the node to try: they take turns on this thread.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(x.calls().is_empty() && house.calls.lock().unwrap().is_empty());
+    assert_eq!(house.gateway_error(), None, "it says nothing about the node");
+    assert_eq!(house.progress("corp_a").contained_at, None);
+    keeper.open_until(SystemClock.since_boot() + Duration::from_secs(600));
+    house.contained("corp_a").await;
     house.stop().await;
 }

@@ -16,7 +16,8 @@ use vpn_operator::{
     auth::{index::Verdict, listener::AuthEndpoint, roster::Roster},
     clock::SystemClock,
     credentials::{MasterKey, Sources},
-    desired::{DesiredError, DesiredState, Event, FieldManager, Result, SourceHealth, UserPatch, Watches},
+    desired::{DesiredError, DesiredState, Event, FieldManager, Result, SourceHealth, UserPatch, Version, Watches},
+    fence::Fence,
     gateway::NodeName,
     history::History,
     metrics::Metrics,
@@ -35,6 +36,7 @@ use vpn_operator::{
         imported::{self, Imported},
         intake, runner, upkeep,
         usage::UsageBook,
+        written::Written,
     },
 };
 
@@ -289,32 +291,38 @@ impl DesiredState for Source {
     async fn release_hold(&self, _: &str, _: FieldManager) -> Result<()> {
         Err(DesiredError::Unavailable("not here".to_owned()))
     }
-    async fn report_user(&self, name: &str, status: VpnUserStatus) -> Result<()> {
+    async fn report_user(&self, user: &VpnUser, status: VpnUserStatus) -> Result<Version> {
         let mut objects = self.lock();
         objects.writes.0 += 1;
-        objects.reported.push((name.to_owned(), status.clone()));
+        objects.reported.push((user.name_any(), status.clone()));
         objects
             .users
-            .change(name, false, |user| user.status = Some(status))
-            .map(drop)
+            .change(&user.name_any(), false, |user| user.status = Some(status))
+            .map(|user| Version::of(&user))
     }
-    async fn report_hold(&self, name: &str, status: VpnHoldStatus) -> Result<()> {
+    async fn report_hold(&self, hold: &VpnHold, status: VpnHoldStatus) -> Result<()> {
         let mut objects = self.lock();
         objects.writes.1 += 1;
         objects
             .holds
-            .change(name, false, |hold| hold.status = Some(status))
+            .change(&hold.name_any(), false, |hold| hold.status = Some(status))
             .map(drop)
     }
-    async fn report_gateway(&self, name: &str, status: VpnGatewayStatus) -> Result<()> {
+    async fn report_gateway(&self, gateway: &VpnGateway, status: VpnGatewayStatus) -> Result<()> {
         let mut objects = self.lock();
         objects.writes.1 += 1;
         objects
             .gateways
-            .change(name, false, |gateway| gateway.status = Some(status))
+            .change(&gateway.name_any(), false, |gateway| gateway.status = Some(status))
             .map(drop)
     }
-    async fn guard_user(&self, _: &str) -> Result<()> {
+    async fn guard_user(&self, _: &VpnUser) -> Result<()> {
+        Ok(())
+    }
+    async fn guard_hold(&self, _: &VpnHold) -> Result<()> {
+        Ok(())
+    }
+    async fn guard_gateway(&self, _: &VpnGateway) -> Result<()> {
         Ok(())
     }
     async fn release_user(&self, name: &str) -> Result<()> {
@@ -397,6 +405,7 @@ impl Operator {
                 endpoint,
                 completions,
                 clock: clock.clone(),
+                fence: Fence::always_open(),
                 metrics: Arc::clone(&metrics),
                 tasks: nodes.clone(),
                 cancel: cancel.clone(),
@@ -415,6 +424,9 @@ impl Operator {
             guard_kept: tokio::sync::watch::Sender::new(0),
             namespace: NAMESPACE.to_owned(),
             source: "folder",
+            fence: Fence::always_open(),
+            written: Written::default(),
+            handing: std::sync::OnceLock::new(),
         });
         usage.attach(&context);
         let writers = intake::Writers {

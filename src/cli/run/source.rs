@@ -1,0 +1,203 @@
+//! The source of desired state that was asked for, with what belongs to it.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use kube::{Client, config::InferConfigError};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    RunError,
+    tasks::{Tasks, told},
+};
+use crate::{
+    access::Access,
+    clock::SharedClock,
+    cluster::lease::{self, Election, Leadership, Times},
+    config::{Config, DesiredLocation},
+    credentials::Sources,
+    desired::{
+        DesiredState,
+        folder::{FolderOptions, FolderSource},
+        kubernetes::{EventAnnouncer, KubernetesSource, Publisher, ReferencedSecrets, SecretHandouts},
+    },
+    fence::Fence,
+    reconcile::context::{Context, Handing},
+};
+
+/// Namespace of objects in a folder that name none.
+const FOLDER_NAMESPACE: &str = "default";
+
+/// Pause between walks over the folder, for what file events miss.
+const RESCAN: Duration = Duration::from_secs(30);
+
+/// How long a connection to the API server may take to come about.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// A cluster, and the namespace in it.
+#[derive(Clone)]
+pub struct Cluster {
+    pub client: Client,
+    pub namespace: String,
+    /// Name of this process, for Events and the Lease.
+    pub instance: String,
+    /// Name of the Lease.
+    pub lease: String,
+}
+
+impl Cluster {
+    /// The cluster that the environment names. Asks it nothing.
+    ///
+    /// # Errors
+    /// There is neither a kubeconfig nor a service account, or it cannot be used.
+    pub async fn infer(config: &Config) -> Result<Self, RunError> {
+        let unusable = |message: String| RunError::Cluster(message);
+        let mut access = kube::Config::infer().await.map_err(|error: InferConfigError| {
+            unusable(format!("{error}: set KUBECONFIG, or run with a service account"))
+        })?;
+        access.connect_timeout = Some(CONNECT);
+        let namespace = config.cluster.namespace.clone().filter(|name| !name.is_empty());
+        let namespace = namespace.unwrap_or_else(|| access.default_namespace.clone());
+        let client = Client::try_from(access).map_err(|error| unusable(error.to_string()))?;
+        Ok(Self {
+            client,
+            namespace,
+            instance: lease::identity().map_err(|error| unusable(format!("this process cannot be named: {error}")))?,
+            lease: config.cluster.lease_name.clone(),
+        })
+    }
+}
+
+/// Waits until this process may act; `None` when cancelled.
+pub async fn lead(cluster: &Cluster, clock: &SharedClock, cancel: &CancellationToken) -> Option<Leadership> {
+    let Cluster {
+        client,
+        namespace,
+        instance,
+        lease,
+    } = cluster.clone();
+    let clock = Arc::clone(clock);
+    let election = Election::new(client, &namespace, &lease, instance, Times::default(), clock);
+    election.acquire(cancel).await
+}
+
+/// Desired state, wherever it lives.
+pub enum Source {
+    /// A folder.
+    Folder(Arc<FolderSource>),
+    /// A namespace.
+    Kubernetes(Box<InCluster>),
+}
+
+/// What belongs to a source in a cluster.
+pub struct InCluster {
+    source: Arc<KubernetesSource>,
+    secrets: Arc<SecretHandouts>,
+    referenced: Arc<ReferencedSecrets>,
+    announcer: Arc<EventAnnouncer>,
+    publisher: Publisher,
+    namespace: String,
+}
+
+impl Source {
+    /// Opens the source.
+    ///
+    /// # Errors
+    /// The folder cannot be used.
+    pub fn open(
+        config: &Config,
+        cluster: Option<&Cluster>,
+        fence: &Fence,
+        clock: &SharedClock,
+    ) -> Result<Self, RunError> {
+        match (&config.state.desired, cluster) {
+            (DesiredLocation::Folder(root), _) => Ok(Self::Folder(FolderSource::open(FolderOptions {
+                root: root.clone(),
+                data_dir: config.state.data_dir.clone(),
+                last_known_max_age: config.times.last_known_max_age,
+                clock: Arc::clone(clock),
+                rescan_interval: RESCAN,
+            })?)),
+            (DesiredLocation::Kubernetes, Some(cluster)) => {
+                let Cluster {
+                    client,
+                    namespace,
+                    instance,
+                    ..
+                } = cluster;
+                let (announcer, publisher) = EventAnnouncer::new(client, namespace, instance, Arc::clone(clock));
+                Ok(Self::Kubernetes(Box::new(InCluster {
+                    source: KubernetesSource::new(client, namespace, fence, Arc::clone(clock)),
+                    secrets: SecretHandouts::new(client, namespace, fence),
+                    referenced: ReferencedSecrets::new(client, namespace),
+                    announcer,
+                    publisher,
+                    namespace: namespace.clone(),
+                })))
+            }
+            (DesiredLocation::Kubernetes, None) => Err(RunError::Cluster("no cluster is known".to_owned())),
+        }
+    }
+
+    /// The source as the core sees it.
+    pub fn desired(&self) -> Arc<dyn DesiredState> {
+        match self {
+            Self::Folder(folder) => Arc::clone(folder) as _,
+            Self::Kubernetes(cluster) => Arc::clone(&cluster.source) as _,
+        }
+    }
+
+    /// Where secrets that resources name are read from.
+    pub fn secrets(&self, data_dir: &Path) -> Sources {
+        match self {
+            Self::Folder(_) => Sources::local(data_dir),
+            Self::Kubernetes(cluster) => Sources::cluster(data_dir, Arc::clone(&cluster.referenced) as _),
+        }
+    }
+
+    /// Namespace of every object, and the word for the source in the audit.
+    pub fn place(&self) -> (String, &'static str) {
+        match self {
+            Self::Folder(_) => (FOLDER_NAMESPACE.to_owned(), "folder"),
+            Self::Kubernetes(cluster) => (cluster.namespace.clone(), "kubernetes"),
+        }
+    }
+
+    /// What a source in a cluster hands out and tells.
+    pub fn handing(&self, access: &Access) -> Option<Handing> {
+        let Self::Kubernetes(cluster) = self else { return None };
+        let access = access.clone();
+        Some(Handing {
+            handouts: Arc::clone(&cluster.secrets) as _,
+            announcer: Arc::clone(&cluster.announcer) as _,
+            make: Arc::new(move |user| access.handout(user)),
+        })
+    }
+
+    /// Starts the tasks of the source.
+    pub fn start(self, context: &Arc<Context>, tasks: &mut Tasks) {
+        let end = tasks.core_token();
+        match self {
+            Self::Folder(folder) => {
+                tasks.core("the folder source", async move { told(folder.run(end)).await });
+            }
+            Self::Kubernetes(cluster) => {
+                let InCluster {
+                    secrets,
+                    referenced,
+                    publisher,
+                    ..
+                } = *cluster;
+                let ctx = Arc::clone(context);
+                let changed = move |user: &str| ctx.queue.push(user, &ctx.namespace);
+                tasks.core("the watch of users' Secrets", secrets.run(changed, end.clone()));
+                let ctx = Arc::clone(context);
+                let changed = move |secret: &str| {
+                    ctx.gateways.secret_changed(&ctx, secret);
+                    ctx.imported.secret_changed(secret);
+                };
+                tasks.core("the watch of other Secrets", referenced.run(changed, end.clone()));
+                tasks.core("the Events", publisher.run(end));
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What a source can do besides keeping desired state: keep what people need to connect, and tell what happened.
+
+use std::borrow::Cow;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use super::Result;
+use crate::model::user::VpnUser;
+
+/// What one person needs to connect.
+#[derive(Debug, Clone)]
+pub struct Handout {
+    /// Client link of the first node.
+    pub hy2_url: SecretString,
+    /// Where clients fetch all links.
+    pub subscription_url: SecretString,
+    /// Account on the gateways.
+    pub username: String,
+    /// Password of the account.
+    pub password: SecretString,
+}
+
+/// How what is kept for a person compares with what should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// It is the same.
+    Same,
+    /// There is nothing yet.
+    Missing,
+    /// It is as it should have been before: the content is due to change.
+    Outdated,
+    /// It was as it should be, and somebody edited or deleted it.
+    Drifted,
+    /// Nobody knows yet.
+    Unknown,
+}
+
+/// Keeps a handout for each person, where others can read it. In Kubernetes a Secret.
+#[async_trait]
+pub trait Handouts: Send + Sync + 'static {
+    /// Name of what is kept for a user.
+    fn name(&self, user: &VpnUser) -> String;
+
+    /// Compares, from memory.
+    fn compare(&self, user: &VpnUser, handout: &Handout) -> Kept;
+
+    /// Keeps a handout.
+    ///
+    /// # Errors
+    /// [`super::DesiredError::NotEditable`] if something that belongs to somebody else has the name.
+    async fn put(&self, user: &VpnUser, handout: &Handout) -> Result<()>;
+
+    /// The user is gone, and what was kept goes with it.
+    fn forget(&self, user: &VpnUser);
+
+    /// Waits until [`Self::compare`] knows, for a bounded time.
+    async fn wait_synced(&self);
+}
+
+/// Whether an announcement is good or bad news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// As it should be.
+    Normal,
+    /// Somebody should look.
+    Warning,
+}
+
+/// Something that happened to a user, for people who look at the object. Never holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announcement {
+    /// Whether it is good or bad news.
+    pub tone: Tone,
+    /// A constant in `CamelCase`.
+    pub reason: Cow<'static, str>,
+    /// What was done, as a constant in `CamelCase`.
+    pub action: &'static str,
+    /// For people.
+    pub note: String,
+}
+
+/// Tells what happened. In Kubernetes with Events.
+pub trait Announcer: Send + Sync + 'static {
+    /// Tells it soon, or not at all when there is too much to tell. Never waits.
+    fn announce(&self, user: &VpnUser, announcement: Announcement);
+}

@@ -1,0 +1,292 @@
+//! The Secret of each person: made, watched, and restored when somebody edits or deletes it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures::StreamExt as _;
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use kube::{
+    Api, Client, ResourceExt,
+    runtime::{WatchStreamExt as _, watcher},
+};
+use secrecy::ExposeSecret;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    MANAGED_BY,
+    call::{Subject, apply, plain, within},
+    source::watch_config,
+};
+use crate::{
+    desired::{
+        Event, FieldManager, Result, Version,
+        handout::{Handout, Handouts, Kept},
+    },
+    fence::Fence,
+    model::{API_VERSION, user::VpnUser},
+};
+
+const KIND: &str = "Secret";
+
+/// Behind the name of the `VpnUser`.
+const SUFFIX: &str = "-vpn";
+
+/// How long somebody waits for the first list.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Keys of the Secret.
+const KEYS: [&str; 4] = ["hy2_url", "subscription_url", "username", "password"];
+
+/// What matters of a Secret: its content, and whose it is.
+type Fingerprint = [u8; 32];
+
+#[derive(Clone, Copy)]
+struct Seen {
+    fingerprint: Fingerprint,
+    version: Version,
+}
+
+#[derive(Default)]
+struct State {
+    /// By name of the Secret: those that carry our label.
+    seen: HashMap<String, Seen>,
+    /// By name of the Secret: as it was when it last was as it should be.
+    agreed: HashMap<String, Fingerprint>,
+}
+
+/// A Secret for each person.
+pub struct SecretHandouts {
+    api: Api<Secret>,
+    fence: Fence,
+    state: Mutex<State>,
+    synced: CancellationToken,
+}
+
+impl SecretHandouts {
+    /// Secrets in a namespace, written only while the fence is open. [`Self::run`] has to run for anything to be known.
+    #[must_use]
+    pub fn new(client: &Client, namespace: &str, fence: &Fence) -> Arc<Self> {
+        Arc::new(Self {
+            api: Api::namespaced(client.clone(), namespace),
+            fence: fence.clone(),
+            state: Mutex::default(),
+            synced: CancellationToken::new(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Watches the Secrets until `cancel`, and tells the name of the user whose Secret changed.
+    pub async fn run(self: Arc<Self>, changed: impl Fn(&str), cancel: CancellationToken) {
+        let (label, value) = MANAGED_BY;
+        let config = watch_config().labels(&format!("{label}={value}"));
+        let events = watcher(self.api.clone(), config).default_backoff();
+        let mut events = Box::pin(events.take_until(cancel.cancelled_owned()));
+        let mut listed: Option<HashMap<String, Seen>> = None;
+        while let Some(said) = events.next().await {
+            match said {
+                Ok(Event::Init) => listed = Some(HashMap::new()),
+                Ok(Event::InitApply(secret)) => {
+                    if let Some(listed) = &mut listed {
+                        listed.insert(secret.name_any(), seen(&secret));
+                    }
+                }
+                Ok(Event::InitDone) => {
+                    for name in self.replace(listed.take().unwrap_or_default()) {
+                        owner(&name).into_iter().for_each(&changed);
+                    }
+                    self.synced.cancel();
+                }
+                Ok(Event::Apply(secret)) => {
+                    let name = secret.name_any();
+                    if self.see(&name, seen(&secret)) {
+                        owner(&name).into_iter().for_each(&changed);
+                    }
+                }
+                Ok(Event::Delete(secret)) => {
+                    let name = secret.name_any();
+                    self.lock().seen.remove(&name);
+                    owner(&name).into_iter().for_each(&changed);
+                }
+                Err(error) => {
+                    tracing::warn!(error = plain(&error), "the watch of Secrets broke and is begun again");
+                }
+            }
+        }
+    }
+
+    /// Takes one Secret in; answers whether anything about it is new.
+    fn see(&self, name: &str, new: Seen) -> bool {
+        let mut state = self.lock();
+        match state.seen.get(name) {
+            // What this process wrote last is newer.
+            Some(old) if old.version > new.version => false,
+            Some(old) if old.fingerprint == new.fingerprint => {
+                state.seen.insert(name.to_owned(), new);
+                false
+            }
+            _ => {
+                state.seen.insert(name.to_owned(), new);
+                true
+            }
+        }
+    }
+
+    /// Takes a whole list in; answers the names of Secrets that are new, other or gone.
+    fn replace(&self, listed: HashMap<String, Seen>) -> Vec<String> {
+        let mut state = self.lock();
+        let mut changed = Vec::new();
+        for (name, new) in &listed {
+            let same = state
+                .seen
+                .get(name)
+                .is_some_and(|old| old.fingerprint == new.fingerprint);
+            if !same {
+                changed.push(name.clone());
+            }
+        }
+        let newest = listed.values().map(|seen| seen.version).max().unwrap_or_default();
+        let gone = state
+            .seen
+            .iter()
+            .filter(|(name, old)| !listed.contains_key(*name) && old.version <= newest);
+        changed.extend(gone.map(|(name, _)| name.clone()));
+        state.seen = listed;
+        changed
+    }
+}
+
+#[async_trait]
+impl Handouts for SecretHandouts {
+    fn name(&self, user: &VpnUser) -> String {
+        format!("{}{SUFFIX}", user.name_any())
+    }
+
+    fn compare(&self, user: &VpnUser, handout: &Handout) -> Kept {
+        if !self.synced.is_cancelled() {
+            return Kept::Unknown;
+        }
+        let name = self.name(user);
+        let wanted = wanted(user, handout);
+        let mut state = self.lock();
+        let there = state.seen.get(&name).map(|seen| seen.fingerprint);
+        if there == Some(wanted) {
+            state.agreed.insert(name, wanted);
+            return Kept::Same;
+        }
+        match (state.agreed.get(&name), there) {
+            (Some(agreed), _) if *agreed == wanted => Kept::Drifted,
+            (Some(_), _) | (None, Some(_)) => Kept::Outdated,
+            (None, None) => Kept::Missing,
+        }
+    }
+
+    async fn put(&self, user: &VpnUser, handout: &Handout) -> Result<()> {
+        within(&self.fence)?;
+        let name = self.name(user);
+        let subject = Subject {
+            kind: KIND,
+            name: &name,
+        };
+        let ours = self.lock().seen.contains_key(&name);
+        let written: Secret = apply(
+            &self.api,
+            subject,
+            &body(user, &name, handout),
+            FieldManager::Operator,
+            ours,
+        )
+        .await?;
+        let mut state = self.lock();
+        state.agreed.insert(name.clone(), wanted(user, handout));
+        state.seen.insert(name, seen(&written));
+        Ok(())
+    }
+
+    fn forget(&self, user: &VpnUser) {
+        self.lock().agreed.remove(&self.name(user));
+    }
+
+    async fn wait_synced(&self) {
+        if tokio::time::timeout(PATIENCE, self.synced.cancelled()).await.is_err() {
+            tracing::warn!("the Secrets of the namespace cannot be listed: nothing is written to them until they are");
+        }
+    }
+}
+
+/// Name of the user whose Secret has this name.
+fn owner(secret: &str) -> Option<&str> {
+    secret.strip_suffix(SUFFIX)
+}
+
+fn body(user: &VpnUser, name: &str, handout: &Handout) -> serde_json::Value {
+    let data: serde_json::Map<_, _> = KEYS
+        .into_iter()
+        .zip(values(handout))
+        .map(|(key, value)| (key.to_owned(), json!(ByteString(value.as_bytes().to_vec()))))
+        .collect();
+    let (label, value) = MANAGED_BY;
+    json!({
+        "apiVersion": "v1",
+        "kind": KIND,
+        "metadata": {
+            "name": name,
+            "labels": { label: value },
+            "ownerReferences": [{
+                "apiVersion": API_VERSION,
+                "kind": "VpnUser",
+                "name": user.name_any(),
+                "uid": user.uid(),
+                "controller": true,
+            }],
+        },
+        "type": "Opaque",
+        "data": data,
+    })
+}
+
+fn values(handout: &Handout) -> [&str; 4] {
+    [
+        handout.hy2_url.expose_secret(),
+        handout.subscription_url.expose_secret(),
+        &handout.username,
+        handout.password.expose_secret(),
+    ]
+}
+
+fn seen(secret: &Secret) -> Seen {
+    let data = secret.data.as_ref();
+    let value = |key: &str| data.and_then(|data| data.get(key)).map(|value| value.0.as_slice());
+    let controller = secret
+        .owner_references()
+        .iter()
+        .find(|owner| owner.controller == Some(true));
+    Seen {
+        fingerprint: fingerprint(controller.map_or("", |owner| &owner.uid), KEYS.map(value)),
+        version: Version::of(secret),
+    }
+}
+
+fn wanted(user: &VpnUser, handout: &Handout) -> Fingerprint {
+    let uid = user.uid().unwrap_or_default();
+    fingerprint(&uid, values(handout).map(|value| Some(value.as_bytes())))
+}
+
+fn fingerprint(owner: &str, values: [Option<&[u8]>; 4]) -> Fingerprint {
+    let mut hash = Sha256::new();
+    for part in [Some(owner.as_bytes())].into_iter().chain(values) {
+        // Lengths keep one value from passing for two.
+        let length = part.map_or(u64::MAX, |part| part.len() as u64);
+        hash.update(length.to_be_bytes());
+        hash.update(part.unwrap_or_default());
+    }
+    hash.finalize().into()
+}

@@ -1,0 +1,141 @@
+//! What a field manager owns of an object: the base of every further apply under its name.
+//!
+//! Server-side apply takes away what a manager applied earlier and leaves out now. A change of one field therefore has to
+//! repeat the others that the manager applied.
+
+use kube::ResourceExt;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    desired::{FieldManager, UserPatch},
+    model::{API_VERSION, user::VpnUser},
+};
+
+/// What `kubectl apply` keeps its last manifest in, and its field manager.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+const KUBECTL: &str = "kubectl-client-side-apply";
+
+/// The configuration that changes single fields of a user and keeps everything else that `manager` applied.
+pub(super) fn patched(user: &VpnUser, patch: UserPatch, manager: FieldManager) -> Value {
+    let present = serde_json::to_value(&user.spec).unwrap_or_default();
+    let mut spec: Map<String, Value> = applied_fields(user, manager)
+        .filter_map(|field| Some((field.to_owned(), present.get(field)?.clone())))
+        .collect();
+    let mut set = |field: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            spec.insert(field.to_owned(), value);
+        }
+    };
+    set("active", patch.active.map(Value::from));
+    set("credentialGeneration", patch.credential_generation.map(Value::from));
+    set("subscriptionGeneration", patch.subscription_generation.map(Value::from));
+    json!({
+        "apiVersion": API_VERSION,
+        "kind": "VpnUser",
+        "metadata": { "name": user.name_any(), "uid": user.uid() },
+        "spec": spec,
+    })
+}
+
+/// Names of the fields of the spec that a manager applied.
+fn applied_fields(user: &VpnUser, manager: FieldManager) -> impl Iterator<Item = &str> {
+    user.metadata
+        .managed_fields
+        .iter()
+        .flatten()
+        .filter(move |entry| {
+            entry.manager.as_deref() == Some(manager.as_str())
+                && entry.operation.as_deref() == Some("Apply")
+                && entry.subresource.as_deref().unwrap_or_default().is_empty()
+        })
+        .filter_map(|entry| entry.fields_v1.as_ref()?.0.get("f:spec")?.as_object())
+        .flat_map(Map::keys)
+        .filter_map(|key| key.strip_prefix("f:"))
+}
+
+/// Whether a change may take its fields over from whoever owns them: they only have them because `kubectl apply` without
+/// `--server-side` claims also what the API server filled in. What the manifest itself says is left to its owner.
+pub(super) fn is_claimed_by_default(user: &VpnUser, patch: UserPatch) -> bool {
+    let annotations = user.metadata.annotations.as_ref();
+    let Some(applied) = annotations.and_then(|all| all.get(LAST_APPLIED)) else {
+        return false;
+    };
+    let Ok(applied) = serde_json::from_str::<Value>(applied) else {
+        return false;
+    };
+    let fields = [
+        patch.active.map(|_| "active"),
+        patch.credential_generation.map(|_| "credentialGeneration"),
+        patch.subscription_generation.map(|_| "subscriptionGeneration"),
+    ];
+    fields.into_iter().flatten().all(|field| {
+        let said = applied.get("spec").and_then(|spec| spec.get(field)).is_some();
+        let claim = format!("f:{field}");
+        let others = user.metadata.managed_fields.iter().flatten().filter(|entry| {
+            let fields = entry.fields_v1.as_ref().and_then(|fields| fields.0.get("f:spec"));
+            fields.is_some_and(|fields| fields.get(&claim).is_some())
+        });
+        !said
+            && others
+                .into_iter()
+                .all(|entry| entry.manager.as_deref() == Some(KUBECTL))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_repeats_what_the_manager_applied_and_nothing_else() {
+        let user: VpnUser = serde_json::from_value(json!({
+            "apiVersion": API_VERSION, "kind": "VpnUser",
+            "metadata": { "name": "ab123456", "uid": "u-1", "managedFields": [
+                { "manager": "vpn-operator-api", "operation": "Apply", "apiVersion": API_VERSION, "fieldsType": "FieldsV1",
+                  "fieldsV1": { "f:spec": { "f:corporateId": {}, "f:active": {} } } },
+                { "manager": "vpn-operator-api", "operation": "Update", "apiVersion": API_VERSION, "fieldsType": "FieldsV1",
+                  "fieldsV1": { "f:spec": { "f:email": {} } } },
+                { "manager": "vpn-operator-api", "operation": "Apply", "subresource": "status", "apiVersion": API_VERSION,
+                  "fieldsType": "FieldsV1", "fieldsV1": { "f:spec": { "f:role": {} } } },
+                { "manager": "git", "operation": "Apply", "apiVersion": API_VERSION, "fieldsType": "FieldsV1",
+                  "fieldsV1": { "f:spec": { "f:owner": {} } } } ] },
+            "spec": { "corporateId": "AB123456", "owner": "Anna", "email": "anna@example.com", "role": "engineer" },
+        }))
+        .unwrap();
+        let off = UserPatch {
+            active: Some(false),
+            ..UserPatch::default()
+        };
+        let body = patched(&user, off, FieldManager::Api);
+        assert_eq!(body["spec"], json!({ "corporateId": "AB123456", "active": false }));
+        assert_eq!(body["metadata"], json!({ "name": "ab123456", "uid": "u-1" }));
+        assert_eq!(
+            patched(&user, off, FieldManager::Hr)["spec"],
+            json!({ "active": false })
+        );
+    }
+
+    fn applied(manifest: &Value, manager: &str) -> VpnUser {
+        serde_json::from_value(json!({
+            "apiVersion": API_VERSION, "kind": "VpnUser",
+            "metadata": { "name": "ab123456", "annotations": { LAST_APPLIED: manifest.to_string() }, "managedFields": [
+                { "manager": manager, "operation": "Update", "apiVersion": API_VERSION, "fieldsType": "FieldsV1",
+                  "fieldsV1": { "f:spec": { "f:corporateId": {}, "f:active": {} } } } ] },
+            "spec": { "corporateId": "AB123456" },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_kubectl_claims_without_saying_it_may_be_taken_over() {
+        let off = UserPatch {
+            active: Some(false),
+            ..UserPatch::default()
+        };
+        let silent = json!({ "spec": { "corporateId": "AB123456" } });
+        let says = json!({ "spec": { "corporateId": "AB123456", "active": true } });
+        assert!(is_claimed_by_default(&applied(&silent, KUBECTL), off));
+        assert!(!is_claimed_by_default(&applied(&says, KUBECTL), off));
+        assert!(!is_claimed_by_default(&applied(&silent, "kubectl-edit"), off));
+    }
+}

@@ -1,0 +1,336 @@
+//! The source itself: watches, reads and writes.
+
+use std::{fmt::Debug, sync::Arc};
+
+use async_trait::async_trait;
+use futures::{StreamExt as _, future::ready};
+use k8s_openapi::{NamespaceResourceScope, serde::de::DeserializeOwned};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
+    core::DeserializeGuard,
+    runtime::{WatchStreamExt as _, watcher},
+};
+use serde_json::json;
+
+use super::{
+    board::Board,
+    call::{Subject, apply, apply_status, call, plain, within},
+    finalizer,
+    owned::{is_claimed_by_default, patched},
+};
+use crate::{
+    clock::SharedClock,
+    desired::{
+        DesiredError, DesiredState, Event, Events, FieldManager, Result, SourceHealth, UserPatch, Version, Watches,
+    },
+    fence::Fence,
+    model::{
+        API_VERSION, FINALIZER, RELEASED,
+        gateway::{VpnGateway, VpnGatewayStatus},
+        hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
+        user::{VpnUser, VpnUserSpec, VpnUserStatus},
+    },
+};
+
+const USER: &str = "VpnUser";
+const HOLD: &str = "VpnHold";
+const GATEWAY: &str = "VpnGateway";
+
+/// How long one watch request lasts, in seconds. A connection that dies without a word is noticed a few seconds later, and
+/// until then denials would go unseen.
+const WATCH_SECONDS: u32 = 30;
+
+/// What a watch asks for.
+pub(super) fn watch_config() -> watcher::Config {
+    watcher::Config::default().timeout(WATCH_SECONDS)
+}
+
+/// Desired state in one namespace.
+pub struct KubernetesSource {
+    users: Api<VpnUser>,
+    holds: Api<VpnHold>,
+    gateways: Api<VpnGateway>,
+    client: Client,
+    namespace: String,
+    board: Arc<Board>,
+    fence: Fence,
+}
+
+impl KubernetesSource {
+    /// The source of a namespace. Nothing is asked yet. What the reconciler writes is written only while the fence is open;
+    /// what people ask for may be written by any process.
+    #[must_use]
+    pub fn new(client: &Client, namespace: &str, fence: &Fence, clock: SharedClock) -> Arc<Self> {
+        Arc::new(Self {
+            users: Api::namespaced(client.clone(), namespace),
+            holds: Api::namespaced(client.clone(), namespace),
+            gateways: Api::namespaced(client.clone(), namespace),
+            client: client.clone(),
+            namespace: namespace.to_owned(),
+            board: Board::new(clock),
+            fence: fence.clone(),
+        })
+    }
+
+    fn events<K>(&self, kind: &'static str) -> Events<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + DeserializeOwned
+            + Debug
+            + Send
+            + Sync
+            + 'static,
+    {
+        let api: Api<DeserializeGuard<K>> = Api::namespaced(self.client.clone(), &self.namespace);
+        let board = Arc::clone(&self.board);
+        watcher(api, watch_config())
+            .default_backoff()
+            .filter_map(move |said| {
+                ready(match said {
+                    Ok(event) => {
+                        board.works(kind);
+                        readable(event, kind, &board)
+                    }
+                    Err(error) => {
+                        board.fails(kind, &plain(&error));
+                        None
+                    }
+                })
+            })
+            .boxed()
+    }
+}
+
+/// An event without objects that cannot be read, which are noted: one object must not stand in the way of the others.
+fn readable<K: Resource<DynamicType = ()>>(
+    event: Event<DeserializeGuard<K>>,
+    kind: &'static str,
+    board: &Board,
+) -> Option<Event<K>> {
+    let read = |guarded: DeserializeGuard<K>| match guarded.0 {
+        Ok(object) => {
+            board.unreadable(kind, &object.name_any(), None);
+            Some(object)
+        }
+        Err(invalid) => {
+            let name = invalid.metadata.name.unwrap_or_default();
+            board.unreadable(kind, &name, Some(invalid.error));
+            None
+        }
+    };
+    match event {
+        Event::Init => Some(Event::Init),
+        Event::InitDone => {
+            board.listed(kind);
+            Some(Event::InitDone)
+        }
+        Event::InitApply(object) => read(object).map(Event::InitApply),
+        Event::Apply(object) => read(object).map(Event::Apply),
+        Event::Delete(object) => read(object).map(Event::Delete),
+    }
+}
+
+/// What the API server would say of an object whose deletion is under way.
+fn being_deleted(kind: &'static str, name: &str) -> DesiredError {
+    DesiredError::Conflict {
+        kind,
+        name: name.to_owned(),
+        message: "it is being deleted: try again when it is gone".to_owned(),
+    }
+}
+
+const fn user(name: &str) -> Subject<'_> {
+    Subject { kind: USER, name }
+}
+
+const fn hold(name: &str) -> Subject<'_> {
+    Subject { kind: HOLD, name }
+}
+
+#[async_trait]
+impl DesiredState for KubernetesSource {
+    fn watch(&self) -> Watches {
+        Watches {
+            users: self.events(USER),
+            holds: self.events(HOLD),
+            gateways: self.events(GATEWAY),
+        }
+    }
+
+    fn health(&self) -> SourceHealth {
+        self.board.health()
+    }
+
+    async fn get_user(&self, name: &str) -> Result<Option<VpnUser>> {
+        call(user(name), self.users.get_opt(name)).await
+    }
+
+    async fn create_user(&self, name: &str, spec: VpnUserSpec, manager: FieldManager) -> Result<VpnUser> {
+        match self.get_user(name).await? {
+            Some(there) if there.metadata.deletion_timestamp.is_some() => return Err(being_deleted(USER, name)),
+            Some(there) if there.spec == spec => return Ok(there),
+            Some(_) => {
+                return Err(DesiredError::AlreadyExists {
+                    kind: USER,
+                    name: name.to_owned(),
+                });
+            }
+            None => {}
+        }
+        let body = json!({
+            "apiVersion": API_VERSION, "kind": USER, "metadata": { "name": name }, "spec": declared(&spec)?,
+        });
+        match apply(&self.users, user(name), &body, manager, false).await {
+            // Somebody else declared it at this very moment, otherwise.
+            Err(DesiredError::NotEditable { name, .. }) => Err(DesiredError::AlreadyExists { kind: USER, name }),
+            other => other,
+        }
+    }
+
+    async fn patch_user(&self, name: &str, patch: UserPatch, manager: FieldManager) -> Result<VpnUser> {
+        let present = self.get_user(name).await?.ok_or_else(|| DesiredError::NotFound {
+            kind: USER,
+            name: name.to_owned(),
+        })?;
+        let spec = &present.spec;
+        let same = patch.active.is_none_or(|active| active == spec.active)
+            && patch
+                .credential_generation
+                .is_none_or(|g| g == spec.credential_generation)
+            && patch
+                .subscription_generation
+                .is_none_or(|g| g == spec.subscription_generation);
+        if same {
+            return Ok(present);
+        }
+        let force = is_claimed_by_default(&present, patch);
+        let body = patched(&present, patch, manager);
+        apply(&self.users, user(name), &body, manager, force).await
+    }
+
+    async fn delete_user(&self, name: &str, _: FieldManager) -> Result<()> {
+        call(user(name), self.users.delete(name, &DeleteParams::default()))
+            .await
+            .map(drop)
+    }
+
+    async fn create_hold(&self, name: &str, spec: VpnHoldSpec, manager: FieldManager) -> Result<VpnHold> {
+        match call(hold(name), self.holds.get_opt(name)).await? {
+            Some(there) if there.metadata.deletion_timestamp.is_some() => return Err(being_deleted(HOLD, name)),
+            Some(there) if there.spec == spec => return Ok(there),
+            Some(_) => {
+                return Err(DesiredError::AlreadyExists {
+                    kind: HOLD,
+                    name: name.to_owned(),
+                });
+            }
+            None => {}
+        }
+        let body = json!({
+            "apiVersion": API_VERSION, "kind": HOLD,
+            "metadata": { "name": name, "finalizers": [FINALIZER] }, "spec": spec,
+        });
+        apply(&self.holds, hold(name), &body, manager, false).await
+    }
+
+    async fn release_hold(&self, name: &str, manager: FieldManager) -> Result<()> {
+        let there = call(hold(name), self.holds.get_metadata(name)).await?;
+        let marked = there.annotations().get(RELEASED).is_some_and(|value| value == "true");
+        if !marked {
+            let params = PatchParams {
+                field_manager: Some(manager.as_str().to_owned()),
+                ..PatchParams::default()
+            };
+            let mark = json!({ "metadata": { "uid": there.uid(), "annotations": { RELEASED: "true" } } });
+            call(
+                hold(name),
+                self.holds.patch_metadata(name, &params, &Patch::Merge(mark)),
+            )
+            .await?;
+        }
+        let this_one = DeleteParams::default().preconditions(Preconditions {
+            uid: there.uid(),
+            resource_version: None,
+        });
+        match call(hold(name), self.holds.delete(name, &this_one)).await {
+            Ok(_) | Err(DesiredError::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        self.forget_hold(name).await
+    }
+
+    async fn report_user(&self, of: &VpnUser, status: VpnUserStatus) -> Result<Version> {
+        within(&self.fence)?;
+        let name = of.name_any();
+        let body = json!({
+            "apiVersion": API_VERSION, "kind": USER, "metadata": { "name": name, "uid": of.uid() }, "status": status,
+        });
+        let written = apply_status(&self.users, user(&name), &body).await?;
+        Ok(Version::of(&written))
+    }
+
+    async fn report_hold(&self, of: &VpnHold, status: VpnHoldStatus) -> Result<()> {
+        within(&self.fence)?;
+        let name = of.name_any();
+        let body = json!({
+            "apiVersion": API_VERSION, "kind": HOLD, "metadata": { "name": name, "uid": of.uid() }, "status": status,
+        });
+        apply_status(&self.holds, hold(&name), &body).await.map(drop)
+    }
+
+    async fn report_gateway(&self, of: &VpnGateway, status: VpnGatewayStatus) -> Result<()> {
+        within(&self.fence)?;
+        let name = of.name_any();
+        let body = json!({
+            "apiVersion": API_VERSION, "kind": GATEWAY, "metadata": { "name": name, "uid": of.uid() }, "status": status,
+        });
+        let subject = Subject {
+            kind: GATEWAY,
+            name: &name,
+        };
+        apply_status(&self.gateways, subject, &body).await.map(drop)
+    }
+
+    async fn guard_user(&self, user: &VpnUser) -> Result<()> {
+        within(&self.fence)?;
+        finalizer::put_on(&self.users, USER, user).await
+    }
+
+    async fn guard_hold(&self, hold: &VpnHold) -> Result<()> {
+        within(&self.fence)?;
+        finalizer::put_on(&self.holds, HOLD, hold).await
+    }
+
+    async fn guard_gateway(&self, gateway: &VpnGateway) -> Result<()> {
+        within(&self.fence)?;
+        finalizer::put_on(&self.gateways, GATEWAY, gateway).await
+    }
+
+    async fn release_user(&self, name: &str) -> Result<()> {
+        within(&self.fence)?;
+        finalizer::take_off(&self.users, USER, name).await
+    }
+
+    async fn forget_hold(&self, name: &str) -> Result<()> {
+        finalizer::take_off(&self.holds, HOLD, name).await
+    }
+
+    async fn release_gateway(&self, name: &str) -> Result<()> {
+        within(&self.fence)?;
+        finalizer::take_off(&self.gateways, GATEWAY, name).await
+    }
+}
+
+/// A spec as somebody would write it: what is at its default is left to whoever wants to own it.
+fn declared(spec: &VpnUserSpec) -> Result<serde_json::Value> {
+    let failed = |error: serde_json::Error| DesiredError::Invalid(error.to_string());
+    let mut written = serde_json::to_value(spec).map_err(failed)?;
+    let bare: VpnUserSpec = serde_json::from_value(json!({ "corporateId": spec.corporate_id })).map_err(failed)?;
+    let defaults = serde_json::to_value(&bare).map_err(failed)?;
+    if let (Some(written), Some(defaults)) = (written.as_object_mut(), defaults.as_object()) {
+        written.retain(|field, value| field == "corporateId" || defaults.get(field) != Some(value));
+    }
+    Ok(written)
+}
