@@ -3,6 +3,8 @@
 //! blocked test stops it.
 
 mod collector;
+mod decode;
+mod delete;
 pub mod faults;
 mod fields;
 mod jsonpatch;
