@@ -119,11 +119,18 @@ async fn a_request_that_hangs_is_never_answered() {
     let cluster = KubeDouble::start().await;
     for (name, fault, there) in [("anna", Fault::Hang, false), ("bert", Fault::HangAfter, true)] {
         cluster.fault(When::request(1).by("a").name(name), fault);
-        assert!(
-            tokio::time::timeout(QUIET, apply(&cluster, "a", &user(name)))
-                .await
-                .is_err()
-        );
+        let config = user(name);
+        let mut request = std::pin::pin!(apply(&cluster, "a", &config));
+        let arrived = async {
+            while !cluster.recorder().of("a").iter().any(|call| call.name == name) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            answer = &mut request => panic!("{answer:?}"),
+            () = arrived => {}
+        }
+        assert!(tokio::time::timeout(QUIET, request).await.is_err());
         assert_eq!(cluster.stored("vpnusers", "default", name).is_some(), there, "{name}");
     }
 }
