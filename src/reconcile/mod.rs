@@ -7,6 +7,7 @@
 
 pub mod backoff;
 pub mod context;
+pub mod farewell;
 pub mod gateways;
 pub mod holds;
 pub mod imported;
