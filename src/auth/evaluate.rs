@@ -44,6 +44,8 @@ pub(super) struct State {
     pub(super) horizon: Timestamp,
     /// Something of what the guard keeps over a restart changed.
     pub(super) guard_changed: bool,
+    /// See [`super::roster::Roster::trust_deletions`].
+    pub(super) deletions_are_explicit: bool,
 }
 
 /// Why an evaluation takes place.
@@ -70,6 +72,8 @@ struct Plan {
     terms: Arc<Terms>,
     /// What is in force if the plan is not taken.
     before: Option<Arc<Terms>>,
+    /// The object is no longer to be found, which may be somebody's mistake.
+    vanished: bool,
     fate: Fate,
 }
 
@@ -175,6 +179,7 @@ impl State {
             key: key.clone(),
             at,
             owner: self.register.has_account(user),
+            vanished: terms.deleted && (user.gone || !self.deletions_are_explicit),
             terms,
             before,
             fate,
@@ -184,7 +189,7 @@ impl State {
     fn judge_denials(&mut self, plans: &[Plan], population: usize, now: Timestamp) -> Ruling {
         let batch = plans.iter().filter(|plan| matches!(plan.fate, Fate::Judge));
         let (size, disappeared) = batch.fold((0, 0), |(size, gone), plan| {
-            (size + 1, gone + usize::from(plan.terms.deleted))
+            (size + 1, gone + usize::from(plan.vanished))
         });
         if size == 0 {
             return Ruling::Pass;
@@ -228,7 +233,7 @@ impl State {
             .filter(|hold| hold.counts() && !hold.is_over(now));
         let batch = Batch {
             size: lost.len(),
-            disappeared: lost.len(),
+            disappeared: if self.deletions_are_explicit { 0 } else { lost.len() },
             population: counting.count(),
         };
         let ruling = self.losses.judge(batch, now);

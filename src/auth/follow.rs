@@ -48,7 +48,6 @@ impl Word {
         let denied = (status.access == Some(Access::Denied)).then(|| status.reason.unwrap_or(Reason::Inactive));
         let condition = |kind: &str| status.conditions.iter().find(|it| it.type_ == kind);
         let held_by = condition(types::GRANTED).filter(|_| denied == Some(Reason::Held));
-        let guarded = |it: &&_| held_back(it);
         let word = Self {
             denied,
             present,
@@ -58,7 +57,7 @@ impl Word {
                 .map(Into::into)
                 .collect(),
             usage: usage(status),
-            kept: present && denied.is_none() && condition(types::STALLED).filter(guarded).is_some(),
+            kept: present && denied.is_none() && condition(types::STALLED).is_some_and(held_back),
         };
         let nothing = Self {
             present,
@@ -175,7 +174,7 @@ impl State {
             return;
         }
         let id = user.spec.corporate_id.key();
-        let key = |name: &Box<str>| self.register.holds.get(name).filter(|key| ***key == *id);
+        let key = |name: &str| self.register.holds.get(name).filter(|key| ***key == *id);
         let lost: Vec<_> = self
             .kept
             .iter()

@@ -193,6 +193,7 @@ impl Roster {
             counts: BTreeMap::new(),
             horizon: Timestamp::MIN,
             guard_changed: false,
+            deletions_are_explicit: false,
         };
         Self {
             state: Mutex::new(state),
@@ -325,6 +326,12 @@ impl Roster {
     #[must_use]
     pub fn guard_state(&self) -> GuardState {
         self.state().guard_state()
+    }
+
+    /// A tombstone means that somebody deleted the object, as in Kubernetes, and not that it can no longer be found: all of a
+    /// few may be deleted at once. How many may in ten minutes is limited all the same.
+    pub fn trust_deletions(&self) {
+        self.state().deletions_are_explicit = true;
     }
 
     /// Continues what the guard held back before a restart. To be called before the first [`Self::loaded`].

@@ -16,7 +16,7 @@ use std::{
     sync::Arc,
 };
 
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use self::{
     source::{Cluster, lead},
@@ -37,7 +37,7 @@ use crate::{
     http::{self, HttpState},
     metrics::Metrics,
     model::access::Access::Granted,
-    reconcile::context::Context,
+    reconcile::{context::Context, farewell},
 };
 
 /// Why the operator could not start, or ended.
@@ -168,8 +168,11 @@ async fn run_all(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     stage.set(http::router(state));
     core.start(&mut tasks);
 
+    let drain = CancellationToken::new();
+    let last_duty = last_duty(shutdown, ground.cluster, Arc::clone(&context), drain.clone());
+    let _last_duty = AbortOnDropHandle::new(tokio::spawn(last_duty));
     let ended = tokio::select! {
-        ended = tasks.until(shutdown, access.drain()) => ended,
+        ended = tasks.until(drain, access.drain()) => ended,
         () = announced(&config, &secrets, &context) => None,
     };
     nodes.close();
@@ -179,6 +182,22 @@ async fn run_all(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     }
     tracing::info!("drained");
     ended.map_or(Ok(()), |name| Err(RunError::Ended(name)))
+}
+
+/// Passes `shutdown` on, after the last duty in a namespace that is being deleted.
+async fn last_duty(
+    shutdown: CancellationToken,
+    cluster: Option<Cluster>,
+    context: Arc<Context>,
+    drain: CancellationToken,
+) {
+    shutdown.cancelled().await;
+    if let Some(cluster) = cluster
+        && cluster.is_ending().await
+    {
+        farewell::empty(context).await;
+    }
+    drain.cancel();
 }
 
 /// Ends when the lease is lost: then another process acts, and this one has to go.

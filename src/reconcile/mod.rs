@@ -8,6 +8,7 @@
 pub mod backoff;
 pub mod context;
 mod declared;
+pub mod farewell;
 pub mod follow;
 pub mod gateways;
 pub mod holds;

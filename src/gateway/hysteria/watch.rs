@@ -50,7 +50,7 @@ impl NodeWatch {
     ///
     /// # Errors
     /// A client cannot be made: a secret that no header can carry, or no CA certificates on this machine.
-    pub fn start(name: NodeName, endpoint: &StatsEndpoint, context: Context) -> Result<Self, StatsError> {
+    pub fn start(name: NodeName, endpoint: &StatsEndpoint, context: &Context) -> Result<Self, StatsError> {
         let end = context.cancel.child_token();
         let health = Arc::new(Mutex::new(NodeHealth {
             node: name.clone(),

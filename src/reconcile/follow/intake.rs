@@ -169,7 +169,7 @@ fn take(seen: &mut Seen, said: Said, ctx: &Follower, mut say: impl FnMut(Input))
                 ctx.nodes.gone(&name);
             }
             match event {
-                Event::Apply(gateway) | Event::InitApply(gateway) => ctx.nodes.declare(gateway),
+                Event::Apply(gateway) | Event::InitApply(gateway) => ctx.nodes.declare(&gateway),
                 Event::Delete(gateway) => ctx.nodes.gone(&gateway.name_any()),
                 Event::Init | Event::InitDone => {}
             }

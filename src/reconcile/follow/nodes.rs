@@ -94,7 +94,7 @@ impl Nodes {
     }
 
     /// Takes a gateway as it is now.
-    pub fn declare(&self, gateway: VpnGateway) {
+    pub fn declare(&self, gateway: &VpnGateway) {
         let spec = Arc::new(gateway.spec.clone());
         let before = self.declared().insert(gateway.name_any(), Arc::clone(&spec));
         if before != Some(spec) {
@@ -175,28 +175,23 @@ impl Nodes {
         let before: HashSet<NodeName> = running.values().flat_map(|it| it.watches.keys().cloned()).collect();
         running.retain(|name, _| names.contains(name));
         for (name, wanted) in wanted {
-            let outcome = wanted.and_then(|wanted| {
-                let present = running.remove(&name);
-                self.look(&name, wanted, present).map_err(|(present, error)| {
-                    running.extend(present.map(|present| (name.clone(), present)));
-                    Refusal {
-                        reason: "InvalidNode",
-                        message: error.to_string(),
-                    }
+            let mut present = running.remove(&name);
+            let looked = wanted.and_then(|wanted| {
+                self.look(&name, wanted, &mut present).map_err(|error| Refusal {
+                    reason: "InvalidNode",
+                    message: error.to_string(),
                 })
             });
-            match outcome {
-                Ok(now) => drop(running.insert(name, now)),
-                Err(refusal) => {
-                    refused = true;
-                    tracing::warn!(
-                        gateway = name,
-                        reason = refusal.reason,
-                        "the gateway cannot be answered as declared: {}",
-                        refusal.message
-                    );
-                }
+            if let Err(refusal) = looked {
+                refused = true;
+                tracing::warn!(
+                    gateway = name,
+                    reason = refusal.reason,
+                    "the gateway cannot be answered as declared: {}",
+                    refusal.message
+                );
             }
+            running.extend(present.map(|present| (name, present)));
         }
         let polled: HashSet<NodeName> = running.values().flat_map(|it| it.watches.keys().cloned()).collect();
         for left in before.difference(&polled) {
@@ -212,14 +207,9 @@ impl Nodes {
         refused
     }
 
-    /// Looks at the nodes of a gateway. Those whose statistics API stays the same are looked at on. An error gives back what
-    /// was there.
-    fn look(
-        &self,
-        name: &str,
-        wanted: Wanted,
-        present: Option<Running>,
-    ) -> Result<Running, (Option<Running>, StatsError)> {
+    /// Looks at the nodes of a gateway. Those whose statistics API stays the same are looked at on. After an error everything is as
+    /// it was.
+    fn look(&self, name: &str, wanted: Wanted, present: &mut Option<Running>) -> Result<(), StatsError> {
         let mut fresh = HashMap::new();
         for node in &wanted.nodes {
             let Some(endpoint) = &node.stats else { continue };
@@ -228,21 +218,20 @@ impl Nodes {
             if same.is_some_and(|(at, _)| at == endpoint) {
                 continue;
             }
-            match NodeWatch::start(node.clone(), endpoint, self.context()) {
-                Ok(watch) => drop(fresh.insert(node, (endpoint.clone(), watch))),
-                Err(error) => return Err((present, error)),
-            }
+            let watch = NodeWatch::start(node.clone(), endpoint, &self.context())?;
+            fresh.insert(node, (endpoint.clone(), watch));
         }
-        let mut kept = present.map(|present| present.watches).unwrap_or_default();
-        kept.retain(|node, (at, _)| {
+        let mut watches = present.take().map(|present| present.watches).unwrap_or_default();
+        watches.retain(|node, (at, _)| {
             let declared = wanted.nodes.iter().find(|it| NodeName::new(name, &it.name) == *node);
             declared.is_some_and(|declared| declared.stats.as_ref() == Some(at))
         });
-        kept.extend(fresh);
-        Ok(Running {
+        watches.extend(fresh);
+        *present = Some(Running {
             as_wanted: wanted,
-            watches: kept,
-        })
+            watches,
+        });
+        Ok(())
     }
 
     fn context(&self) -> watch::Context {

@@ -273,7 +273,7 @@ impl Pair {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Step {
     Active(usize, bool),
     Until(usize, Option<u32>),

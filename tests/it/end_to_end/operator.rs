@@ -150,14 +150,6 @@ impl House {
         panic!("no free address was found");
     }
 
-    /// Starts what this command says, at addresses that are free.
-    pub async fn launch_command(&self, mut command: std::process::Command) -> Operator {
-        // Addresses are given out once a process, so that only another program could take them.
-        let (api, auth) = (free_address(), free_address());
-        command.args(["--listen", &api.to_string(), "--auth-listen", &auth.to_string()]);
-        Operator::spawn(command, api, auth)
-    }
-
     /// Starts the operator, expects it to end by itself, and answers its exit code and what it wrote to stderr.
     pub async fn refusal(&self, more: &[&str]) -> (i32, String) {
         let mut operator = self.launch(more).await;
@@ -235,6 +227,13 @@ pub struct Operator {
 }
 
 impl Operator {
+    /// Starts what this command says, at addresses that are free.
+    pub fn launch(mut command: std::process::Command) -> Self {
+        let (api, auth) = (free_address(), free_address());
+        command.args(["--listen", &api.to_string(), "--auth-listen", &auth.to_string()]);
+        Self::spawn(command, api, auth)
+    }
+
     pub fn spawn(mut command: std::process::Command, api: SocketAddr, auth: SocketAddr) -> Self {
         let mut child = command
             .stdin(Stdio::null())

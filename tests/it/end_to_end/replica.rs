@@ -18,12 +18,12 @@ fn credential(id: &str) -> String {
 }
 
 /// A process in the cluster, as this user of the API server.
-async fn launch(house: &House, cluster: &KubeDouble, user: &str, components: &str) -> Operator {
+fn launch(house: &House, cluster: &KubeDouble, user: &str, components: &str) -> Operator {
     let kubeconfig = house.path(user);
     cluster.kubeconfig(user, &kubeconfig);
     let mut command = house.command(&["run", "--desired", "kubernetes", "--components", components]);
     command.env("KUBECONFIG", &kubeconfig);
-    house.launch_command(command).await
+    Operator::launch(command)
 }
 
 async fn declare(kubectl: &Kubectl, id: &str) {
@@ -58,7 +58,7 @@ async fn a_replica_answers_from_watches_alone_and_goes_on_without_the_api_server
     let kubectl = cluster.kubectl();
     declare(&kubectl, "AB123456").await;
     declare(&kubectl, "AB222222").await;
-    let replica = launch(&house, &cluster, "replica", "auth").await;
+    let replica = launch(&house, &cluster, "replica", "auth");
     replica.ready().await;
     until_login(&replica, "AB123456", true).await;
     assert!(
@@ -115,8 +115,8 @@ async fn a_replica_names_sessions_as_the_controller_does_so_that_none_of_them_is
     let cluster = KubeDouble::start().await;
     let kubectl = cluster.kubectl();
     declare(&kubectl, "AB123456").await;
-    let controller = launch(&house, &cluster, "controller", "all").await;
-    let replica = launch(&house, &cluster, "replica", "auth").await;
+    let controller = launch(&house, &cluster, "controller", "all");
+    let replica = launch(&house, &cluster, "replica", "auth");
     controller.ready().await;
     replica.ready().await;
     // Held, and let in again: from now on there is an epoch.
@@ -148,8 +148,7 @@ async fn a_replica_names_sessions_as_the_controller_does_so_that_none_of_them_is
     let online: Vec<String> = node.online().into_keys().collect();
     let named = online
         .iter()
-        .filter_map(|id| vpn_operator::model::session::SessionId::parse(id))
-        .next()
+        .find_map(|id| vpn_operator::model::session::SessionId::parse(id))
         .unwrap();
     assert_eq!(named.epoch.0, epoch, "{online:?}");
     assert!(named.slot >= 4096, "{online:?}");
