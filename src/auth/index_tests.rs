@@ -23,15 +23,17 @@ fn change(terms: Arc<Terms>, granted: bool) -> Change {
         terms,
         max_devices: None,
         gateways: Gateways::default(),
-        start: Epoch(0),
         granted,
-        raise: false,
+        epoch: EpochRule::Own {
+            start: Epoch(0),
+            raise: false,
+        },
     }
 }
 
 fn index() -> (Arc<ManualClock>, AuthIndex) {
     let clock = ManualClock::at("2026-05-01T00:00:00Z".parse().unwrap());
-    let index = AuthIndex::new(clock.clone());
+    let index = AuthIndex::new(clock.clone(), Role::Controller);
     index.put(&"corp_a".into(), change(granting(), true), clock.now());
     index.set_loaded();
     (clock, index)
@@ -129,7 +131,7 @@ fn standing_follows_the_account_the_epoch_and_the_clock() {
 #[test]
 fn before_the_load_nothing_is_known_of_any_session() {
     let clock = ManualClock::at("2026-05-01T00:00:00Z".parse().unwrap());
-    let index = AuthIndex::new(clock);
+    let index = AuthIndex::new(clock, Role::Controller);
     assert_eq!(index.standing(&name("a"), "corp_a.0.5"), Standing::Foreign);
     assert!(matches!(
         index.login(&index.node(&name("a")), "1.1.1.1:1", "corp_a:pw"),
@@ -228,4 +230,30 @@ fn a_node_that_lies_about_one_account_without_end_is_looked_at_in_no_time() {
     index.observed(&name("a"), clock.monotonic(), &lies);
     index.observed(&name("a"), clock.monotonic() + Duration::from_secs(1), &lies);
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_denial_names_also_what_other_processes_may_hand_out_next() {
+    let (clock, index) = index();
+    index.expect_polls_of(&[name("a")].into());
+    let theirs = 7 * BLOCK;
+    let shown = [format!("corp_b.0.{theirs}"), format!("corp_a.0.{}", theirs + 1)];
+    index.put(&"corp_b".into(), change(granting(), true), clock.now());
+    clock.advance(Duration::from_secs(1));
+    index.observed(&name("a"), clock.monotonic(), &online(&[&shown[0], &shown[1]]));
+    let cut = index
+        .put(&"corp_a".into(), change(granting(), false), clock.now())
+        .1
+        .unwrap();
+    let next = [0, 2, 3].map(|number| format!("corp_a.0.{}", theirs + number));
+    assert!(cut.known.contains(&shown[1]), "{cut:?}");
+    assert!(next.iter().all(|id| cut.known.contains(id)), "{cut:?}");
+    let doubtful = index.last_yes("corp_a").unwrap();
+    assert!(doubtful > clock.monotonic(), "a replica may hear of it later");
+    clock.advance(Duration::from_secs(2 * 3600));
+    let cut = index
+        .put(&"corp_b".into(), change(granting(), false), clock.now())
+        .1
+        .unwrap();
+    assert_eq!(cut.known, [shown[0].clone()], "nobody else lets people in any more");
 }
