@@ -2,10 +2,10 @@
 
 use std::{env, path::PathBuf, time::Duration};
 
+use axum::http::Request;
 use k8s_openapi::{
     api::core::v1::Namespace, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
-use axum::http::Request;
 use kube::{
     Api, Client, Config, Error, ResourceExt,
     api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams},
@@ -88,7 +88,11 @@ impl House {
             "events" => "/apis/events.k8s.io/v1",
             _ => "/apis/vpn-operator.io/v1alpha1",
         };
-        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let body = if body.is_null() {
+            Vec::new()
+        } else {
+            body.to_string().into_bytes()
+        };
         let request = Request::builder()
             .method(method)
             .uri(format!("{root}/namespaces/{}/{what}", self.namespace))
@@ -137,7 +141,10 @@ impl House {
     pub async fn close(self) {
         if self.double.is_none() {
             let namespaces: Api<Namespace> = Api::all(self.client);
-            namespaces.delete(&self.namespace, &DeleteParams::default()).await.unwrap();
+            namespaces
+                .delete(&self.namespace, &DeleteParams::default())
+                .await
+                .unwrap();
         }
     }
 }
@@ -148,11 +155,17 @@ async fn define(client: Client) {
     let params = PatchParams::apply("contract").force();
     for definition in crds() {
         let name = definition.name_any();
-        definitions.patch(&name, &params, &Patch::Apply(&definition)).await.unwrap();
+        definitions
+            .patch(&name, &params, &Patch::Apply(&definition))
+            .await
+            .unwrap();
         loop {
             let status = definitions.get(&name).await.unwrap().status.unwrap_or_default();
             let conditions = status.conditions.unwrap_or_default();
-            if conditions.iter().any(|c| c.type_ == "Established" && c.status == "True") {
+            if conditions
+                .iter()
+                .any(|c| c.type_ == "Established" && c.status == "True")
+            {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -43,7 +43,10 @@ async fn an_apply_that_leaves_a_finalizer_out_releases_it() {
     let held = with(user("anna"), "/metadata/finalizers", json!(["vpn-operator.io/access"]));
     house.apply("vpn-operator", "vpnusers/anna", &held).await.unwrap();
     house.delete("vpnusers/anna", &Value::Null).await.unwrap();
-    house.apply("vpn-operator", "vpnusers/anna", &user("anna")).await.unwrap();
+    house
+        .apply("vpn-operator", "vpnusers/anna", &user("anna"))
+        .await
+        .unwrap();
     assert_eq!(house.get("vpnusers/anna").await.unwrap_err().code, 404);
     house.close().await;
 }
@@ -63,17 +66,31 @@ async fn an_object_without_finalizers_goes_at_once() {
 async fn a_deletion_can_be_bound_to_a_uid_and_a_version() {
     let house = House::open().await;
     let made = house.post("vpnusers", &user("anna")).await.unwrap();
-    let changed = house.merge("vpnusers/anna", &json!({ "spec": { "owner": "Anna" } })).await.unwrap();
+    let changed = house
+        .merge("vpnusers/anna", &json!({ "spec": { "owner": "Anna" } }))
+        .await
+        .unwrap();
     for wrong in [
         json!({ "uid": "00000000-0000-4000-8000-000000000000" }),
         json!({ "resourceVersion": version(&made) }),
     ] {
-        let refused = house.delete("vpnusers/anna", &json!({ "preconditions": wrong })).await.unwrap_err();
-        assert_eq!((refused.code, refused.reason.as_str()), (409, "Conflict"), "{}", refused.message);
+        let refused = house
+            .delete("vpnusers/anna", &json!({ "preconditions": wrong }))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (refused.code, refused.reason.as_str()),
+            (409, "Conflict"),
+            "{}",
+            refused.message
+        );
         assert!(refused.message.contains("Precondition failed"), "{}", refused.message);
     }
     let right = json!({ "uid": made["metadata"]["uid"], "resourceVersion": version(&changed) });
-    house.delete("vpnusers/anna", &json!({ "preconditions": right })).await.unwrap();
+    house
+        .delete("vpnusers/anna", &json!({ "preconditions": right }))
+        .await
+        .unwrap();
     assert_eq!(house.get("vpnusers/anna").await.unwrap_err().code, 404);
     house.close().await;
 }

@@ -7,7 +7,10 @@ use crate::kubernetes::house::{House, user, version, with};
 async fn names(house: &House, query: &str) -> Vec<String> {
     let list = house.get(&format!("vpnusers?{query}")).await.unwrap();
     let items = list["items"].as_array().unwrap();
-    items.iter().map(|item| item["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+    items
+        .iter()
+        .map(|item| item["metadata"]["name"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 async fn five(house: &House) {
@@ -19,7 +22,10 @@ async fn five(house: &House) {
         ("e", json!({ "team": "z" })),
     ] {
         let sent = with(user(name), "/metadata/labels", labels);
-        house.post("vpnusers", &with(sent, "/spec/active", json!(name != "b"))).await.unwrap();
+        house
+            .post("vpnusers", &with(sent, "/spec/active", json!(name != "b")))
+            .await
+            .unwrap();
     }
 }
 
@@ -59,7 +65,12 @@ async fn a_list_in_chunks_is_one_moment() {
     let next = first["metadata"]["continue"].as_str().unwrap();
     let second = house.get(&format!("vpnusers?limit=10&continue={next}")).await.unwrap();
     assert_eq!(version(&second), version(&first));
-    let names: Vec<&Value> = second["items"].as_array().unwrap().iter().map(|i| &i["metadata"]["name"]).collect();
+    let names: Vec<&Value> = second["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|i| &i["metadata"]["name"])
+        .collect();
     assert_eq!(names, ["c", "d", "e"]);
     assert_eq!(second["metadata"]["continue"].as_str().unwrap_or_default(), "");
     let odd = house.get("vpnusers?limit=1&continue=nonsense").await.unwrap_err();
@@ -71,13 +82,18 @@ async fn a_list_in_chunks_is_one_moment() {
 async fn a_chunk_of_a_list_that_is_no_longer_kept_is_gone() {
     let house = House::open().await;
     // A real server compacts every five minutes: nothing that a test could wait for.
-    let Some(double) = house.double() else { return house.close().await };
+    let Some(double) = house.double() else {
+        return house.close().await;
+    };
     five(&house).await;
     let first = house.get("vpnusers?limit=2").await.unwrap();
     house.post("vpnusers", &user("f")).await.unwrap();
     double.compact();
     let next = first["metadata"]["continue"].as_str().unwrap();
-    let gone = house.get(&format!("vpnusers?limit=2&continue={next}")).await.unwrap_err();
+    let gone = house
+        .get(&format!("vpnusers?limit=2&continue={next}"))
+        .await
+        .unwrap_err();
     assert_eq!((gone.code, gone.reason.as_str()), (410, "Expired"));
     house.close().await;
 }
@@ -90,7 +106,10 @@ async fn metadata_alone_can_be_asked_for() {
     let one = api.get_metadata("a").await.unwrap();
     assert_eq!(one.metadata.labels.unwrap()["team"], "x");
     assert_eq!(one.types.unwrap().kind, "PartialObjectMetadata");
-    let all = api.list_metadata(&ListParams::default().labels("team=x")).await.unwrap();
+    let all = api
+        .list_metadata(&ListParams::default().labels("team=x"))
+        .await
+        .unwrap();
     assert_eq!(all.items.len(), 2);
     assert!(all.metadata.resource_version.is_some());
     house.close().await;

@@ -25,7 +25,9 @@ impl Seen {
     }
 
     async fn next(&mut self) -> Option<kube::Result<WatchEvent<DynamicObject>>> {
-        tokio::time::timeout(PATIENCE, self.0.next()).await.expect("nothing comes")
+        tokio::time::timeout(PATIENCE, self.0.next())
+            .await
+            .expect("nothing comes")
     }
 
     /// The next event that is no bookmark, as its kind and object.
@@ -54,10 +56,22 @@ async fn a_watch_tells_every_change_after_its_version_and_no_other() {
     let start = version(&house.get("vpnusers").await.unwrap());
     let mut seen = Seen::from(&house, &WatchParams::default(), &start).await;
     let made = house.post("vpnusers", &user("b")).await.unwrap();
-    let changed = house.merge("vpnusers/a", &json!({ "spec": { "owner": "A" } })).await.unwrap();
-    house.merge("vpnusers/a", &json!({ "spec": { "owner": "A" } })).await.unwrap();
-    house.apply("git", "vpnusers/b", &with(user("b"), "/spec/owner", json!("B"))).await.unwrap();
-    house.apply("git", "vpnusers/b", &with(user("b"), "/spec/owner", json!("B"))).await.unwrap();
+    let changed = house
+        .merge("vpnusers/a", &json!({ "spec": { "owner": "A" } }))
+        .await
+        .unwrap();
+    house
+        .merge("vpnusers/a", &json!({ "spec": { "owner": "A" } }))
+        .await
+        .unwrap();
+    house
+        .apply("git", "vpnusers/b", &with(user("b"), "/spec/owner", json!("B")))
+        .await
+        .unwrap();
+    house
+        .apply("git", "vpnusers/b", &with(user("b"), "/spec/owner", json!("B")))
+        .await
+        .unwrap();
     house.delete("vpnusers/a", &Value::Null).await.unwrap();
     let first = seen.event().await;
     assert_eq!((first.0, &first.1), ("ADDED", &made));
@@ -94,11 +108,23 @@ async fn what_no_longer_matches_a_selector_is_deleted_for_its_watch() {
     let start = version(&house.get("vpnusers").await.unwrap());
     let mut labels = Seen::from(&house, &WatchParams::default().labels("team=x"), &start).await;
     let mut fields = Seen::from(&house, &WatchParams::default().fields("spec.active=true"), &start).await;
-    house.post("vpnusers", &with(user("a"), "/metadata/labels", json!({ "team": "x" }))).await.unwrap();
+    house
+        .post("vpnusers", &with(user("a"), "/metadata/labels", json!({ "team": "x" })))
+        .await
+        .unwrap();
     house.post("vpnusers", &user("b")).await.unwrap();
-    let moved = house.merge("vpnusers/a", &json!({ "metadata": { "labels": { "team": "y" } } })).await.unwrap();
-    house.merge("vpnusers/b", &json!({ "metadata": { "labels": { "team": "x" } } })).await.unwrap();
-    house.merge("vpnusers/b", &json!({ "spec": { "active": false } })).await.unwrap();
+    let moved = house
+        .merge("vpnusers/a", &json!({ "metadata": { "labels": { "team": "y" } } }))
+        .await
+        .unwrap();
+    house
+        .merge("vpnusers/b", &json!({ "metadata": { "labels": { "team": "x" } } }))
+        .await
+        .unwrap();
+    house
+        .merge("vpnusers/b", &json!({ "spec": { "active": false } }))
+        .await
+        .unwrap();
     assert_eq!(name(&labels.event().await), "ADDED a");
     let left = labels.event().await;
     assert_eq!(name(&left), "DELETED a");
@@ -120,7 +146,13 @@ async fn the_last_word_on_a_deleted_object_still_has_its_finalizer() {
     let held = with(user("a"), "/metadata/finalizers", json!(["vpn-operator.io/access"]));
     house.post("vpnusers", &held).await.unwrap();
     house.delete("vpnusers/a", &Value::Null).await.unwrap();
-    house.patch("vpnusers/a", &json!([{ "op": "remove", "path": "/metadata/finalizers" }])).await.unwrap();
+    house
+        .patch(
+            "vpnusers/a",
+            &json!([{ "op": "remove", "path": "/metadata/finalizers" }]),
+        )
+        .await
+        .unwrap();
     assert_eq!(name(&seen.event().await), "ADDED a");
     let marked = seen.event().await;
     assert_eq!(name(&marked), "MODIFIED a");
@@ -192,10 +224,17 @@ async fn a_watcher_of_metadata_follows_an_object() {
     let stream = watcher(api, watcher::Config::default()).applied_objects();
     let mut stream = std::pin::pin!(stream);
     let mut next = async || -> PartialObjectMeta<VpnUser> {
-        tokio::time::timeout(PATIENCE, stream.next()).await.unwrap().unwrap().unwrap()
+        tokio::time::timeout(PATIENCE, stream.next())
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap()
     };
     assert_eq!(next().await.metadata.generation, Some(1));
-    house.merge("vpnusers/a", &json!({ "spec": { "owner": "A" } })).await.unwrap();
+    house
+        .merge("vpnusers/a", &json!({ "spec": { "owner": "A" } }))
+        .await
+        .unwrap();
     assert_eq!(next().await.metadata.generation, Some(2));
     house.close().await;
 }

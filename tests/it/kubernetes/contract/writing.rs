@@ -39,25 +39,59 @@ async fn schema_and_rules_refuse_and_name_the_field() {
     let house = House::open().await;
     for (pointer, value, reason, field) in [
         ("/spec/maxDevices", json!(0), "FieldValueInvalid", "spec.maxDevices"),
-        ("/spec/maxDevices", json!("two"), "FieldValueTypeInvalid", "spec.maxDevices"),
+        (
+            "/spec/maxDevices",
+            json!("two"),
+            "FieldValueTypeInvalid",
+            "spec.maxDevices",
+        ),
         ("/spec/adopt", json!("Always"), "FieldValueNotSupported", "spec.adopt"),
         ("/spec/owner", json!("o".repeat(257)), "FieldValueTooLong", "spec.owner"),
         ("/spec/email", json!("anna"), "FieldValueInvalid", "spec.email"),
-        ("/spec/gateways", json!(["a", "a"]), "FieldValueDuplicate", "spec.gateways[1]"),
-        ("/spec/corporateId", Value::Null, "FieldValueRequired", "spec.corporateId"),
-        ("/spec/traffic", json!({ "limit": 0 }), "FieldValueInvalid", "spec.traffic.limit"),
+        (
+            "/spec/gateways",
+            json!(["a", "a"]),
+            "FieldValueDuplicate",
+            "spec.gateways[1]",
+        ),
+        (
+            "/spec/corporateId",
+            Value::Null,
+            "FieldValueRequired",
+            "spec.corporateId",
+        ),
+        (
+            "/spec/traffic",
+            json!({ "limit": 0 }),
+            "FieldValueInvalid",
+            "spec.traffic.limit",
+        ),
         ("/metadata/name", json!("Anna"), "FieldValueInvalid", "metadata.name"),
     ] {
-        let refused = house.post("vpnusers", &with(user("anna"), pointer, value)).await.unwrap_err();
-        assert_eq!((refused.code, refused.reason.as_str()), (422, "Invalid"), "{pointer}: {refused:?}");
+        let refused = house
+            .post("vpnusers", &with(user("anna"), pointer, value))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (refused.code, refused.reason.as_str()),
+            (422, "Invalid"),
+            "{pointer}: {refused:?}"
+        );
         let causes = refused.details.clone().unwrap().causes;
-        let found = causes.iter().any(|cause| cause.reason == reason && cause.field == field);
+        let found = causes
+            .iter()
+            .any(|cause| cause.reason == reason && cause.field == field);
         assert!(found, "{pointer}: {causes:#?}");
     }
-    let other = house.post("vpnusers", &with(user("anna"), "/metadata/name", json!("bert"))).await;
+    let other = house
+        .post("vpnusers", &with(user("anna"), "/metadata/name", json!("bert")))
+        .await;
     assert_eq!(other.unwrap_err().code, 422);
     let made = house.post("vpnusers", &user("anna")).await.unwrap();
-    let changed = house.merge("vpnusers/anna", &json!({ "spec": { "username": "corp_x" } })).await.unwrap_err();
+    let changed = house
+        .merge("vpnusers/anna", &json!({ "spec": { "username": "corp_x" } }))
+        .await
+        .unwrap_err();
     assert_eq!(changed.code, 422);
     assert!(changed.message.contains("username is immutable"), "{}", changed.message);
     assert_eq!(house.get("vpnusers/anna").await.unwrap(), made);
@@ -70,7 +104,11 @@ async fn an_unknown_field_is_dropped_or_refused_as_the_client_wishes() {
     let odd = with(user("anna"), "/spec/validUntill", json!("2026-01-01T00:00:00Z"));
     let refused = house.post("vpnusers?fieldValidation=Strict", &odd).await.unwrap_err();
     assert_eq!((refused.code, refused.reason.as_str()), (400, "BadRequest"));
-    assert!(refused.message.contains("unknown field \"spec.validUntill\""), "{}", refused.message);
+    assert!(
+        refused.message.contains("unknown field \"spec.validUntill\""),
+        "{}",
+        refused.message
+    );
     let made = house.post("vpnusers?fieldValidation=Ignore", &odd).await.unwrap();
     assert!(made["spec"].get("validUntill").is_none());
     house.close().await;
@@ -83,9 +121,15 @@ async fn the_generation_rises_with_the_spec_and_with_nothing_else() {
     let labelled = json!({ "metadata": { "labels": { "team": "a" } } });
     let labelled = house.merge("vpnusers/anna", &labelled).await.unwrap();
     assert_eq!(labelled["metadata"]["generation"], 1);
-    let spec = house.merge("vpnusers/anna", &json!({ "spec": { "active": false } })).await.unwrap();
+    let spec = house
+        .merge("vpnusers/anna", &json!({ "spec": { "active": false } }))
+        .await
+        .unwrap();
     assert_eq!(spec["metadata"]["generation"], 2);
-    let same = house.merge("vpnusers/anna", &json!({ "spec": { "active": false } })).await.unwrap();
+    let same = house
+        .merge("vpnusers/anna", &json!({ "spec": { "active": false } }))
+        .await
+        .unwrap();
     assert_eq!(same, spec, "a patch that changes nothing writes nothing");
     let status = json!({ "status": { "observedGeneration": 2, "access": "Denied" } });
     let status = house.merge("vpnusers/anna/status", &status).await.unwrap();
@@ -105,7 +149,10 @@ async fn the_status_subresource_and_the_object_leave_each_other_alone() {
     let status = house.merge("vpnusers/anna/status", &both).await.unwrap();
     assert_eq!(status["spec"]["active"], true);
     assert_eq!(status["metadata"]["labels"], Value::Null);
-    assert_eq!(status["status"], json!({ "observedGeneration": 1, "access": "Granted" }));
+    assert_eq!(
+        status["status"],
+        json!({ "observedGeneration": 1, "access": "Granted" })
+    );
     let both = with(both, "/status/access", json!("Denied"));
     let main = house.merge("vpnusers/anna", &both).await.unwrap();
     assert_eq!(main["spec"]["active"], false);
@@ -122,7 +169,10 @@ async fn a_put_of_an_old_version_conflicts() {
     let changed = with(made.clone(), "/spec/owner", json!("Anna"));
     let stored = house.put("vpnusers/anna", &changed).await.unwrap();
     assert_eq!(stored["spec"]["owner"], "Anna");
-    let stale = house.put("vpnusers/anna", &with(made, "/spec/owner", json!("Bert"))).await.unwrap_err();
+    let stale = house
+        .put("vpnusers/anna", &with(made, "/spec/owner", json!("Bert")))
+        .await
+        .unwrap_err();
     assert_eq!((stale.code, stale.reason.as_str()), (409, "Conflict"));
     assert_eq!(
         stale.message,
@@ -131,7 +181,11 @@ async fn a_put_of_an_old_version_conflicts() {
     );
     let unversioned = house.put("vpnusers/anna", &user("anna")).await.unwrap_err();
     assert_eq!(unversioned.code, 422, "{}", unversioned.message);
-    let missing = with(with(user("nobody"), "/metadata/resourceVersion", json!("1")), "/spec/owner", json!("x"));
+    let missing = with(
+        with(user("nobody"), "/metadata/resourceVersion", json!("1")),
+        "/spec/owner",
+        json!("x"),
+    );
     assert_eq!(house.put("vpnusers/nobody", &missing).await.unwrap_err().code, 404);
     house.close().await;
 }
@@ -139,7 +193,11 @@ async fn a_put_of_an_old_version_conflicts() {
 #[tokio::test]
 async fn a_json_patch_whose_test_fails_changes_nothing() {
     let house = House::open().await;
-    let made = with(user("anna"), "/metadata/finalizers", json!(["vpn-operator.io/access", "other.io/x"]));
+    let made = with(
+        user("anna"),
+        "/metadata/finalizers",
+        json!(["vpn-operator.io/access", "other.io/x"]),
+    );
     let made = house.post("vpnusers", &made).await.unwrap();
     let release = |at: usize| {
         json!([
@@ -156,7 +214,13 @@ async fn a_json_patch_whose_test_fails_changes_nothing() {
     assert_eq!(house.patch("vpnusers/anna", &versioned).await.unwrap_err().code, 409);
     let nobody = house.patch("vpnusers/nobody", &release(0)).await.unwrap_err();
     assert_eq!(nobody.code, 404);
-    house.patch("vpnusers/anna", &json!([{ "op": "remove", "path": "/metadata/finalizers" }])).await.unwrap();
+    house
+        .patch(
+            "vpnusers/anna",
+            &json!([{ "op": "remove", "path": "/metadata/finalizers" }]),
+        )
+        .await
+        .unwrap();
     house.close().await;
 }
 
@@ -179,7 +243,10 @@ async fn two_holders_of_a_lease_cannot_both_renew() {
     let blind = house.put("leases/vpn-operator", &lease("c")).await.unwrap_err();
     assert_eq!(blind.code, 422, "{}", blind.message);
     let created = with(lease("d"), "/metadata/name", json!("another"));
-    assert_eq!(house.put("leases/another", &created).await.unwrap()["spec"]["holderIdentity"], "d");
+    assert_eq!(
+        house.put("leases/another", &created).await.unwrap()["spec"]["holderIdentity"],
+        "d"
+    );
     house.close().await;
 }
 
@@ -199,7 +266,10 @@ async fn only_the_series_of_an_event_changes() {
     let series = json!({ "series": { "count": 2, "lastObservedTime": "2026-01-01T00:01:00.000000Z" } });
     let patched = house.merge("events/anna.1", &series).await.unwrap();
     assert_eq!(patched["series"]["count"], 2);
-    let other = house.merge("events/anna.1", &json!({ "note": "something else" })).await.unwrap_err();
+    let other = house
+        .merge("events/anna.1", &json!({ "note": "something else" }))
+        .await
+        .unwrap_err();
     assert_eq!(other.code, 422, "{}", other.message);
     for (pointer, value) in [
         ("/note", json!("n".repeat(1025))),
@@ -227,7 +297,10 @@ async fn a_secret_keeps_its_type_and_takes_plain_text() {
     assert_eq!(made.get("stringData"), None);
     let fields = json!({ "f:data": { ".": {}, "f:a": {} }, "f:type": {} });
     assert_eq!(managers(&made), [("contract Update".to_owned(), fields)]);
-    let typed = house.merge("secrets/anna-vpn", &json!({ "type": "other" })).await.unwrap_err();
+    let typed = house
+        .merge("secrets/anna-vpn", &json!({ "type": "other" }))
+        .await
+        .unwrap_err();
     assert_eq!(typed.code, 422);
     house.close().await;
 }

@@ -90,7 +90,10 @@ fn collect(store: &mut Store) {
         if waits(&owner, "orphan") {
             for dependent in &dependents {
                 patch(store, dependent, |meta| {
-                    meta["ownerReferences"].as_array_mut().unwrap().retain(|owner| owner["uid"] != uid);
+                    meta["ownerReferences"]
+                        .as_array_mut()
+                        .unwrap()
+                        .retain(|owner| owner["uid"] != uid);
                 });
             }
             finish(store, &key, "orphan");
@@ -104,7 +107,10 @@ fn collect(store: &mut Store) {
 
 fn finish(store: &mut Store, key: &Key, finalizer: &str) {
     patch(store, key, |meta| {
-        meta["finalizers"].as_array_mut().unwrap().retain(|name| name != finalizer);
+        meta["finalizers"]
+            .as_array_mut()
+            .unwrap()
+            .retain(|name| name != finalizer);
     });
 }
 
@@ -126,9 +132,12 @@ fn patch(store: &mut Store, key: &Key, change: impl FnOnce(&mut Value)) {
     if let Some(object) = store.get(key) {
         let mut object = (**object).clone();
         change(&mut object["metadata"]);
-        let done = writer(key).merge_patch(store, &json!({ "metadata": {
+        let done = writer(key).merge_patch(
+            store,
+            &json!({ "metadata": {
             "finalizers": object["metadata"]["finalizers"], "ownerReferences": object["metadata"]["ownerReferences"],
-        } }));
+        } }),
+        );
         drop(done);
     }
 }

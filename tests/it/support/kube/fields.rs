@@ -71,7 +71,10 @@ impl FieldSet {
             below: BTreeMap::new(),
         };
         for (step, set) in &self.below {
-            let left = other.below.get(step).map_or_else(|| set.clone(), |theirs| set.difference(theirs));
+            let left = other
+                .below
+                .get(step)
+                .map_or_else(|| set.clone(), |theirs| set.difference(theirs));
             rest.put(step.clone(), left);
         }
         rest

@@ -138,7 +138,9 @@ impl Kubectl {
     /// # Panics
     /// After [`DEADLINE`], with what is there.
     pub async fn wait_for<K: Kind>(&self, name: &str, is_good: impl Fn(&K) -> bool) -> K {
-        let found = self.wait_until(name, |object: Option<&K>| object.is_some_and(&is_good)).await;
+        let found = self
+            .wait_until(name, |object: Option<&K>| object.is_some_and(&is_good))
+            .await;
         found.unwrap()
     }
 
@@ -155,8 +157,10 @@ impl Kubectl {
     /// # Panics
     /// After [`DEADLINE`], with what is there.
     pub async fn wait_status<K: Kind>(&self, name: &str, wanted: Kstatus) -> K {
-        self.wait_for(name, |object: &K| kstatus(&serde_json::to_value(object).unwrap()) == wanted)
-            .await
+        self.wait_for(name, |object: &K| {
+            kstatus(&serde_json::to_value(object).unwrap()) == wanted
+        })
+        .await
     }
 
     async fn wait_until<K: Kind>(&self, name: &str, is_good: impl Fn(Option<&K>) -> bool) -> Option<K> {

@@ -127,7 +127,10 @@ impl Managers {
         let before = before.map(|at| self.entries.remove(at));
         let mut object = merge(&resource.schema, live, config);
         if let Some(before) = &before {
-            let owned = self.entries.iter().fold(set.clone(), |all, entry| all.union(&entry.fields));
+            let owned = self
+                .entries
+                .iter()
+                .fold(set.clone(), |all, entry| all.union(&entry.fields));
             prune(&resource.schema, &mut object, &before.fields, &owned);
         }
         let (changed, removed) = differences(resource, live, &object);
@@ -139,7 +142,9 @@ impl Managers {
         let fields = managed(set);
         let same = before.as_ref().is_some_and(|before| before.fields == fields);
         let quiet = same && changed.is_empty() && removed.is_empty();
-        let time = before.filter(|_| quiet).map_or_else(|| now.to_owned(), |before| before.time);
+        let time = before
+            .filter(|_| quiet)
+            .map_or_else(|| now.to_owned(), |before| before.time);
         if !fields.is_empty() {
             self.entries.push(Entry {
                 writer: writer.clone(),
@@ -214,7 +219,9 @@ fn managed(mut set: FieldSet) -> FieldSet {
     set.below.remove("f:kind");
     if let Some(metadata) = set.below.get_mut("f:metadata") {
         metadata.member = false;
-        metadata.below.retain(|step, _| !UNMANAGED.iter().any(|name| step == &format!("f:{name}")));
+        metadata
+            .below
+            .retain(|step, _| !UNMANAGED.iter().any(|name| step == &format!("f:{name}")));
         if metadata.is_empty() {
             set.below.remove("f:metadata");
         }

@@ -37,7 +37,12 @@ impl Refusal {
     }
 
     pub fn not_found(resource: &Resource, name: &str) -> Self {
-        Self::new(404, "NotFound", format!("{} \"{name}\" not found", resource.qualified())).about(resource, name)
+        Self::new(
+            404,
+            "NotFound",
+            format!("{} \"{name}\" not found", resource.qualified()),
+        )
+        .about(resource, name)
     }
 
     pub fn no_such_path() -> Self {
@@ -84,7 +89,11 @@ impl Refusal {
     }
 
     pub fn forbidden(resource: &Resource, name: &str, why: &str) -> Self {
-        let quoted = if name.is_empty() { String::new() } else { format!(" \"{name}\"") };
+        let quoted = if name.is_empty() {
+            String::new()
+        } else {
+            format!(" \"{name}\"")
+        };
         Self::new(
             403,
             "Forbidden",
@@ -109,8 +118,7 @@ impl Refusal {
             .iter()
             .map(|c| json!({ "reason": c.reason, "message": c.message, "field": c.field }))
             .collect();
-        refusal.details =
-            json!({ "name": name, "group": resource.group, "kind": resource.kind, "causes": causes });
+        refusal.details = json!({ "name": name, "group": resource.group, "kind": resource.kind, "causes": causes });
         refusal
     }
 

@@ -59,7 +59,11 @@ pub fn all() -> &'static [Resource] {
     static ALL: OnceLock<Vec<Resource>> = OnceLock::new();
     ALL.get_or_init(|| {
         let mut all = vec![namespaces(), secrets(), leases(), events()];
-        all.extend(crds().iter().map(|definition| custom(&serde_json::to_value(definition).unwrap())));
+        all.extend(
+            crds()
+                .iter()
+                .map(|definition| custom(&serde_json::to_value(definition).unwrap())),
+        );
         all
     })
 }

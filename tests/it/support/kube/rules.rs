@@ -74,10 +74,18 @@ fn metadata(new: &Value, old: Option<&Value>) -> Vec<Cause> {
 fn secret(new: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
     for (key, value) in new["data"].as_object().into_iter().flatten() {
         if !value.as_str().is_some_and(|text| BASE64_STANDARD.decode(text).is_ok()) {
-            causes.push(Cause::invalid(&format!("data[{key}]"), &json!("..."), "illegal base64 data"));
+            causes.push(Cause::invalid(
+                &format!("data[{key}]"),
+                &json!("..."),
+                "illegal base64 data",
+            ));
         }
         if key.is_empty() || !key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
-            causes.push(Cause::invalid(&format!("data[{key}]"), &json!(key), "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"));
+            causes.push(Cause::invalid(
+                &format!("data[{key}]"),
+                &json!(key),
+                "a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
+            ));
         }
     }
     let Some(old) = old else { return };
@@ -91,12 +99,24 @@ fn secret(new: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
 
 fn event(new: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
     let Some(old) = old else {
-        for required in ["reportingController", "reportingInstance", "action", "reason", "type", "eventTime"] {
+        for required in [
+            "reportingController",
+            "reportingInstance",
+            "action",
+            "reason",
+            "type",
+            "eventTime",
+        ] {
             if new[required].is_null() || new[required] == "" {
                 causes.push(Cause::required(required));
             }
         }
-        for (field, most) in [("note", 1024), ("reason", 128), ("action", 128), ("reportingInstance", 128)] {
+        for (field, most) in [
+            ("note", 1024),
+            ("reason", 128),
+            ("action", 128),
+            ("reportingInstance", 128),
+        ] {
             if new[field].as_str().is_some_and(|text| text.len() > most) {
                 let why = format!("can have at most {most} bytes");
                 causes.push(Cause::invalid(field, &json!(""), &why));
@@ -104,7 +124,11 @@ fn event(new: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
         }
         if new["regarding"]["namespace"] != new["metadata"]["namespace"] {
             let why = "does not match event.namespace";
-            causes.push(Cause::invalid("involvedObject.namespace", &new["regarding"]["namespace"], why));
+            causes.push(Cause::invalid(
+                "involvedObject.namespace",
+                &new["regarding"]["namespace"],
+                why,
+            ));
         }
         return;
     };

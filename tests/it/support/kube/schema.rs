@@ -67,7 +67,11 @@ pub fn validate(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec
             causes.extend(errors.iter().map(|error| {
                 let at = error.field_path.trim_start_matches('.');
                 let found = at.split('.').fold(object, |value, name| &value[name]);
-                let found = if found.is_object() || found.is_null() { &json!("object") } else { found };
+                let found = if found.is_object() || found.is_null() {
+                    &json!("object")
+                } else {
+                    found
+                };
                 Cause::invalid(if at.is_empty() { "<nil>" } else { at }, found, &error.message)
             }));
         }
@@ -226,7 +230,11 @@ fn visit_items(schema: &Value, items: &[Value], path: &str, causes: &mut Vec<Cau
         causes.push(Cause {
             reason: "FieldValueTooMany",
             field: path.to_owned(),
-            message: format!("Too many: {}: must have at most {} items", items.len(), schema["maxItems"]),
+            message: format!(
+                "Too many: {}: must have at most {} items",
+                items.len(),
+                schema["maxItems"]
+            ),
         });
     }
     if let Some("set" | "map") = schema["x-kubernetes-list-type"].as_str() {

@@ -26,7 +26,9 @@ impl Selector {
         let fields = terms(fields)?;
         for term in &fields {
             let (Term::Equals(name, _) | Term::Differs(name, _)) = term else {
-                return Err(Refusal::bad_request("unable to parse requirement of the field selector"));
+                return Err(Refusal::bad_request(
+                    "unable to parse requirement of the field selector",
+                ));
             };
             let known = ["metadata.name", "metadata.namespace"].contains(&name.as_str());
             if !known && !resource.selectable.contains(name) {

@@ -117,8 +117,16 @@ fn failure(asked: &Asked, code: u16) -> Refusal {
         409 => Refusal::stale(asked.resource, &asked.call.name),
         429 => Refusal::new(429, "TooManyRequests", "Too many requests, please try again later."),
         503 => Refusal::new(503, "ServiceUnavailable", "apiserver is shutting down"),
-        504 => Refusal::new(504, "Timeout", "Timeout: request did not complete within requested timeout"),
-        500 => Refusal::new(500, "InternalError", "Internal error occurred: etcdserver: request timed out"),
+        504 => Refusal::new(
+            504,
+            "Timeout",
+            "Timeout: request did not complete within requested timeout",
+        ),
+        500 => Refusal::new(
+            500,
+            "InternalError",
+            "Internal error occurred: etcdserver: request timed out",
+        ),
         other => Refusal::new(other, "", "a fault"),
     }
 }
@@ -157,9 +165,20 @@ fn route(method: &Method, path: &str, query: Query, headers: HeaderMap) -> Resul
         ("PATCH", false) => "patch",
         ("DELETE", false) => "delete",
         ("DELETE", true) => "deletecollection",
-        _ => return Err(Refusal::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")),
+        _ => {
+            return Err(Refusal::new(
+                405,
+                "MethodNotAllowed",
+                "the server does not allow this method on the requested resource",
+            ));
+        }
     };
-    let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let header = |name| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    };
     let Some(user) = header(header::AUTHORIZATION).strip_prefix("Bearer ").map(str::to_owned) else {
         return Err(Refusal::new(401, "Unauthorized", "Unauthorized"));
     };
@@ -226,7 +245,11 @@ fn perform(shared: &Arc<Shared>, asked: &Asked, body: &[u8], call: &mut Call) ->
     }
     match call.verb {
         "get" => {
-            let key = (asked.resource.plural.as_str(), call.namespace.clone(), call.name.clone());
+            let key = (
+                asked.resource.plural.as_str(),
+                call.namespace.clone(),
+                call.name.clone(),
+            );
             let held = shared.gate().held.filter(|_| asked.param("resourceVersion") == "0");
             let object = shared.read(|store| match held.and_then(|held| store.at(held)) {
                 Some(then) => then.get(&key).cloned(),
@@ -267,7 +290,10 @@ fn perform(shared: &Arc<Shared>, asked: &Asked, body: &[u8], call: &mut Call) ->
 }
 
 fn dispatch(store: &mut super::store::Store, asked: &Asked, write: Write, body: &[u8]) -> Result<Done, Refusal> {
-    let media = asked.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media = asked
+        .headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
     match asked.call.verb {
         "create" => write.create(store, read_json(body)?),
         "update" => write.replace(store, read_json(body)?),

@@ -39,7 +39,11 @@ impl Scope {
     }
 
     pub fn shown(&self, object: &Value) -> Value {
-        if self.partial { metadata_only(object) } else { object.clone() }
+        if self.partial {
+            metadata_only(object)
+        } else {
+            object.clone()
+        }
     }
 }
 

@@ -61,7 +61,11 @@ impl Write {
         Writer {
             manager: self.manager.clone(),
             applies,
-            subresource: if self.status { "status".to_owned() } else { String::new() },
+            subresource: if self.status {
+                "status".to_owned()
+            } else {
+                String::new()
+            },
         }
     }
 
@@ -109,7 +113,10 @@ impl Write {
                 self.name
             )));
         }
-        if meta["namespace"].as_str().is_some_and(|namespace| namespace != self.namespace) {
+        if meta["namespace"]
+            .as_str()
+            .is_some_and(|namespace| namespace != self.namespace)
+        {
             return Err(Refusal::bad_request(
                 "the namespace of the provided object does not match the namespace sent on the request",
             ));
@@ -136,7 +143,10 @@ impl Write {
             meta["name"] = json!(format!("{prefix}{}", &uid[3..8]));
         }
         self.name = meta["name"].as_str().unwrap_or_default().to_owned();
-        if meta["resourceVersion"].as_str().is_some_and(|version| !version.is_empty()) {
+        if meta["resourceVersion"]
+            .as_str()
+            .is_some_and(|version| !version.is_empty())
+        {
             let why = "resourceVersion should not be set on objects to be created";
             return Err(Refusal::new(500, "InternalError", why));
         }
@@ -168,7 +178,12 @@ impl Write {
             return Err(refusal);
         }
         let meta = object["metadata"].as_object_mut().unwrap();
-        for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "generation", "managedFields"] {
+        for field in [
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "generation",
+            "managedFields",
+        ] {
             meta.remove(field);
         }
         meta.insert("namespace".to_owned(), json!(namespace));
@@ -243,7 +258,10 @@ impl Write {
     pub fn apply(&self, store: &mut Store, config: Value) -> Result<Done, Refusal> {
         self.check_identity(&config)?;
         let meta = &config["metadata"];
-        if meta["managedFields"].as_array().is_some_and(|entries| !entries.is_empty()) {
+        if meta["managedFields"]
+            .as_array()
+            .is_some_and(|entries| !entries.is_empty())
+        {
             return Err(Refusal::bad_request("metadata.managedFields must be nil"));
         }
         let live = store.get(&self.key()).cloned();
@@ -253,9 +271,8 @@ impl Write {
             }
             self.may_create.clone()?;
             if let Some(uid) = meta["uid"].as_str().filter(|uid| !uid.is_empty()) {
-                let why = format!(
-                    "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
-                );
+                let why =
+                    format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
                 return Err(Refusal::conflict(self.resource, &self.name, &why));
             }
         }
@@ -264,8 +281,7 @@ impl Write {
         let mut managers = live.as_deref().map(Managers::of).unwrap_or_default();
         let empty = Arc::new(json!({ "metadata": {} }));
         let base = live.as_ref().unwrap_or(&empty);
-        let mut object =
-            managers.apply(self.resource, base, &config, &self.writer(true), self.force, &now())?;
+        let mut object = managers.apply(self.resource, base, &config, &self.writer(true), self.force, &now())?;
         rules::normalise(self.resource, &mut object);
         schema::complete(&self.resource.schema, &mut object);
         match live {
@@ -306,7 +322,11 @@ impl Write {
             self.name,
             self.resource.api_version(),
             self.resource.kind,
-            if let [one] = list.as_slice() { one.clone() } else { format!("errors:\n  {}", list.join("\n  ")) }
+            if let [one] = list.as_slice() {
+                one.clone()
+            } else {
+                format!("errors:\n  {}", list.join("\n  "))
+            }
         );
         Err(Refusal::new(500, "InternalError", message))
     }
@@ -331,10 +351,18 @@ impl Write {
     }
 
     fn check_preconditions(&self, live: &Value, meta: &Value) -> Result<(), Refusal> {
-        let (live, text) = (&live["metadata"], |value: &Value| value.as_str().unwrap_or_default().to_owned());
+        let (live, text) = (&live["metadata"], |value: &Value| {
+            value.as_str().unwrap_or_default().to_owned()
+        });
         let (uid, version) = (text(&meta["uid"]), text(&meta["resourceVersion"]));
         if !uid.is_empty() && live["uid"] != uid {
-            return Err(Refusal::precondition(self.resource, &self.name, "UID", &uid, &text(&live["uid"])));
+            return Err(Refusal::precondition(
+                self.resource,
+                &self.name,
+                "UID",
+                &uid,
+                &text(&live["uid"]),
+            ));
         }
         if !version.is_empty() && live["resourceVersion"] != version {
             return Err(Refusal::stale(self.resource, &self.name));
@@ -418,8 +446,7 @@ impl Write {
             let details = json!({
                 "name": self.name, "group": self.resource.group, "kind": self.resource.plural, "uid": meta["uid"],
             });
-            let status =
-                json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details });
+            let status = json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details });
             return Ok(done(200, Arc::new(status), false, !self.dry_run));
         }
         let mut object = (*live).clone();
