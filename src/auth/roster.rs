@@ -16,6 +16,7 @@ use super::{
     entry::{HoldState, Touched},
     evaluate::{Cause, State},
     facts::HoldFacts,
+    follow::Role,
     guard::{GuardState, KeptHold, Recent},
     index::AuthIndex,
     register::{Register, Secrets},
@@ -159,11 +160,21 @@ impl Roster {
         Self::with_derivation(Arc::new(key), passwords, clock)
     }
 
+    /// As [`Self::new`], for a process that only answers logins.
+    pub fn follower(key: MasterKey, passwords: Passwords, clock: SharedClock) -> Self {
+        Self::with_role(Role::Follower, Arc::new(key), passwords, clock)
+    }
+
     /// As [`Self::new`], with another derivation than that of a master key.
     pub fn with_derivation(derivation: Arc<dyn Derivation>, passwords: Passwords, clock: SharedClock) -> Self {
-        let index = Arc::new(AuthIndex::new(clock.clone()));
+        Self::with_role(Role::Controller, derivation, passwords, clock)
+    }
+
+    /// As [`Self::with_derivation`], in either role.
+    pub fn with_role(role: Role, derivation: Arc<dyn Derivation>, passwords: Passwords, clock: SharedClock) -> Self {
+        let index = Arc::new(AuthIndex::new(clock.clone(), role));
         let state = State {
-            register: Register::default(),
+            register: Register::new(role),
             secrets: Secrets {
                 derivation,
                 imported: passwords,
@@ -182,6 +193,7 @@ impl Roster {
             counts: BTreeMap::new(),
             horizon: Timestamp::MIN,
             guard_changed: false,
+            deletions_are_explicit: false,
         };
         Self {
             state: Mutex::new(state),
@@ -316,6 +328,12 @@ impl Roster {
         self.state().guard_state()
     }
 
+    /// A tombstone means that somebody deleted the object, as in Kubernetes, and not that it can no longer be found: all of a
+    /// few may be deleted at once. How many may in ten minutes is limited all the same.
+    pub fn trust_deletions(&self) {
+        self.state().deletions_are_explicit = true;
+    }
+
     /// Continues what the guard held back before a restart. To be called before the first [`Self::loaded`].
     pub fn restore(&self, saved: GuardState) {
         let mut state = self.state();
@@ -372,7 +390,10 @@ impl Roster {
 impl State {
     fn take(&mut self, input: Input, touched: &mut Touched) {
         match input {
-            Input::User(user) => self.register.put_user(&user, &self.secrets, touched),
+            Input::User(user) => {
+                self.register.put_user(&user, &self.secrets, touched);
+                self.heed(&user);
+            }
             Input::UserGone(name) => self.register.user_gone(&name, touched),
             Input::Hold(hold) => {
                 let facts = HoldFacts::of(&hold);

@@ -1,6 +1,7 @@
 //! `vpn-operator run`: wires the rooms together and joins every task.
 
 mod live;
+mod replica;
 mod source;
 mod stage;
 mod tasks;
@@ -15,7 +16,7 @@ use std::{
     sync::Arc,
 };
 
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use self::{
     source::{Cluster, lead},
@@ -28,7 +29,7 @@ use crate::{
     auth::serve::{TlsError, TlsFiles, serve},
     clock::{SharedClock, SystemClock},
     cluster::lease::Leadership,
-    config::{self, Config, ConfigError, DesiredLocation},
+    config::{self, Components, Config, ConfigError, DesiredLocation},
     credentials::{KeyError, MasterKey, Origin},
     desired::DesiredError,
     fence::Fence,
@@ -36,7 +37,7 @@ use crate::{
     http::{self, HttpState},
     metrics::Metrics,
     model::access::Access::Granted,
-    reconcile::context::Context,
+    reconcile::{context::Context, farewell},
 };
 
 /// Why the operator could not start, or ended.
@@ -106,7 +107,14 @@ struct OwnSecrets {
 ///
 /// # Errors
 /// It could not start, or a part of it ended unexpectedly.
-pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
+pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
+    match config.cluster.components {
+        Components::All => run_all(config, shutdown).await,
+        Components::Auth => replica::run(config, shutdown).await,
+    }
+}
+
+async fn run_all(mut config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
     make_private_folder(&config.state.data_dir)?;
     let _owner = own_folder(&config.state.data_dir)?;
     let secrets = own_secrets(&mut config)?;
@@ -160,8 +168,11 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     stage.set(http::router(state));
     core.start(&mut tasks);
 
+    let drain = CancellationToken::new();
+    let last_duty = last_duty(shutdown, ground.cluster, Arc::clone(&context), drain.clone());
+    let _last_duty = AbortOnDropHandle::new(tokio::spawn(last_duty));
     let ended = tokio::select! {
-        ended = tasks.until(shutdown, access.drain()) => ended,
+        ended = tasks.until(drain, access.drain()) => ended,
         () = announced(&config, &secrets, &context) => None,
     };
     nodes.close();
@@ -171,6 +182,22 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     }
     tracing::info!("drained");
     ended.map_or(Ok(()), |name| Err(RunError::Ended(name)))
+}
+
+/// Passes `shutdown` on, after the last duty in a namespace that is being deleted.
+async fn last_duty(
+    shutdown: CancellationToken,
+    cluster: Option<Cluster>,
+    context: Arc<Context>,
+    drain: CancellationToken,
+) {
+    shutdown.cancelled().await;
+    if let Some(cluster) = cluster
+        && cluster.is_ending().await
+    {
+        farewell::empty(context).await;
+    }
+    drain.cancel();
 }
 
 /// Ends when the lease is lost: then another process acts, and this one has to go.

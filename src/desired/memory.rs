@@ -346,6 +346,10 @@ impl DesiredState for MemorySource {
         Ok(())
     }
 
+    async fn delete_gateway(&self, name: &str) -> Result<()> {
+        self.lose_gateway(name)
+    }
+
     async fn release_user(&self, name: &str) -> Result<()> {
         self.lock().users.release(name);
         Ok(())

@@ -205,6 +205,9 @@ pub trait DesiredState: Send + Sync + 'static {
     /// Adds [`crate::model::FINALIZER`] to a gateway that lacks it.
     async fn guard_gateway(&self, gateway: &VpnGateway) -> Result<()>;
 
+    /// Deletes a gateway: it becomes a tombstone until its finalizer is released.
+    async fn delete_gateway(&self, name: &str) -> Result<()>;
+
     /// Lets a tombstone go. That it is gone already is success.
     async fn release_user(&self, name: &str) -> Result<()>;
 

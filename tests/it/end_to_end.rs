@@ -8,6 +8,7 @@ mod limits;
 mod nodes;
 pub mod operator;
 mod quickstart;
+mod replica;
 mod secrets;
 mod starting;
 mod twice;

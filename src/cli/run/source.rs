@@ -2,7 +2,8 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use kube::{Client, config::InferConfigError};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Client, config::InferConfigError};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -78,6 +79,15 @@ pub async fn lead(cluster: &Cluster, clock: &SharedClock, cancel: &CancellationT
     let clock = Arc::clone(clock);
     let election = Election::new(client, &namespace, &lease, instance, Times::default(), clock);
     election.acquire(cancel).await
+}
+
+impl Cluster {
+    /// Whether the namespace is being deleted. What cannot be asked counts as no.
+    pub async fn is_ending(&self) -> bool {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let asked = tokio::time::timeout(CONNECT, namespaces.get_metadata(&self.namespace)).await;
+        matches!(asked, Ok(Ok(namespace)) if namespace.metadata.deletion_timestamp.is_some())
+    }
 }
 
 /// Desired state, wherever it lives.

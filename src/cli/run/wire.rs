@@ -101,6 +101,9 @@ pub async fn wire(
     let known = Arc::clone(&imported);
     let passwords: Passwords = Arc::new(move |user| known.password(user));
     let roster = Arc::new(Roster::new(key.clone(), Arc::clone(&passwords), Arc::clone(clock)));
+    if cluster.is_some() {
+        roster.trust_deletions();
+    }
     let guard_file = data.join("guard.json");
     roster.restore(upkeep::load_guard(&guard_file).map_err(RunError::Guard)?);
     let endpoint = AuthEndpoint::new(roster.index(), Arc::clone(metrics));
@@ -212,7 +215,7 @@ fn open_history(path: &Path, clock: &SharedClock) -> Result<History, RunError> {
     Ok(history)
 }
 
-fn environment(config: &Config) -> Environment {
+pub fn environment(config: &Config) -> Environment {
     let gateway = config.default_gateway();
     let named: Vec<_> = gateway
         .spec

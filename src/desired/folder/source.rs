@@ -347,6 +347,13 @@ impl DesiredState for FolderSource {
         Ok(())
     }
 
+    async fn delete_gateway(&self, name: &str) -> Result<()> {
+        Err(DesiredError::NotEditable {
+            name: name.to_owned(),
+            message: "gateways are declared by people only: remove its document".to_owned(),
+        })
+    }
+
     async fn release_user(&self, name: &str) -> Result<()> {
         self.release(Kind::User, name).await
     }

@@ -95,7 +95,9 @@ fn translate(Subject { kind, name }: Subject<'_>, error: &kube::Error) -> Desire
             name,
             message: format!("another field manager owns what should be changed: {message}"),
         },
+        // An apply that names the uid of an object that is gone answers one or the other, as there is a new one or none.
         409 => DesiredError::Conflict { kind, name, message },
+        422 if message.contains("metadata.uid") => DesiredError::Conflict { kind, name, message },
         400 | 422 => DesiredError::Invalid(message),
         403 => DesiredError::Unavailable(format!("{message}: the operator's Role must allow it")),
         _ => DesiredError::Unavailable(format!("{kind} {name}: {message}")),

@@ -111,8 +111,13 @@ impl Publisher {
                 told = self.receiver.recv() => told,
             };
             let Some(told) = told else { return };
-            if let Err(error) = self.publish(told).await {
-                tracing::warn!(%error, "an Event could not be published");
+            match self.publish(told).await {
+                Ok(()) => {}
+                // Nothing can be created in a namespace that is being deleted.
+                Err(error) if error.to_string().contains("being terminated") => {
+                    tracing::debug!(%error, "an Event could not be published");
+                }
+                Err(error) => tracing::warn!(%error, "an Event could not be published"),
             }
         }
     }

@@ -308,6 +308,13 @@ impl DesiredState for KubernetesSource {
         finalizer::put_on(&self.gateways, GATEWAY, gateway).await
     }
 
+    async fn delete_gateway(&self, name: &str) -> Result<()> {
+        let subject = Subject { kind: GATEWAY, name };
+        call(subject, self.gateways.delete(name, &DeleteParams::default()))
+            .await
+            .map(drop)
+    }
+
     async fn release_user(&self, name: &str) -> Result<()> {
         within(&self.fence)?;
         finalizer::take_off(&self.users, USER, name).await

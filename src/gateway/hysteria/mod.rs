@@ -16,6 +16,7 @@ pub mod render;
 pub mod revocation;
 mod state;
 pub mod usage;
+pub mod watch;
 
 use std::{
     collections::HashSet,

@@ -27,7 +27,7 @@ use crate::gateway::{NodeName, Standing, retry::Backoff};
 /// Waits between looks while a revocation is open begin with this, and grow by half up to the poll interval.
 const FASTEST_LOOK: Duration = Duration::from_millis(100);
 /// Waits after failures.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+pub(super) const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 /// A look under way at a denial proves nothing about it; after so long it is given up for a new one.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// Ids in one kick.
@@ -277,7 +277,7 @@ impl Worker {
     }
 }
 
-fn wait(backoff: &mut Backoff, error: &StatsError) -> Duration {
+pub(super) fn wait(backoff: &mut Backoff, error: &StatsError) -> Duration {
     if error.is_retryable() {
         backoff.wait()
     } else {

@@ -81,6 +81,23 @@ fn a_source_that_declares_nobody_denies_nobody() {
 }
 
 #[test]
+fn where_a_tombstone_is_a_deletion_a_few_may_all_be_deleted_at_once_but_not_vanish() {
+    let house = House::of(4);
+    house.roster.trust_deletions();
+    house.roster.apply(vec![deleted(0), deleted(1)]);
+    assert_eq!(house.granted(4), 2);
+    house.roster.apply(vec![
+        Input::UserGone("ab000002".into()),
+        Input::UserGone("ab000003".into()),
+    ]);
+    assert_eq!(house.granted(4), 2, "these two were never seen being deleted");
+    let house = House::of(11);
+    house.roster.trust_deletions();
+    house.roster.apply((0..11).map(deleted).collect());
+    assert_eq!(house.granted(11), 11, "more than the limit");
+}
+
+#[test]
 fn what_was_gone_while_it_was_held_back_ends_when_it_is_confirmed() {
     let house = House::of(2);
     house.roster.apply(vec![deleted(0), deleted(1)]);

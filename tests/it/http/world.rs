@@ -391,6 +391,9 @@ impl DesiredState for World {
     async fn guard_gateway(&self, _: &VpnGateway) -> Result<()> {
         panic!("shells guard nothing")
     }
+    async fn delete_gateway(&self, _: &str) -> Result<()> {
+        panic!("shells delete no gateway")
+    }
     async fn release_user(&self, _: &str) -> Result<()> {
         panic!("shells release nothing")
     }

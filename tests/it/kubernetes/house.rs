@@ -33,14 +33,12 @@ pub struct House {
 
 impl House {
     pub async fn open() -> Self {
-        match env::var_os(KUBECONFIG) {
-            Some(path) => Self::real(path.into()).await,
-            None => {
-                let double = KubeDouble::start().await;
-                let client = double.client("contract");
-                Self::new(Some(double), client, "default".to_owned())
-            }
+        if let Some(path) = env::var_os(KUBECONFIG) {
+            return Self::real(path.into()).await;
         }
+        let double = KubeDouble::start().await;
+        let client = double.client("contract");
+        Self::new(Some(double), client, "default".to_owned())
     }
 
     fn new(double: Option<KubeDouble>, client: Client, namespace: String) -> Self {

@@ -140,7 +140,9 @@ fn the_help_desk_may_create_and_see_holds_and_nothing_else() {
 #[test]
 fn the_controller_deletes_nothing_but_its_own_kinds() {
     for (resource, verbs) in grants("controller") {
-        let own = ["vpnusers.vpn-operator.io", "vpnholds.vpn-operator.io"].contains(&resource.as_str());
+        let own = Kind::ALL
+            .iter()
+            .any(|kind| resource == format!("{}.vpn-operator.io", kind.plural()));
         assert_eq!(verbs.contains("delete"), own, "{resource}");
         assert!(!verbs.contains("deletecollection"), "{resource}");
         assert_eq!(

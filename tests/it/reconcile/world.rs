@@ -325,6 +325,9 @@ impl DesiredState for Source {
     async fn guard_gateway(&self, _: &VpnGateway) -> Result<()> {
         Ok(())
     }
+    async fn delete_gateway(&self, _: &str) -> Result<()> {
+        Err(DesiredError::Unavailable("not here".to_owned()))
+    }
     async fn release_user(&self, name: &str) -> Result<()> {
         self.lock().users.remove(name);
         Ok(())

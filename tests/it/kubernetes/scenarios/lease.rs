@@ -54,7 +54,8 @@ async fn of_two_one_acts_and_hands_over_when_it_is_stopped() {
         calls.iter().all(|call| call.resource == "leases" && call.verb == "get"),
         "{calls:#?}"
     );
-    assert!(reqwest::get(second.auth_url()).await.is_err(), "it answers no node");
+    let asked = tokio::time::timeout(Duration::from_millis(500), second.login(&credential, "192.0.2.1:1"));
+    assert!(asked.await.is_err(), "it answers no node");
 
     let before = holder(&cluster);
     first.stop().await;

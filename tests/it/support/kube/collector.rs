@@ -24,7 +24,7 @@ pub async fn run(shared: Arc<Shared>) {
         let version = shared.read(Store::version);
         if version != seen {
             seen = version;
-            if shared.read(|store| has_work(store)) {
+            if shared.read(has_work) {
                 shared.change(collect);
                 continue;
             }
@@ -100,7 +100,9 @@ fn collect(store: &mut Store) {
         } else if dependents.is_empty() {
             finish(store, &key, "foregroundDeletion");
         } else {
-            dependents.iter().for_each(|dependent| delete(store, dependent));
+            for dependent in &dependents {
+                delete(store, dependent);
+            }
         }
     }
 }
@@ -165,7 +167,11 @@ pub async fn end_namespace(shared: &Shared, namespace: &str) {
         if alive.is_empty() {
             drop(tick.changed().await);
         } else {
-            shared.change(|store| alive.into_iter().for_each(|key| delete(store, key)));
+            shared.change(|store| {
+                for key in alive {
+                    delete(store, key);
+                }
+            });
         }
     }
 }

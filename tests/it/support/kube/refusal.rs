@@ -88,6 +88,25 @@ impl Refusal {
         )
     }
 
+    /// A deletion was meant for another uid or version than the object has.
+    pub fn delete_precondition(resource: &Resource, name: &str, what: &str, given: &str, live: &str) -> Self {
+        let then = if what == "UID" {
+            "deleted and then recreated"
+        } else {
+            "modified"
+        };
+        Self::new(
+            409,
+            "Conflict",
+            format!(
+                "Operation cannot be fulfilled on {} \"{name}\": the {what} in the precondition ({given}) does not match \
+                 the {what} in record ({live}). The object might have been {then}",
+                resource.qualified_kind()
+            ),
+        )
+        .about(resource, name)
+    }
+
     pub fn forbidden(resource: &Resource, name: &str, why: &str) -> Self {
         let quoted = if name.is_empty() {
             String::new()

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use vpn_operator::model::crds;
 
 /// One resource of one version.
+#[expect(clippy::struct_excessive_bools, reason = "independent traits of a resource")]
 pub struct Resource {
     pub group: String,
     pub version: String,

@@ -272,7 +272,8 @@ fn perform(shared: &Arc<Shared>, asked: &Asked, body: &[u8], call: &mut Call) ->
                 let list = listing::list(store, &scope, &Query::new(), None)?;
                 for item in list["items"].as_array().into_iter().flatten() {
                     let mut write = write(shared, asked, call);
-                    write.name = item["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+                    let name = item["metadata"]["name"].as_str().unwrap_or_default();
+                    name.clone_into(&mut write.name);
                     call.changed |= write.delete(store, &options)?.changed;
                 }
                 Ok(Json(list).into_response())

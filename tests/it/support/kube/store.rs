@@ -1,6 +1,10 @@
 //! The objects and their history.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use serde_json::{Value, json};
 
@@ -22,6 +26,9 @@ pub struct Store {
     version: u64,
     objects: BTreeMap<Key, Arc<Value>>,
     log: Vec<Change>,
+    /// Objects that were never updated. They are kept without the default of their status, so that the first update writes
+    /// even if it changes nothing.
+    without_status: BTreeSet<Key>,
     compacted: u64,
     watchable_from: u64,
     terminating: BTreeMap<String, bool>,
@@ -34,6 +41,7 @@ impl Default for Store {
             version: 100,
             objects: BTreeMap::new(),
             log: Vec::new(),
+            without_status: BTreeSet::new(),
             compacted: 0,
             watchable_from: 0,
             terminating: BTreeMap::new(),
@@ -79,6 +87,11 @@ impl Store {
             object["metadata"]["resourceVersion"] = json!(version);
             Arc::new(object)
         });
+        if old.is_none() && stamped.as_ref().is_some_and(|object| object.get("status").is_some()) {
+            self.without_status.insert(key.clone());
+        } else {
+            self.without_status.remove(&key);
+        }
         match &stamped {
             Some(object) => self.objects.insert(key.clone(), Arc::clone(object)),
             None => self.objects.remove(&key),
@@ -96,6 +109,11 @@ impl Store {
             at: Instant::now(),
         });
         result
+    }
+
+    /// Whether an update writes even if it changes nothing.
+    pub fn is_incomplete(&self, key: &Key) -> bool {
+        self.without_status.contains(key)
     }
 
     /// Changes after a version.

@@ -113,7 +113,7 @@ impl Stream {
                 if version < store.oldest() {
                     let oldest = store.oldest();
                     let refusal = Refusal::expired(format!("too old resource version: {version} ({oldest})"));
-                    self.queue.push_back(event("ERROR", refusal.status()));
+                    self.queue.push_back(event("ERROR", &refusal.status()));
                     self.over = true;
                 }
                 return;
@@ -121,7 +121,7 @@ impl Stream {
             let at = held.unwrap_or_else(|| store.version());
             for (key, object) in store.at(at).unwrap_or_default() {
                 if self.scope.covers(&key) && self.scope.selector.accepts(&object) {
-                    self.queue.push_back(event("ADDED", self.scope.shown(&object)));
+                    self.queue.push_back(event("ADDED", &self.scope.shown(&object)));
                 }
             }
             self.cursor = at;
@@ -235,7 +235,7 @@ impl Stream {
                 ("DELETED", last)
             }
         };
-        Some(event(object.0, self.scope.shown(&object.1)))
+        Some(event(object.0, &self.scope.shown(&object.1)))
     }
 
     fn bookmark(&self) -> Value {
@@ -244,11 +244,11 @@ impl Stream {
             "apiVersion": resource.api_version(), "kind": resource.kind,
             "metadata": { "resourceVersion": self.cursor.to_string(), "creationTimestamp": null },
         });
-        event("BOOKMARK", self.scope.shown(&object))
+        event("BOOKMARK", &self.scope.shown(&object))
     }
 }
 
-fn event(kind: &str, object: Value) -> Value {
+fn event(kind: &str, object: &Value) -> Value {
     json!({ "type": kind, "object": object })
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     jsonpatch::{Failed, json_patch, merge_patch},
     managed::{Managers, Writer},
-    refusal::Refusal,
+    refusal::{Cause, Refusal},
     resource::Resource,
     rules, schema,
     store::{Key, Store},
@@ -26,6 +26,7 @@ const OWNED: [&str; 7] = [
 ];
 
 /// A write, apart from its body.
+#[expect(clippy::struct_excessive_bools, reason = "independent parameters of a request")]
 pub struct Write {
     pub resource: &'static Resource,
     pub namespace: String,
@@ -53,7 +54,7 @@ pub fn now() -> String {
 }
 
 impl Write {
-    fn key(&self) -> Key {
+    pub(super) fn key(&self) -> Key {
         (self.resource.plural.as_str(), self.namespace.clone(), self.name.clone())
     }
 
@@ -69,59 +70,9 @@ impl Write {
         }
     }
 
-    fn live(&self, store: &Store) -> Result<Arc<Value>, Refusal> {
+    pub(super) fn live(&self, store: &Store) -> Result<Arc<Value>, Refusal> {
         let live = store.get(&self.key()).cloned();
         live.ok_or_else(|| Refusal::not_found(self.resource, &self.name))
-    }
-
-    /// Reads an object that a client sent.
-    fn decode(&self, mut body: Value) -> Result<Value, Refusal> {
-        let resource = self.resource;
-        self.check_identity(&body)?;
-        rules::normalise(resource, &mut body);
-        let unknown = schema::prune_unknown(&resource.schema, &mut body, "");
-        if self.strict && !unknown.is_empty() {
-            let list: Vec<String> = unknown.iter().map(|path| format!("unknown field {path:?}")).collect();
-            return Err(Refusal::bad_request(format!(
-                "{} in version {:?} cannot be handled as a {}: strict decoding error: {}",
-                resource.kind,
-                resource.version,
-                resource.kind,
-                list.join(", ")
-            )));
-        }
-        schema::complete(&resource.schema, &mut body);
-        Ok(body)
-    }
-
-    fn check_identity(&self, body: &Value) -> Result<(), Refusal> {
-        if !body.is_object() || body["kind"].as_str().is_none_or(str::is_empty) {
-            return Err(Refusal::bad_request("Object 'Kind' is missing"));
-        }
-        let expected = self.resource.api_version();
-        if body["apiVersion"] != expected.as_str() || body["kind"] != self.resource.kind.as_str() {
-            return Err(Refusal::bad_request(format!(
-                "the API version in the data ({}, Kind={}) does not match the expected API version ({expected}, Kind={})",
-                body["apiVersion"], body["kind"], self.resource.kind
-            )));
-        }
-        let meta = &body["metadata"];
-        let name = meta["name"].as_str().unwrap_or_default();
-        if !self.name.is_empty() && name != self.name && !(name.is_empty() && self.status) {
-            return Err(Refusal::bad_request(format!(
-                "the name of the object ({name}) does not match the name on the URL ({})",
-                self.name
-            )));
-        }
-        if meta["namespace"]
-            .as_str()
-            .is_some_and(|namespace| namespace != self.namespace)
-        {
-            return Err(Refusal::bad_request(
-                "the namespace of the provided object does not match the namespace sent on the request",
-            ));
-        }
-        Ok(())
     }
 
     fn validate(&self, new: &Value, old: Option<&Value>) -> Result<(), Refusal> {
@@ -142,7 +93,7 @@ impl Write {
             let uid = store.uid();
             meta["name"] = json!(format!("{prefix}{}", &uid[3..8]));
         }
-        self.name = meta["name"].as_str().unwrap_or_default().to_owned();
+        meta["name"].as_str().unwrap_or_default().clone_into(&mut self.name);
         if meta["resourceVersion"]
             .as_str()
             .is_some_and(|version| !version.is_empty())
@@ -213,14 +164,10 @@ impl Write {
         };
         let unversioned = object["metadata"]["resourceVersion"].as_str().is_none_or(str::is_empty);
         if unversioned && !self.resource.unconditional_update {
-            let cause = super::refusal::Cause::invalid(
-                "metadata.resourceVersion",
-                &json!(0),
-                "must be specified for an update",
-            );
+            let cause = Cause::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
             return Err(Refusal::invalid(self.resource, &self.name, &[cause]));
         }
-        self.update(store, &live, object)
+        self.update(store, &live, &object, true)
     }
 
     pub fn merge_patch(&self, store: &mut Store, patch: &Value) -> Result<Done, Refusal> {
@@ -228,7 +175,7 @@ impl Write {
         let mut object = (*live).clone();
         merge_patch(&mut object, patch);
         let object = self.decode(object)?;
-        self.update(store, &live, object)
+        self.update(store, &live, &object, false)
     }
 
     pub fn json_patch(&self, store: &mut Store, operations: &Value) -> Result<Done, Refusal> {
@@ -244,11 +191,11 @@ impl Write {
             }
         })?;
         let object = self.decode(object)?;
-        self.update(store, &live, object)
+        self.update(store, &live, &object, false)
     }
 
-    fn update(&self, store: &mut Store, live: &Arc<Value>, object: Value) -> Result<Done, Refusal> {
-        self.check_preconditions(live, &object["metadata"])?;
+    fn update(&self, store: &mut Store, live: &Arc<Value>, object: &Value, replaces: bool) -> Result<Done, Refusal> {
+        self.check_preconditions(live, &object["metadata"], replaces)?;
         let object = self.keep_the_rest(live, object);
         let mut managers = Managers::of(live);
         managers.note(self.resource, live, &object, &self.writer(false), &now());
@@ -292,70 +239,23 @@ impl Write {
                 self.insert(store, object, &managers)
             }
             Some(live) => {
-                self.check_preconditions(&live, &object["metadata"])?;
-                let object = self.keep_the_rest(&live, object);
+                self.check_preconditions(&live, &object["metadata"], false)?;
+                let object = self.keep_the_rest(&live, &object);
                 self.store(store, &live, object, &managers)
             }
         }
     }
 
-    /// An applied configuration may only hold what the schema declares.
-    fn check_typed(&self, config: &Value) -> Result<(), Refusal> {
-        let schema = &self.resource.schema;
-        let unknown = schema::prune_unknown(schema, &mut config.clone(), "");
-        let wrong = schema::type_errors(schema, config, "");
-        let mut list: Vec<String> = unknown
-            .iter()
-            .map(|path| format!(".{path}: field not declared in schema"))
-            .collect();
-        list.extend(
-            wrong
-                .iter()
-                .map(|(path, expected, found)| format!(".{path}: expected {expected}, got {found}")),
-        );
-        if list.is_empty() {
-            return Ok(());
-        }
-        let message = format!(
-            "failed to create typed patch object ({}/{}; {}, Kind={}): {}",
-            self.namespace,
-            self.name,
-            self.resource.api_version(),
-            self.resource.kind,
-            if let [one] = list.as_slice() {
-                one.clone()
-            } else {
-                format!("errors:\n  {}", list.join("\n  "))
-            }
-        );
-        Err(Refusal::new(500, "InternalError", message))
-    }
-
-    /// What of an applied configuration this endpoint takes.
-    fn own_part(&self, mut config: Value) -> Value {
-        let fields = config.as_object_mut().unwrap();
-        if self.status {
-            let versions = json!({
-                "name": self.name,
-                "resourceVersion": fields["metadata"]["resourceVersion"], "uid": fields["metadata"]["uid"],
-            });
-            fields.retain(|name, _| ["apiVersion", "kind", "status"].contains(&name.as_str()));
-            fields.insert("metadata".to_owned(), versions);
-        } else if self.resource.custom {
-            fields.remove("status");
-        }
-        if let Some(meta) = config["metadata"].as_object_mut() {
-            meta.retain(|name, value| !(value.is_null() || name == "managedFields"));
-        }
-        config
-    }
-
-    fn check_preconditions(&self, live: &Value, meta: &Value) -> Result<(), Refusal> {
+    fn check_preconditions(&self, live: &Value, meta: &Value, replaces: bool) -> Result<(), Refusal> {
         let (live, text) = (&live["metadata"], |value: &Value| {
             value.as_str().unwrap_or_default().to_owned()
         });
         let (uid, version) = (text(&meta["uid"]), text(&meta["resourceVersion"]));
         if !uid.is_empty() && live["uid"] != uid {
+            if !replaces {
+                let cause = Cause::invalid("metadata.uid", &json!(uid), "field is immutable");
+                return Err(Refusal::invalid(self.resource, &self.name, &[cause]));
+            }
             return Err(Refusal::precondition(
                 self.resource,
                 &self.name,
@@ -371,7 +271,7 @@ impl Write {
     }
 
     /// The other part of the object, and the server's metadata, stay as they are.
-    fn keep_the_rest(&self, live: &Value, object: Value) -> Value {
+    fn keep_the_rest(&self, live: &Value, object: &Value) -> Value {
         let mut kept = if self.status { live.clone() } else { object.clone() };
         let take = |kept: &mut Value, from: &Value, field: &str| {
             let fields = kept.as_object_mut().unwrap();
@@ -381,7 +281,7 @@ impl Write {
             };
         };
         if self.status {
-            take(&mut kept, &object, "status");
+            take(&mut kept, object, "status");
         } else if self.resource.custom {
             take(&mut kept, live, "status");
         }
@@ -408,7 +308,7 @@ impl Write {
             object["metadata"]["generation"] = json!(generation + 1);
         }
         self.validate(&object, Some(live))?;
-        if object == **live || self.dry_run {
+        if (object == **live && !store.is_incomplete(&self.key())) || self.dry_run {
             return Ok(done(200, Arc::new(object), false, false));
         }
         let finalizers = object["metadata"]["finalizers"].as_array().map_or(0, Vec::len);
@@ -419,54 +319,9 @@ impl Write {
         let stored = store.write(self.key(), Some(object));
         Ok(done(200, stored, false, true))
     }
-
-    pub fn delete(&self, store: &mut Store, options: &Value) -> Result<Done, Refusal> {
-        let live = self.live(store)?;
-        let wanted = &options["preconditions"];
-        let meta = &live["metadata"];
-        for (field, what) in [("uid", "UID"), ("resourceVersion", "ResourceVersion")] {
-            let (given, has) = (wanted[field].as_str(), meta[field].as_str().unwrap_or_default());
-            if let Some(given) = given.filter(|given| *given != has) {
-                return Err(Refusal::precondition(self.resource, &self.name, what, given, has));
-            }
-        }
-        let mut finalizers = meta["finalizers"].as_array().cloned().unwrap_or_default();
-        let policy = match options["propagationPolicy"].as_str() {
-            Some("Foreground") => Some("foregroundDeletion"),
-            Some("Orphan") => Some("orphan"),
-            _ => None,
-        };
-        if let Some(policy) = policy.filter(|policy| !finalizers.contains(&json!(policy))) {
-            finalizers.push(json!(policy));
-        }
-        if finalizers.is_empty() {
-            if !self.dry_run {
-                store.write(self.key(), None);
-            }
-            let details = json!({
-                "name": self.name, "group": self.resource.group, "kind": self.resource.plural, "uid": meta["uid"],
-            });
-            let status = json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details });
-            return Ok(done(200, Arc::new(status), false, !self.dry_run));
-        }
-        let mut object = (*live).clone();
-        object["metadata"]["finalizers"] = json!(finalizers);
-        if meta["deletionTimestamp"].is_null() {
-            object["metadata"]["deletionTimestamp"] = json!(now());
-            object["metadata"]["deletionGracePeriodSeconds"] = json!(0);
-            if let Some(generation) = meta["generation"].as_i64() {
-                object["metadata"]["generation"] = json!(generation + 1);
-            }
-        }
-        if object == *live || self.dry_run {
-            return Ok(done(200, Arc::new(object), false, false));
-        }
-        let stored = store.write(self.key(), Some(object));
-        Ok(done(200, stored, false, true))
-    }
 }
 
-fn done(code: u16, body: Arc<Value>, created: bool, changed: bool) -> Done {
+pub(super) fn done(code: u16, body: Arc<Value>, created: bool, changed: bool) -> Done {
     Done {
         code,
         body,
