@@ -84,11 +84,7 @@ async fn a_deletion_can_be_bound_to_a_uid_and_a_version() {
             "{}",
             refused.message
         );
-<<<<<<< HEAD
-        assert!(refused.message.contains("Precondition failed"), "{}", refused.message);
-=======
         assert!(refused.message.contains("in the precondition"), "{}", refused.message);
->>>>>>> main
     }
     let right = json!({ "uid": made["metadata"]["uid"], "resourceVersion": version(&changed) });
     house

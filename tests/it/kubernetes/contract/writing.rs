@@ -181,8 +181,6 @@ async fn a_put_of_an_old_version_conflicts() {
     );
     let unversioned = house.put("vpnusers/anna", &user("anna")).await.unwrap_err();
     assert_eq!(unversioned.code, 422, "{}", unversioned.message);
-<<<<<<< HEAD
-=======
     let other = with(stored, "/metadata/uid", json!("00000000-0000-4000-8000-000000000000"));
     let other = house.put("vpnusers/anna", &other).await.unwrap_err();
     assert_eq!(
@@ -199,7 +197,6 @@ async fn a_put_of_an_old_version_conflicts() {
         "{}",
         patched.message
     );
->>>>>>> main
     let missing = with(
         with(user("nobody"), "/metadata/resourceVersion", json!("1")),
         "/spec/owner",

@@ -223,7 +223,6 @@ impl KubeDouble {
         let key = (plural, namespace.to_owned(), name.to_owned());
         self.shared
             .read(|store| store.get(&key).map(|object| (**object).clone()))
-<<<<<<< HEAD
     }
 
     /// Every version of every object of a resource, in their order, without a request. What was deleted is left out.
@@ -236,14 +235,9 @@ impl KubeDouble {
 
     /// Puts an object into the store as it is, without a look at it: what a newer version of the definitions may hold.
     pub fn put(&self, plural: &str, namespace: &str, name: &str, object: Value) {
-        let key = (
-            resource::named(plural).plural.as_str(),
-            namespace.to_owned(),
-            name.to_owned(),
-        );
+        let plural = resource::named(plural).plural.as_str();
+        let key = (plural, namespace.to_owned(), name.to_owned());
         self.shared.change(|store| store.write(key, Some(object)));
-=======
->>>>>>> main
     }
 
     /// Names of everything that is stored of a resource, as `namespace/name`, without a request.

@@ -73,11 +73,7 @@ fn metadata(new: &Value, old: Option<&Value>) -> Vec<Cause> {
 
 fn secret(new: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
     for (key, value) in new["data"].as_object().into_iter().flatten() {
-<<<<<<< HEAD
-        if !value.as_str().is_some_and(|text| BASE64_STANDARD.decode(text).is_ok()) {
-=======
         if value.as_str().is_none_or(|text| BASE64_STANDARD.decode(text).is_err()) {
->>>>>>> main
             causes.push(Cause::invalid(
                 &format!("data[{key}]"),
                 &json!("..."),
@@ -126,17 +122,6 @@ fn event(new: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
                 causes.push(Cause::invalid(field, &json!(""), &why));
             }
         }
-<<<<<<< HEAD
-        if new["regarding"]["namespace"] != new["metadata"]["namespace"] {
-            let why = "does not match event.namespace";
-            causes.push(Cause::invalid(
-                "involvedObject.namespace",
-                &new["regarding"]["namespace"],
-                why,
-            ));
-        }
-=======
->>>>>>> main
         return;
     };
     for field in EVENT_IDENTITY {

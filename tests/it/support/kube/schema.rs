@@ -62,21 +62,6 @@ pub fn complete(schema: &Value, value: &mut Value) {
 pub fn validate(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<Cause> {
     let mut causes = Vec::new();
     visit(&resource.schema, object, "", &mut causes);
-<<<<<<< HEAD
-    if let (Some(rules), true) = (&resource.rules, causes.is_empty()) {
-        if let Err(errors) = kube_cel::Validator::new().validate_compiled(rules, object, old) {
-            causes.extend(errors.iter().map(|error| {
-                let at = error.field_path.trim_start_matches('.');
-                let found = at.split('.').fold(object, |value, name| &value[name]);
-                let found = if found.is_object() || found.is_null() {
-                    &json!("object")
-                } else {
-                    found
-                };
-                Cause::invalid(if at.is_empty() { "<nil>" } else { at }, found, &error.message)
-            }));
-        }
-=======
     if let Some(rules) = resource.rules.as_ref().filter(|_| causes.is_empty())
         && let Err(errors) = kube_cel::Validator::new().validate_compiled(rules, object, old)
     {
@@ -90,7 +75,6 @@ pub fn validate(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec
             };
             Cause::invalid(if at.is_empty() { "<nil>" } else { at }, found, &error.message)
         }));
->>>>>>> main
     }
     causes
 }
