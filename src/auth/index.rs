@@ -422,6 +422,14 @@ impl AuthIndex {
         self.settle();
     }
 
+    /// Whether a poll of this node that was begun at that moment or later has been taken in.
+    pub fn was_polled(&self, name: &NodeName, since: Instant) -> bool {
+        self.nodes
+            .pin()
+            .get(name)
+            .is_some_and(|node| node.clock.polled_since(since))
+    }
+
     /// Looks whether every polled node has shown what an earlier process left behind. A name that stands for several nodes
     /// was polled when the last of them was.
     pub(super) fn settle(&self) {

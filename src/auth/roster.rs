@@ -241,9 +241,22 @@ impl Roster {
         self.announce(state, transitions)
     }
 
-    /// The first full load of every kind is over: from now on logins are answered. Inputs before this one are collected
-    /// and judged together against the access that statuses record.
+    /// [`Self::judge_load`] and [`Self::open`] in one step.
     pub fn loaded(&self) -> Vec<Transition> {
+        let transitions = self.judge_load();
+        self.open();
+        transitions
+    }
+
+    /// From now on logins are answered.
+    pub fn open(&self) {
+        self.index.set_loaded();
+    }
+
+    /// The first full load of every kind is over. Inputs before this one are collected and judged together against the access
+    /// that statuses record. The index knows everybody from now on, so that nodes can tell it who is online, and answers
+    /// nobody before [`Self::open`].
+    pub fn judge_load(&self) -> Vec<Transition> {
         let mut state = self.state();
         if self.is_loaded() {
             return Vec::new();
@@ -258,7 +271,6 @@ impl Roster {
         state.restored = HashMap::new();
         state.guard_changed = true;
         self.loaded.store(true, Ordering::Release);
-        self.index.set_loaded();
         self.announce(state, transitions)
     }
 

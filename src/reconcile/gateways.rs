@@ -40,6 +40,10 @@ use crate::{
 /// How often a gateway that could not be started is tried again, and a deleted one asked whether users still refer to it.
 const RETRY: Duration = Duration::from_secs(10);
 
+/// How long a start waits for the nodes, and how often it looks whether they answered.
+const PATIENCE: Duration = Duration::from_secs(1);
+const GLANCE: Duration = Duration::from_millis(5);
+
 /// What a gateway is built with.
 pub struct Parts {
     /// What the environment says.
@@ -119,6 +123,25 @@ impl Gateways {
             .any(|gateway| names_secret(&gateway.spec, secret))
         {
             self.changed();
+        }
+    }
+
+    /// Has every node say who is online, and waits for it for a bounded time: how many devices a person has is to be right
+    /// from the first login on. A node that does not answer keeps nobody waiting longer than that.
+    pub async fn look(&self, ctx: &Context) {
+        let since = ctx.clock.monotonic();
+        let gateways = self.all();
+        for gateway in &gateways {
+            gateway.look();
+        }
+        let index = ctx.roster.index();
+        let seen = || {
+            let mut nodes = gateways.iter().flat_map(|gateway| gateway.health());
+            nodes.all(|node| !node.proves || node.error.is_some() || index.was_polled(&node.node, since))
+        };
+        let until = since + PATIENCE;
+        while !seen() && ctx.clock.monotonic() < until {
+            tokio::time::sleep(GLANCE).await;
         }
     }
 

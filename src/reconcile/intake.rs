@@ -190,7 +190,9 @@ pub async fn run(watches: Watches, mut writers: Writers, ctx: Arc<Context>, canc
             if let Some(handing) = ctx.handing() {
                 handing.handouts.wait_synced().await;
             }
-            ctx.dispatch(ctx.roster.loaded());
+            ctx.dispatch(ctx.roster.judge_load());
+            ctx.gateways.look(&ctx).await;
+            ctx.roster.open();
             for user in ctx.users.state() {
                 ctx.queue.push(&user.name_any(), &ctx.namespace);
             }

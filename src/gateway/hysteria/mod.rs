@@ -202,6 +202,12 @@ impl Gateway for HysteriaGateway {
         }
     }
 
+    fn look(&self) {
+        for worker in self.members().iter().filter_map(|member| member.worker.as_ref()) {
+            worker.look();
+        }
+    }
+
     fn observe(&self, account: &str) -> Observation {
         self.shared.state().observe(account)
     }

@@ -84,6 +84,11 @@ impl Worker {
         }
     }
 
+    /// Somebody needs to know at once who is online.
+    pub(super) fn look(&self) {
+        self.look_wanted.notify_one();
+    }
+
     async fn kicks(&self) {
         let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
         loop {
