@@ -118,6 +118,7 @@ impl Vanishing {
         let vanished = match &input {
             Input::User(user) => user.metadata.deletion_timestamp.is_some(),
             Input::Hold(hold) => hold.metadata.deletion_timestamp.is_some(),
+            Input::HoldGone { released, .. } => !released,
             _ => false,
         };
         if loaded && vanished {
@@ -224,6 +225,9 @@ impl Seen {
                 writers.users.apply_watcher_event(&event);
                 for name in gone {
                     say(Input::UserGone(name));
+                }
+                if !matches!(event, Event::Init | Event::InitApply(_)) {
+                    ctx.gateways.user_changed();
                 }
                 // The store shows what is listed when the list is complete.
                 if matches!(event, Event::Apply(_) | Event::InitDone) {

@@ -47,9 +47,7 @@ async fn many_long_names_fit_and_nothing_secret_is_said_anywhere() {
         })
         .await;
     let operator = cluster.crash(operator).await;
-    for hold in &holds {
-        cluster.kubectl.delete::<VpnHold>(hold).await.unwrap();
-    }
+    cluster.delete_all::<VpnHold>(None).await;
     super::holds::pending(&operator, 40).await;
     cluster.edit(ANNA, json!({ "active": false })).await;
     cluster.current(ANNA).await;

@@ -6,7 +6,7 @@ use vpn_operator::model::{FINALIZER, user::VpnUser};
 use super::holds::pending;
 use crate::{
     end_to_end::operator::{Operator, derived},
-    kubernetes::cluster::{Cluster, finalizers, name},
+    kubernetes::cluster::{Cluster, finalizers, name, user},
 };
 
 fn id(number: usize) -> String {
@@ -16,7 +16,10 @@ fn id(number: usize) -> String {
 async fn people(count: usize) -> (Cluster, Operator) {
     let (cluster, operator) = Cluster::running().await;
     for number in 0..count {
-        cluster.apply(&id(number), json!({})).await;
+        let mut manifest = user(&id(number), json!({}));
+        manifest["metadata"]["labels"] = json!({ "leaving": (number < 30).to_string() });
+        let manifest = manifest.to_string();
+        cluster.kubectl.apply::<VpnUser>("kubectl", &manifest, false).await.unwrap();
     }
     for number in 0..count {
         cluster.current(&id(number)).await;
@@ -27,9 +30,7 @@ async fn people(count: usize) -> (Cluster, Operator) {
 #[tokio::test(flavor = "multi_thread")]
 async fn thirty_of_a_hundred_that_are_deleted_at_once_keep_their_access_until_confirmed() {
     let (cluster, operator) = people(100).await;
-    for number in 0..30 {
-        cluster.kubectl.delete::<VpnUser>(&name(&id(number))).await.unwrap();
-    }
+    cluster.delete_all::<VpnUser>(Some("leaving=true")).await;
     pending(&operator, 30).await;
     cluster.stalled(&id(3), "GuardHeldBack").await;
     for number in 0..30 {
@@ -66,7 +67,7 @@ async fn thirty_of_a_hundred_that_are_deleted_at_once_keep_their_access_until_co
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_namespace_within_the_limit_goes_in_one_go() {
-    let (cluster, operator) = people(5).await;
+    let (mut cluster, operator) = people(5).await;
     cluster.gateway("default", json!({})).await;
     cluster.hold("helpdesk-lost-ab000001", &id(1)).await;
     cluster.becomes(&id(1), "Held").await;
@@ -80,6 +81,7 @@ async fn a_namespace_within_the_limit_goes_in_one_go() {
             (has("vpngateways", "default") && has("vpnholds", "helpdesk-lost-ab000001")).then_some(())
         })
         .await;
+    cluster.ending = true;
     let ending = cluster.kube.delete_namespace("default");
     let within = crate::kubernetes::cluster::PATIENCE;
     let ended = tokio::time::timeout(within, ending).await;

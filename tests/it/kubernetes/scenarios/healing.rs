@@ -30,10 +30,10 @@ async fn a_gateway_that_is_not_there_yet() {
 async fn a_secret_of_a_node_that_is_not_there_yet() {
     let (cluster, operator) = Cluster::running().await;
     let token = json!({ "authToken": { "secretKeyRef": { "name": "node", "key": "token" } } });
-    cluster.gateway("default", token).await;
-    cluster.apply(ANNA, json!({})).await;
+    cluster.gateway("fra", token).await;
+    cluster.apply(ANNA, json!({ "gateways": ["fra"] })).await;
     let stalled = |reason: &str| {
-        let gateway = cluster.object("vpngateways", "default")?;
+        let gateway = cluster.object("vpngateways", "fra")?;
         let stalled = condition(&gateway, "Stalled")?;
         (stalled["reason"] == reason).then_some(stalled)
     };
@@ -56,7 +56,7 @@ async fn a_secret_of_a_node_that_is_not_there_yet() {
     let patch = json!({ "stringData": { "token": "a-token-of-its-own" } });
     cluster.kubectl.merge::<Secret>("node", patch).await.unwrap();
     cluster.current(ANNA).await;
-    let gateway = cluster.object("vpngateways", "default").unwrap();
+    let gateway = cluster.object("vpngateways", "fra").unwrap();
     assert_eq!(condition(&gateway, "Ready").unwrap()["status"], "True");
     let url = format!("http://{}/auth/a-token-of-its-own", operator.auth);
     let auth = crate::support::hysteria_node::Auth::Url(&url);

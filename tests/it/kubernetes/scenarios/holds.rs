@@ -92,6 +92,8 @@ async fn a_hold_may_come_before_its_user_and_have_an_end() {
     let (status, answer) = operator.post("/holds", body).await;
     assert_eq!(status, 201, "{answer}");
     refused(&operator, &credential, "until it ends").await;
+    operator.becomes(ANNA, "Held").await;
+    operator.becomes(ANNA, "Granted").await;
     cluster.becomes(ANNA, "Granted").await;
     assert!(operator.login(&credential, "192.0.2.1:2").await);
     cluster
@@ -122,10 +124,7 @@ async fn more_holds_than_the_limit_that_are_lost_at_once_stay_in_force_until_con
             ids.iter().all(guarded).then_some(())
         })
         .await;
-    for id in &ids {
-        let hold = format!("helpdesk-held-{}", name(id));
-        cluster.kubectl.delete::<VpnHold>(&hold).await.unwrap();
-    }
+    cluster.delete_all::<VpnHold>(None).await;
     pending(&operator, 12).await;
     for id in &ids {
         refused(&operator, &derived(id), id).await;
@@ -187,12 +186,6 @@ async fn what_the_api_lifts_is_lifted_for_good() {
 async fn holds_that_are_deleted_before_they_have_a_finalizer_count_as_lost() {
     let (cluster, operator) = Cluster::running().await;
     let ids: Vec<String> = (0..12).map(|number| format!("AB{number:06}")).collect();
-    for id in &ids {
-        cluster.apply(id, json!({})).await;
-    }
-    for id in &ids {
-        cluster.current(id).await;
-    }
     // The operator cannot put finalizers on for now.
     use crate::support::kube::faults::{Fault, When};
     cluster.kube.fault(
@@ -205,30 +198,17 @@ async fn holds_that_are_deleted_before_they_have_a_finalizer_count_as_lost() {
     for id in &ids {
         cluster.hold(&format!("helpdesk-held-{}", name(id)), id).await;
     }
-    operator.becomes_all(&ids, "Held").await;
     for id in &ids {
-        cluster
-            .kubectl
-            .delete::<VpnHold>(&format!("helpdesk-held-{}", name(id)))
-            .await
-            .unwrap();
+        cluster.apply(id, json!({})).await;
     }
+    for id in &ids {
+        operator.becomes(id, "Held").await;
+    }
+    cluster.delete_all::<VpnHold>(None).await;
     pending(&operator, 12).await;
     assert_eq!(cluster.kube.names("vpnholds"), [""; 0]);
     for id in &ids {
         refused(&operator, &derived(id), id).await;
     }
     cluster.kube.faults().clear();
-}
-
-trait Verdicts {
-    async fn becomes_all(&self, ids: &[String], verdict: &str);
-}
-
-impl Verdicts for Operator {
-    async fn becomes_all(&self, ids: &[String], verdict: &str) {
-        for id in ids {
-            self.becomes(id, verdict).await;
-        }
-    }
 }

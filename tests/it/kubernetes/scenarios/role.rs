@@ -27,7 +27,7 @@ fn granted(rules: &str) -> BTreeSet<(String, String, String)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_controller_uses_everything_that_its_role_grants_and_nothing_else() {
-    let (cluster, operator) = Cluster::running().await;
+    let (mut cluster, operator) = Cluster::running().await;
     // The API declares somebody, puts them out, and lets them in again.
     let (status, answer) = operator.post("/access/grant", json!({ "corporate_id": ANNA })).await;
     assert_eq!(status, 200, "{answer}");
@@ -87,7 +87,14 @@ async fn the_controller_uses_everything_that_its_role_grants_and_nothing_else() 
     cluster.kube.compact();
     cluster.kube.cut_watches();
     cluster.rest().await;
-    operator.stop().await;
+    // The namespace ends, and the operator with it.
+    cluster.hold("helpdesk-lost-ab123456", ANNA).await;
+    cluster.ending = true;
+    cluster.kube.mark_terminating("default");
+    println!("{}", operator.stop().await);
+    for plural in ["vpnusers", "vpnholds", "vpngateways"] {
+        assert_eq!(cluster.kube.names(plural), [""; 0]);
+    }
 
     let used = cluster.kube.recorder().permissions(OPERATOR);
     let used: BTreeSet<_> = used
