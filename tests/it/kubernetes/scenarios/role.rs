@@ -89,9 +89,15 @@ async fn the_controller_uses_everything_that_its_role_grants_and_nothing_else() 
     cluster.rest().await;
     // The namespace ends, and the operator with it.
     cluster.hold("helpdesk-lost-ab123456", ANNA).await;
+    cluster
+        .until("the hold is seen", || {
+            let hold = cluster.object("vpnholds", "helpdesk-lost-ab123456")?;
+            (hold["status"]["phase"] == "Live").then_some(())
+        })
+        .await;
     cluster.ending = true;
     cluster.kube.mark_terminating("default");
-    println!("{}", operator.stop().await);
+    operator.stop().await;
     for plural in ["vpnusers", "vpnholds", "vpngateways"] {
         assert_eq!(cluster.kube.names(plural), [""; 0]);
     }
