@@ -80,6 +80,12 @@ impl SecretHandouts {
         })
     }
 
+    /// Name of the user whose Secret has this name, if there is such a user.
+    #[must_use]
+    pub fn owner(secret: &str) -> Option<&str> {
+        secret.strip_suffix(SUFFIX)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -101,20 +107,20 @@ impl SecretHandouts {
                 }
                 Ok(Event::InitDone) => {
                     for name in self.replace(listed.take().unwrap_or_default()) {
-                        owner(&name).into_iter().for_each(&changed);
+                        Self::owner(&name).into_iter().for_each(&changed);
                     }
                     self.synced.cancel();
                 }
                 Ok(Event::Apply(secret)) => {
                     let name = secret.name_any();
                     if self.see(&name, seen(&secret)) {
-                        owner(&name).into_iter().for_each(&changed);
+                        Self::owner(&name).into_iter().for_each(&changed);
                     }
                 }
                 Ok(Event::Delete(secret)) => {
                     let name = secret.name_any();
                     self.lock().seen.remove(&name);
-                    owner(&name).into_iter().for_each(&changed);
+                    Self::owner(&name).into_iter().for_each(&changed);
                 }
                 Err(error) => {
                     tracing::warn!(error = plain(&error), "the watch of Secrets broke and is begun again");
@@ -220,11 +226,6 @@ impl Handouts for SecretHandouts {
             tracing::warn!("the Secrets of the namespace cannot be listed: nothing is written to them until they are");
         }
     }
-}
-
-/// Name of the user whose Secret has this name.
-fn owner(secret: &str) -> Option<&str> {
-    secret.strip_suffix(SUFFIX)
 }
 
 fn body(user: &VpnUser, name: &str, handout: &Handout) -> serde_json::Value {
