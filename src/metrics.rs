@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -200,6 +201,7 @@ pub struct Metrics {
     guard_pending: Gauge,
     guard_limit: Gauge,
     source_problems: Gauge,
+    source_unreadable: Gauge,
     history_failing: Gauge,
     http_requests: Family<HttpLabels, Counter>,
     node_up: Family<NodeLabels, Gauge>,
@@ -238,6 +240,7 @@ impl Metrics {
             guard_pending: Gauge::default(),
             guard_limit: Gauge::default(),
             source_problems: Gauge::default(),
+            source_unreadable: Gauge::default(),
             history_failing: Gauge::default(),
             http_requests: Family::default(),
             node_up: Family::default(),
@@ -285,6 +288,12 @@ impl Metrics {
             "source_problems",
             "Documents that are not in force as written",
             problems,
+        );
+        let unreadable = metrics.source_unreadable.clone();
+        registry.register(
+            "source_unreadable_since_seconds",
+            "Since when desired state cannot be read, as UNIX time; 0 while it can",
+            unreadable,
         );
         registry.register(
             "history_failing",
@@ -373,9 +382,11 @@ impl Metrics {
         self.guard_limit.set(int(limit));
     }
 
-    /// How many documents are not in force as written.
-    pub fn source_problems(&self, count: usize) {
-        self.source_problems.set(int(count));
+    /// How many documents are not in force as written, and since when the source cannot be read.
+    pub fn source(&self, problems: usize, unreadable_since: Option<Timestamp>) {
+        self.source_problems.set(int(problems));
+        self.source_unreadable
+            .set(unreadable_since.map_or(0, Timestamp::as_second));
     }
 
     /// Whether history cannot be written at present.

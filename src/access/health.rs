@@ -1,6 +1,7 @@
 //! Whether the house can do its work.
 
 use super::Access;
+use crate::{desired::SourceHealth, gateway::NodeHealth, reconcile::follow::Follower};
 
 /// One thing that was looked at.
 #[derive(Debug, Clone)]
@@ -34,45 +35,82 @@ impl Access {
         let parts = &self.parts;
         let source = parts.desired.health();
         let loaded = source.synced && self.is_loaded();
-        let mut checks = vec![
-            Check {
-                name: "desired-state".to_owned(),
-                ok: loaded && source.unreadable_since.is_none(),
-                details: if !loaded {
-                    vec!["the first full load is not over".to_owned()]
-                } else if let Some(since) = source.unreadable_since {
-                    vec![format!("cannot be read since {since}; what was known last is in force")]
-                } else {
-                    Vec::new()
-                },
-            },
-            Check {
-                name: "documents".to_owned(),
-                ok: source.problems.is_empty(),
-                details: source.problems.iter().map(ToString::to_string).collect(),
-            },
-        ];
+        let mut checks = of_source(&source, loaded);
         let history = parts.journal.last_error();
         checks.push(Check {
             name: "history".to_owned(),
             ok: history.is_none(),
             details: history.iter().map(ToString::to_string).collect(),
         });
-        let pending = parts.people.guard().pending.len();
+        checks.push(of_guard(parts.people.guard().pending.len()));
+        checks.extend(parts.links.health().into_iter().map(of_node));
+        Health { ready: loaded, checks }
+    }
+}
+
+impl Health {
+    /// Looks at a replica that only answers logins, from memory.
+    #[must_use]
+    pub fn of_replica(follower: &Follower) -> Self {
+        let source = follower.desired.health();
+        let loaded = source.synced && follower.roster.is_loaded();
+        let tokens = follower.nodes.are_known();
+        let mut checks = of_source(&source, loaded);
         checks.push(Check {
-            name: "guard".to_owned(),
-            ok: pending == 0,
-            details: if pending == 0 {
+            name: "tokens".to_owned(),
+            ok: tokens,
+            details: if tokens {
                 Vec::new()
             } else {
-                vec![format!("{pending} denials wait for 'guard confirm' or 'guard cancel'")]
+                vec!["no token of a node is known yet: see the log for what is missing".to_owned()]
             },
         });
-        checks.extend(parts.links.health().into_iter().map(|node| Check {
-            name: format!("node/{}", node.node.0),
-            ok: node.error.is_none(),
-            details: node.error.into_iter().collect(),
-        }));
-        Health { ready: loaded, checks }
+        checks.push(of_guard(follower.roster.guard().pending.len()));
+        checks.extend(follower.nodes.health().into_iter().map(of_node));
+        Self {
+            ready: follower.is_ready(),
+            checks,
+        }
+    }
+}
+
+fn of_source(source: &SourceHealth, loaded: bool) -> Vec<Check> {
+    vec![
+        Check {
+            name: "desired-state".to_owned(),
+            ok: loaded && source.unreadable_since.is_none(),
+            details: if !loaded {
+                vec!["the first full load is not over".to_owned()]
+            } else if let Some(since) = source.unreadable_since {
+                vec![format!("cannot be read since {since}; what was known last is in force")]
+            } else {
+                Vec::new()
+            },
+        },
+        Check {
+            name: "documents".to_owned(),
+            ok: source.problems.is_empty(),
+            details: source.problems.iter().map(ToString::to_string).collect(),
+        },
+    ]
+}
+
+fn of_guard(pending: usize) -> Check {
+    Check {
+        name: "guard".to_owned(),
+        ok: pending == 0,
+        details: if pending == 0 {
+            Vec::new()
+        } else {
+            vec![format!("{pending} denials wait for 'guard confirm' or 'guard cancel'")]
+        },
+    }
+}
+
+fn of_node(node: NodeHealth) -> Check {
+    Check {
+        name: format!("node/{}", node.node.0),
+        ok: node.error.is_none(),
+        details: node.error.into_iter().collect(),
     }
 }

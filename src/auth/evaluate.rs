@@ -10,8 +10,9 @@ use jiff::Timestamp;
 
 use super::{
     entry::{Entry, HeldBack, HoldState, Key, Shown, Touched, User},
+    follow::Role,
     guard::{Batch, HeldBackDenial, Recent, Ruling},
-    index::{AuthIndex, Change, empty_cut},
+    index::{AuthIndex, Change, EpochRule, empty_cut},
     register::{Register, Secrets},
     roster::Transition,
 };
@@ -57,7 +58,8 @@ pub(super) enum Cause<'a> {
     Confirmed(&'a Touched),
 }
 
-enum Fate {
+/// What becomes of a plan.
+pub(super) enum Fate {
     Take,
     Keep,
     Judge,
@@ -151,6 +153,7 @@ impl State {
             }
             before = Some(Arc::new(old));
         }
+        let followed = self.follow(entry, user, &terms, &mut before, now);
         let was_granted = before
             .as_ref()
             .is_some_and(|before| reason_at(before, now) == Reason::Active);
@@ -159,11 +162,13 @@ impl State {
         // Of the terms that are kept, only the count of bytes may have moved on.
         let used_up = user.held_back.is_some()
             && user.in_force.as_ref().and_then(|kept| kept.quota).is_some_and(|quota| {
-                let usage = self.register.usage(&user.facts.account);
+                let usage = self.register.usage_of(user);
                 usage.in_period(quota.period, now) >= quota.limit
             });
         // An account that another object had first cannot be kept: there is only one.
-        let fate = if reason == Reason::Active || reason == Reason::Conflict || !was_granted || confirmed {
+        let fate = if let Some(fate) = followed {
+            fate
+        } else if reason == Reason::Active || reason == Reason::Conflict || !was_granted || confirmed {
             Fate::Take
         } else if !used_up && held_back.is_some_and(|old| *old == entry.fingerprint(user)) {
             Fate::Keep
@@ -286,6 +291,9 @@ impl State {
         } else {
             self.guard_changed |= user.held_back.take().is_some();
             user.in_force = Some(plan.terms.clone());
+            if let Some(word) = &mut user.facts.word {
+                word.overtaken();
+            }
             leaves = user.gone;
             if leaves {
                 released.push((plan.key.clone(), user.facts.name.clone(), user.facts.account.clone()));
@@ -307,13 +315,19 @@ impl State {
                 terms: in_force,
                 max_devices: facts.max_devices,
                 gateways: facts.gateways.clone(),
-                start: recorded.epoch,
+                epoch: match self.register.role {
+                    Role::Controller => EpochRule::Own {
+                        start: recorded.epoch,
+                        raise: load && (rotated || recorded.narrowed || (!granted && !proved)),
+                    },
+                    Role::Follower => EpochRule::Said(recorded.access.map(|_| recorded.epoch)),
+                },
                 granted,
-                raise: load && (rotated || recorded.narrowed || (!granted && !proved)),
             };
             let (epoch, cut) = self.index.put(&facts.account, change, now);
             let again = || empty_cut(epoch, recorded.denied_at.unwrap_or(now));
-            (epoch, cut.or_else(|| (load && !granted).then(again)))
+            let again = || (load && !granted && self.register.role == Role::Controller).then(again);
+            (epoch, cut.or_else(again))
         } else {
             let present = self.index.sessions(&user.facts.account);
             (present.map_or(user.facts.recorded.epoch, |(epoch, _)| epoch), None)

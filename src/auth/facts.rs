@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kube::ResourceExt;
 
+use super::follow::Word;
 use crate::{
     gateway::ANY,
     model::{
@@ -74,6 +75,8 @@ pub(super) struct UserFacts {
     pub(super) imported: bool,
     /// From the status, as the last process left it.
     pub(super) recorded: Recorded,
+    /// From the status, what only a follower heeds.
+    pub(super) word: Option<Box<Word>>,
 }
 
 /// What the status of a user says.
@@ -118,6 +121,7 @@ impl UserFacts {
             gateways,
             credential_generation: spec.credential_generation,
             imported: spec.credentials_from.is_some(),
+            word: Word::of(user),
             recorded: Recorded {
                 access: status.and_then(|status| status.access),
                 credential_generation: status.and_then(|status| status.credential_generation),

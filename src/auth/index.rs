@@ -7,8 +7,8 @@
 //!
 //! **After a restart** it is not known which slots an earlier process gave out. Until every polled node has answered a poll
 //! that began 12 s after the start, new slots come from a block of numbers that was drawn at random for this
-//! process; afterwards what no node shows is free, and the lowest free number is used. A process that is never told of
-//! polls (a further auth replica) stays in its block, so that replicas hand out disjoint slots.
+//! process; afterwards what no node shows is free, and the lowest free number is used. A follower stays in its block, so that
+//! replicas hand out disjoint slots.
 
 use std::{
     collections::HashSet,
@@ -26,9 +26,10 @@ use tokio::sync::watch;
 
 use super::{
     facts::Gateways,
+    follow::Role,
     ledger::Node,
     password::Digest,
-    slots::{BLOCK, RESERVED, Request, Slots, TooMany},
+    slots::{BLOCK, BLOCKS, RESERVED, Request, Slots, TooMany},
 };
 use crate::{
     clock::SharedClock,
@@ -193,12 +194,23 @@ pub(super) struct Change {
     pub(super) terms: Arc<Terms>,
     pub(super) max_devices: Option<u32>,
     pub(super) gateways: Gateways,
-    /// Epoch to begin with, if the account is new here.
-    pub(super) start: Epoch,
     /// Whether the terms grant access at this moment.
     pub(super) granted: bool,
-    /// Raise the epoch even if no session of the present one is known.
-    pub(super) raise: bool,
+    pub(super) epoch: EpochRule,
+}
+
+/// Where the epoch of an account comes from.
+#[derive(Clone, Copy)]
+pub(super) enum EpochRule {
+    /// This process raises it.
+    Own {
+        /// Epoch to begin with, if the account is new here.
+        start: Epoch,
+        /// Raise the epoch even if no session of the present one is known.
+        raise: bool,
+    },
+    /// It is exactly what the controller said last: a session of any other epoch would be cut. `None`: it said nothing yet.
+    Said(Option<Epoch>),
 }
 
 /// The table of accounts. One for the process.
@@ -211,12 +223,14 @@ pub struct AuthIndex {
     loaded_signal: watch::Sender<bool>,
     /// Every polled node has shown what an earlier process left behind.
     settled: AtomicBool,
+    /// Whether this process ever uses numbers outside its block.
+    leaves_block: bool,
     first_of_block: u32,
 }
 
 impl AuthIndex {
     /// An empty table, that refuses everybody until it is loaded.
-    pub(super) fn new(clock: SharedClock) -> Self {
+    pub(super) fn new(clock: SharedClock, role: Role) -> Self {
         let mut random = [0; 4];
         if getrandom::fill(&mut random).is_err() {
             random = clock.now().subsec_nanosecond().to_le_bytes();
@@ -229,7 +243,8 @@ impl AuthIndex {
             loaded: AtomicBool::new(false),
             loaded_signal: watch::Sender::new(false),
             settled: AtomicBool::new(false),
-            first_of_block: BLOCK * (1 + u32::from_le_bytes(random) % 1_000_000),
+            leaves_block: role == Role::Controller,
+            first_of_block: BLOCK * (1 + u32::from_le_bytes(random) % BLOCKS),
         }
     }
 
@@ -328,11 +343,10 @@ impl AuthIndex {
     /// new policy is not touched. When this returns no login is permitted that the new policy denies.
     pub(super) fn put(&self, name: &Arc<str>, change: Change, now: Timestamp) -> (Epoch, Option<Cut>) {
         let Some(account) = self.account(name) else {
-            let raise = change.raise;
-            let epoch = if raise {
-                next_epoch(change.start, now)
-            } else {
-                change.start
+            let (epoch, raise) = match change.epoch {
+                EpochRule::Own { start, raise: true } => (next_epoch(start, now), true),
+                EpochRule::Own { start, raise: false } => (start, false),
+                EpochRule::Said(said) => (said.unwrap_or_default(), false),
             };
             let account = Account {
                 name: Arc::clone(name),
@@ -353,8 +367,12 @@ impl AuthIndex {
         let rotated = old.password.is_some() && old.password != change.password;
         // Nobody sees from a session's id on which gateway it lives: taking a gateway away ends the sessions on all of them.
         let narrowed = !change.gateways.cover(&old.gateways);
-        let raise = change.raise || (used && (rotated || narrowed || !change.granted));
-        let epoch = if raise { next_epoch(old.epoch, now) } else { old.epoch };
+        let ends = used && (rotated || narrowed || !change.granted);
+        let (epoch, raise) = match change.epoch {
+            EpochRule::Own { raise, .. } if raise || ends => (next_epoch(old.epoch, now), true),
+            EpochRule::Own { .. } => (old.epoch, false),
+            EpochRule::Said(said) => (said.unwrap_or(old.epoch), false),
+        };
         sessions.granted = change.granted;
         let policy = change.into_policy(epoch, now);
         if policy != **old {
@@ -404,6 +422,14 @@ impl AuthIndex {
         self.settle();
     }
 
+    /// Whether a poll of this node that was begun at that moment or later has been taken in.
+    pub fn was_polled(&self, name: &NodeName, since: Instant) -> bool {
+        self.nodes
+            .pin()
+            .get(name)
+            .is_some_and(|node| node.clock.polled_since(since))
+    }
+
     /// Looks whether every polled node has shown what an earlier process left behind. A name that stands for several nodes
     /// was polled when the last of them was.
     pub(super) fn settle(&self) {
@@ -417,7 +443,7 @@ impl AuthIndex {
         }
         let mut polled = nodes.values().filter(|node| node.clock.is_expected()).peekable();
         let settled = polled.peek().is_some() && polled.all(|node| node.clock.polled_since(self.started + RESERVED));
-        self.settled.store(settled, Ordering::Release);
+        self.settled.store(settled && self.leaves_block, Ordering::Release);
     }
 }
 

@@ -23,15 +23,17 @@ fn change(terms: Arc<Terms>, granted: bool) -> Change {
         terms,
         max_devices: None,
         gateways: Gateways::default(),
-        start: Epoch(0),
         granted,
-        raise: false,
+        epoch: EpochRule::Own {
+            start: Epoch(0),
+            raise: false,
+        },
     }
 }
 
 fn index() -> (Arc<ManualClock>, AuthIndex) {
     let clock = ManualClock::at("2026-05-01T00:00:00Z".parse().unwrap());
-    let index = AuthIndex::new(clock.clone());
+    let index = AuthIndex::new(clock.clone(), Role::Controller);
     index.put(&"corp_a".into(), change(granting(), true), clock.now());
     index.set_loaded();
     (clock, index)
@@ -129,7 +131,7 @@ fn standing_follows_the_account_the_epoch_and_the_clock() {
 #[test]
 fn before_the_load_nothing_is_known_of_any_session() {
     let clock = ManualClock::at("2026-05-01T00:00:00Z".parse().unwrap());
-    let index = AuthIndex::new(clock);
+    let index = AuthIndex::new(clock, Role::Controller);
     assert_eq!(index.standing(&name("a"), "corp_a.0.5"), Standing::Foreign);
     assert!(matches!(
         index.login(&index.node(&name("a")), "1.1.1.1:1", "corp_a:pw"),

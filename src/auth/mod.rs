@@ -10,6 +10,7 @@
 mod entry;
 mod evaluate;
 mod facts;
+pub mod follow;
 pub mod guard;
 pub mod index;
 mod ledger;

@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{
     entry::{Entry, Hold, HoldState, Key, Touched, User},
     facts::{HoldFacts, UserFacts},
+    follow::Role,
     guard::KeptHold,
     password::Digest,
     roster::{Derivation, Passwords},
@@ -37,6 +38,7 @@ pub(super) struct Secrets {
 /// The joined tables.
 #[derive(Default)]
 pub(super) struct Register {
+    pub(super) role: Role,
     pub(super) ids: BTreeMap<Key, Entry>,
     users: HashMap<Arc<str>, Key>,
     accounts: HashMap<Arc<str>, Account>,
@@ -48,6 +50,13 @@ pub(super) struct Register {
 }
 
 impl Register {
+    pub(super) fn new(role: Role) -> Self {
+        Self {
+            role,
+            ..Self::default()
+        }
+    }
+
     fn entry(&mut self, id: &CorporateId) -> (Key, &mut Entry) {
         let key: Key = match self.ids.get_key_value(id.key()) {
             Some((key, _)) => key.clone(),
@@ -201,6 +210,7 @@ impl Register {
             self.hold_gone(&facts.name.clone(), false, touched);
         }
         let name = facts.name.clone();
+        let role = self.role;
         let (key, entry) = self.entry(&facts.id);
         let at = entry.holds.partition_point(|hold| hold.facts.name < name);
         let known = entry.holds.get(at).filter(|hold| hold.facts.name == name);
@@ -208,6 +218,8 @@ impl Register {
         let state = match before {
             _ if !facts.deleted => HoldState::InForce,
             _ if facts.released => HoldState::Lifted,
+            // The controller lets go of it when the loss is confirmed.
+            _ if role == Role::Follower => HoldState::InForce,
             None | Some(HoldState::InForce) => HoldState::Lost,
             Some(state) => state,
         };
@@ -330,6 +342,15 @@ impl Register {
         self.accounts.get(account).map_or_else(Usage::default, |it| it.usage)
     }
 
+    /// What a user has used: as it was told here, or as the controller says.
+    pub(super) fn usage_of(&self, user: &User) -> Usage {
+        let facts = &user.facts;
+        match self.role {
+            Role::Controller => self.usage(&facts.account),
+            Role::Follower => facts.word.as_ref().map_or_else(Usage::default, |word| word.usage),
+        }
+    }
+
     /// Whether this user is the first to claim its account.
     pub(super) fn has_account(&self, user: &User) -> bool {
         let facts = &user.facts;
@@ -342,7 +363,7 @@ impl Register {
     pub(super) fn declared(&self, entry: &Entry, user: &User) -> Terms {
         let first = entry.users.first().is_some_and(|first| std::ptr::eq(first, user));
         let facts = &user.facts;
-        Terms {
+        let mut terms = Terms {
             active: facts.active,
             deleted: user.is_deleted(),
             conflict: !first || !self.has_account(user),
@@ -350,7 +371,7 @@ impl Register {
             valid_until: facts.valid_until,
             quota: facts.quota,
             usage: if facts.quota.is_some() {
-                self.usage(&facts.account)
+                self.usage_of(user)
             } else {
                 Usage::default()
             },
@@ -360,7 +381,13 @@ impl Register {
                 .filter(|hold| hold.counts())
                 .map(|hold| hold.facts.span)
                 .collect(),
+        };
+        if let Some(word) = facts.word.as_ref().filter(|_| self.role == Role::Follower) {
+            let there = |hold: &&Hold| hold.counts() && !hold.gone;
+            let is_there = |name: &str| entry.holds.iter().filter(there).any(|hold| *hold.facts.name == *name);
+            word.limit(&mut terms, is_there);
         }
+        terms
     }
 
     pub(super) fn by_user(&self, name: &str) -> Option<&Key> {

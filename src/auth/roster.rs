@@ -16,6 +16,7 @@ use super::{
     entry::{HoldState, Touched},
     evaluate::{Cause, State},
     facts::HoldFacts,
+    follow::Role,
     guard::{GuardState, KeptHold, Recent},
     index::AuthIndex,
     register::{Register, Secrets},
@@ -159,11 +160,21 @@ impl Roster {
         Self::with_derivation(Arc::new(key), passwords, clock)
     }
 
+    /// As [`Self::new`], for a process that only answers logins.
+    pub fn follower(key: MasterKey, passwords: Passwords, clock: SharedClock) -> Self {
+        Self::with_role(Role::Follower, Arc::new(key), passwords, clock)
+    }
+
     /// As [`Self::new`], with another derivation than that of a master key.
     pub fn with_derivation(derivation: Arc<dyn Derivation>, passwords: Passwords, clock: SharedClock) -> Self {
-        let index = Arc::new(AuthIndex::new(clock.clone()));
+        Self::with_role(Role::Controller, derivation, passwords, clock)
+    }
+
+    /// As [`Self::with_derivation`], in either role.
+    pub fn with_role(role: Role, derivation: Arc<dyn Derivation>, passwords: Passwords, clock: SharedClock) -> Self {
+        let index = Arc::new(AuthIndex::new(clock.clone(), role));
         let state = State {
-            register: Register::default(),
+            register: Register::new(role),
             secrets: Secrets {
                 derivation,
                 imported: passwords,
@@ -230,9 +241,22 @@ impl Roster {
         self.announce(state, transitions)
     }
 
-    /// The first full load of every kind is over: from now on logins are answered. Inputs before this one are collected
-    /// and judged together against the access that statuses record.
+    /// [`Self::judge_load`] and [`Self::open`] in one step.
     pub fn loaded(&self) -> Vec<Transition> {
+        let transitions = self.judge_load();
+        self.open();
+        transitions
+    }
+
+    /// From now on logins are answered.
+    pub fn open(&self) {
+        self.index.set_loaded();
+    }
+
+    /// The first full load of every kind is over. Inputs before this one are collected and judged together against the access
+    /// that statuses record. The index knows everybody from now on, so that nodes can tell it who is online, and answers
+    /// nobody before [`Self::open`].
+    pub fn judge_load(&self) -> Vec<Transition> {
         let mut state = self.state();
         if self.is_loaded() {
             return Vec::new();
@@ -247,7 +271,6 @@ impl Roster {
         state.restored = HashMap::new();
         state.guard_changed = true;
         self.loaded.store(true, Ordering::Release);
-        self.index.set_loaded();
         self.announce(state, transitions)
     }
 
@@ -379,7 +402,10 @@ impl Roster {
 impl State {
     fn take(&mut self, input: Input, touched: &mut Touched) {
         match input {
-            Input::User(user) => self.register.put_user(&user, &self.secrets, touched),
+            Input::User(user) => {
+                self.register.put_user(&user, &self.secrets, touched);
+                self.heed(&user);
+            }
             Input::UserGone(name) => self.register.user_gone(&name, touched),
             Input::Hold(hold) => {
                 let facts = HoldFacts::of(&hold);

@@ -31,6 +31,12 @@ const MAX_SLOTS: usize = 1024;
 const MAX_SEEN: usize = 4 * MAX_SLOTS;
 /// Numbers that one process may hand out before it knows which of the low ones are taken.
 pub(super) const BLOCK: u32 = 4096;
+/// How many blocks there are above the low numbers.
+pub(super) const BLOCKS: u32 = 1_000_000;
+
+/// No number of the last block overflows, and a block has room for every slot of an account, those that are one too many
+/// included.
+const _: () = assert!(BLOCK.checked_mul(BLOCKS + 1).is_some() && BLOCK as usize >= 2 * MAX_SLOTS);
 
 /// What slots need to know of a node.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! `vpn-operator run`: wires the rooms together and joins every task.
 
 mod live;
+mod replica;
 mod source;
 mod stage;
 mod tasks;
@@ -28,7 +29,7 @@ use crate::{
     auth::serve::{TlsError, TlsFiles, serve},
     clock::{SharedClock, SystemClock},
     cluster::lease::Leadership,
-    config::{self, Config, ConfigError, DesiredLocation},
+    config::{self, Components, Config, ConfigError, DesiredLocation},
     credentials::{KeyError, MasterKey, Origin},
     desired::DesiredError,
     fence::Fence,
@@ -106,7 +107,14 @@ struct OwnSecrets {
 ///
 /// # Errors
 /// It could not start, or a part of it ended unexpectedly.
-pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
+pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
+    match config.cluster.components {
+        Components::All => run_all(config, shutdown).await,
+        Components::Auth => replica::run(config, shutdown).await,
+    }
+}
+
+async fn run_all(mut config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
     make_private_folder(&config.state.data_dir)?;
     let _owner = own_folder(&config.state.data_dir)?;
     let secrets = own_secrets(&mut config)?;

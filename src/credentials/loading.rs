@@ -45,6 +45,12 @@ pub enum KeyError {
         path = .0.display()
     )]
     None(PathBuf),
+    /// There is no key, and this process must not make one.
+    #[error(
+        "there is no master key: give the one that the controller has in MASTER_KEY or MASTER_KEY_FILE. None is made here, \
+         because passwords derived from another one would be refused"
+    )]
+    NotGiven,
     /// There is data, and the key is another one.
     #[error(
         "the master key from {origin} has the id {given}, and the data was made with {recorded} (see {record}): \
@@ -116,6 +122,18 @@ impl MasterKey {
             Ok((key, _)) => Ok(key),
             Err((path, _)) => Err(KeyError::None(path)),
         }
+    }
+
+    /// The key that is given (the value of `MASTER_KEY`), without a data folder: whether it is the one that the controller
+    /// has nobody can tell here. Previous keys as with [`Self::load_or_rotate`].
+    ///
+    /// # Errors
+    /// What is given is not a key, or nothing is.
+    pub fn given(given: Option<SecretString>, previous: Option<SecretString>) -> Result<Self, KeyError> {
+        let given = given.ok_or(KeyError::NotGiven)?;
+        let key = parse(given.expose_secret(), "MASTER_KEY")?;
+        let previous = previous.map_or(Ok(Vec::new()), |previous| parse_all(&previous, "MASTER_KEY_PREVIOUS"))?;
+        Ok(Self::new(key, previous))
     }
 
     fn new(current: Key, previous: Vec<Key>) -> Self {

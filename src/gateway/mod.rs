@@ -214,6 +214,9 @@ pub trait Gateway: Send + Sync + 'static {
     /// the channel that the gateway was made with. Handing over the same target again does nothing.
     fn submit(&self, account: &str, target: Target);
 
+    /// Has every node say at once who is online.
+    fn look(&self);
+
     /// What is known of an account, from memory.
     fn observe(&self, account: &str) -> Observation;
 

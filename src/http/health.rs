@@ -1,20 +1,66 @@
 //! Probes and metrics. Open to anybody who reaches the port, and without secrets.
 
+use std::sync::Arc;
+
 use axum::{
-    Json,
-    extract::State,
+    Json, Router,
+    extract::{FromRef, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
+    routing::get,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    HttpState,
+    HttpState, Routes,
     extract::Params,
     problem::{Problem, ProblemBody},
 };
-use crate::{access::Check, metrics::Metrics};
+use crate::{
+    access::{Check, Health},
+    metrics::Metrics,
+};
+
+/// What probes are answered from.
+#[derive(Clone)]
+pub struct Probes {
+    /// Looks at everything.
+    pub health: Arc<dyn Fn() -> Health + Send + Sync>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl FromRef<HttpState> for Probes {
+    fn from_ref(state: &HttpState) -> Self {
+        let access = state.access.clone();
+        Self {
+            health: Arc::new(move || access.health()),
+            metrics: Arc::clone(&state.metrics),
+        }
+    }
+}
+
+/// Probes and metrics, and nothing else.
+pub fn probes(probes: Probes) -> Router {
+    super::with_routes(routes())
+        .fallback(async || StatusCode::NOT_FOUND)
+        .with_state(probes)
+}
+
+/// Routes that anybody may ask, and that answer however busy the service is.
+pub(super) fn routes<S>() -> Routes<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Probes: FromRef<S>,
+{
+    vec![
+        ("/health", get(health)),
+        ("/livez", get(livez)),
+        ("/readyz", get(readyz)),
+        ("/metrics", get(metrics)),
+    ]
+}
 
 /// Health for people and for earlier callers.
 #[derive(Serialize, ToSchema)]
@@ -34,8 +80,8 @@ pub(super) struct HealthBody {
     get, path = "/health", tag = "health", security(()),
     responses((status = 200, description = "The process answers", body = HealthBody))
 )]
-pub(super) async fn health(State(state): State<HttpState>) -> Json<HealthBody> {
-    let health = state.access.health();
+pub(super) async fn health(State(probes): State<Probes>) -> Json<HealthBody> {
+    let health = (probes.health)();
     Json(HealthBody {
         status: "healthy",
         version: env!("CARGO_PKG_VERSION"),
@@ -113,10 +159,10 @@ pub(super) struct ReadyBody {
     )
 )]
 pub(super) async fn readyz(
-    State(state): State<HttpState>,
+    State(probes): State<Probes>,
     Params(query): Params<ReadyQuery>,
 ) -> Result<Json<ReadyBody>, Problem> {
-    let health = state.access.health();
+    let health = (probes.health)();
     let checks: Vec<CheckBody> = health.checks.into_iter().map(Into::into).collect();
     if health.ready {
         let checks = query.verbose.map(|_| checks);
@@ -129,7 +175,7 @@ pub(super) async fn readyz(
         StatusCode::SERVICE_UNAVAILABLE,
         "not-ready",
         "Not ready",
-        "the first full load of desired state is not over",
+        "the first full load of desired state is not over: ?verbose says what is missing",
     );
     Err(match query.verbose {
         Some(_) => problem.checks(checks),
@@ -142,8 +188,8 @@ pub(super) async fn readyz(
     get, path = "/metrics", tag = "health", security(()),
     responses((status = 200, description = "Metrics", body = String, content_type = "application/openmetrics-text"))
 )]
-pub(super) async fn metrics(State(state): State<HttpState>) -> Response {
-    exposition(&state.metrics)
+pub(super) async fn metrics(State(probes): State<Probes>) -> Response {
+    exposition(&probes.metrics)
 }
 
 /// What the process counts, as an answer.

@@ -36,6 +36,7 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
+pub use health::{Probes, probes};
 pub use openapi::openapi;
 pub use waiting::waiting;
 
@@ -116,7 +117,7 @@ impl Deref for HttpState {
     }
 }
 
-type Routes = Vec<(&'static str, MethodRouter<HttpState>)>;
+type Routes<S = HttpState> = Vec<(&'static str, MethodRouter<S>)>;
 
 /// Routes that need the secret.
 fn protected() -> Routes {
@@ -146,17 +147,7 @@ fn open() -> Routes {
     ]
 }
 
-/// Routes that anybody may ask, and that answer however busy the service is.
-fn probes() -> Routes {
-    vec![
-        ("/health", get(health::health)),
-        ("/livez", get(health::livez)),
-        ("/readyz", get(health::readyz)),
-        ("/metrics", get(health::metrics)),
-    ]
-}
-
-fn routes(routes: Routes) -> Router<HttpState> {
+fn with_routes<S: Clone + Send + Sync + 'static>(routes: Routes<S>) -> Router<S> {
     routes
         .into_iter()
         .fold(Router::new(), |router, (path, methods)| router.route(path, methods))
@@ -165,15 +156,15 @@ fn routes(routes: Routes) -> Router<HttpState> {
 /// The API. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that addresses are known; a request
 /// without one counts as coming from this process.
 pub fn router(state: HttpState) -> Router {
-    let work = routes(protected())
+    let work = with_routes(protected())
         .route_layer(from_fn_with_state(state.clone(), auth::require_secret))
-        .merge(routes(open()))
+        .merge(with_routes(open()))
         .layer(from_fn_with_state(state.clone(), limits::when_loaded))
         .layer(DefaultBodyLimit::max(state.settings.max_body))
         .layer(from_fn_with_state(state.clone(), limits::bound));
     Router::new()
         .merge(work)
-        .merge(routes(probes()))
+        .merge(with_routes(health::routes()))
         .fallback(async |uri: Uri| Problem::not_found(no_such_path(&uri)))
         .method_not_allowed_fallback(async || {
             Problem::new(
@@ -202,7 +193,7 @@ mod tests {
     fn every_route_is_documented_and_only_those() {
         let document = openapi();
         let mut documented: Vec<&str> = document.paths.paths.keys().map(String::as_str).collect();
-        let mut routed: Vec<&str> = [protected(), open(), probes()]
+        let mut routed: Vec<&str> = [protected(), open(), health::routes()]
             .iter()
             .flatten()
             .map(|route| route.0)

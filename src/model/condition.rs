@@ -41,8 +41,29 @@ pub mod texts {
     /// Reason of [`super::types::GRANTED`] when it is true.
     pub const ACTIVE: &str = "Active";
 
+    /// Reason of [`super::types::STALLED`] when the guard holds a denial back until a person confirms it.
+    pub const GUARD_HELD_BACK: &str = "GuardHeldBack";
+
     /// All of them.
-    pub(super) const ALL: [&str; 6] = [ACCEPTED, AGREED, INACTIVE, EXPIRED, RECONCILED, ACTIVE];
+    pub(super) const ALL: [&str; 7] = [ACCEPTED, AGREED, INACTIVE, EXPIRED, RECONCILED, ACTIVE, GUARD_HELD_BACK];
+
+    const HELD_BY: &str = "held by ";
+    const BETWEEN_HOLDS: &str = ", ";
+
+    /// Message of [`super::types::GRANTED`] for who is held, with the names of the live holds. Auth replicas read them back
+    /// with [`holders`].
+    #[must_use]
+    pub fn held_by(holds: &[String]) -> String {
+        format!("{HELD_BY}{}", holds.join(BETWEEN_HOLDS))
+    }
+
+    /// The names in a message of [`held_by`].
+    pub fn holders(message: &str) -> impl Iterator<Item = &str> {
+        message
+            .strip_prefix(HELD_BY)
+            .into_iter()
+            .flat_map(|names| names.split(BETWEEN_HOLDS))
+    }
 }
 
 /// Takes a text over, without memory of its own if it is one of the constants.

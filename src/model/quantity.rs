@@ -125,6 +125,25 @@ impl Bytes {
     }
 }
 
+impl Bytes {
+    /// The most bytes of which [`Self::coarse`] makes this.
+    #[must_use]
+    pub fn coarse_most(&self) -> u64 {
+        let suffix = self
+            .declared
+            .trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let unit = UNITS
+            .iter()
+            .find(|(name, ..)| *name == suffix)
+            .map_or(1, |(_, unit, _)| *unit);
+        let amount = match self.bytes / unit {
+            999 => 1023,
+            amount => amount,
+        };
+        (amount + 1).saturating_mul(unit) - 1
+    }
+}
+
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.declared)
@@ -263,6 +282,8 @@ mod tests {
             prop_assert_eq!(Bytes::parse(&coarse.to_string()).unwrap(), coarse.clone());
             prop_assert!(coarse.get() <= bytes && bytes - coarse.get() <= bytes / 2);
             prop_assert!(coarse.to_string().len() <= 5);
+            prop_assert!(bytes <= coarse.coarse_most());
+            prop_assert!(coarse.to_string() == "999Pi" || Bytes::coarse(coarse.coarse_most()) == coarse);
             prop_assert_eq!(Bytes::coarse(coarse.get()), coarse);
         }
     }

@@ -11,45 +11,38 @@ use std::{
 
 use arc_swap::ArcSwap;
 use kube::ResourceExt;
-use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{context::Context, plan::gateway_names};
+pub use super::declared::Environment;
+use super::{
+    context::Context,
+    declared::{Refusal, Wanted, meter, names_secret, shared_tokens},
+    plan::gateway_names,
+};
 use crate::{
     auth::{index::AuthIndex, listener::AuthEndpoint},
     clock::SharedClock,
     credentials::Sources,
     fence::Fence,
     gateway::{
-        ANY, Completions, Gateway, NodeName,
-        hysteria::{self, HysteriaGateway, client::StatsError, config::NodeConfig},
+        Completions, Gateway, NodeName,
+        hysteria::{self, HysteriaGateway, client::StatsError},
     },
-    metrics::{GatewayOperation, GatewayOutcome, Metrics},
+    metrics::Metrics,
     model::{
         FINALIZER,
         condition::{Conditions, types},
-        gateway::{DEFAULT_GATEWAY, VpnGateway, VpnGatewaySpec, VpnGatewayStatus},
-        secret_source::SecretSource,
+        gateway::{DEFAULT_GATEWAY, VpnGateway, VpnGatewayStatus},
     },
 };
 
 /// How often a gateway that could not be started is tried again, and a deleted one asked whether users still refer to it.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// What the environment says: the gateway for when none is declared, and what holds for every node that says nothing else.
-pub struct Environment {
-    /// The gateway that is called `default` when no `VpnGateway` is declared.
-    pub spec: VpnGatewaySpec,
-    /// Secrets that sources in `spec` name. They are the operator's own, which no other resource may read.
-    pub known: Vec<(SecretSource, SecretString)>,
-    /// The path secret of nodes that have none of their own.
-    pub auth_token: SecretString,
-    /// The statistics secret of nodes that have none of their own.
-    pub stats_secret: SecretString,
-    /// Pause between two polls of a node.
-    pub poll_interval: Duration,
-}
+/// How long a start waits for the nodes, and how often it looks whether they answered.
+const PATIENCE: Duration = Duration::from_secs(1);
+const GLANCE: Duration = Duration::from_millis(5);
 
 /// What a gateway is built with.
 pub struct Parts {
@@ -91,18 +84,6 @@ pub struct Gateways {
     incomplete: AtomicBool,
 }
 
-/// Why a declared gateway does not run.
-struct Refusal {
-    reason: &'static str,
-    message: String,
-}
-
-/// A gateway as it is to run.
-struct Wanted {
-    nodes: Vec<NodeConfig>,
-    tokens: Vec<(NodeName, SecretString)>,
-}
-
 impl Gateways {
     /// No gateways yet.
     #[must_use]
@@ -135,19 +116,32 @@ impl Gateways {
 
     /// A Secret is new, changed or gone.
     pub fn secret_changed(&self, ctx: &Context, secret: &str) {
-        let names = |source: &SecretSource| source.secret_key_ref.as_ref().is_some_and(|key| key.name == secret);
-        let refers = |gateway: &VpnGateway| {
-            let nodes = gateway.spec.hysteria.iter().flat_map(|hysteria| &hysteria.nodes);
-            nodes
-                .flat_map(|node| {
-                    let obfs = node.obfs.as_ref().map(|obfs| &obfs.password);
-                    [node.stats_secret.as_ref(), node.auth_token.as_ref(), obfs]
-                })
-                .flatten()
-                .any(names)
-        };
-        if ctx.declared_gateways.state().iter().any(|gateway| refers(gateway)) {
+        if ctx
+            .declared_gateways
+            .state()
+            .iter()
+            .any(|gateway| names_secret(&gateway.spec, secret))
+        {
             self.changed();
+        }
+    }
+
+    /// Has every node say who is online, and waits for it for a bounded time: how many devices a person has is to be right
+    /// from the first login on. A node that does not answer keeps nobody waiting longer than that.
+    pub async fn look(&self, ctx: &Context) {
+        let since = ctx.clock.monotonic();
+        let gateways = self.all();
+        for gateway in &gateways {
+            gateway.look();
+        }
+        let index = ctx.roster.index();
+        let seen = || {
+            let mut nodes = gateways.iter().flat_map(|gateway| gateway.health());
+            nodes.all(|node| !node.proves || node.error.is_some() || index.was_polled(&node.node, since))
+        };
+        let until = since + PATIENCE;
+        while !seen() && ctx.clock.monotonic() < until {
+            tokio::time::sleep(GLANCE).await;
         }
     }
 
@@ -191,13 +185,18 @@ impl Gateways {
             }
             incomplete |= in_use;
             reports.push((Arc::clone(gateway), in_use));
-            match self.resolve(&name, &gateway.spec, false).await {
+            match self
+                .parts
+                .environment
+                .resolve(&self.parts.sources, &name, &gateway.spec, false)
+                .await
+            {
                 Ok(ready) => drop(wanted.insert(name, ready)),
                 Err(refusal) => drop(refused.insert(name, refusal)),
             }
         }
         if declared.is_empty() {
-            match self.resolve(DEFAULT_GATEWAY, &self.parts.environment.spec, true).await {
+            match self.parts.environment.own(&self.parts.sources).await {
                 Ok(ready) => drop(wanted.insert(DEFAULT_GATEWAY.to_owned(), ready)),
                 Err(refusal) => drop(refused.insert(DEFAULT_GATEWAY.to_owned(), refusal)),
             }
@@ -302,14 +301,13 @@ impl Gateways {
 
     fn start(&self, name: &str, wanted: Wanted, ctx: &Context) -> Result<Running, StatsError> {
         let cancel = self.parts.cancel.child_token();
-        let metrics = Arc::clone(&self.parts.metrics);
         let context = hysteria::Context {
             ledger: Arc::clone(&self.parts.index) as _,
             usage: Arc::clone(&ctx.usage) as _,
             completions: self.parts.completions.clone(),
             clock: Arc::clone(&self.parts.clock),
             fence: self.parts.fence.clone(),
-            meter: Arc::new(move |call| metrics.gateway_call(operation(call.operation), outcome(call.outcome))),
+            meter: meter(&self.parts.metrics),
             poll_interval: self.parts.environment.poll_interval,
             cancel: cancel.clone(),
             tasks: self.parts.tasks.clone(),
@@ -319,102 +317,6 @@ impl Gateways {
             as_wanted: wanted,
             cancel,
         })
-    }
-
-    async fn resolve(&self, name: &str, spec: &VpnGatewaySpec, own: bool) -> Result<Wanted, Refusal> {
-        let Some(hysteria) = &spec.hysteria else {
-            return Err(Refusal {
-                reason: "NotSupported",
-                message: "this version of vpn-operator runs spec.hysteria only".to_owned(),
-            });
-        };
-        let environment = &self.parts.environment;
-        let mut wanted = Wanted {
-            nodes: Vec::new(),
-            tokens: Vec::new(),
-        };
-        for node in &hysteria.nodes {
-            let mut node = node.clone();
-            let mut read = if own { environment.known.clone() } else { Vec::new() };
-            // A node that names no secret of its own has the environment's.
-            let fallback = SecretSource {
-                env: Some(String::new()),
-                ..SecretSource::default()
-            };
-            read.push((fallback.clone(), environment.stats_secret.clone()));
-            if node.stats_url.is_some() && node.stats_secret.is_none() {
-                node.stats_secret = Some(fallback);
-            }
-            let named = [
-                node.stats_secret.as_ref(),
-                node.obfs.as_ref().map(|obfs| &obfs.password),
-                node.auth_token.as_ref(),
-            ];
-            for source in named.into_iter().flatten() {
-                if !read.iter().any(|(known, _)| known == source) {
-                    let secret = self.parts.sources.resolve(source).await.map_err(|error| Refusal {
-                        reason: "SecretNotFound",
-                        message: format!("node {}: {error}", node.name),
-                    })?;
-                    read.push((source.clone(), secret));
-                }
-            }
-            let secret = |source: &SecretSource| {
-                let found = read.iter().find(|(known, _)| known == source);
-                found
-                    .map(|(_, secret)| secret.clone())
-                    .ok_or_else(|| "it was not read".to_owned())
-            };
-            let invalid = |message: String| Refusal {
-                reason: "InvalidNode",
-                message,
-            };
-            wanted
-                .nodes
-                .push(NodeConfig::resolve(&node, &secret).map_err(|error| invalid(error.to_string()))?);
-            let token = match &node.auth_token {
-                Some(source) => secret(source).map_err(invalid)?,
-                None => environment.auth_token.clone(),
-            };
-            wanted.tokens.push((NodeName::new(name, &node.name), token));
-        }
-        Ok(wanted)
-    }
-}
-
-/// The nodes that tokens stand for. A token that several nodes share does not say which of them asks; it stands for any
-/// node of its gateway, or of any gateway.
-fn shared_tokens(tokens: Vec<(NodeName, SecretString)>) -> Vec<(NodeName, SecretString)> {
-    let mut by_value: Vec<(NodeName, SecretString)> = Vec::new();
-    for (name, token) in tokens {
-        match by_value
-            .iter_mut()
-            .find(|(_, known)| known.expose_secret() == token.expose_secret())
-        {
-            Some((known, _)) if known.gateway() == name.gateway() => *known = NodeName::new(name.gateway(), ANY),
-            Some((known, _)) => *known = NodeName::new(ANY, ANY),
-            None => by_value.push((name, token)),
-        }
-    }
-    by_value
-}
-
-fn operation(name: &str) -> GatewayOperation {
-    match name {
-        "kick" => GatewayOperation::Kick,
-        "traffic" => GatewayOperation::Traffic,
-        _ => GatewayOperation::Online,
-    }
-}
-
-fn outcome(category: &str) -> GatewayOutcome {
-    match category {
-        "ok" => GatewayOutcome::Ok,
-        "timeout" => GatewayOutcome::Timeout,
-        "unauthorized" => GatewayOutcome::Unauthorized,
-        "status" => GatewayOutcome::Refused,
-        "malformed" | "too_large" => GatewayOutcome::Malformed,
-        _ => GatewayOutcome::Unreachable,
     }
 }
 

@@ -164,12 +164,45 @@ fn purpose(id: &CorporateId) -> String {
     format!("imported-password/{}", id.key())
 }
 
+/// Whom the reader of passwords works for.
+pub trait Reader: Send + Sync + 'static {
+    /// A user as the source last showed it, if its password has to be read.
+    fn user(&self, name: &str) -> Option<Arc<VpnUser>>;
+
+    /// A password was read, and may be another one than before.
+    fn was_read(&self, password: Input);
+
+    /// Whether the password of this user can be read has changed.
+    fn failure_changed(&self, name: &str);
+
+    /// What was read.
+    fn imported(&self) -> &Imported;
+}
+
+impl Reader for Context {
+    fn user(&self, name: &str) -> Option<Arc<VpnUser>> {
+        Self::user(self, name)
+    }
+
+    fn was_read(&self, password: Input) {
+        self.dispatch(self.roster.apply(vec![password]));
+    }
+
+    fn failure_changed(&self, name: &str) {
+        self.queue.push(name, &self.namespace);
+    }
+
+    fn imported(&self) -> &Imported {
+        &self.imported
+    }
+}
+
 /// Reads passwords until `cancel`.
-pub async fn run(ctx: Arc<Context>, mut changes: mpsc::UnboundedReceiver<Touched>, cancel: CancellationToken) {
+pub async fn run<R: Reader>(ctx: Arc<R>, mut changes: mpsc::UnboundedReceiver<Touched>, cancel: CancellationToken) {
     // Before the first list is complete the store answers nothing, and who is asked about would be taken for gone.
     // Not by the store's own `wait_until_ready`: it wakes only one of those who wait, and the reconciler is one.
     if cancel
-        .run_until_cancelled(ctx.imported.listed.cancelled())
+        .run_until_cancelled(ctx.imported().listed.cancelled())
         .await
         .is_none()
     {
@@ -185,7 +218,7 @@ pub async fn run(ctx: Arc<Context>, mut changes: mpsc::UnboundedReceiver<Touched
                     names.insert(name.clone());
                     (vec![name], true)
                 }
-                Some(Touched::Secret(secret)) => (referring(&ctx, &names, &secret), false),
+                Some(Touched::Secret(secret)) => (referring(&*ctx, &names, &secret), false),
                 None => return,
             },
             _ = again.tick() => (names.iter().cloned().collect(), false),
@@ -193,7 +226,7 @@ pub async fn run(ctx: Arc<Context>, mut changes: mpsc::UnboundedReceiver<Touched
         for name in due {
             let user = ctx.user(&name);
             let read = match &user {
-                Some(user) => ctx.imported.read(user).await,
+                Some(user) => ctx.imported().read(user).await,
                 None => Ok(None),
             };
             match read {
@@ -201,21 +234,21 @@ pub async fn run(ctx: Arc<Context>, mut changes: mpsc::UnboundedReceiver<Touched
                 Ok(Some((password, new))) if new || touched => {
                     let generation = user.and_then(|user| user.metadata.generation).unwrap_or(0);
                     let user = name.clone();
-                    ctx.dispatch(ctx.roster.apply(vec![Input::Password {
+                    ctx.was_read(Input::Password {
                         user,
                         generation,
                         password,
-                    }]));
+                    });
                 }
                 Ok(Some(_)) => {}
                 Ok(None) => {
                     names.remove(&name);
-                    ctx.imported.forget(&name);
+                    ctx.imported().forget(&name);
                 }
                 Err(error) => {
-                    let before = ctx.imported.failures().insert(name.clone(), error.clone());
+                    let before = ctx.imported().failures().insert(name.clone(), error.clone());
                     if before.as_ref() != Some(&error) {
-                        ctx.queue.push(&name, &ctx.namespace);
+                        ctx.failure_changed(&name);
                         tracing::warn!(
                             user = name,
                             error,
@@ -225,18 +258,18 @@ pub async fn run(ctx: Arc<Context>, mut changes: mpsc::UnboundedReceiver<Touched
                     continue;
                 }
             }
-            if ctx.imported.failures().remove(&name).is_some() {
-                ctx.queue.push(&name, &ctx.namespace);
+            if ctx.imported().failures().remove(&name).is_some() {
+                ctx.failure_changed(&name);
             }
         }
         if changes.is_empty() {
-            ctx.imported.first_round.cancel();
+            ctx.imported().first_round.cancel();
         }
     }
 }
 
 /// Those of the users whose password is in this Secret.
-fn referring(ctx: &Context, names: &BTreeSet<String>, secret: &str) -> Vec<String> {
+fn referring(ctx: &impl Reader, names: &BTreeSet<String>, secret: &str) -> Vec<String> {
     let refers = |name: &&String| {
         let user = ctx.user(name);
         let source = user.as_ref().and_then(|user| user.spec.credentials_from.as_ref());

@@ -31,7 +31,7 @@ const BATCH: usize = 4096;
 
 /// How often deadlines are compared with the wall clock. A timer that counted down to them would miss a clock that is
 /// set, or a machine that slept.
-const TICK: Duration = Duration::from_secs(1);
+pub(super) const TICK: Duration = Duration::from_secs(1);
 
 /// How long a disappearance waits for the next one, and at the most. Files of one commit, and objects of one prune, leave one
 /// by one, on a busy machine with pauses between them.
@@ -52,7 +52,7 @@ pub struct Writers {
     clippy::large_enum_variant,
     reason = "one value at a time; a box each would cost more"
 )]
-enum Said {
+pub(super) enum Said {
     User(Event<VpnUser>),
     Hold(Event<VpnHold>),
     Gateway(Event<VpnGateway>),
@@ -106,13 +106,28 @@ fn subject(input: &Input) -> Option<Subject> {
 /// Disappearances that wait for their companions, so that the guard sees a mass loss as one. What is said of an object
 /// later takes the place of its disappearance: told in the wrong order, a hold that was found again would be lost.
 #[derive(Default)]
-struct Vanishing {
+pub(super) struct Vanishing {
     inputs: HashMap<Subject, Input>,
     since: Option<Instant>,
     latest: Option<Instant>,
 }
 
 impl Vanishing {
+    /// Keeps a disappearance back, and hands on everything else.
+    pub(super) fn sort(&mut self, input: Input, loaded: bool, inputs: &mut Vec<Input>) {
+        let vanished = match &input {
+            Input::User(user) => user.metadata.deletion_timestamp.is_some(),
+            Input::Hold(hold) => hold.metadata.deletion_timestamp.is_some(),
+            _ => false,
+        };
+        if loaded && vanished {
+            self.push(input);
+        } else {
+            self.supersede(&input);
+            inputs.push(input);
+        }
+    }
+
     fn push(&mut self, input: Input) {
         let now = Instant::now();
         self.since.get_or_insert(now);
@@ -129,11 +144,11 @@ impl Vanishing {
     }
 
     /// When to judge what has come together.
-    fn due(&self) -> Option<Instant> {
+    pub(super) fn due(&self) -> Option<Instant> {
         Some((self.latest? + QUIET).min(self.since? + LONGEST_QUIET))
     }
 
-    fn take(&mut self) -> Vec<Input> {
+    pub(super) fn take(&mut self) -> Vec<Input> {
         std::mem::take(self).inputs.into_values().collect()
     }
 }
@@ -162,17 +177,8 @@ pub async fn run(watches: Watches, mut writers: Writers, ctx: Arc<Context>, canc
         let Some(batch) = batch else { return };
         let mut inputs = Vec::with_capacity(batch.len());
         for said in batch {
-            seen.take(said, &mut writers, &ctx, |input| match input {
-                Input::User(user) if loaded && user.metadata.deletion_timestamp.is_some() => {
-                    vanishing.push(Input::User(user));
-                }
-                Input::Hold(hold) if loaded && hold.metadata.deletion_timestamp.is_some() => {
-                    vanishing.push(Input::Hold(hold));
-                }
-                input => {
-                    vanishing.supersede(&input);
-                    inputs.push(input);
-                }
+            seen.take(said, &mut writers, &ctx, |input| {
+                vanishing.sort(input, loaded, &mut inputs);
             });
         }
         ctx.dispatch(ctx.roster.apply(inputs));
@@ -184,7 +190,9 @@ pub async fn run(watches: Watches, mut writers: Writers, ctx: Arc<Context>, canc
             if let Some(handing) = ctx.handing() {
                 handing.handouts.wait_synced().await;
             }
-            ctx.dispatch(ctx.roster.loaded());
+            ctx.dispatch(ctx.roster.judge_load());
+            ctx.gateways.look(&ctx).await;
+            ctx.roster.open();
             for user in ctx.users.state() {
                 ctx.queue.push(&user.name_any(), &ctx.namespace);
             }
@@ -253,11 +261,11 @@ impl Seen {
 
 /// A hold leaves when its finalizer is released: on purpose, or after its loss was confirmed. One that was deleted before it
 /// had a finalizer is lost.
-fn left_in_order(hold: &VpnHold) -> bool {
+pub(super) fn left_in_order(hold: &VpnHold) -> bool {
     hold.metadata.deletion_timestamp.is_some() || hold.finalizers().iter().any(|it| it == FINALIZER)
 }
 
-fn merged(watches: Watches) -> impl Stream<Item = Said> {
+pub(super) fn merged(watches: Watches) -> impl Stream<Item = Said> {
     stream::select(
         watches.holds.map(Said::Hold),
         stream::select(watches.gateways.map(Said::Gateway), watches.users.map(Said::User)),

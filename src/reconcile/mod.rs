@@ -7,7 +7,9 @@
 
 pub mod backoff;
 pub mod context;
+mod declared;
 pub mod farewell;
+pub mod follow;
 pub mod gateways;
 pub mod holds;
 pub mod imported;

@@ -40,7 +40,7 @@ pub mod reasons {
     /// `spec.gateways` names a gateway that does not exist.
     pub const GATEWAY_NOT_FOUND: &str = "GatewayNotFound";
     /// The guard holds a denial back until a person confirms it.
-    pub const GUARD_HELD_BACK: &str = "GuardHeldBack";
+    pub const GUARD_HELD_BACK: &str = crate::model::condition::texts::GUARD_HELD_BACK;
     /// A node has no statistics API, so that sessions on it can neither be ended nor proved gone.
     pub const NO_STATISTICS: &str = "NoStatistics";
     /// An annotation pauses the object.
@@ -513,7 +513,7 @@ fn working(
 fn granted_message(person: &Person) -> String {
     match person.effective.reason {
         Reason::Active => texts::ACCEPTED.into(),
-        Reason::Held => format!("held by {}", person.live_holds.join(", ")),
+        Reason::Held => texts::held_by(&person.live_holds),
         Reason::Inactive => texts::INACTIVE.into(),
         Reason::NotYetValid => "spec.validFrom is still to come".to_owned(),
         Reason::Expired => texts::EXPIRED.into(),

@@ -109,7 +109,8 @@ pub async fn gauges(ctx: Arc<Context>, cancel: CancellationToken) {
         let guard = ctx.roster.guard();
         ctx.metrics.users(&ctx.roster.counts());
         ctx.metrics.guard(guard.pending.len(), guard.limit);
-        ctx.metrics.source_problems(ctx.desired.health().problems.len());
+        let source = ctx.desired.health();
+        ctx.metrics.source(source.problems.len(), source.unreadable_since);
         ctx.metrics.leading(ctx.fence.is_open());
         ctx.metrics.history_failing(ctx.history.last_error().is_some());
         ctx.metrics.queue_depth(ctx.backoff.len());

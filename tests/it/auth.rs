@@ -1,5 +1,6 @@
 //! Scenarios of the auth room: what is declared, what logins are told, and what the guard holds back.
 
+mod follower;
 mod guard;
 mod listener;
 mod model;

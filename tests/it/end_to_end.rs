@@ -8,6 +8,7 @@ mod limits;
 mod nodes;
 mod operator;
 mod quickstart;
+mod replica;
 mod secrets;
 mod starting;
 mod twice;

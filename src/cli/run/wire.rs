@@ -215,7 +215,7 @@ fn open_history(path: &Path, clock: &SharedClock) -> Result<History, RunError> {
     Ok(history)
 }
 
-fn environment(config: &Config) -> Environment {
+pub fn environment(config: &Config) -> Environment {
     let gateway = config.default_gateway();
     let named: Vec<_> = gateway
         .spec

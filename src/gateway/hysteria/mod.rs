@@ -16,6 +16,7 @@ pub mod render;
 pub mod revocation;
 mod state;
 pub mod usage;
+pub mod watch;
 
 use std::{
     collections::HashSet,
@@ -198,6 +199,12 @@ impl Gateway for HysteriaGateway {
             for worker in self.members().iter().filter_map(|member| member.worker.as_ref()) {
                 worker.wake();
             }
+        }
+    }
+
+    fn look(&self) {
+        for worker in self.members().iter().filter_map(|member| member.worker.as_ref()) {
+            worker.look();
         }
     }
 

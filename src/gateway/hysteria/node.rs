@@ -27,7 +27,7 @@ use crate::gateway::{NodeName, Standing, retry::Backoff};
 /// Waits between looks while a revocation is open begin with this, and grow by half up to the poll interval.
 const FASTEST_LOOK: Duration = Duration::from_millis(100);
 /// Waits after failures.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+pub(super) const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 /// A look under way at a denial proves nothing about it; after so long it is given up for a new one.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// Ids in one kick.
@@ -82,6 +82,11 @@ impl Worker {
         } else {
             self.look_wanted.notify_one();
         }
+    }
+
+    /// Somebody needs to know at once who is online.
+    pub(super) fn look(&self) {
+        self.look_wanted.notify_one();
     }
 
     async fn kicks(&self) {
@@ -277,7 +282,7 @@ impl Worker {
     }
 }
 
-fn wait(backoff: &mut Backoff, error: &StatsError) -> Duration {
+pub(super) fn wait(backoff: &mut Backoff, error: &StatsError) -> Duration {
     if error.is_retryable() {
         backoff.wait()
     } else {

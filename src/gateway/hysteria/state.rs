@@ -166,6 +166,10 @@ pub(super) struct Online {
 }
 
 impl Online {
+    pub(super) const fn sessions(&self) -> u32 {
+        self.sessions
+    }
+
     pub(super) fn count(online: &HashMap<String, u32>) -> Self {
         let mut counted = Self::default();
         for (id, connections) in online {

@@ -227,6 +227,13 @@ pub struct Operator {
 }
 
 impl Operator {
+    /// Starts what this command says, at addresses that are free.
+    pub fn launch(mut command: std::process::Command) -> Self {
+        let (api, auth) = (free_address(), free_address());
+        command.args(["--listen", &api.to_string(), "--auth-listen", &auth.to_string()]);
+        Self::spawn(command, api, auth)
+    }
+
     pub fn spawn(mut command: std::process::Command, api: SocketAddr, auth: SocketAddr) -> Self {
         let mut child = command
             .stdin(Stdio::null())

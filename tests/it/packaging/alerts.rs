@@ -17,7 +17,7 @@ fn answered() -> String {
     let metrics = Metrics::new();
     metrics.node_up("default/fra1", false);
     metrics.guard(1, 10);
-    metrics.source_problems(1);
+    metrics.source(1, None);
     metrics.history_failing(true);
     metrics.reconciled(ReconcileOutcome::Terminal, Duration::ZERO);
     metrics.revocation(RevocationStage::Contained, Duration::from_secs(61));

@@ -1,0 +1,184 @@
+//! What gateways are to run as: what is declared, with its secrets read.
+
+use std::{sync::Arc, time::Duration};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{
+    credentials::Sources,
+    gateway::{
+        ANY, NodeName,
+        hysteria::{Meter, config::NodeConfig},
+    },
+    metrics::{GatewayOperation, GatewayOutcome, Metrics},
+    model::{
+        gateway::{DEFAULT_GATEWAY, VpnGatewaySpec},
+        secret_source::SecretSource,
+    },
+};
+
+/// What the environment says: the gateway for when none is declared, and what holds for every node that says nothing else.
+pub struct Environment {
+    /// The gateway that is called `default` when no `VpnGateway` is declared.
+    pub spec: VpnGatewaySpec,
+    /// Secrets that sources in `spec` name. They are the operator's own, which no other resource may read.
+    pub known: Vec<(SecretSource, SecretString)>,
+    /// The path secret of nodes that have none of their own.
+    pub auth_token: SecretString,
+    /// The statistics secret of nodes that have none of their own.
+    pub stats_secret: SecretString,
+    /// Pause between two polls of a node.
+    pub poll_interval: Duration,
+}
+
+/// Why a declared gateway does not run.
+pub(super) struct Refusal {
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+}
+
+/// A gateway as it is to run.
+pub(super) struct Wanted {
+    pub(super) nodes: Vec<NodeConfig>,
+    pub(super) tokens: Vec<(NodeName, SecretString)>,
+}
+
+impl Environment {
+    /// The gateway that the environment defines.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
+    pub(super) async fn own(&self, sources: &Sources) -> Result<Wanted, Refusal> {
+        self.resolve(sources, DEFAULT_GATEWAY, &self.spec, true).await
+    }
+
+    /// Reads what a gateway needs to run. `own`: the spec is the environment's, whose secrets are known.
+    ///
+    /// # Errors
+    /// It cannot run as it is declared.
+    pub(super) async fn resolve(
+        &self,
+        sources: &Sources,
+        name: &str,
+        spec: &VpnGatewaySpec,
+        own: bool,
+    ) -> Result<Wanted, Refusal> {
+        let Some(hysteria) = &spec.hysteria else {
+            return Err(Refusal {
+                reason: "NotSupported",
+                message: "this version of vpn-operator runs spec.hysteria only".to_owned(),
+            });
+        };
+        let mut wanted = Wanted {
+            nodes: Vec::new(),
+            tokens: Vec::new(),
+        };
+        for node in &hysteria.nodes {
+            let mut node = node.clone();
+            let mut read = if own { self.known.clone() } else { Vec::new() };
+            // A node that names no secret of its own has the environment's.
+            let fallback = SecretSource {
+                env: Some(String::new()),
+                ..SecretSource::default()
+            };
+            read.push((fallback.clone(), self.stats_secret.clone()));
+            if node.stats_url.is_some() && node.stats_secret.is_none() {
+                node.stats_secret = Some(fallback);
+            }
+            let named = [
+                node.stats_secret.as_ref(),
+                node.obfs.as_ref().map(|obfs| &obfs.password),
+                node.auth_token.as_ref(),
+            ];
+            for source in named.into_iter().flatten() {
+                if !read.iter().any(|(known, _)| known == source) {
+                    let secret = sources.resolve(source).await.map_err(|error| Refusal {
+                        reason: "SecretNotFound",
+                        message: format!("node {}: {error}", node.name),
+                    })?;
+                    read.push((source.clone(), secret));
+                }
+            }
+            let secret = |source: &SecretSource| {
+                let found = read.iter().find(|(known, _)| known == source);
+                found
+                    .map(|(_, secret)| secret.clone())
+                    .ok_or_else(|| "it was not read".to_owned())
+            };
+            let invalid = |message: String| Refusal {
+                reason: "InvalidNode",
+                message,
+            };
+            wanted
+                .nodes
+                .push(NodeConfig::resolve(&node, &secret).map_err(|error| invalid(error.to_string()))?);
+            let token = match &node.auth_token {
+                Some(source) => secret(source).map_err(invalid)?,
+                None => self.auth_token.clone(),
+            };
+            if token.expose_secret().is_empty() {
+                return Err(invalid(format!(
+                    "node {} has no authToken: declare one, or give HYSTERIA_AUTH_TOKEN",
+                    node.name
+                )));
+            }
+            wanted.tokens.push((NodeName::new(name, &node.name), token));
+        }
+        Ok(wanted)
+    }
+}
+
+/// Whether a gateway names the Secret of this name.
+pub(super) fn names_secret(gateway: &VpnGatewaySpec, secret: &str) -> bool {
+    let names = |source: &SecretSource| source.secret_key_ref.as_ref().is_some_and(|key| key.name == secret);
+    let nodes = gateway.hysteria.iter().flat_map(|hysteria| &hysteria.nodes);
+    nodes
+        .flat_map(|node| {
+            let obfs = node.obfs.as_ref().map(|obfs| &obfs.password);
+            [node.stats_secret.as_ref(), node.auth_token.as_ref(), obfs]
+        })
+        .flatten()
+        .any(names)
+}
+
+/// Counts calls to nodes.
+pub(super) fn meter(metrics: &Arc<Metrics>) -> Meter {
+    let metrics = Arc::clone(metrics);
+    Arc::new(move |call| metrics.gateway_call(operation(call.operation), outcome(call.outcome)))
+}
+
+/// The nodes that tokens stand for. A token that several nodes share does not say which of them asks; it stands for any
+/// node of its gateway, or of any gateway.
+pub(super) fn shared_tokens(tokens: Vec<(NodeName, SecretString)>) -> Vec<(NodeName, SecretString)> {
+    let mut by_value: Vec<(NodeName, SecretString)> = Vec::new();
+    for (name, token) in tokens {
+        match by_value
+            .iter_mut()
+            .find(|(_, known)| known.expose_secret() == token.expose_secret())
+        {
+            Some((known, _)) if known.gateway() == name.gateway() => *known = NodeName::new(name.gateway(), ANY),
+            Some((known, _)) => *known = NodeName::new(ANY, ANY),
+            None => by_value.push((name, token)),
+        }
+    }
+    by_value
+}
+
+fn operation(name: &str) -> GatewayOperation {
+    match name {
+        "kick" => GatewayOperation::Kick,
+        "traffic" => GatewayOperation::Traffic,
+        _ => GatewayOperation::Online,
+    }
+}
+
+fn outcome(category: &str) -> GatewayOutcome {
+    match category {
+        "ok" => GatewayOutcome::Ok,
+        "timeout" => GatewayOutcome::Timeout,
+        "unauthorized" => GatewayOutcome::Unauthorized,
+        "status" => GatewayOutcome::Refused,
+        "malformed" | "too_large" => GatewayOutcome::Malformed,
+        _ => GatewayOutcome::Unreachable,
+    }
+}

@@ -1,0 +1,178 @@
+//! Takes every event of the source, gives the roster what it says, and keeps nothing but names.
+
+use std::{collections::HashSet, sync::Arc};
+
+use futures::StreamExt as _;
+use kube::{Resource, ResourceExt};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use super::Follower;
+use crate::{
+    auth::roster::Input,
+    desired::{Event, Watches},
+    reconcile::intake::{Said, TICK, Vanishing, left_in_order, merged},
+};
+
+/// Events taken in one batch: objects are dropped as soon as the roster has taken their facts.
+const BATCH: usize = 512;
+
+/// Names of one kind, so that what vanished from a list is noticed.
+struct Names {
+    known: HashSet<Box<str>>,
+    listed: Option<HashSet<Box<str>>>,
+    done: bool,
+    /// A list without any object is not believed when so many were known before.
+    doubt: usize,
+}
+
+impl Names {
+    fn new(doubt: usize) -> Self {
+        Self {
+            known: HashSet::new(),
+            listed: None,
+            done: false,
+            doubt,
+        }
+    }
+
+    /// Follows an event; at the end of a list, answers the names that are no longer there.
+    fn follow<K: Resource<DynamicType = ()>>(&mut self, event: &Event<K>) -> Vec<Box<str>> {
+        match event {
+            Event::Init => self.listed = Some(HashSet::new()),
+            Event::InitApply(object) => {
+                self.listed
+                    .get_or_insert_default()
+                    .insert(object.name_any().into_boxed_str());
+            }
+            Event::Apply(object) => {
+                self.known.insert(object.name_any().into_boxed_str());
+            }
+            Event::Delete(object) => {
+                self.known.remove(object.name_any().as_str());
+            }
+            Event::InitDone => {
+                self.done = true;
+                let listed = self.listed.take().unwrap_or_default();
+                if listed.is_empty() && self.known.len() >= self.doubt {
+                    tracing::error!(
+                        kind = %K::kind(&()),
+                        known = self.known.len(),
+                        "a list that had objects has none: what was known stays in force until there are some again"
+                    );
+                    return Vec::new();
+                }
+                let before = std::mem::replace(&mut self.known, listed);
+                return before.into_iter().filter(|name| !self.known.contains(name)).collect();
+            }
+        }
+        Vec::new()
+    }
+}
+
+struct Seen {
+    users: Names,
+    holds: Names,
+    gateways: Names,
+}
+
+/// Takes events until `cancel`, or until the source ends.
+pub async fn run(watches: Watches, ctx: Arc<Follower>, cancel: CancellationToken) {
+    let mut events = Box::pin(merged(watches).ready_chunks(BATCH).take_until(cancel.cancelled_owned()));
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut vanishing = Vanishing::default();
+    let mut loaded = false;
+    let mut seen = Seen {
+        users: Names::new(2),
+        // The guard judges lost holds.
+        holds: Names::new(usize::MAX),
+        gateways: Names::new(1),
+    };
+    loop {
+        let due = vanishing.due();
+        let batch = tokio::select! {
+            batch = events.next() => batch,
+            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                ctx.apply(vanishing.take());
+                continue;
+            }
+            _ = tick.tick() => {
+                drop(ctx.roster.tick());
+                continue;
+            }
+        };
+        let Some(batch) = batch else { return };
+        let mut inputs = Vec::with_capacity(batch.len());
+        for said in batch {
+            take(&mut seen, said, &ctx, |input| {
+                vanishing.sort(input, loaded, &mut inputs);
+            });
+        }
+        ctx.apply(inputs);
+        if !loaded && seen.users.done && seen.holds.done && seen.gateways.done {
+            loaded = true;
+            ctx.nodes.converge().await;
+            ctx.imported.first_round().await;
+            drop(ctx.roster.loaded());
+            if ctx.is_ready() {
+                tracing::info!(
+                    users = seen.users.known.len(),
+                    holds = seen.holds.known.len(),
+                    "desired state is loaded"
+                );
+            }
+        }
+    }
+}
+
+/// Says what one event means.
+fn take(seen: &mut Seen, said: Said, ctx: &Follower, mut say: impl FnMut(Input)) {
+    match said {
+        Said::User(event) => {
+            for name in seen.users.follow(&event) {
+                ctx.forget(&name);
+                say(Input::UserGone(name.into()));
+            }
+            match event {
+                Event::Apply(user) | Event::InitApply(user) => {
+                    let user = Arc::new(user);
+                    ctx.remember(&user);
+                    say(Input::User(user));
+                }
+                Event::Delete(user) => {
+                    ctx.forget(&user.name_any());
+                    say(Input::UserGone(user.name_any()));
+                }
+                Event::InitDone => ctx.imported.listed(),
+                Event::Init => {}
+            }
+        }
+        Said::Hold(event) => {
+            for name in seen.holds.follow(&event) {
+                say(Input::HoldGone {
+                    name: name.into(),
+                    released: false,
+                });
+            }
+            match event {
+                Event::Apply(hold) | Event::InitApply(hold) => say(Input::Hold(Arc::new(hold))),
+                Event::Delete(hold) => say(Input::HoldGone {
+                    name: hold.name_any(),
+                    released: left_in_order(&hold),
+                }),
+                Event::Init | Event::InitDone => {}
+            }
+        }
+        Said::Gateway(event) => {
+            for name in seen.gateways.follow(&event) {
+                ctx.nodes.gone(&name);
+            }
+            match event {
+                Event::Apply(gateway) | Event::InitApply(gateway) => ctx.nodes.declare(&gateway),
+                Event::Delete(gateway) => ctx.nodes.gone(&gateway.name_any()),
+                Event::Init | Event::InitDone => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! A replica that only answers logins: the watches feed the roster, nodes are looked at, and nothing is ever written.
+//!
+//! It shares the roster, the reading of passwords and what gateways are to run as with the reconciler, and keeps no object of
+//! which the roster has taken the facts. It ends no session, counts no traffic and reports nothing: that is the controller's
+//! work, whose word it finds in the statuses (see [`crate::auth::follow`]). Must never write desired state or call a node for
+//! anything but who is online.
+
+pub mod intake;
+pub mod nodes;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use kube::ResourceExt as _;
+use tokio_util::sync::CancellationToken;
+
+use self::nodes::Nodes;
+use super::imported::{Imported, Reader};
+use crate::{
+    auth::roster::{Input, Roster},
+    desired::DesiredState,
+    metrics::Metrics,
+    model::user::VpnUser,
+};
+
+/// How often gauges are set.
+const GAUGES: Duration = Duration::from_secs(1);
+
+/// What the parts of a replica share.
+pub struct Follower {
+    /// Where desired state lives. Only watched.
+    pub desired: Arc<dyn DesiredState>,
+    /// Who may log in.
+    pub roster: Arc<Roster>,
+    /// Passwords that are not derived.
+    pub imported: Arc<Imported>,
+    /// The nodes that ask.
+    pub nodes: Nodes,
+    /// Numbers for whoever is on call.
+    pub metrics: Arc<Metrics>,
+    /// Users whose password is read, by name.
+    importing: Mutex<HashMap<String, Arc<VpnUser>>>,
+}
+
+impl Follower {
+    /// A replica that knows nothing yet.
+    pub fn new(
+        desired: Arc<dyn DesiredState>,
+        roster: Arc<Roster>,
+        imported: Arc<Imported>,
+        nodes: Nodes,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            desired,
+            roster,
+            imported,
+            nodes,
+            metrics,
+            importing: Mutex::default(),
+        })
+    }
+
+    /// Whether logins are answered rightly: everything was listed once, and the nodes can be told by their tokens.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.roster.is_loaded() && self.nodes.are_known()
+    }
+
+    /// A Secret is new, changed or gone.
+    pub fn secret_changed(&self, secret: &str) {
+        self.nodes.secret_changed(secret);
+        self.imported.secret_changed(secret);
+    }
+
+    fn importing(&self) -> MutexGuard<'_, HashMap<String, Arc<VpnUser>>> {
+        self.importing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps the users whose password has to be read.
+    fn remember(&self, user: &Arc<VpnUser>) {
+        if user.spec.credentials_from.is_some() {
+            self.importing().insert(user.name_any(), Arc::clone(user));
+            self.imported.touched(user);
+        } else {
+            self.forget(&user.name_any());
+        }
+    }
+
+    fn forget(&self, name: &str) {
+        self.importing().remove(name);
+    }
+
+    /// Nobody has to be told of transitions here: the index answers by them already.
+    fn apply(&self, inputs: Vec<Input>) {
+        drop(self.roster.apply(inputs));
+    }
+}
+
+impl Reader for Follower {
+    fn user(&self, name: &str) -> Option<Arc<VpnUser>> {
+        self.importing().get(name).cloned()
+    }
+
+    fn was_read(&self, password: Input) {
+        self.apply(vec![password]);
+    }
+
+    fn failure_changed(&self, _: &str) {}
+
+    fn imported(&self) -> &Imported {
+        &self.imported
+    }
+}
+
+/// Sets gauges until `cancel`.
+pub async fn gauges(ctx: Arc<Follower>, cancel: CancellationToken) {
+    let mut tick = tokio::time::interval(GAUGES);
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        let guard = ctx.roster.guard();
+        ctx.metrics.users(&ctx.roster.counts());
+        ctx.metrics.guard(guard.pending.len(), guard.limit);
+        let source = ctx.desired.health();
+        ctx.metrics.source(source.problems.len(), source.unreadable_since);
+        for node in ctx.nodes.health() {
+            ctx.metrics
+                .node_up(&node.node.0, node.error.is_none() && node.polled_at.is_some());
+        }
+    }
+}

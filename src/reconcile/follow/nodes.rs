@@ -1,0 +1,247 @@
+//! The nodes that ask a replica: their tokens, and who is online on them.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use kube::ResourceExt as _;
+use tokio::sync::Notify;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::Follower;
+use crate::{
+    auth::{index::AuthIndex, listener::AuthEndpoint},
+    clock::SharedClock,
+    credentials::Sources,
+    gateway::{
+        NodeHealth, NodeName, SessionLedger as _,
+        hysteria::{
+            client::{StatsEndpoint, StatsError},
+            watch::{self, NodeWatch},
+        },
+    },
+    metrics::Metrics,
+    model::gateway::{DEFAULT_GATEWAY, VpnGateway, VpnGatewaySpec},
+    reconcile::declared::{Environment, Refusal, Wanted, meter, names_secret, shared_tokens},
+};
+
+/// How often a gateway that cannot be used is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// What this works with.
+pub struct Parts {
+    /// What the environment says.
+    pub environment: Environment,
+    /// Reads the secrets that gateways name.
+    pub sources: Sources,
+    /// Told who is online.
+    pub index: Arc<AuthIndex>,
+    /// Told which node asks with which path secret.
+    pub endpoint: Arc<AuthEndpoint>,
+    /// The clock.
+    pub clock: SharedClock,
+    /// Numbers.
+    pub metrics: Arc<Metrics>,
+    /// Joins what is started.
+    pub tasks: TaskTracker,
+    /// Ends everything.
+    pub cancel: CancellationToken,
+}
+
+/// A gateway as it is answered and looked at.
+struct Running {
+    as_wanted: Wanted,
+    watches: HashMap<NodeName, (StatsEndpoint, NodeWatch)>,
+}
+
+/// The nodes that ask.
+pub struct Nodes {
+    parts: Parts,
+    declared: Mutex<BTreeMap<String, Arc<VpnGatewaySpec>>>,
+    running: Mutex<HashMap<String, Running>>,
+    changed: Notify,
+    /// Something of what is declared has to be tried again.
+    incomplete: AtomicBool,
+    /// Some node could be told by its token once.
+    known: AtomicBool,
+}
+
+impl Nodes {
+    /// No nodes yet.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            parts,
+            declared: Mutex::default(),
+            running: Mutex::default(),
+            changed: Notify::new(),
+            incomplete: AtomicBool::new(false),
+            known: AtomicBool::new(false),
+        }
+    }
+
+    fn declared(&self) -> MutexGuard<'_, BTreeMap<String, Arc<VpnGatewaySpec>>> {
+        self.declared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<String, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a gateway as it is now.
+    pub fn declare(&self, gateway: &VpnGateway) {
+        let spec = Arc::new(gateway.spec.clone());
+        let before = self.declared().insert(gateway.name_any(), Arc::clone(&spec));
+        if before != Some(spec) {
+            self.changed.notify_one();
+        }
+    }
+
+    /// There is no gateway of this name any more.
+    pub fn gone(&self, name: &str) {
+        self.declared().remove(name);
+        self.changed.notify_one();
+    }
+
+    /// A Secret is new, changed or gone.
+    pub fn secret_changed(&self, secret: &str) {
+        if self.declared().values().any(|spec| names_secret(spec, secret)) {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Whether nodes can be told by their tokens. Once so, always so.
+    #[must_use]
+    pub fn are_known(&self) -> bool {
+        self.known.load(Ordering::Acquire)
+    }
+
+    /// What the last look at each node showed.
+    #[must_use]
+    pub fn health(&self) -> Vec<NodeHealth> {
+        let running = self.running();
+        let watches = running.values().flat_map(|running| running.watches.values());
+        let mut health: Vec<_> = watches.map(|(_, watch)| watch.health()).collect();
+        health.sort_unstable_by(|a, b| a.node.cmp(&b.node));
+        health
+    }
+
+    /// Follows what is declared until `cancel`, after the first load (which calls [`Self::converge`] itself).
+    pub async fn run(ctx: Arc<Follower>, cancel: CancellationToken) {
+        let nodes = &ctx.nodes;
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = nodes.changed.notified() => {}
+                () = tokio::time::sleep(RETRY), if nodes.incomplete.load(Ordering::Relaxed) => {}
+            }
+            if ctx.roster.is_loaded() {
+                nodes.converge().await;
+            }
+        }
+    }
+
+    /// Makes what is answered and looked at equal to what is declared. A gateway that is declared in a way in which it cannot be
+    /// used goes on as it was.
+    pub async fn converge(&self) {
+        let declared = self.declared().clone();
+        let Parts {
+            environment, sources, ..
+        } = &self.parts;
+        let mut wanted = Vec::new();
+        for (name, spec) in &declared {
+            wanted.push((name.clone(), environment.resolve(sources, name, spec, false).await));
+        }
+        if declared.is_empty() {
+            wanted.push((DEFAULT_GATEWAY.to_owned(), environment.own(sources).await));
+        }
+        let refused = self.replace(wanted);
+        self.incomplete.store(refused, Ordering::Relaxed);
+        if !refused || self.running().values().any(|it| !it.as_wanted.tokens.is_empty()) {
+            self.known.store(true, Ordering::Release);
+        }
+    }
+
+    /// Answers whether something cannot be used.
+    fn replace(&self, wanted: Vec<(String, Result<Wanted, Refusal>)>) -> bool {
+        let mut running = self.running();
+        let mut refused = false;
+        let names: HashSet<String> = wanted.iter().map(|(name, _)| name.clone()).collect();
+        let before: HashSet<NodeName> = running.values().flat_map(|it| it.watches.keys().cloned()).collect();
+        running.retain(|name, _| names.contains(name));
+        for (name, wanted) in wanted {
+            let mut present = running.remove(&name);
+            let looked = wanted.and_then(|wanted| {
+                self.look(&name, wanted, &mut present).map_err(|error| Refusal {
+                    reason: "InvalidNode",
+                    message: error.to_string(),
+                })
+            });
+            if let Err(refusal) = looked {
+                refused = true;
+                tracing::warn!(
+                    gateway = name,
+                    reason = refusal.reason,
+                    "the gateway cannot be answered as declared: {}",
+                    refusal.message
+                );
+            }
+            running.extend(present.map(|present| (name, present)));
+        }
+        let polled: HashSet<NodeName> = running.values().flat_map(|it| it.watches.keys().cloned()).collect();
+        for left in before.difference(&polled) {
+            self.parts.index.node_removed(left);
+            self.parts.metrics.node_removed(&left.0);
+        }
+        self.parts.index.expect_polls_of(&polled);
+        let tokens = running.values().flat_map(|it| it.as_wanted.tokens.iter().cloned());
+        let tokens = shared_tokens(tokens.collect());
+        self.parts
+            .endpoint
+            .set_tokens(tokens.iter().map(|(name, token)| (token, name)));
+        refused
+    }
+
+    /// Looks at the nodes of a gateway. Those whose statistics API stays the same are looked at on. After an error everything is as
+    /// it was.
+    fn look(&self, name: &str, wanted: Wanted, present: &mut Option<Running>) -> Result<(), StatsError> {
+        let mut fresh = HashMap::new();
+        for node in &wanted.nodes {
+            let Some(endpoint) = &node.stats else { continue };
+            let node = NodeName::new(name, &node.name);
+            let same = present.as_ref().and_then(|present| present.watches.get(&node));
+            if same.is_some_and(|(at, _)| at == endpoint) {
+                continue;
+            }
+            let watch = NodeWatch::start(node.clone(), endpoint, &self.context())?;
+            fresh.insert(node, (endpoint.clone(), watch));
+        }
+        let mut watches = present.take().map(|present| present.watches).unwrap_or_default();
+        watches.retain(|node, (at, _)| {
+            let declared = wanted.nodes.iter().find(|it| NodeName::new(name, &it.name) == *node);
+            declared.is_some_and(|declared| declared.stats.as_ref() == Some(at))
+        });
+        watches.extend(fresh);
+        *present = Some(Running {
+            as_wanted: wanted,
+            watches,
+        });
+        Ok(())
+    }
+
+    fn context(&self) -> watch::Context {
+        watch::Context {
+            ledger: Arc::clone(&self.parts.index) as _,
+            clock: Arc::clone(&self.parts.clock),
+            meter: meter(&self.parts.metrics),
+            poll_interval: self.parts.environment.poll_interval,
+            cancel: self.parts.cancel.clone(),
+            tasks: self.parts.tasks.clone(),
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! A replica over a source in memory: what it watches, whom it looks at, and that it needs nobody.
+
+use std::{sync::Arc, time::Duration};
+
+use secrecy::{ExposeSecret as _, SecretBox};
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use vpn_operator::{
+    access::Health,
+    auth::{index::Verdict, listener::AuthEndpoint, roster::Roster},
+    clock::SystemClock,
+    credentials::{MasterKey, Sources},
+    desired::{DesiredState, memory::MemorySource},
+    gateway::NodeName,
+    metrics::Metrics,
+    model::{
+        access::{Access, Reason},
+        corporate_id::CorporateId,
+        user::{VpnUser, VpnUserStatus},
+    },
+    reconcile::{
+        follow::{
+            Follower, intake,
+            nodes::{self, Nodes},
+        },
+        gateways::Environment,
+        imported::{self, Imported},
+    },
+};
+
+use super::world::{STATS_SECRET, until};
+use crate::support::hysteria_node::{HysteriaNode, Mode};
+
+struct Replica {
+    follower: Arc<Follower>,
+    key: MasterKey,
+    cancel: CancellationToken,
+    tasks: JoinSet<()>,
+    looks: TaskTracker,
+    _data: tempfile::TempDir,
+}
+
+impl Replica {
+    /// Starts on this source, and does not wait.
+    fn start(source: &Arc<MemorySource>) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let key = MasterKey::from_bytes(SecretBox::new(Box::new([7; 32])));
+        let clock = Arc::new(SystemClock);
+        let metrics = Arc::new(Metrics::new());
+        let sources = Sources::local(&data.path().join("own"));
+        let (imported, to_import) = Imported::new(sources.clone(), key.clone());
+        let known = Arc::clone(&imported);
+        let roster = Roster::follower(key.clone(), Arc::new(move |user| known.password(user)), clock.clone());
+        let roster = Arc::new(roster);
+        let (cancel, looks) = (CancellationToken::new(), TaskTracker::new());
+        let nodes = Nodes::new(nodes::Parts {
+            environment: Environment {
+                spec: serde_json::from_value(json!({ "hysteria": { "nodes": [] } })).unwrap(),
+                known: Vec::new(),
+                auth_token: "auth-token".into(),
+                stats_secret: STATS_SECRET.into(),
+                poll_interval: Duration::from_millis(50),
+            },
+            sources,
+            index: roster.index(),
+            endpoint: AuthEndpoint::new(roster.index(), Arc::clone(&metrics)),
+            clock,
+            metrics: Arc::clone(&metrics),
+            tasks: looks.clone(),
+            cancel: cancel.clone(),
+        });
+        let watches = source.watch();
+        let follower = Follower::new(Arc::clone(source) as _, roster, imported, nodes, metrics);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(intake::run(watches, Arc::clone(&follower), cancel.clone()));
+        tasks.spawn(Nodes::run(Arc::clone(&follower), cancel.clone()));
+        tasks.spawn(imported::run(Arc::clone(&follower), to_import, cancel.clone()));
+        Self {
+            follower,
+            key,
+            cancel,
+            tasks,
+            looks,
+            _data: data,
+        }
+    }
+
+    async fn started(source: &Arc<MemorySource>) -> Self {
+        let replica = Self::start(source);
+        until("the replica is ready", || replica.follower.is_ready()).await;
+        replica
+    }
+
+    fn login_with(&self, id: &str, password: &str, address: &str) -> Verdict {
+        let index = self.follower.roster.index();
+        let node = index.node(&NodeName::new("default", "a"));
+        let account = CorporateId::parse(id).unwrap().account();
+        index.login(&node, address, &format!("{account}:{password}"))
+    }
+
+    fn login(&self, id: &str, address: &str) -> Verdict {
+        let password = self.key.password(&CorporateId::parse(id).unwrap(), 1);
+        self.login_with(id, password.expose_secret(), address)
+    }
+
+    fn is_in(&self, id: &str) -> bool {
+        matches!(self.login(id, "192.0.2.1:1"), Verdict::Granted(_))
+    }
+
+    /// Everything that was started ends.
+    async fn stop(mut self) {
+        self.cancel.cancel();
+        self.looks.close();
+        self.looks.wait().await;
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.unwrap();
+        }
+    }
+}
+
+fn declare(source: &MemorySource, id: &str, more: &serde_json::Value) -> VpnUser {
+    let mut spec = more.clone();
+    spec["corporateId"] = json!(id);
+    let name = CorporateId::parse(id).unwrap().object_name();
+    source.put_user(&name, serde_json::from_value(spec).unwrap())
+}
+
+fn gateway(source: &MemorySource, node: &serde_json::Value) {
+    let spec = json!({ "hysteria": { "nodes": [node] } });
+    source.put_gateway("default", serde_json::from_value(spec).unwrap());
+}
+
+#[tokio::test]
+async fn the_word_of_the_controller_is_followed_and_nothing_is_written() {
+    let source = MemorySource::new();
+    let user = declare(&source, "AB123456", &json!({}));
+    let replica = Replica::started(&source).await;
+    assert!(replica.is_in("AB123456"), "nobody has to have said anything yet");
+    let denied = VpnUserStatus {
+        observed_generation: user.metadata.generation.unwrap(),
+        access: Some(Access::Denied),
+        reason: Some(Reason::Held),
+        epoch: Some(7_000),
+        ..VpnUserStatus::default()
+    };
+    source.report_user(&user, denied.clone()).await.unwrap();
+    until("the denial is followed", || !replica.is_in("AB123456")).await;
+    let granted = VpnUserStatus {
+        access: Some(Access::Granted),
+        reason: Some(Reason::Active),
+        ..denied
+    };
+    source.report_user(&user, granted).await.unwrap();
+    until("access is back", || replica.is_in("AB123456")).await;
+    match replica.login("AB123456", "192.0.2.1:2") {
+        Verdict::Granted(session) => assert_eq!(session.id().epoch.0, 7_000),
+        other => panic!("{other:?}"),
+    }
+    let user = source.get_user("ab123456").await.unwrap().unwrap();
+    assert_eq!(
+        user.metadata.resource_version.as_deref(),
+        Some("3"),
+        "only this test wrote"
+    );
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn devices_that_nodes_show_count_and_a_node_that_is_down_holds_nobody_up() {
+    let node = HysteriaNode::start(STATS_SECRET, Duration::from_secs(30)).await;
+    let source = MemorySource::new();
+    gateway(
+        &source,
+        &json!({ "name": "a", "address": "vpn.example.com", "statsUrl": node.stats_url() }),
+    );
+    declare(&source, "AB123456", &json!({ "maxDevices": 1 }));
+    declare(&source, "AB222222", &json!({}));
+    // Two devices that other processes let in: the one that is allowed, and the one that a change of networks leaves.
+    let devices = [
+        node.register("corp_ab123456.0.0".into(), "192.0.2.7:1"),
+        node.register("corp_ab123456.0.1".into(), "192.0.2.7:2"),
+    ];
+    let replica = Replica::started(&source).await;
+    until("the devices are counted", || {
+        matches!(replica.login("AB123456", "192.0.2.1:1"), Verdict::TooManyDevices)
+    })
+    .await;
+    node.set_mode("/online", Mode::Hang);
+    assert!(replica.is_in("AB222222"));
+    node.take_down().await;
+    until("the fault is shown", || {
+        replica.follower.nodes.health().iter().any(|it| it.error.is_some())
+    })
+    .await;
+    let health = Health::of_replica(&replica.follower);
+    assert!(health.ready, "{health:?}");
+    assert!(
+        health
+            .checks
+            .iter()
+            .any(|check| check.name == "node/default/a" && !check.ok)
+    );
+    assert!(replica.is_in("AB222222"));
+    node.bring_up().await;
+    node.set_mode("/online", Mode::Normal);
+    for device in devices {
+        device.close();
+    }
+    until("the devices are gone", || replica.is_in("AB123456")).await;
+    assert!(
+        node.calls().iter().all(|call| call.path == "/online"),
+        "looking is all it does"
+    );
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn a_replica_without_any_token_is_not_ready_until_it_can_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    let source = MemorySource::new();
+    gateway(
+        &source,
+        &json!({ "name": "a", "address": "vpn.example.com", "authToken": { "file": token } }),
+    );
+    let replica = Replica::start(&source);
+    until("everything is listed", || replica.follower.roster.is_loaded()).await;
+    assert!(!replica.follower.is_ready());
+    let health = Health::of_replica(&replica.follower);
+    assert!(
+        !health.ready && health.checks.iter().any(|check| check.name == "tokens" && !check.ok),
+        "{health:?}"
+    );
+    std::fs::write(&token, "the-token\n").unwrap();
+    // An edit is one of the things that make it look again.
+    gateway(
+        &source,
+        &json!({ "name": "a", "address": "vpn2.example.com", "authToken": { "file": token } }),
+    );
+    until("the token is read", || replica.follower.is_ready()).await;
+    std::fs::remove_file(&token).unwrap();
+    gateway(
+        &source,
+        &json!({ "name": "a", "address": "vpn3.example.com", "authToken": { "file": token } }),
+    );
+    source
+        .delete_user("nobody", vpn_operator::desired::FieldManager::Api)
+        .await
+        .unwrap_err();
+    assert!(replica.follower.is_ready(), "what was known goes on");
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn an_imported_password_is_read_and_nothing_else_lets_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, "of old\n").unwrap();
+    let source = MemorySource::new();
+    declare(&source, "AB123456", &json!({ "credentialsFrom": { "file": file } }));
+    let replica = Replica::started(&source).await;
+    assert!(matches!(
+        replica.login_with("AB123456", "of old", "192.0.2.1:1"),
+        Verdict::Granted(_)
+    ));
+    assert!(!replica.is_in("AB123456"), "the derived password is not the person's");
+    declare(&source, "AB123456", &json!({}));
+    until("the derived password counts", || replica.is_in("AB123456")).await;
+    assert!(matches!(
+        replica.login_with("AB123456", "of old", "192.0.2.1:1"),
+        Verdict::BadPassword
+    ));
+    replica.stop().await;
+}
