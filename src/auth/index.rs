@@ -17,7 +17,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
@@ -25,6 +25,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::{
+    blocks::Blocks,
     facts::Gateways,
     follow::Role,
     ledger::Node,
@@ -213,6 +214,9 @@ pub(super) enum EpochRule {
     Said(Option<Epoch>),
 }
 
+/// How long another process may take to hear of a denial: until then it may have said yes.
+const HEARING: Duration = Duration::from_secs(2);
+
 /// The table of accounts. One for the process.
 pub struct AuthIndex {
     accounts: papaya::HashMap<Arc<str>, Arc<Account>>,
@@ -226,6 +230,8 @@ pub struct AuthIndex {
     /// Whether this process ever uses numbers outside its block.
     leaves_block: bool,
     first_of_block: u32,
+    /// Of the processes that let people in besides this one.
+    pub(super) blocks: Blocks,
 }
 
 impl AuthIndex {
@@ -235,6 +241,7 @@ impl AuthIndex {
         if getrandom::fill(&mut random).is_err() {
             random = clock.now().subsec_nanosecond().to_le_bytes();
         }
+        let first_of_block = BLOCK * (1 + u32::from_le_bytes(random) % BLOCKS);
         Self {
             accounts: papaya::HashMap::new(),
             nodes: papaya::HashMap::new(),
@@ -244,7 +251,8 @@ impl AuthIndex {
             loaded_signal: watch::Sender::new(false),
             settled: AtomicBool::new(false),
             leaves_block: role == Role::Controller,
-            first_of_block: BLOCK * (1 + u32::from_le_bytes(random) % BLOCKS),
+            first_of_block,
+            blocks: Blocks::new(first_of_block),
         }
     }
 
@@ -378,10 +386,19 @@ impl AuthIndex {
         if policy != **old {
             account.policy.store(Arc::new(policy));
         }
-        let cut = raise.then(|| Cut {
-            below: epoch,
-            denied_at: now,
-            known: sessions.slots.known(&account.name, epoch, self.clock.monotonic()),
+        let cut = raise.then(|| {
+            let at = self.clock.monotonic();
+            let mut known = sessions.slots.known(&account.name, epoch, at);
+            let others = self.blocks.others(at);
+            if !others.is_empty() {
+                known.extend(sessions.slots.next(&account.name, old.epoch, &others));
+                sessions.slots.doubt_until(at + HEARING);
+            }
+            Cut {
+                below: epoch,
+                denied_at: now,
+                known,
+            }
         });
         (epoch, cut)
     }

@@ -231,3 +231,29 @@ fn a_node_that_lies_about_one_account_without_end_is_looked_at_in_no_time() {
     index.observed(&name("a"), clock.monotonic() + Duration::from_secs(1), &lies);
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
+
+#[test]
+fn a_denial_names_also_what_other_processes_may_hand_out_next() {
+    let (clock, index) = index();
+    index.expect_polls_of(&[name("a")].into());
+    let theirs = 7 * BLOCK;
+    let shown = [format!("corp_b.0.{theirs}"), format!("corp_a.0.{}", theirs + 1)];
+    index.put(&"corp_b".into(), change(granting(), true), clock.now());
+    clock.advance(Duration::from_secs(1));
+    index.observed(&name("a"), clock.monotonic(), &online(&[&shown[0], &shown[1]]));
+    let cut = index
+        .put(&"corp_a".into(), change(granting(), false), clock.now())
+        .1
+        .unwrap();
+    let next = [0, 2, 3].map(|number| format!("corp_a.0.{}", theirs + number));
+    assert!(cut.known.contains(&shown[1]), "{cut:?}");
+    assert!(next.iter().all(|id| cut.known.contains(id)), "{cut:?}");
+    let doubtful = index.last_yes("corp_a").unwrap();
+    assert!(doubtful > clock.monotonic(), "a replica may hear of it later");
+    clock.advance(Duration::from_secs(2 * 3600));
+    let cut = index
+        .put(&"corp_b".into(), change(granting(), false), clock.now())
+        .1
+        .unwrap();
+    assert_eq!(cut.known, [shown[0].clone()], "nobody else lets people in any more");
+}

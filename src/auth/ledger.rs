@@ -92,6 +92,7 @@ impl SessionLedger for AuthIndex {
             drop(at);
             sessions.push((account, id.epoch, id.slot));
         }
+        self.blocks.saw(sessions.iter().map(|(_, _, slot)| *slot), now);
         shown.poll = poll;
         let before = std::mem::replace(&mut shown.sessions, sessions);
         for (account, epoch, slot) in &before {

@@ -7,6 +7,7 @@
 //! Uses the model, the clock, credentials, the gateway room's words and metrics. Must never reach for a source of desired
 //! state, history or the network (the listener's own sockets apart), and never say yes when in doubt.
 
+mod blocks;
 mod entry;
 mod evaluate;
 mod facts;

@@ -29,6 +29,8 @@ const NO_EXTRA: Duration = Duration::from_secs(600);
 const MAX_SLOTS: usize = 1024;
 /// Slots of an account that are remembered because nodes show them, at most: what a node shows is not to be trusted.
 const MAX_SEEN: usize = 4 * MAX_SLOTS;
+/// How many sessions another process may let in at the same moment without this one having seen the first of them.
+const AHEAD: usize = 3;
 /// Numbers that one process may hand out before it knows which of the low ones are taken.
 pub(super) const BLOCK: u32 = 4096;
 /// How many blocks there are above the low numbers.
@@ -235,6 +237,25 @@ impl Slots {
             number += 1;
         }
         (at, number)
+    }
+
+    /// Ids that other processes may hand out next, whose blocks begin at these numbers.
+    pub(super) fn next(&self, account: &str, epoch: Epoch, blocks: &[u32]) -> Vec<String> {
+        let mut ids = Vec::with_capacity(blocks.len() * AHEAD);
+        for block in blocks {
+            let mut first = *block;
+            for _ in 0..AHEAD {
+                let (_, slot) = self.lowest_free(epoch, first);
+                ids.push(SessionId { account, epoch, slot }.to_string());
+                first = slot + 1;
+            }
+        }
+        ids
+    }
+
+    /// Until then another process may have said yes without this one knowing.
+    pub(super) fn doubt_until(&mut self, at: Instant) {
+        self.last_yes = self.last_yes.max(Some(at));
     }
 
     fn drop_gone(&mut self, current: Epoch, now: Instant) {

@@ -111,6 +111,10 @@ httpGet:
 {{- end }}
 - name: HYSTERIA_AUTH_TOKEN_FILE
   value: /run/secrets/vpn-operator/auth-token
+- name: HYSTERIA_STATS_SECRET_FILE
+  value: /run/secrets/vpn-operator/stats-secret
+- name: HYSTERIA_POLL_INTERVAL
+  value: {{ .Values.settings.pollInterval | quote }}
 {{- if .Values.auth.tls.existingSecret }}
 - name: HYSTERIA_AUTH_TLS_CERT_FILE
   value: /run/secrets/auth-tls/tls.crt
