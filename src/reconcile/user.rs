@@ -55,6 +55,10 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// # Errors
 /// A write to the source of desired state failed; it is to be tried again.
 pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Context>) -> Result<Action, ReconcileError> {
+    if !ctx.roster.is_loaded() {
+        // The gateways may not exist yet. Everybody is asked for when they do.
+        return Ok(Action::await_change());
+    }
     let name = user.name_any();
     let user = ctx.written.newest(user);
     let Some(person) = ctx.roster.person_by_user(&name) else {

@@ -278,12 +278,12 @@ def a_watch_that_is_too_old_misses_nothing(world):
     for corporate_id, login in links.items():
         until(f"the replica refuses {corporate_id}", lambda: not replica.lets_in(login), PATIENCE)
     took = time.time() - thawed
+    # A list, or a watch that begins with one.
     lists = [
         request for request in cluster.audit(f":{room.name}:replica", began)
-        if request["verb"] == "list" and request["responseStatus"]["code"] == 200
+        if request["verb"] == "list" or "sendInitialEvents=true" in request["requestURI"]
     ]
-    gone = [request for request in cluster.audit(f":{room.name}:replica", began) if request.get("responseStatus", {}).get("code") == 410]
-    check(lists or gone, "nothing was listed again: the scenario proves nothing")
+    check(lists, "nothing was listed again: the scenario proves nothing")
     # The controller too, by itself or started again when it lost its lease meanwhile.
     if not vpn.process.running():
         vpn.launch()
@@ -291,7 +291,7 @@ def a_watch_that_is_too_old_misses_nothing(world):
     room.api.delete("vpnholds", "hr-deactivated-ab220003")
     room.settled("AB220003", "Granted", seconds=CONVERGENCE)
     until("the replica lets in again", lambda: replica.lets_in(links["AB220003"]), PATIENCE)
-    return f"a replica frozen over a compaction and a restart refuses all three {took * 1e3:.0f} ms after it woke ({len(gone)} answers 410)"
+    return f"a replica frozen over a compaction and a restart refuses all three {took * 1e3:.0f} ms after it woke, having listed again"
 
 
 def deleting_a_namespace_goes_in_one_go(world):
