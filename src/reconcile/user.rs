@@ -60,11 +60,6 @@ pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Context>) -> Result<Action, 
         return Ok(Action::await_change());
     }
     let name = user.name_any();
-    if !ctx.roster.is_loaded() {
-        // Gateways and holds may be missing still: what is decided now would speak of half the truth. Everybody is queued
-        // after the load.
-        return Ok(Action::await_change());
-    }
     let user = ctx.written.newest(user);
     let Some(person) = ctx.roster.person_by_user(&name) else {
         return Ok(Action::await_change());

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use kube::api::{DeleteParams, ListParams};
 use k8s_openapi::api::{core::v1::Secret, events::v1::Event, rbac::v1::PolicyRule};
+use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 use vpn_operator::model::{gateway::VpnGateway, hold::VpnHold, user::VpnUser};
 
@@ -310,7 +310,10 @@ impl Drop for Cluster {
         if !std::thread::panicking() {
             let calls = self.kube.recorder().of(OPERATOR);
             let unmade = |call: &Call| self.ending && (call.verb == "create" || call.resource == "secrets");
-            let forbidden: Vec<_> = calls.into_iter().filter(|call| call.code == 403 && !unmade(call)).collect();
+            let forbidden: Vec<_> = calls
+                .into_iter()
+                .filter(|call| call.code == 403 && !unmade(call))
+                .collect();
             assert!(forbidden.is_empty(), "the chart's Role does not allow: {forbidden:#?}");
         }
     }

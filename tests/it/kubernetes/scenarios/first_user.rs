@@ -121,9 +121,16 @@ async fn four_writes_for_a_new_user_one_for_a_status_and_none_when_nothing_is_to
     let operator = cluster.start().await;
     cluster.rest().await;
     let versions = cluster.kube.versions("vpnusers");
-    let statuses = versions.iter().rev().filter(|user| user["metadata"]["name"] == name(ANNA).as_str());
+    let statuses = versions
+        .iter()
+        .rev()
+        .filter(|user| user["metadata"]["name"] == name(ANNA).as_str());
     let statuses: Vec<_> = statuses.map(|user| user["status"].to_string()).take(3).collect();
-    assert_eq!(cluster.writes(), [""; 0], "a restart with everything right: {statuses:#?}");
+    assert_eq!(
+        cluster.writes(),
+        [""; 0],
+        "a restart with everything right: {statuses:#?}"
+    );
 
     cluster.kube.recorder().clear();
     cluster.edit(ANNA, json!({ "owner": "Anna" })).await;

@@ -19,7 +19,11 @@ async fn people(count: usize) -> (Cluster, Operator) {
         let mut manifest = user(&id(number), json!({}));
         manifest["metadata"]["labels"] = json!({ "leaving": (number < 30).to_string() });
         let manifest = manifest.to_string();
-        cluster.kubectl.apply::<VpnUser>("kubectl", &manifest, false).await.unwrap();
+        cluster
+            .kubectl
+            .apply::<VpnUser>("kubectl", &manifest, false)
+            .await
+            .unwrap();
     }
     for number in 0..count {
         cluster.current(&id(number)).await;

@@ -117,7 +117,10 @@ async fn a_transition_time_moves_only_with_its_status() {
     for (edit, reason) in [
         (json!({ "owner": "Anna" }), "Granted"),
         (json!({ "active": false }), "Inactive"),
-        (json!({ "active": true, "validUntil": "2020-01-01T00:00:00Z" }), "Expired"),
+        (
+            json!({ "active": true, "validUntil": "2020-01-01T00:00:00Z" }),
+            "Expired",
+        ),
         (json!({ "validUntil": null }), "Granted"),
     ] {
         cluster.edit(ANNA, edit).await;
