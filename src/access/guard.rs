@@ -23,7 +23,7 @@ impl Access {
         self.parts.people.guard()
     }
 
-    /// Lets pending denials through: those named, or all. Names that nothing is pending for are passed over.
+    /// Lets pending denials through, and rejected ones that cannot be taken back: those named, or all. Names that nothing is pending for are passed over.
     ///
     /// # Errors
     /// Only an internal one.
@@ -47,13 +47,9 @@ impl Access {
     ) -> Result<Confirmed> {
         let parts = self.parts.clone();
         self.to_the_end(async move {
-            let mut affected: Vec<CorporateId> = parts
-                .people
-                .guard()
-                .pending
-                .into_iter()
-                .map(|p| p.corporate_id)
-                .collect();
+            let GuardReport { pending, rejected, .. } = parts.people.guard();
+            let again = rejected.into_iter().filter(|_| confirm);
+            let mut affected: Vec<CorporateId> = pending.into_iter().chain(again).map(|it| it.corporate_id).collect();
             if let Some(ids) = &ids {
                 let named: std::collections::HashSet<&CorporateId> = ids.iter().collect();
                 affected.retain(|id| named.contains(id));

@@ -24,6 +24,8 @@ pub(super) struct User {
     pub(super) facts: UserFacts,
     /// The object is not there any more. Kept until its denial took effect.
     pub(super) gone: bool,
+    /// A person let the object go after it was deleted. An annotation that was there before says nothing of this deletion.
+    pub(super) let_go: bool,
     pub(super) password: Option<Digest>,
     /// What the index was told.
     pub(super) in_force: Option<Arc<Terms>>,

@@ -158,7 +158,12 @@ impl State {
             .as_ref()
             .is_some_and(|before| reason_at(before, now) == Reason::Active);
         let confirmed = matches!(cause, Cause::Confirmed(ids) if ids.contains(key))
-            && user.held_back.as_ref().is_some_and(|it| !it.cancelled);
+            && user
+                .held_back
+                .as_ref()
+                .is_some_and(|it| !it.cancelled || self.is_final(user));
+        // Each of these objects was let go by a person, and none can come back.
+        let let_go = user.let_go || (user.gone && user.facts.deleted && self.deletions_are_explicit);
         // Of the terms that are kept, only the count of bytes may have moved on.
         let used_up = user.held_back.is_some()
             && user.in_force.as_ref().and_then(|kept| kept.quota).is_some_and(|quota| {
@@ -166,7 +171,9 @@ impl State {
                 usage.in_period(quota.period, now) >= quota.limit
             });
         // An account that another object had first cannot be kept: there is only one.
-        let fate = if let Some(fate) = followed {
+        let fate = if let_go {
+            Fate::Take
+        } else if let Some(fate) = followed {
             fate
         } else if reason == Reason::Active || reason == Reason::Conflict || !was_granted || confirmed {
             Fate::Take
@@ -184,6 +191,11 @@ impl State {
             before,
             fate,
         }
+    }
+
+    /// Whether the denial is a deletion that nobody can take back, so that a rejected one waits for another word.
+    pub(super) fn is_final(&self, user: &User) -> bool {
+        self.deletions_are_explicit && user.is_deleted()
     }
 
     fn judge_denials(&mut self, plans: &[Plan], population: usize, now: Timestamp) -> Ruling {

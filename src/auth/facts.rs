@@ -9,7 +9,7 @@ use super::follow::Word;
 use crate::{
     gateway::ANY,
     model::{
-        RELEASED,
+        LET_GO, RELEASED,
         access::{Access, HoldSpan, Quota},
         corporate_id::{CorporateId, MAX_ACCOUNT_LEN},
         gateway::DEFAULT_GATEWAY,
@@ -66,6 +66,8 @@ pub(super) struct UserFacts {
     pub(super) created: Timestamp,
     pub(super) active: bool,
     pub(super) deleted: bool,
+    /// It carries [`LET_GO`].
+    pub(super) let_go: bool,
     pub(super) valid_from: Option<Timestamp>,
     pub(super) valid_until: Option<Timestamp>,
     pub(super) quota: Option<Quota>,
@@ -111,6 +113,7 @@ impl UserFacts {
             created: meta.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0),
             active: spec.active,
             deleted: meta.deletion_timestamp.is_some(),
+            let_go: user.annotations().get(LET_GO).is_some_and(|value| value == "true"),
             valid_from: spec.valid_from,
             valid_until: spec.valid_until,
             quota: spec.traffic.as_ref().map(|traffic| Quota {

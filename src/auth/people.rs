@@ -5,7 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use jiff::Timestamp;
 
 use super::{
-    entry::{Entry, HoldState, Key, Touched, User},
+    entry::{Entry, HeldBack, HoldState, Key, Touched, User},
     evaluate::State,
     guard::{GuardState, HeldBackDenial, KeptHold, limit},
     roster::{GuardReport, PendingDenial, Person, Roster},
@@ -79,6 +79,7 @@ impl Roster {
         let granted = state.counts.get(&Reason::Active).copied().unwrap_or(0);
         GuardReport {
             pending: state.report(now),
+            rejected: state.rejected(now),
             recent: state.denials.count(now),
             limit: limit(granted),
         }
@@ -182,12 +183,7 @@ impl State {
     fn report(&self, now: Timestamp) -> Vec<PendingDenial> {
         let denials = self.held_back_users().filter_map(|(entry, user)| {
             let held_back = user.held_back.as_ref().filter(|it| !it.cancelled)?;
-            let declared = decide(&self.register.declared(entry, user), now);
-            Some(PendingDenial {
-                corporate_id: user.facts.id.clone(),
-                cause: declared.reason.as_str().into(),
-                since: held_back.since,
-            })
+            Some(self.denial(entry, user, held_back, now))
         });
         let losses = self.kept.iter().filter_map(|name| {
             let (since, _) = self.kept_since(name).filter(|(_, cancelled)| !cancelled)?;
@@ -199,6 +195,27 @@ impl State {
             })
         });
         denials.chain(losses).collect()
+    }
+
+    /// What was rejected of those whose objects cannot come back.
+    fn rejected(&self, now: Timestamp) -> Vec<PendingDenial> {
+        let denials = self.held_back_users().filter_map(|(entry, user)| {
+            let held_back = user
+                .held_back
+                .as_ref()
+                .filter(|it| it.cancelled && self.is_final(user))?;
+            Some(self.denial(entry, user, held_back, now))
+        });
+        denials.collect()
+    }
+
+    fn denial(&self, entry: &Entry, user: &User, held_back: &HeldBack, now: Timestamp) -> PendingDenial {
+        let declared = decide(&self.register.declared(entry, user), now);
+        PendingDenial {
+            corporate_id: user.facts.id.clone(),
+            cause: declared.reason.as_str().into(),
+            since: held_back.since,
+        }
     }
 
     pub(super) fn guard_state(&self) -> GuardState {

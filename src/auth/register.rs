@@ -92,6 +92,7 @@ impl Register {
             None => User {
                 facts: UserFacts::of(object),
                 gone: false,
+                let_go: false,
                 password: None,
                 in_force: None,
                 held_back: None,
@@ -108,6 +109,9 @@ impl Register {
         }
         let (name, account, created) = (facts.name.clone(), facts.account.clone(), facts.created);
         let moved = fresh || user.facts.created != created;
+        let old = &user.facts;
+        let same = facts.let_go && facts.deleted && facts.uid == old.uid;
+        user.let_go = same && (user.let_go || (old.deleted && !old.let_go));
         user.gone = false;
         user.facts = facts;
         let at = entry

@@ -108,6 +108,8 @@ pub struct Person {
 pub struct GuardReport {
     /// Denials and lost holds that wait for a person.
     pub pending: Vec<PendingDenial>,
+    /// Denials that a person rejected, of people whose objects are deleted for good: they keep access until somebody confirms.
+    pub rejected: Vec<PendingDenial>,
     /// Denials let through in the last ten minutes.
     pub recent: usize,
     /// How many are let through in ten minutes at present.
@@ -287,7 +289,8 @@ impl Roster {
         self.announce(state, transitions)
     }
 
-    /// Lets pending denials and losses of holds through: those named, or all.
+    /// Lets pending denials and losses of holds through: those named, or all. Where deletions are trusted, those of deleted
+    /// users also when they were rejected before: nothing else could ever end them.
     pub fn confirm(&self, ids: Option<&[CorporateId]>) -> Vec<Transition> {
         if !self.is_loaded() {
             return Vec::new();
@@ -309,7 +312,8 @@ impl Roster {
     }
 
     /// Rejects pending denials and losses of holds, those named, or all: the people keep their access until their objects
-    /// change again, and the holds stay in force until they are lifted.
+    /// change again, and the holds stay in force until they are lifted. A deletion in a cluster is final: who is deleted keeps
+    /// access until [`Self::confirm`].
     pub fn cancel(&self, ids: Option<&[CorporateId]>) -> Vec<Transition> {
         if !self.is_loaded() {
             return Vec::new();

@@ -15,6 +15,7 @@ pub(super) async fn run(command: GuardCommand, output: &mut Output) -> Result<()
         GuardCommand::Show { ask } => {
             let answer = client(&ask)?.get(&["guard"], &[]).await?.body;
             let pending = list(&answer, "pending");
+            let rejected = list(&answer, "rejected");
             if ask.output.output == Form::Json {
                 output.json(&answer)?;
             } else if pending.is_empty() {
@@ -23,6 +24,12 @@ pub(super) async fn run(command: GuardCommand, output: &mut Output) -> Result<()
                 output.table(["ID", "REASON", "SINCE"], pending.iter().map(row))?;
                 note(
                     "\nThese people keep access until somebody decides:\n  vpn-operator guard confirm --all    they lose it\n  vpn-operator guard cancel --all     they keep it",
+                );
+            }
+            if ask.output.output != Form::Json && !rejected.is_empty() {
+                output.table(["ID", "REASON", "SINCE"], rejected.iter().map(row))?;
+                note(
+                    "\nThese were cancelled, and are deleted for good: they keep access until\n  vpn-operator guard confirm --all    (or single IDs) lets them go",
                 );
             }
             if pending.is_empty() {

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::{HttpState, auth::Who, extract::OptionalBody, problem::Problem};
 use crate::{
     access::{Confirmed, GuardView},
+    auth::roster::PendingDenial,
     model::corporate_id::CorporateId,
 };
 
@@ -16,6 +17,8 @@ use crate::{
 pub(super) struct GuardBody {
     /// Denials and lost holds that wait for a person.
     pending: Vec<PendingBody>,
+    /// Rejected denials of people whose objects are deleted for good: they keep access until somebody confirms.
+    rejected: Vec<PendingBody>,
     /// Denials let through in the last ten minutes.
     recent: usize,
     /// How many are let through in ten minutes at present.
@@ -36,13 +39,14 @@ pub(super) struct PendingBody {
 
 impl From<GuardView> for GuardBody {
     fn from(view: GuardView) -> Self {
-        let pending = view.pending.into_iter().map(|pending| PendingBody {
+        let body = |pending: PendingDenial| PendingBody {
             corporate_id: pending.corporate_id.into(),
             reason: pending.cause,
             since: pending.since,
-        });
+        };
         Self {
-            pending: pending.collect(),
+            pending: view.pending.into_iter().map(body).collect(),
+            rejected: view.rejected.into_iter().map(body).collect(),
             recent: view.recent,
             limit: view.limit,
         }

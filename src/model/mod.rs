@@ -29,6 +29,9 @@ pub const FINALIZER: &str = "vpn-operator.io/access";
 /// Annotation of a deleted [`hold::VpnHold`] that was lifted on purpose. A hold that disappears without it may be a loss,
 /// which the guard looks at.
 pub const RELEASED: &str = "vpn-operator.io/released";
+/// Annotation by which an admin lets a deleted user go although a gateway cannot confirm any more, or although the guard holds
+/// the denial back. Its value must be `true`.
+pub const LET_GO: &str = "vpn-operator.io/let-go";
 /// `status.observedGeneration` of an object that nobody has looked at yet.
 pub const UNOBSERVED: i64 = -1;
 

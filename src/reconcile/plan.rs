@@ -16,8 +16,7 @@ use crate::{
     },
 };
 
-/// Annotation by which an admin lets a deleted user go although a gateway cannot confirm any more. Its value must be `true`.
-pub const LET_GO: &str = "vpn-operator.io/let-go";
+pub use crate::model::LET_GO;
 
 /// Annotation by which somebody keeps the operator from granting on gateways and from writing the Secret of a user. Its value
 /// must be `true`. A denial is never paused.
@@ -192,6 +191,7 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
         conditions: before.conditions.clone(),
     };
     let progress = Progress {
+        tombstone: user.meta().deletion_timestamp.is_some(),
         settled: contained && targets.is_empty(),
         mute,
         missing: &missing,
@@ -314,6 +314,8 @@ fn only_mute_nodes_missing(gateways: &[(String, Option<Observation>)], revocatio
 
 /// How far the gateways are, for [`conditions`].
 struct Progress<'a> {
+    /// The object is being deleted, which Kubernetes cannot take back.
+    tombstone: bool,
     /// Everything was handed over, and what had to be contained is.
     settled: bool,
     /// Only nodes without a statistics API are missing.
@@ -429,10 +431,18 @@ fn stalled(facts: &Facts<'_>, progress: &Progress<'_>, waiting_for: Option<&str>
     let person = facts.person;
     if person.held_back_since.is_some() {
         let declared = person.declared.reason.as_str();
+        let for_good = if progress.tombstone {
+            format!(
+                ". A deletion cannot be taken back: when this was cancelled the object stays, and access with it, until `guard confirm {}` or the annotation {LET_GO}",
+                person.corporate_id
+            )
+        } else {
+            String::new()
+        };
         Some((
             reasons::GUARD_HELD_BACK,
             format!(
-                "access would be denied ({declared}) together with many others: run `vpn-operator guard show`, then confirm or cancel"
+                "access would be denied ({declared}) together with many others: run `vpn-operator guard show`, then confirm or cancel{for_good}"
             ),
         ))
     } else if person.effective.reason == Reason::Conflict {

@@ -220,6 +220,17 @@ fn a_denial_that_the_guard_holds_back_neither_cuts_nor_lets_the_object_go() {
     );
     assert_eq!((planned.targets, planned.finalizer), (vec![], FinalizerStep::Keep));
     assert_eq!(planned.status.access, Some(Access::Granted));
+    let stalled = planned
+        .status
+        .conditions
+        .iter()
+        .find(|it| it.type_ == "Stalled")
+        .unwrap();
+    assert!(
+        stalled.message.contains("guard confirm AB123456") && stalled.message.contains(LET_GO),
+        "{}",
+        stalled.message
+    );
 }
 
 #[test]

@@ -97,6 +97,75 @@ fn where_a_tombstone_is_a_deletion_a_few_may_all_be_deleted_at_once_but_not_vani
     assert_eq!(house.granted(11), 11, "more than the limit");
 }
 
+/// Thirty of a hundred pruned in a cluster, and the prune rejected.
+fn cancelled_prune() -> House {
+    let house = House::of(100);
+    house.roster.trust_deletions();
+    house.roster.apply((0..30).map(deleted).collect());
+    house.roster.cancel(None);
+    assert_eq!(house.granted(100), 100);
+    let report = house.roster.guard();
+    assert_eq!((report.pending.len(), report.rejected.len()), (0, 30));
+    house
+}
+
+#[test]
+fn a_deletion_in_a_cluster_that_was_cancelled_ends_when_it_is_confirmed_after_all() {
+    let house = cancelled_prune();
+    let some = [id(&nth(3)), id(&nth(4))];
+    let done = house.roster.confirm(Some(&some));
+    assert_eq!(done.iter().filter(|it| it.cut.is_some()).count(), 2);
+    assert_eq!((house.granted(100), house.roster.guard().rejected.len()), (98, 28));
+    house.roster.confirm(None);
+    assert_eq!((house.granted(100), house.roster.guard().rejected.len()), (70, 0));
+}
+
+#[test]
+fn a_cancelled_edit_is_not_confirmed_with_the_rest_in_a_cluster_either() {
+    let house = House::of(100);
+    house.roster.trust_deletions();
+    house.roster.apply((0..11).map(inactive).collect());
+    house.roster.cancel(None);
+    assert!(house.roster.guard().rejected.is_empty());
+    house.roster.confirm(None);
+    assert_eq!(house.granted(100), 100, "an edit can be taken back");
+}
+
+fn let_go(n: usize) -> Input {
+    let mut user = tombstone(&user(&nth(n)));
+    let mark = [("vpn-operator.io/let-go".to_owned(), "true".to_owned())];
+    user.metadata.annotations = Some(mark.into());
+    said(&user)
+}
+
+#[test]
+fn a_deleted_user_that_is_held_back_is_let_go_by_the_annotation() {
+    let house = cancelled_prune();
+    let done = house.roster.apply(vec![let_go(3)]);
+    assert!(done[0].cut.is_some() && !house.is_in(&nth(3)));
+    assert!(house.roster.person(&id(&nth(3))).unwrap().held_back_since.is_none());
+    assert_eq!(house.granted(100), 99);
+    house.roster.apply(vec![let_go(3)]);
+    assert!(!house.is_in(&nth(3)), "said again");
+}
+
+#[test]
+fn an_annotation_from_before_the_deletion_takes_nothing_past_the_guard() {
+    let house = House::of(100);
+    house.roster.trust_deletions();
+    house.roster.apply((0..30).map(let_go).collect());
+    house.roster.apply((0..30).map(let_go).collect());
+    assert_eq!((house.granted(100), house.roster.guard().pending.len()), (100, 30));
+}
+
+#[test]
+fn who_has_no_object_any_more_is_not_kept_by_a_cancelled_decision_in_a_cluster() {
+    let house = cancelled_prune();
+    let done = house.roster.apply(vec![Input::UserGone("ab000003".into())]);
+    assert!(done[0].cut.is_some() && !house.is_in(&nth(3)));
+    assert_eq!((house.granted(100), house.roster.people().count()), (99, 99));
+}
+
 #[test]
 fn what_was_gone_while_it_was_held_back_ends_when_it_is_confirmed() {
     let house = House::of(2);

@@ -449,6 +449,7 @@ impl People for World {
         });
         GuardReport {
             pending: pending.collect(),
+            rejected: Vec::new(),
             recent: 10,
             limit: 10,
         }
