@@ -153,6 +153,11 @@ impl State {
         }
         let grants = |terms: &std::sync::Arc<Terms>| reason_at(terms, now) == Reason::Active;
         if !before.as_ref().is_some_and(grants) {
+            // What was refused here already stays so. The controller may have come later, and seen as one batch what came
+            // one by one.
+            if user.in_force.is_some() {
+                return None;
+            }
             // The deadlines of before are not known here. The controller says when they pass.
             let old = Terms {
                 valid_from: None,
