@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 
 use super::{
-    entry::{Entry, User},
+    entry::{Entry, Hold, User},
     evaluate::{Fate, State},
 };
 use crate::model::{
@@ -37,8 +37,8 @@ pub(super) struct Word {
     held_by: Box<[Box<str>]>,
     /// The most that may have been used.
     pub(super) usage: Usage,
-    /// The guard holds a denial of the present spec back.
-    kept: bool,
+    /// Since when the guard holds a denial of the present spec back.
+    kept: Option<Timestamp>,
 }
 
 impl Word {
@@ -57,7 +57,9 @@ impl Word {
                 .map(Into::into)
                 .collect(),
             usage: usage(status),
-            kept: present && denied.is_none() && condition(types::STALLED).is_some_and(held_back),
+            kept: condition(types::STALLED)
+                .filter(|it| present && denied.is_none() && held_back(it))
+                .map(|it| it.last_transition_time),
         };
         let nothing = Self {
             present,
@@ -94,7 +96,7 @@ impl Word {
 
     /// What the guard of the controller held back was judged otherwise since then.
     pub(super) fn overtaken(&mut self) {
-        self.kept = false;
+        self.kept = None;
     }
 }
 
@@ -148,7 +150,10 @@ impl State {
             return Some(Fate::Take);
         }
         let other = |held_back: &super::entry::HeldBack| held_back.fingerprint != entry.fingerprint(user);
-        if !word.kept || declared.conflict || user.held_back.as_ref().is_some_and(other) {
+        let kept_since = word.kept?;
+        // The controller had not seen these yet.
+        let newer = |hold: &Hold| hold.is_live(now) && hold.facts.created.is_some_and(|created| created > kept_since);
+        if declared.conflict || user.held_back.as_ref().is_some_and(other) || entry.holds.iter().any(newer) {
             return None;
         }
         let grants = |terms: &std::sync::Arc<Terms>| reason_at(terms, now) == Reason::Active;

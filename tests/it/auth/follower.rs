@@ -639,6 +639,33 @@ fn what_a_replica_refused_one_by_one_stays_refused_when_the_controller_comes_bac
 }
 
 #[test]
+fn a_replica_that_starts_while_a_denial_is_held_back_heeds_a_hold_that_came_later() {
+    let clock = ManualClock::at(ts(START));
+    let controller = roster(Role::Controller, &clock);
+    let before: Vec<VpnUser> = (0..20).map(|n| recorded(&user(&nth(n)), Access::Granted, 0)).collect();
+    controller.apply(before.iter().map(said).collect());
+    controller.loaded();
+    let edit = |it: &VpnUser| edited(it, |it| it.spec.active = false);
+    let now: Vec<VpnUser> = before.iter().map(edit).collect();
+    controller.apply(now.iter().map(said).collect());
+    let now: Vec<VpnUser> = now.iter().map(|it| reported(&controller, it, &clock)).collect();
+    let created = |name: &str, n: usize, seconds: i64| {
+        let mut hold = hold(name, &nth(n));
+        let at = ts(START) + jiff::SignedDuration::from_secs(seconds);
+        hold.metadata.creation_timestamp = serde_json::from_value(serde_json::json!(at)).unwrap();
+        held(&hold)
+    };
+    let replica = roster(Role::Follower, &clock);
+    replica.apply(now.iter().map(said).collect());
+    replica.apply(vec![created("hr-old", 0, -60), created("hr-new", 1, 60)]);
+    replica.loaded();
+    let granted = |n: usize| replica.person(&id(&nth(n))).unwrap().effective.access == Access::Granted;
+    assert!(granted(0), "the controller knew of this one");
+    assert!(!granted(1));
+    assert!((2..20).all(granted));
+}
+
+#[test]
 fn replicas_hand_out_numbers_of_their_own_whatever_nodes_show() {
     let slot = |pair: &Pair| {
         let index = pair.replica.index();
