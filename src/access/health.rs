@@ -65,6 +65,16 @@ impl Health {
                 vec!["no token of a node is known yet: see the log for what is missing".to_owned()]
             },
         });
+        let passwords = follower.passwords_are_read();
+        checks.push(Check {
+            name: "passwords".to_owned(),
+            ok: passwords,
+            details: if passwords {
+                Vec::new()
+            } else {
+                vec!["passwords in spec.credentialsFrom are being read".to_owned()]
+            },
+        });
         checks.push(of_guard(follower.roster.guard().pending.len()));
         checks.extend(follower.nodes.health().into_iter().map(of_node));
         Self {

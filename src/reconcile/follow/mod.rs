@@ -10,7 +10,10 @@ pub mod nodes;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -43,6 +46,8 @@ pub struct Follower {
     pub metrics: Arc<Metrics>,
     /// Users whose password is read, by name.
     importing: Mutex<HashMap<String, Arc<VpnUser>>>,
+    /// Each of them was read once, or could not be. Once so, always so.
+    imported_once: AtomicBool,
 }
 
 impl Follower {
@@ -61,13 +66,30 @@ impl Follower {
             nodes,
             metrics,
             importing: Mutex::default(),
+            imported_once: AtomicBool::new(false),
         })
     }
 
-    /// Whether logins are answered rightly: everything was listed once, and the nodes can be told by their tokens.
+    /// Whether logins are answered rightly: everything was listed once, the nodes can be told by their tokens, and the
+    /// passwords that are not derived were read. One that cannot be read keeps nobody waiting.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.roster.is_loaded() && self.nodes.are_known()
+        self.roster.is_loaded() && self.nodes.are_known() && self.passwords_are_read()
+    }
+
+    /// Whether every password that is not derived was read once, or could not be. Once so, always so.
+    #[must_use]
+    pub fn passwords_are_read(&self) -> bool {
+        if self.imported_once.load(Ordering::Acquire) {
+            return true;
+        }
+        let tried =
+            |user: &Arc<VpnUser>| self.imported.password(user).is_some() || self.imported.failure(user).is_some();
+        let over = self.roster.is_loaded() && self.importing().values().all(tried);
+        if over {
+            self.imported_once.store(true, Ordering::Release);
+        }
+        over
     }
 
     /// A Secret is new, changed or gone.

@@ -1,22 +1,28 @@
 //! A replica over a source in memory: what it watches, whom it looks at, and that it needs nobody.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use secrecy::{ExposeSecret as _, SecretBox};
+use async_trait::async_trait;
+use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 use serde_json::json;
-use tokio::task::JoinSet;
+use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use vpn_operator::{
     access::Health,
     auth::{index::Verdict, listener::AuthEndpoint, roster::Roster},
     clock::SystemClock,
-    credentials::{MasterKey, Sources},
+    credentials::{MasterKey, SecretLookup, Sources},
     desired::{DesiredState, memory::MemorySource},
     gateway::NodeName,
     metrics::Metrics,
     model::{
         access::{Access, Reason},
         corporate_id::CorporateId,
+        secret_source::SecretKeyRef,
         user::{VpnUser, VpnUserStatus},
     },
     reconcile::{
@@ -44,11 +50,16 @@ struct Replica {
 impl Replica {
     /// Starts on this source, and does not wait.
     fn start(source: &Arc<MemorySource>) -> Self {
+        Self::start_reading(source, Sources::local)
+    }
+
+    /// As [`Self::start`], with other sources of secrets.
+    fn start_reading(source: &Arc<MemorySource>, sources: impl FnOnce(&Path) -> Sources) -> Self {
         let data = tempfile::tempdir().unwrap();
         let key = MasterKey::from_bytes(SecretBox::new(Box::new([7; 32])));
         let clock = Arc::new(SystemClock);
         let metrics = Arc::new(Metrics::new());
-        let sources = Sources::local(&data.path().join("own"));
+        let sources = sources(&data.path().join("own"));
         let (imported, to_import) = Imported::new(sources.clone(), key.clone());
         let known = Arc::clone(&imported);
         let roster = Roster::follower(key.clone(), Arc::new(move |user| known.password(user)), clock.clone());
@@ -249,6 +260,69 @@ async fn a_replica_without_any_token_is_not_ready_until_it_can_be_read() {
         .await
         .unwrap_err();
     assert!(replica.follower.is_ready(), "what was known goes on");
+    replica.stop().await;
+}
+
+/// Secrets of a cluster, of which the password is read only when it is let through.
+struct Cluster {
+    gate: Semaphore,
+    token: Mutex<&'static str>,
+    /// Every token that was read.
+    tokens: Mutex<Vec<&'static str>>,
+}
+
+impl Cluster {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            gate: Semaphore::new(0),
+            token: Mutex::new("token-1"),
+            tokens: Mutex::default(),
+        })
+    }
+}
+
+#[async_trait]
+impl SecretLookup for Cluster {
+    async fn lookup(&self, key: &SecretKeyRef) -> Result<SecretString, String> {
+        match &*key.name {
+            "tokens" => {
+                let token = *self.token.lock().unwrap();
+                self.tokens.lock().unwrap().push(token);
+                Ok(token.into())
+            }
+            "passwords" => {
+                let _open = self.gate.acquire().await.unwrap();
+                Ok("of old".into())
+            }
+            other => Err(format!("no Secret {other}")),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_replica_is_not_ready_before_the_imported_passwords_are_read() {
+    let (source, cluster) = (MemorySource::new(), Cluster::new());
+    let of = |name: &str| json!({ "credentialsFrom": { "secretKeyRef": { "name": name, "key": "password" } } });
+    declare(&source, "AB123456", &of("passwords"));
+    declare(&source, "AB123457", &of("nowhere"));
+    let secrets = Arc::clone(&cluster);
+    let replica = Replica::start_reading(&source, |own| Sources::cluster(own, secrets));
+    until("everything is listed", || replica.follower.roster.is_loaded()).await;
+    assert!(!replica.follower.is_ready());
+    let health = Health::of_replica(&replica.follower);
+    assert!(
+        !health.ready && health.checks.iter().any(|check| check.name == "passwords" && !check.ok),
+        "{health:?}"
+    );
+    cluster.gate.add_permits(1);
+    until("what can be read was read", || replica.follower.is_ready()).await;
+    until("the password counts", || {
+        matches!(
+            replica.login_with("AB123456", "of old", "192.0.2.1:1"),
+            Verdict::Granted(_)
+        )
+    })
+    .await;
     replica.stop().await;
 }
 
