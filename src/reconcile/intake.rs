@@ -194,6 +194,8 @@ pub async fn run(watches: Watches, mut writers: Writers, ctx: Arc<Context>, canc
             ctx.dispatch(ctx.roster.judge_load());
             ctx.gateways.look(&ctx).await;
             ctx.roster.open();
+            // What changed since the gateways were looked at was not acted on before the load.
+            ctx.gateways.changed();
             for user in ctx.users.state() {
                 ctx.queue.push(&user.name_any(), &ctx.namespace);
             }

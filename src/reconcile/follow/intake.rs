@@ -115,6 +115,7 @@ pub async fn run(watches: Watches, ctx: Arc<Follower>, cancel: CancellationToken
             ctx.nodes.converge().await;
             ctx.imported.first_round().await;
             drop(ctx.roster.loaded());
+            ctx.nodes.again();
             if ctx.is_ready() {
                 tracing::info!(
                     users = seen.users.known.len(),

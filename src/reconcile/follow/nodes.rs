@@ -115,6 +115,11 @@ impl Nodes {
         }
     }
 
+    /// Asks for another [`Self::converge`]: what changed during the first one was not acted on.
+    pub fn again(&self) {
+        self.changed.notify_one();
+    }
+
     /// Whether nodes can be told by their tokens. Once so, always so.
     #[must_use]
     pub fn are_known(&self) -> bool {

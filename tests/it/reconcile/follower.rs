@@ -327,6 +327,29 @@ async fn a_replica_is_not_ready_before_the_imported_passwords_are_read() {
 }
 
 #[tokio::test]
+async fn a_token_that_changes_while_a_replica_loads_is_read_again() {
+    let (source, cluster) = (MemorySource::new(), Cluster::new());
+    let secret = |name: &str| json!({ "secretKeyRef": { "name": name, "key": "value" } });
+    declare(&source, "AB123456", &json!({ "credentialsFrom": secret("passwords") }));
+    gateway(
+        &source,
+        &json!({ "name": "a", "address": "vpn.example.com", "authToken": secret("tokens") }),
+    );
+    let secrets = Arc::clone(&cluster);
+    let replica = Replica::start_reading(&source, |own| Sources::cluster(own, secrets));
+    until("the token is read", || !cluster.tokens.lock().unwrap().is_empty()).await;
+    // The load waits for the password.
+    *cluster.token.lock().unwrap() = "token-2";
+    replica.follower.secret_changed("tokens");
+    until("the new token is read", || {
+        cluster.tokens.lock().unwrap().last() == Some(&"token-2")
+    })
+    .await;
+    cluster.gate.add_permits(1);
+    replica.stop().await;
+}
+
+#[tokio::test]
 async fn an_imported_password_is_read_and_nothing_else_lets_in() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("password");
