@@ -2,9 +2,9 @@
 //! elsewhere, from its times; nothing depends on what is reported here.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -23,6 +23,9 @@ use crate::{
 
 /// How often deadlines are compared with the wall clock.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How long a hold that was let go, and that is still there, is left alone: somebody else's finalizer keeps it.
+const LET_GO_AGAIN: Duration = Duration::from_mins(1);
 
 /// Where the names of changed holds go.
 #[derive(Debug, Clone)]
@@ -55,11 +58,61 @@ pub fn phase(spec: &VpnHoldSpec, now: Timestamp) -> (HoldPhase, Option<Timestamp
     }
 }
 
+/// When to look at which hold again: one moment for each name.
+#[derive(Debug, Default)]
+struct Deadlines {
+    names: BTreeSet<(Timestamp, String)>,
+    of: HashMap<String, Timestamp>,
+}
+
+impl Deadlines {
+    /// What was set before for this name counts no more.
+    fn set(&mut self, name: String, at: Option<Timestamp>) {
+        if let Some(before) = self.of.remove(&name) {
+            self.names.remove(&(before, name.clone()));
+        }
+        if let Some(at) = at {
+            self.names.insert((at, name.clone()));
+            self.of.insert(name, at);
+        }
+    }
+
+    fn take_due(&mut self, now: Timestamp) -> BTreeSet<String> {
+        let mut due = BTreeSet::new();
+        while let Some((at, _)) = self.names.first()
+            && *at <= now
+            && let Some((_, name)) = self.names.pop_first()
+        {
+            self.of.remove(&name);
+            due.insert(name);
+        }
+        due
+    }
+}
+
+/// Lets go of holds whose tombstones have nothing left to say. `done` remembers which, and
+/// since when.
+async fn let_go(ctx: &Context, done: &mut HashMap<String, Instant>) {
+    let now = ctx.clock.monotonic();
+    let lost: HashSet<String> = ctx.roster.lost_holds_confirmed().into_iter().collect();
+    done.retain(|name, at| lost.contains(name) && now.saturating_duration_since(*at) < LET_GO_AGAIN);
+    for name in lost {
+        if done.contains_key(&name) {
+            continue;
+        }
+        match ctx.desired.forget_hold(&name).await {
+            Ok(()) => drop(done.insert(name, now)),
+            Err(error) => tracing::warn!(hold = name, %error, "a lost hold could not be let go"),
+        }
+    }
+}
+
 /// Reports until `cancel`.
 pub async fn run(ctx: Arc<Context>, mut touched: mpsc::UnboundedReceiver<String>, cancel: CancellationToken) {
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut deadlines: BTreeMap<Timestamp, BTreeSet<String>> = BTreeMap::new();
+    let mut deadlines = Deadlines::default();
+    let mut gone = HashMap::new();
     loop {
         let mut names = BTreeSet::new();
         tokio::select! {
@@ -69,22 +122,14 @@ pub async fn run(ctx: Arc<Context>, mut touched: mpsc::UnboundedReceiver<String>
                 None => return,
             },
             _ = tick.tick() => {
-                let now = ctx.clock.now();
-                while let Some(due) = deadlines.first_entry().filter(|entry| *entry.key() <= now) {
-                    names.extend(due.remove());
-                }
-                for lost in ctx.roster.lost_holds_confirmed() {
-                    if let Err(error) = ctx.desired.forget_hold(&lost).await {
-                        tracing::warn!(hold = lost, %error, "a lost hold could not be let go");
-                    }
-                }
+                names.extend(deadlines.take_due(ctx.clock.now()));
+                let_go(&ctx, &mut gone).await;
                 false
             }
         };
         for name in names {
-            if let Some(at) = report(&name, &ctx).await {
-                deadlines.entry(at).or_default().insert(name);
-            }
+            let at = report(&name, &ctx).await;
+            deadlines.set(name, at);
         }
     }
 }
@@ -120,6 +165,21 @@ async fn report(name: &str, ctx: &Context) -> Option<Timestamp> {
 mod tests {
     use super::*;
     use crate::model::{access::HoldSpan, corporate_id::CorporateId};
+
+    #[test]
+    fn a_name_has_one_deadline_however_often_it_is_set() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let mut deadlines = Deadlines::default();
+        for second in 1..50 {
+            deadlines.set("hr-1".to_owned(), Some(at(second)));
+        }
+        deadlines.set("hr-2".to_owned(), Some(at(20)));
+        deadlines.set("hr-3".to_owned(), Some(at(20)));
+        deadlines.set("hr-3".to_owned(), None);
+        assert_eq!(deadlines.take_due(at(48)), BTreeSet::from(["hr-2".to_owned()]));
+        assert_eq!(deadlines.take_due(at(49)), BTreeSet::from(["hr-1".to_owned()]));
+        assert!(deadlines.names.is_empty() && deadlines.of.is_empty());
+    }
 
     #[test]
     fn the_phase_says_live_exactly_when_the_hold_denies() {

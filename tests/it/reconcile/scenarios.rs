@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use vpn_operator::{
     auth::index::Verdict,
-    model::{access::Access, user::AccountPresence},
+    model::{access::Access, hold::HoldPhase, user::AccountPresence},
 };
 
 use super::world::{Operator, STATS_SECRET, Source, open_when_free, settled, until, waiting};
@@ -62,6 +62,33 @@ async fn a_lifted_hold_is_forgotten() {
     settled(&source).await;
     assert!(is_in(&operator, ANNA));
     assert_eq!(operator.context.roster.lost_holds_confirmed(), Vec::<String>::new());
+    operator.kill().await;
+}
+
+/// The keeper of holds looked at what is lost at least once after this began.
+async fn holds_looked_at(source: &Source, name: &str) {
+    let soon = jiff::Timestamp::now() + Duration::from_millis(300);
+    source.hold_until(name, "ZZ999999", Some(soon));
+    until("a deadline has come", || source.phase(name) == Some(HoldPhase::Expired)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_hold_that_somebody_elses_finalizer_keeps_is_let_go_once_and_not_every_second() {
+    let (data, source) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()));
+    source.lock().keeps_holds = true;
+    source.declare(ANNA, |_| {});
+    source.hold("hr-dismissed-ab123456", ANNA);
+    let operator = Operator::start(&source, data.path()).await;
+    source.lose_hold("hr-dismissed-ab123456");
+    until("it is let go", || !source.lock().forgotten.is_empty()).await;
+    for name in ["git-a", "git-b"] {
+        holds_looked_at(&source, name).await;
+    }
+    assert_eq!(
+        operator.context.roster.lost_holds_confirmed(),
+        ["hr-dismissed-ab123456"]
+    );
+    assert_eq!(source.lock().forgotten, ["hr-dismissed-ab123456"]);
     operator.kill().await;
 }
 

@@ -25,7 +25,7 @@ use vpn_operator::{
         FINALIZER,
         corporate_id::CorporateId,
         gateway::{VpnGateway, VpnGatewayStatus},
-        hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
+        hold::{HoldPhase, VpnHold, VpnHoldSpec, VpnHoldStatus},
         user::{VpnUser, VpnUserSpec, VpnUserStatus},
     },
     reconcile::{
@@ -124,6 +124,10 @@ pub struct Objects {
     pub writes: (usize, usize),
     /// Every status of a user that was ever written.
     pub reported: Vec<(String, VpnUserStatus)>,
+    /// Holds that were let go.
+    pub forgotten: Vec<String>,
+    /// Somebody else's finalizer keeps holds that are let go.
+    pub keeps_holds: bool,
 }
 
 /// Desired state in memory. Outlives operators.
@@ -166,12 +170,16 @@ impl Source {
     }
 
     pub fn hold(&self, name: &str, id: &str) {
+        self.hold_until(name, id, None);
+    }
+
+    pub fn hold_until(&self, name: &str, id: &str, until: Option<jiff::Timestamp>) {
         let spec = VpnHoldSpec {
             corporate_id: CorporateId::parse(id).unwrap(),
             source: "hr".to_owned(),
             reason: None,
             from: None,
-            until: None,
+            until,
         };
         let mut objects = self.lock();
         let mut hold = VpnHold::new(name, spec);
@@ -179,6 +187,10 @@ impl Source {
         let uid = format!("uid-{}", objects.uids);
         born(&mut hold, uid);
         objects.holds.put(hold);
+    }
+
+    pub fn phase(&self, name: &str) -> Option<HoldPhase> {
+        self.lock().holds.objects.get(name)?.status.as_ref()?.phase
     }
 
     /// The hold's document disappears.
@@ -333,7 +345,11 @@ impl DesiredState for Source {
         Ok(())
     }
     async fn forget_hold(&self, name: &str) -> Result<()> {
-        self.lock().holds.remove(name);
+        let mut objects = self.lock();
+        objects.forgotten.push(name.to_owned());
+        if !objects.keeps_holds {
+            objects.holds.remove(name);
+        }
         Ok(())
     }
     async fn release_gateway(&self, name: &str) -> Result<()> {
@@ -358,17 +374,22 @@ fn key() -> MasterKey {
 impl Operator {
     /// Starts on this source, and waits until desired state is loaded. `data` outlives operators.
     pub async fn start(source: &Arc<Source>, data: &std::path::Path) -> Self {
+        Self::start_within(source, data, Fence::always_open()).await
+    }
+
+    /// As [`Self::start`], for a process that may act while this fence is open.
+    pub async fn start_within(source: &Arc<Source>, data: &std::path::Path, fence: Fence) -> Self {
         let history = open_when_free(&data.join("history.db")).await;
-        Self::start_with(source, data, history).await
+        Self::start_with(source, data, history, fence).await
     }
 
     /// As [`Self::start`], whether the history can be opened or not.
     pub async fn start_over(source: &Arc<Source>, data: &std::path::Path) -> Self {
         let history = History::open_or_retry(&data.join("history.db"), Arc::new(SystemClock)).unwrap();
-        Self::start_with(source, data, history).await
+        Self::start_with(source, data, history, Fence::always_open()).await
     }
 
-    async fn start_with(source: &Arc<Source>, data: &std::path::Path, history: History) -> Self {
+    async fn start_with(source: &Arc<Source>, data: &std::path::Path, history: History, fence: Fence) -> Self {
         let clock = Arc::new(SystemClock);
         let key = key();
         let metrics = Arc::new(Metrics::new());
@@ -427,7 +448,7 @@ impl Operator {
             guard_kept: tokio::sync::watch::Sender::new(0),
             namespace: NAMESPACE.to_owned(),
             source: "folder",
-            fence: Fence::always_open(),
+            fence,
             written: Written::default(),
             handing: std::sync::OnceLock::new(),
         });
