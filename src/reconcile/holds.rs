@@ -90,9 +90,12 @@ impl Deadlines {
     }
 }
 
-/// Lets go of holds whose tombstones have nothing left to say. `done` remembers which, and
+/// Lets go of holds whose tombstones have nothing left to say, unless this process may not act. `done` remembers which, and
 /// since when.
 async fn let_go(ctx: &Context, done: &mut HashMap<String, Instant>) {
+    if !ctx.fence.is_open() {
+        return;
+    }
     let now = ctx.clock.monotonic();
     let lost: HashSet<String> = ctx.roster.lost_holds_confirmed().into_iter().collect();
     done.retain(|name, at| lost.contains(name) && now.saturating_duration_since(*at) < LET_GO_AGAIN);

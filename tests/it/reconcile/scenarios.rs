@@ -2,6 +2,8 @@ use std::{sync::Arc, time::Duration};
 
 use vpn_operator::{
     auth::index::Verdict,
+    clock::{Clock as _, SystemClock},
+    fence::Fence,
     model::{access::Access, hold::HoldPhase, user::AccountPresence},
 };
 
@@ -89,6 +91,26 @@ async fn a_lost_hold_that_somebody_elses_finalizer_keeps_is_let_go_once_and_not_
         ["hr-dismissed-ab123456"]
     );
     assert_eq!(source.lock().forgotten, ["hr-dismissed-ab123456"]);
+    operator.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_not_act_lets_go_of_no_hold() {
+    let (data, source) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()));
+    source.declare(ANNA, |_| {});
+    source.hold("hr-dismissed-ab123456", ANNA);
+    let clock = Arc::new(SystemClock);
+    let (keeper, fence) = Fence::closed(clock.clone());
+    let operator = Operator::start_within(&source, data.path(), fence).await;
+    source.lose_hold("hr-dismissed-ab123456");
+    until("its loss took effect", || {
+        operator.context.roster.lost_holds_confirmed() == ["hr-dismissed-ab123456"]
+    })
+    .await;
+    holds_looked_at(&source, "git-a").await;
+    assert!(source.lock().forgotten.is_empty());
+    keeper.open_until(clock.since_boot() + Duration::from_secs(3600));
+    until("it is let go", || !source.lock().forgotten.is_empty()).await;
     operator.kill().await;
 }
 
