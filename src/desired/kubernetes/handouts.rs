@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     MANAGED_BY,
     call::{Subject, apply, plain, within},
+    pace::Pace,
     source::watch_config,
 };
 use crate::{
@@ -94,7 +95,7 @@ impl SecretHandouts {
     pub async fn run(self: Arc<Self>, changed: impl Fn(&str), cancel: CancellationToken) {
         let (label, value) = MANAGED_BY;
         let config = watch_config().labels(&format!("{label}={value}"));
-        let events = watcher(self.api.clone(), config).default_backoff();
+        let events = watcher(self.api.clone(), config).backoff(Pace::default());
         let mut events = Box::pin(events.take_until(cancel.cancelled_owned()));
         let mut listed: Option<HashMap<String, Seen>> = None;
         while let Some(said) = events.next().await {
