@@ -34,20 +34,23 @@ impl Directory for Live {
     }
 
     fn holds(&self) -> Vec<Arc<VpnHold>> {
-        self.0.upgrade().map(|context| context.holds.state()).unwrap_or_default()
+        self.0
+            .upgrade()
+            .map(|context| context.holds.state())
+            .unwrap_or_default()
     }
 }
 
 impl Live {
     fn gateways(&self) -> Vec<Arc<dyn Gateway>> {
-        self.0.upgrade().map(|context| context.gateways.all()).unwrap_or_default()
+        self.0
+            .upgrade()
+            .map(|context| context.gateways.all())
+            .unwrap_or_default()
     }
 
     fn observations(&self, account: &str) -> Vec<Observation> {
-        self.gateways()
-            .iter()
-            .map(|gateway| gateway.observe(account))
-            .collect()
+        self.gateways().iter().map(|gateway| gateway.observe(account)).collect()
     }
 }
 
@@ -90,9 +93,6 @@ impl Links for Live {
     }
 
     fn health(&self) -> Vec<NodeHealth> {
-        self.gateways()
-            .iter()
-            .flat_map(|gateway| gateway.health())
-            .collect()
+        self.gateways().iter().flat_map(|gateway| gateway.health()).collect()
     }
 }

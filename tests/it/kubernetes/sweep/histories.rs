@@ -94,7 +94,11 @@ async fn step(world: &mut World, dice: &mut Dice) {
         }
         12 => world.crash(),
         13 => {
-            if world.double.stored("vpnholds", "default", &format!("api-audit-{}", object(id))).is_some() {
+            if world
+                .double
+                .stored("vpnholds", "default", &format!("api-audit-{}", object(id)))
+                .is_some()
+            {
                 release(world, id).await;
             } else {
                 place(world, id).await;
@@ -173,7 +177,9 @@ fn confirm(world: &World) {
         && !world.machine.is_down()
     {
         let context = Arc::clone(&process.context);
-        process.handle.spawn(async move { context.dispatch(context.roster.confirm(None)) });
+        process
+            .handle
+            .spawn(async move { context.dispatch(context.roster.confirm(None)) });
     }
 }
 
@@ -197,7 +203,11 @@ async fn history(seed: u64) {
     world.double.faults().clear();
     world.double.release();
     // Who refers to a gateway that is being deleted keeps it: that is no rest.
-    if world.double.stored("vpngateways", "default", PARIS).is_some_and(|it| !it["metadata"]["deletionTimestamp"].is_null()) {
+    if world
+        .double
+        .stored("vpngateways", "default", PARIS)
+        .is_some_and(|it| !it["metadata"]["deletionTimestamp"].is_null())
+    {
         for id in [ANNA, BORIS] {
             let user = world.double.stored("vpnusers", "default", &object(id));
             if user.is_some_and(|user| user["metadata"]["deletionTimestamp"].is_null()) {
@@ -215,7 +225,10 @@ async fn history(seed: u64) {
             written = (writes, Instant::now());
         }
         // A gateway that nobody uses any more goes with the next look at it.
-        let leaving = world.picture().values().any(|object| object["metadata"]["deleted"] == json!(true));
+        let leaving = world
+            .picture()
+            .values()
+            .any(|object| object["metadata"]["deleted"] == json!(true));
         let good = !leaving && world.is_complete() && secrets_are_right(&world) && world.people_agree();
         if good && written.1.elapsed() > Duration::from_millis(600) {
             break;

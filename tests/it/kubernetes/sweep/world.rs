@@ -12,7 +12,11 @@ use serde_json::{Value, json};
 use vpn_operator::{
     access::{Access, AccessError},
     auth::index::Verdict,
-    model::{gateway::VpnGateway, hold::VpnHold, user::{VpnUser, VpnUserStatus}},
+    model::{
+        gateway::VpnGateway,
+        hold::VpnHold,
+        user::{VpnUser, VpnUserStatus},
+    },
 };
 
 use super::{
@@ -153,7 +157,9 @@ impl World {
     }
 
     fn writes(&self) -> usize {
-        self.double.recorder().count(|call| call.user == OPERATOR && call.is_write())
+        self.double
+            .recorder()
+            .count(|call| call.user == OPERATOR && call.is_write())
     }
 
     /// From now on requests count.
