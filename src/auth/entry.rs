@@ -55,6 +55,8 @@ pub(super) struct Shown {
     pub(super) deleted: bool,
     /// Whether a person cancelled, if the guard holds something back.
     pub(super) held_back: Option<bool>,
+    /// Percent of the traffic limit that are used. Finer steps are not worth a look.
+    pub(super) used: Option<u64>,
 }
 
 /// One hold object.

@@ -301,6 +301,7 @@ impl State {
         }
         let in_force = user.in_force.clone().unwrap_or_else(|| plan.terms.clone());
         let reason = reason_at(&in_force, now);
+        let used = used_percent(&in_force, now);
         let (epoch, cut) = if plan.owner {
             let facts = &user.facts;
             let recorded = facts.recorded;
@@ -339,6 +340,7 @@ impl State {
             generation: user.facts.generation,
             deleted: user.is_deleted(),
             held_back: user.held_back.as_ref().map(|it| it.cancelled),
+            used,
         };
         let old = user.shown.replace(shown.clone());
         if let Some(old) = &old {
@@ -393,6 +395,12 @@ impl State {
         }
         due
     }
+}
+
+fn used_percent(terms: &Terms, now: Timestamp) -> Option<u64> {
+    let quota = terms.quota?;
+    let used = terms.usage.in_period(quota.period, now);
+    used.saturating_mul(100).checked_div(quota.limit)
 }
 
 fn live_holds(entry: &Entry, now: Timestamp) -> u64 {

@@ -83,6 +83,8 @@ pub struct Gateways {
     changed: Notify,
     /// Something of what is declared has to be tried again.
     incomplete: AtomicBool,
+    /// A deleted gateway waits for its users to leave it.
+    awaited: AtomicBool,
 }
 
 impl Gateways {
@@ -95,6 +97,7 @@ impl Gateways {
             running: Mutex::default(),
             changed: Notify::new(),
             incomplete: AtomicBool::new(false),
+            awaited: AtomicBool::new(false),
         }
     }
 
@@ -108,6 +111,13 @@ impl Gateways {
     #[must_use]
     pub fn all(&self) -> Vec<Arc<dyn Gateway>> {
         self.snapshot.load().values().cloned().collect()
+    }
+
+    /// A user is changed or gone: a deleted gateway may have waited for that.
+    pub fn user_changed(&self) {
+        if self.awaited.load(Ordering::SeqCst) {
+            self.changed();
+        }
     }
 
     /// A declared gateway is new, changed or gone.
@@ -169,6 +179,9 @@ impl Gateways {
         let mut refused: HashMap<String, Refusal> = HashMap::new();
         let mut reports = Vec::new();
         let mut incomplete = false;
+        // Before anybody is counted: who leaves meanwhile is looked at again.
+        let leaving = declared.iter().any(|it| it.metadata.deletion_timestamp.is_some());
+        self.awaited.store(leaving, Ordering::SeqCst);
         for gateway in &declared {
             let name = gateway.name_any();
             let gone = gateway.metadata.deletion_timestamp.is_some();

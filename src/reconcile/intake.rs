@@ -118,6 +118,7 @@ impl Vanishing {
         let vanished = match &input {
             Input::User(user) => user.metadata.deletion_timestamp.is_some(),
             Input::Hold(hold) => hold.metadata.deletion_timestamp.is_some(),
+            Input::HoldGone { released, .. } => !released,
             _ => false,
         };
         if loaded && vanished {
@@ -205,6 +206,8 @@ struct Seen {
     users: Listing,
     holds: Listing,
     gateways: Listing,
+    /// Users of a list that is not complete yet, about which something is to be done that no decision speaks of.
+    asked: Vec<String>,
 }
 
 impl Seen {
@@ -214,9 +217,23 @@ impl Seen {
             Said::User(event) => {
                 let event = event.modify(slim);
                 let gone = self.users.follow(&event, &ctx.users);
+                if let Event::Apply(user) | Event::InitApply(user) = &event
+                    && asks(ctx.user(&user.name_any()).as_deref(), user)
+                {
+                    self.asked.push(user.name_any());
+                }
                 writers.users.apply_watcher_event(&event);
                 for name in gone {
                     say(Input::UserGone(name));
+                }
+                if !matches!(event, Event::Init | Event::InitApply(_)) {
+                    ctx.gateways.user_changed();
+                }
+                // The store shows what is listed when the list is complete.
+                if matches!(event, Event::Apply(_) | Event::InitDone) {
+                    for name in self.asked.drain(..) {
+                        ctx.queue.push(&name, &ctx.namespace);
+                    }
                 }
                 match event {
                     Event::Apply(user) | Event::InitApply(user) => {
@@ -257,6 +274,16 @@ impl Seen {
             }
         }
     }
+}
+
+/// Whether the operator has to look at a user although nothing about access changed: an annotation asks for something, or
+/// somebody took the finalizer off.
+fn asks(before: Option<&VpnUser>, now: &VpnUser) -> bool {
+    let guarded = |user: &VpnUser| user.finalizers().iter().any(|it| it == FINALIZER);
+    before.is_some_and(|before| {
+        before.metadata.uid == now.metadata.uid
+            && (before.annotations() != now.annotations() || (guarded(before) && !guarded(now)))
+    })
 }
 
 /// A hold leaves when its finalizer is released: on purpose, or after its loss was confirmed. One that was deleted before it

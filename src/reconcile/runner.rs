@@ -11,7 +11,7 @@ use futures::{FutureExt as _, Stream, StreamExt as _};
 use kube::runtime::{
     applier,
     controller::{Action, Config, Error},
-    reflector::ObjectRef,
+    reflector::{ObjectRef, Store},
 };
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -58,11 +58,21 @@ impl Waiting {
         self.lock().remove(name);
         self.fewer.notify_one();
     }
+
+    /// A user was looked for and not found. Answers whether there is one by now: it came (again) between the look and this
+    /// moment, and the request for it was taken for the one that is over.
+    fn missed(&self, name: &str, namespace: Option<&str>, store: &Store<VpnUser>) -> bool {
+        self.remove(name);
+        let mut user = ObjectRef::new(name);
+        user.namespace = namespace.map(str::to_owned);
+        store.get(&user).is_some()
+    }
 }
 
 /// Reconciles until `cancel`, then finishes what was begun.
 pub async fn run(ctx: Arc<Context>, queue: mpsc::UnboundedReceiver<ObjectRef<VpnUser>>, cancel: CancellationToken) {
     let store = ctx.users.clone();
+    let asker = Arc::clone(&ctx);
     let waiting = Arc::new(Waiting::default());
     let begun = Arc::clone(&waiting);
     let outcomes = applier(
@@ -95,8 +105,10 @@ pub async fn run(ctx: Arc<Context>, queue: mpsc::UnboundedReceiver<ObjectRef<Vpn
     outcomes
         .for_each(|outcome| async {
             // A user that is gone from the store was deleted while queued; its events were handled.
-            if let Err(Error::ObjectNotFound(user)) = &outcome {
-                waiting.remove(&user.name);
+            if let Err(Error::ObjectNotFound(user)) = &outcome
+                && waiting.missed(&user.name, user.namespace.as_deref(), &asker.users)
+            {
+                asker.queue.push(&user.name, &asker.namespace);
             }
             if let Err(error) = outcome {
                 tracing::debug!(%error, "not reconciled");
@@ -126,7 +138,28 @@ fn requests(
 mod tests {
     use std::time::Duration;
 
+    use kube::runtime::{reflector, watcher::Event};
+
     use super::*;
+
+    #[test]
+    fn a_user_who_comes_again_while_nobody_was_found_is_asked_for_again() {
+        let waiting = Waiting::default();
+        let (store, mut writer) = reflector::store::<VpnUser>();
+        assert!(waiting.add("ab123456"));
+        assert!(!waiting.missed("ab123456", Some("vpn"), &store), "deleted");
+        assert!(waiting.add("ab123456"), "nobody waits");
+        let user = serde_json::from_value(serde_json::json!({
+            "apiVersion": "vpn-operator.io/v1alpha1", "kind": "VpnUser",
+            "metadata": { "name": "ab123456", "namespace": "vpn" }, "spec": { "corporateId": "AB123456" },
+        }));
+        writer.apply_watcher_event(&Event::Apply(user.unwrap()));
+        assert!(
+            !waiting.add("ab123456"),
+            "the request for the new one is taken for the old one"
+        );
+        assert!(waiting.missed("ab123456", Some("vpn"), &store));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_is_handed_over_bit_by_bit_and_nobody_twice() {

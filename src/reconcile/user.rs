@@ -55,12 +55,11 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// # Errors
 /// A write to the source of desired state failed; it is to be tried again.
 pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Context>) -> Result<Action, ReconcileError> {
-    let name = user.name_any();
     if !ctx.roster.is_loaded() {
-        // Gateways and holds may be missing still: what is decided now would speak of half the truth. Everybody is queued
-        // after the load.
+        // Neither the decisions nor the gateways are complete. Everybody is asked for when they are.
         return Ok(Action::await_change());
     }
+    let name = user.name_any();
     let user = ctx.written.newest(user);
     let Some(person) = ctx.roster.person_by_user(&name) else {
         return Ok(Action::await_change());

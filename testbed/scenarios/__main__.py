@@ -7,8 +7,24 @@ import sys
 import time
 import traceback
 
-from . import connecting, crashing, limits, nodes, revoking
+from . import (
+    connecting,
+    crashing,
+    kubernetes_chart,
+    kubernetes_faults,
+    kubernetes_holds,
+    kubernetes_lease,
+    kubernetes_references,
+    kubernetes_replicas,
+    kubernetes_schema,
+    kubernetes_users,
+    limits,
+    nodes,
+    numbers,
+    revoking,
+)
 from .processes import Failed
+from .shared import Shared, programs
 from .world import Tools, World
 
 SCENARIOS = [
@@ -24,6 +40,24 @@ SCENARIOS = [
     revoking.rotation_cuts_the_old_sessions_and_the_new_link_works,
     limits.an_edit_of_the_folder_takes_effect_within_a_second,
     limits.the_traffic_limit_is_enforced_within_one_poll,
+    kubernetes_schema.the_api_server_refuses_what_cannot_be_meant,
+    kubernetes_chart.the_chart_lints_renders_and_validates,
+    kubernetes_chart.the_chart_installs_upgrades_rolls_back_and_uninstalls,
+    kubernetes_users.a_first_user_with_nothing_but_kubectl,
+    kubernetes_users.kubectl_wait_and_kstatus_are_right_at_every_moment,
+    kubernetes_users.a_secret_that_is_deleted_or_edited_comes_back_the_same,
+    kubernetes_holds.a_hold_beats_apply_replace_delete_and_create,
+    kubernetes_holds.git_and_the_api_do_not_fight,
+    kubernetes_references.what_does_not_resolve_is_stalled_and_heals_by_itself,
+    kubernetes_references.pause_reconcile_now_and_events,
+    kubernetes_faults.deleting_a_namespace_goes_in_one_go,
+    kubernetes_replicas.auth_replicas_are_right_without_the_controller,
+    kubernetes_faults.a_controller_killed_at_any_moment_converges,
+    kubernetes_faults.the_api_server_goes_and_comes_back_under_load,
+    kubernetes_faults.a_watch_that_is_too_old_misses_nothing,
+    kubernetes_lease.of_two_controllers_only_the_holder_of_the_lease_acts,
+    kubernetes_lease.a_frozen_holder_that_wakes_does_nothing_and_ends,
+    kubernetes_lease.a_clock_that_jumps_by_an_hour,
 ]
 
 
@@ -32,6 +66,7 @@ def main():
     parser.add_argument("words", nargs="*", help="run only scenarios whose name holds one of these words")
     parser.add_argument("--list", action="store_true", help="print the names and end")
     parser.add_argument("--keep", action="store_true", help="keep the folder of each scenario")
+    parser.add_argument("--numbers", action="store_true", help="measure what the operator costs in Kubernetes mode instead")
     options = parser.parse_args()
     chosen = [s for s in SCENARIOS if not options.words or any(word in s.__name__ for word in options.words)]
     if options.list:
@@ -42,16 +77,35 @@ def main():
     tools = Tools(
         operator=os.environ["VPN_OPERATOR_BIN"], node=os.environ["TESTBED_NODE_BIN"], python=os.environ["TESTBED_PYTHON"]
     )
-    outcomes = [_run(scenario, tools, options.keep) for scenario in chosen]
+    shared = Shared()
+    if options.numbers:
+        return _numbers(tools, shared, options.keep)
+    outcomes = []
+    try:
+        for scenario in chosen:
+            outcomes.append(_run(scenario, tools, shared, options.keep))
+    finally:
+        shared.close(keep=options.keep or not all(outcomes))
     passed = sum(outcomes)
     print(f"{passed} passed, {len(outcomes) - passed} failed", flush=True)
     return 0 if outcomes and all(outcomes) else 1
 
 
-def _run(scenario, tools, keep):
+def _numbers(tools, shared, keep):
+    world = World(tools, "numbers", shared)
+    try:
+        missed = numbers.measure(world, programs("load") + "/load")
+        print(f"{missed} missed" if missed else "all reached", flush=True)
+        return 1 if missed else 0
+    finally:
+        world.close(keep=keep)
+        shared.close(keep=keep)
+
+
+def _run(scenario, tools, shared, keep):
     name = scenario.__name__.replace("_", " ")
     begun = time.monotonic()
-    world = World(tools, scenario.__name__[:24])
+    world = World(tools, scenario.__name__[:24], shared)
     failed = True
     try:
         detail = scenario(world)

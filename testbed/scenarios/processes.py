@@ -46,7 +46,7 @@ def _die_with_parent():
 class Process:
     """One child in a process group of its own, with its output in a file."""
 
-    def __init__(self, name, command, log, env=None, stdin=None, stdout_pipe=False):
+    def __init__(self, name, command, log, env=None, stdin=None, stdout_pipe=False, cwd=None):
         self.name = name
         self.log = log
         with open(log, "ab") as output:
@@ -56,6 +56,7 @@ class Process:
                 stdout=subprocess.PIPE if stdout_pipe else output,
                 stderr=output,
                 env=env,
+                cwd=cwd,
                 start_new_session=True,
                 preexec_fn=_die_with_parent,
             )

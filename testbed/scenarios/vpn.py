@@ -24,14 +24,13 @@ def moment(text):
     return seconds * 1_000_000_000 + int(fraction.ljust(9, "0")[:9] or 0)
 
 
-class Vpn:
-    """One operator. Its folder and data survive `kill` and `start`."""
+class Operator:
+    """One operator: its process and its HTTP API. Its data survive `kill` and `start`."""
 
-    def __init__(self, world, environment=None):
+    def __init__(self, world, name="operator", environment=None):
         self.world = world
-        self.folder = os.path.join(world.path, "vpn")
-        self.data = os.path.join(world.path, "data")
-        os.makedirs(self.folder)
+        self.name = name
+        self.data = os.path.join(world.path, f"{name}-data")
         self.api_port = free_port()
         self.auth_port = free_port()
         self.environment = environment or {}
@@ -45,6 +44,10 @@ class Vpn:
     # The process
 
     def start(self):
+        return self.launch().ready()
+
+    def launch(self):
+        """Starts the process and waits for nothing."""
         environment = {
             "PATH": os.environ.get("PATH", ""),
             "MASTER_KEY": MASTER_KEY,
@@ -56,17 +59,20 @@ class Vpn:
             **self.environment,
         }
         self.process = self.world.start(
-            "operator",
+            self.name,
             [
                 self.world.tools.operator, "run",
-                "--desired", f"folder:{self.folder}",
-                "--data", self.data,
+                *self._source(),
                 "--listen", f"127.0.0.1:{self.api_port}",
                 "--auth-listen", f"127.0.0.1:{self.auth_port}",
             ],
             env=environment,
         )
-        return self.ready()
+        return self
+
+    def _source(self):
+        """The flags that say where desired state and data are."""
+        raise NotImplementedError
 
     def ready(self, seconds=20.0):
         def answers():
@@ -83,44 +89,6 @@ class Vpn:
     def kill(self):
         """As `kill -9`."""
         self.process.kill()
-
-    # The folder
-
-    def write(self, name, kind, spec):
-        """Declares one resource in a file of its own, replacing the file as an editor does."""
-        self._replace(f"{kind.lower()}-{name}.yaml", _document(name, kind, spec))
-
-    def write_users(self, file, corporate_ids):
-        """Declares many people in one file."""
-        documents = (_document(id.lower(), "VpnUser", {"corporateId": id}) for id in corporate_ids)
-        self._replace(file, "---\n".join(documents))
-
-    def _replace(self, file, content):
-        path = os.path.join(self.folder, file)
-        with open(path + ".tmp", "w") as draft:
-            draft.write(content)
-        os.replace(path + ".tmp", path)
-
-    def declare_user(self, corporate_id, **spec):
-        self.write(corporate_id.lower(), "VpnUser", {"corporateId": corporate_id, **spec})
-
-    def declare_hold(self, name, corporate_id, **spec):
-        self.write(name, "VpnHold", {"corporateId": corporate_id, "source": "helpdesk", **spec})
-
-    def declare_gateway(self, *nodes):
-        self.write("default", "VpnGateway", {"hysteria": {"nodes": [
-            {
-                "name": node.name,
-                "address": "127.0.0.1",
-                "ports": str(node.port),
-                "pinSha256": node.pin,
-                "insecure": True,
-                "statsUrl": node.stats_url,
-                "statsSecret": {"env": "HYSTERIA_STATS_SECRET"},
-                "authToken": {"env": "HYSTERIA_AUTH_TOKEN"},
-            }
-            for node in nodes
-        ]}})
 
     # The API
 
@@ -205,6 +173,54 @@ class Vpn:
         except urllib.error.HTTPError as refusal:
             refusal.close()
             return False
+
+
+class Vpn(Operator):
+    """One operator with its folder of YAML, which also survives."""
+
+    def __init__(self, world, environment=None):
+        super().__init__(world, environment=environment)
+        self.folder = os.path.join(world.path, "vpn")
+        os.makedirs(self.folder)
+
+    def _source(self):
+        return ["--desired", f"folder:{self.folder}", "--data", self.data]
+
+    def write(self, name, kind, spec):
+        """Declares one resource in a file of its own, replacing the file as an editor does."""
+        self._replace(f"{kind.lower()}-{name}.yaml", _document(name, kind, spec))
+
+    def write_users(self, file, corporate_ids):
+        """Declares many people in one file."""
+        documents = (_document(id.lower(), "VpnUser", {"corporateId": id}) for id in corporate_ids)
+        self._replace(file, "---\n".join(documents))
+
+    def _replace(self, file, content):
+        path = os.path.join(self.folder, file)
+        with open(path + ".tmp", "w") as draft:
+            draft.write(content)
+        os.replace(path + ".tmp", path)
+
+    def declare_user(self, corporate_id, **spec):
+        self.write(corporate_id.lower(), "VpnUser", {"corporateId": corporate_id, **spec})
+
+    def declare_hold(self, name, corporate_id, **spec):
+        self.write(name, "VpnHold", {"corporateId": corporate_id, "source": "helpdesk", **spec})
+
+    def declare_gateway(self, *nodes):
+        self.write("default", "VpnGateway", {"hysteria": {"nodes": [
+            {
+                "name": node.name,
+                "address": "127.0.0.1",
+                "ports": str(node.port),
+                "pinSha256": node.pin,
+                "insecure": True,
+                "statsUrl": node.stats_url,
+                "statsSecret": {"env": "HYSTERIA_STATS_SECRET"},
+                "authToken": {"env": "HYSTERIA_AUTH_TOKEN"},
+            }
+            for node in nodes
+        ]}})
 
 
 def _document(name, kind, spec):

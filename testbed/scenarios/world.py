@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import dataclass
 
 from .client import Client
+from .kubernetes import Room
 from .node import Node
 from .processes import Process, check
 from .target import Target
@@ -24,8 +25,10 @@ class Tools:
 class World:
     """Everything that a scenario starts is stopped when it is closed."""
 
-    def __init__(self, tools, name):
+    def __init__(self, tools, name, shared=None):
         self.tools = tools
+        self.shared = shared
+        self.room = None
         self.path = tempfile.mkdtemp(prefix=f"vpn-testbed-{name}-")
         self.target = Target()
         self.vpn = Vpn(self)
@@ -35,7 +38,7 @@ class World:
 
     def start(self, name, command, **options):
         log = os.path.join(self.path, f"{name}.log")
-        process = Process(name, command, log, **options)
+        process = Process(name, command, log, cwd=self.path, **options)
         self._processes.append(process)
         return process
 
@@ -58,6 +61,12 @@ class World:
             self.vpn.environment["HYSTERIA_OBFS_PASSWORD"] = obfuscation
         self.vpn.start()
         return node
+
+    def kubernetes(self):
+        """A namespace in the control plane that the scenarios share; the operator is one in Kubernetes mode from now on."""
+        self.room = Room(self, self.shared.cluster(), self.shared.role)
+        self.vpn = self.room.operator()
+        return self.room
 
     def client(self, link, label):
         client = Client(self, link, label)
@@ -91,6 +100,9 @@ class World:
 
     def check_operator_drains(self):
         """SIGTERM ends the operator in order."""
+        if self.room:
+            self.room.check_ends()
+            return
         code = self.vpn.process.stop() if self.vpn.process else 0
         check(code == 0, f"the operator ended with {code} after SIGTERM")
 

@@ -6,7 +6,7 @@ mod guard;
 mod imported;
 mod limits;
 mod nodes;
-mod operator;
+pub mod operator;
 mod quickstart;
 mod replica;
 mod secrets;

@@ -212,6 +212,10 @@ impl Source {
                 let changed = move |secret: &str| {
                     ctx.gateways.secret_changed(&ctx, secret);
                     ctx.imported.secret_changed(secret);
+                    // It may have been in the way of a user's own.
+                    if let Some(user) = SecretHandouts::owner(secret) {
+                        ctx.queue.push(user, &ctx.namespace);
+                    }
                 };
                 tasks.core("the watch of other Secrets", referenced.run(changed, end.clone()));
                 tasks.core("the Events", publisher.run(end));

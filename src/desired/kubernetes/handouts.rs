@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     MANAGED_BY,
     call::{Subject, apply, plain, within},
+    pace::Pace,
     source::watch_config,
 };
 use crate::{
@@ -80,6 +81,12 @@ impl SecretHandouts {
         })
     }
 
+    /// Name of the user whose Secret has this name, if there is such a user.
+    #[must_use]
+    pub fn owner(secret: &str) -> Option<&str> {
+        secret.strip_suffix(SUFFIX)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -88,7 +95,7 @@ impl SecretHandouts {
     pub async fn run(self: Arc<Self>, changed: impl Fn(&str), cancel: CancellationToken) {
         let (label, value) = MANAGED_BY;
         let config = watch_config().labels(&format!("{label}={value}"));
-        let events = watcher(self.api.clone(), config).default_backoff();
+        let events = watcher(self.api.clone(), config).backoff(Pace::default());
         let mut events = Box::pin(events.take_until(cancel.cancelled_owned()));
         let mut listed: Option<HashMap<String, Seen>> = None;
         while let Some(said) = events.next().await {
@@ -101,20 +108,20 @@ impl SecretHandouts {
                 }
                 Ok(Event::InitDone) => {
                     for name in self.replace(listed.take().unwrap_or_default()) {
-                        owner(&name).into_iter().for_each(&changed);
+                        Self::owner(&name).into_iter().for_each(&changed);
                     }
                     self.synced.cancel();
                 }
                 Ok(Event::Apply(secret)) => {
                     let name = secret.name_any();
                     if self.see(&name, seen(&secret)) {
-                        owner(&name).into_iter().for_each(&changed);
+                        Self::owner(&name).into_iter().for_each(&changed);
                     }
                 }
                 Ok(Event::Delete(secret)) => {
                     let name = secret.name_any();
                     self.lock().seen.remove(&name);
-                    owner(&name).into_iter().for_each(&changed);
+                    Self::owner(&name).into_iter().for_each(&changed);
                 }
                 Err(error) => {
                     tracing::warn!(error = plain(&error), "the watch of Secrets broke and is begun again");
@@ -220,11 +227,6 @@ impl Handouts for SecretHandouts {
             tracing::warn!("the Secrets of the namespace cannot be listed: nothing is written to them until they are");
         }
     }
-}
-
-/// Name of the user whose Secret has this name.
-fn owner(secret: &str) -> Option<&str> {
-    secret.strip_suffix(SUFFIX)
 }
 
 fn body(user: &VpnUser, name: &str, handout: &Handout) -> serde_json::Value {

@@ -16,6 +16,9 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 const KUBECTL: &str = "kubectl-client-side-apply";
 
 /// The configuration that changes single fields of a user and keeps everything else that `manager` applied.
+///
+/// `active: true` is what counts where nobody says anything. So a manager that had set it to false only lets go of it: one
+/// that insisted on true would be in the way of whoever declares the user.
 pub(super) fn patched(user: &VpnUser, patch: UserPatch, manager: FieldManager) -> Value {
     let present = serde_json::to_value(&user.spec).unwrap_or_default();
     let mut spec: Map<String, Value> = applied_fields(user, manager)
@@ -29,6 +32,9 @@ pub(super) fn patched(user: &VpnUser, patch: UserPatch, manager: FieldManager) -
     set("active", patch.active.map(Value::from));
     set("credentialGeneration", patch.credential_generation.map(Value::from));
     set("subscriptionGeneration", patch.subscription_generation.map(Value::from));
+    if patch.active == Some(true) && applied_fields(user, manager).any(|field| field == "active") {
+        spec.remove("active");
+    }
     json!({
         "apiVersion": API_VERSION,
         "kind": "VpnUser",
@@ -112,6 +118,20 @@ mod tests {
         assert_eq!(
             patched(&user, off, FieldManager::Hr)["spec"],
             json!({ "active": false })
+        );
+        let on = UserPatch {
+            active: Some(true),
+            ..UserPatch::default()
+        };
+        assert_eq!(
+            patched(&user, on, FieldManager::Api)["spec"],
+            json!({ "corporateId": "AB123456" }),
+            "it lets go of what it had set"
+        );
+        assert_eq!(
+            patched(&user, on, FieldManager::Hr)["spec"],
+            json!({ "active": true }),
+            "what somebody else had set has to be changed"
         );
     }
 

@@ -18,6 +18,7 @@ use super::{
     call::{Subject, apply, apply_status, call, plain, within},
     finalizer,
     owned::{is_claimed_by_default, patched},
+    pace::Pace,
 };
 use crate::{
     clock::SharedClock,
@@ -86,7 +87,7 @@ impl KubernetesSource {
         let api: Api<DeserializeGuard<K>> = Api::namespaced(self.client.clone(), &self.namespace);
         let board = Arc::clone(&self.board);
         watcher(api, watch_config())
-            .default_backoff()
+            .backoff(Pace::default())
             .filter_map(move |said| {
                 ready(match said {
                     Ok(event) => {

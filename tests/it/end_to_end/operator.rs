@@ -275,7 +275,8 @@ impl Operator {
             if log.contains("cannot listen at") {
                 return Some(true);
             }
-            let listens = log.contains("listening");
+            // In a cluster it listens before it may act.
+            let listens = log.contains("listening") || log.contains("holds the lease");
             (listens || log.contains("error: ") || !self.is_running()).then_some(false)
         })
         .await

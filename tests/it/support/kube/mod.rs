@@ -227,6 +227,21 @@ impl KubeDouble {
             .read(|store| store.get(&key).map(|object| (**object).clone()))
     }
 
+    /// Every version of every object of a resource, in their order, without a request. What was deleted is left out.
+    pub fn versions(&self, plural: &str) -> Vec<Value> {
+        self.shared.read(|store| {
+            let changes = store.since(0).iter().filter(|change| change.key.0 == plural);
+            changes.filter_map(|change| change.new.as_deref().cloned()).collect()
+        })
+    }
+
+    /// Puts an object into the store as it is, without a look at it: what a newer version of the definitions may hold.
+    pub fn put(&self, plural: &str, namespace: &str, name: &str, object: Value) {
+        let plural = resource::named(plural).plural.as_str();
+        let key = (plural, namespace.to_owned(), name.to_owned());
+        self.shared.change(|store| store.write(key, Some(object)));
+    }
+
     /// Names of everything that is stored of a resource, as `namespace/name`, without a request.
     pub fn names(&self, plural: &str) -> Vec<String> {
         self.shared.read(|store| {

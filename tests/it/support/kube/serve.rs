@@ -388,9 +388,12 @@ fn namespace(shared: &Shared, asked: &Asked) -> Result<Response, Refusal> {
         return Err(Refusal::not_found(asked.resource, name));
     }
     let phase = if terminating { "Terminating" } else { "Active" };
-    let namespace = json!({
+    let mut namespace = json!({
         "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "uid": name, "resourceVersion": "1" },
         "spec": { "finalizers": ["kubernetes"] }, "status": { "phase": phase },
     });
-    Ok(Json(namespace).into_response())
+    if terminating {
+        namespace["metadata"]["deletionTimestamp"] = json!(super::write::now());
+    }
+    Ok(Json(asked.shown(&namespace)).into_response())
 }

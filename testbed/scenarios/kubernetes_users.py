@@ -1,0 +1,162 @@
+"""What people who declare users with kubectl see, and what a user is handed."""
+
+import threading
+import urllib.parse
+
+from .kstatus import condition, kstatus
+from .kubernetes import PATIENCE, user_document
+from .processes import Failed, check, until
+from .vpn import links_in, userinfo
+
+_KEYS = {"hy2_url", "subscription_url", "username", "password"}
+ROUNDS = 5
+
+
+def a_first_user_with_nothing_but_kubectl(world):
+    room = world.kubernetes()
+    vpn = world.vpn
+    node = world.node()
+    room.declare_node_secret()
+    room.declare_gateway(node)
+    vpn.start()
+    room.api.kubectl("wait", "--for=condition=Ready", "--timeout=30s", "vpngateway/default")
+    room.api.kubectl("apply", "-f", "-", given=user_document("AB100001", owner="Anna Ivanova"))
+    room.api.kubectl("wait", "--for=condition=Ready", "--timeout=30s", "vpnuser/ab100001")
+    user = room.user("AB100001")
+    status = user["status"]
+    check(status["access"] == "Granted", f"the status is {status}")
+    check(status["secretName"] == "ab100001-vpn", f"the status names the Secret {status.get('secretName')}")
+    check(status["gateways"] == [{"name": "default", "account": "Present"}], f"the gateways are {status.get('gateways')}")
+    content = room.secret("AB100001")
+    check(set(content) == _KEYS, f"the Secret has the keys {sorted(content or ())}")
+    check(status["username"] == content["username"], "the status has another account name than the Secret")
+    handed = vpn.configuration("AB100001")
+    check(handed["hy2_url"] == content["hy2_url"], "the API hands out another link than the Secret holds")
+    device = world.client(content["hy2_url"], "anna").connected()
+    device.download()
+    subscription = vpn.call("GET", urllib.parse.urlsplit(content["subscription_url"]).path)
+    check(subscription[0] == 200 and userinfo(links_in(subscription[1])[0]) == userinfo(content["hy2_url"]), "the subscription differs")
+    device.work()
+    until("the device is busy", lambda: len(device.done()) >= 5)
+
+    room.api.kubectl("delete", "vpnuser", "ab100001", "--timeout=30s")
+    check(room.user("AB100001") is None, "the object is still there")
+    check(not vpn.lets_in(userinfo(content["hy2_url"])), "auth still lets in")
+    until("the session is gone", lambda: not node.online(content["username"] + "."))
+    until("the Secret is collected", lambda: room.secret("AB100001") is None, PATIENCE)
+    device.rest()
+    check(not device.gets_through(2), "the device still gets through")
+    return "Ready with its Secret; the link moved 10 MiB; deleted, cut, and the Secret collected"
+
+
+def kubectl_wait_and_kstatus_are_right_at_every_moment(world):
+    room = world.kubernetes()
+    vpn = world.vpn
+    unseen = room.declare_user("AB110009")
+    check(kstatus(unseen) == "InProgress", "a new object looks done before anybody has seen it")
+    early = room.api.try_kubectl("wait", "--for=condition=Ready", "--timeout=1s", "vpnuser/ab110009")
+    check(early.returncode != 0, "kubectl wait is content with an object that nobody has seen")
+    world.one_node()
+    room.settled("AB110009", "Granted")
+
+    wrong, seen, link = [], threading.Event(), []
+
+    def compare(kind, user):
+        # What anybody who watches may conclude from this very version.
+        if kind == "DELETED" or user["metadata"]["name"] != "ab110001" or kstatus(user) != "Current":
+            return
+        granted = user["spec"]["active"]
+        if (user["status"].get("access") == "Granted") != granted:
+            wrong.append(f"Current, active: {granted}, and the status says {user['status'].get('access')}")
+        password = link or [room.link("AB110001")]
+        if vpn.lets_in(userinfo(password[0])) != granted:
+            wrong.append(f"Current, active: {granted}, and auth says otherwise")
+        if condition(user, "Granted").get("status") != str(granted):
+            wrong.append(f"Current, active: {granted}, and the condition Granted is {condition(user, 'Granted')}")
+        if user["metadata"]["generation"] == expected[0]:
+            seen.set()
+
+    with room.api.watch("vpnusers") as watch:
+        watch.on_event(compare)
+        expected = [None]
+        transitions = {}
+        for number in range(ROUNDS * 2):
+            active = number % 2 == 0
+            seen.clear()
+            written = room.declare_user("AB110001", active=active)
+            expected[0] = written["metadata"]["generation"]
+            check(kstatus(written) != "Current", f"the answer to the edit already looks done: {written['status']}")
+            room.api.kubectl("wait", "--for=condition=Ready", "--timeout=30s", "vpnuser/ab110001")
+            link = link or [room.link("AB110001")]
+            check(vpn.lets_in(userinfo(link[0])) == active, f"kubectl wait returned after active: {active}, and auth says otherwise")
+            user = room.settled("AB110001", "Granted" if active else "Denied")
+            check(seen.wait(PATIENCE), "the watch never showed the edit as done")
+            check(not wrong, f"{wrong}")
+            for kind in ("Ready", "Granted"):
+                one = condition(user, kind)
+                check(one["observedGeneration"] == expected[0], f"{kind} speaks of generation {one.get('observedGeneration')}")
+                transitions.setdefault(kind, []).append((one["status"], one["lastTransitionTime"]))
+        events = len(watch.events)
+        # Nothing moves without a reason: neither another version of the object nor a transition time.
+        version = room.user("AB110001")["metadata"]["resourceVersion"]
+        _stays(lambda: room.user("AB110001")["metadata"]["resourceVersion"] == version, 3, "the object changes without an edit")
+    check(not wrong, f"{wrong}")
+    return f"{ROUNDS * 2} edits, {events} watch events, none of them claimed what auth did not do"
+
+
+def a_secret_that_is_deleted_or_edited_comes_back_the_same(world):
+    room = world.kubernetes()
+    world.one_node()
+    room.declare_user("AB120001")
+    room.settled("AB120001", "Granted")
+    content = room.credentials("AB120001")
+    secret = room.api.get("secrets", "ab120001-vpn")
+    user = room.user("AB120001")
+    owner = secret["metadata"].get("ownerReferences") or [{}]
+    check(
+        len(owner) == 1 and owner[0].get("uid") == user["metadata"]["uid"] and owner[0].get("controller") is True,
+        f"the Secret's owner is {owner}",
+    )
+    check(secret["metadata"]["labels"].get("app.kubernetes.io/managed-by") == "vpn-operator", f"labels {secret['metadata'].get('labels')}")
+
+    room.api.delete("secrets", "ab120001-vpn")
+    _returns(room, content, "deleted")
+    room.api.merge("secrets", "ab120001-vpn", {"stringData": {"password": "mine", "hy2_url": "hy2://nowhere"}})
+    _returns(room, content, "edited")
+    room.api.merge("secrets", "ab120001-vpn", {"data": {"password": None}})
+    _returns(room, content, "robbed of a key")
+    room.api.merge("secrets", "ab120001-vpn", {"metadata": {"ownerReferences": None, "labels": None}})
+    until(
+        "the owner is back",
+        lambda: (room.api.get("secrets", "ab120001-vpn")["metadata"].get("ownerReferences") or [{}])[0].get("uid") == user["metadata"]["uid"],
+        PATIENCE,
+    )
+    world.vpn.kill()
+    room.api.delete("secrets", "ab120001-vpn")
+    world.vpn.start()
+    _returns(room, content, "deleted while the operator was down")
+    version = room.api.get("secrets", "ab120001-vpn")["metadata"]["resourceVersion"]
+    _stays(
+        lambda: room.api.get("secrets", "ab120001-vpn")["metadata"]["resourceVersion"] == version, 2, "the Secret is written over and over"
+    )
+    room.api.delete("vpnusers", "ab120001")
+    room.gone("AB120001")
+    until("the Secret is collected", lambda: room.secret("AB120001") is None, PATIENCE)
+    return "deleted, edited, robbed of a key and of its owner, deleted while nobody looked: the same each time; collected with its user"
+
+
+def _returns(room, content, what):
+    try:
+        until("", lambda: room.secret("AB120001") == content, PATIENCE)
+    except Failed:
+        present = room.secret("AB120001")
+        differ = sorted(key for key in content if (present or {}).get(key) != content[key])
+        raise Failed(f"the Secret was {what} and has not come back: {'it is missing' if present is None else f'{differ} differ'}")
+
+
+def _stays(condition_holds, seconds, what):
+    try:
+        until("", lambda: not condition_holds(), seconds, 0.1)
+    except Failed:
+        return
+    raise Failed(what)

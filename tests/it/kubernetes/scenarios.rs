@@ -1,0 +1,15 @@
+//! The whole operator in a cluster, as a process: the real binary with the chart's own Role, doubles of the API server and of a
+//! node.
+
+mod annotations;
+mod events;
+mod first_user;
+mod guard;
+mod healing;
+mod holds;
+mod lease;
+mod managers;
+mod outages;
+mod role;
+mod secrets;
+mod status;
