@@ -150,7 +150,7 @@ def a_clock_that_jumps_by_an_hour(world):
     room, _, (first, _), (second, _) = _pair(world)
     first.process.stop()
     first.environment.update(clock.environment)
-    until("the second holds the lease", lambda: second.call("GET", "/readyz")[0] == 200, TAKEOVER_SECONDS)
+    second.ready(TAKEOVER_SECONDS)
     second.process.stop()
     first.start()
     second.launch()

@@ -95,6 +95,7 @@ def pause_reconcile_now_and_events(world):
         until("the session is gone", lambda: not node.online(room.status("AB160001")["username"] + "."), PATIENCE)
         until("sessionsZeroAt", lambda: (room.status("AB160001").get("revocation") or {}).get("sessionsZeroAt"), PATIENCE)
         room.api.delete("vpnholds", "helpdesk-lost-ab160001")
+        until("the hold is gone", lambda: room.api.get("vpnholds", "helpdesk-lost-ab160001") is None, PATIENCE)
         room.settled("AB160001", "Granted", "Active")
     reasons = until("Events for grant, denial and containment", lambda: _reasons(room, "ab160001"), PATIENCE)
     events = room.events("ab160001")

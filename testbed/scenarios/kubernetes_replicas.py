@@ -11,7 +11,7 @@ from .vpn import userinfo
 
 def auth_replicas_are_right_without_the_controller(world):
     room = world.kubernetes()
-    node = world.one_node()
+    world.one_node()
     controller = world.vpn
     room.declare_user("AB200001")
     room.declare_user("AB200002")

@@ -17,7 +17,7 @@ from .vpn import userinfo
 USERS = 1_000
 MANY = 10_000
 DENIALS = 150
-ROUNDS = 1
+ROUNDS = 3
 
 
 class Table:

@@ -10,6 +10,7 @@ const DRAIN: Duration = Duration::from_secs(15);
 
 /// Running tasks with their names, in two halves: the front takes requests, the core does what they ask for. The front
 /// drains first.
+#[derive(Default)]
 pub struct Tasks {
     front: JoinSet<&'static str>,
     core: JoinSet<&'static str>,
@@ -17,21 +18,10 @@ pub struct Tasks {
     core_token: CancellationToken,
 }
 
-impl Default for Tasks {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Tasks {
     /// No tasks. All that are spawned are expected to end when the token of their half is cancelled, and not before.
     pub fn new() -> Self {
-        Self {
-            front: JoinSet::new(),
-            core: JoinSet::new(),
-            front_token: CancellationToken::new(),
-            core_token: CancellationToken::new(),
-        }
+        Self::default()
     }
 
     /// Ends the front.

@@ -10,6 +10,7 @@ mod events;
 mod finalizer;
 mod handouts;
 mod owned;
+mod pace;
 mod referenced;
 mod source;
 

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     MANAGED_BY,
     call::{Subject, call, plain},
+    pace::Pace,
     source::watch_config,
 };
 use crate::{credentials::SecretLookup, desired::Event, model::secret_source::SecretKeyRef};
@@ -86,7 +87,7 @@ impl ReferencedSecrets {
     pub async fn run(self: Arc<Self>, changed: impl Fn(&str), cancel: CancellationToken) {
         let (label, value) = MANAGED_BY;
         let config = watch_config().labels(&format!("{label}!={value}"));
-        let events = watcher(self.metadata.clone(), config).default_backoff();
+        let events = watcher(self.metadata.clone(), config).backoff(Pace::default());
         let mut events = Box::pin(events.take_until(cancel.cancelled_owned()));
         let mut listed: Option<HashMap<String, There>> = None;
         while let Some(said) = events.next().await {

@@ -237,6 +237,11 @@ fn a_quota_denies_when_it_is_used_up_and_a_new_month_grants() {
             usage,
         }])
     };
+    let step = used(1014);
+    assert!(
+        step.len() == 1 && step[0].cut.is_none(),
+        "another percent is worth a look"
+    );
     assert!(used(1023).is_empty() && house.is_in("AB123456"));
     assert!(used(1024)[0].cut.is_some());
     assert!(matches!(house.login("AB123456"), Verdict::Denied(Reason::OverQuota)));

@@ -202,6 +202,7 @@ impl Cluster {
 
     /// Waits until `look` answers something.
     #[track_caller]
+    #[expect(clippy::unused_self, reason = "reads as what happens in the cluster")]
     pub fn until<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> impl Future<Output = T> {
         within(PATIENCE, what, async move || look())
     }

@@ -92,6 +92,12 @@ async fn a_namespace_within_the_limit_goes_in_one_go() {
     let left = ["vpnusers", "vpnholds", "vpngateways", "secrets"].map(|plural| cluster.kube.names(plural));
     assert!(ended.is_ok(), "it hangs with {left:?}");
     for number in 0..5 {
-        assert!(!operator.login(&derived(&id(number)), "192.0.2.1:1").await);
+        let credential = derived(&id(number));
+        assert!(
+            operator
+                .connect(&cluster.node, &credential, "192.0.2.1:1")
+                .await
+                .is_err()
+        );
     }
 }

@@ -6,6 +6,7 @@ use vpn_operator::model::{FINALIZER, hold::VpnHold, user::VpnUser};
 use crate::{
     end_to_end::operator::{Operator, derived},
     kubernetes::cluster::{Cluster, condition, finalizers, name, user},
+    support::kube::faults::{Fault, When},
 };
 
 const ANNA: &str = "AB123456";
@@ -187,7 +188,6 @@ async fn holds_that_are_deleted_before_they_have_a_finalizer_count_as_lost() {
     let (cluster, operator) = Cluster::running().await;
     let ids: Vec<String> = (0..12).map(|number| format!("AB{number:06}")).collect();
     // The operator cannot put finalizers on for now.
-    use crate::support::kube::faults::{Fault, When};
     cluster.kube.fault(
         When::every()
             .by(crate::kubernetes::cluster::OPERATOR)

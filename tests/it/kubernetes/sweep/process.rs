@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    ffi::OsString,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -129,6 +130,8 @@ async fn free(path: &Path) {
 
 fn ground(url: &str) -> Ground {
     let mut access = kube::Config::new(url.parse().unwrap());
+    // The machine's certificates take longer to read than all the rest.
+    access.root_cert = Some(Vec::new());
     access.auth_info.token = Some(OPERATOR.to_owned().into());
     Ground {
         cluster: Some(Cluster {
@@ -149,6 +152,10 @@ struct Command {
     settings: Settings,
 }
 
+fn environment(name: &str) -> Option<OsString> {
+    (name == "HYSTERIA_AUTH_TOKEN").then(|| "auth-token".into())
+}
+
 fn config(data: &Path) -> Config {
     let flags = [
         "vpn-operator",
@@ -159,7 +166,7 @@ fn config(data: &Path) -> Config {
         "--data",
     ];
     let flags = flags.into_iter().map(Into::into).chain([data.as_os_str().to_owned()]);
-    Config::load(Command::try_parse_from(flags).unwrap().settings, &|_| None).unwrap()
+    Config::load(Command::try_parse_from(flags).unwrap().settings, &environment).unwrap()
 }
 
 /// Asks auth all the time for everybody who must not be let in: by what the process has been told, and by what was declared

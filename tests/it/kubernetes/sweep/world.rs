@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     future::Future,
     sync::Arc,
     time::{Duration, Instant},
@@ -632,7 +633,8 @@ fn plain_status(status: &mut Value, observed: bool) {
         status["revoking"] = json!(true);
     }
     for condition in status["conditions"].as_array_mut().into_iter().flatten() {
-        *condition = json!([condition["type"], condition["status"], condition["reason"]]);
+        let said = Some(&condition["message"]).filter(|_| condition["type"] == "Stalled");
+        *condition = json!([condition["type"], condition["status"], condition["reason"], said]);
     }
     if let Some(conditions) = status["conditions"].as_array_mut() {
         conditions.sort_by_key(ToString::to_string);
@@ -648,11 +650,8 @@ fn difference(expected: &Picture, found: &Picture) -> String {
         let (wanted, there) = (expected.get(name), found.get(name));
         if wanted != there {
             let show = |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), ToString::to_string);
-            text.push_str(&format!(
-                "\n{name}\n  without faults: {}\n  here: {}",
-                show(wanted),
-                show(there)
-            ));
+            let (wanted, there) = (show(wanted), show(there));
+            write!(text, "\n{name}\n  without faults: {wanted}\n  here: {there}").unwrap();
         }
     }
     text
