@@ -56,6 +56,10 @@ impl Gateways {
     }
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts of an object, each with its own name"
+)]
 pub(super) struct UserFacts {
     pub(super) name: Arc<str>,
     pub(super) id: CorporateId,

@@ -25,7 +25,7 @@ use crate::{
 const TICK: Duration = Duration::from_secs(1);
 
 /// How long a hold that was let go, and that is still there, is left alone: somebody else's finalizer keeps it.
-const LET_GO_AGAIN: Duration = Duration::from_mins(1);
+const LET_GO_AGAIN: Duration = Duration::from_secs(60);
 
 /// Where the names of changed holds go.
 #[derive(Debug, Clone)]
