@@ -122,7 +122,12 @@ async fn kill_9_at_any_moment_loses_nothing_that_was_answered() {
     let id = |number: usize| format!("KA{number:06}");
     let mut granted: Vec<String> = Vec::new();
     let mut denied: Vec<String> = Vec::new();
-    for round in 0..6_usize {
+    let enough = |granted: &[String], denied: &[String]| granted.len() + denied.len() > 3 && !denied.is_empty();
+    // On a slow machine it takes more rounds until something was answered.
+    for round in 0..40_usize {
+        if round > 5 && enough(&granted, &denied) {
+            break;
+        }
         let operator = house.start().await;
         for id in &granted {
             assert_eq!(operator.verdict(id).await, "Granted", "round {round}, {id}");
@@ -159,7 +164,7 @@ async fn kill_9_at_any_moment_loses_nothing_that_was_answered() {
         operator.kill();
     }
     assert!(
-        granted.len() + denied.len() > 3 && !denied.is_empty(),
+        enough(&granted, &denied),
         "{} granted, {} denied",
         granted.len(),
         denied.len()
