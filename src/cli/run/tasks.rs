@@ -18,12 +18,6 @@ pub struct Tasks {
     core_token: CancellationToken,
 }
 
-impl Default for Tasks {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Tasks {
     /// No tasks. All that are spawned are expected to end when the token of their half is cancelled, and not before.
     pub fn new() -> Self {
