@@ -45,6 +45,9 @@ pub enum SourceError {
     /// One of the operator's own secrets.
     #[error("{0} belongs to the operator itself, and no resource may use it: keep this secret somewhere else")]
     Own(String),
+    /// A file or a variable of the pod, and whoever may write a resource in the cluster does not own the pod.
+    #[error("in a cluster only secretKeyRef can be used: put the secret into a Secret of the namespace")]
+    NotInCluster,
     /// A Secret of Kubernetes, and there is no Kubernetes.
     #[error("secretKeyRef needs Kubernetes, and desired state is a folder: use env or file instead")]
     NoCluster,
@@ -84,7 +87,7 @@ impl Sources {
         }
     }
 
-    /// Sources with a cluster.
+    /// Sources with a cluster: Secrets, and nothing of the pod itself, where the operator's own secrets are files.
     #[must_use]
     pub fn cluster(data_dir: &Path, lookup: Arc<dyn SecretLookup>) -> Self {
         Self {
@@ -107,6 +110,16 @@ impl Sources {
                 self.read_key(key).await?,
                 format!("key {} of Secret {}", key.key, key.name),
             ),
+            SecretSource {
+                secret_key_ref: None,
+                env: Some(_),
+                file: None,
+            }
+            | SecretSource {
+                secret_key_ref: None,
+                env: None,
+                file: Some(_),
+            } if self.cluster.is_some() => return Err(SourceError::NotInCluster),
             SecretSource {
                 secret_key_ref: None,
                 env: Some(name),

@@ -126,6 +126,12 @@ impl Imported {
         self.failures().get(user.metadata.name.as_deref()?).cloned()
     }
 
+    /// Whether the password of a user has still to be read for the first time.
+    #[must_use]
+    pub fn is_awaited(&self, user: &VpnUser) -> bool {
+        user.spec.credentials_from.is_some() && self.password(user).is_none() && self.failure(user).is_none()
+    }
+
     fn forget(&self, name: &str) {
         self.failures().remove(name);
         self.known().remove(name);
@@ -169,8 +175,8 @@ pub trait Reader: Send + Sync + 'static {
     /// A user as the source last showed it, if its password has to be read.
     fn user(&self, name: &str) -> Option<Arc<VpnUser>>;
 
-    /// A password was read, and may be another one than before.
-    fn was_read(&self, password: Input);
+    /// A user's password was read. `new` says whether it differs from what was known before.
+    fn was_read(&self, user: &str, password: Input, new: bool);
 
     /// Whether the password of this user can be read has changed.
     fn failure_changed(&self, name: &str);
@@ -184,8 +190,12 @@ impl Reader for Context {
         Self::user(self, name)
     }
 
-    fn was_read(&self, password: Input) {
+    fn was_read(&self, user: &str, password: Input, new: bool) {
         self.dispatch(self.roster.apply(vec![password]));
+        if new {
+            // Who may log in is the same, but what the user is handed out is not.
+            self.queue.push(user, &self.namespace);
+        }
     }
 
     fn failure_changed(&self, name: &str) {
@@ -234,11 +244,12 @@ pub async fn run<R: Reader>(ctx: Arc<R>, mut changes: mpsc::UnboundedReceiver<To
                 Ok(Some((password, new))) if new || touched => {
                     let generation = user.and_then(|user| user.metadata.generation).unwrap_or(0);
                     let user = name.clone();
-                    ctx.was_read(Input::Password {
+                    let password = Input::Password {
                         user,
                         generation,
                         password,
-                    });
+                    };
+                    ctx.was_read(&name, password, new);
                 }
                 Ok(Some(_)) => {}
                 Ok(None) => {

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     context::Context,
     plan::{LET_GO, PAUSE, RECONCILE_NOW},
+    written::Written,
 };
 use crate::{
     auth::roster::Input,
@@ -218,7 +219,8 @@ impl Seen {
                 let event = event.modify(slim);
                 let gone = self.users.follow(&event, &ctx.users);
                 if let Event::Apply(user) | Event::InitApply(user) = &event
-                    && asks(ctx.user(&user.name_any()).as_deref(), user)
+                    && let Some(before) = ctx.user(&user.name_any())
+                    && asks(&before, user, &ctx.written)
                 {
                     self.asked.push(user.name_any());
                 }
@@ -242,6 +244,10 @@ impl Seen {
                     }
                     Event::Delete(user) => {
                         ctx.backoff.forget(&user.name_any());
+                        ctx.written.forget(&user.name_any());
+                        if let Some(handing) = ctx.handing() {
+                            handing.handouts.forget(&user);
+                        }
                         say(Input::UserGone(user.name_any()));
                     }
                     Event::InitDone => ctx.imported.listed(),
@@ -276,14 +282,14 @@ impl Seen {
     }
 }
 
-/// Whether the operator has to look at a user although nothing about access changed: an annotation asks for something, or
-/// somebody took the finalizer off.
-fn asks(before: Option<&VpnUser>, now: &VpnUser) -> bool {
+/// Whether the operator has to look at a user although nothing about access changed: an annotation asks for something,
+/// somebody took the finalizer off, or somebody else wrote the status.
+fn asks(before: &VpnUser, now: &VpnUser, written: &Written) -> bool {
     let guarded = |user: &VpnUser| user.finalizers().iter().any(|it| it == FINALIZER);
-    before.is_some_and(|before| {
-        before.metadata.uid == now.metadata.uid
-            && (before.annotations() != now.annotations() || (guarded(before) && !guarded(now)))
-    })
+    before.metadata.uid == now.metadata.uid
+        && (before.annotations() != now.annotations()
+            || (guarded(before) && !guarded(now))
+            || (before.status != now.status && !written.is_own(now)))
 }
 
 /// A hold leaves when its finalizer is released: on purpose, or after its loss was confirmed. One that was deleted before it

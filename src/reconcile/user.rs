@@ -139,12 +139,15 @@ fn observe(user: &VpnUser, account: &str, ctx: &Context) -> Vec<(String, Option<
 
 /// Lets go of a user whose access is proved gone.
 async fn release(user: &VpnUser, account: &str, plan: Plan, ctx: &Context) -> Result<(), DesiredError> {
+    let name = user.name_any();
     let before = user.status.clone().unwrap_or_default();
+    let before = ctx.written.remembered(&name).unwrap_or(before);
     if plan.status != before {
         remember(user, account, &before, &plan.status, ctx).await;
         announce(user, &before, &plan.status, ctx);
+        // Told only once, however often letting go has to be tried.
+        ctx.written.failed(&name, plan.status);
     }
-    let name = user.name_any();
     ctx.desired.release_user(&name).await?;
     for gateway in ctx.gateways.all() {
         gateway.forget(account);
@@ -161,16 +164,30 @@ async fn hand_out(user: &VpnUser, ctx: &Context) -> (HandoutState, Option<Desire
     let Some(handing) = ctx.handing() else {
         return (HandoutState::NotKept, None);
     };
-    let wanted = (handing.make)(user).filter(|_| user.metadata.deletion_timestamp.is_none());
-    let Some(wanted) = wanted else {
+    if user.metadata.deletion_timestamp.is_some() {
         return (HandoutState::Unchanged, None);
+    }
+    let Some(wanted) = (handing.make)(user) else {
+        let state = if ctx.imported.is_awaited(user) {
+            HandoutState::Failing("the password in spec.credentialsFrom is being read".to_owned())
+        } else {
+            HandoutState::Unchanged
+        };
+        return (state, None);
     };
     let handouts = &handing.handouts;
     let name = handouts.name(user);
     let kept = handouts.compare(user, &wanted);
     match kept {
         Kept::Same => return (HandoutState::Kept(name), None),
-        Kept::Unknown => return (HandoutState::Unchanged, None),
+        // It is looked at again when they are listed. What was there at the last report is likely to be there still.
+        Kept::Unknown if user.status.as_ref().is_some_and(|status| status.secret_name.is_some()) => {
+            return (HandoutState::Unchanged, None);
+        }
+        Kept::Unknown => {
+            let why = "the Secrets of the namespace are not listed yet".to_owned();
+            return (HandoutState::Failing(why), None);
+        }
         Kept::Missing | Kept::Outdated | Kept::Drifted if is_set(user, PAUSE) => return (HandoutState::Withheld, None),
         Kept::Missing | Kept::Outdated | Kept::Drifted => {}
     }

@@ -75,6 +75,15 @@ impl Written {
         Arc::new(newest)
     }
 
+    /// Whether the status of a user is the one that was written last.
+    #[must_use]
+    pub fn is_own(&self, user: &VpnUser) -> bool {
+        let name = user.metadata.name.as_deref().unwrap_or_default();
+        let state = self.lock();
+        let write = state.unseen.get(name);
+        write.is_some_and(|write| Some(&write.status) == user.status.as_ref())
+    }
+
     /// The user is gone.
     pub fn forget(&self, name: &str) {
         let mut state = self.lock();

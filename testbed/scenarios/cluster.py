@@ -85,8 +85,8 @@ class Cluster:
 
     # The parts
 
-    def start(self):
-        """Everything, and waits until it serves."""
+    def start(self, crds=None):
+        """Everything, with the definitions in a folder, and waits until it serves."""
         with open(self._file("tokens.csv"), "w") as file:
             file.write(f'{self.token},admin,admin-uid,"system:masters"\n')
         with open(self._file("audit-policy.json"), "w") as file:
@@ -94,6 +94,9 @@ class Cluster:
         self.start_etcd()
         self.start_apiserver()
         self.write_kubeconfig(self.kubeconfig, self.token, "default")
+        if crds:
+            self.apply_crds(crds)
+        # Last, because it looks for new kinds every half a minute only, and collects no garbage of those that it does not know.
         self.start_manager()
         return self
 
@@ -455,9 +458,8 @@ def main():
         signal.signal(number, lambda *_: sys.exit(0))
     cluster = Cluster(folder, options.programs)
     try:
-        cluster.start()
-        if not options.no_crds:
-            cluster.apply_crds(os.path.join(os.path.dirname(__file__), "..", "..", "crds"))
+        crds = os.path.join(os.path.dirname(__file__), "..", "..", "crds")
+        cluster.start(None if options.no_crds else crds)
         if options.command:
             environment = {
                 **os.environ,

@@ -229,8 +229,17 @@ def the_api_server_goes_and_comes_back_under_load(world):
     check(not wrong, f"{len(wrong)} of {asked[0]} answers of auth were wrong or missing, the first: {wrong[:1]}")
     for number in range(5):
         corporate_id = f"AB21100{number}"
-        room.declare_user(corporate_id, active=number % 2 == 0, role="after")
-        room.settled(corporate_id, "Granted" if number % 2 == 0 else "Denied", seconds=CONVERGENCE)
+        access = "Granted" if number % 2 == 0 else "Denied"
+        room.declare_user(corporate_id, active=access == "Granted", role="after")
+
+        def settled():
+            user = room.user(corporate_id)
+            if kstatus(user) == "Current" and user["status"]["access"] == access:
+                return True
+            _agree_with_the_guard(vpn)
+            return False
+
+        until(f"{corporate_id} is {access}", settled, CONVERGENCE, 0.1)
     return f"three restarts with {edits[0]} edits in between; {asked[0]} answers of auth, all right"
 
 

@@ -44,8 +44,7 @@ class Shared:
         if self._cluster is None:
             self._path = tempfile.mkdtemp(prefix="vpn-testbed-kubernetes-")
             self._cluster = Cluster(self._path, programs("kubernetes"))
-            self._cluster.start()
-            self._cluster.apply_crds(CRDS)
+            self._cluster.start(CRDS)
         return self._cluster
 
     def role(self, components):

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::Namespace;
-use kube::{Api, Client, config::InferConfigError};
+use kube::{Api, Client, ResourceExt as _, config::InferConfigError};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -207,7 +207,14 @@ impl Source {
                 } = *cluster;
                 let ctx = Arc::clone(context);
                 let changed = move |user: &str| ctx.queue.push(user, &ctx.namespace);
-                tasks.core("the watch of users' Secrets", secrets.run(changed, end.clone()));
+                let ctx = Arc::clone(context);
+                let listed_once = move || {
+                    for user in ctx.users.state() {
+                        ctx.queue.push(&user.name_any(), &ctx.namespace);
+                    }
+                };
+                let watching = secrets.run(changed, listed_once, end.clone());
+                tasks.core("the watch of users' Secrets", watching);
                 let ctx = Arc::clone(context);
                 let changed = move |secret: &str| {
                     ctx.gateways.secret_changed(&ctx, secret);

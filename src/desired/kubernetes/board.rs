@@ -5,19 +5,36 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{clock::SharedClock, desired::SourceHealth};
 
 /// Kinds that have to be listed before anything is decided.
 const WATCHES: usize = 3;
 
+/// A watch that goes on where it broke says nothing until something changes. One that fails says so at each attempt, and
+/// these are at most half a minute apart: after so long without a word it works.
+const SILENCE: SignedDuration = SignedDuration::from_secs(90);
+
+/// A watch that broke.
+struct Failing {
+    since: Timestamp,
+    latest: Timestamp,
+    error: String,
+}
+
 #[derive(Default)]
 struct State {
     listed: BTreeSet<&'static str>,
-    failing: BTreeMap<&'static str, (Timestamp, String)>,
+    failing: BTreeMap<&'static str, Failing>,
     /// By kind and name: objects that this version cannot read.
     unreadable: BTreeMap<(&'static str, String), Arc<str>>,
+}
+
+impl Failing {
+    fn fails_at(&self, now: Timestamp) -> bool {
+        now.duration_since(self.latest).abs() < SILENCE
+    }
 }
 
 /// What is known of the watches.
@@ -49,8 +66,13 @@ impl Board {
     pub fn fails(&self, kind: &'static str, error: &str) {
         let now = self.clock.now();
         let mut state = self.lock();
-        let since = state.failing.get(kind).map_or(now, |(since, _)| *since);
-        if state.failing.insert(kind, (since, error.to_owned())).is_none() {
+        let before = state.failing.get(kind).filter(|it| it.fails_at(now));
+        let failing = Failing {
+            since: before.map_or(now, |it| it.since),
+            latest: now,
+            error: error.to_owned(),
+        };
+        if state.failing.insert(kind, failing).is_none() {
             tracing::warn!(
                 kind,
                 error,
@@ -81,15 +103,36 @@ impl Board {
     }
 
     pub fn health(&self) -> SourceHealth {
+        let now = self.clock.now();
         let state = self.lock();
-        let failing = state
-            .failing
-            .iter()
-            .map(|(kind, (_, error))| format!("{kind}: cannot be watched: {error}").into());
+        let broken = || state.failing.iter().filter(|(_, failing)| failing.fails_at(now));
+        let failing = broken().map(|(kind, failing)| format!("{kind}: cannot be watched: {}", failing.error).into());
         SourceHealth {
             synced: state.listed.len() >= WATCHES,
-            unreadable_since: state.failing.values().map(|(since, _)| *since).min(),
+            unreadable_since: broken().map(|(_, failing)| failing.since).min(),
             problems: failing.chain(state.unreadable.values().cloned()).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    #[test]
+    fn a_watch_that_says_nothing_for_long_goes_on_again() {
+        let clock = ManualClock::at(Timestamp::UNIX_EPOCH);
+        let board = Board::new(clock.clone());
+        board.fails("VpnGateway", "refused");
+        clock.advance(std::time::Duration::from_secs(60));
+        board.fails("VpnGateway", "refused");
+        clock.advance(std::time::Duration::from_secs(60));
+        let health = board.health();
+        assert_eq!(health.unreadable_since, Some(Timestamp::UNIX_EPOCH));
+        assert_eq!(health.problems.len(), 1);
+        clock.advance(std::time::Duration::from_secs(60));
+        let health = board.health();
+        assert!(health.unreadable_since.is_none() && health.problems.is_empty());
     }
 }

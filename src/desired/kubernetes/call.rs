@@ -24,11 +24,17 @@ pub(super) struct Subject<'a> {
     pub name: &'a str,
 }
 
-/// Refuses what only the process that holds the lease may write.
-pub(super) fn within(fence: &Fence) -> Result<()> {
+/// Longest time for a write that only the process that holds the lease may make. It lies below the time between the closing
+/// of the fence and the end of the lease: what was begun in time must not land after a successor acts.
+const FENCED_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Makes a write that only the process that holds the lease may make.
+pub(super) async fn fenced<T>(fence: &Fence, write: impl Future<Output = Result<T>>) -> Result<T> {
     fence
         .check()
-        .map_err(|error| DesiredError::Unavailable(error.to_string()))
+        .map_err(|error| DesiredError::Unavailable(error.to_string()))?;
+    let late = |_| DesiredError::Unavailable(format!("a write took more than {} s", FENCED_TIMEOUT.as_secs()));
+    tokio::time::timeout(FENCED_TIMEOUT, write).await.map_err(late)?
 }
 
 /// Bounds a call and translates its error.

@@ -20,13 +20,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     MANAGED_BY,
-    call::{Subject, apply, plain, within},
+    call::{Subject, apply, call, fenced, plain},
     pace::Pace,
     source::watch_config,
 };
 use crate::{
     desired::{
-        Event, FieldManager, Result, Version,
+        DesiredError, Event, FieldManager, Result, Version,
         handout::{Handout, Handouts, Kept},
     },
     fence::Fence,
@@ -46,6 +46,9 @@ const KEYS: [&str; 4] = ["hy2_url", "subscription_url", "username", "password"];
 
 /// What matters of a Secret: its content, and whose it is.
 type Fingerprint = [u8; 32];
+
+/// Stands for a Secret that is not there.
+const NOTHING: Fingerprint = [0; 32];
 
 #[derive(Clone, Copy)]
 struct Seen {
@@ -87,30 +90,49 @@ impl SecretHandouts {
         secret.strip_suffix(SUFFIX)
     }
 
+    /// Whether a Secret that does not look like ours is the user's all the same.
+    async fn belongs_to(&self, user: &VpnUser, subject: Subject<'_>) -> Result<bool> {
+        let there = call(subject, self.api.get_metadata_opt(subject.name)).await?;
+        Ok(there.is_some_and(|secret| {
+            let owners = secret.owner_references();
+            owners
+                .iter()
+                .any(|owner| owner.controller == Some(true) && Some(&owner.uid) == user.metadata.uid.as_ref())
+        }))
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Watches the Secrets until `cancel`, and tells the name of the user whose Secret changed.
-    pub async fn run(self: Arc<Self>, changed: impl Fn(&str), cancel: CancellationToken) {
+    /// Watches the Secrets until `cancel`. Tells the name of the user whose Secret changed, and when the first list is complete:
+    /// whoever has no Secret is not in it.
+    pub async fn run(self: Arc<Self>, changed: impl Fn(&str), listed_once: impl Fn(), cancel: CancellationToken) {
         let (label, value) = MANAGED_BY;
         let config = watch_config().labels(&format!("{label}={value}"));
         let events = watcher(self.api.clone(), config).backoff(Pace::default());
         let mut events = Box::pin(events.take_until(cancel.cancelled_owned()));
         let mut listed: Option<HashMap<String, Seen>> = None;
+        let mut before = HashMap::new();
         while let Some(said) = events.next().await {
             match said {
-                Ok(Event::Init) => listed = Some(HashMap::new()),
+                Ok(Event::Init) => {
+                    listed = Some(HashMap::new());
+                    before = self.versions();
+                }
                 Ok(Event::InitApply(secret)) => {
                     if let Some(listed) = &mut listed {
                         listed.insert(secret.name_any(), seen(&secret));
                     }
                 }
                 Ok(Event::InitDone) => {
-                    for name in self.replace(listed.take().unwrap_or_default()) {
-                        Self::owner(&name).into_iter().for_each(&changed);
+                    let changes = self.replace(listed.take().unwrap_or_default(), &std::mem::take(&mut before));
+                    if self.synced.is_cancelled() {
+                        changes.iter().filter_map(|name| Self::owner(name)).for_each(&changed);
+                    } else {
+                        self.synced.cancel();
+                        listed_once();
                     }
-                    self.synced.cancel();
                 }
                 Ok(Event::Apply(secret)) => {
                     let name = secret.name_any();
@@ -120,7 +142,7 @@ impl SecretHandouts {
                 }
                 Ok(Event::Delete(secret)) => {
                     let name = secret.name_any();
-                    self.lock().seen.remove(&name);
+                    self.lose(&name, Version::of(&secret));
                     Self::owner(&name).into_iter().for_each(&changed);
                 }
                 Err(error) => {
@@ -147,26 +169,57 @@ impl SecretHandouts {
         }
     }
 
-    /// Takes a whole list in; answers the names of Secrets that are new, other or gone.
-    fn replace(&self, listed: HashMap<String, Seen>) -> Vec<String> {
+    /// A Secret was deleted, or lost the label. While a user misses it, the version of that is kept: what was written before
+    /// must not pass for being there.
+    fn lose(&self, name: &str, version: Version) {
+        let mut state = self.lock();
+        if state.agreed.contains_key(name) {
+            let gone = Seen {
+                fingerprint: NOTHING,
+                version,
+            };
+            state.seen.insert(name.to_owned(), gone);
+        } else {
+            state.seen.remove(name);
+        }
+    }
+
+    fn versions(&self) -> HashMap<String, Version> {
+        let state = self.lock();
+        state
+            .seen
+            .iter()
+            .map(|(name, seen)| (name.clone(), seen.version))
+            .collect()
+    }
+
+    /// Takes a whole list in, which was begun when Secrets were at these versions; answers the names of those that are new,
+    /// other or gone.
+    fn replace(&self, listed: HashMap<String, Seen>, before: &HashMap<String, Version>) -> Vec<String> {
         let mut state = self.lock();
         let mut changed = Vec::new();
         for (name, new) in &listed {
-            let same = state
-                .seen
-                .get(name)
-                .is_some_and(|old| old.fingerprint == new.fingerprint);
-            if !same {
+            let old = state.seen.get(name);
+            if old.is_none_or(|old| old.fingerprint != new.fingerprint) {
                 changed.push(name.clone());
             }
         }
-        let newest = listed.values().map(|seen| seen.version).max().unwrap_or_default();
-        let gone = state
-            .seen
-            .iter()
-            .filter(|(name, old)| !listed.contains_key(*name) && old.version <= newest);
-        changed.extend(gone.map(|(name, _)| name.clone()));
+        // What was written since the list was begun may be missing in it.
+        let since = |name: &String, seen: &Seen| before.get(name) != Some(&seen.version);
+        let old = std::mem::take(&mut state.seen);
+        let newer: Vec<(String, Seen)> = old
+            .into_iter()
+            .filter(|(name, _)| !listed.contains_key(name))
+            .filter(|(name, seen)| {
+                let newer = since(name, seen);
+                if !newer {
+                    changed.push(name.clone());
+                }
+                newer
+            })
+            .collect();
         state.seen = listed;
+        state.seen.extend(newer);
         changed
     }
 }
@@ -197,24 +250,31 @@ impl Handouts for SecretHandouts {
     }
 
     async fn put(&self, user: &VpnUser, handout: &Handout) -> Result<()> {
-        within(&self.fence)?;
         let name = self.name(user);
+        let body = body(user, &name, handout);
         let subject = Subject {
             kind: KIND,
             name: &name,
         };
+        let put = |force| apply(&self.api, subject, &body, FieldManager::Operator, force);
         let ours = self.lock().seen.contains_key(&name);
-        let written: Secret = apply(
-            &self.api,
-            subject,
-            &body(user, &name, handout),
-            FieldManager::Operator,
-            ours,
-        )
-        .await?;
+        let written: Secret = match fenced(&self.fence, put(ours)).await {
+            // It may have lost its label only.
+            Err(DesiredError::NotEditable { .. }) if self.belongs_to(user, subject).await? => {
+                fenced(&self.fence, put(true)).await?
+            }
+            other => other?,
+        };
         let mut state = self.lock();
         state.agreed.insert(name.clone(), wanted(user, handout));
-        state.seen.insert(name, seen(&written));
+        let written = seen(&written);
+        if state
+            .seen
+            .get(&name)
+            .is_none_or(|known| known.version < written.version)
+        {
+            state.seen.insert(name, written);
+        }
         Ok(())
     }
 

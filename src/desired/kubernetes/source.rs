@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::{
     board::Board,
-    call::{Subject, apply, apply_status, call, plain, within},
+    call::{Subject, apply, apply_status, call, fenced, plain},
     finalizer,
     owned::{is_claimed_by_default, patched},
     pace::Pace,
@@ -263,26 +263,25 @@ impl DesiredState for KubernetesSource {
     }
 
     async fn report_user(&self, of: &VpnUser, status: VpnUserStatus) -> Result<Version> {
-        within(&self.fence)?;
         let name = of.name_any();
         let body = json!({
             "apiVersion": API_VERSION, "kind": USER, "metadata": { "name": name, "uid": of.uid() }, "status": status,
         });
-        let written = apply_status(&self.users, user(&name), &body).await?;
+        let written = fenced(&self.fence, apply_status(&self.users, user(&name), &body)).await?;
         Ok(Version::of(&written))
     }
 
     async fn report_hold(&self, of: &VpnHold, status: VpnHoldStatus) -> Result<()> {
-        within(&self.fence)?;
         let name = of.name_any();
         let body = json!({
             "apiVersion": API_VERSION, "kind": HOLD, "metadata": { "name": name, "uid": of.uid() }, "status": status,
         });
-        apply_status(&self.holds, hold(&name), &body).await.map(drop)
+        fenced(&self.fence, apply_status(&self.holds, hold(&name), &body))
+            .await
+            .map(drop)
     }
 
     async fn report_gateway(&self, of: &VpnGateway, status: VpnGatewayStatus) -> Result<()> {
-        within(&self.fence)?;
         let name = of.name_any();
         let body = json!({
             "apiVersion": API_VERSION, "kind": GATEWAY, "metadata": { "name": name, "uid": of.uid() }, "status": status,
@@ -291,22 +290,21 @@ impl DesiredState for KubernetesSource {
             kind: GATEWAY,
             name: &name,
         };
-        apply_status(&self.gateways, subject, &body).await.map(drop)
+        fenced(&self.fence, apply_status(&self.gateways, subject, &body))
+            .await
+            .map(drop)
     }
 
     async fn guard_user(&self, user: &VpnUser) -> Result<()> {
-        within(&self.fence)?;
-        finalizer::put_on(&self.users, USER, user).await
+        fenced(&self.fence, finalizer::put_on(&self.users, USER, user)).await
     }
 
     async fn guard_hold(&self, hold: &VpnHold) -> Result<()> {
-        within(&self.fence)?;
-        finalizer::put_on(&self.holds, HOLD, hold).await
+        fenced(&self.fence, finalizer::put_on(&self.holds, HOLD, hold)).await
     }
 
     async fn guard_gateway(&self, gateway: &VpnGateway) -> Result<()> {
-        within(&self.fence)?;
-        finalizer::put_on(&self.gateways, GATEWAY, gateway).await
+        fenced(&self.fence, finalizer::put_on(&self.gateways, GATEWAY, gateway)).await
     }
 
     async fn delete_gateway(&self, name: &str) -> Result<()> {
@@ -317,8 +315,7 @@ impl DesiredState for KubernetesSource {
     }
 
     async fn release_user(&self, name: &str) -> Result<()> {
-        within(&self.fence)?;
-        finalizer::take_off(&self.users, USER, name).await
+        fenced(&self.fence, finalizer::take_off(&self.users, USER, name)).await
     }
 
     async fn forget_hold(&self, name: &str) -> Result<()> {
@@ -326,8 +323,7 @@ impl DesiredState for KubernetesSource {
     }
 
     async fn release_gateway(&self, name: &str) -> Result<()> {
-        within(&self.fence)?;
-        finalizer::take_off(&self.gateways, GATEWAY, name).await
+        fenced(&self.fence, finalizer::take_off(&self.gateways, GATEWAY, name)).await
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
 /// How long a connection to a node may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a whole call to a node may take.
-const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+const CALL_TIMEOUT: Duration = Duration::from_secs(4);
 /// The largest answer that is read. A hundred thousand ids take about 8 MiB.
 const MAX_ANSWER: usize = 64 << 20;
 

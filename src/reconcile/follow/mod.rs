@@ -105,7 +105,7 @@ impl Reader for Follower {
         self.importing().get(name).cloned()
     }
 
-    fn was_read(&self, password: Input) {
+    fn was_read(&self, _: &str, password: Input, _: bool) {
         self.apply(vec![password]);
     }
 

@@ -39,6 +39,8 @@ async fn logins_go_on_while_the_api_server_is_away_and_what_changed_is_caught_up
         .await;
     assert!(session.send(1, 1).is_err());
     assert!(operator.login(&boris, "192.0.2.1:6").await);
+    // A watch that goes on says nothing until something changes.
+    cluster.gateway("default", json!({})).await;
     within(PATIENCE, "it is well again", async || {
         operator.check("desired-state").await.is_empty().then_some(())
     })
