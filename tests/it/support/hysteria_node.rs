@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -123,7 +123,8 @@ pub struct HysteriaNode {
     registration_delay: Mutex<Duration>,
     inner: Arc<Mutex<Inner>>,
     server: Mutex<Option<(watch::Sender<bool>, JoinHandle<()>)>>,
-    http: reqwest::Client,
+    /// Made when it is first needed: it reads the machine's certificates.
+    http: OnceLock<reqwest::Client>,
 }
 
 #[derive(Clone)]
@@ -150,7 +151,7 @@ impl HysteriaNode {
             registration_delay: Mutex::default(),
             inner: Arc::default(),
             server: Mutex::default(),
-            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            http: OnceLock::new(),
         });
         node.serve(listener);
         node
@@ -280,6 +281,7 @@ impl HysteriaNode {
         let request = json!({ "addr": addr, "auth": credential, "tx": 0 });
         let answer = self
             .http
+            .get_or_init(|| reqwest::Client::builder().no_proxy().build().unwrap())
             .post(url)
             .timeout(Duration::from_secs(10))
             .json(&request)

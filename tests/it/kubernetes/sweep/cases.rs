@@ -12,7 +12,8 @@ use super::{
 /// Cases at a time.
 const TOGETHER: usize = 24;
 
-/// Troubles that every request of every scenario meets. The others take turns.
+/// Troubles that every request, and every one that asks for a change, meets. The others take turns: an answer to a question
+/// that is lost is the same as a question that is.
 const ALWAYS: [Trouble; 2] = [Trouble::CrashAfter, Trouble::AnswerLost];
 
 /// Which cases to run.
@@ -39,14 +40,15 @@ impl Choice {
         self.words.get(at).is_none_or(|wanted| wanted == word)
     }
 
-    fn troubles(&self, scenario: usize, request: usize) -> Vec<Trouble> {
+    fn troubles(&self, scenario: usize, request: usize, changes: bool) -> Vec<Trouble> {
         if self.all || !self.words.is_empty() {
             let named = |trouble: &Trouble| self.takes(2, &format!("{trouble:?}"));
             return Trouble::ALL.into_iter().filter(named).collect();
         }
         let others: Vec<Trouble> = Trouble::ALL.into_iter().filter(|it| !ALWAYS.contains(it)).collect();
         let turn = others[(scenario + request) % others.len()];
-        ALWAYS.into_iter().chain([turn]).collect()
+        let always = ALWAYS.into_iter().take(if changes { 2 } else { 1 });
+        always.chain([turn]).collect()
     }
 }
 
@@ -82,7 +84,7 @@ async fn sweep(part: usize, of: usize) {
                 if !choice.takes(1, &request.to_string()) {
                     continue;
                 }
-                for trouble in choice.troubles(number, request) {
+                for trouble in choice.troubles(number, request, course.changes[request - 1]) {
                     let (room, course) = (Arc::clone(&room), Arc::clone(&course));
                     let case = format!("{name} {request} {trouble:?}");
                     cases.push(tokio::spawn(async move {

@@ -14,6 +14,7 @@ use vpn_operator::{
     access::{Access, AccessError},
     auth::index::Verdict,
     model::{
+        access::Access::Granted,
         gateway::VpnGateway,
         hold::VpnHold,
         user::{VpnUser, VpnUserStatus},
@@ -30,6 +31,7 @@ use crate::support::{
         KubeDouble,
         faults::{Fault, When},
         kubectl::{Kind, Kubectl},
+        recorder::Call,
     },
 };
 
@@ -51,6 +53,8 @@ pub struct Course {
     pub rests: Vec<Picture>,
     /// Requests of the operator from [`World::arm`] to the last rest, watches included.
     pub requests: usize,
+    /// Which of them ask for a change.
+    pub changes: Vec<bool>,
     /// Writes of the operator in all.
     pub writes: usize,
 }
@@ -413,7 +417,9 @@ impl World {
             );
             tokio::time::sleep(LOOK).await;
         }
-        self.course.requests = self.requests() - self.armed_at;
+        let asked = self.double.recorder().of(OPERATOR).split_off(self.armed_at);
+        self.course.requests = asked.len();
+        self.course.changes = asked.iter().map(Call::is_write).collect();
         self.course.writes = self.writes();
         let last = self.course.rests.last().unwrap();
         let picture = self.picture();
@@ -536,7 +542,10 @@ impl World {
 
     /// Whether every object says that it is done with.
     pub fn is_complete(&self) -> bool {
+        let now = Timestamp::now();
         let users = self.stored::<VpnUser>("vpnusers").into_iter().all(|user| {
+            let of = |way: &Way| object(way.id) == user.metadata.name.as_deref().unwrap();
+            let permits = ways().any(|way| of(&way) && self.word(&way, now) == Word::Permits);
             let status = user.status.unwrap_or_default();
             let is = |kind: &str| {
                 status
@@ -545,6 +554,7 @@ impl World {
                     .any(|it| it.type_ == kind && it.status == "True")
             };
             user.metadata.deletion_timestamp.is_none()
+                && permits == (status.access == Some(Granted))
                 && user.metadata.finalizers.is_some()
                 && Some(status.observed_generation) == user.metadata.generation
                 && (is("Ready") || is("Stalled"))
