@@ -26,7 +26,7 @@ pub const STATS_SECRET: &str = "the-secret-of-statistics";
 pub const CORPORATE_SECRET: &str = "the-secret-of-callers";
 pub const MASTER_KEY: &str = "6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f";
 /// Longest time that anything here may take before a test fails.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What outlives a process: the folder that people write, the data folder, and the environment.
 pub struct House {

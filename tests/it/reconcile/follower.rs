@@ -193,6 +193,11 @@ async fn devices_that_nodes_show_count_and_a_node_that_is_down_holds_nobody_up()
         node.register("corp_ab123456.0.1".into(), "192.0.2.7:2"),
     ];
     let replica = Replica::started(&source).await;
+    // A login before the node was looked at would take a place of its own.
+    until("the node is looked at", || {
+        replica.follower.nodes.health().iter().any(|it| it.polled_at.is_some())
+    })
+    .await;
     until("the devices are counted", || {
         matches!(replica.login("AB123456", "192.0.2.1:1"), Verdict::TooManyDevices)
     })

@@ -519,7 +519,7 @@ impl Operator {
 
 /// Waits until it is so.
 pub async fn until(what: &str, mut so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(15);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !so() {
         assert!(Instant::now() < deadline, "it did not happen in time: {what}");
         tokio::time::sleep(Duration::from_millis(3)).await;
@@ -559,7 +559,7 @@ impl Objects {
 
 /// Opens the database as soon as what a process before spawned does not hold it any more.
 pub async fn open_when_free(path: &std::path::Path) -> History {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         match History::open(path, Arc::new(SystemClock)) {
             Ok(history) => return history,
