@@ -146,8 +146,8 @@ struct Moved {
     rx: u64,
 }
 
-/// Client of one node. Cheap to clone. It begins no call while its fence is closed; one that was begun before ends, within
-/// [`CALL_TIMEOUT`].
+/// Client of one node. Cheap to clone. It begins no call while its fence is closed; one that was begun before ends within
+/// four seconds.
 #[derive(Clone)]
 pub struct StatsClient {
     http: reqwest::Client,
