@@ -121,7 +121,11 @@ pub async fn run(ctx: Arc<Context>, mut touched: mpsc::UnboundedReceiver<String>
         tokio::select! {
             () = cancel.cancelled() => return,
             name = touched.recv() => match name {
-                Some(name) => names.insert(name),
+                Some(name) => {
+                    // Changed, or another one by the same name.
+                    gone.remove(&name);
+                    names.insert(name)
+                }
                 None => return,
             },
             _ = tick.tick() => {

@@ -67,6 +67,32 @@ async fn a_lifted_hold_is_forgotten() {
     operator.kill().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hold_of_a_name_that_was_let_go_a_moment_ago_is_let_go_too() {
+    let (data, source) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()));
+    source.declare(ANNA, |_| {});
+    let operator = Operator::start(&source, data.path()).await;
+    let begun = std::time::Instant::now();
+    for round in 1..=3 {
+        source.hold("hr-dismissed-ab123456", ANNA);
+        until("it denies", || {
+            operator
+                .context
+                .roster
+                .person_by_user("ab123456")
+                .unwrap()
+                .effective
+                .access
+                == Access::Denied
+        })
+        .await;
+        source.lose_hold("hr-dismissed-ab123456");
+        until("it is gone", || source.lock().forgotten.len() == round).await;
+    }
+    assert!(begun.elapsed() < Duration::from_secs(60), "no minute was waited for");
+    operator.kill().await;
+}
+
 /// The keeper of holds looked at what is lost at least once after this began.
 async fn holds_looked_at(source: &Source, name: &str) {
     let soon = jiff::Timestamp::now() + Duration::from_millis(300);
