@@ -86,19 +86,21 @@ impl Board {
         self.lock().listed.insert(kind);
     }
 
-    /// An object cannot be read; `None` when it can again.
-    pub fn unreadable(&self, kind: &'static str, name: &str, error: Option<String>) {
+    /// An object cannot be read.
+    pub fn unreadable(&self, kind: &'static str, name: &str, error: &str) {
+        let line = format!(
+            "{kind} {name}: cannot be read: {error}. Until it can, a hold denies without an end, a user stays as it was known last, and one that is not known is denied. \
+             Update the definitions and the operator together, then correct the object"
+        );
+        tracing::error!("{line}");
+        self.lock().unreadable.insert((kind, name.to_owned()), line.into());
+    }
+
+    /// An object can be read, or is gone.
+    pub fn readable(&self, kind: &'static str, name: &str) {
         let mut state = self.lock();
-        let key = (kind, name.to_owned());
-        match error {
-            Some(error) => {
-                let line = format!(
-                    "{kind} {name}: cannot be read, what was known of it stays in force: {error}. Update the definitions, then correct the object"
-                );
-                tracing::error!("{line}");
-                state.unreadable.insert(key, line.into());
-            }
-            None => drop(state.unreadable.remove(&key)),
+        if !state.unreadable.is_empty() {
+            state.unreadable.remove(&(kind, name.to_owned()));
         }
     }
 

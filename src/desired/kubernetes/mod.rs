@@ -8,6 +8,7 @@ mod board;
 mod call;
 mod events;
 mod finalizer;
+mod guarded;
 mod handouts;
 mod owned;
 mod pace;

@@ -8,7 +8,6 @@ use k8s_openapi::{NamespaceResourceScope, serde::de::DeserializeOwned};
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, Preconditions},
-    core::DeserializeGuard,
     runtime::{WatchStreamExt as _, watcher},
 };
 use serde_json::json;
@@ -17,6 +16,7 @@ use super::{
     board::Board,
     call::{Subject, apply, apply_status, call, fenced, plain},
     finalizer,
+    guarded::{Guarded, Salvage},
     owned::{is_claimed_by_default, patched},
     pace::Pace,
 };
@@ -77,6 +77,7 @@ impl KubernetesSource {
     fn events<K>(&self, kind: &'static str) -> Events<K>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Salvage
             + Clone
             + DeserializeOwned
             + Debug
@@ -84,7 +85,7 @@ impl KubernetesSource {
             + Sync
             + 'static,
     {
-        let api: Api<DeserializeGuard<K>> = Api::namespaced(self.client.clone(), &self.namespace);
+        let api: Api<Guarded<K>> = Api::namespaced(self.client.clone(), &self.namespace);
         let board = Arc::clone(&self.board);
         watcher(api, watch_config())
             .backoff(Pace::default())
@@ -104,21 +105,27 @@ impl KubernetesSource {
     }
 }
 
-/// An event without objects that cannot be read, which are noted: one object must not stand in the way of the others.
-fn readable<K: Resource<DynamicType = ()>>(
-    event: Event<DeserializeGuard<K>>,
-    kind: &'static str,
-    board: &Board,
-) -> Option<Event<K>> {
-    let read = |guarded: DeserializeGuard<K>| match guarded.0 {
-        Ok(object) => {
-            board.unreadable(kind, &object.name_any(), None);
-            Some(object)
-        }
-        Err(invalid) => {
-            let name = invalid.metadata.name.unwrap_or_default();
-            board.unreadable(kind, &name, Some(invalid.error));
-            None
+/// An event with what can be understood of its object. One that cannot be read is noted, and must not stand in the way of the
+/// others.
+fn readable<K>(event: Event<Guarded<K>>, kind: &'static str, board: &Board) -> Option<Event<K>>
+where
+    K: Resource<DynamicType = ()> + Salvage,
+{
+    let read = |guarded: Guarded<K>, leaves: bool| {
+        let name = guarded.meta().name.clone().unwrap_or_default();
+        match guarded.understood {
+            Ok(object) => {
+                board.readable(kind, &name);
+                Some(object)
+            }
+            Err(misunderstood) if leaves => {
+                board.readable(kind, &name);
+                misunderstood.salvage(true)
+            }
+            Err(misunderstood) => {
+                board.unreadable(kind, &name, &misunderstood.error);
+                misunderstood.salvage(false)
+            }
         }
     };
     match event {
@@ -127,9 +134,9 @@ fn readable<K: Resource<DynamicType = ()>>(
             board.listed(kind);
             Some(Event::InitDone)
         }
-        Event::InitApply(object) => read(object).map(Event::InitApply),
-        Event::Apply(object) => read(object).map(Event::Apply),
-        Event::Delete(object) => read(object).map(Event::Delete),
+        Event::InitApply(object) => read(object, false).map(Event::InitApply),
+        Event::Apply(object) => read(object, false).map(Event::Apply),
+        Event::Delete(object) => read(object, true).map(Event::Delete),
     }
 }
 
