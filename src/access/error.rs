@@ -38,7 +38,7 @@ impl std::fmt::Display for Denial {
                 f,
                 "another object had the ID or the account of {id} first: remove one of the two"
             ),
-            Reason::Active => write!(f, "{id} has access"),
+            Reason::Active | Reason::GuardHeldBack => write!(f, "{id} has access"),
         }
     }
 }

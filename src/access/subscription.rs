@@ -94,7 +94,7 @@ impl Subscription {
     #[must_use]
     pub const fn plain_words(reason: Reason) -> &'static str {
         match reason {
-            Reason::Active => "Your access is active.",
+            Reason::Active | Reason::GuardHeldBack => "Your access is active.",
             Reason::NotYetValid => "Your access has not begun yet.",
             Reason::Expired => "Your access has expired.",
             Reason::OverQuota => "You have used up your traffic.",

@@ -174,7 +174,7 @@ impl Verdict {
             Self::BadPassword => AuthOutcome::BadPassword,
             Self::UnknownUser => AuthOutcome::UnknownUser,
             // Nothing is denied for being active.
-            Self::Denied(Reason::Active) | Self::Malformed => AuthOutcome::Malformed,
+            Self::Denied(Reason::Active | Reason::GuardHeldBack) | Self::Malformed => AuthOutcome::Malformed,
             Self::Denied(Reason::Deleted) => AuthOutcome::Deleted,
             Self::Denied(Reason::Conflict) => AuthOutcome::Conflict,
             Self::Denied(Reason::Held) => AuthOutcome::Held,

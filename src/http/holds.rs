@@ -34,7 +34,8 @@ pub(super) struct HoldBody {
     /// When it ends.
     #[schema(value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
-    /// `Pending`, `Live` or `Expired`.
+    /// `Pending`, `Live`, `Expired`, or `HeldBack`: placed by a feed together with many others, and not denying until it is
+    /// confirmed.
     phase: &'static str,
 }
 
@@ -51,6 +52,7 @@ impl From<HoldView> for HoldBody {
                 Phase::Pending => "Pending",
                 Phase::Live => "Live",
                 Phase::Expired => "Expired",
+                Phase::HeldBack => "HeldBack",
             },
         }
     }
@@ -65,7 +67,7 @@ pub(super) struct ListQuery {
     corporate_id: Option<String>,
     /// Only those of this source.
     source: Option<String>,
-    /// Only those in this phase: `Pending`, `Live` or `Expired`.
+    /// Only those in this phase: `Pending`, `Live`, `Expired` or `HeldBack`.
     #[param(value_type = Option<String>)]
     phase: Option<Phase>,
 }

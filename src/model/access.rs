@@ -32,6 +32,8 @@ pub enum Reason {
     Expired,
     /// The traffic limit of the period is used up.
     OverQuota,
+    /// Access is granted only because the guard holds a denial back. Never the outcome of [`decide`].
+    GuardHeldBack,
 }
 
 impl Access {
@@ -47,7 +49,7 @@ impl Access {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Active,
         Self::Deleted,
         Self::Conflict,
@@ -56,6 +58,7 @@ impl Reason {
         Self::NotYetValid,
         Self::Expired,
         Self::OverQuota,
+        Self::GuardHeldBack,
     ];
 
     /// The constant that stands in status, metrics and answers.
@@ -70,6 +73,7 @@ impl Reason {
             Self::NotYetValid => "NotYetValid",
             Self::Expired => "Expired",
             Self::OverQuota => "OverQuota",
+            Self::GuardHeldBack => "GuardHeldBack",
         }
     }
 }

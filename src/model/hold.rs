@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{corporate_id::CorporateId, syntax};
+use super::{corporate_id::CorporateId, guard::WaitingHold, syntax};
 
 /// Most characters of [`VpnHoldSpec::reason`].
 pub const MAX_REASON_LEN: usize = 1024;
@@ -44,7 +44,7 @@ pub const MAX_REASON_LEN: usize = 1024;
         name = "Phase",
         type_ = "string",
         json_path = ".status.phase",
-        description = "Pending, Live or Expired"
+        description = "Pending, Live, Expired or HeldBack"
     ),
     printcolumn(
         name = "Until",
@@ -103,10 +103,16 @@ pub struct VpnHoldSpec {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VpnHoldStatus {
-    /// Pending before `from`, Live while it denies, Expired from `until` on.
+    /// Pending before `from`, Live while it denies, Expired from `until` on, `HeldBack` while the guard waits for a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "HoldPhase")]
     pub phase: Option<HoldPhase>,
+    /// The guard keeps the hold from denying.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_back: Option<WaitingHold>,
+    /// The hold is gone without having been lifted, and the guard keeps it in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<WaitingHold>,
 }
 
 /// Where a hold stands in its life.
@@ -118,6 +124,8 @@ pub enum HoldPhase {
     Live,
     /// `until` has passed.
     Expired,
+    /// It was placed by a feed together with many others, and does not deny until a person confirms it.
+    HeldBack,
 }
 
 /// The name a hold of this source, cause and person has: `<source>-<cause>-<id>`.

@@ -8,6 +8,7 @@ pub mod condition;
 pub mod corporate_id;
 mod definitions;
 pub mod gateway;
+pub mod guard;
 pub mod hold;
 pub mod quantity;
 pub mod secret_source;

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    UNOBSERVED, access, condition::Condition, corporate_id::CorporateId, quantity::Bytes, secret_source::SecretSource,
-    syntax, unobserved,
+    UNOBSERVED, access, condition::Condition, corporate_id::CorporateId, guard::HeldBackCause, quantity::Bytes,
+    secret_source::SecretSource, syntax, unobserved,
 };
 
 /// Most characters of [`VpnUserSpec::owner`].
@@ -220,7 +220,8 @@ pub struct VpnUserStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "access::Access")]
     pub access: Option<access::Access>,
-    /// Why, as a constant: `Active` when access is granted, else the first cause that stands against it.
+    /// Why, as a constant: `Active` when access is granted, `GuardHeldBack` when it is granted only because the guard holds a
+    /// denial back, else the first cause that stands against it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "access::Reason")]
     pub reason: Option<access::Reason>,
@@ -239,6 +240,10 @@ pub struct VpnUserStatus {
     /// Value of the annotation `vpn-operator.io/reconcile-now` that was acted on last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
+    /// What the guard holds back. A cause that is not listed here is in force.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["cause"]))]
+    pub guard: Vec<HeldBackCause>,
     /// State on each gateway.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -267,6 +272,7 @@ impl Default for VpnUserStatus {
             credential_generation: None,
             epoch: None,
             last_handled_reconcile_at: None,
+            guard: Vec::new(),
             gateways: Vec::new(),
             traffic: None,
             revocation: None,

@@ -157,7 +157,13 @@ async fn report(name: &str, ctx: &Context) -> Option<Timestamp> {
     }
     match ctx
         .desired
-        .report_hold(&hold, VpnHoldStatus { phase: Some(phase) })
+        .report_hold(
+            &hold,
+            VpnHoldStatus {
+                phase: Some(phase),
+                ..VpnHoldStatus::default()
+            },
+        )
         .await
     {
         Ok(()) | Err(DesiredError::NotFound { .. }) => next,

@@ -171,6 +171,7 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
         epoch: i64::try_from(epoch.0).ok().filter(|epoch| *epoch > 0),
         last_handled_reconcile_at: annotation(user, RECONCILE_NOW)
             .map(|value| value.chars().take(MAX_REQUEST_LEN).collect()),
+        guard: before.guard.clone(),
         gateways: facts
             .gateways
             .iter()
@@ -522,7 +523,7 @@ fn working(
 
 fn granted_message(person: &Person) -> String {
     match person.effective.reason {
-        Reason::Active => texts::ACCEPTED.into(),
+        Reason::Active | Reason::GuardHeldBack => texts::ACCEPTED.into(),
         Reason::Held => texts::held_by(&person.live_holds),
         Reason::Inactive => texts::INACTIVE.into(),
         Reason::NotYetValid => "spec.validFrom is still to come".to_owned(),
