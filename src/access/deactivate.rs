@@ -5,7 +5,6 @@ use serde_json::json;
 
 use super::{Access, AccessError, Caller, Parts, Result, account, canonical, tell};
 use crate::{
-    auth::roster::Person,
     desired::{DesiredError, UserPatch},
     model::{
         access::Access as Verdict,
@@ -13,6 +12,7 @@ use crate::{
         hold::{VpnHold, VpnHoldSpec, hold_name},
         user::VpnUser,
     },
+    roster::Person,
 };
 
 /// Cause in the name of the hold that a deactivation places.

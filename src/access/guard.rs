@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Access, Caller, Result, tell};
-use crate::{auth::roster::GuardReport, model::corporate_id::CorporateId};
+use crate::{model::corporate_id::CorporateId, roster::GuardReport};
 
 /// What the guard holds back.
 pub type GuardView = GuardReport;

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::{Access, AccessError, HoldFilter, HoldView, Parts, Proof, Result, account, canonical};
 use crate::{
-    auth::roster::Person,
     history::{AuditRow, Page, RevocationRow, Totals, TrafficRow},
     model::{
         access::{Access as Verdict, Reason},
         corporate_id::CorporateId,
         user::VpnUser,
     },
+    roster::Person,
 };
 
 /// Rows of history that are shown with a person.

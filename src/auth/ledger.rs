@@ -1,50 +1,12 @@
 //! What gateways learn from, and tell, the index about sessions.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Instant,
-};
+use std::{collections::HashMap, sync::PoisonError, time::Instant};
 
-use super::{
-    index::{Account, AuthIndex},
-    slots::NodeClock,
-};
+use super::index::AuthIndex;
 use crate::{
     gateway::{NodeName, SessionLedger, Standing},
-    model::{
-        access::Reason,
-        session::{Epoch, SessionId},
-    },
+    model::{access::Reason, session::SessionId},
 };
-
-/// A node that asks, or is polled.
-pub struct Node {
-    pub(super) clock: Arc<NodeClock>,
-    shown: Mutex<Shown>,
-}
-
-/// What a node showed in its last poll.
-#[derive(Default)]
-struct Shown {
-    poll: u32,
-    sessions: Vec<(Arc<Account>, Epoch, u32)>,
-}
-
-impl Node {
-    pub(super) fn new(name: NodeName, origin: Instant) -> Self {
-        Self {
-            clock: Arc::new(NodeClock::new(name, origin)),
-            shown: Mutex::default(),
-        }
-    }
-
-    /// Name of the node.
-    #[must_use]
-    pub fn name(&self) -> &NodeName {
-        &self.clock.name
-    }
-}
 
 impl SessionLedger for AuthIndex {
     fn standing(&self, node: &NodeName, id: &str) -> Standing {

@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
     index::{AuthIndex, Verdict},
-    ledger::Node,
+    node::Node,
     password::Digest,
 };
 use crate::{

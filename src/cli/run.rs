@@ -27,7 +27,6 @@ pub use self::{
 };
 use super::{output::Output, welcome};
 use crate::{
-    auth::serve::{TlsError, TlsFiles, serve},
     clock::{SharedClock, SystemClock},
     cluster::lease::Leadership,
     config::{self, Components, Config, ConfigError, DesiredLocation},
@@ -39,6 +38,7 @@ use crate::{
     metrics::Metrics,
     model::access::Access::Granted,
     reconcile::{context::Context, farewell},
+    serve::{TlsError, TlsFiles, serve},
 };
 
 /// Why the operator could not start, or ended.

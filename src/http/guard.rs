@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 use super::{HttpState, auth::Who, extract::OptionalBody, problem::Problem};
 use crate::{
     access::{Confirmed, GuardView},
-    auth::roster::PendingDenial,
     model::corporate_id::CorporateId,
+    roster::PendingDenial,
 };
 
 /// What the guard holds back.

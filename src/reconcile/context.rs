@@ -10,7 +10,6 @@ use super::{
     written::Written,
 };
 use crate::{
-    auth::roster::{Roster, Transition},
     clock::SharedClock,
     desired::{
         DesiredState,
@@ -26,6 +25,7 @@ use crate::{
         hold::VpnHold,
         user::{VpnUser, VpnUserStatus},
     },
+    roster::{Roster, Transition},
 };
 
 /// What every part of this room shares.

@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep};
 
 use super::context::Context;
 use crate::{
-    auth::guard::limit,
     desired::{DesiredError, FieldManager},
+    roster::guard::limit,
 };
 
 /// Longest time for all of it. A pod is given 30 s by default.

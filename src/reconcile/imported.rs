@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use crate::{
-    auth::roster::Input,
     credentials::{MasterKey, Sources},
     model::{corporate_id::CorporateId, secret_source::SecretSource, user::VpnUser},
+    roster::Input,
 };
 
 /// How often sources are read again, so that a changed file is noticed.

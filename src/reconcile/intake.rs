@@ -22,9 +22,9 @@ use super::{
     written::Written,
 };
 use crate::{
-    auth::roster::Input,
     desired::{Event, Watches},
     model::{FINALIZER, RELEASED, gateway::VpnGateway, hold::VpnHold, user::VpnUser},
+    roster::Input,
 };
 
 /// Events taken in one batch. The guard judges a batch as a whole; the bound keeps a first load from being one lump.

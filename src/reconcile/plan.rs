@@ -4,7 +4,6 @@ use jiff::Timestamp;
 use kube::Resource as _;
 
 use crate::{
-    auth::roster::Person,
     gateway::{Cut, Observation, RevocationProgress, Target},
     model::{
         FINALIZER,
@@ -14,6 +13,7 @@ use crate::{
         quantity::Bytes,
         user::{AccountPresence, GatewayState, Revocation, TrafficState, VpnUser, VpnUserStatus},
     },
+    roster::Person,
 };
 
 pub use crate::model::LET_GO;

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
-use crate::auth::guard::GuardState;
+use crate::roster::guard::GuardState;
 
 /// Accounts about which gateways learned something.
 pub type Learned = mpsc::UnboundedReceiver<HashSet<String>>;

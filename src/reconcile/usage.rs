@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use crate::{
-    auth::roster::Input,
     clock::SharedClock,
     gateway::{Counters, NodeName, UsageDelta, UsageSink},
     history::{History, Totals},
     model::access::{Period, Usage},
+    roster::Input,
 };
 
 /// How long to wait before a write to a failing history is tried again.

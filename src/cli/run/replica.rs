@@ -16,11 +16,7 @@ use super::{
 };
 use crate::{
     access::Health,
-    auth::{
-        listener::AuthEndpoint,
-        roster::{Passwords, Roster},
-        serve::serve,
-    },
+    auth::listener::AuthEndpoint,
     clock::{SharedClock, SystemClock},
     config::{Config, secrets::Secret},
     credentials::{MasterKey, Sources},
@@ -38,6 +34,8 @@ use crate::{
         },
         imported::{self, Imported},
     },
+    roster::{Passwords, Roster},
+    serve::serve,
 };
 
 /// Runs a replica until `shutdown` is cancelled, then drains: logins under way to their end, then the watches.

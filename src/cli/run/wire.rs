@@ -21,10 +21,7 @@ use super::{
 };
 use crate::{
     access::{Access, Derived, LivePeople, Parts, Settings},
-    auth::{
-        listener::AuthEndpoint,
-        roster::{Passwords, Roster},
-    },
+    auth::listener::AuthEndpoint,
     clock::SharedClock,
     config::{self, Config},
     credentials::MasterKey,
@@ -42,6 +39,7 @@ use crate::{
         usage::UsageBook,
         written::Written,
     },
+    roster::{Passwords, Roster},
 };
 
 /// The core, wired and not yet running.

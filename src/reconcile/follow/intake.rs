@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Follower;
 use crate::{
-    auth::roster::Input,
     desired::{Event, Watches},
     reconcile::intake::{Said, TICK, Vanishing, left_in_order, merged},
+    roster::Input,
 };
 
 /// Events taken in one batch: objects are dropped as soon as the roster has taken their facts.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use proptest::prelude::*;
 use vpn_operator::{
-    auth::follow::Role,
+    auth::words::Role,
     model::{
         RELEASED,
         access::{HoldSpan, Period, Usage},

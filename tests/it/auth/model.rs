@@ -10,13 +10,13 @@ use std::{
 
 use proptest::prelude::*;
 use vpn_operator::{
-    auth::roster::Roster,
     clock::SystemClock,
     gateway::{Cut, SessionLedger, Standing},
     model::{
         access::{HoldSpan, Terms, reason_at},
         session::{Epoch, SessionId},
     },
+    roster::Roster,
 };
 
 use super::*;

@@ -13,7 +13,6 @@ use secrecy::SecretString;
 use tokio::sync::watch;
 use vpn_operator::{
     access::{Access, Directory, Journal, Keys, Links, Parts, People, Settings, select},
-    auth::roster::{GuardReport, PendingDenial, Person},
     clock::ManualClock,
     desired::{DesiredError, DesiredState, FieldManager, Result, SourceHealth, UserPatch, Version, Watches},
     gateway::{Credentials, Link, NodeHealth, NodeName, RevocationProgress},
@@ -28,6 +27,7 @@ use vpn_operator::{
         session::Epoch,
         user::{VpnUser, VpnUserSpec, VpnUserStatus},
     },
+    roster::{GuardReport, PendingDenial, Person},
 };
 
 pub const SECRET: &str = "corporate-secret-of-today";

@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret as _, SecretBox};
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use vpn_operator::{
-    auth::{index::Verdict, listener::AuthEndpoint, roster::Roster},
+    auth::{index::Verdict, listener::AuthEndpoint},
     clock::SystemClock,
     credentials::{MasterKey, Sources},
     desired::{DesiredError, DesiredState, Event, FieldManager, Result, SourceHealth, UserPatch, Version, Watches},
@@ -38,6 +38,7 @@ use vpn_operator::{
         usage::UsageBook,
         written::Written,
     },
+    roster::Roster,
 };
 
 use crate::support::hysteria_node::{Auth, HysteriaNode, Login, Refused, Session};
@@ -395,7 +396,7 @@ impl Operator {
         let metrics = Arc::new(Metrics::new());
         let sources = Sources::local(&data.join("secrets"));
         let (imported, to_import) = Imported::new(sources.clone(), key.clone());
-        let passwords: vpn_operator::auth::roster::Passwords = {
+        let passwords: vpn_operator::roster::Passwords = {
             let imported = Arc::clone(&imported);
             Arc::new(move |user| imported.password(user))
         };

@@ -9,16 +9,20 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
+    Transition,
     entry::{Entry, HeldBack, HoldState, Key, Shown, Touched, User},
-    follow::Role,
     guard::{Batch, HeldBackDenial, Recent, Ruling},
-    index::{AuthIndex, Change, EpochRule, empty_cut},
     register::{Register, Secrets},
-    roster::Transition,
 };
-use crate::model::{
-    access::{Access, Reason, Terms, decide, reason_at},
-    session::Epoch,
+use crate::{
+    auth::{
+        index::{AuthIndex, Change, EpochRule, empty_cut},
+        words::Role,
+    },
+    model::{
+        access::{Access, Reason, Terms, decide, reason_at},
+        session::Epoch,
+    },
 };
 
 /// What the roster's mutex protects.
@@ -44,7 +48,7 @@ pub(super) struct State {
     pub(super) horizon: Timestamp,
     /// Something of what the guard keeps over a restart changed.
     pub(super) guard_changed: bool,
-    /// See [`super::roster::Roster::trust_deletions`].
+    /// See [`super::Roster::trust_deletions`].
     pub(super) deletions_are_explicit: bool,
 }
 
