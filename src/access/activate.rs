@@ -113,7 +113,7 @@ impl Parts {
 
     async fn release_all(&self, caller: &Caller, names: &[String]) -> std::result::Result<(), DesiredError> {
         for name in names {
-            match self.desired.release_hold(name, caller.manager).await {
+            match self.desired.lift_hold(name, caller.manager).await {
                 Ok(()) | Err(DesiredError::NotFound { .. }) => {}
                 Err(error) => return Err(error),
             }

@@ -194,8 +194,9 @@ impl Parts {
 
     /// Whether a denial in force will never be proved further than this.
     fn nothing_follows(&self, id: &CorporateId, proof: &Proof) -> bool {
-        let only_mute = !proof.waiting_for.is_empty() && proof.unprovable.len() == proof.waiting_for.len();
-        only_mute || self.known_user(id).is_none() || self.links.health().is_empty()
+        let only_without_statistics =
+            !proof.waiting_for.is_empty() && proof.unprovable.len() == proof.waiting_for.len();
+        only_without_statistics || self.known_user(id).is_none() || self.links.health().is_empty()
     }
 
     /// What is proved now. `seen` keeps when the denial was first seen in force.
@@ -225,8 +226,8 @@ impl Parts {
         let mut proof = self.times(person);
         if !proof.waiting_for.is_empty() {
             let health = self.links.health();
-            let mute = |name: &&String| health.iter().any(|node| !node.proves && *node.node.0 == ***name);
-            proof.unprovable = proof.waiting_for.iter().filter(mute).cloned().collect();
+            let without_statistics = |name: &&String| health.iter().any(|node| !node.proves && *node.node.0 == ***name);
+            proof.unprovable = proof.waiting_for.iter().filter(without_statistics).cloned().collect();
         }
         proof
     }

@@ -174,7 +174,7 @@ impl Parts {
         let mut entry = caller.entry("hold.release", Some(id));
         entry.before = Some(tell::json(&json!({ "hold": name })));
         self.audit_before(entry.clone()).await?;
-        match self.desired.release_hold(name, caller.manager).await {
+        match self.desired.lift_hold(name, caller.manager).await {
             Ok(()) => {}
             Err(DesiredError::NotFound { .. }) => return Err(AccessError::UnknownHold(name.to_owned())),
             Err(error) => {

@@ -14,7 +14,7 @@ impl SessionLedger for AuthIndex {
             return Standing::Foreign;
         };
         let Some(account) = self.account(id.account) else {
-            return Standing::Cut;
+            return Standing::Revoked;
         };
         let mut sessions = account.sessions();
         let policy = account.policy.load();
@@ -23,7 +23,11 @@ impl SessionLedger for AuthIndex {
             && policy.gateways.admit(node.gateway())
             && policy.reason_at(self.clock.now()) == Reason::Active
             && !sessions.slots.is_surplus(id.epoch, id.slot);
-        if permitted { Standing::Permitted } else { Standing::Cut }
+        if permitted {
+            Standing::Permitted
+        } else {
+            Standing::Revoked
+        }
     }
 
     /// Before the first yes of this process it is its start: an earlier one may have said yes until then.

@@ -16,7 +16,7 @@ use crate::{
         handout::{Announcer, Handout, Handouts},
     },
     fence::Fence,
-    gateway::{Cut, Target},
+    gateway::{Revoke, Target},
     history::History,
     metrics::Metrics,
     model::{
@@ -113,8 +113,8 @@ impl Context {
     /// Acts on what the roster decided: sessions that must end go to the gateways at once, then the users are queued.
     pub fn dispatch(&self, transitions: Vec<Transition>) {
         for transition in &transitions {
-            if let Some(cut) = &transition.cut {
-                self.cut(transition, cut);
+            if let Some(revoke) = &transition.revoke {
+                self.revoke(transition, revoke);
             }
         }
         for transition in transitions {
@@ -122,10 +122,10 @@ impl Context {
         }
     }
 
-    fn cut(&self, transition: &Transition, cut: &Cut) {
+    fn revoke(&self, transition: &Transition, revoke: &Revoke) {
         let user = self.user(&transition.user);
         let status = user.as_ref().and_then(|user| user.status.as_ref());
-        if cut.known.is_empty() && status.is_some_and(|status| is_settled(status, cut)) {
+        if revoke.known.is_empty() && status.is_some_and(|status| is_settled(status, revoke)) {
             return;
         }
         let person = self.roster.person_by_user(&transition.user);
@@ -136,12 +136,12 @@ impl Context {
             let had = status.is_some_and(|status| status.gateways.iter().any(|state| state.name == gateway.name()));
             let target = match named {
                 Some(_) if !stays && !had => continue,
-                Some(_) if !stays => Target::Absent(cut.clone()),
+                Some(_) if !stays => Target::Absent(revoke.clone()),
                 Some(_) if granted => Target::Granted {
-                    epoch: cut.below,
-                    cut: Some(cut.clone()),
+                    epoch: revoke.below,
+                    revoke: Some(revoke.clone()),
                 },
-                Some(_) | None => Target::Denied(cut.clone()),
+                Some(_) | None => Target::Denied(revoke.clone()),
             };
             gateway.submit(&transition.account, target);
         }
@@ -149,9 +149,9 @@ impl Context {
 }
 
 /// Whether a former process proved already that nothing is left of what is to be cut.
-fn is_settled(status: &VpnUserStatus, cut: &Cut) -> bool {
+fn is_settled(status: &VpnUserStatus, revoke: &Revoke) -> bool {
     status.access == Some(Access::Denied)
-        && u64::try_from(status.epoch.unwrap_or(0)).is_ok_and(|epoch| epoch >= cut.below.0)
+        && u64::try_from(status.epoch.unwrap_or(0)).is_ok_and(|epoch| epoch >= revoke.below.0)
         && status
             .revocation
             .as_ref()

@@ -60,7 +60,7 @@ pub async fn empty(ctx: Arc<Context>) {
     for hold in ctx.holds.state() {
         told(
             "VpnHold",
-            ctx.desired.release_hold(&hold.name_any(), FieldManager::Operator).await,
+            ctx.desired.lift_hold(&hold.name_any(), FieldManager::Operator).await,
         );
     }
     for gateway in ctx.declared_gateways.state() {

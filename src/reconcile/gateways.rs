@@ -187,14 +187,14 @@ impl Gateways {
             let gone = gateway.metadata.deletion_timestamp.is_some();
             let in_use = gone && users_of(ctx, &name) > 0;
             if gone && !in_use {
-                if let Err(error) = ctx.desired.release_gateway(&name).await {
+                if let Err(error) = ctx.desired.remove_gateway_finalizer(&name).await {
                     tracing::warn!(gateway = name, %error, "a deleted gateway could not be let go");
                     incomplete = true;
                 }
                 continue;
             }
-            let guarded = gone || gateway.finalizers().iter().any(|it| it == FINALIZER);
-            if !guarded && let Err(error) = ctx.desired.guard_gateway(gateway).await {
+            let has_finalizer = gone || gateway.finalizers().iter().any(|it| it == FINALIZER);
+            if !has_finalizer && let Err(error) = ctx.desired.add_gateway_finalizer(gateway).await {
                 tracing::warn!(gateway = name, %error, "a gateway could not be given its finalizer");
                 incomplete = true;
             }

@@ -103,7 +103,7 @@ async fn let_go(ctx: &Context, done: &mut HashMap<String, Instant>) {
         if done.contains_key(&name) {
             continue;
         }
-        match ctx.desired.forget_hold(&name).await {
+        match ctx.desired.remove_hold_finalizer(&name).await {
             Ok(()) => drop(done.insert(name, now)),
             Err(error) => tracing::warn!(hold = name, %error, "a lost hold could not be let go"),
         }
@@ -146,8 +146,9 @@ async fn report(name: &str, ctx: &Context) -> Option<Timestamp> {
     let hold = ctx.holds.get(&ObjectRef::new(name).within(&ctx.namespace))?;
     let now = ctx.clock.now();
     let again = now.checked_add(Duration::from_secs(10)).ok();
-    let guarded = hold.finalizers().iter().any(|it| it == FINALIZER) || hold.metadata.deletion_timestamp.is_some();
-    if !guarded && let Err(error) = ctx.desired.guard_hold(&hold).await {
+    let has_finalizer =
+        hold.finalizers().iter().any(|it| it == FINALIZER) || hold.metadata.deletion_timestamp.is_some();
+    if !has_finalizer && let Err(error) = ctx.desired.add_hold_finalizer(&hold).await {
         tracing::warn!(hold = name, %error, "a hold could not be given its finalizer");
         return again;
     }

@@ -287,10 +287,10 @@ impl Seen {
 /// Whether the operator has to look at a user although nothing about access changed: an annotation asks for something,
 /// somebody took the finalizer off, or somebody else wrote the status.
 fn asks(before: &VpnUser, now: &VpnUser, written: &Written) -> bool {
-    let guarded = |user: &VpnUser| user.finalizers().iter().any(|it| it == FINALIZER);
+    let has_finalizer = |user: &VpnUser| user.finalizers().iter().any(|it| it == FINALIZER);
     before.metadata.uid == now.metadata.uid
         && (before.annotations() != now.annotations()
-            || (guarded(before) && !guarded(now))
+            || (has_finalizer(before) && !has_finalizer(now))
             || (before.status != now.status && !written.is_own(now)))
 }
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use kube::Resource as _;
 
 use crate::{
-    gateway::{Cut, Observation, RevocationProgress, Target},
+    gateway::{Observation, RevocationProgress, Revoke, Target},
     model::{
         FINALIZER,
         access::{Access, Period, Reason},
@@ -136,7 +136,7 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
         let leaving = deleting || !wanted.contains(name);
         let reported = reported(&before, name) != AccountPresence::Unknown;
         match target_for(observation, reported, &before, person, leaving, now) {
-            Some(Target::Granted { cut: None, .. }) if paused => withheld = true,
+            Some(Target::Granted { revoke: None, .. }) if paused => withheld = true,
             Some(target) => targets.push((name.clone(), target)),
             None => {}
         }
@@ -149,12 +149,12 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
         .map(|(name, _)| name.as_str())
         .collect();
     let contained = revocation.as_ref().is_none_or(|r| r.contained_at.is_some());
-    let mute = only_mute_nodes_missing(facts.gateways, revocation.as_ref());
+    let without_statistics = only_nodes_without_statistics_missing(facts.gateways, revocation.as_ref());
     let finalizer = finalizer_step(
         user,
         facts,
         deleting,
-        denied && (contained || mute) && targets.is_empty(),
+        denied && (contained || without_statistics) && targets.is_empty(),
     );
 
     let mut status = VpnUserStatus {
@@ -193,7 +193,7 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
     let progress = Progress {
         tombstone: user.meta().deletion_timestamp.is_some(),
         settled: contained && targets.is_empty(),
-        mute,
+        without_statistics,
         missing: &missing,
         pause: match (paused, withheld) {
             (false, _) => Pause::No,
@@ -237,7 +237,7 @@ fn target_for(
     let epoch = person.epoch;
     let recorded = before.revocation.as_ref();
     let open = recorded.filter(|r| r.sessions_zero_at.is_none());
-    let cut = |denied_at| Cut {
+    let revoke = |denied_at| Revoke {
         below: epoch,
         denied_at,
         known: Vec::new(),
@@ -248,7 +248,7 @@ fn target_for(
         let missing = observation.account != AccountPresence::Present || unproved.is_some();
         return missing.then(|| Target::Granted {
             epoch,
-            cut: unproved.map(|r| cut(r.denied_at)),
+            revoke: unproved.map(|r| revoke(r.denied_at)),
         });
     }
     let opened = observation.revocation.as_ref().is_some_and(|r| r.below >= epoch);
@@ -264,11 +264,11 @@ fn target_for(
     if leaving && observation.account == AccountPresence::Absent {
         return None;
     }
-    let cut = cut(recorded.filter(|_| same || open.is_some()).map_or(now, |r| r.denied_at));
+    let revoke = revoke(recorded.filter(|_| same || open.is_some()).map_or(now, |r| r.denied_at));
     Some(if leaving {
-        Target::Absent(cut)
+        Target::Absent(revoke)
     } else {
-        Target::Denied(cut)
+        Target::Denied(revoke)
     })
 }
 
@@ -303,13 +303,18 @@ fn merged_revocation(
 }
 
 /// Whether everything that can be proved is, and the rest are nodes that have no way to prove anything.
-fn only_mute_nodes_missing(gateways: &[(String, Option<Observation>)], revocation: Option<&Revocation>) -> bool {
-    let mute: Vec<&String> = gateways
+fn only_nodes_without_statistics_missing(
+    gateways: &[(String, Option<Observation>)],
+    revocation: Option<&Revocation>,
+) -> bool {
+    let without_statistics: Vec<&String> = gateways
         .iter()
         .filter_map(|(_, o)| o.as_ref())
-        .flat_map(|o| &o.mute)
+        .flat_map(|o| &o.without_statistics)
         .collect();
-    revocation.is_some_and(|r| !r.waiting_for.is_empty() && r.waiting_for.iter().all(|node| mute.contains(&node)))
+    revocation.is_some_and(|r| {
+        !r.waiting_for.is_empty() && r.waiting_for.iter().all(|node| without_statistics.contains(&node))
+    })
 }
 
 /// How far the gateways are, for [`conditions`].
@@ -319,7 +324,7 @@ struct Progress<'a> {
     /// Everything was handed over, and what had to be contained is.
     settled: bool,
     /// Only nodes without a statistics API are missing.
-    mute: bool,
+    without_statistics: bool,
     /// Gateways that the spec names and that do not exist.
     missing: &'a [&'a str],
     pause: Pause,
@@ -468,7 +473,7 @@ fn stalled(facts: &Facts<'_>, progress: &Progress<'_>, waiting_for: Option<&str>
         ))
     } else if let HandoutState::Conflict(why) = facts.handout {
         Some((reasons::SECRET_CONFLICT, why.clone()))
-    } else if progress.mute {
+    } else if progress.without_statistics {
         let nodes = waiting_for.unwrap_or_default();
         Some((
             reasons::NO_STATISTICS,

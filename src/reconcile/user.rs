@@ -103,7 +103,7 @@ pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Context>) -> Result<Action, 
     let work = async {
         match next.finalizer {
             FinalizerStep::Release => return release(&user, &person.account, next, &ctx).await,
-            FinalizerStep::Add => ctx.desired.guard_user(&user).await?,
+            FinalizerStep::Add => ctx.desired.add_user_finalizer(&user).await?,
             FinalizerStep::Keep => {}
         }
         let mut failed = None;
@@ -148,7 +148,7 @@ async fn release(user: &VpnUser, account: &str, plan: Plan, ctx: &Context) -> Re
         // Told only once, however often letting go has to be tried.
         ctx.written.failed(&name, plan.status);
     }
-    ctx.desired.release_user(&name).await?;
+    ctx.desired.remove_user_finalizer(&name).await?;
     for gateway in ctx.gateways.all() {
         gateway.forget(account);
     }

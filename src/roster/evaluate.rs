@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     auth::{
-        index::{AuthIndex, Change, EpochRule, empty_cut},
+        index::{AuthIndex, Change, EpochRule, empty_revoke},
         words::Role,
     },
     model::{
@@ -318,7 +318,7 @@ impl State {
         let in_force = user.in_force.clone().unwrap_or_else(|| plan.terms.clone());
         let reason = reason_at(&in_force, now);
         let used = used_percent(&in_force, now);
-        let (epoch, cut) = if plan.owner {
+        let (epoch, revoke) = if plan.owner {
             let facts = &user.facts;
             let recorded = facts.recorded;
             let granted = reason == Reason::Active;
@@ -341,10 +341,10 @@ impl State {
                 },
                 granted,
             };
-            let (epoch, cut) = self.index.put(&facts.account, change, now);
-            let again = || empty_cut(epoch, recorded.denied_at.unwrap_or(now));
+            let (epoch, revoke) = self.index.put(&facts.account, change, now);
+            let again = || empty_revoke(epoch, recorded.denied_at.unwrap_or(now));
             let again = || (load && !granted && self.register.role == Role::Controller).then(again);
-            (epoch, cut.or_else(again))
+            (epoch, revoke.or_else(again))
         } else {
             let present = self.index.sessions(&user.facts.account);
             (present.map_or(user.facts.recorded.epoch, |(epoch, _)| epoch), None)
@@ -366,10 +366,10 @@ impl State {
         if !leaves {
             *self.counts.entry(reason).or_default() += 1;
         }
-        (cut.is_some() || old != Some(shown)).then(|| Transition {
+        (revoke.is_some() || old != Some(shown)).then(|| Transition {
             user: user.facts.name.to_string(),
             account: user.facts.account.to_string(),
-            cut,
+            revoke,
         })
     }
 

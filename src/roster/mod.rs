@@ -39,7 +39,7 @@ use crate::{
     auth::{index::AuthIndex, words::Role},
     clock::SharedClock,
     credentials::MasterKey,
-    gateway::Cut,
+    gateway::Revoke,
     model::{
         access::{Decision, Reason, Terms, Usage},
         corporate_id::CorporateId,
@@ -89,7 +89,7 @@ pub struct Transition {
     /// Account on the gateway.
     pub account: String,
     /// Set when sessions must end: a denial, a rotation. To be handed to the gateways at once.
-    pub cut: Option<Cut>,
+    pub revoke: Option<Revoke>,
 }
 
 /// What is known of one person.

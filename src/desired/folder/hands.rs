@@ -189,7 +189,7 @@ impl Hands {
     }
 
     /// Removes a hold's own file. The hold is gone when this returns.
-    pub fn release_hold(&self, name: &str) -> Result<()> {
+    pub fn lift_hold(&self, name: &str) -> Result<()> {
         let found = self.get(Kind::Hold, name)?.ok_or_else(|| DesiredError::NotFound {
             kind: Kind::Hold.as_str(),
             name: name.to_owned(),

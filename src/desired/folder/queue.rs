@@ -81,7 +81,7 @@ fn work(hands: &Hands, file: &FileKey, jobs: Vec<Job>) {
                 let (root, name, spec, manager) = *what;
                 drop(reply.send(hands.create(root, &name, &spec, manager)));
             }
-            Job::Release(name, reply) => drop(reply.send(hands.release_hold(&name))),
+            Job::Release(name, reply) => drop(reply.send(hands.lift_hold(&name))),
             Job::Edit(name, edit, reply) => {
                 edits.push((name, edit));
                 replies.push(reply);

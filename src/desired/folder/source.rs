@@ -312,7 +312,7 @@ impl DesiredState for FolderSource {
         self.create(Root::Own, name, Spec::Hold(Box::new(spec)), manager).await
     }
 
-    async fn release_hold(&self, name: &str, _: FieldManager) -> Result<()> {
+    async fn lift_hold(&self, name: &str, _: FieldManager) -> Result<()> {
         let file = FileKey {
             root: Root::Own,
             path: format!("{name}.yaml").into(),
@@ -335,15 +335,15 @@ impl DesiredState for FolderSource {
     }
 
     // Objects of the folder are born with the finalizer.
-    async fn guard_user(&self, _: &VpnUser) -> Result<()> {
+    async fn add_user_finalizer(&self, _: &VpnUser) -> Result<()> {
         Ok(())
     }
 
-    async fn guard_hold(&self, _: &VpnHold) -> Result<()> {
+    async fn add_hold_finalizer(&self, _: &VpnHold) -> Result<()> {
         Ok(())
     }
 
-    async fn guard_gateway(&self, _: &VpnGateway) -> Result<()> {
+    async fn add_gateway_finalizer(&self, _: &VpnGateway) -> Result<()> {
         Ok(())
     }
 
@@ -354,15 +354,15 @@ impl DesiredState for FolderSource {
         })
     }
 
-    async fn release_user(&self, name: &str) -> Result<()> {
+    async fn remove_user_finalizer(&self, name: &str) -> Result<()> {
         self.release(Kind::User, name).await
     }
 
-    async fn forget_hold(&self, name: &str) -> Result<()> {
+    async fn remove_hold_finalizer(&self, name: &str) -> Result<()> {
         self.release(Kind::Hold, name).await
     }
 
-    async fn release_gateway(&self, name: &str) -> Result<()> {
+    async fn remove_gateway_finalizer(&self, name: &str) -> Result<()> {
         self.release(Kind::Gateway, name).await
     }
 }

@@ -243,7 +243,7 @@ impl DesiredState for KubernetesSource {
         apply(&self.holds, hold(name), &body, manager, false).await
     }
 
-    async fn release_hold(&self, name: &str, manager: FieldManager) -> Result<()> {
+    async fn lift_hold(&self, name: &str, manager: FieldManager) -> Result<()> {
         let there = call(hold(name), self.holds.get_metadata(name)).await?;
         let marked = there.annotations().get(RELEASED).is_some_and(|value| value == "true");
         if !marked {
@@ -266,7 +266,7 @@ impl DesiredState for KubernetesSource {
             Ok(_) | Err(DesiredError::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
-        self.forget_hold(name).await
+        self.remove_hold_finalizer(name).await
     }
 
     async fn report_user(&self, of: &VpnUser, status: VpnUserStatus) -> Result<Version> {
@@ -302,15 +302,15 @@ impl DesiredState for KubernetesSource {
             .map(drop)
     }
 
-    async fn guard_user(&self, user: &VpnUser) -> Result<()> {
+    async fn add_user_finalizer(&self, user: &VpnUser) -> Result<()> {
         fenced(&self.fence, finalizer::put_on(&self.users, USER, user)).await
     }
 
-    async fn guard_hold(&self, hold: &VpnHold) -> Result<()> {
+    async fn add_hold_finalizer(&self, hold: &VpnHold) -> Result<()> {
         fenced(&self.fence, finalizer::put_on(&self.holds, HOLD, hold)).await
     }
 
-    async fn guard_gateway(&self, gateway: &VpnGateway) -> Result<()> {
+    async fn add_gateway_finalizer(&self, gateway: &VpnGateway) -> Result<()> {
         fenced(&self.fence, finalizer::put_on(&self.gateways, GATEWAY, gateway)).await
     }
 
@@ -321,15 +321,15 @@ impl DesiredState for KubernetesSource {
             .map(drop)
     }
 
-    async fn release_user(&self, name: &str) -> Result<()> {
+    async fn remove_user_finalizer(&self, name: &str) -> Result<()> {
         fenced(&self.fence, finalizer::take_off(&self.users, USER, name)).await
     }
 
-    async fn forget_hold(&self, name: &str) -> Result<()> {
+    async fn remove_hold_finalizer(&self, name: &str) -> Result<()> {
         finalizer::take_off(&self.holds, HOLD, name).await
     }
 
-    async fn release_gateway(&self, name: &str) -> Result<()> {
+    async fn remove_gateway_finalizer(&self, name: &str) -> Result<()> {
         fenced(&self.fence, finalizer::take_off(&self.gateways, GATEWAY, name)).await
     }
 }

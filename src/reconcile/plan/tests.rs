@@ -47,10 +47,10 @@ fn person(reason: Reason, epoch: u64) -> Person {
 fn obey(observation: &mut Observation, target: &Target, step: u8, now: Timestamp) {
     match target {
         Target::Granted { .. } => observation.account = AccountPresence::Present,
-        Target::Denied(cut) | Target::Absent(cut) => {
+        Target::Denied(revoke) | Target::Absent(revoke) => {
             observation.revocation = Some(RevocationProgress {
-                below: cut.below,
-                denied_at: cut.denied_at,
+                below: revoke.below,
+                denied_at: revoke.denied_at,
                 contained_at: (step > 0).then_some(now),
                 sessions_zero_at: (step > 1).then_some(now),
                 waiting_for: if step > 0 {
@@ -73,7 +73,7 @@ const NOTHING: Observation = Observation {
     account: AccountPresence::Unknown,
     sessions: 0,
     revocation: None,
-    mute: Vec::new(),
+    without_statistics: Vec::new(),
     asked_to_leave: false,
 };
 

@@ -361,7 +361,7 @@ impl DesiredState for World {
             }
         })
     }
-    async fn release_hold(&self, name: &str, _: FieldManager) -> Result<()> {
+    async fn lift_hold(&self, name: &str, _: FieldManager) -> Result<()> {
         self.write(|inner| match inner.holds.remove(name) {
             Some(_) => {
                 inner.writes += 1;
@@ -382,25 +382,25 @@ impl DesiredState for World {
     async fn report_gateway(&self, _: &VpnGateway, _: VpnGatewayStatus) -> Result<()> {
         panic!("shells report nothing")
     }
-    async fn guard_user(&self, _: &VpnUser) -> Result<()> {
+    async fn add_user_finalizer(&self, _: &VpnUser) -> Result<()> {
         panic!("shells guard nothing")
     }
-    async fn guard_hold(&self, _: &VpnHold) -> Result<()> {
+    async fn add_hold_finalizer(&self, _: &VpnHold) -> Result<()> {
         panic!("shells guard nothing")
     }
-    async fn guard_gateway(&self, _: &VpnGateway) -> Result<()> {
+    async fn add_gateway_finalizer(&self, _: &VpnGateway) -> Result<()> {
         panic!("shells guard nothing")
     }
     async fn delete_gateway(&self, _: &str) -> Result<()> {
         panic!("shells delete no gateway")
     }
-    async fn release_user(&self, _: &str) -> Result<()> {
+    async fn remove_user_finalizer(&self, _: &str) -> Result<()> {
         panic!("shells release nothing")
     }
-    async fn forget_hold(&self, _: &str) -> Result<()> {
+    async fn remove_hold_finalizer(&self, _: &str) -> Result<()> {
         panic!("shells forget nothing")
     }
-    async fn release_gateway(&self, _: &str) -> Result<()> {
+    async fn remove_gateway_finalizer(&self, _: &str) -> Result<()> {
         panic!("shells release nothing")
     }
 }

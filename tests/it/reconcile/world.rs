@@ -301,7 +301,7 @@ impl DesiredState for Source {
     async fn create_hold(&self, _: &str, _: VpnHoldSpec, _: FieldManager) -> Result<VpnHold> {
         Err(DesiredError::Unavailable("not here".to_owned()))
     }
-    async fn release_hold(&self, _: &str, _: FieldManager) -> Result<()> {
+    async fn lift_hold(&self, _: &str, _: FieldManager) -> Result<()> {
         Err(DesiredError::Unavailable("not here".to_owned()))
     }
     async fn report_user(&self, user: &VpnUser, status: VpnUserStatus) -> Result<Version> {
@@ -329,23 +329,23 @@ impl DesiredState for Source {
             .change(&gateway.name_any(), false, |gateway| gateway.status = Some(status))
             .map(drop)
     }
-    async fn guard_user(&self, _: &VpnUser) -> Result<()> {
+    async fn add_user_finalizer(&self, _: &VpnUser) -> Result<()> {
         Ok(())
     }
-    async fn guard_hold(&self, _: &VpnHold) -> Result<()> {
+    async fn add_hold_finalizer(&self, _: &VpnHold) -> Result<()> {
         Ok(())
     }
-    async fn guard_gateway(&self, _: &VpnGateway) -> Result<()> {
+    async fn add_gateway_finalizer(&self, _: &VpnGateway) -> Result<()> {
         Ok(())
     }
     async fn delete_gateway(&self, _: &str) -> Result<()> {
         Err(DesiredError::Unavailable("not here".to_owned()))
     }
-    async fn release_user(&self, name: &str) -> Result<()> {
+    async fn remove_user_finalizer(&self, name: &str) -> Result<()> {
         self.lock().users.remove(name);
         Ok(())
     }
-    async fn forget_hold(&self, name: &str) -> Result<()> {
+    async fn remove_hold_finalizer(&self, name: &str) -> Result<()> {
         let mut objects = self.lock();
         objects.forgotten.push(name.to_owned());
         if !objects.keeps_holds {
@@ -353,7 +353,7 @@ impl DesiredState for Source {
         }
         Ok(())
     }
-    async fn release_gateway(&self, name: &str) -> Result<()> {
+    async fn remove_gateway_finalizer(&self, name: &str) -> Result<()> {
         self.lock().gateways.remove(name);
         Ok(())
     }
