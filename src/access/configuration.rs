@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{Access, AccessError, Denial, Parts, Result, account};
 use crate::{
-    desired::handout::Handout,
+    desired::connection_secrets::ConnectionSecret,
     gateway::Link,
     history::Totals,
     model::{
@@ -44,10 +44,10 @@ impl Access {
     /// What is kept for a user where others read it, whether access is granted or not; `None` while there is nothing to
     /// connect to, or the password is not known.
     #[must_use]
-    pub fn handout(&self, user: &VpnUser) -> Option<Handout> {
+    pub fn connection_secret(&self, user: &VpnUser) -> Option<ConnectionSecret> {
         let credentials = self.parts.keys.credentials(user)?;
         let links = self.parts.links.links(user, &credentials);
-        Some(Handout {
+        Some(ConnectionSecret {
             hy2_url: links.into_iter().next()?.url,
             subscription_url: self.parts.subscription_url(user),
             username: credentials.username,

@@ -74,7 +74,7 @@ impl Access {
                     parts.audit_all_before(entries).await?;
                     parts.people.cancel(Some(&affected));
                 }
-                let kept = tokio::time::timeout(tell::PATIENCE, parts.people.guard_kept()).await;
+                let kept = tokio::time::timeout(tell::DISK_TIMEOUT, parts.people.guard_kept()).await;
                 if kept.is_err() {
                     tracing::warn!("a word to the guard is in force, and would not outlive a crash yet");
                 }

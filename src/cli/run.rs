@@ -3,7 +3,7 @@
 mod live;
 mod replica;
 mod source;
-mod stage;
+mod swappable_router;
 mod tasks;
 mod wire;
 
@@ -18,7 +18,7 @@ use std::{
 
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use self::{source::lead, stage::Stage, tasks::told};
+use self::{source::lead, swappable_router::SwappableRouter, tasks::log_failure};
 // The core without the process around it.
 pub use self::{
     source::Cluster,
@@ -37,7 +37,7 @@ use crate::{
     http::{self, HttpState},
     metrics::Metrics,
     model::access::Access::Granted,
-    reconcile::{context::Context, farewell},
+    reconcile::{context::Context, namespace_teardown},
     serve::{TlsError, TlsFiles, serve},
 };
 
@@ -125,9 +125,9 @@ async fn run_all(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     let auth_socket = listen(config.listen.auth, "HYSTERIA_AUTH_LISTEN")?;
     let mut tasks = Tasks::new();
     let metrics = Arc::new(Metrics::new());
-    let stage = Stage::new(http::waiting(Arc::clone(&metrics)));
-    let api = serve(api_socket, stage.router(), api_tls, tasks.front_token());
-    tasks.front("the HTTP API", told(api));
+    let routes = SwappableRouter::new(http::waiting(Arc::clone(&metrics)));
+    let api = serve(api_socket, routes.router(), api_tls, tasks.front_token());
+    tasks.front("the HTTP API", log_failure(api));
     let cluster = match config.state.desired {
         DesiredLocation::Kubernetes => Some(Cluster::infer(&config).await?),
         DesiredLocation::Folder(_) => None,
@@ -159,14 +159,14 @@ async fn run_all(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     } = &core;
     let (context, access, nodes) = (Arc::clone(context), access.clone(), nodes.clone());
     let auth = serve(auth_socket, endpoint.router(), auth_tls, tasks.core_token());
-    tasks.core("the auth listener", told(auth));
+    tasks.core("the auth listener", log_failure(auth));
     let state = HttpState::new(
         access.clone(),
         Arc::clone(&context.metrics),
         clock,
         http_settings(&config),
     );
-    stage.set(http::router(state));
+    routes.set(http::router(state));
     core.start(&mut tasks);
 
     let drain = CancellationToken::new();
@@ -196,7 +196,7 @@ async fn last_duty(
     if let Some(cluster) = cluster
         && cluster.is_ending().await
     {
-        farewell::empty(context).await;
+        namespace_teardown::delete_everything(context).await;
     }
     drain.cancel();
 }

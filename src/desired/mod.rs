@@ -4,8 +4,9 @@
 //! a tombstone (an object with a `deletionTimestamp`) until its finalizer is released, and reports every change, its own
 //! included, as a watch event. It never touches a gateway, and knows nothing of access decisions.
 
+pub mod announcement;
+pub mod connection_secrets;
 pub mod folder;
-pub mod handout;
 pub mod kubernetes;
 pub mod memory;
 

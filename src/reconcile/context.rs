@@ -6,14 +6,15 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    backoff::Backoff, gateways::Gateways, holds::HoldWork, imported::Imported, plan::gateway_names, usage::UsageBook,
-    written::Written,
+    backoff::Backoff, gateways::Gateways, holds::HoldWork, imported::Imported, plan::gateway_names,
+    status_write_cache::StatusWriteCache, usage::UsageBook,
 };
 use crate::{
     clock::SharedClock,
     desired::{
         DesiredState,
-        handout::{Announcer, Handout, Handouts},
+        announcement::Announcer,
+        connection_secrets::{ConnectionSecret, ConnectionSecrets},
     },
     fence::Fence,
     gateway::{Revoke, Target},
@@ -67,22 +68,22 @@ pub struct Context {
     /// Open while this process may act.
     pub fence: Fence,
     /// What was reported last, until the source shows it.
-    pub written: Written,
+    pub status_writes: StatusWriteCache,
     /// What a folder does not have. Set once, when everything that it needs exists.
-    pub handing: OnceLock<Handing>,
+    pub cluster_outputs: OnceLock<ClusterOutputs>,
 }
 
 /// Makes what a user needs to connect.
-pub type MakeHandout = Arc<dyn Fn(&VpnUser) -> Option<Handout> + Send + Sync>;
+pub type MakeConnectionSecret = Arc<dyn Fn(&VpnUser) -> Option<ConnectionSecret> + Send + Sync>;
 
 /// What Kubernetes has and a folder has not.
-pub struct Handing {
+pub struct ClusterOutputs {
     /// Keeps what people need to connect.
-    pub handouts: Arc<dyn Handouts>,
+    pub secrets: Arc<dyn ConnectionSecrets>,
     /// Tells what happened.
     pub announcer: Arc<dyn Announcer>,
     /// What a user needs to connect now; `None` while there is nothing to connect to, or the password is not known.
-    pub make: MakeHandout,
+    pub make: MakeConnectionSecret,
 }
 
 /// Users to be reconciled. Sending never blocks.
@@ -100,8 +101,8 @@ impl Queue {
 impl Context {
     /// What Kubernetes has and a folder has not.
     #[must_use]
-    pub fn handing(&self) -> Option<&Handing> {
-        self.handing.get()
+    pub fn cluster_outputs(&self) -> Option<&ClusterOutputs> {
+        self.cluster_outputs.get()
     }
 
     /// The user of this name, as the source last showed it.

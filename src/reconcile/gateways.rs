@@ -42,7 +42,7 @@ use crate::{
 const RETRY: Duration = Duration::from_secs(10);
 
 /// How long a start waits for the nodes, and how often it looks whether they answered.
-const PATIENCE: Duration = Duration::from_secs(1);
+const FIRST_LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 const GLANCE: Duration = Duration::from_millis(5);
 
 /// What a gateway is built with.
@@ -150,7 +150,7 @@ impl Gateways {
             let mut nodes = gateways.iter().flat_map(|gateway| gateway.health());
             nodes.all(|node| !node.proves || node.error.is_some() || index.was_polled(&node.node, since))
         };
-        let until = since + PATIENCE;
+        let until = since + FIRST_LOOK_TIMEOUT;
         while !seen() && ctx.clock.monotonic() < until {
             tokio::time::sleep(GLANCE).await;
         }

@@ -8,16 +8,16 @@
 pub mod backoff;
 pub mod context;
 mod declared;
-pub mod farewell;
 pub mod follow;
 pub mod gateways;
 pub mod holds;
 pub mod imported;
 pub mod intake;
+pub mod namespace_teardown;
 pub mod plan;
 pub mod runner;
+pub mod status_write_cache;
 mod tell;
 pub mod upkeep;
 pub mod usage;
 pub mod user;
-pub mod written;

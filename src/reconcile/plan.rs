@@ -64,20 +64,20 @@ pub struct Facts<'a> {
     /// Each gateway that the user has, or had at the last report, with what it shows; `None` where there is no such gateway.
     pub gateways: &'a [(String, Option<Observation>)],
     /// What became of what the user is handed out.
-    pub handout: &'a HandoutState,
+    pub secret: &'a SecretOutcome,
     /// Why the password that `spec.credentialsFrom` names is not known.
     pub unreadable: Option<&'a str>,
 }
 
 /// What became of what a user is handed out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HandoutState {
+pub enum SecretOutcome {
     /// Nothing is kept here for anybody.
-    NotKept,
+    NotStored,
     /// It is as it was at the last report: nothing is known, or there is nothing to hand out yet.
     Unchanged,
     /// It is kept under this name.
-    Kept(String),
+    Stored(String),
     /// It would have to be written, and the object is paused.
     Withheld,
     /// Something that belongs to somebody else is in the way.
@@ -130,7 +130,7 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
     let revocation = merged_revocation(facts.gateways, &before, person);
     let paused = is_set(user, PAUSE);
     let mut targets = Vec::new();
-    let mut withheld = *facts.handout == HandoutState::Withheld;
+    let mut withheld = *facts.secret == SecretOutcome::Withheld;
     for (name, observation) in facts.gateways {
         let Some(observation) = observation else { continue };
         let leaving = deleting || !wanted.contains(name);
@@ -162,9 +162,9 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
         access: Some(person.effective.access),
         reason: Some(person.effective.reason),
         username: Some(person.account.clone()),
-        secret_name: match facts.handout {
-            HandoutState::NotKept => None,
-            HandoutState::Kept(name) => Some(name.clone()),
+        secret_name: match facts.secret {
+            SecretOutcome::NotStored => None,
+            SecretOutcome::Stored(name) => Some(name.clone()),
             _ => before.secret_name.clone(),
         },
         credential_generation: Some(user.spec.credential_generation),
@@ -429,10 +429,10 @@ fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, progress: &Progress
 }
 
 /// A reason and a message of a condition.
-type Said = (&'static str, String);
+type ReasonMessage = (&'static str, String);
 
 /// Why nothing goes on until a person acts.
-fn stalled(facts: &Facts<'_>, progress: &Progress<'_>, waiting_for: Option<&str>) -> Option<Said> {
+fn stalled(facts: &Facts<'_>, progress: &Progress<'_>, waiting_for: Option<&str>) -> Option<ReasonMessage> {
     let person = facts.person;
     if person.held_back_since.is_some() {
         let declared = person.declared.reason.as_str();
@@ -471,7 +471,7 @@ fn stalled(facts: &Facts<'_>, progress: &Progress<'_>, waiting_for: Option<&str>
             reasons::CREDENTIALS_NOT_FOUND,
             format!("the password in spec.credentialsFrom cannot be read: {why}"),
         ))
-    } else if let HandoutState::Conflict(why) = facts.handout {
+    } else if let SecretOutcome::Conflict(why) = facts.secret {
         Some((reasons::SECRET_CONFLICT, why.clone()))
     } else if progress.without_statistics {
         let nodes = waiting_for.unwrap_or_default();
@@ -492,7 +492,7 @@ fn working(
     facts: &Facts<'_>,
     progress: &Progress<'_>,
     waiting_for: Option<&str>,
-) -> Option<Said> {
+) -> Option<ReasonMessage> {
     let granted = facts.person.effective.access == Access::Granted;
     let unknown = status
         .gateways
@@ -504,8 +504,8 @@ fn working(
             format!("something is to be written, and the annotation {PAUSE} keeps the operator from it: remove it"),
         ))
     } else if progress.settled && !unknown {
-        match facts.handout {
-            HandoutState::Failing(why) => Some((
+        match facts.secret {
+            SecretOutcome::Failing(why) => Some((
                 reasons::SECRET_PENDING,
                 format!("the user's Secret could not be written yet, and is tried again: {why}"),
             )),

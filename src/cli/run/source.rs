@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     RunError,
-    tasks::{Tasks, told},
+    tasks::{Tasks, log_failure},
 };
 use crate::{
     access::Access,
@@ -22,10 +22,10 @@ use crate::{
     desired::{
         DesiredState,
         folder::{FolderOptions, FolderSource},
-        kubernetes::{EventAnnouncer, KubernetesSource, Publisher, ReferencedSecrets, SecretHandouts},
+        kubernetes::{EventAnnouncer, KubernetesSource, Publisher, ReferencedSecrets, UserSecrets},
     },
     fence::Fence,
-    reconcile::context::{Context, Handing},
+    reconcile::context::{ClusterOutputs, Context},
 };
 
 /// Namespace of objects in a folder that name none.
@@ -109,7 +109,7 @@ pub enum Source {
 /// What belongs to a source in a cluster.
 pub struct InCluster {
     source: Arc<KubernetesSource>,
-    secrets: Arc<SecretHandouts>,
+    secrets: Arc<UserSecrets>,
     referenced: Arc<ReferencedSecrets>,
     announcer: Arc<EventAnnouncer>,
     publisher: Publisher,
@@ -145,7 +145,7 @@ impl Source {
                 let (announcer, publisher) = EventAnnouncer::new(client, namespace, instance, Arc::clone(clock));
                 Ok(Self::Kubernetes(Box::new(InCluster {
                     source: KubernetesSource::new(client, namespace, fence, Arc::clone(clock)),
-                    secrets: SecretHandouts::new(client, namespace, fence),
+                    secrets: UserSecrets::new(client, namespace, fence),
                     referenced: ReferencedSecrets::new(client, namespace),
                     announcer,
                     publisher,
@@ -181,13 +181,13 @@ impl Source {
     }
 
     /// What a source in a cluster hands out and tells.
-    pub fn handing(&self, access: &Access) -> Option<Handing> {
+    pub fn outputs(&self, access: &Access) -> Option<ClusterOutputs> {
         let Self::Kubernetes(cluster) = self else { return None };
         let access = access.clone();
-        Some(Handing {
-            handouts: Arc::clone(&cluster.secrets) as _,
+        Some(ClusterOutputs {
+            secrets: Arc::clone(&cluster.secrets) as _,
             announcer: Arc::clone(&cluster.announcer) as _,
-            make: Arc::new(move |user| access.handout(user)),
+            make: Arc::new(move |user| access.connection_secret(user)),
         })
     }
 
@@ -196,7 +196,7 @@ impl Source {
         let end = tasks.core_token();
         match self {
             Self::Folder(folder) => {
-                tasks.core("the folder source", async move { told(folder.run(end)).await });
+                tasks.core("the folder source", async move { log_failure(folder.run(end)).await });
             }
             Self::Kubernetes(cluster) => {
                 let InCluster {
@@ -220,7 +220,7 @@ impl Source {
                     ctx.gateways.secret_changed(&ctx, secret);
                     ctx.imported.secret_changed(secret);
                     // It may have been in the way of a user's own.
-                    if let Some(user) = SecretHandouts::owner(secret) {
+                    if let Some(user) = UserSecrets::owner(secret) {
                         ctx.queue.push(user, &ctx.namespace);
                     }
                 };

@@ -35,9 +35,10 @@ use crate::{
         gateways::{self, Environment, Gateways},
         holds::{self, HoldWork},
         imported::{self, Imported},
-        intake, runner, upkeep,
+        intake, runner,
+        status_write_cache::StatusWriteCache,
+        upkeep,
         usage::UsageBook,
-        written::Written,
     },
     roster::{Passwords, Roster},
 };
@@ -149,13 +150,13 @@ pub async fn wire(
         namespace,
         source: word,
         fence: fence.clone(),
-        written: Written::default(),
-        handing: OnceLock::new(),
+        status_writes: StatusWriteCache::default(),
+        cluster_outputs: OnceLock::new(),
     });
     usage.attach(&context);
     let access = use_cases(config, key, &context, &passwords);
-    if let Some(handing) = source.handing(&access) {
-        let _ = context.handing.set(handing);
+    if let Some(outputs) = source.outputs(&access) {
+        let _ = context.cluster_outputs.set(outputs);
     }
     Ok(Core {
         access,

@@ -34,9 +34,10 @@ use vpn_operator::{
         gateways::{self, Environment, Gateways},
         holds::{self, HoldWork},
         imported::{self, Imported},
-        intake, runner, upkeep,
+        intake, runner,
+        status_write_cache::StatusWriteCache,
+        upkeep,
         usage::UsageBook,
-        written::Written,
     },
     roster::Roster,
 };
@@ -450,8 +451,8 @@ impl Operator {
             namespace: NAMESPACE.to_owned(),
             source: "folder",
             fence,
-            written: Written::default(),
-            handing: std::sync::OnceLock::new(),
+            status_writes: StatusWriteCache::default(),
+            cluster_outputs: std::sync::OnceLock::new(),
         });
         usage.attach(&context);
         let writers = intake::Writers {
