@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Access, AccessError, Caller, Parts, Result, account, canonical, tell};
+use super::{AccessError, Caller, Dependencies, Result, UseCases, account, canonical, tell};
 use crate::{
     desired::{DesiredError, UserPatch},
     model::{
-        access::Access as Verdict,
+        access::Access,
         corporate_id::CorporateId,
         hold::{VpnHold, VpnHoldSpec, hold_name},
         user::VpnUser,
@@ -50,19 +50,19 @@ pub struct Deactivation {
     pub note: Option<String>,
 }
 
-impl Access {
+impl UseCases {
     /// Takes a person's access away, and keeps it away until the same source activates the person. Idempotent.
     ///
     /// # Errors
     /// Nothing is known of the person, or neither the hold nor the flip could be written.
     pub async fn deactivate(&self, caller: Caller, id: CorporateId, reason: Option<String>) -> Result<Deactivation> {
-        let parts = self.parts.clone();
-        self.to_the_end(async move { parts.deactivate(&caller, &id, reason).await })
+        let dependencies = self.dependencies.clone();
+        self.to_the_end(async move { dependencies.deactivate(&caller, &id, reason).await })
             .await
     }
 }
 
-impl Parts {
+impl Dependencies {
     async fn deactivate(&self, caller: &Caller, id: &CorporateId, reason: Option<String>) -> Result<Deactivation> {
         let user = match self.desired.get_user(&id.object_name()).await {
             Ok(user) => user,
@@ -207,7 +207,7 @@ impl Parts {
         if hold.is_some_and(|hold| !person.live_holds.iter().any(|live| live == hold)) {
             return Proof::default();
         }
-        if person.effective.access == Verdict::Granted {
+        if person.effective.access == Access::Granted {
             return Proof {
                 held_back: person.held_back_since.is_some(),
                 ..Proof::default()

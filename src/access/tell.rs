@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Caller, Parts, Result, canonical};
+use super::{Caller, Dependencies, Result, canonical};
 use crate::{history::AuditEntry, model::corporate_id::CorporateId};
 
 /// First and longest pause between two looks at memory while something is awaited that announces itself nowhere.
@@ -37,7 +37,7 @@ pub(super) fn json(value: &Value) -> String {
     value.to_string()
 }
 
-impl Parts {
+impl Dependencies {
     /// Writes the audit row that must stand before access is given. Nothing may have been changed yet.
     pub(super) async fn audit_before(&self, entry: AuditEntry) -> Result<()> {
         self.audit_all_before(vec![entry]).await

@@ -12,7 +12,7 @@ use kube::{ResourceExt, runtime::reflector::ObjectRef};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::context::Context;
+use super::core::Core;
 use crate::{
     desired::DesiredError,
     model::{
@@ -92,7 +92,7 @@ impl Deadlines {
 
 /// Lets go of holds whose tombstones have nothing left to say, unless this process may not act. `done` remembers which, and
 /// since when.
-async fn let_go(ctx: &Context, done: &mut HashMap<String, Instant>) {
+async fn let_go(ctx: &Core, done: &mut HashMap<String, Instant>) {
     if !ctx.fence.is_open() {
         return;
     }
@@ -111,7 +111,7 @@ async fn let_go(ctx: &Context, done: &mut HashMap<String, Instant>) {
 }
 
 /// Reports until `cancel`.
-pub async fn run(ctx: Arc<Context>, mut touched: mpsc::UnboundedReceiver<String>, cancel: CancellationToken) {
+pub async fn run(ctx: Arc<Core>, mut touched: mpsc::UnboundedReceiver<String>, cancel: CancellationToken) {
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut deadlines = Deadlines::default();
@@ -142,7 +142,7 @@ pub async fn run(ctx: Arc<Context>, mut touched: mpsc::UnboundedReceiver<String>
 }
 
 /// Reports one hold's phase if it differs, and answers when to look again.
-async fn report(name: &str, ctx: &Context) -> Option<Timestamp> {
+async fn report(name: &str, ctx: &Core) -> Option<Timestamp> {
     let hold = ctx.holds.get(&ObjectRef::new(name).within(&ctx.namespace))?;
     let now = ctx.clock.now();
     let again = now.checked_add(Duration::from_secs(10)).ok();

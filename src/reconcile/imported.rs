@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::context::Context;
+use super::core::Core;
 use crate::{
     credentials::{MasterKey, Sources},
     model::{corporate_id::CorporateId, secret_source::SecretSource, user::VpnUser},
@@ -185,7 +185,7 @@ pub trait Reader: Send + Sync + 'static {
     fn imported(&self) -> &Imported;
 }
 
-impl Reader for Context {
+impl Reader for Core {
     fn user(&self, name: &str) -> Option<Arc<VpnUser>> {
         Self::user(self, name)
     }

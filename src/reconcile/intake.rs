@@ -17,7 +17,7 @@ use kube::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    context::Context,
+    core::Core,
     plan::{LET_GO, PAUSE, RECONCILE_NOW},
     status_write_cache::StatusWriteCache,
 };
@@ -156,7 +156,7 @@ impl Vanishing {
 }
 
 /// Takes events until `cancel`, or until the source ends. Never waits for anything but events.
-pub async fn run(watches: Watches, mut writers: Writers, ctx: Arc<Context>, cancel: CancellationToken) {
+pub async fn run(watches: Watches, mut writers: Writers, ctx: Arc<Core>, cancel: CancellationToken) {
     let mut events = Box::pin(merged(watches).ready_chunks(BATCH).take_until(cancel.cancelled_owned()));
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -215,7 +215,7 @@ struct Seen {
 
 impl Seen {
     /// Brings the stores up to date with one event, and says what it means.
-    fn take(&mut self, event: SourceEvent, writers: &mut Writers, ctx: &Context, mut say: impl FnMut(Input)) {
+    fn take(&mut self, event: SourceEvent, writers: &mut Writers, ctx: &Core, mut say: impl FnMut(Input)) {
         match event {
             SourceEvent::User(event) => {
                 let event = event.modify(slim);

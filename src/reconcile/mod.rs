@@ -6,7 +6,7 @@
 //! a person.
 
 pub mod backoff;
-pub mod context;
+pub mod core;
 mod declared;
 pub mod follow;
 pub mod gateways;

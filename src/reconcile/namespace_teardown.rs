@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use kube::ResourceExt;
 use tokio::time::{Instant, sleep};
 
-use super::context::Context;
+use super::core::Core;
 use crate::{
     desired::{DesiredError, FieldManager},
     roster::guard::limit,
@@ -21,7 +21,7 @@ const DELETION_TIMEOUT: Duration = Duration::from_secs(20);
 const GLANCE: Duration = Duration::from_millis(50);
 
 /// Deletes everything that is declared, and waits until it is gone. More people than the guard lets pass are left alone.
-pub async fn delete_everything(ctx: Arc<Context>) {
+pub async fn delete_everything(ctx: Arc<Core>) {
     if !ctx.roster.is_loaded() {
         return;
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use kube::{ResourceExt, runtime::controller::Action};
 
 use super::{
-    context::Context,
+    core::Core,
     plan::{Facts, FinalizerStep, PAUSE, Plan, SecretOutcome, gateway_names, is_set, plan},
     tell,
 };
@@ -54,7 +54,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// A write to the source of desired state failed; it is to be tried again.
-pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Context>) -> Result<Action, ReconcileError> {
+pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Core>) -> Result<Action, ReconcileError> {
     if !ctx.roster.is_loaded() {
         // Neither the decisions nor the gateways are complete. Everybody is asked for when they are.
         return Ok(Action::await_change());
@@ -121,7 +121,7 @@ pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Context>) -> Result<Action, 
     Ok(Action::await_change())
 }
 
-fn observe(user: &VpnUser, account: &str, ctx: &Context) -> Vec<(String, Option<Observation>)> {
+fn observe(user: &VpnUser, account: &str, ctx: &Core) -> Vec<(String, Option<Observation>)> {
     let mut names = gateway_names(user);
     for state in user.status.iter().flat_map(|status| &status.gateways) {
         if !names.contains(&state.name) {
@@ -138,7 +138,7 @@ fn observe(user: &VpnUser, account: &str, ctx: &Context) -> Vec<(String, Option<
 }
 
 /// Lets go of a user whose access is proved gone.
-async fn release(user: &VpnUser, account: &str, plan: Plan, ctx: &Context) -> Result<(), DesiredError> {
+async fn release(user: &VpnUser, account: &str, plan: Plan, ctx: &Core) -> Result<(), DesiredError> {
     let name = user.name_any();
     let before = user.status.clone().unwrap_or_default();
     let before = ctx.status_writes.remembered(&name).unwrap_or(before);
@@ -160,7 +160,7 @@ async fn release(user: &VpnUser, account: &str, plan: Plan, ctx: &Context) -> Re
 }
 
 /// Sees to it that what the user needs to connect is kept where others read it. An error is one that may go away.
-async fn store_secret(user: &VpnUser, ctx: &Context) -> (SecretOutcome, Option<DesiredError>) {
+async fn store_secret(user: &VpnUser, ctx: &Core) -> (SecretOutcome, Option<DesiredError>) {
     let Some(outputs) = ctx.cluster_outputs() else {
         return (SecretOutcome::NotStored, None);
     };
@@ -210,7 +210,7 @@ async fn store_secret(user: &VpnUser, ctx: &Context) -> (SecretOutcome, Option<D
 }
 
 /// Reports a status that differs from the one that was reported last.
-async fn report(user: &VpnUser, account: &str, status: VpnUserStatus, ctx: &Context) -> Result<(), DesiredError> {
+async fn report(user: &VpnUser, account: &str, status: VpnUserStatus, ctx: &Core) -> Result<(), DesiredError> {
     let before = user.status.clone().unwrap_or_default();
     if status == before {
         return Ok(());
@@ -236,7 +236,7 @@ async fn report(user: &VpnUser, account: &str, status: VpnUserStatus, ctx: &Cont
     }
 }
 
-fn announce(user: &VpnUser, before: &VpnUserStatus, after: &VpnUserStatus, ctx: &Context) {
+fn announce(user: &VpnUser, before: &VpnUserStatus, after: &VpnUserStatus, ctx: &Core) {
     let Some(outputs) = ctx.cluster_outputs() else { return };
     for announcement in tell::announcements(before, after) {
         outputs.announcer.announce(user, announcement);
@@ -245,7 +245,7 @@ fn announce(user: &VpnUser, before: &VpnUserStatus, after: &VpnUserStatus, ctx: 
 
 /// Writes what changed to the history. A history that cannot be written holds nothing up: it keeps what it is given
 /// until it can.
-async fn remember(user: &VpnUser, account: &str, before: &VpnUserStatus, after: &VpnUserStatus, ctx: &Context) {
+async fn remember(user: &VpnUser, account: &str, before: &VpnUserStatus, after: &VpnUserStatus, ctx: &Core) {
     if (before.access, before.reason) != (after.access, after.reason) {
         let state = |status: &VpnUserStatus| {
             status
@@ -311,7 +311,7 @@ fn observe_times(
     denied_at: Timestamp,
     contained_at: Option<Timestamp>,
     zero_at: Option<Timestamp>,
-    ctx: &Context,
+    ctx: &Core,
 ) {
     let known = before.revocation.as_ref().filter(|r| r.denied_at == denied_at);
     let after = |at: Timestamp| Duration::try_from(at.duration_since(denied_at)).unwrap_or_default();

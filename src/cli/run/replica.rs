@@ -60,7 +60,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     let roster = Arc::new(Roster::follower(key, passwords, Arc::clone(&clock)));
     let endpoint = AuthEndpoint::new(roster.index(), Arc::clone(&metrics));
     let looks = TaskTracker::new();
-    let nodes = Nodes::new(nodes::Parts {
+    let nodes = Nodes::new(nodes::Dependencies {
         environment: environment(&config),
         sources,
         index: roster.index(),

@@ -11,7 +11,7 @@ use super::{
     tasks::{Tasks, log_failure},
 };
 use crate::{
-    access::Access,
+    access::UseCases,
     clock::SharedClock,
     cluster::{
         client::bounded,
@@ -25,7 +25,7 @@ use crate::{
         kubernetes::{EventAnnouncer, KubernetesSource, Publisher, ReferencedSecrets, UserSecrets},
     },
     fence::Fence,
-    reconcile::context::{ClusterOutputs, Context},
+    reconcile::core::{ClusterOutputs, Core},
 };
 
 /// Namespace of objects in a folder that name none.
@@ -181,18 +181,18 @@ impl Source {
     }
 
     /// What a source in a cluster hands out and tells.
-    pub fn outputs(&self, access: &Access) -> Option<ClusterOutputs> {
+    pub fn outputs(&self, use_cases: &UseCases) -> Option<ClusterOutputs> {
         let Self::Kubernetes(cluster) = self else { return None };
-        let access = access.clone();
+        let use_cases = use_cases.clone();
         Some(ClusterOutputs {
             secrets: Arc::clone(&cluster.secrets) as _,
             announcer: Arc::clone(&cluster.announcer) as _,
-            make: Arc::new(move |user| access.connection_secret(user)),
+            make: Arc::new(move |user| use_cases.connection_secret(user)),
         })
     }
 
     /// Starts the tasks of the source.
-    pub fn start(self, context: &Arc<Context>, tasks: &mut Tasks) {
+    pub fn start(self, core: &Arc<Core>, tasks: &mut Tasks) {
         let end = tasks.core_token();
         match self {
             Self::Folder(folder) => {
@@ -205,9 +205,9 @@ impl Source {
                     publisher,
                     ..
                 } = *cluster;
-                let ctx = Arc::clone(context);
+                let ctx = Arc::clone(core);
                 let changed = move |user: &str| ctx.queue.push(user, &ctx.namespace);
-                let ctx = Arc::clone(context);
+                let ctx = Arc::clone(core);
                 let listed_once = move || {
                     for user in ctx.users.state() {
                         ctx.queue.push(&user.name_any(), &ctx.namespace);
@@ -215,7 +215,7 @@ impl Source {
                 };
                 let watching = secrets.run(changed, listed_once, end.clone());
                 tasks.core("the watch of users' Secrets", watching);
-                let ctx = Arc::clone(context);
+                let ctx = Arc::clone(core);
                 let changed = move |secret: &str| {
                     ctx.gateways.secret_changed(&ctx, secret);
                     ctx.imported.secret_changed(secret);

@@ -30,7 +30,7 @@ use vpn_operator::{
     },
     reconcile::{
         backoff::Backoff,
-        context::{Context, Queue},
+        core::{Core, Queue},
         gateways::{self, Environment, Gateways},
         holds::{self, HoldWork},
         imported::{self, Imported},
@@ -362,7 +362,7 @@ impl DesiredState for Source {
 
 /// One process.
 pub struct Operator {
-    pub context: Arc<Context>,
+    pub core: Arc<Core>,
     key: MasterKey,
     cancel: CancellationToken,
     tasks: JoinSet<()>,
@@ -415,10 +415,10 @@ impl Operator {
         let (users, user_writer) = store();
         let (held, hold_writer) = store();
         let (declared_gateways, gateway_writer) = store();
-        let context = Arc::new(Context {
+        let core = Arc::new(Core {
             desired: Arc::clone(source) as Arc<dyn DesiredState>,
             roster: Arc::clone(&roster),
-            gateways: Gateways::new(gateways::Parts {
+            gateways: Gateways::new(gateways::Dependencies {
                 environment: Environment {
                     spec: serde_json::from_value(serde_json::json!({ "hysteria": { "nodes": [] } })).unwrap(),
                     known: Vec::new(),
@@ -454,13 +454,13 @@ impl Operator {
             status_writes: StatusWriteCache::default(),
             cluster_outputs: std::sync::OnceLock::new(),
         });
-        usage.attach(&context);
+        usage.attach(&core);
         let writers = intake::Writers {
             users: user_writer,
             holds: hold_writer,
             gateways: gateway_writer,
         };
-        let ctx = || Arc::clone(&context);
+        let ctx = || Arc::clone(&core);
         let mut tasks = JoinSet::new();
         tasks.spawn(intake::run(source.watch(), writers, ctx(), cancel.clone()));
         tasks.spawn(runner::run(ctx(), queued, cancel.clone()));
@@ -473,7 +473,7 @@ impl Operator {
         let loaded = roster.index().wait_loaded().await;
         let () = loaded;
         Self {
-            context,
+            core,
             key,
             cancel,
             tasks,
@@ -493,7 +493,7 @@ impl Operator {
     /// What auth says to a login through a node.
     pub fn login(&self, gateway: &str, node: &str, id: &str, generation: i64, address: &str) -> Verdict {
         let id = CorporateId::parse(id).unwrap();
-        let index = self.context.roster.index();
+        let index = self.core.roster.index();
         let node = index.node(&NodeName::new(gateway, node));
         let password = self.key.password(&id, generation);
         index.login(

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// What every part of this room shares.
-pub struct Context {
+pub struct Core {
     /// Where desired state lives.
     pub desired: Arc<dyn DesiredState>,
     /// Who may log in.
@@ -98,7 +98,7 @@ impl Queue {
     }
 }
 
-impl Context {
+impl Core {
     /// What Kubernetes has and a folder has not.
     #[must_use]
     pub fn cluster_outputs(&self) -> Option<&ClusterOutputs> {
