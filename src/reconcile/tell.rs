@@ -16,10 +16,10 @@ pub(super) fn announcements(before: &VpnUserStatus, after: &VpnUserStatus) -> Ve
         let why = condition(after, types::GRANTED).map_or("", |condition| &condition.message);
         match after.access {
             Some(Access::Granted) => {
-                announcements.push(normal("AccessGranted", "Grant", format!("access is granted: {why}")))
+                announcements.push(normal("AccessGranted", "Grant", format!("access is granted: {why}")));
             }
             Some(Access::Denied) => {
-                announcements.push(normal("AccessDenied", "Deny", format!("access is denied: {why}")))
+                announcements.push(normal("AccessDenied", "Deny", format!("access is denied: {why}")));
             }
             None => {}
         }
