@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     clock::SharedClock,
-    gateway::{ANY, Cut, NodeName},
+    gateway::{ANY, NodeName, Revoke},
     metrics::AuthOutcome,
     model::{
         access::{Reason, Terms},
@@ -274,7 +274,7 @@ impl AuthIndex {
 
     /// Puts a policy in force, and answers the order to end what it no longer permits. A session that may live under the
     /// new policy is not touched. When this returns no login is permitted that the new policy denies.
-    pub(crate) fn put(&self, name: &Arc<str>, change: Change, now: Timestamp) -> (Epoch, Option<Cut>) {
+    pub(crate) fn put(&self, name: &Arc<str>, change: Change, now: Timestamp) -> (Epoch, Option<Revoke>) {
         let Some(account) = self.account(name) else {
             let (epoch, raise) = match change.epoch {
                 EpochRule::Own { start, raise: true } => (next_epoch(start, now), true),
@@ -290,8 +290,8 @@ impl AuthIndex {
                 policy: ArcSwap::from_pointee(change.into_policy(epoch, now)),
             };
             self.accounts.pin().insert(Arc::clone(name), Arc::new(account));
-            let cut = raise.then(|| empty_cut(epoch, now));
-            return (epoch, cut);
+            let revoke = raise.then(|| empty_revoke(epoch, now));
+            return (epoch, revoke);
         };
         let mut sessions = account.sessions();
         let old = account.policy.load();
@@ -311,7 +311,7 @@ impl AuthIndex {
         if policy != **old {
             account.policy.store(Arc::new(policy));
         }
-        let cut = raise.then(|| {
+        let revoke = raise.then(|| {
             let at = self.clock.monotonic();
             let mut known = sessions.slots.known(&account.name, epoch, at);
             let others = self.blocks.others(at);
@@ -319,13 +319,13 @@ impl AuthIndex {
                 known.extend(sessions.slots.next(&account.name, old.epoch, &others));
                 sessions.slots.doubt_until(at + HEARING);
             }
-            Cut {
+            Revoke {
                 below: epoch,
                 denied_at: now,
                 known,
             }
         });
-        (epoch, cut)
+        (epoch, revoke)
     }
 
     /// Present epoch of an account, and how many sessions are not known to be gone.
@@ -403,8 +403,8 @@ impl Change {
 }
 
 /// The order to end what an earlier process let in.
-pub(crate) fn empty_cut(below: Epoch, denied_at: Timestamp) -> Cut {
-    Cut {
+pub(crate) fn empty_revoke(below: Epoch, denied_at: Timestamp) -> Revoke {
+    Revoke {
         below,
         denied_at,
         known: Vec::new(),

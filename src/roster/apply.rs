@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     auth::{
-        index::{AuthIndex, Change, EpochRule, empty_cut},
+        index::{AuthIndex, Change, EpochRule, empty_revoke},
         words::Role,
     },
     model::{
@@ -124,7 +124,7 @@ impl Tables {
         let leaves = user.gone && kept.is_none();
         let facts = &user.facts;
         let reported = &facts.reported;
-        let (epoch, cut) = if owner {
+        let (epoch, revoke) = if owner {
             let rotated = reported
                 .credential_generation
                 .is_some_and(|it| it != facts.credential_generation);
@@ -143,10 +143,10 @@ impl Tables {
                 },
                 granted,
             };
-            let (epoch, cut) = self.index.put(&facts.account, change, now);
-            let again = || empty_cut(epoch, reported.denied_at.unwrap_or(now));
+            let (epoch, revoke) = self.index.put(&facts.account, change, now);
+            let again = || empty_revoke(epoch, reported.denied_at.unwrap_or(now));
             let again = || (loading && !granted && self.register.role == Role::Controller).then(again);
-            (epoch, cut.or_else(again))
+            (epoch, revoke.or_else(again))
         } else {
             let present = self.index.sessions(&facts.account);
             (present.map_or(reported.epoch, |(epoch, _)| epoch), None)
@@ -180,10 +180,10 @@ impl Tables {
         } else {
             *self.counts.entry(last.reason).or_default() += 1;
         }
-        (cut.is_some() || old != Some(last)).then(|| Transition {
+        (revoke.is_some() || old != Some(last)).then(|| Transition {
             user: names.0.to_string(),
             account: names.1.to_string(),
-            cut,
+            revoke,
         })
     }
 

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use crate::{
     credentials::MasterKey,
-    gateway::Cut,
+    gateway::Revoke,
     model::{
         access::{Access, Decision, Reason, Usage},
         corporate_id::CorporateId,
@@ -59,7 +59,7 @@ pub struct Transition {
     /// Account on the gateway.
     pub account: String,
     /// Set when sessions must end: a denial, a rotation. To be handed to the gateways at once.
-    pub cut: Option<Cut>,
+    pub revoke: Option<Revoke>,
 }
 
 /// What is known of one person.

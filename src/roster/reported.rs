@@ -109,13 +109,13 @@ impl Reported {
 
     /// What was in force of the spec before its present version, as far as a status that says Granted tells: the version
     /// without what denies. Nobody can tell a deadline that came while nobody looked from one that was moved into the past.
-    pub(super) fn before(&self, spec: &SpecTerms, over_quota: bool) -> SpecTerms {
+    pub(super) fn before(&self, spec: &SpecTerms) -> SpecTerms {
         let had = self.details.as_ref().filter(|_| self.narrowed);
         SpecTerms {
             active: true,
             valid_from: None,
             valid_until: None,
-            quota: spec.quota.filter(|_| !over_quota),
+            quota: spec.quota,
             gateways: had.map_or_else(|| spec.gateways.clone(), |it| Gateways::of(Some(&it.had_gateways))),
         }
     }

@@ -66,7 +66,7 @@ impl Replica {
         let roster = Roster::follower(key.clone(), Arc::new(move |user| known.password(user)), clock.clone());
         let roster = Arc::new(roster);
         let (cancel, looks) = (CancellationToken::new(), TaskTracker::new());
-        let nodes = Nodes::new(nodes::Parts {
+        let nodes = Nodes::new(nodes::Dependencies {
             environment: Environment {
                 spec: serde_json::from_value(json!({ "hysteria": { "nodes": [] } })).unwrap(),
                 known: Vec::new(),
