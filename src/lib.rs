@@ -22,3 +22,4 @@ pub mod reconcile;
 pub mod roster;
 pub mod serve;
 pub mod telemetry;
+pub mod verdicts;

@@ -87,9 +87,6 @@ pub enum RunError {
     /// Desired state.
     #[error(transparent)]
     Desired(#[from] DesiredError),
-    /// What the guard knew.
-    #[error("{0}")]
-    Guard(String),
     /// The cluster.
     #[error("the cluster cannot be used: {0}")]
     Cluster(String),

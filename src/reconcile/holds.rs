@@ -144,6 +144,11 @@ pub async fn run(ctx: Arc<Core>, mut touched: mpsc::UnboundedReceiver<String>, c
 /// Reports one hold's phase if it differs, and answers when to look again.
 async fn report(name: &str, ctx: &Core) -> Option<Timestamp> {
     let hold = ctx.holds.get(&ObjectRef::new(name).within(&ctx.namespace))?;
+    if !ctx.roster.is_loaded() {
+        // Nobody judged it yet. Every hold is looked at again when that is over.
+        return None;
+    }
+    let verdict = ctx.roster.hold(name);
     let now = ctx.clock.now();
     let again = now.checked_add(Duration::from_secs(10)).ok();
     let has_finalizer =
@@ -153,20 +158,19 @@ async fn report(name: &str, ctx: &Core) -> Option<Timestamp> {
         return again;
     }
     let (phase, next) = phase(&hold.spec, now);
-    if hold.status.as_ref().and_then(|status| status.phase) == Some(phase) {
+    let status = VpnHoldStatus {
+        phase: Some(match phase {
+            HoldPhase::Live if verdict.held_back.is_some() => HoldPhase::HeldBack,
+            phase => phase,
+        }),
+        held_back: verdict.held_back,
+        lost: verdict.lost,
+    };
+    if hold.status.as_ref() == Some(&status) {
         return next;
     }
-    match ctx
-        .desired
-        .report_hold(
-            &hold,
-            VpnHoldStatus {
-                phase: Some(phase),
-                ..VpnHoldStatus::default()
-            },
-        )
-        .await
-    {
+    ctx.verdict_kept(verdict.verdict).await;
+    match ctx.desired.report_hold(&hold, status).await {
         Ok(()) | Err(DesiredError::NotFound { .. }) => next,
         Err(error) => {
             tracing::warn!(hold = name, %error, "the phase of a hold could not be reported");

@@ -14,8 +14,11 @@ use crate::{
     clock::SharedClock,
     gateway::{Counters, NodeName, UsageDelta, UsageSink},
     history::{History, Totals},
-    model::access::{Period, Usage},
-    roster::Input,
+    model::{
+        access::{Period, Usage},
+        user::VpnUser,
+    },
+    roster::{Input, account_of, reported_usage},
 };
 
 /// How long to wait before a write to a failing history is tried again.
@@ -101,6 +104,46 @@ impl UsageBook {
                 usage: totals.usage,
             })
             .collect()
+    }
+
+    /// Sees to it that nobody has used less than was reported: a history that was put back, or lost, gives no traffic back.
+    /// Answers whose usage that raised, for the first load.
+    pub fn at_least<'a>(&self, users: impl Iterator<Item = &'a VpnUser>) -> Vec<Input> {
+        let mut book = self.lock();
+        let mut raised = Vec::new();
+        for user in users {
+            let Some(status) = &user.status else { continue };
+            let told = reported_usage(status);
+            if told == Usage::default() {
+                continue;
+            }
+            let account = account_of(user);
+            let known = book.totals.get(&account).copied().unwrap_or_default().usage;
+            let same_month = known.month_start == told.month_start;
+            let reported = status.traffic.as_ref().map_or(0, |traffic| traffic.used.get());
+            let less = match told.month_start {
+                None => known.lifetime < reported,
+                Some(start) => {
+                    (same_month && known.month < reported) || known.month_start.is_none_or(|known| known < start)
+                }
+            };
+            if !less {
+                continue;
+            }
+            tracing::warn!(
+                account,
+                "less traffic is known than was reported: the history was put back or lost; what was reported counts"
+            );
+            let totals = book.totals.entry(account.clone()).or_default();
+            totals.usage.lifetime = totals.usage.lifetime.max(told.lifetime);
+            if told.month_start.is_some() {
+                totals.usage.month = told.month;
+                totals.usage.month_start = told.month_start;
+            }
+            let usage = totals.usage;
+            raised.push(Input::Usage { account, usage });
+        }
+        raised
     }
 
     /// Reads a node's counters before its gateway starts, so that nothing is counted twice.

@@ -46,6 +46,8 @@ pub(super) struct Tables {
     pub(super) held_back: BTreeSet<Key>,
     /// Names of lost holds that stay in force.
     pub(super) kept: BTreeSet<Box<str>>,
+    /// Names of holds about which something was decided that is not reported yet.
+    pub(super) changed_holds: BTreeSet<Box<str>>,
     /// IDs with causes on which the controller's word is missing, and since when.
     pub(super) undecided: BTreeMap<Key, Timestamp>,
     /// What changes when, if nothing but time passes.
@@ -108,7 +110,14 @@ impl Tables {
     }
 
     /// Brings one user's terms in force.
-    fn enact(&mut self, key: &Key, at: usize, now: Timestamp, loading: bool, released: &mut Released) -> Option<Transition> {
+    fn enact(
+        &mut self,
+        key: &Key,
+        at: usize,
+        now: Timestamp,
+        loading: bool,
+        released: &mut Released,
+    ) -> Option<Transition> {
         let entry = self.register.ids.get(key)?;
         let user = entry.users.get(at)?;
         let permitted = self.register.permitted(entry, user);
@@ -163,7 +172,11 @@ impl Tables {
             deleted: user.is_deleted(),
             held_back: [
                 user.standing.held_back().map(|kept| kept.rejected),
-                user.usage.0.as_ref().filter(|it| it.verdict.keeps()).map(|it| it.verdict == crate::model::guard::Verdict::Rejected),
+                user.usage
+                    .0
+                    .as_ref()
+                    .filter(|it| it.verdict.keeps())
+                    .map(|it| it.verdict == crate::model::guard::Verdict::Rejected),
             ],
             used: used_percent(&terms, now),
         };
@@ -253,9 +266,11 @@ pub(super) fn is_held_back(register: &Register, entry: &Entry, at: usize, now: T
         return false;
     };
     let narrower = |kept| user.facts.spec.narrows(kept);
-    let waits = user.standing.kept().is_some() || user.usage.keeps() || entry.holds.iter().any(|it| it.judgement.keeps());
+    let waits =
+        user.standing.kept().is_some() || user.usage.keeps() || entry.holds.iter().any(|it| it.judgement.keeps());
     waits
-        && (user.standing.kept().is_some_and(narrower) || reason_at(&register.declared(entry, user), now) != Reason::Active)
+        && (user.standing.kept().is_some_and(narrower)
+            || reason_at(&register.declared(entry, user), now) != Reason::Active)
 }
 
 fn used_percent(terms: &Terms, now: Timestamp) -> Option<u64> {
@@ -266,7 +281,11 @@ fn used_percent(terms: &Terms, now: Timestamp) -> Option<u64> {
 
 fn holds_in_view(entry: &Entry, now: Timestamp) -> u64 {
     let mut hasher = DefaultHasher::new();
-    for hold in entry.holds.iter().filter(|hold| hold.counts() && hold.facts.span.is_live(now)) {
+    for hold in entry
+        .holds
+        .iter()
+        .filter(|hold| hold.counts() && hold.facts.span.is_live(now))
+    {
         hold.facts.name.hash(&mut hasher);
         hold.judgement.keeps().hash(&mut hasher);
     }

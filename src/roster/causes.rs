@@ -108,7 +108,10 @@ impl Tables {
             if !unjudged && role == Role::Controller {
                 continue;
             }
-            let record = self.verdicts.remembered(&hold.facts.uid, feed.into()).filter(|_| unjudged);
+            let record = self
+                .verdicts
+                .remembered(&hold.facts.uid, feed.into())
+                .filter(|_| unjudged);
             let reported = hold.facts.reported.as_deref();
             let knows = Knowledge {
                 role,
@@ -173,10 +176,12 @@ impl Tables {
         let usage = self.register.usage_of(user);
         let outcome = self.judge_spec(user, usage, now, loading);
         let (spec, deleted) = match &outcome {
-            Outcome::Unchanged | Outcome::InForce => match user.standing.kept().filter(|_| matches!(outcome, Outcome::Unchanged)) {
-                Some(kept) => (kept.clone(), false),
-                None => (user.facts.spec.clone(), user.is_deleted()),
-            },
+            Outcome::Unchanged | Outcome::InForce => {
+                match user.standing.kept().filter(|_| matches!(outcome, Outcome::Unchanged)) {
+                    Some(kept) => (kept.clone(), false),
+                    None => (user.facts.spec.clone(), user.is_deleted()),
+                }
+            }
             Outcome::Kept(kept) => (kept.spec.clone(), false),
             Outcome::Open(before) => ((**before).clone(), false),
         };
@@ -186,7 +191,9 @@ impl Tables {
         };
         let counts = |hold: &Hold| hold.denies() && !is_open(hold);
         let mut base = self.register.terms(entry, user, (&spec, deleted), counts);
-        let exhausted = base.quota.filter(|quota| usage.in_period(quota.period, now) >= quota.limit);
+        let exhausted = base
+            .quota
+            .filter(|quota| usage.in_period(quota.period, now) >= quota.limit);
         let usage_cause = exhausted.map(|quota| usage_key(quota, now));
         let usage_judged = usage_cause
             .as_ref()
@@ -199,7 +206,9 @@ impl Tables {
         let had = was_granted && reason_at(&base, now) == Reason::Active;
         if let Outcome::Open(before) = &outcome {
             let facts = &user.facts;
-            let after = self.register.terms(entry, user, (&facts.spec, user.is_deleted()), counts);
+            let after = self
+                .register
+                .terms(entry, user, (&facts.spec, user.is_deleted()), counts);
             let loses = had && (reason_at(&after, now) != Reason::Active || facts.spec.narrows(before));
             open.push(Open {
                 key: key.clone(),
@@ -227,7 +236,9 @@ impl Tables {
         let (facts, reported, role) = (&user.facts, &user.facts.reported, self.register.role);
         let deleted = user.is_deleted();
         let fresh = matches!(user.standing.state, StandingState::New);
-        let record = fresh.then(|| self.verdicts.remembered(&facts.uid, Budget::Declared)).flatten();
+        let record = fresh
+            .then(|| self.verdicts.remembered(&facts.uid, Budget::Declared))
+            .flatten();
         let told = reported.held_back(Budget::Declared);
         if matches!(user.standing.state, StandingState::InForce) && (told.is_none() || role == Role::Controller) {
             return Outcome::Unchanged;
@@ -235,7 +246,9 @@ impl Tables {
         let key = LazyCell::new(|| facts.spec.key(deleted));
         let record = record.filter(|it| it.key == *key);
         let told = told.filter(|it| it.generation == facts.generation || it.key == *key);
-        let remembered = record.and_then(|it| it.kept.as_ref()).or_else(|| told.and_then(|it| it.kept.as_ref()));
+        let remembered = record
+            .and_then(|it| it.kept.as_ref())
+            .or_else(|| told.and_then(|it| it.kept.as_ref()));
         let before = match (user.standing.before(), remembered) {
             (Some(before), _) => before.clone(),
             (None, Some(kept)) => SpecTerms::of_kept(kept),
@@ -285,9 +298,11 @@ impl Tables {
             Disposition::HeldBack => Outcome::Kept(Box::new(Kept {
                 spec: before,
                 key: key.clone(),
-                generation: facts.generation,
                 since: record.map(|it| it.since).or(told.map(|it| it.since)).unwrap_or(now),
-                rejected: record.map_or_else(|| told.is_some_and(|it| it.rejected), |it| it.verdict == Verdict::Rejected),
+                rejected: record.map_or_else(
+                    || told.is_some_and(|it| it.rejected),
+                    |it| it.verdict == Verdict::Rejected,
+                ),
                 undecided: None,
             })),
             Disposition::Open => Outcome::Open(Box::new(before)),
@@ -297,7 +312,9 @@ impl Tables {
     fn judge_usage(&self, user: &User, key: &str, fresh: bool, was_granted: bool, loading: bool) -> Disposition {
         let reported = &user.facts.reported;
         let first = fresh || user.usage.0.is_none();
-        let record = first.then(|| self.verdicts.remembered(&user.facts.uid, Budget::Usage)).flatten();
+        let record = first
+            .then(|| self.verdicts.remembered(&user.facts.uid, Budget::Usage))
+            .flatten();
         let role = self.register.role;
         let told = reported.held_back(Budget::Usage);
         let knows = Knowledge {
@@ -323,7 +340,9 @@ impl Tables {
     /// Notes what became of what a user's object says, unless it is open.
     fn note_spec(&mut self, key: &Key, at: usize, outcome: Outcome, now: Timestamp) {
         let controls = self.register.role == Role::Controller;
-        let Some(entry) = self.register.ids.get_mut(key) else { return };
+        let Some(entry) = self.register.ids.get_mut(key) else {
+            return;
+        };
         let id = entry.id.clone();
         let Some(user) = entry.users.get_mut(at) else { return };
         let record = self.verdicts.remembered(&user.facts.uid, Budget::Declared);
@@ -339,10 +358,16 @@ impl Tables {
         let change = match (&user.standing.state, before) {
             (StandingState::Kept(kept), _) if record.is_none_or(|it| it.key != kept.key || !it.verdict.keeps()) => {
                 // The store has forgotten what the object says.
-                Some(GuardChange::Verdict(spec_record(user, &id, kept, verdict_of(kept.rejected))))
+                Some(GuardChange::Verdict(spec_record(
+                    user,
+                    &id,
+                    kept,
+                    verdict_of(kept.rejected),
+                )))
             }
             (StandingState::InForce, before) if user.standing.row => {
-                let denies = reason_at(&user.facts.spec.alone(user.is_deleted(), Usage::default()), now) != Reason::Active;
+                let denies =
+                    reason_at(&user.facts.spec.alone(user.is_deleted(), Usage::default()), now) != Reason::Active;
                 match before {
                     // A person let it go.
                     StandingState::Kept(kept) if denies => {
@@ -372,7 +397,9 @@ impl Tables {
         judged: Option<(String, Disposition)>,
         now: Timestamp,
     ) {
-        let Some(entry) = self.register.ids.get_mut(key) else { return };
+        let Some(entry) = self.register.ids.get_mut(key) else {
+            return;
+        };
         let Some(user) = entry.users.get_mut(at) else { return };
         let uid = &user.facts.uid;
         if !exhausted {
@@ -388,13 +415,19 @@ impl Tables {
         if disposition == Disposition::Open || user.usage.about(&usage_key).is_some() {
             return;
         }
-        let record = self.verdicts.remembered(uid, Budget::Usage).filter(|it| it.key == usage_key);
-        let told = user.facts.reported.held_back(Budget::Usage).filter(|it| it.key == usage_key);
+        let record = self
+            .verdicts
+            .remembered(uid, Budget::Usage)
+            .filter(|it| it.key == usage_key);
+        let told = user
+            .facts
+            .reported
+            .held_back(Budget::Usage)
+            .filter(|it| it.key == usage_key);
         let verdict = match disposition {
-            Disposition::HeldBack => record.map_or_else(
-                || verdict_of(told.is_some_and(|it| it.rejected)),
-                |it| it.verdict,
-            ),
+            Disposition::HeldBack => {
+                record.map_or_else(|| verdict_of(told.is_some_and(|it| it.rejected)), |it| it.verdict)
+            }
             Disposition::InForce | Disposition::Open => Verdict::Passed,
         };
         user.usage = UsageStanding(Some(Box::new(UsageVerdict {
@@ -407,7 +440,14 @@ impl Tables {
     }
 
     /// Whether the open causes of a budget take effect together. `granted` is how many people have access without them.
-    pub(super) fn fits(&mut self, budget: Budget, open: &[&Open], granted: usize, now: Timestamp, loading: bool) -> bool {
+    pub(super) fn fits(
+        &mut self,
+        budget: Budget,
+        open: &[&Open],
+        granted: usize,
+        now: Timestamp,
+        loading: bool,
+    ) -> bool {
         let follows = self.register.role == Role::Follower;
         if follows && !loading && !self.is_silent(now) {
             return true;
@@ -450,7 +490,11 @@ impl Tables {
             return;
         };
         let id = entry.id.clone();
-        let verdict = if takes_effect { Verdict::Passed } else { Verdict::HeldBack };
+        let verdict = if takes_effect {
+            Verdict::Passed
+        } else {
+            Verdict::HeldBack
+        };
         let undecided = |before: Option<Undecided>| {
             follows.then(|| Undecided {
                 since: before.map_or(now, |it| it.since),
@@ -464,7 +508,6 @@ impl Tables {
                 let kept = Kept {
                     spec: (**before).clone(),
                     key: user.facts.spec.key(user.is_deleted()),
-                    generation: user.facts.generation,
                     since: now,
                     rejected: false,
                     undecided,
@@ -506,6 +549,7 @@ impl Tables {
             }
             Part::Hold(at) => {
                 let Some(hold) = entry.holds.get_mut(*at) else { return };
+                self.changed_holds.insert(hold.facts.name.clone());
                 let undecided = undecided(hold.judgement.undecided());
                 hold.judgement.state = match (takes_effect, undecided) {
                     (false, undecided) => HoldJudged::Kept {
@@ -566,7 +610,12 @@ pub(super) const fn verdict_of(rejected: bool) -> Verdict {
 }
 
 /// What is kept of a verdict about a user's object.
-pub(super) fn spec_record(user: &User, id: &crate::model::corporate_id::CorporateId, kept: &Kept, verdict: Verdict) -> VerdictRecord {
+pub(super) fn spec_record(
+    user: &User,
+    id: &crate::model::corporate_id::CorporateId,
+    kept: &Kept,
+    verdict: Verdict,
+) -> VerdictRecord {
     VerdictRecord {
         uid: user.facts.uid.to_string(),
         budget: Budget::Declared,

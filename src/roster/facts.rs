@@ -131,7 +131,12 @@ fn quota_of(traffic: &TrafficLimit) -> Quota {
 /// Names a limit and the period in which it is used up.
 pub(super) fn usage_key(quota: Quota, now: Timestamp) -> String {
     let start = quota.period.start(now).map(|at| at.to_string());
-    digest(&format!("{}|{:?}|{}", quota.limit, quota.period, start.unwrap_or_default()))
+    digest(&format!(
+        "{}|{:?}|{}",
+        quota.limit,
+        quota.period,
+        start.unwrap_or_default()
+    ))
 }
 
 fn digest(text: &str) -> String {
@@ -278,13 +283,34 @@ mod tests {
         let names = |names: &[&str]| Gateways::of(Some(&names.iter().map(ToString::to_string).collect::<Vec<_>>()));
         let variants = [
             terms(),
-            SpecTerms { active: false, ..terms() },
-            SpecTerms { valid_from: at, ..terms() },
-            SpecTerms { valid_until: at, ..terms() },
-            SpecTerms { quota: quota(1), ..terms() },
-            SpecTerms { quota: quota(2), ..terms() },
-            SpecTerms { gateways: names(&["a", "b"]), ..terms() },
-            SpecTerms { gateways: names(&["a"]), ..terms() },
+            SpecTerms {
+                active: false,
+                ..terms()
+            },
+            SpecTerms {
+                valid_from: at,
+                ..terms()
+            },
+            SpecTerms {
+                valid_until: at,
+                ..terms()
+            },
+            SpecTerms {
+                quota: quota(1),
+                ..terms()
+            },
+            SpecTerms {
+                quota: quota(2),
+                ..terms()
+            },
+            SpecTerms {
+                gateways: names(&["a", "b"]),
+                ..terms()
+            },
+            SpecTerms {
+                gateways: names(&["a"]),
+                ..terms()
+            },
         ];
         for (at, one) in variants.iter().enumerate() {
             for deleted in [false, true] {
@@ -294,8 +320,16 @@ mod tests {
             }
         }
         assert_eq!(
-            SpecTerms { gateways: names(&["b", "a"]), ..terms() }.key(false),
-            SpecTerms { gateways: names(&["a", "b"]), ..terms() }.key(false)
+            SpecTerms {
+                gateways: names(&["b", "a"]),
+                ..terms()
+            }
+            .key(false),
+            SpecTerms {
+                gateways: names(&["a", "b"]),
+                ..terms()
+            }
+            .key(false)
         );
     }
 
@@ -304,7 +338,10 @@ mod tests {
         let at = Timestamp::from_second(1_800_000_000).ok();
         let one = SpecTerms {
             valid_until: at,
-            quota: Some(Quota { limit: 5 << 30, period: Period::Lifetime }),
+            quota: Some(Quota {
+                limit: 5 << 30,
+                period: Period::Lifetime,
+            }),
             gateways: Gateways::of(Some(&["paris".to_owned()])),
             ..terms()
         };

@@ -5,7 +5,7 @@
 
 use crate::{
     auth::words::Role,
-    model::guard::{Budget, Feed, Verdict},
+    model::guard::{Feed, Verdict},
 };
 
 /// What asks for a denial.
@@ -19,18 +19,6 @@ pub(super) enum Cause {
     Feed(Feed),
     /// The traffic limit is used up.
     Usage,
-}
-
-impl Cause {
-    /// What it is judged against; an order is judged against nothing.
-    pub(super) fn budget(self) -> Option<Budget> {
-        match self {
-            Self::Order => None,
-            Self::Declared => Some(Budget::Declared),
-            Self::Feed(feed) => Some(feed.into()),
-            Self::Usage => Some(Budget::Usage),
-        }
-    }
 }
 
 /// What the objects say of a cause.

@@ -122,6 +122,7 @@ impl Tables {
                 change,
             };
             self.kept.insert(name.into());
+            self.changed_holds.insert(name.into());
         }
     }
 
@@ -149,18 +150,21 @@ impl Tables {
     /// A lost hold that appears again, or is lifted, is no longer kept by the guard.
     pub(super) fn look_at_kept(&mut self, name: &str) {
         let key = self.register.holds.get(name).cloned();
-        let hold = key.as_ref().and_then(|key| self.hold(key, name));
-        let kept = hold.is_some_and(|it| matches!(it.state, HoldState::Kept { .. }));
-        if !kept {
-            self.kept.remove(name);
+        let hold = key.as_ref().and_then(|key| self.hold_mut(key, name));
+        let (kept, found) = match hold {
+            Some(hold) => {
+                let back = hold.state == HoldState::InForce && std::mem::take(&mut hold.loss_row);
+                let kept = matches!(hold.state, HoldState::Kept { .. });
+                (kept, back.then(|| hold.facts.uid.to_string()))
+            }
+            None => (false, None),
+        };
+        if !kept && self.kept.remove(name) {
+            self.changed_holds.insert(name.into());
         }
-        let found = hold.filter(|it| it.loss_row && it.state == HoldState::InForce);
-        if let Some(uid) = found.map(|it| it.facts.uid.to_string()) {
+        if let Some(uid) = found {
             let budget = Budget::Holds;
             self.verdicts.emit(GuardChange::Forget { uid, budget });
-            if let Some(hold) = key.and_then(|key| self.hold_mut(&key, name)) {
-                hold.loss_row = false;
-            }
         }
     }
 
@@ -197,7 +201,10 @@ impl Tables {
         for name in self.kept.clone() {
             let key = self.register.holds.get(&name).filter(|key| ids.contains(*key)).cloned();
             let Some(key) = key else { continue };
-            if let Some(HoldState::Kept { since, rejected: false, .. }) = self.hold(&key, &name).map(|hold| hold.state) {
+            if let Some(HoldState::Kept {
+                since, rejected: false, ..
+            }) = self.hold(&key, &name).map(|hold| hold.state)
+            {
                 self.keep_hold(&key, &name, since, true);
             }
         }
@@ -239,14 +246,21 @@ impl Tables {
                 }
             }
             for hold in &mut entry.holds {
-                let (Some(feed), HoldJudged::Kept { since, rejected: false, undecided }) =
-                    (hold.facts.feed, hold.judgement.state)
+                let (
+                    Some(feed),
+                    HoldJudged::Kept {
+                        since,
+                        rejected: false,
+                        undecided,
+                    },
+                ) = (hold.facts.feed, hold.judgement.state)
                 else {
                     continue;
                 };
                 let record = hold_record(hold, feed.into(), verdict, now);
                 hold.judgement.change = self.verdicts.emit(GuardChange::Verdict(record));
                 hold.judgement.row = true;
+                self.changed_holds.insert(hold.facts.name.clone());
                 hold.judgement.state = match verdict {
                     Verdict::Rejected => HoldJudged::Kept {
                         since,

@@ -30,6 +30,7 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+pub(crate) use self::reported::usage as reported_usage;
 use self::{
     apply::Tables,
     facts::HoldFacts,
@@ -37,7 +38,6 @@ use self::{
     register::{Register, Secrets, Touched},
     verdicts::Verdicts,
 };
-pub(crate) use self::reported::usage as reported_usage;
 pub use self::{
     facts::account_of,
     messages::{Derivation, GuardReport, HoldVerdict, Input, Passwords, PendingDenial, Person, Transition},
@@ -50,7 +50,7 @@ use crate::{
     model::{
         access::{Reason, Terms},
         corporate_id::CorporateId,
-        guard::{GuardChange, GuardMemory},
+        guard::{Budget, GuardChange, GuardMemory},
         guard_limits::GuardLimits,
     },
 };
@@ -103,6 +103,7 @@ impl Roster {
             orders_total: 0,
             held_back: BTreeSet::new(),
             kept: BTreeSet::new(),
+            changed_holds: BTreeSet::new(),
             undecided: BTreeMap::new(),
             wheel: BTreeSet::new(),
             counts: BTreeMap::new(),
@@ -261,6 +262,18 @@ impl Roster {
             .iter()
             .map(ToString::to_string)
             .collect()
+    }
+
+    /// Names of the holds of which the guard decided something since the last call, so that it can be reported.
+    pub fn take_changed_holds(&self) -> Vec<String> {
+        let changed = std::mem::take(&mut self.tables().changed_holds);
+        changed.into_iter().map(Into::into).collect()
+    }
+
+    /// The most people who may lose access within the guard's window out of `population`; `None` when that is not limited.
+    #[must_use]
+    pub fn allowed(&self, budget: Budget, population: usize) -> Option<usize> {
+        self.tables().limits.allowed(budget, population)
     }
 
     /// How many users there are for each effective reason.

@@ -119,11 +119,17 @@ impl Iterator for People<'_> {
 
 fn verdict(hold: &Hold) -> HoldVerdict {
     let (held_back, denial) = match hold.judgement.state {
-        HoldJudged::Kept { since, rejected, .. } if hold.counts() => (Some(WaitingHold { since, rejected }), hold.judgement.change),
+        HoldJudged::Kept { since, rejected, .. } if hold.counts() => {
+            (Some(WaitingHold { since, rejected }), hold.judgement.change)
+        }
         _ => (None, hold.judgement.change),
     };
     let (lost, loss) = match hold.state {
-        HoldState::Kept { since, rejected, change } => (Some(WaitingHold { since, rejected }), change),
+        HoldState::Kept {
+            since,
+            rejected,
+            change,
+        } => (Some(WaitingHold { since, rejected }), change),
         HoldState::InForce | HoldState::Lost | HoldState::Lifted => (None, 0),
     };
     HoldVerdict {
@@ -189,11 +195,11 @@ impl Tables {
             effective,
             declared,
             held_back_since: since.filter(|_| kept),
-            kept_gateways: user
-                .standing
-                .kept()
-                .filter(narrower)
-                .map(|spec| spec.gateways.names().unwrap_or_else(|| vec![DEFAULT_GATEWAY.to_owned()])),
+            kept_gateways: user.standing.kept().filter(narrower).map(|spec| {
+                spec.gateways
+                    .names()
+                    .unwrap_or_else(|| vec![DEFAULT_GATEWAY.to_owned()])
+            }),
             held_back,
             verdict: verdicts.max(user.standing.change).max(usage),
             generation: facts.generation,
@@ -220,14 +226,21 @@ impl Tables {
         let (pending, rejected) = self.waiting(now);
         let granted = self.granted();
         let lost = self.register.ids.values().flat_map(|entry| &entry.holds);
-        let holds = if self.register.holds.is_empty() { 0 } else { lost.filter(|hold| hold.denies()).count() };
+        let holds = if self.register.holds.is_empty() {
+            0
+        } else {
+            lost.filter(|hold| hold.denies()).count()
+        };
         let window = self.limits.window;
         let budgets = Budget::ALL.map(|budget| {
             let population = if budget == Budget::Holds { holds } else { granted };
             BudgetReport {
                 budget,
                 limit: self.limits.allowed(budget, population),
-                used: self.charged.get_mut(&budget).map_or(0, |charged| charged.used(now, window)),
+                used: self
+                    .charged
+                    .get_mut(&budget)
+                    .map_or(0, |charged| charged.used(now, window)),
                 waiting: pending.iter().filter(|it| it.budget == budget).count(),
             }
         });
@@ -247,7 +260,10 @@ impl Tables {
         for entry in self.held_back.iter().filter_map(|key| self.register.ids.get(key)) {
             for user in &entry.users {
                 for held in held_back_causes(user) {
-                    let declared = decide(&user.facts.spec.alone(user.is_deleted(), self.register.usage_of(user)), now);
+                    let declared = decide(
+                        &user.facts.spec.alone(user.is_deleted(), self.register.usage_of(user)),
+                        now,
+                    );
                     let cause = match (held.cause, declared.reason) {
                         (Budget::Usage, _) => Reason::OverQuota.as_str(),
                         (_, Reason::Active) => NARROWED,

@@ -73,7 +73,8 @@ impl User {
         }
         let was_deleted = self.is_deleted();
         self.gone = false;
-        self.standing.changed(&self.facts.spec, was_deleted, &facts.spec, facts.deleted);
+        self.standing
+            .changed(&self.facts.spec, was_deleted, &facts.spec, facts.deleted);
         self.facts = facts;
     }
 
@@ -115,7 +116,11 @@ pub(super) enum HoldState {
     /// It disappeared, and the guard has not looked at that yet.
     Lost,
     /// It disappeared, and stays in force.
-    Kept { since: Timestamp, rejected: bool, change: u64 },
+    Kept {
+        since: Timestamp,
+        rejected: bool,
+        change: u64,
+    },
     /// It counts no more.
     Lifted,
 }
@@ -291,7 +296,8 @@ impl Register {
             if *user.facts.name == *name && but != Some(&*user.facts.account) && !user.gone {
                 let was_deleted = user.is_deleted();
                 user.gone = true;
-                user.standing.changed(&user.facts.spec, was_deleted, &user.facts.spec, true);
+                user.standing
+                    .changed(&user.facts.spec, was_deleted, &user.facts.spec, true);
                 touched.insert(key.clone());
             }
         }

@@ -40,7 +40,6 @@ pub(super) struct Kept {
     pub(super) spec: SpecTerms,
     /// [`SpecTerms::key`] of what is held back.
     pub(super) key: String,
-    pub(super) generation: i64,
     pub(super) since: Timestamp,
     pub(super) rejected: bool,
     /// A follower decided this by itself, because nobody leads.
@@ -190,7 +189,10 @@ pub(super) struct Verdicts {
 impl Verdicts {
     pub(super) fn restore(&mut self, memory: GuardMemory) {
         for record in memory.verdicts {
-            self.remembered.entry(record.uid.as_str().into()).or_default().push(record);
+            self.remembered
+                .entry(record.uid.as_str().into())
+                .or_default()
+                .push(record);
         }
     }
 
