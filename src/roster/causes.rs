@@ -123,7 +123,7 @@ impl Tables {
                     Some(_) => Word::InForce,
                 },
                 unopposed: false,
-                let_go: false,
+                over: false,
             };
             match judge(Cause::Feed(feed), &knows) {
                 Disposition::InForce => match hold.judgement.state {
@@ -170,7 +170,9 @@ impl Tables {
         let user = entry.users.get(at)?;
         let fresh = matches!(user.standing.state, StandingState::New);
         let was_granted = match &user.in_force {
-            Some(terms) => reason_at(terms, now) == Reason::Active,
+            Some(terms) => {
+                reason_at(terms, now) == Reason::Active || entry.undecided().any(|it| it.lost && !it.settled)
+            }
             None => user.facts.reported.access == Some(Access::Granted),
         };
         let usage = self.register.usage_of(user);
@@ -286,8 +288,9 @@ impl Tables {
                 && (reported.access != Some(Access::Granted)
                     || (role == Role::Controller && !loading)
                     || (by_time && !reported.outdated)),
-            // Each of these objects was let go by somebody, and none can come back.
-            let_go: user.let_go
+            over: reason_at(&before.alone(false, Usage::default()), now) == Reason::Expired
+                // Each of these objects was let go by somebody, and none can come back.
+                || user.let_go
                 || (user.gone && facts.deleted && self.deletions_are_explicit)
                 || (user.gone && role == Role::Follower),
         };
@@ -332,7 +335,7 @@ impl Tables {
                 Role::Controller => Word::Nothing,
             },
             unopposed: !was_granted,
-            let_go: false,
+            over: false,
         };
         judge(Cause::Usage, &knows)
     }
@@ -499,6 +502,7 @@ impl Tables {
             follows.then(|| Undecided {
                 since: before.map_or(now, |it| it.since),
                 settled,
+                lost: open.loses || before.is_some_and(|it| it.lost),
             })
         };
         match &open.part {

@@ -43,8 +43,8 @@ pub(super) struct Knowledge {
     pub(super) word: Word,
     /// Nothing says that there was access before, or only time passed: there is nothing to protect.
     pub(super) unopposed: bool,
-    /// A person decided about this object already, by letting it go.
-    pub(super) let_go: bool,
+    /// There is nothing left to protect: somebody let the object go, or what it said before has come to its own end.
+    pub(super) over: bool,
 }
 
 /// What becomes of a cause.
@@ -60,10 +60,14 @@ pub(super) enum Disposition {
 
 /// Judges a cause that would deny.
 pub(super) fn judge(cause: Cause, knows: &Knowledge) -> Disposition {
-    if cause == Cause::Order || knows.let_go {
+    if cause == Cause::Order || knows.over {
         return Disposition::InForce;
     }
-    match (knows.verdict, knows.word) {
+    // There is one judge: what a follower decided by itself counts until the controller's word comes.
+    let verdict = knows
+        .verdict
+        .filter(|_| knows.role == Role::Controller || knows.word == Word::Nothing);
+    match (verdict, knows.word) {
         (Some(Verdict::Passed), _) | (_, Word::InForce) => Disposition::InForce,
         (Some(Verdict::HeldBack | Verdict::Rejected), _) | (_, Word::HeldBack) => Disposition::HeldBack,
         (None, Word::Nothing) if knows.unopposed => Disposition::InForce,
@@ -86,9 +90,9 @@ mod tests {
             role in select(vec![Role::Controller, Role::Follower]), loading in any::<bool>(),
             verdict in select(vec![None, Some(Verdict::Passed), Some(Verdict::HeldBack), Some(Verdict::Rejected)]),
             word in select(vec![Word::Nothing, Word::InForce, Word::HeldBack]),
-            unopposed in any::<bool>(), let_go in any::<bool>(),
+            unopposed in any::<bool>(), over in any::<bool>(),
         ) -> Knowledge {
-            Knowledge { role, loading, verdict, word, unopposed, let_go }
+            Knowledge { role, loading, verdict, word, unopposed, over }
         }
     }
 
@@ -110,6 +114,7 @@ mod tests {
 
         #[test]
         fn what_passed_by_any_memory_stays_in_force(cause in cause(), knows in knowledge()) {
+            let knows = Knowledge { role: Role::Controller, ..knows };
             if knows.verdict == Some(Verdict::Passed) || knows.word == Word::InForce {
                 prop_assert_eq!(judge(cause, &knows), Disposition::InForce);
             }
@@ -117,10 +122,22 @@ mod tests {
 
         #[test]
         fn what_is_held_back_by_one_memory_and_passed_by_none_stays_held_back(cause in cause(), knows in knowledge()) {
+            let knows = Knowledge { role: Role::Controller, ..knows };
             let passed = knows.verdict == Some(Verdict::Passed) || knows.word == Word::InForce;
             let kept = knows.verdict.is_some_and(Verdict::keeps) || knows.word == Word::HeldBack;
-            if kept && !passed && !knows.let_go && cause != Cause::Order {
+            if kept && !passed && !knows.over && cause != Cause::Order {
                 prop_assert_eq!(judge(cause, &knows), Disposition::HeldBack);
+            }
+        }
+
+        #[test]
+        fn a_follower_does_as_the_controller_says(cause in cause(), knows in knowledge()) {
+            let knows = Knowledge { role: Role::Follower, ..knows };
+            if knows.word == Word::HeldBack && cause != Cause::Order && !knows.over {
+                prop_assert_eq!(judge(cause, &knows), Disposition::HeldBack);
+            }
+            if knows.word == Word::InForce {
+                prop_assert_eq!(judge(cause, &knows), Disposition::InForce);
             }
         }
 

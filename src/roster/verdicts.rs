@@ -53,6 +53,8 @@ pub(super) struct Undecided {
     pub(super) since: Timestamp,
     /// A follower decided by itself meanwhile.
     pub(super) settled: bool,
+    /// Somebody lost access by it.
+    pub(super) lost: bool,
 }
 
 impl Standing {

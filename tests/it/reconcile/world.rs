@@ -42,6 +42,8 @@ use vpn_operator::{
     roster::Roster,
 };
 
+use vpn_operator::verdicts::{GUARD_FILE, VerdictStore};
+
 use crate::support::hysteria_node::{Auth, HysteriaNode, Login, Refused, Session};
 
 pub const STATS_SECRET: &str = "stats-secret";
@@ -402,8 +404,13 @@ impl Operator {
             Arc::new(move |user| imported.password(user))
         };
         let roster = Arc::new(Roster::new(key.clone(), passwords, clock.clone()));
-        let guard_file = data.join("guard.json");
-        roster.restore(upkeep::load_guard(&guard_file).unwrap());
+        let clock_of_store: vpn_operator::clock::SharedClock = clock.clone();
+        let (verdicts, memory) = VerdictStore::open(
+            &data.join(GUARD_FILE),
+            clock_of_store,
+            jiff::SignedDuration::from_mins(10),
+        );
+        roster.restore(memory);
         let endpoint = AuthEndpoint::new(roster.index(), Arc::clone(&metrics));
         let usage = UsageBook::open(history.clone(), clock.clone()).await;
         let _ = roster.apply(usage.inputs());
@@ -447,7 +454,7 @@ impl Operator {
             imported,
             hold_work,
             backoff: Backoff::default(),
-            guard_kept: tokio::sync::watch::Sender::new(0),
+            verdicts,
             namespace: NAMESPACE.to_owned(),
             source: "folder",
             fence,
@@ -469,7 +476,7 @@ impl Operator {
         tasks.spawn(imported::run(ctx(), to_import, cancel.clone()));
         tasks.spawn(usage.run(cancel.clone()));
         tasks.spawn(upkeep::completions(ctx(), completed, cancel.clone()));
-        tasks.spawn(upkeep::keep_guard(ctx(), guard_file, cancel.clone()));
+        tasks.spawn(upkeep::keep_guard(ctx(), cancel.clone()));
         let loaded = roster.index().wait_loaded().await;
         let () = loaded;
         Self {
