@@ -37,10 +37,37 @@ struct Book {
     totals: HashMap<String, Totals>,
     baselines: HashMap<NodeName, Counters>,
     pending: HashMap<NodeName, Pending>,
+    /// What was reported of accounts whose past is not known yet: they have used at least so much.
+    reported: HashMap<String, Usage>,
     /// `totals` hold what the history holds.
     complete: bool,
     /// Nodes whose past counters could not be read yet.
     unread: HashSet<NodeName>,
+}
+
+impl Book {
+    fn usage(&self, account: &str) -> Usage {
+        let counted = self.totals.get(account).copied().unwrap_or_default().usage;
+        let reported = self.reported.get(account);
+        reported.map_or(counted, |reported| most(counted, *reported))
+    }
+
+    fn input(&self, account: &str) -> Input {
+        Input::Usage {
+            account: account.to_owned(),
+            usage: self.usage(account),
+        }
+    }
+}
+
+/// The higher of two counts of one account; of a month, the later one.
+fn most(one: Usage, other: Usage) -> Usage {
+    let (month_start, month) = (one.month_start, one.month).max((other.month_start, other.month));
+    Usage {
+        lifetime: one.lifetime.max(other.lifetime),
+        month,
+        month_start,
+    }
 }
 
 /// Traffic of every account. One lock, held for a few map accesses and never over I/O.
@@ -84,7 +111,7 @@ impl UsageBook {
     /// What an account has used.
     #[must_use]
     pub fn usage(&self, account: &str) -> Usage {
-        self.totals(account).usage
+        self.lock().usage(account)
     }
 
     /// What an account has moved.
@@ -97,13 +124,7 @@ impl UsageBook {
     #[must_use]
     pub fn inputs(&self) -> Vec<Input> {
         let book = self.lock();
-        book.totals
-            .iter()
-            .map(|(account, totals)| Input::Usage {
-                account: account.clone(),
-                usage: totals.usage,
-            })
-            .collect()
+        book.totals.keys().map(|account| book.input(account)).collect()
     }
 
     /// Sees to it that nobody has used less than was reported: a history that was put back, or lost, gives no traffic back.
@@ -118,30 +139,32 @@ impl UsageBook {
                 continue;
             }
             let account = account_of(user);
-            let known = book.totals.get(&account).copied().unwrap_or_default().usage;
-            let same_month = known.month_start == told.month_start;
+            let known = book.usage(&account);
             let reported = status.traffic.as_ref().map_or(0, |traffic| traffic.used.get());
-            let less = match told.month_start {
-                None => known.lifetime < reported,
-                Some(start) => {
-                    (same_month && known.month < reported) || known.month_start.is_none_or(|known| known < start)
-                }
+            let rounded = match told.month_start {
+                None => Usage {
+                    lifetime: reported,
+                    ..told
+                },
+                Some(_) => Usage {
+                    month: reported,
+                    ..told
+                },
             };
-            if !less {
+            if most(known, rounded) == known {
                 continue;
             }
-            tracing::warn!(
-                account,
-                "less traffic is known than was reported: the history was put back or lost; what was reported counts"
-            );
-            let totals = book.totals.entry(account.clone()).or_default();
-            totals.usage.lifetime = totals.usage.lifetime.max(told.lifetime);
-            if told.month_start.is_some() {
-                totals.usage.month = told.month;
-                totals.usage.month_start = told.month_start;
+            if book.complete {
+                tracing::warn!(
+                    account,
+                    "less traffic is known than was reported: the history was put back or lost; what was reported counts"
+                );
+                let totals = book.totals.entry(account.clone()).or_default();
+                totals.usage = most(totals.usage, told);
+            } else {
+                book.reported.insert(account.clone(), told);
             }
-            let usage = totals.usage;
-            raised.push(Input::Usage { account, usage });
+            raised.push(book.input(&account));
         }
         raised
     }
@@ -314,11 +337,8 @@ impl UsageSink for UsageBook {
                     totals.usage.month = 0;
                 }
                 totals.usage.month = totals.usage.month.saturating_add(moved);
-                inputs.push(Input::Usage {
-                    account: delta.account.clone(),
-                    usage: totals.usage,
-                });
             }
+            inputs.extend(deltas.iter().map(|delta| book.input(&delta.account)));
             let counters = book.baselines.entry(node.clone()).or_default();
             if reset {
                 counters.ids.clear();
