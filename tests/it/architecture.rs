@@ -130,6 +130,25 @@ fn every_room_has_its_floor_in_the_documentation() {
     }
 }
 
+#[test]
+fn decision_records_have_one_number_each() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/decisions");
+    let mut names: Vec<String> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort_unstable();
+    assert!(!names.is_empty());
+    for (number, name) in (1..).zip(&names) {
+        assert!(name.starts_with(&format!("{number:04}-")), "{name} is the {number}th");
+        let text = fs::read_to_string(folder.join(name)).unwrap();
+        assert!(
+            text.starts_with(&format!("# {number}. ")),
+            "{name}: the heading has another number"
+        );
+    }
+}
+
 mod planted {
     use super::faults;
 
