@@ -29,6 +29,7 @@ use crate::{
     model::{
         access::{Decision, Reason, Terms, Usage},
         corporate_id::CorporateId,
+        guard::{Budget, BudgetReport},
         hold::VpnHold,
         user::VpnUser,
     },
@@ -114,6 +115,19 @@ pub struct GuardReport {
     pub recent: usize,
     /// How many are let through in ten minutes at present.
     pub limit: usize,
+}
+
+impl GuardReport {
+    /// How the one budget stands that there is.
+    #[must_use]
+    pub fn report(&self) -> BudgetReport {
+        BudgetReport {
+            budget: Budget::Declared,
+            limit: Some(self.limit),
+            used: self.recent,
+            waiting: self.pending.len(),
+        }
+    }
 }
 
 /// One thing that the guard holds back.

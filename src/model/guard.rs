@@ -232,6 +232,19 @@ pub struct GuardMemory {
     pub charges: Vec<Charge>,
 }
 
+/// How a budget stands, for metrics and answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BudgetReport {
+    /// Which budget.
+    pub budget: Budget,
+    /// How many people may lose access within the window; `None`: the guard is off for it.
+    pub limit: Option<usize>,
+    /// How many count against it at present.
+    pub used: usize,
+    /// How many causes are held back and wait for a person.
+    pub waiting: usize,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,7 @@ pub mod corporate_id;
 mod definitions;
 pub mod gateway;
 pub mod guard;
+pub mod guard_limits;
 pub mod hold;
 pub mod quantity;
 pub mod secret_source;

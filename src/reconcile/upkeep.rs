@@ -108,7 +108,7 @@ pub async fn gauges(ctx: Arc<Context>, cancel: CancellationToken) {
         }
         let guard = ctx.roster.guard();
         ctx.metrics.users(&ctx.roster.counts());
-        ctx.metrics.guard(guard.pending.len(), guard.limit);
+        ctx.metrics.guard(&[guard.report()]);
         let source = ctx.desired.health();
         ctx.metrics.source(source.problems.len(), source.unreadable_since);
         ctx.metrics.leading(ctx.fence.is_open());
