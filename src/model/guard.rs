@@ -209,6 +209,10 @@ pub struct Charge {
 
 /// A change of what the guard knows, in the order in which it has to be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all of them are verdicts, and each is moved into the queue once"
+)]
 pub enum GuardChange {
     /// A verdict, in place of the one before for the same uid and budget.
     Verdict(VerdictRecord),
