@@ -55,7 +55,7 @@ pub async fn main(cli: Cli) -> Exit {
         return report(&error.to_string(), Exit::Invalid);
     }
     let result = match cli.command {
-        Command::Run(args) => run(*args, shutdown).await,
+        Command::Run(args) => Box::pin(run(*args, shutdown)).await,
         Command::Task(task) => {
             let mut output = Output::stdout();
             tokio::select! {

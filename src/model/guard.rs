@@ -139,7 +139,6 @@ pub struct KeptTerms {
     pub traffic: Option<TrafficLimit>,
     /// Gateways; `default` alone when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub gateways: Option<Vec<String>>,
 }
 
@@ -210,6 +209,10 @@ pub struct Charge {
 
 /// A change of what the guard knows, in the order in which it has to be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all of them are verdicts, and each is moved into the queue once"
+)]
 pub enum GuardChange {
     /// A verdict, in place of the one before for the same uid and budget.
     Verdict(VerdictRecord),
@@ -233,16 +236,16 @@ pub struct GuardMemory {
     pub charges: Vec<Charge>,
 }
 
-/// How much of a budget is used.
+/// How a budget stands, for metrics and answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BudgetReport {
     /// Which budget.
     pub budget: Budget,
-    /// The most that may count within the window; `None` when the budget is switched off.
+    /// How many people may lose access within the window; `None`: the guard is off for it.
     pub limit: Option<usize>,
-    /// How many count at present.
+    /// How many count against it at present.
     pub used: usize,
-    /// How many causes wait for a person.
+    /// How many causes are held back and wait for a person.
     pub waiting: usize,
 }
 

@@ -27,7 +27,7 @@ use crate::{
     fence::Fence,
     gateway::{Revoke, Target},
     history::History,
-    metrics::Metrics,
+    metrics::{Metrics, OrderSource},
     model::{
         access::Access,
         gateway::VpnGateway,
@@ -72,7 +72,7 @@ pub struct Core {
     /// Waits of users that failed.
     pub backoff: Backoff,
     /// What the guard decided, for the next process.
-    pub verdicts: VerdictStore,
+    pub verdicts: Arc<VerdictStore>,
     /// Namespace of every object.
     pub namespace: String,
     /// Word for the source of desired state in the audit: `folder` or `kubernetes`.
@@ -142,6 +142,9 @@ impl Core {
         }
         for transition in transitions {
             self.queue.push(&transition.user, &self.namespace);
+        }
+        for source in self.roster.take_orders() {
+            self.metrics.order(OrderSource::of(&source));
         }
         for hold in self.roster.take_changed_holds() {
             self.hold_work.touched(hold);

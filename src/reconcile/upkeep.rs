@@ -58,10 +58,9 @@ pub async fn gauges(ctx: Arc<Core>, cancel: CancellationToken) {
         }
         let guard = ctx.roster.guard();
         ctx.metrics.users(&ctx.roster.counts());
-        ctx.metrics.guard(
-            guard.pending.len(),
-            guard.budgets.first().and_then(|it| it.limit).unwrap_or(0),
-        );
+        ctx.metrics.guard(&guard.budgets);
+        ctx.metrics.orders_recent(guard.orders);
+        ctx.metrics.guard_store_failing(ctx.verdicts.health().failing.is_some());
         let source = ctx.desired.health();
         ctx.metrics.source(source.problems.len(), source.unreadable_since);
         ctx.metrics.leading(ctx.fence.is_open());

@@ -41,7 +41,8 @@ pub(super) struct Tables {
     pub(super) charged: BTreeMap<Budget, Window>,
     /// Whom orders denied lately. They count against no budget.
     pub(super) orders: Window,
-    pub(super) orders_total: u64,
+    /// Sources of orders that came into force since they were asked for.
+    pub(super) new_orders: Vec<Box<str>>,
     /// IDs of which a cause is held back.
     pub(super) held_back: BTreeSet<Key>,
     /// Names of lost holds that stay in force.

@@ -67,9 +67,8 @@ impl Tables {
             };
             had_access += usize::from(had);
             feeds_take |= had;
-            if was_granted && ordered > 0 && !loading {
+            if was_granted && ordered {
                 self.orders.charge(key, now);
-                self.orders_total += ordered;
             }
         }
         let Some(entry) = self.register.ids.get(key) else {
@@ -88,10 +87,10 @@ impl Tables {
         had_access
     }
 
-    /// Judges the holds of one ID. Answers which of them are open, and how many new orders are in force.
-    fn judge_holds(&mut self, key: &Key, now: Timestamp, loading: bool) -> (Vec<usize>, u64) {
+    /// Judges the holds of one ID. Answers which of them are open, and whether an order came into force.
+    fn judge_holds(&mut self, key: &Key, now: Timestamp, loading: bool) -> (Vec<usize>, bool) {
         let mut open = Vec::new();
-        let mut ordered = 0;
+        let mut ordered = false;
         let role = self.register.role;
         let Some(entry) = self.register.ids.get_mut(key) else {
             return (open, ordered);
@@ -101,7 +100,10 @@ impl Tables {
             let Some(feed) = hold.facts.feed else {
                 if unjudged {
                     hold.judgement.state = HoldJudged::InForce;
-                    ordered += u64::from(hold.is_live(now));
+                    if hold.is_live(now) && !loading {
+                        ordered = true;
+                        self.new_orders.push(hold.facts.source.clone());
+                    }
                 }
                 continue;
             };
@@ -459,7 +461,7 @@ impl Tables {
         if people.is_empty() {
             return true;
         }
-        let window = self.limits.window;
+        let window = self.limits.window();
         let charged = self.charged.entry(budget).or_default();
         let used = charged.used(now, window);
         let batch = Batch {

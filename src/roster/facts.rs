@@ -217,6 +217,7 @@ pub(super) struct HoldFacts {
     pub(super) released: bool,
     /// The feed that placed it; `None`: it is an order.
     pub(super) feed: Option<Feed>,
+    pub(super) source: Box<str>,
     /// The operator keeps the file itself, so that nobody lifts the hold by removing it.
     pub(super) own: bool,
     /// What its status says; `None` before the first report.
@@ -250,6 +251,7 @@ impl HoldFacts {
             deleted: hold.metadata.deletion_timestamp.is_some(),
             released: hold.annotations().contains_key(RELEASED),
             feed: Feed::of_source(&hold.spec.source),
+            source: hold.spec.source.as_str().into(),
             own: hold.annotations().contains_key(OWN),
             reported,
         }

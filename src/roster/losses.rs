@@ -74,7 +74,7 @@ impl Tables {
             .collect();
         let holds = self.register.ids.values().flat_map(|entry| &entry.holds);
         let population = holds.filter(|hold| hold.denies() && !hold.is_over(now)).count();
-        let window = self.limits.window;
+        let window = self.limits.window();
         let charged = self.charged.entry(Budget::Holds).or_default();
         let used = charged.used(now, window);
         let batch = Batch {

@@ -138,8 +138,6 @@ pub struct GuardReport {
     pub budgets: Vec<BudgetReport>,
     /// People who were denied by orders within the window.
     pub orders: usize,
-    /// Orders that denied somebody since the start of the process.
-    pub orders_total: u64,
     /// The time over which is counted.
     pub window: SignedDuration,
 }

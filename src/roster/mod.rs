@@ -100,7 +100,7 @@ impl Roster {
             limits: GuardLimits::default(),
             charged: BTreeMap::new(),
             orders: Window::default(),
-            orders_total: 0,
+            new_orders: Vec::new(),
             held_back: BTreeSet::new(),
             kept: BTreeSet::new(),
             changed_holds: BTreeSet::new(),
@@ -262,6 +262,11 @@ impl Roster {
             .iter()
             .map(ToString::to_string)
             .collect()
+    }
+
+    /// Sources of the orders that came into force since the last call, so that they can be counted.
+    pub fn take_orders(&self) -> Vec<Box<str>> {
+        std::mem::take(&mut self.tables().new_orders)
     }
 
     /// Names of the holds of which the guard decided something since the last call, so that it can be reported.

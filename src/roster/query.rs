@@ -231,7 +231,7 @@ impl Tables {
         } else {
             lost.filter(|hold| hold.denies()).count()
         };
-        let window = self.limits.window;
+        let window = self.limits.window();
         let budgets = Budget::ALL.map(|budget| {
             let population = if budget == Budget::Holds { holds } else { granted };
             BudgetReport {
@@ -249,7 +249,6 @@ impl Tables {
             rejected,
             budgets: budgets.into(),
             orders: self.orders.used(now, window),
-            orders_total: self.orders_total,
             window,
         }
     }

@@ -452,6 +452,7 @@ impl Register {
             deleted: true,
             released: false,
             feed: None,
+            source: Box::default(),
             own: true,
             reported: None,
         };

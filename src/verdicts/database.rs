@@ -188,7 +188,7 @@ impl Database {
         if let Standing::Replace { what, why } = &mut self.standing
             && let Some(aside) = open::move_aside(&self.path, what, now)?
         {
-            why.push_str(&format!("; it was moved to {}", aside.display()));
+            *why = format!("{why}; it was moved to {}", aside.display());
         }
         open::create(&self.path)?;
         let conn = open::open(&self.path).map_err(|refused| match refused {

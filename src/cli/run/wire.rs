@@ -25,7 +25,7 @@ use crate::{
     fence::Fence,
     history::{History, HistoryError},
     metrics::Metrics,
-    model::{guard_limits::GuardLimits, user::VpnUser},
+    model::user::VpnUser,
     reconcile::{
         backoff::Backoff,
         core::{Core, Queue},
@@ -105,9 +105,10 @@ pub async fn wire(
     if cluster.is_some() {
         roster.trust_deletions();
     }
-    let limits = GuardLimits::default();
-    let (verdicts, memory) = VerdictStore::open(&data.join(GUARD_FILE), Arc::clone(clock), limits.window);
-    roster.set_limits(limits);
+    let window = config.guard.window();
+    let (verdicts, memory) = VerdictStore::open(&data.join(GUARD_FILE), Arc::clone(clock), window);
+    let verdicts = Arc::new(verdicts);
+    roster.set_limits(config.guard.clone());
     roster.restore(memory);
     let endpoint = AuthEndpoint::new(roster.index(), Arc::clone(metrics));
     let usage = UsageBook::open(history.clone(), Arc::clone(clock)).await;
@@ -260,7 +261,7 @@ fn use_cases(config: &Config, key: &MasterKey, core: &Arc<Core>, passwords: &Pas
         people: Arc::new(LivePeople::new(
             Arc::clone(&core.roster),
             dispatch,
-            core.verdicts.kept(),
+            Arc::clone(&core.verdicts),
         )),
         directory: Arc::clone(&live) as _,
         links: live,

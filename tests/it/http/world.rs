@@ -464,9 +464,11 @@ impl People for World {
                 waiting: inner.guarded.len(),
             }],
             orders: 0,
-            orders_total: 0,
             window: jiff::SignedDuration::from_mins(10),
         }
+    }
+    fn guard_store(&self) -> Vec<String> {
+        Vec::new()
     }
     fn confirm(&self, ids: Option<&[CorporateId]>) {
         self.change(|inner| inner.guarded.retain(|id| ids.is_some_and(|ids| !ids.contains(id))));

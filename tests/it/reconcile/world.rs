@@ -456,7 +456,7 @@ impl Operator {
             imported,
             hold_work,
             backoff: Backoff::default(),
-            verdicts,
+            verdicts: Arc::new(verdicts),
             namespace: NAMESPACE.to_owned(),
             source: "folder",
             fence,
