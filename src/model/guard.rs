@@ -139,6 +139,7 @@ pub struct KeptTerms {
     pub traffic: Option<TrafficLimit>,
     /// Gateways; `default` alone when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub gateways: Option<Vec<String>>,
 }
 

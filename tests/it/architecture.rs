@@ -19,12 +19,13 @@ use self::{
 
 /// From the ground up. A room uses only rooms of its own floor and of those above it in this list.
 const FLOORS: &[&[&str]] = &[
-    &["model", "clock", "fence"],
+    &["model", "clock", "fence", "sqlite"],
     &[
         "desired",
         "credentials",
         "gateway",
         "history",
+        "verdicts",
         "metrics",
         "cluster",
         "config",
