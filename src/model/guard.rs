@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{access::HoldSpan, corporate_id::CorporateId, user::TrafficLimit};
+use super::{access::HoldSpan, corporate_id::CorporateId, traffic::TrafficLimit};
 
 /// A system that says by itself who should be out, so that its denials are consequences and no orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

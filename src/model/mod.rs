@@ -15,6 +15,7 @@ pub mod quantity;
 pub mod secret_source;
 pub mod session;
 pub mod syntax;
+pub mod traffic;
 pub mod user;
 pub mod validate;
 

@@ -5,11 +5,11 @@ use std::{cell::LazyCell, collections::BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    apply::Tables,
     facts::{SpecTerms, usage_key},
     guard::{Batch, passes},
     judge::{Cause, Disposition, Knowledge, Word, judge},
     register::{Entry, Hold, Key, Touched, User},
+    tables::Tables,
     verdicts::{HoldJudged, Kept, StandingState, Undecided, UsageStanding, UsageVerdict},
 };
 use crate::{

@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 
 use super::{
-    apply::Tables,
     causes::{hold_record, spec_record, verdict_of},
     guard::{Batch, passes},
     register::{Hold, HoldState, Key, Touched},
+    tables::Tables,
     verdicts::{HoldJudged, StandingState},
 };
 use crate::model::guard::{Budget, Charge, GuardChange, Verdict, VerdictRecord};

@@ -17,6 +17,7 @@ mod messages;
 mod query;
 mod register;
 mod reported;
+mod tables;
 mod verdicts;
 
 use std::{
@@ -32,10 +33,10 @@ use tokio::sync::watch;
 
 pub(crate) use self::reported::usage as reported_usage;
 use self::{
-    apply::Tables,
     facts::HoldFacts,
     guard::Window,
     register::{Register, Secrets, Touched},
+    tables::Tables,
     verdicts::Verdicts,
 };
 pub use self::{

@@ -6,10 +6,11 @@ use jiff::Timestamp;
 
 use super::{
     Roster,
-    apply::{Tables, is_held_back},
+    apply::is_held_back,
     causes::held_back_causes,
     messages::{GuardReport, HoldVerdict, PendingDenial, Person},
     register::{Entry, Hold, HoldState, Key, Touched, User, spans},
+    tables::Tables,
     verdicts::HoldJudged,
 };
 use crate::model::{
