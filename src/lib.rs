@@ -1,6 +1,7 @@
 //! Corporate VPN access over Hysteria2 as a reconciled resource.
 //!
-//! The floors of the house, from the ground up; a room uses only what stands above it in this list:
+//! The floors of the house, from the ground up; a room uses only what stands on the floors before it in this list, and
+//! beside it what does not use it back:
 //! [`model`], [`clock`] and [`fence`]; [`desired`], [`credentials`], [`gateway`], [`history`], [`metrics`], [`cluster`],
 //! [`config`], [`serve`] and [`telemetry`]; [`auth`]; [`roster`]; [`reconcile`]; [`access`]; [`http`]; [`cli`].
 

@@ -16,6 +16,7 @@ mod json;
 mod nodes;
 pub mod output;
 mod render;
+mod render_args;
 mod rooms;
 pub mod run;
 mod seal;

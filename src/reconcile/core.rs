@@ -6,8 +6,13 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    backoff::Backoff, gateways::Gateways, holds::HoldWork, imported::Imported, plan::gateway_names,
-    status_write_cache::StatusWriteCache, usage::UsageBook,
+    backoff::Backoff,
+    gateways::Gateways,
+    hold_work::HoldWork,
+    imported::{Imported, Reader},
+    plan::gateway_names,
+    status_write_cache::StatusWriteCache,
+    usage::UsageBook,
 };
 use crate::{
     clock::SharedClock,
@@ -26,7 +31,7 @@ use crate::{
         hold::VpnHold,
         user::{VpnUser, VpnUserStatus},
     },
-    roster::{Roster, Transition},
+    roster::{Input, Roster, Transition},
 };
 
 /// What every part of this room shares.
@@ -111,6 +116,16 @@ impl Core {
         self.users.get(&ObjectRef::new(name).within(&self.namespace))
     }
 
+    /// Has the traffic book tell the roster what was used, from now on.
+    pub fn follow_usage(self: &Arc<Self>) {
+        let core = Arc::downgrade(self);
+        self.usage.attach(Box::new(move |inputs| {
+            if let Some(core) = core.upgrade() {
+                core.dispatch(core.roster.apply(inputs));
+            }
+        }));
+    }
+
     /// Acts on what the roster decided: sessions that must end go to the gateways at once, then the users are queued.
     pub fn dispatch(&self, transitions: Vec<Transition>) {
         for transition in &transitions {
@@ -146,6 +161,28 @@ impl Core {
             };
             gateway.submit(&transition.account, target);
         }
+    }
+}
+
+impl Reader for Core {
+    fn user(&self, name: &str) -> Option<Arc<VpnUser>> {
+        Self::user(self, name)
+    }
+
+    fn was_read(&self, user: &str, password: Input, new: bool) {
+        self.dispatch(self.roster.apply(vec![password]));
+        if new {
+            // Who may log in is the same, but what the user is handed out is not.
+            self.queue.push(user, &self.namespace);
+        }
+    }
+
+    fn failure_changed(&self, name: &str) {
+        self.queue.push(name, &self.namespace);
+    }
+
+    fn imported(&self) -> &Imported {
+        &self.imported
     }
 }
 

@@ -27,25 +27,6 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long a hold that was let go, and that is still there, is left alone: somebody else's finalizer keeps it.
 const LET_GO_AGAIN: Duration = Duration::from_secs(60);
 
-/// Where the names of changed holds go.
-#[derive(Debug, Clone)]
-pub struct HoldWork(mpsc::UnboundedSender<String>);
-
-impl HoldWork {
-    /// A way in, and the end that [`run`] takes.
-    #[must_use]
-    pub fn new() -> (Self, mpsc::UnboundedReceiver<String>) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), receiver)
-    }
-
-    /// A hold is new or changed.
-    pub fn touched(&self, name: String) {
-        // The receiver is gone only while the process drains.
-        let _ = self.0.send(name);
-    }
-}
-
 /// Where a hold stands in its life at a moment, and when that changes.
 #[must_use]
 pub fn phase(spec: &VpnHoldSpec, now: Timestamp) -> (HoldPhase, Option<Timestamp>) {

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     core::Core,
+    gateway_convergence,
     plan::{LET_GO, PAUSE, RECONCILE_NOW},
     status_write_cache::StatusWriteCache,
 };
@@ -187,13 +188,13 @@ pub async fn run(watches: Watches, mut writers: Writers, ctx: Arc<Core>, cancel:
         if !loaded && seen.users.done && seen.holds.done && seen.gateways.done {
             loaded = true;
             // The gateways exist before the first verdicts, so that sessions to be ended have somewhere to go.
-            ctx.gateways.converge(&ctx).await;
+            gateway_convergence::converge(&ctx).await;
             ctx.imported.first_round().await;
             if let Some(outputs) = ctx.cluster_outputs() {
                 outputs.secrets.wait_synced().await;
             }
             ctx.dispatch(ctx.roster.judge_load());
-            ctx.gateways.look(&ctx).await;
+            gateway_convergence::look(&ctx).await;
             ctx.roster.open();
             // What changed since the gateways were looked at was not acted on before the load.
             ctx.gateways.changed();

@@ -9,7 +9,6 @@ use std::{
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::core::Core;
 use crate::{
     clock::SharedClock,
     gateway::{Counters, NodeName, UsageDelta, UsageSink},
@@ -40,13 +39,16 @@ struct Book {
     unread: HashSet<NodeName>,
 }
 
+/// Who is told what accounts have used.
+pub type UsageListener = Box<dyn Fn(Vec<Input>) + Send + Sync>;
+
 /// Traffic of every account. One lock, held for a few map accesses and never over I/O.
 pub struct UsageBook {
     book: Mutex<Book>,
     clock: SharedClock,
     history: History,
     wake: Notify,
-    core: OnceLock<std::sync::Weak<Core>>,
+    listener: OnceLock<UsageListener>,
 }
 
 impl UsageBook {
@@ -65,7 +67,7 @@ impl UsageBook {
             clock,
             history,
             wake: Notify::new(),
-            core: OnceLock::new(),
+            listener: OnceLock::new(),
         };
         if !book.lock().complete {
             book.wake.notify_one();
@@ -74,8 +76,8 @@ impl UsageBook {
     }
 
     /// Tells the book whom to inform. Once, when everything is wired.
-    pub fn attach(&self, core: &Arc<Core>) {
-        let _ = self.core.set(Arc::downgrade(core));
+    pub fn attach(&self, listener: UsageListener) {
+        let _ = self.listener.set(listener);
     }
 
     /// What an account has used.
@@ -152,8 +154,8 @@ impl UsageBook {
     }
 
     fn tell(&self, inputs: Vec<Input>) {
-        if let Some(core) = self.core.get().and_then(std::sync::Weak::upgrade) {
-            core.dispatch(core.roster.apply(inputs));
+        if let Some(listener) = self.listener.get() {
+            listener(inputs);
         }
     }
 

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::follow::Word;
 use crate::{
     auth::words::Gateways,
     model::{
         LET_GO, RELEASED,
-        access::{Access, HoldSpan, Quota},
+        access::{Access, HoldSpan, Quota, Reason, Terms, Usage},
+        condition::{texts, types},
         corporate_id::{CorporateId, MAX_ACCOUNT_LEN},
         hold::VpnHold,
         session::Epoch,
-        user::VpnUser,
+        user::{VpnUser, VpnUserStatus},
     },
 };
 
@@ -153,5 +153,106 @@ impl HoldFacts {
             deleted: hold.metadata.deletion_timestamp.is_some(),
             released: hold.annotations().contains_key(RELEASED),
         }
+    }
+}
+
+/// What a status says beyond access, epoch and generation. Most statuses say nothing of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Word {
+    /// Access is denied, for this reason.
+    denied: Option<Reason>,
+    /// It speaks of the present spec.
+    present: bool,
+    /// Names of the holds that the denial rests on.
+    held_by: Box<[Box<str>]>,
+    /// The most that may have been used.
+    pub(super) usage: Usage,
+    /// Since when the guard holds a denial of the present spec back.
+    pub(super) kept: Option<Timestamp>,
+}
+
+impl Word {
+    pub(super) fn of(user: &VpnUser) -> Option<Box<Self>> {
+        let status = user.status.as_ref()?;
+        let present = Some(status.observed_generation) == user.metadata.generation;
+        let denied = (status.access == Some(Access::Denied)).then(|| status.reason.unwrap_or(Reason::Inactive));
+        let condition = |kind: &str| status.conditions.iter().find(|it| it.type_ == kind);
+        let held_by = condition(types::GRANTED).filter(|_| denied == Some(Reason::Held));
+        let word = Self {
+            denied,
+            present,
+            held_by: held_by
+                .into_iter()
+                .flat_map(|it| texts::holders(&it.message))
+                .map(Into::into)
+                .collect(),
+            usage: usage(status),
+            kept: condition(types::STALLED)
+                .filter(|it| present && denied.is_none() && held_back(it))
+                .map(|it| it.last_transition_time),
+        };
+        let nothing = Self {
+            present,
+            ..Self::default()
+        };
+        (word != nothing).then(|| Box::new(word))
+    }
+
+    /// Takes from the terms what the controller denies.
+    pub(super) fn limit(&self, terms: &mut Terms, is_there: impl Fn(&str) -> bool) {
+        match self.denied {
+            // The spans of holds that are there tell when the denial ends. One that is not there may be kept by the guard,
+            // and a new version of the spec says nothing of that.
+            Some(Reason::Held) if self.held_by.is_empty() || !self.held_by.iter().all(|name| is_there(name)) => {
+                terms.holds.push(HoldSpan::default());
+            }
+            Some(Reason::Conflict) => terms.conflict = true,
+            Some(Reason::Deleted) if self.present => terms.deleted = true,
+            Some(Reason::Inactive) if self.present => terms.active = false,
+            Some(Reason::Expired) if self.present => terms.valid_until = Some(Timestamp::MIN),
+            // Time ends these, and the terms say when.
+            Some(_) | None => {}
+        }
+    }
+
+    /// Whether the controller let the denial through that the terms ask for.
+    pub(super) fn confirms(&self) -> bool {
+        match self.denied {
+            Some(Reason::Held | Reason::Conflict) => true,
+            Some(_) => self.present,
+            None => false,
+        }
+    }
+
+    /// What the guard of the controller held back was judged otherwise since then.
+    pub(super) fn overtaken(&mut self) {
+        self.kept = None;
+    }
+}
+
+fn held_back(stalled: &crate::model::condition::Condition) -> bool {
+    stalled.status == "True" && stalled.reason == texts::GUARD_HELD_BACK
+}
+
+/// Statuses round down. Of who is over the limit the most is taken that can be meant, so that a limit that was raised too
+/// little lets nobody in.
+fn usage(status: &VpnUserStatus) -> Usage {
+    let Some(traffic) = &status.traffic else {
+        return Usage::default();
+    };
+    let used = match status.reason {
+        Some(Reason::OverQuota) => traffic.used.coarse_most(),
+        _ => traffic.used.get(),
+    };
+    match traffic.period_start {
+        None => Usage {
+            lifetime: used,
+            ..Usage::default()
+        },
+        month_start => Usage {
+            month: used,
+            month_start,
+            ..Usage::default()
+        },
     }
 }

@@ -32,8 +32,10 @@ use crate::{
     reconcile::{
         backoff::Backoff,
         core::{Core, Queue},
+        gateway_convergence,
         gateways::{self, Environment, Gateways},
-        holds::{self, HoldWork},
+        hold_work::HoldWork,
+        holds,
         imported::{self, Imported},
         intake, runner,
         status_write_cache::StatusWriteCache,
@@ -153,7 +155,7 @@ pub async fn wire(
         status_writes: StatusWriteCache::default(),
         cluster_outputs: OnceLock::new(),
     });
-    usage.attach(&core);
+    core.follow_usage();
     let use_cases = use_cases(config, key, &core, &passwords);
     if let Some(outputs) = source.outputs(&use_cases) {
         let _ = core.cluster_outputs.set(outputs);
@@ -197,7 +199,7 @@ impl Wired {
         tasks.core("the intake", intake::run(watches, writers, ctx(), end()));
         tasks.core("the reconciler", runner::run(ctx(), work.users, end()));
         tasks.core("the hold reporter", holds::run(ctx(), work.holds, end()));
-        tasks.core("the gateway keeper", Gateways::run(ctx(), end()));
+        tasks.core("the gateway keeper", gateway_convergence::run(ctx(), end()));
         tasks.core("the password reader", imported::run(ctx(), work.passwords, end()));
         tasks.core("the traffic book", Arc::clone(&core.usage).run(end()));
         tasks.core("the completions", upkeep::completions(ctx(), work.completions, end()));

@@ -31,8 +31,10 @@ use vpn_operator::{
     reconcile::{
         backoff::Backoff,
         core::{Core, Queue},
+        gateway_convergence,
         gateways::{self, Environment, Gateways},
-        holds::{self, HoldWork},
+        hold_work::HoldWork,
+        holds,
         imported::{self, Imported},
         intake, runner,
         status_write_cache::StatusWriteCache,
@@ -454,7 +456,7 @@ impl Operator {
             status_writes: StatusWriteCache::default(),
             cluster_outputs: std::sync::OnceLock::new(),
         });
-        usage.attach(&core);
+        core.follow_usage();
         let writers = intake::Writers {
             users: user_writer,
             holds: hold_writer,
@@ -465,7 +467,7 @@ impl Operator {
         tasks.spawn(intake::run(source.watch(), writers, ctx(), cancel.clone()));
         tasks.spawn(runner::run(ctx(), queued, cancel.clone()));
         tasks.spawn(holds::run(ctx(), touched_holds, cancel.clone()));
-        tasks.spawn(Gateways::run(ctx(), cancel.clone()));
+        tasks.spawn(gateway_convergence::run(ctx(), cancel.clone()));
         tasks.spawn(imported::run(ctx(), to_import, cancel.clone()));
         tasks.spawn(usage.run(cancel.clone()));
         tasks.spawn(upkeep::completions(ctx(), completed, cancel.clone()));
