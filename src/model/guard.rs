@@ -232,6 +232,19 @@ pub struct GuardMemory {
     pub charges: Vec<Charge>,
 }
 
+/// How much of a budget is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BudgetReport {
+    /// Which budget.
+    pub budget: Budget,
+    /// The most that may count within the window; `None` when the budget is switched off.
+    pub limit: Option<usize>,
+    /// How many count at present.
+    pub used: usize,
+    /// How many causes wait for a person.
+    pub waiting: usize,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -108,7 +108,10 @@ pub async fn gauges(ctx: Arc<Core>, cancel: CancellationToken) {
         }
         let guard = ctx.roster.guard();
         ctx.metrics.users(&ctx.roster.counts());
-        ctx.metrics.guard(guard.pending.len(), guard.limit);
+        ctx.metrics.guard(
+            guard.pending.len(),
+            guard.budgets.first().and_then(|it| it.limit).unwrap_or(0),
+        );
         let source = ctx.desired.health();
         ctx.metrics.source(source.problems.len(), source.unreadable_since);
         ctx.metrics.leading(ctx.fence.is_open());

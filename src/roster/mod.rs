@@ -23,7 +23,7 @@ use std::{
     },
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use tokio::sync::watch;
 
@@ -41,8 +41,9 @@ use crate::{
     credentials::MasterKey,
     gateway::Revoke,
     model::{
-        access::{Decision, Reason, Terms, Usage},
+        access::{Access, Decision, Reason, Terms, Usage},
         corporate_id::CorporateId,
+        guard::{Budget, BudgetReport},
         hold::VpnHold,
         user::VpnUser,
     },
@@ -107,14 +108,30 @@ pub struct Person {
     pub declared: Decision,
     /// Since when the guard holds a denial back.
     pub held_back_since: Option<Timestamp>,
-    /// Names of the holds that are live.
+    /// Names of the holds that deny.
     pub live_holds: Vec<String>,
+    /// Names of feeds' holds that would deny and that the guard holds back.
+    pub held_back_holds: Vec<String>,
+    /// Names of holds that are gone without having been lifted, and that the guard keeps in force.
+    pub lost_holds: Vec<String>,
     /// Generation of the `VpnUser` that this speaks of; 0 if there is none.
     pub generation: i64,
     /// Present epoch.
     pub epoch: crate::model::session::Epoch,
     /// Sessions that were handed out and are not known to be gone.
     pub sessions: u32,
+}
+
+impl Person {
+    /// The reason to be shown: that of auth's decision, unless access is granted only because of the guard.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        if self.effective.access == Access::Granted && self.held_back_since.is_some() {
+            Reason::GuardHeldBack
+        } else {
+            self.effective.reason
+        }
+    }
 }
 
 /// What the guard holds back.
@@ -124,10 +141,12 @@ pub struct GuardReport {
     pub pending: Vec<PendingDenial>,
     /// Denials that a person rejected, of people whose objects are deleted for good: they keep access until somebody confirms.
     pub rejected: Vec<PendingDenial>,
-    /// Denials let through in the last ten minutes.
-    pub recent: usize,
-    /// How many are let through in ten minutes at present.
-    pub limit: usize,
+    /// Each budget, in the order of [`Budget::ALL`].
+    pub budgets: Vec<BudgetReport>,
+    /// People who were denied by orders within the window.
+    pub orders: usize,
+    /// The time over which is counted.
+    pub window: SignedDuration,
 }
 
 /// One thing that the guard holds back.
@@ -137,6 +156,8 @@ pub struct PendingDenial {
     pub corporate_id: CorporateId,
     /// Why the person would be denied (or, for a lost hold, its name).
     pub cause: String,
+    /// What it was judged against.
+    pub budget: Budget,
     /// Since when.
     pub since: Timestamp,
 }

@@ -8,11 +8,12 @@ use super::{
     GuardReport, PendingDenial, Person, Roster,
     entry::{Entry, HeldBack, HoldState, Key, Touched, User},
     evaluate::State,
-    guard::{GuardState, HeldBackDenial, KeptHold, limit},
+    guard::{GuardState, HeldBackDenial, KeptHold, WINDOW, limit},
 };
 use crate::model::{
     access::{HoldSpan, Reason, Terms, decide},
     corporate_id::CorporateId,
+    guard::{Budget, BudgetReport},
     session::Epoch,
 };
 
@@ -80,8 +81,14 @@ impl Roster {
         GuardReport {
             pending: state.report(now),
             rejected: state.rejected(now),
-            recent: state.denials.count(now),
-            limit: limit(granted),
+            budgets: vec![BudgetReport {
+                budget: Budget::Declared,
+                limit: Some(limit(granted)),
+                used: state.denials.count(now),
+                waiting: state.held_back.len(),
+            }],
+            orders: 0,
+            window: WINDOW,
         }
     }
 }
@@ -125,6 +132,8 @@ impl State {
                 declared: nobody,
                 held_back_since: None,
                 live_holds,
+                held_back_holds: Vec::new(),
+                lost_holds: Vec::new(),
                 generation: 0,
                 epoch: Epoch::default(),
                 sessions: 0,
@@ -146,6 +155,8 @@ impl State {
             declared,
             held_back_since: user.held_back.as_ref().map(|it| it.since),
             live_holds,
+            held_back_holds: Vec::new(),
+            lost_holds: Vec::new(),
             generation: facts.generation,
             epoch,
             sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
@@ -191,6 +202,7 @@ impl State {
             Some(PendingDenial {
                 corporate_id: entry.id.clone(),
                 cause: name.to_string(),
+                budget: Budget::Holds,
                 since,
             })
         });
@@ -214,6 +226,7 @@ impl State {
         PendingDenial {
             corporate_id: user.facts.id.clone(),
             cause: declared.reason.as_str().into(),
+            budget: Budget::Declared,
             since: held_back.since,
         }
     }

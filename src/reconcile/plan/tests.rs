@@ -37,6 +37,8 @@ fn person(reason: Reason, epoch: u64) -> Person {
         declared: decision(reason),
         held_back_since: None,
         live_holds: Vec::new(),
+        held_back_holds: Vec::new(),
+        lost_holds: Vec::new(),
         generation: 1,
         epoch: Epoch(epoch),
         sessions: 0,

@@ -33,10 +33,10 @@ fn a_batch_within_the_limit_goes_in_one_go_and_the_next_one_waits() {
     );
     assert_eq!(person.held_back_since, Some(house.clock.now()));
     let report = house.roster.guard();
-    assert_eq!((report.pending.len(), report.recent, report.limit), (1, 10, 10));
+    assert_eq!((report.pending.len(), report.budgets[0].used, report.budgets[0].limit), (1, 10, Some(10)));
     assert_eq!(report.pending[0].cause, "Inactive");
     house.pass(600);
-    assert_eq!(house.roster.guard().recent, 0);
+    assert_eq!(house.roster.guard().budgets[0].used, 0);
     assert!(house.roster.apply(vec![inactive(11)])[0].revoke.is_some());
     assert!(house.is_in(&nth(10)), "what waits, waits for a person");
 }
@@ -59,7 +59,7 @@ fn a_batch_above_the_limit_is_held_back_whole_until_it_is_confirmed() {
     house.roster.confirm(None);
     assert_eq!((house.granted(100), house.roster.guard().pending.len()), (89, 0));
     assert_eq!(
-        house.roster.guard().recent,
+        house.roster.guard().budgets[0].used,
         0,
         "what a person confirmed leaves the limit alone"
     );
@@ -217,7 +217,7 @@ fn a_deadline_that_was_declared_earlier_is_nothing_for_the_guard() {
     house.roster.apply((0..50).map(limited).collect());
     house.roster.loaded();
     assert_eq!(house.pass(100).iter().filter(|it| it.revoke.is_some()).count(), 50);
-    assert_eq!(house.roster.guard().recent, 0);
+    assert_eq!(house.roster.guard().budgets[0].used, 0);
 }
 
 #[test]
@@ -297,7 +297,7 @@ fn what_is_held_back_stays_so_over_a_restart_and_so_does_what_was_cancelled() {
     after.roster.loaded();
     assert_eq!(after.granted(100), 95);
     let report = after.roster.guard();
-    assert_eq!((report.pending.len(), report.recent), (10, 5));
+    assert_eq!((report.pending.len(), report.budgets[0].used), (10, 5));
     assert!(report.pending.iter().all(|it| it.since == ts(START)));
     after.roster.confirm(None);
     assert_eq!(after.granted(11), 1, "the cancelled one keeps access");
