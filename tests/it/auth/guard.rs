@@ -761,11 +761,15 @@ fn a_leaver_whose_document_is_lost_with_all_others_stays_out_over_a_restart() {
     };
     house.roster.apply((0..20).map(|n| said(&person(n))).collect());
     house.roster.loaded();
-    house.roster.apply((0..20).map(|n| said(&tombstone(&person(n)))).collect());
+    house
+        .roster
+        .apply((0..20).map(|n| said(&tombstone(&person(n)))).collect());
     assert_eq!((house.granted(20), house.roster.guard().pending.len()), (19, 20));
     let after = House::empty();
     after.roster.restore(house.memory());
-    after.roster.apply((0..20).map(|n| said(&tombstone(&person(n)))).collect());
+    after
+        .roster
+        .apply((0..20).map(|n| said(&tombstone(&person(n)))).collect());
     after.roster.loaded();
     assert_eq!(after.granted(20), 19);
     assert!(!after.is_in(&nth(0)));
