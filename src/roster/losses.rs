@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 
 use super::{
-    causes::{hold_record, spec_record, verdict_of},
+    entry::{Hold, HoldState, Key, Touched},
     guard::{Batch, passes},
-    register::{Hold, HoldState, Key, Touched},
+    records::{hold_record, spec_record, verdict_of},
     tables::Tables,
     verdicts::{HoldJudged, StandingState},
 };

@@ -9,12 +9,15 @@
 
 mod apply;
 mod causes;
+mod conclude;
+mod entry;
 mod facts;
 mod guard;
 mod judge;
 mod losses;
 mod messages;
 mod query;
+mod records;
 mod register;
 mod reported;
 mod spec_terms;
@@ -34,9 +37,10 @@ use tokio::sync::watch;
 
 pub(crate) use self::reported::usage as reported_usage;
 use self::{
+    entry::{Secrets, Touched},
     facts::HoldFacts,
     guard::Window,
-    register::{Register, Secrets, Touched},
+    register::Register,
     tables::Tables,
     verdicts::Verdicts,
 };

@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use super::{
     Roster,
     apply::is_held_back,
-    causes::held_back_causes,
+    entry::{Entry, Hold, HoldState, Key, Touched, User},
     messages::{GuardReport, HoldVerdict, PendingDenial, Person},
-    register::{Entry, Hold, HoldState, Key, Touched, User, spans},
+    records::held_back_causes,
+    register::spans,
     tables::Tables,
     verdicts::HoldJudged,
 };
