@@ -8,7 +8,7 @@ use super::{
     conclude::{Open, Part},
     entry::{Hold, Key, User},
     judge::{Cause, Disposition, Knowledge, Word, judge},
-    records::{hold_record, spec_record, verdict_of},
+    records::{hold_record, spec_record, spec_verdict, verdict_of},
     spec_terms::{SpecTerms, usage_key},
     tables::Tables,
     verdicts::{HoldJudged, Kept, StandingState, UsageStanding, UsageVerdict},
@@ -231,6 +231,8 @@ impl Tables {
             .and_then(|it| it.kept.as_ref())
             .or_else(|| told.and_then(|it| it.kept.as_ref()));
         let before = match (user.standing.before(), remembered) {
+            // A follower may have missed versions in between.
+            (Some(_), Some(kept)) if role == Role::Follower => SpecTerms::of_kept(kept),
             (Some(before), _) => before.clone(),
             (None, Some(kept)) => SpecTerms::of_kept(kept),
             (None, None) => reported.before(&facts.spec),
@@ -274,7 +276,7 @@ impl Tables {
                 || (user.gone && role == Role::Follower),
         };
         match judge(Cause::Declared, &knows) {
-            Disposition::InForce if settled && knows.word == Word::Nothing => Outcome::Unchanged,
+            Disposition::InForce if settled && knows.word == Word::Nothing && !knows.over => Outcome::Unchanged,
             Disposition::InForce => Outcome::InForce,
             Disposition::HeldBack if here.is_some() && knows.word == Word::Nothing => Outcome::Unchanged,
             Disposition::HeldBack => Outcome::Kept(Box::new(Kept {
@@ -347,15 +349,15 @@ impl Tables {
                     verdict_of(kept.rejected),
                 )))
             }
-            (StandingState::InForce, before) if user.standing.row => {
-                let denies =
-                    reason_at(&user.facts.spec.alone(user.is_deleted(), Usage::default()), now) != Reason::Active;
+            (StandingState::InForce, before) => {
+                let spec = &user.facts.spec;
                 match before {
-                    // A person let it go.
-                    StandingState::Kept(kept) if denies => {
-                        Some(GuardChange::Verdict(spec_record(user, &id, &kept, Verdict::Passed)))
+                    // That it denies, or will by time alone, passed with this version.
+                    StandingState::Changed { .. } | StandingState::Kept(_) if spec.may_deny(user.is_deleted(), now) => {
+                        let record = spec_verdict(user, &id, spec.key(user.is_deleted()), now);
+                        Some(GuardChange::Verdict(record))
                     }
-                    _ if denies => None,
+                    _ if spec.may_deny(user.is_deleted(), now) || !user.standing.row => None,
                     _ => Some(GuardChange::Forget {
                         uid: user.facts.uid.to_string(),
                         budget: Budget::Declared,

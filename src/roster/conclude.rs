@@ -164,6 +164,11 @@ impl Tables {
                     (true, Some(undecided)) => HoldJudged::Undecided(undecided),
                     (true, None) => HoldJudged::InForce,
                 };
+                if !follows && takes_effect {
+                    let (name, uid) = (hold.facts.name.clone(), hold.facts.uid.clone());
+                    self.verdicts.forget_namesakes(open.budget, &name, &uid);
+                    return;
+                }
                 // That it is in force need not be kept: a hold of which nothing is known is.
                 if !follows && !takes_effect {
                     let record = hold_record(hold, open.budget, verdict, now);

@@ -15,6 +15,7 @@ use crate::{
     model::{
         access::{Reason, Terms},
         corporate_id::CorporateId,
+        guard::Budget,
         session::Epoch,
         user::VpnUser,
     },
@@ -122,6 +123,14 @@ pub(super) enum HoldState {
 }
 
 impl Hold {
+    /// Verdicts about it that the guard's store has.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (Box<str>, Budget)> {
+        let denial = self.facts.feed.filter(|_| self.judgement.row).map(Budget::from);
+        let loss = self.loss_row.then_some(Budget::Holds);
+        let uid = self.facts.uid.clone();
+        denial.into_iter().chain(loss).map(move |budget| (uid.clone(), budget))
+    }
+
     /// Whether it is declared, or kept though it was lost.
     pub(super) fn counts(&self) -> bool {
         self.state != HoldState::Lifted

@@ -15,18 +15,27 @@ pub(super) const fn verdict_of(rejected: bool) -> Verdict {
     if rejected { Verdict::Rejected } else { Verdict::HeldBack }
 }
 
-/// What is kept of a verdict about a user's object.
-pub(super) fn spec_record(user: &User, id: &CorporateId, kept: &Kept, verdict: Verdict) -> VerdictRecord {
+/// What is kept of a user's object that took effect.
+pub(super) fn spec_verdict(user: &User, id: &CorporateId, key: String, now: Timestamp) -> VerdictRecord {
     VerdictRecord {
         uid: user.facts.uid.to_string(),
         budget: Budget::Declared,
-        key: kept.key.clone(),
-        verdict,
-        since: kept.since,
+        key,
+        verdict: Verdict::Passed,
+        since: now,
         corporate_id: id.clone(),
         name: user.facts.name.to_string(),
-        kept: verdict.keeps().then(|| kept.spec.kept()),
+        kept: None,
         span: None,
+    }
+}
+
+/// What is kept of a verdict about a user's object that may be held back.
+pub(super) fn spec_record(user: &User, id: &CorporateId, kept: &Kept, verdict: Verdict) -> VerdictRecord {
+    VerdictRecord {
+        verdict,
+        kept: verdict.keeps().then(|| kept.spec.kept()),
+        ..spec_verdict(user, id, kept.key.clone(), kept.since)
     }
 }
 

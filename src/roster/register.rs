@@ -19,7 +19,7 @@ use crate::{
     model::{
         access::{HoldSpan, Terms, Usage},
         corporate_id::CorporateId,
-        guard::VerdictRecord,
+        guard::{Budget, VerdictRecord},
         user::VpnUser,
     },
 };
@@ -43,8 +43,8 @@ pub(super) struct Register {
     pub(super) lost: Vec<Box<str>>,
     /// Names of holds whose tombstones have nothing left to say.
     pub(super) forgettable: BTreeSet<Box<str>>,
-    /// Uids of lost holds that are there no more, so that verdicts about their loss can be forgotten.
-    pub(super) removed_holds: Vec<Box<str>>,
+    /// Verdicts about holds that are there no more, so that they can be forgotten.
+    pub(super) removed_holds: Vec<(Box<str>, Budget)>,
 }
 
 impl Register {
@@ -229,8 +229,14 @@ impl Register {
             loss_row,
             judgement,
         };
+        let mut replaced = Vec::new();
         match entry.holds.get_mut(at).filter(|_| before.is_some()) {
-            Some(place) => *place = hold,
+            Some(place) => {
+                let old = std::mem::replace(place, hold);
+                if old.facts.uid != place.facts.uid {
+                    replaced.extend(old.rows());
+                }
+            }
             None => insert_exact(&mut entry.holds, at, hold),
         }
         match state {
@@ -238,6 +244,7 @@ impl Register {
             HoldState::Lifted => drop(self.forgettable.insert(name.clone())),
             HoldState::InForce | HoldState::Kept { .. } => drop(self.forgettable.remove(&name)),
         }
+        self.removed_holds.extend(replaced);
         self.holds.insert(name, key.clone());
         touched.insert(key);
     }
@@ -320,9 +327,7 @@ impl Register {
             && let Some(at) = entry.holds.iter().position(|hold| *hold.facts.name == *name)
         {
             let hold = entry.holds.remove(at);
-            if hold.loss_row {
-                self.removed_holds.push(hold.facts.uid);
-            }
+            self.removed_holds.extend(hold.rows());
         }
         if self.holds.get(name).is_some_and(|at| at == key) {
             self.holds.remove(name);

@@ -103,6 +103,11 @@ impl SpecTerms {
         }
     }
 
+    /// Whether this denies at some time from now on, whatever else happens.
+    pub(super) fn may_deny(&self, deleted: bool, now: Timestamp) -> bool {
+        deleted || !self.active || self.valid_until.is_some() || self.valid_from.is_some_and(|from| now < from)
+    }
+
     /// Whether a gateway of `before` is none of these.
     pub(super) fn narrows(&self, before: &Self) -> bool {
         !self.gateways.cover(&before.gateways)
