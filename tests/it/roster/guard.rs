@@ -94,7 +94,7 @@ fn a_source_that_declares_nobody_denies_nobody() {
 }
 
 #[test]
-fn where_a_tombstone_is_a_deletion_a_few_may_all_be_deleted_at_once_but_not_vanish() {
+fn all_of_a_few_may_be_deleted_at_once_but_not_vanish() {
     let house = House::of(4);
     house.roster.trust_deletions();
     house.roster.apply(vec![deleted(0), deleted(1)]);
@@ -123,7 +123,7 @@ fn cancelled_prune() -> House {
 }
 
 #[test]
-fn a_deletion_in_a_cluster_that_was_cancelled_ends_when_it_is_confirmed_after_all() {
+fn a_cancelled_deletion_in_a_cluster_can_still_be_confirmed() {
     let house = cancelled_prune();
     let some = [id(&nth(3)), id(&nth(4))];
     let done = house.roster.confirm(Some(&some));
@@ -172,7 +172,7 @@ fn an_annotation_from_before_the_deletion_takes_nothing_past_the_guard() {
 }
 
 #[test]
-fn who_has_no_object_any_more_is_not_kept_by_a_cancelled_decision_in_a_cluster() {
+fn a_cancelled_deletion_keeps_nobody_whose_object_is_gone() {
     let house = cancelled_prune();
     let done = house.roster.apply(vec![Input::UserGone("ab000003".into())]);
     assert!(done[0].revoke.is_some() && !house.is_in(&nth(3)));
@@ -282,7 +282,7 @@ fn what_changed_while_the_operator_was_down_is_judged_as_one_batch() {
 }
 
 #[test]
-fn what_is_held_back_stays_so_over_a_restart_and_so_does_what_was_cancelled() {
+fn what_is_held_back_or_cancelled_stays_so_over_a_restart() {
     let before = House::of(100);
     before.roster.apply((0..11).map(deleted).collect());
     before.roster.cancel(Some(&[id(&nth(0))]));
@@ -463,7 +463,7 @@ proptest! {
 }
 
 #[test]
-fn an_edit_of_deadlines_while_no_process_ran_is_judged_and_a_deadline_that_came_is_not() {
+fn a_moved_deadline_is_judged_at_the_start_and_one_that_came_is_not() {
     for (edited_meanwhile, left) in [(true, 40), (false, 0)] {
         let house = House::empty();
         let over = house.later(-5);
@@ -609,7 +609,7 @@ fn when_nothing_is_known_a_hold_that_exists_is_in_force() {
 }
 
 #[test]
-fn a_feed_that_denies_too_many_is_held_back_and_found_again_after_a_restart() {
+fn a_feed_that_denies_too_many_waits_over_a_restart() {
     let before = House::of(30);
     let holds: Vec<VpnHold> = (0..11).map(|n| hold(&format!("hr-{n:02}"), &nth(n))).collect();
     before.roster.apply(holds.iter().map(held).collect());
@@ -670,7 +670,7 @@ fn a_feed_that_denies_too_many_is_held_back_and_found_again_after_a_restart() {
 }
 
 #[test]
-fn a_gateway_list_that_was_cut_for_many_is_held_back_and_the_gateways_stay() {
+fn a_gateway_that_is_taken_from_many_stays() {
     let house = House::empty();
     let both = |n: usize| {
         let mut user = recorded(&user(&nth(n)), Access::Granted, 0);
@@ -696,7 +696,7 @@ fn a_gateway_list_that_was_cut_for_many_is_held_back_and_the_gateways_stay() {
 }
 
 #[test]
-fn a_hold_that_the_operator_keeps_itself_is_not_lifted_by_its_disappearance() {
+fn a_hold_of_the_operators_own_is_not_lifted_by_vanishing() {
     let house = House::of(20);
     let mut order = hold_of("cli", "cli-deactivated-ab000003", &nth(3));
     order.metadata.annotations = Some([("vpn-operator.io/kept-by-operator".to_owned(), "true".to_owned())].into());
