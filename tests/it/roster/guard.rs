@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use vpn_operator::model::{
     access::Usage,
     guard::Budget,
+    guard_limits::{GuardLimits, PerBudget},
     hold::{HoldPhase, VpnHoldStatus},
 };
 
@@ -70,6 +71,30 @@ fn a_batch_above_the_limit_is_held_back_whole_until_it_is_confirmed() {
         0,
         "what a person confirmed leaves the limit alone"
     );
+}
+
+/// How many rows the guard's store has to write for one denial of each kind: an edit, a feed's hold, an order.
+fn rows_of_a_denial(house: &House, first: usize) -> [usize; 3] {
+    let feed = held(&hold(&format!("hr-{first}"), &nth(first + 1)));
+    let order = held(&hold_of("helpdesk", &format!("helpdesk-{first}"), &nth(first + 2)));
+    [inactive(first), feed, order].map(|denial| {
+        house.roster.take_guard_changes();
+        assert!(house.roster.apply(vec![denial]).iter().any(|it| it.revoke.is_some()));
+        house.roster.take_guard_changes().1.len()
+    })
+}
+
+#[test]
+fn a_denial_writes_as_many_rows_after_thousands_as_after_none() {
+    let house = House::of(3_000);
+    let limit = "3000".parse().unwrap();
+    let limits = GuardLimits::new(limit, PerBudget::default(), GuardLimits::WINDOW);
+    house.roster.set_limits(limits);
+    let before = rows_of_a_denial(&house, 0);
+    house.roster.apply((10..2_000).map(inactive).collect());
+    assert_eq!(house.budget(Budget::Declared).0, 1_991);
+    assert_eq!(rows_of_a_denial(&house, 2_000), before);
+    assert_eq!(before, [2, 1, 0], "a verdict and a charge; a charge; nothing");
 }
 
 #[test]
