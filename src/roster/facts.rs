@@ -54,7 +54,7 @@ impl SpecTerms {
     /// What stays in force while a later version is held back.
     pub(super) fn of_kept(kept: &KeptTerms) -> Self {
         Self {
-            active: true,
+            active: kept.active,
             valid_from: kept.valid_from,
             valid_until: kept.valid_until,
             quota: kept.traffic.as_ref().map(quota_of),
@@ -64,6 +64,7 @@ impl SpecTerms {
 
     pub(super) fn kept(&self) -> KeptTerms {
         KeptTerms {
+            active: self.active,
             valid_from: self.valid_from,
             valid_until: self.valid_until,
             traffic: self.quota.map(|quota| TrafficLimit {
@@ -339,6 +340,7 @@ mod tests {
     fn what_is_kept_comes_back_as_it_was() {
         let at = Timestamp::from_second(1_800_000_000).ok();
         let one = SpecTerms {
+            active: false,
             valid_until: at,
             quota: Some(Quota {
                 limit: 5 << 30,

@@ -770,3 +770,32 @@ fn a_limit_that_is_used_up_by_many_is_held_back_by_a_budget_of_its_own() {
     assert_eq!(house.granted(40), 10);
     assert!(house.is_in(&nth(12)));
 }
+
+#[test]
+fn a_leaver_whose_document_is_lost_with_all_others_stays_out_over_a_restart() {
+    let house = House::empty();
+    let leaver = |user: VpnUser| {
+        let mut user = edited(&user, |it| it.spec.active = false);
+        user.status.as_mut().unwrap().access = Some(Access::Denied);
+        user.status.as_mut().unwrap().observed_generation = user.metadata.generation.unwrap();
+        user
+    };
+    let person = |n: usize| match n {
+        0 => leaver(recorded(&user(&nth(n)), Access::Granted, 0)),
+        _ => recorded(&user(&nth(n)), Access::Granted, 0),
+    };
+    house.roster.apply((0..20).map(|n| said(&person(n))).collect());
+    house.roster.loaded();
+    house
+        .roster
+        .apply((0..20).map(|n| said(&tombstone(&person(n)))).collect());
+    assert_eq!((house.granted(20), house.roster.guard().pending.len()), (19, 20));
+    let after = House::empty();
+    after.roster.restore(house.memory());
+    after
+        .roster
+        .apply((0..20).map(|n| said(&tombstone(&person(n)))).collect());
+    after.roster.loaded();
+    assert_eq!(after.granted(20), 19);
+    assert!(!after.is_in(&nth(0)));
+}
