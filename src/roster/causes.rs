@@ -5,10 +5,10 @@ use std::{cell::LazyCell, collections::BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    facts::{SpecTerms, usage_key},
     guard::{Batch, passes},
     judge::{Cause, Disposition, Knowledge, Word, judge},
     register::{Entry, Hold, Key, Touched, User},
+    spec_terms::{SpecTerms, usage_key},
     tables::Tables,
     verdicts::{HoldJudged, Kept, StandingState, Undecided, UsageStanding, UsageVerdict},
 };

@@ -17,6 +17,7 @@ mod messages;
 mod query;
 mod register;
 mod reported;
+mod spec_terms;
 mod tables;
 mod verdicts;
 

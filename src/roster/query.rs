@@ -188,7 +188,7 @@ impl Tables {
         let held_back = held_back_causes(user);
         let since = held_back.iter().map(|held| held.since).chain(since_holds).min();
         let usage = user.usage.0.as_ref().map_or(0, |it| it.change);
-        let narrower = |spec: &&super::facts::SpecTerms| facts.spec.narrows(spec);
+        let narrower = |spec: &&super::spec_terms::SpecTerms| facts.spec.narrows(spec);
         Person {
             corporate_id: facts.id.clone(),
             user: Some(facts.name.to_string()),

@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    facts::{HoldFacts, SpecTerms, UserFacts},
+    facts::{HoldFacts, UserFacts},
     messages::{Derivation, Passwords},
+    spec_terms::SpecTerms,
     verdicts::{HoldJudgement, Standing, Undecided, UsageStanding},
 };
 use crate::{

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::facts::SpecTerms;
+use super::spec_terms::SpecTerms;
 use crate::model::guard::{Budget, GuardChange, GuardMemory, Verdict, VerdictRecord};
 
 /// How long a verdict about an object that is not there is remembered.
