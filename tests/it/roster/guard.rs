@@ -607,7 +607,7 @@ fn who_was_denied_stays_so_when_the_record_of_statuses_is_put_back() {
         // As the statuses were before anything happened; the documents are as they are.
         let now = |n: usize| match n {
             6..14 => said(&edited(&recorded(&user(&nth(n)), Access::Granted, 0), |it| {
-                it.spec.active = false
+                it.spec.active = false;
             })),
             _ => said(&recorded(&user(&nth(n)), Access::Granted, 0)),
         };
