@@ -152,7 +152,7 @@ impl Drop for SmallDisk<'_> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_loses_nothing_that_was_answered_and_heals_when_there_is_room() {
+async fn a_full_disk_loses_nothing_that_was_answered() {
     let (house, [node]) = House::with_nodes().await;
     house.write("anna.yaml", &user(ANNA, ""));
     house.write("chris.yaml", &user("CD234567", ""));

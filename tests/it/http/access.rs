@@ -83,7 +83,7 @@ async fn two_grants_at_once_both_succeed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_grant_for_a_denied_person_is_refused_at_once_with_the_reason_and_changes_nothing() {
+async fn a_grant_for_a_denied_person_is_refused_with_the_reason() {
     let past: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
     let future: Timestamp = "2027-01-01T00:00:00Z".parse().unwrap();
     let world = World::new();
@@ -165,7 +165,7 @@ async fn without_a_node_a_grant_is_202_and_a_configuration_503() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_history_is_unavailable_nothing_is_granted_and_everything_is_denied() {
+async fn without_history_nothing_is_granted_and_everything_denied() {
     let world = World::new();
     world.declare("AB000001", |_| {});
     world.declare("AB000002", |_| {});
@@ -241,7 +241,7 @@ async fn nobody_who_is_denied_or_unknown_gets_a_configuration() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deactivation_places_a_hold_flips_the_object_and_answers_what_is_proved() {
+async fn a_deactivation_holds_flips_and_answers_what_is_proved() {
     let world = World::new();
     world.declare("AB123456", |_| {});
     let router = world.router();
@@ -327,7 +327,7 @@ async fn an_earlier_revocation_proves_nothing_about_this_denial() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_the_object_cannot_be_edited_the_hold_stands_alone_and_the_answer_says_so() {
+async fn where_the_object_cannot_be_edited_the_hold_stands_alone() {
     let world = World::new();
     world.declare("AB123456", |_| {});
     world.lock().not_editable = true;
@@ -340,7 +340,7 @@ async fn where_the_object_cannot_be_edited_the_hold_stands_alone_and_the_answer_
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_no_hold_can_be_placed_the_flip_stands_alone_and_the_answer_says_so() {
+async fn where_no_hold_can_be_placed_the_flip_stands_alone() {
     let world = World::new();
     world.declare("AB123456", |_| {});
     world.lock().holds_unwritable = true;
@@ -426,7 +426,7 @@ async fn a_change_that_began_goes_on_when_the_caller_hangs_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn activating_lifts_only_holds_of_the_same_source_and_lists_what_remains() {
+async fn an_activation_lifts_holds_of_its_source_and_lists_the_rest() {
     let world = World::new();
     world.declare("AB123456", |_| {});
     let router = world.router();
@@ -457,7 +457,7 @@ async fn activating_lifts_only_holds_of_the_same_source_and_lists_what_remains()
 }
 
 #[tokio::test(start_paused = true)]
-async fn activating_somebody_active_writes_nothing_and_an_object_that_cannot_be_edited_keeps_its_holds() {
+async fn an_activation_that_is_not_needed_or_not_possible_lifts_nothing() {
     let world = World::new();
     world.declare("AB123456", |_| {});
     let router = world.router();
@@ -512,7 +512,7 @@ async fn rotating_raises_generations_and_hands_out_the_new_configuration() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rotation_of_a_denied_person_hands_out_nothing_and_an_imported_password_is_left_alone() {
+async fn a_rotation_shows_nothing_of_the_denied_nor_changes_imports() {
     let world = World::new();
     world.declare("AB000001", |spec| spec.active = false);
     world.declare("AB000002", |spec| {
