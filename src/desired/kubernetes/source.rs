@@ -15,7 +15,7 @@ use serde_json::json;
 use super::{
     call::{Subject, apply, apply_status, call, fenced, plain},
     finalizer,
-    guarded::{Guarded, Salvage},
+    lenient::{Lenient, Salvage},
     owned::{is_claimed_by_default, patched},
     pace::Pace,
     source_status::SourceStatus,
@@ -85,7 +85,7 @@ impl KubernetesSource {
             + Sync
             + 'static,
     {
-        let api: Api<Guarded<K>> = Api::namespaced(self.client.clone(), &self.namespace);
+        let api: Api<Lenient<K>> = Api::namespaced(self.client.clone(), &self.namespace);
         let source_status = Arc::clone(&self.source_status);
         watcher(api, watch_config())
             .backoff(Pace::default())
@@ -105,38 +105,42 @@ impl KubernetesSource {
     }
 }
 
-/// An event with what can be understood of its object. One that cannot be read is noted, and must not stand in the way of the
-/// others.
-fn readable<K>(event: Event<Guarded<K>>, kind: &'static str, source_status: &SourceStatus) -> Option<Event<K>>
+/// An event with what can be understood of its object. One that cannot be read is noted and said, and stands in the way of no
+/// other.
+fn readable<K>(event: watcher::Event<Lenient<K>>, kind: &'static str, source_status: &SourceStatus) -> Option<Event<K>>
 where
     K: Resource<DynamicType = ()> + Salvage,
 {
-    let read = |guarded: Guarded<K>, leaves: bool| {
-        let name = guarded.meta().name.clone().unwrap_or_default();
-        match guarded.understood {
+    let read = |object: Lenient<K>, event: fn(K) -> Event<K>| {
+        let name = object.meta().name.clone().unwrap_or_default();
+        match object.understood {
             Ok(object) => {
                 source_status.readable(kind, &name);
-                Some(object)
-            }
-            Err(misunderstood) if leaves => {
-                source_status.readable(kind, &name);
-                misunderstood.salvage(true)
+                event(object)
             }
             Err(misunderstood) => {
                 source_status.unreadable(kind, &name, &misunderstood.error);
-                misunderstood.salvage(false)
+                misunderstood.salvage(false).map_or(Event::Unreadable(name), event)
             }
         }
     };
     match event {
-        Event::Init => Some(Event::Init),
-        Event::InitDone => {
+        watcher::Event::Init => {
+            source_status.listing(kind);
+            Some(Event::Init)
+        }
+        watcher::Event::InitDone => {
             source_status.listed(kind);
             Some(Event::InitDone)
         }
-        Event::InitApply(object) => read(object, false).map(Event::InitApply),
-        Event::Apply(object) => read(object, false).map(Event::Apply),
-        Event::Delete(object) => read(object, true).map(Event::Delete),
+        watcher::Event::InitApply(object) => Some(read(object, Event::InitApply)),
+        watcher::Event::Apply(object) => Some(read(object, Event::Apply)),
+        watcher::Event::Delete(object) => {
+            source_status.readable(kind, object.meta().name.as_deref().unwrap_or_default());
+            // Of one whose name tells nobody nothing was ever in force. What was known of it before is gone with the next list.
+            let salvaged = object.understood.or_else(|it| it.salvage(true).ok_or(()));
+            salvaged.ok().map(Event::Delete)
+        }
     }
 }
 
