@@ -196,7 +196,11 @@ impl Seen {
             SourceEvent::User(event) => {
                 let event = match watcher::Event::try_from(event) {
                     Ok(event) => event.modify(slim),
-                    Err(object) => return self.users.unreadable(object, &ctx.namespace, &ctx.users, &mut writers.users),
+                    Err(object) => {
+                        return self
+                            .users
+                            .unreadable(object, &ctx.namespace, &ctx.users, &mut writers.users);
+                    }
                 };
                 let gone = self.users.follow(&event, &ctx.users);
                 if let watcher::Event::Apply(user) | watcher::Event::InitApply(user) = &event
@@ -238,7 +242,11 @@ impl Seen {
             SourceEvent::Hold(event) => {
                 let event = match watcher::Event::try_from(event) {
                     Ok(event) => event.modify(slim),
-                    Err(object) => return self.holds.unreadable(object, &ctx.namespace, &ctx.holds, &mut writers.holds),
+                    Err(object) => {
+                        return self
+                            .holds
+                            .unreadable(object, &ctx.namespace, &ctx.holds, &mut writers.holds);
+                    }
                 };
                 let gone = self.holds.follow(&event, &ctx.holds);
                 writers.holds.apply_watcher_event(&event);

@@ -183,7 +183,11 @@ mod tests {
         let spec = json!({ "corporateId": "AB123456", "source": ["hr"] });
         let hold = read::<VpnHold>("VpnHold", &json!({ "name": "x" }), &spec);
         let saved: VpnHold = hold.understood.unwrap_err().salvage(false).unwrap();
-        assert_eq!(Feed::of_source(&saved.spec.source), None, "nobody knows who holds: an order");
+        assert_eq!(
+            Feed::of_source(&saved.spec.source),
+            None,
+            "nobody knows who holds: an order"
+        );
     }
 
     #[test]
@@ -236,7 +240,10 @@ mod tests {
         let gateway = read::<VpnGateway>("VpnGateway", &json!({ "name": "ams" }), &json!({ "new": 1 }));
         let misunderstood = gateway.understood.unwrap_err();
         assert!(misunderstood.salvage::<VpnGateway>(true).is_some());
-        assert!(misunderstood.salvage::<VpnGateway>(false).is_none(), "what was known of it stays");
+        assert!(
+            misunderstood.salvage::<VpnGateway>(false).is_none(),
+            "what was known of it stays"
+        );
     }
 
     #[test]

@@ -93,7 +93,9 @@ impl SourceStatus {
         let mut state = self.lock();
         state.listed.insert(kind);
         let there = state.listing.remove(kind).unwrap_or_default();
-        state.unreadable.retain(|(of, name), _| *of != kind || there.contains(name));
+        state
+            .unreadable
+            .retain(|(of, name), _| *of != kind || there.contains(name));
     }
 
     /// An object cannot be read.
