@@ -50,7 +50,8 @@ pub(super) fn watch_config() -> watcher::Config {
 /// Desired state in one namespace.
 pub struct KubernetesSource {
     users: Api<VpnUser>,
-    holds: Api<VpnHold>,
+    /// Holds are lifted, and their places are taken, whether or not this version can read them.
+    holds: Api<Lenient<VpnHold>>,
     gateways: Api<VpnGateway>,
     client: Client,
     namespace: String,
@@ -230,8 +231,10 @@ impl DesiredState for KubernetesSource {
 
     async fn create_hold(&self, name: &str, spec: VpnHoldSpec, manager: FieldManager) -> Result<VpnHold> {
         match call(hold(name), self.holds.get_opt(name)).await? {
-            Some(there) if there.metadata.deletion_timestamp.is_some() => return Err(being_deleted(HOLD, name)),
-            Some(there) if there.spec == spec => return Ok(there),
+            Some(there) if there.meta().deletion_timestamp.is_some() => return Err(being_deleted(HOLD, name)),
+            Some(Lenient {
+                understood: Ok(there), ..
+            }) if there.spec == spec => return Ok(there),
             Some(_) => {
                 return Err(DesiredError::AlreadyExists {
                     kind: HOLD,
@@ -244,7 +247,8 @@ impl DesiredState for KubernetesSource {
             "apiVersion": API_VERSION, "kind": HOLD,
             "metadata": { "name": name, "finalizers": [FINALIZER] }, "spec": spec,
         });
-        apply(&self.holds, hold(name), &body, manager, false).await
+        let placed = apply(&self.holds, hold(name), &body, manager, false).await?;
+        placed.understood.map_err(|it| DesiredError::Invalid(it.error))
     }
 
     async fn lift_hold(&self, name: &str, manager: FieldManager) -> Result<()> {

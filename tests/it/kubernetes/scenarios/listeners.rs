@@ -217,6 +217,14 @@ async fn every_listener_does_as_the_controller_says_about_people_who_are_deleted
     for number in leaving {
         listeners.cluster.gone("vpnusers", &name(&id(number))).await;
     }
+    for replica in ["replica-a", "replica-b", "replica-0", "replica-1"] {
+        let calls = listeners.cluster.kube.recorder().of(replica);
+        let wrong: Vec<&Call> = calls
+            .iter()
+            .filter(|call| call.is_write() || call.code == 403)
+            .collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -261,8 +269,13 @@ async fn holds_of_a_feed_beyond_the_limit_say_so_and_deny_at_no_listener() {
         assert_eq!(phases[number], "HeldBack");
         let object = listeners.cluster.object("vpnholds", &hold(number)).unwrap();
         assert!(object["status"]["heldBack"]["since"].is_string(), "{object}");
-        listeners.cluster.stalled(&id(number), "GuardHeldBack").await;
+        let message = listeners.cluster.stalled(&id(number), "GuardHeldBack").await;
+        assert!(message.contains(&hold(number)), "{message}");
     }
+    let first = id(split(0..LEAVING, &denied)[0]);
+    let event = listeners.cluster.event(&first, "GuardHeldBack").await;
+    let note = event.note.unwrap_or_default();
+    assert!(note.contains(&format!("vpn-operator guard confirm {first}")), "{note}");
     assert_eq!(listeners.word(0..LEAVING).await, denied, "the users say so too");
     listeners.replica_dies(0).await;
     listeners.agree(WORD_TIMEOUT, &listeners.all(), &denied).await;

@@ -58,11 +58,13 @@ async fn relist(cluster: &Cluster, users: &[&str]) {
     };
     let before: Vec<usize> = all().collect();
     // The version that each watch saw last is older than what is forgotten.
+    cluster.kube.hold_watches();
     let object =
         json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "others", "namespace": "default" } });
     cluster.kube.put("secrets", "default", "others", object);
     cluster.kube.compact();
     cluster.kube.cut_watches();
+    cluster.kube.release();
     cluster
         .until("everything is listed anew", || {
             all().zip(&before).all(|(now, before)| now > *before).then_some(())
@@ -150,15 +152,27 @@ async fn a_hold_that_cannot_be_read_denies_until_somebody_lifts_it() {
         }
     }
 
-    // It can be read again: it is in force, and is lifted as ever.
-    let mut healed = cluster.object("vpnholds", HOLD).unwrap();
-    healed["spec"]["corporateId"] = json!(ANNA);
-    cluster.kube.put("vpnholds", "default", HOLD, healed);
-    unreadable(&listeners, 2).await;
+    // It can be read again, and once more it cannot: it is in force, and is lifted as ever.
+    let good = |hold: &str, id: &str| {
+        let mut healed = cluster.object("vpnholds", hold).unwrap();
+        healed["spec"] = json!({ "corporateId": id, "source": "helpdesk" });
+        cluster.kube.put("vpnholds", "default", hold, healed);
+    };
+    good(HOLD, ANNA);
+    good("laptop", BORIS);
+    unreadable(&listeners, 1).await;
     login(&listeners, ANNA, false).await;
-    let (status, answer) = controller
-        .call(reqwest::Method::DELETE, &format!("/holds/{HOLD}?source=helpdesk"), None)
-        .await;
+    login(&listeners, BORIS, false).await;
+    let mut later = cluster.object("vpnholds", HOLD).unwrap();
+    later["spec"]["later"] = json!(true);
+    cluster.kube.put("vpnholds", "default", HOLD, later);
+    unreadable(&listeners, 2).await;
+    let (status, answer) = controller.post(&format!("/user/{ANNA}/deactivate"), json!({})).await;
+    assert_eq!(status, 200, "{answer}");
+    let (status, answer) = controller.post(&format!("/user/{ANNA}/activate"), json!({})).await;
+    assert!(answer.to_string().contains(HOLD), "{status} {answer}");
+    let path = format!("/holds/{HOLD}?source=helpdesk");
+    let (status, answer) = controller.call(reqwest::Method::DELETE, &path, None).await;
     assert_eq!(status, 200, "{answer}");
     login(&listeners, ANNA, true).await;
     cluster.gone("vpnholds", HOLD).await;
@@ -171,7 +185,7 @@ async fn a_hold_that_cannot_be_read_denies_until_somebody_lifts_it() {
         .unwrap();
     login(&listeners, CARL, true).await;
     cluster.gone("vpnholds", "helpdesk-lost-ef123456").await;
-    unreadable(&listeners, 1).await;
+    unreadable(&listeners, 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
