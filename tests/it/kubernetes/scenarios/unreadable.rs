@@ -152,25 +152,32 @@ async fn a_hold_that_cannot_be_read_denies_until_somebody_lifts_it() {
         }
     }
 
-    // It can be read again, and once more it cannot: it is in force, and is lifted as ever.
-    let good = |hold: &str, id: &str| {
+    // Its place is taken: an order that would make it finds that it stands.
+    let (status, answer) = controller.post(&format!("/user/{CARL}/deactivate"), json!({})).await;
+    assert_eq!(status, 200, "{answer}");
+    spoil_hold(&cluster, &format!("api-deactivated-{}", name(CARL)));
+    unreadable(&listeners, 4).await;
+    let (status, answer) = controller.post(&format!("/user/{CARL}/deactivate"), json!({})).await;
+    assert_eq!((status, &answer["status"]), (200, &json!("deactivated")), "{answer}");
+    let heal = |hold: &str, id: &str, source: &str| {
         let mut healed = cluster.object("vpnholds", hold).unwrap();
-        healed["spec"] = json!({ "corporateId": id, "source": "helpdesk" });
+        healed["spec"] = json!({ "corporateId": id, "source": source });
         cluster.kube.put("vpnholds", "default", hold, healed);
     };
-    good(HOLD, ANNA);
-    good("laptop", BORIS);
+    heal(&format!("api-deactivated-{}", name(CARL)), CARL, "api");
+    unreadable(&listeners, 3).await;
+    let (status, answer) = controller.post(&format!("/user/{CARL}/activate"), json!({})).await;
+    assert!(
+        answer.to_string().contains("helpdesk-lost-ef123456"),
+        "{status} {answer}"
+    );
+
+    // What can be read again is in force, and is lifted as ever.
+    heal(HOLD, ANNA, "helpdesk");
+    heal("laptop", BORIS, "helpdesk");
     unreadable(&listeners, 1).await;
     login(&listeners, ANNA, false).await;
     login(&listeners, BORIS, false).await;
-    let mut later = cluster.object("vpnholds", HOLD).unwrap();
-    later["spec"]["later"] = json!(true);
-    cluster.kube.put("vpnholds", "default", HOLD, later);
-    unreadable(&listeners, 2).await;
-    let (status, answer) = controller.post(&format!("/user/{ANNA}/deactivate"), json!({})).await;
-    assert_eq!(status, 200, "{answer}");
-    let (status, answer) = controller.post(&format!("/user/{ANNA}/activate"), json!({})).await;
-    assert!(answer.to_string().contains(HOLD), "{status} {answer}");
     let path = format!("/holds/{HOLD}?source=helpdesk");
     let (status, answer) = controller.call(reqwest::Method::DELETE, &path, None).await;
     assert_eq!(status, 200, "{answer}");
