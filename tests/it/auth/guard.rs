@@ -33,7 +33,10 @@ fn a_batch_within_the_limit_goes_in_one_go_and_the_next_one_waits() {
     );
     assert_eq!(person.held_back_since, Some(house.clock.now()));
     let report = house.roster.guard();
-    assert_eq!((report.pending.len(), report.budgets[0].used, report.budgets[0].limit), (1, 10, Some(10)));
+    assert_eq!(
+        (report.pending.len(), report.budgets[0].used, report.budgets[0].limit),
+        (1, 10, Some(10))
+    );
     assert_eq!(report.pending[0].cause, "Inactive");
     house.pass(600);
     assert_eq!(house.roster.guard().budgets[0].used, 0);
