@@ -11,4 +11,5 @@ mod quickstart;
 mod replica;
 mod secrets;
 mod starting;
+mod taken_back;
 mod twice;
