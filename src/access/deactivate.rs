@@ -137,7 +137,7 @@ impl Dependencies {
         let error = AccessError::NotHeld {
             corporate_id: id.clone(),
             error,
-            flip,
+            flip: Box::new(flip),
         };
         entry.action.push_str(".failed");
         entry.after = None;

@@ -1,5 +1,7 @@
 //! The command line as a person and a script meet it: the real binary, and a fake of the operator's API.
 
+mod guarded;
+
 use std::{
     collections::BTreeSet,
     net::SocketAddr,
@@ -1080,6 +1082,7 @@ fn the_description_of_the_api_has_every_path_that_the_commands_ask() {
         ("/user/{corporate_id}/rotate", "post"),
         ("/holds", "get"),
         ("/holds", "post"),
+        ("/holds/release", "post"),
         ("/holds/{name}", "delete"),
         ("/guard", "get"),
         ("/guard/confirm", "post"),

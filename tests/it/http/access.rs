@@ -340,18 +340,103 @@ async fn where_the_object_cannot_be_edited_the_hold_stands_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_no_hold_can_be_placed_the_flip_stands_alone() {
+async fn a_deactivation_that_no_hold_keeps_is_an_error_and_flips_all_the_same() {
     let world = World::new();
     world.declare("AB123456", |_| {});
     world.lock().holds_unwritable = true;
     let router = world.router();
-    let answer = ask("POST", "/user/AB123456/deactivate").of(&router).await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    assert_eq!(answer.json()["hold"], Value::Null);
-    assert!(answer.json()["detail"].as_str().unwrap().contains("read-only"));
+    let detail = ask("POST", "/user/AB123456/deactivate").of(&router).await.problem(503);
+    assert!(
+        detail.contains("read-only") && detail.contains("spec.active is false") && detail.contains("deactivate again"),
+        "{detail}"
+    );
+    assert!(!world.lock().users["ab123456"].spec.active);
     world.lock().not_editable = true;
     world.declare("AB000002", |_| {});
-    ask("POST", "/user/AB000002/deactivate").of(&router).await.problem(503);
+    let detail = ask("POST", "/user/AB000002/deactivate").of(&router).await.problem(503);
+    assert!(
+        detail.contains("could not be set to false either") && detail.contains("YAML alias"),
+        "{detail}"
+    );
+    world.hold("hr-deactivated-ab000006", hr_hold("AB000006"));
+    let detail = ask("POST", "/user/AB000006/deactivate").of(&router).await.problem(503);
+    assert!(detail.contains("there is no object"), "{detail}");
+    assert_eq!(world.actions(), ["deactivate.failed"; 3]);
+    let reason = world.lock().audit[0].entry.reason.clone();
+    assert!(reason.is_some_and(|reason| reason.contains("read-only")));
+
+    world.lock().holds_unwritable = false;
+    let answer = ask("POST", "/user/AB123456/deactivate").of(&router).await;
+    assert_eq!(answer.json()["hold"], "api-deactivated-ab123456", "{}", answer.text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_no_hold_can_carry_is_refused_before_anything_is_done() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    let router = world.router();
+    for source in [
+        "abcdefghijklmnopqr",
+        "abcdefghijklmnopq",
+        "Desk",
+        "help-desk",
+        "operator",
+    ] {
+        let asked = ask("POST", "/user/AB123456/deactivate").header("x-vpn-operator-source", source);
+        let detail = asked.of(&router).await.problem(422);
+        assert!(detail.contains("source"), "{detail}");
+    }
+    assert_eq!(world.lock().writes, 0);
+    let longest = ask("POST", "/user/AB123456/deactivate").header("x-vpn-operator-source", "abcdefghijklmnop");
+    let answer = longest.of(&router).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.json()["hold"], "abcdefghijklmnop-deactivated-ab123456");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_flip_waits_until_the_hold_denies() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    world.lock().lag = true;
+    let router = world.router();
+    let begun = tokio::time::Instant::now();
+    let look = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(world.lock().holds.contains_key("api-deactivated-ab123456"));
+        assert!(
+            world.lock().users["ab123456"].spec.active,
+            "the hold is not in force yet"
+        );
+        world.catch_up();
+    };
+    let (answer, ()) = tokio::join!(ask("POST", "/user/AB123456/deactivate").of(&router), look);
+    assert_eq!(answer.json()["status"], "deactivated", "{}", answer.text);
+    assert!(begun.elapsed() < Duration::from_millis(400), "{:?}", begun.elapsed());
+    assert!(!world.lock().users["ab123456"].spec.active);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_flip_does_not_wait_for_ever() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    world.lock().lag = true;
+    let router = world.router();
+    let begun = tokio::time::Instant::now();
+    let flipped = async {
+        while world.lock().users["ab123456"].spec.active {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        begun.elapsed()
+    };
+    let (answer, flipped) = tokio::join!(ask("POST", "/user/AB123456/deactivate").of(&router), flipped);
+    assert_eq!(
+        (answer.status.as_u16(), &answer.json()["status"]),
+        (202, &json!("accepted"))
+    );
+    assert!(
+        flipped >= Duration::from_secs(1) && flipped < Duration::from_millis(1100),
+        "{flipped:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -366,17 +451,47 @@ async fn a_stuck_audit_does_not_hold_up_a_denial() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_denial_that_the_guard_holds_back_is_202_and_says_how_to_confirm() {
+async fn a_feeds_denial_that_the_guard_holds_back_is_202_leaves_the_object_alone_and_says_how_to_confirm() {
     let world = World::new();
     world.declare("AB123456", |_| {});
     world.lock().guarded = vec![id("AB123456")];
+    let router = world.router();
+    let by_hr = || ask("POST", "/user/AB123456/deactivate").header("x-vpn-operator-source", "hr");
     let begun = tokio::time::Instant::now();
-    let answer = ask("POST", "/user/AB123456/deactivate").of(&world.router()).await;
-    assert_eq!(answer.status, 202);
+    let answer = by_hr().of(&router).await;
+    assert_eq!(answer.status, 202, "{}", answer.text);
     assert_eq!(answer.json()["status"], "held_back");
     assert_eq!(answer.json()["denied_at"], Value::Null);
-    assert!(answer.json()["detail"].as_str().unwrap().contains("/guard/confirm"));
+    let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+    assert!(
+        detail.contains("/guard/confirm") && detail.contains("spec.active"),
+        "{detail}"
+    );
     assert_eq!(begun.elapsed(), Duration::ZERO);
+    assert!(
+        world.lock().users["ab123456"].spec.active,
+        "the flip would deny what the guard holds back"
+    );
+
+    world.lock().guard_stuck = true;
+    let answer = by_hr().of(&router).await;
+    assert_eq!(
+        answer.json()["status"],
+        "accepted",
+        "what a crash would forget is not answered as settled"
+    );
+    assert!(begun.elapsed() < Duration::from_secs(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_is_in_force_whatever_the_guard_holds_back() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    world.lock().guarded = vec![id("AB123456")];
+    let answer = ask("POST", "/user/AB123456/deactivate").of(&world.router()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.json()["status"], "deactivated");
+    assert!(!world.lock().users["ab123456"].spec.active);
 }
 
 #[tokio::test(start_paused = true)]
