@@ -1,8 +1,8 @@
 //! Corporate VPN access over Hysteria2 as a reconciled resource.
 //!
 //! The floors of the house, from the ground up; a room uses only what stands above it in this list:
-//! [`model`], [`clock`] and [`fence`]; [`desired`], [`credentials`], [`gateway`], [`history`], [`metrics`], [`cluster`];
-//! [`auth`]; [`reconcile`]; [`access`]; [`http`]; [`cli`].
+//! [`model`], [`clock`] and [`fence`]; [`desired`], [`credentials`], [`gateway`], [`history`], [`metrics`], [`cluster`],
+//! [`config`], [`serve`] and [`telemetry`]; [`auth`]; [`roster`]; [`reconcile`]; [`access`]; [`http`]; [`cli`].
 
 pub mod access;
 pub mod auth;
@@ -19,4 +19,6 @@ pub mod http;
 pub mod metrics;
 pub mod model;
 pub mod reconcile;
+pub mod roster;
+pub mod serve;
 pub mod telemetry;

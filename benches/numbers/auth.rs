@@ -12,7 +12,7 @@ use std::{
 use axum::{Router, body::to_bytes, extract::Request, response::Response};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
-use vpn_operator::auth::serve::serve;
+use vpn_operator::serve::serve;
 
 use crate::{
     house::{BINARY, House, login_request},

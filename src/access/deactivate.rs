@@ -3,16 +3,16 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Access, AccessError, Caller, Parts, Result, account, canonical, tell};
+use super::{AccessError, Caller, Dependencies, Result, UseCases, account, canonical, tell};
 use crate::{
-    auth::roster::Person,
     desired::{DesiredError, UserPatch},
     model::{
-        access::Access as Verdict,
+        access::Access,
         corporate_id::CorporateId,
         hold::{VpnHold, VpnHoldSpec, hold_name},
         user::VpnUser,
     },
+    roster::Person,
 };
 
 /// Cause in the name of the hold that a deactivation places.
@@ -50,19 +50,19 @@ pub struct Deactivation {
     pub note: Option<String>,
 }
 
-impl Access {
+impl UseCases {
     /// Takes a person's access away, and keeps it away until the same source activates the person. Idempotent.
     ///
     /// # Errors
     /// Nothing is known of the person, or neither the hold nor the flip could be written.
     pub async fn deactivate(&self, caller: Caller, id: CorporateId, reason: Option<String>) -> Result<Deactivation> {
-        let parts = self.parts.clone();
-        self.to_the_end(async move { parts.deactivate(&caller, &id, reason).await })
+        let dependencies = self.dependencies.clone();
+        self.to_the_end(async move { dependencies.deactivate(&caller, &id, reason).await })
             .await
     }
 }
 
-impl Parts {
+impl Dependencies {
     async fn deactivate(&self, caller: &Caller, id: &CorporateId, reason: Option<String>) -> Result<Deactivation> {
         let user = match self.desired.get_user(&id.object_name()).await {
             Ok(user) => user,
@@ -194,8 +194,9 @@ impl Parts {
 
     /// Whether a denial in force will never be proved further than this.
     fn nothing_follows(&self, id: &CorporateId, proof: &Proof) -> bool {
-        let only_mute = !proof.waiting_for.is_empty() && proof.unprovable.len() == proof.waiting_for.len();
-        only_mute || self.known_user(id).is_none() || self.links.health().is_empty()
+        let only_without_statistics =
+            !proof.waiting_for.is_empty() && proof.unprovable.len() == proof.waiting_for.len();
+        only_without_statistics || self.known_user(id).is_none() || self.links.health().is_empty()
     }
 
     /// What is proved now. `seen` keeps when the denial was first seen in force.
@@ -206,7 +207,7 @@ impl Parts {
         if hold.is_some_and(|hold| !person.live_holds.iter().any(|live| live == hold)) {
             return Proof::default();
         }
-        if person.effective.access == Verdict::Granted {
+        if person.effective.access == Access::Granted {
             return Proof {
                 held_back: person.held_back_since.is_some(),
                 ..Proof::default()
@@ -225,8 +226,8 @@ impl Parts {
         let mut proof = self.times(person);
         if !proof.waiting_for.is_empty() {
             let health = self.links.health();
-            let mute = |name: &&String| health.iter().any(|node| !node.proves && *node.node.0 == ***name);
-            proof.unprovable = proof.waiting_for.iter().filter(mute).cloned().collect();
+            let without_statistics = |name: &&String| health.iter().any(|node| !node.proves && *node.node.0 == ***name);
+            proof.unprovable = proof.waiting_for.iter().filter(without_statistics).cloned().collect();
         }
         proof
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Access, AccessError, Caller, Parts, Proof, Result, canonical, deactivate::DEACTIVATED, tell};
+use super::{AccessError, Caller, Dependencies, Proof, Result, UseCases, canonical, deactivate::DEACTIVATED, tell};
 use crate::{
     desired::DesiredError,
     model::{
@@ -73,10 +73,10 @@ pub struct ReleasedHold {
     pub remaining: Vec<String>,
 }
 
-impl Access {
+impl UseCases {
     /// Holds in the order of their names.
     pub fn holds(&self, filter: &HoldFilter) -> Vec<HoldView> {
-        self.parts.holds(filter)
+        self.dependencies.holds(filter)
     }
 
     /// Places a hold. Placing the same again succeeds.
@@ -84,8 +84,8 @@ impl Access {
     /// # Errors
     /// A field breaks a rule, or another hold has the name.
     pub async fn place_hold(&self, caller: Caller, hold: NewHold) -> Result<PlacedHold> {
-        let parts = self.parts.clone();
-        self.to_the_end(async move { parts.place_hold(&caller, hold).await })
+        let dependencies = self.dependencies.clone();
+        self.to_the_end(async move { dependencies.place_hold(&caller, hold).await })
             .await
     }
 
@@ -94,13 +94,13 @@ impl Access {
     /// # Errors
     /// There is none of that name, another source placed it, or history is unavailable.
     pub async fn release_hold(&self, caller: Caller, name: String) -> Result<ReleasedHold> {
-        let parts = self.parts.clone();
-        self.to_the_end(async move { parts.release_hold(&caller, &name).await })
+        let dependencies = self.dependencies.clone();
+        self.to_the_end(async move { dependencies.release_hold(&caller, &name).await })
             .await
     }
 }
 
-impl Parts {
+impl Dependencies {
     /// Holds that pass the filter, in the order of their names.
     pub(super) fn holds(&self, filter: &HoldFilter) -> Vec<HoldView> {
         let now = self.clock.now();
@@ -174,7 +174,7 @@ impl Parts {
         let mut entry = caller.entry("hold.release", Some(id));
         entry.before = Some(tell::json(&json!({ "hold": name })));
         self.audit_before(entry.clone()).await?;
-        match self.desired.release_hold(name, caller.manager).await {
+        match self.desired.lift_hold(name, caller.manager).await {
             Ok(()) => {}
             Err(DesiredError::NotFound { .. }) => return Err(AccessError::UnknownHold(name.to_owned())),
             Err(error) => {

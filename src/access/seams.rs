@@ -8,11 +8,11 @@ use tokio::sync::watch;
 
 use super::account;
 use crate::{
-    auth::roster::{GuardReport, Passwords, Person, Roster, Transition},
     credentials::MasterKey,
     gateway::{Credentials, Link, NodeHealth, RevocationProgress},
     history::{AuditEntry, AuditRow, History, HistoryError, Page, RevocationRow, Totals, TrafficRow},
     model::{corporate_id::CorporateId, hold::VpnHold, user::VpnUser},
+    roster::{GuardReport, Passwords, Person, Roster, Transition},
 };
 
 /// Everyone who is declared, and the guard. From memory, at once.

@@ -14,7 +14,7 @@ use std::{
     collections::HashSet,
     hash::{DefaultHasher, Hash, Hasher},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -25,98 +25,23 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::{
+    account::{Account, GrantedWindow, Policy, Sessions},
     blocks::Blocks,
-    facts::Gateways,
-    follow::Role,
-    ledger::Node,
+    node::Node,
     password::Digest,
-    slots::{BLOCK, BLOCKS, RESERVED, Request, Slots, TooMany},
+    slots::{BLOCK, BLOCKS, RESERVED, Request, TooMany},
+    words::{Gateways, Role},
 };
 use crate::{
     clock::SharedClock,
-    gateway::{ANY, Cut, NodeName},
+    gateway::{ANY, NodeName, Revoke},
     metrics::AuthOutcome,
     model::{
-        access::{Access, Reason, Terms, decide, reason_at},
+        access::{Reason, Terms},
         corporate_id::MAX_ACCOUNT_LEN,
         session::{Epoch, SessionId},
     },
 };
-
-/// What a login is decided by.
-#[derive(Clone, PartialEq)]
-pub(super) struct Policy {
-    pub(super) clear: Clear,
-    /// `None`: nobody can log in.
-    pub(super) password: Option<Digest>,
-    pub(super) terms: Arc<Terms>,
-    pub(super) max_devices: Option<u32>,
-    pub(super) gateways: Gateways,
-    pub(super) epoch: Epoch,
-}
-
-/// A span of time in which nothing in the terms denies access, so that a login need not look at them.
-#[derive(Clone, Copy)]
-pub(super) struct Clear {
-    from: Timestamp,
-    /// First moment after. Not after `from`: there is no such span.
-    until: Timestamp,
-}
-
-impl Clear {
-    /// What is known at `now`.
-    fn of(terms: &Terms, now: Timestamp) -> Self {
-        let decision = decide(terms, now);
-        let until = match decision.access {
-            Access::Granted => decision.next_change.unwrap_or(Timestamp::MAX),
-            Access::Denied => now,
-        };
-        Self { from: now, until }
-    }
-
-    fn holds(&self, now: Timestamp) -> bool {
-        self.from <= now && now < self.until
-    }
-}
-
-/// Two spans that end together differ only in when they were looked at.
-impl PartialEq for Clear {
-    fn eq(&self, other: &Self) -> bool {
-        self.until == other.until || (self.until <= self.from && other.until <= other.from)
-    }
-}
-
-impl Policy {
-    /// Why access is granted or denied at `now`.
-    pub(super) fn reason_at(&self, now: Timestamp) -> Reason {
-        if self.clear.holds(now) {
-            Reason::Active
-        } else {
-            reason_at(&self.terms, now)
-        }
-    }
-}
-
-/// One account. Stays in the table for the life of the process once it was there, so that its epoch only rises and its
-/// sessions stay known.
-pub(super) struct Account {
-    pub(super) name: Arc<str>,
-    pub(super) policy: ArcSwap<Policy>,
-    sessions: Mutex<Sessions>,
-}
-
-#[derive(Default)]
-pub(super) struct Sessions {
-    pub(super) slots: Slots,
-    /// Whether the policy granted access when it was last looked at by the roster.
-    granted: bool,
-}
-
-impl Account {
-    pub(super) fn sessions(&self) -> MutexGuard<'_, Sessions> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// A session that was let in. Displays as the id to be answered.
 #[derive(Clone)]
@@ -190,19 +115,19 @@ impl Verdict {
 }
 
 /// A new policy for an account.
-pub(super) struct Change {
-    pub(super) password: Option<Digest>,
-    pub(super) terms: Arc<Terms>,
-    pub(super) max_devices: Option<u32>,
-    pub(super) gateways: Gateways,
+pub(crate) struct Change {
+    pub(crate) password: Option<Digest>,
+    pub(crate) terms: Arc<Terms>,
+    pub(crate) max_devices: Option<u32>,
+    pub(crate) gateways: Gateways,
     /// Whether the terms grant access at this moment.
-    pub(super) granted: bool,
-    pub(super) epoch: EpochRule,
+    pub(crate) granted: bool,
+    pub(crate) epoch: EpochRule,
 }
 
 /// Where the epoch of an account comes from.
 #[derive(Clone, Copy)]
-pub(super) enum EpochRule {
+pub(crate) enum EpochRule {
     /// This process raises it.
     Own {
         /// Epoch to begin with, if the account is new here.
@@ -236,7 +161,7 @@ pub struct AuthIndex {
 
 impl AuthIndex {
     /// An empty table, that refuses everybody until it is loaded.
-    pub(super) fn new(clock: SharedClock, role: Role) -> Self {
+    pub(crate) fn new(clock: SharedClock, role: Role) -> Self {
         let mut random = [0; 4];
         if getrandom::fill(&mut random).is_err() {
             random = clock.now().subsec_nanosecond().to_le_bytes();
@@ -269,7 +194,7 @@ impl AuthIndex {
         let _ = signal.wait_for(|loaded| *loaded).await;
     }
 
-    pub(super) fn set_loaded(&self) {
+    pub(crate) fn set_loaded(&self) {
         self.loaded.store(true, Ordering::Release);
         self.loaded_signal.send_replace(true);
     }
@@ -349,7 +274,7 @@ impl AuthIndex {
 
     /// Puts a policy in force, and answers the order to end what it no longer permits. A session that may live under the
     /// new policy is not touched. When this returns no login is permitted that the new policy denies.
-    pub(super) fn put(&self, name: &Arc<str>, change: Change, now: Timestamp) -> (Epoch, Option<Cut>) {
+    pub(crate) fn put(&self, name: &Arc<str>, change: Change, now: Timestamp) -> (Epoch, Option<Revoke>) {
         let Some(account) = self.account(name) else {
             let (epoch, raise) = match change.epoch {
                 EpochRule::Own { start, raise: true } => (next_epoch(start, now), true),
@@ -365,8 +290,8 @@ impl AuthIndex {
                 policy: ArcSwap::from_pointee(change.into_policy(epoch, now)),
             };
             self.accounts.pin().insert(Arc::clone(name), Arc::new(account));
-            let cut = raise.then(|| empty_cut(epoch, now));
-            return (epoch, cut);
+            let revoke = raise.then(|| empty_revoke(epoch, now));
+            return (epoch, revoke);
         };
         let mut sessions = account.sessions();
         let old = account.policy.load();
@@ -386,7 +311,7 @@ impl AuthIndex {
         if policy != **old {
             account.policy.store(Arc::new(policy));
         }
-        let cut = raise.then(|| {
+        let revoke = raise.then(|| {
             let at = self.clock.monotonic();
             let mut known = sessions.slots.known(&account.name, epoch, at);
             let others = self.blocks.others(at);
@@ -394,17 +319,17 @@ impl AuthIndex {
                 known.extend(sessions.slots.next(&account.name, old.epoch, &others));
                 sessions.slots.doubt_until(at + HEARING);
             }
-            Cut {
+            Revoke {
                 below: epoch,
                 denied_at: now,
                 known,
             }
         });
-        (epoch, cut)
+        (epoch, revoke)
     }
 
     /// Present epoch of an account, and how many sessions are not known to be gone.
-    pub(super) fn sessions(&self, name: &str) -> Option<(Epoch, usize)> {
+    pub(crate) fn sessions(&self, name: &str) -> Option<(Epoch, usize)> {
         let account = self.account(name)?;
         let sessions = account.sessions();
         Some((
@@ -467,7 +392,7 @@ impl AuthIndex {
 impl Change {
     fn into_policy(self, epoch: Epoch, now: Timestamp) -> Policy {
         Policy {
-            clear: Clear::of(&self.terms, now),
+            granted: GrantedWindow::of(&self.terms, now),
             password: self.password,
             terms: self.terms,
             max_devices: self.max_devices,
@@ -478,8 +403,8 @@ impl Change {
 }
 
 /// The order to end what an earlier process let in.
-pub(super) fn empty_cut(below: Epoch, denied_at: Timestamp) -> Cut {
-    Cut {
+pub(crate) fn empty_revoke(below: Epoch, denied_at: Timestamp) -> Revoke {
+    Revoke {
         below,
         denied_at,
         known: Vec::new(),

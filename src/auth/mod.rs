@@ -1,26 +1,18 @@
-//! Who may log in, decided at once and in memory.
+//! The table that every login is decided from, in memory, and the listener that nodes ask.
 //!
-//! [`roster::Roster`] takes every event of desired state synchronously, lets the [`guard`] look at what would turn from
-//! Granted to Denied, and keeps [`index::AuthIndex`], which the [`listener`] asks at each login and the gateways ask about
-//! each session. Nothing here waits for I/O, and nothing here calls a gateway: what must be cut is returned to the caller.
+//! [`index::AuthIndex`] is filled by the roster, one floor above, and asked by the [`listener`] at each login and by the
+//! gateways about each session. Nothing here waits for I/O, and nothing here calls a gateway: what must be revoked is returned
+//! to the caller.
 //!
-//! Uses the model, the clock, credentials, the gateway room's words and metrics. Must never reach for a source of desired
-//! state, history or the network (the listener's own sockets apart), and never say yes when in doubt.
+//! Uses the model, the clock, the gateway room's words and metrics. Must never know of the roster, reach for a source of
+//! desired state, history or the network (the listener's own sockets apart), and never say yes when in doubt.
 
+mod account;
 mod blocks;
-mod entry;
-mod evaluate;
-mod facts;
-pub mod follow;
-pub mod guard;
 pub mod index;
 mod ledger;
 pub mod listener;
-pub mod serve;
-
-mod password;
-mod people;
-mod register;
-pub mod roster;
-
+pub mod node;
+pub(crate) mod password;
 mod slots;
+pub mod words;

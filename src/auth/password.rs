@@ -8,17 +8,17 @@ use subtle::ConstantTimeEq;
 /// SHA-256 of a password. Generated passwords are as long as a key, so a slow hash would only slow down logins; imported
 /// ones live in memory only in this form.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Digest([u8; 32]);
+pub(crate) struct Digest([u8; 32]);
 
 impl Digest {
     /// Digest of a text.
-    pub(super) fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         Self(Sha256::digest(text.as_bytes()).into())
     }
 
     /// Whether both are the same, in a time that does not depend on where they differ. Without a digest to compare with it
     /// takes as long and answers no, so that an unknown account cannot be told from a wrong password by its time.
-    pub(super) fn matches(&self, expected: Option<&Self>) -> bool {
+    pub(crate) fn matches(&self, expected: Option<&Self>) -> bool {
         const NOBODY: Digest = Digest([0; 32]);
         let equal = bool::from(self.0.ct_eq(&black_box(expected.unwrap_or(&NOBODY)).0));
         black_box(equal) && expected.is_some()

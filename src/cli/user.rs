@@ -113,13 +113,13 @@ async fn deactivate(
     ask: &Ask,
     id: &CorporateId,
     reason: Option<String>,
-    patience: Duration,
+    timeout: Duration,
     output: &mut Output,
 ) -> Result<(), CommandError> {
     let client = client(ask)?;
     let body = reason.map_or_else(|| json!({}), |reason| json!({ "reason": reason }));
     let mut answer = client.post(&["user", id.as_str(), "deactivate"], &body).await?.body;
-    let outcome = wait::for_containment(&client, id, &answer, patience).await?;
+    let outcome = wait::for_containment(&client, id, &answer, timeout).await?;
     if let (Value::Object(fields), Some(Value::Object(times))) = (&mut answer, &outcome.times) {
         fields.extend(times.clone());
     }
@@ -143,7 +143,7 @@ async fn deactivate(
         )
         .hint(format!("let it happen with: vpn-operator guard confirm {id}")));
     }
-    if outcome.contained || patience.is_zero() {
+    if outcome.contained || timeout.is_zero() {
         return Ok(());
     }
     if outcome.unprovable {
@@ -164,7 +164,7 @@ async fn deactivate(
     };
     Err(CommandError::new(
         Exit::Pending,
-        format!("not proved contained within {patience:?}{missing}"),
+        format!("not proved contained within {timeout:?}{missing}"),
     )
     .hint(format!("{hint}; look again with: vpn-operator user show {id}")))
 }

@@ -93,7 +93,7 @@ pub(super) async fn deactivate(
     OptionalBody(body): OptionalBody<ReasonBody>,
 ) -> Result<(StatusCode, Json<DeactivatedBody>), Problem> {
     let reason = checked_reason(body.reason)?;
-    let done = state.access.deactivate(caller, id, reason).await?;
+    let done = state.use_cases.deactivate(caller, id, reason).await?;
     let (code, status) = progress(&done.proof, StatusCode::OK, "deactivated");
     let lag = lag(&done.proof);
     let detail: Vec<String> = lag.into_iter().map(str::to_owned).chain(done.note).collect();
@@ -182,7 +182,7 @@ pub(super) async fn activate(
     PathId(id): PathId,
 ) -> Result<(StatusCode, Json<ActivatedBody>), Problem> {
     use crate::model::access::Access::{Denied, Granted};
-    let done = state.access.activate(caller, id).await?;
+    let done = state.use_cases.activate(caller, id).await?;
     let (code, status) = match (done.in_force, done.access) {
         (false, _) => (StatusCode::ACCEPTED, "accepted"),
         (true, Granted) => (StatusCode::OK, "activated"),

@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 use super::{HttpState, auth::Who, extract::OptionalBody, problem::Problem};
 use crate::{
     access::{Confirmed, GuardView},
-    auth::roster::PendingDenial,
     model::corporate_id::CorporateId,
+    roster::PendingDenial,
 };
 
 /// What the guard holds back.
@@ -95,7 +95,7 @@ impl DoneBody {
     responses((status = 200, description = "What waits for a person", body = GuardBody))
 )]
 pub(super) async fn show(State(state): State<HttpState>) -> Json<GuardBody> {
-    Json(state.access.guard().into())
+    Json(state.use_cases.guard().into())
 }
 
 /// Let pending denials through.
@@ -108,7 +108,7 @@ pub(super) async fn confirm(
     Who(caller): Who,
     OptionalBody(body): OptionalBody<WordBody>,
 ) -> Result<Json<DoneBody>, Problem> {
-    let done = state.access.confirm_guard(caller, body.ids()?).await?;
+    let done = state.use_cases.confirm_guard(caller, body.ids()?).await?;
     Ok(DoneBody::of("confirmed", done))
 }
 
@@ -122,6 +122,6 @@ pub(super) async fn cancel(
     Who(caller): Who,
     OptionalBody(body): OptionalBody<WordBody>,
 ) -> Result<Json<DoneBody>, Problem> {
-    let done = state.access.cancel_guard(caller, body.ids()?).await?;
+    let done = state.use_cases.cancel_guard(caller, body.ids()?).await?;
     Ok(DoneBody::of("cancelled", done))
 }

@@ -33,9 +33,9 @@ pub struct Probes {
 
 impl FromRef<HttpState> for Probes {
     fn from_ref(state: &HttpState) -> Self {
-        let access = state.access.clone();
+        let use_cases = state.use_cases.clone();
         Self {
-            health: Arc::new(move || access.health()),
+            health: Arc::new(move || use_cases.health()),
             metrics: Arc::clone(&state.metrics),
         }
     }

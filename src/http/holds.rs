@@ -93,7 +93,7 @@ pub(super) async fn list(
         source: query.source,
         phase: query.phase,
     };
-    let holds = state.access.holds(&filter).into_iter().map(Into::into).collect();
+    let holds = state.use_cases.holds(&filter).into_iter().map(Into::into).collect();
     Ok(Json(HoldsBody { holds }))
 }
 
@@ -166,7 +166,7 @@ pub(super) async fn create(
         from: body.from,
         until: body.until,
     };
-    let placed = state.access.place_hold(caller, hold).await?;
+    let placed = state.use_cases.place_hold(caller, hold).await?;
     let (code, status, detail) = if placed.hold.phase == Phase::Live {
         let (code, status) = progress(&placed.proof, StatusCode::CREATED, "created");
         (code, status, lag(&placed.proof))
@@ -226,7 +226,7 @@ pub(super) async fn release(
         check_source(&source)?;
         caller.source = source;
     }
-    let done = state.access.release_hold(caller, name).await?;
+    let done = state.use_cases.release_hold(caller, name).await?;
     Ok(Json(ReleasedBody {
         status: "released",
         name: done.name,

@@ -41,7 +41,7 @@ pub use openapi::openapi;
 pub use waiting::waiting;
 
 use self::{auth::Secrets, limiter::FailureLimiter, problem::Problem};
-use crate::{access::Access, clock::SharedClock, metrics::Metrics};
+use crate::{access::UseCases, clock::SharedClock, metrics::Metrics};
 
 /// What can be set.
 #[derive(Debug, Clone)]
@@ -82,7 +82,7 @@ pub struct HttpState(Arc<Inner>);
 
 /// See [`HttpState`].
 pub struct Inner {
-    access: Access,
+    use_cases: UseCases,
     metrics: Arc<Metrics>,
     clock: SharedClock,
     secrets: Secrets,
@@ -95,9 +95,9 @@ pub struct Inner {
 impl HttpState {
     /// State for one router.
     #[must_use]
-    pub fn new(access: Access, metrics: Arc<Metrics>, clock: SharedClock, settings: Settings) -> Self {
+    pub fn new(use_cases: UseCases, metrics: Arc<Metrics>, clock: SharedClock, settings: Settings) -> Self {
         Self(Arc::new(Inner {
-            access,
+            use_cases,
             metrics,
             clock,
             secrets: Secrets::new(&settings.secrets),

@@ -332,7 +332,7 @@ pub(super) async fn list(
         held: query.held,
         q: query.q.filter(|q| !q.is_empty()),
     };
-    let page = state.access.users(filter, query.limit, query.after).await?;
+    let page = state.use_cases.users(filter, query.limit, query.after).await?;
     Ok(Json(UsersBody {
         users: page.users.into_iter().map(Into::into).collect(),
         next: page.next,
@@ -350,5 +350,5 @@ pub(super) async fn list(
     )
 )]
 pub(super) async fn show(State(state): State<HttpState>, PathId(id): PathId) -> Result<Json<UserDetailBody>, Problem> {
-    Ok(Json(state.access.user(&id).await?.into()))
+    Ok(Json(state.use_cases.user(&id).await?.into()))
 }

@@ -16,7 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use super::declared::Environment;
 use super::{
-    context::Context,
+    core::Core,
     declared::{Refusal, Wanted, meter, names_secret, shared_tokens},
     plan::gateway_names,
 };
@@ -42,11 +42,11 @@ use crate::{
 const RETRY: Duration = Duration::from_secs(10);
 
 /// How long a start waits for the nodes, and how often it looks whether they answered.
-const PATIENCE: Duration = Duration::from_secs(1);
+const FIRST_LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 const GLANCE: Duration = Duration::from_millis(5);
 
 /// What a gateway is built with.
-pub struct Parts {
+pub struct Dependencies {
     /// What the environment says.
     pub environment: Environment,
     /// Reads the secrets that gateways name.
@@ -77,7 +77,7 @@ struct Running {
 
 /// The running gateways. Reading is lock-free.
 pub struct Gateways {
-    parts: Parts,
+    dependencies: Dependencies,
     snapshot: ArcSwap<HashMap<String, Arc<dyn Gateway>>>,
     running: Mutex<HashMap<String, Running>>,
     changed: Notify,
@@ -90,9 +90,9 @@ pub struct Gateways {
 impl Gateways {
     /// No gateways yet.
     #[must_use]
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(dependencies: Dependencies) -> Self {
         Self {
-            parts,
+            dependencies,
             snapshot: ArcSwap::default(),
             running: Mutex::default(),
             changed: Notify::new(),
@@ -126,7 +126,7 @@ impl Gateways {
     }
 
     /// A Secret is new, changed or gone.
-    pub fn secret_changed(&self, ctx: &Context, secret: &str) {
+    pub fn secret_changed(&self, ctx: &Core, secret: &str) {
         if ctx
             .declared_gateways
             .state()
@@ -139,7 +139,7 @@ impl Gateways {
 
     /// Has every node say who is online, and waits for it for a bounded time: how many devices a person has is to be right
     /// from the first login on. A node that does not answer keeps nobody waiting longer than that.
-    pub async fn look(&self, ctx: &Context) {
+    pub async fn look(&self, ctx: &Core) {
         let since = ctx.clock.monotonic();
         let gateways = self.all();
         for gateway in &gateways {
@@ -150,14 +150,14 @@ impl Gateways {
             let mut nodes = gateways.iter().flat_map(|gateway| gateway.health());
             nodes.all(|node| !node.proves || node.error.is_some() || index.was_polled(&node.node, since))
         };
-        let until = since + PATIENCE;
+        let until = since + FIRST_LOOK_TIMEOUT;
         while !seen() && ctx.clock.monotonic() < until {
             tokio::time::sleep(GLANCE).await;
         }
     }
 
     /// Follows what is declared until `cancel`, after the first load (which calls [`Self::converge`] itself).
-    pub async fn run(ctx: Arc<Context>, cancel: CancellationToken) {
+    pub async fn run(ctx: Arc<Core>, cancel: CancellationToken) {
         loop {
             tokio::select! {
                 () = cancel.cancelled() => return,
@@ -173,7 +173,7 @@ impl Gateways {
 
     /// Starts, replaces and stops gateways until what runs is what is declared, and reports. A gateway that is declared in
     /// a way in which it cannot run goes on as it was: its sessions have to be counted and cut all the same.
-    pub async fn converge(&self, ctx: &Context) {
+    pub async fn converge(&self, ctx: &Core) {
         let declared = ctx.declared_gateways.state();
         let mut wanted: HashMap<String, Wanted> = HashMap::new();
         let mut refused: HashMap<String, Refusal> = HashMap::new();
@@ -187,23 +187,23 @@ impl Gateways {
             let gone = gateway.metadata.deletion_timestamp.is_some();
             let in_use = gone && users_of(ctx, &name) > 0;
             if gone && !in_use {
-                if let Err(error) = ctx.desired.release_gateway(&name).await {
+                if let Err(error) = ctx.desired.remove_gateway_finalizer(&name).await {
                     tracing::warn!(gateway = name, %error, "a deleted gateway could not be let go");
                     incomplete = true;
                 }
                 continue;
             }
-            let guarded = gone || gateway.finalizers().iter().any(|it| it == FINALIZER);
-            if !guarded && let Err(error) = ctx.desired.guard_gateway(gateway).await {
+            let has_finalizer = gone || gateway.finalizers().iter().any(|it| it == FINALIZER);
+            if !has_finalizer && let Err(error) = ctx.desired.add_gateway_finalizer(gateway).await {
                 tracing::warn!(gateway = name, %error, "a gateway could not be given its finalizer");
                 incomplete = true;
             }
             incomplete |= in_use;
             reports.push((Arc::clone(gateway), in_use));
             match self
-                .parts
+                .dependencies
                 .environment
-                .resolve(&self.parts.sources, &name, &gateway.spec, false)
+                .resolve(&self.dependencies.sources, &name, &gateway.spec, false)
                 .await
             {
                 Ok(ready) => drop(wanted.insert(name, ready)),
@@ -211,7 +211,7 @@ impl Gateways {
             }
         }
         if declared.is_empty() {
-            match self.parts.environment.own(&self.parts.sources).await {
+            match self.dependencies.environment.own(&self.dependencies.sources).await {
                 Ok(ready) => drop(wanted.insert(DEFAULT_GATEWAY.to_owned(), ready)),
                 Err(refusal) => drop(refused.insert(DEFAULT_GATEWAY.to_owned(), refusal)),
             }
@@ -253,7 +253,7 @@ impl Gateways {
     /// stays as it is.
     fn replace(
         &self,
-        ctx: &Context,
+        ctx: &Core,
         wanted: HashMap<String, Wanted>,
         refused: &mut HashMap<String, Refusal>,
     ) -> Vec<String> {
@@ -292,9 +292,9 @@ impl Gateways {
             nodes.extend(polled.map(|node| NodeName::new(name, &node.name)));
             tokens.extend(present.as_wanted.tokens.iter().cloned());
         }
-        self.parts.index.expect_polls_of(&nodes);
+        self.dependencies.index.expect_polls_of(&nodes);
         let tokens = shared_tokens(tokens);
-        self.parts
+        self.dependencies
             .endpoint
             .set_tokens(tokens.iter().map(|(name, token)| (token, name)));
         self.snapshot.store(Arc::new(
@@ -314,18 +314,18 @@ impl Gateways {
         changed
     }
 
-    fn start(&self, name: &str, wanted: Wanted, ctx: &Context) -> Result<Running, StatsError> {
-        let cancel = self.parts.cancel.child_token();
+    fn start(&self, name: &str, wanted: Wanted, ctx: &Core) -> Result<Running, StatsError> {
+        let cancel = self.dependencies.cancel.child_token();
         let context = hysteria::Context {
-            ledger: Arc::clone(&self.parts.index) as _,
+            ledger: Arc::clone(&self.dependencies.index) as _,
             usage: Arc::clone(&ctx.usage) as _,
-            completions: self.parts.completions.clone(),
-            clock: Arc::clone(&self.parts.clock),
-            fence: self.parts.fence.clone(),
-            meter: meter(&self.parts.metrics),
-            poll_interval: self.parts.environment.poll_interval,
+            completions: self.dependencies.completions.clone(),
+            clock: Arc::clone(&self.dependencies.clock),
+            fence: self.dependencies.fence.clone(),
+            meter: meter(&self.dependencies.metrics),
+            poll_interval: self.dependencies.environment.poll_interval,
             cancel: cancel.clone(),
-            tasks: self.parts.tasks.clone(),
+            tasks: self.dependencies.tasks.clone(),
         };
         Ok(Running {
             gateway: HysteriaGateway::start(name, wanted.nodes.clone(), context)?,
@@ -335,7 +335,7 @@ impl Gateways {
     }
 }
 
-fn users_of(ctx: &Context, gateway: &str) -> usize {
+fn users_of(ctx: &Core, gateway: &str) -> usize {
     ctx.users
         .state()
         .iter()
@@ -344,7 +344,7 @@ fn users_of(ctx: &Context, gateway: &str) -> usize {
 }
 
 /// Answers whether the status says how it is.
-async fn report(ctx: &Context, gateway: &VpnGateway, refusal: Option<Refusal>, in_use: bool) -> bool {
+async fn report(ctx: &Core, gateway: &VpnGateway, refusal: Option<Refusal>, in_use: bool) -> bool {
     let mut status = gateway.status.clone().unwrap_or_default();
     let generation = gateway.metadata.generation.unwrap_or_default();
     status.observed_generation = generation;
@@ -367,7 +367,7 @@ async fn report(ctx: &Context, gateway: &VpnGateway, refusal: Option<Refusal>, i
     publish(ctx, gateway, status).await
 }
 
-async fn publish(ctx: &Context, gateway: &VpnGateway, status: VpnGatewayStatus) -> bool {
+async fn publish(ctx: &Core, gateway: &VpnGateway, status: VpnGatewayStatus) -> bool {
     if gateway.status.as_ref() == Some(&status) {
         return true;
     }

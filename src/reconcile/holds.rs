@@ -12,7 +12,7 @@ use kube::{ResourceExt, runtime::reflector::ObjectRef};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::context::Context;
+use super::core::Core;
 use crate::{
     desired::DesiredError,
     model::{
@@ -92,7 +92,7 @@ impl Deadlines {
 
 /// Lets go of holds whose tombstones have nothing left to say, unless this process may not act. `done` remembers which, and
 /// since when.
-async fn let_go(ctx: &Context, done: &mut HashMap<String, Instant>) {
+async fn let_go(ctx: &Core, done: &mut HashMap<String, Instant>) {
     if !ctx.fence.is_open() {
         return;
     }
@@ -103,7 +103,7 @@ async fn let_go(ctx: &Context, done: &mut HashMap<String, Instant>) {
         if done.contains_key(&name) {
             continue;
         }
-        match ctx.desired.forget_hold(&name).await {
+        match ctx.desired.remove_hold_finalizer(&name).await {
             Ok(()) => drop(done.insert(name, now)),
             Err(error) => tracing::warn!(hold = name, %error, "a lost hold could not be let go"),
         }
@@ -111,7 +111,7 @@ async fn let_go(ctx: &Context, done: &mut HashMap<String, Instant>) {
 }
 
 /// Reports until `cancel`.
-pub async fn run(ctx: Arc<Context>, mut touched: mpsc::UnboundedReceiver<String>, cancel: CancellationToken) {
+pub async fn run(ctx: Arc<Core>, mut touched: mpsc::UnboundedReceiver<String>, cancel: CancellationToken) {
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut deadlines = Deadlines::default();
@@ -142,12 +142,13 @@ pub async fn run(ctx: Arc<Context>, mut touched: mpsc::UnboundedReceiver<String>
 }
 
 /// Reports one hold's phase if it differs, and answers when to look again.
-async fn report(name: &str, ctx: &Context) -> Option<Timestamp> {
+async fn report(name: &str, ctx: &Core) -> Option<Timestamp> {
     let hold = ctx.holds.get(&ObjectRef::new(name).within(&ctx.namespace))?;
     let now = ctx.clock.now();
     let again = now.checked_add(Duration::from_secs(10)).ok();
-    let guarded = hold.finalizers().iter().any(|it| it == FINALIZER) || hold.metadata.deletion_timestamp.is_some();
-    if !guarded && let Err(error) = ctx.desired.guard_hold(&hold).await {
+    let has_finalizer =
+        hold.finalizers().iter().any(|it| it == FINALIZER) || hold.metadata.deletion_timestamp.is_some();
+    if !has_finalizer && let Err(error) = ctx.desired.add_hold_finalizer(&hold).await {
         tracing::warn!(hold = name, %error, "a hold could not be given its finalizer");
         return again;
     }

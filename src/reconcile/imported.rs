@@ -12,18 +12,18 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::context::Context;
+use super::core::Core;
 use crate::{
-    auth::roster::Input,
     credentials::{MasterKey, Sources},
     model::{corporate_id::CorporateId, secret_source::SecretSource, user::VpnUser},
+    roster::Input,
 };
 
 /// How often sources are read again, so that a changed file is noticed.
 const AGAIN: Duration = Duration::from_secs(10);
 
 /// How long a start waits for the passwords.
-const PATIENCE: Duration = Duration::from_secs(2);
+const FIRST_READ_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a sealed password begins with.
 const SEALED: &str = "sealed:";
@@ -91,7 +91,7 @@ impl Imported {
     /// Waits, for a bounded time, until what the first load named was read: who has such a password is to be let in from the
     /// first answer on.
     pub async fn first_round(&self) {
-        if tokio::time::timeout(PATIENCE, self.first_round.cancelled())
+        if tokio::time::timeout(FIRST_READ_TIMEOUT, self.first_round.cancelled())
             .await
             .is_err()
         {
@@ -185,7 +185,7 @@ pub trait Reader: Send + Sync + 'static {
     fn imported(&self) -> &Imported;
 }
 
-impl Reader for Context {
+impl Reader for Core {
     fn user(&self, name: &str) -> Option<Arc<VpnUser>> {
         Self::user(self, name)
     }

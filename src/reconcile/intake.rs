@@ -17,14 +17,14 @@ use kube::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    context::Context,
+    core::Core,
     plan::{LET_GO, PAUSE, RECONCILE_NOW},
-    written::Written,
+    status_write_cache::StatusWriteCache,
 };
 use crate::{
-    auth::roster::Input,
     desired::{Event, Watches},
     model::{FINALIZER, RELEASED, gateway::VpnGateway, hold::VpnHold, user::VpnUser},
+    roster::Input,
 };
 
 /// Events taken in one batch. The guard judges a batch as a whole; the bound keeps a first load from being one lump.
@@ -53,7 +53,7 @@ pub struct Writers {
     clippy::large_enum_variant,
     reason = "one value at a time; a box each would cost more"
 )]
-pub(super) enum Said {
+pub(super) enum SourceEvent {
     User(Event<VpnUser>),
     Hold(Event<VpnHold>),
     Gateway(Event<VpnGateway>),
@@ -156,7 +156,7 @@ impl Vanishing {
 }
 
 /// Takes events until `cancel`, or until the source ends. Never waits for anything but events.
-pub async fn run(watches: Watches, mut writers: Writers, ctx: Arc<Context>, cancel: CancellationToken) {
+pub async fn run(watches: Watches, mut writers: Writers, ctx: Arc<Core>, cancel: CancellationToken) {
     let mut events = Box::pin(merged(watches).ready_chunks(BATCH).take_until(cancel.cancelled_owned()));
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -178,8 +178,8 @@ pub async fn run(watches: Watches, mut writers: Writers, ctx: Arc<Context>, canc
         };
         let Some(batch) = batch else { return };
         let mut inputs = Vec::with_capacity(batch.len());
-        for said in batch {
-            seen.take(said, &mut writers, &ctx, |input| {
+        for event in batch {
+            seen.take(event, &mut writers, &ctx, |input| {
                 vanishing.sort(input, loaded, &mut inputs);
             });
         }
@@ -189,8 +189,8 @@ pub async fn run(watches: Watches, mut writers: Writers, ctx: Arc<Context>, canc
             // The gateways exist before the first verdicts, so that sessions to be ended have somewhere to go.
             ctx.gateways.converge(&ctx).await;
             ctx.imported.first_round().await;
-            if let Some(handing) = ctx.handing() {
-                handing.handouts.wait_synced().await;
+            if let Some(outputs) = ctx.cluster_outputs() {
+                outputs.secrets.wait_synced().await;
             }
             ctx.dispatch(ctx.roster.judge_load());
             ctx.gateways.look(&ctx).await;
@@ -215,14 +215,14 @@ struct Seen {
 
 impl Seen {
     /// Brings the stores up to date with one event, and says what it means.
-    fn take(&mut self, said: Said, writers: &mut Writers, ctx: &Context, mut say: impl FnMut(Input)) {
-        match said {
-            Said::User(event) => {
+    fn take(&mut self, event: SourceEvent, writers: &mut Writers, ctx: &Core, mut say: impl FnMut(Input)) {
+        match event {
+            SourceEvent::User(event) => {
                 let event = event.modify(slim);
                 let gone = self.users.follow(&event, &ctx.users);
                 if let Event::Apply(user) | Event::InitApply(user) = &event
                     && let Some(before) = ctx.user(&user.name_any())
-                    && asks(&before, user, &ctx.written)
+                    && asks(&before, user, &ctx.status_writes)
                 {
                     self.asked.push(user.name_any());
                 }
@@ -246,9 +246,9 @@ impl Seen {
                     }
                     Event::Delete(user) => {
                         ctx.backoff.forget(&user.name_any());
-                        ctx.written.forget(&user.name_any());
-                        if let Some(handing) = ctx.handing() {
-                            handing.handouts.forget(&user);
+                        ctx.status_writes.forget(&user.name_any());
+                        if let Some(outputs) = ctx.cluster_outputs() {
+                            outputs.secrets.forget(&user);
                         }
                         say(Input::UserGone(user.name_any()));
                     }
@@ -256,7 +256,7 @@ impl Seen {
                     Event::Init => {}
                 }
             }
-            Said::Hold(event) => {
+            SourceEvent::Hold(event) => {
                 let event = event.modify(slim);
                 let gone = self.holds.follow(&event, &ctx.holds);
                 writers.holds.apply_watcher_event(&event);
@@ -275,7 +275,7 @@ impl Seen {
                     Event::Init | Event::InitDone => {}
                 }
             }
-            Said::Gateway(event) => {
+            SourceEvent::Gateway(event) => {
                 self.gateways.follow(&event, &ctx.declared_gateways);
                 writers.gateways.apply_watcher_event(&event.modify(slim));
                 ctx.gateways.changed();
@@ -286,12 +286,12 @@ impl Seen {
 
 /// Whether the operator has to look at a user although nothing about access changed: an annotation asks for something,
 /// somebody took the finalizer off, or somebody else wrote the status.
-fn asks(before: &VpnUser, now: &VpnUser, written: &Written) -> bool {
-    let guarded = |user: &VpnUser| user.finalizers().iter().any(|it| it == FINALIZER);
+fn asks(before: &VpnUser, now: &VpnUser, status_writes: &StatusWriteCache) -> bool {
+    let has_finalizer = |user: &VpnUser| user.finalizers().iter().any(|it| it == FINALIZER);
     before.metadata.uid == now.metadata.uid
         && (before.annotations() != now.annotations()
-            || (guarded(before) && !guarded(now))
-            || (before.status != now.status && !written.is_own(now)))
+            || (has_finalizer(before) && !has_finalizer(now))
+            || (before.status != now.status && !status_writes.is_own(now)))
 }
 
 /// A hold leaves when its finalizer is released: on purpose, or after its loss was confirmed. One that was deleted before it
@@ -300,10 +300,13 @@ pub(super) fn left_in_order(hold: &VpnHold) -> bool {
     hold.metadata.deletion_timestamp.is_some() || hold.finalizers().iter().any(|it| it == FINALIZER)
 }
 
-pub(super) fn merged(watches: Watches) -> impl Stream<Item = Said> {
+pub(super) fn merged(watches: Watches) -> impl Stream<Item = SourceEvent> {
     stream::select(
-        watches.holds.map(Said::Hold),
-        stream::select(watches.gateways.map(Said::Gateway), watches.users.map(Said::User)),
+        watches.holds.map(SourceEvent::Hold),
+        stream::select(
+            watches.gateways.map(SourceEvent::Gateway),
+            watches.users.map(SourceEvent::User),
+        ),
     )
 }
 

@@ -6,18 +6,18 @@
 //! a person.
 
 pub mod backoff;
-pub mod context;
+pub mod core;
 mod declared;
-pub mod farewell;
 pub mod follow;
 pub mod gateways;
 pub mod holds;
 pub mod imported;
 pub mod intake;
+pub mod namespace_teardown;
 pub mod plan;
 pub mod runner;
+pub mod status_write_cache;
 mod tell;
 pub mod upkeep;
 pub mod usage;
 pub mod user;
-pub mod written;

@@ -12,8 +12,8 @@ use std::{
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::context::Context;
-use crate::auth::guard::GuardState;
+use super::core::Core;
+use crate::roster::guard::GuardState;
 
 /// Accounts about which gateways learned something.
 pub type Learned = mpsc::UnboundedReceiver<HashSet<String>>;
@@ -22,7 +22,7 @@ pub type Learned = mpsc::UnboundedReceiver<HashSet<String>>;
 const GAUGES: Duration = Duration::from_secs(1);
 
 /// Queues the users whose accounts a gateway learned something about, until `cancel`.
-pub async fn completions(ctx: Arc<Context>, mut learned: Learned, cancel: CancellationToken) {
+pub async fn completions(ctx: Arc<Core>, mut learned: Learned, cancel: CancellationToken) {
     loop {
         let accounts = tokio::select! {
             () = cancel.cancelled() => return,
@@ -54,8 +54,8 @@ pub fn load_guard(path: &Path) -> Result<GuardState, String> {
     }
 }
 
-/// Keeps what the guard knows in a file, until `cancel`, and says how far that is in [`Context::guard_kept`].
-pub async fn keep_guard(ctx: Arc<Context>, path: PathBuf, cancel: CancellationToken) {
+/// Keeps what the guard knows in a file, until `cancel`, and says how far that is in [`Core::guard_kept`].
+pub async fn keep_guard(ctx: Arc<Core>, path: PathBuf, cancel: CancellationToken) {
     let mut changes = ctx.roster.guard_changes();
     loop {
         tokio::select! {
@@ -99,7 +99,7 @@ fn save_guard(path: &Path, state: &GuardState) -> std::io::Result<()> {
 }
 
 /// Sets gauges until `cancel`.
-pub async fn gauges(ctx: Arc<Context>, cancel: CancellationToken) {
+pub async fn gauges(ctx: Arc<Core>, cancel: CancellationToken) {
     let mut tick = tokio::time::interval(GAUGES);
     loop {
         tokio::select! {

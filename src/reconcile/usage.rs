@@ -9,13 +9,13 @@ use std::{
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::context::Context;
+use super::core::Core;
 use crate::{
-    auth::roster::Input,
     clock::SharedClock,
     gateway::{Counters, NodeName, UsageDelta, UsageSink},
     history::{History, Totals},
     model::access::{Period, Usage},
+    roster::Input,
 };
 
 /// How long to wait before a write to a failing history is tried again.
@@ -46,7 +46,7 @@ pub struct UsageBook {
     clock: SharedClock,
     history: History,
     wake: Notify,
-    context: OnceLock<std::sync::Weak<Context>>,
+    core: OnceLock<std::sync::Weak<Core>>,
 }
 
 impl UsageBook {
@@ -65,7 +65,7 @@ impl UsageBook {
             clock,
             history,
             wake: Notify::new(),
-            context: OnceLock::new(),
+            core: OnceLock::new(),
         };
         if !book.lock().complete {
             book.wake.notify_one();
@@ -74,8 +74,8 @@ impl UsageBook {
     }
 
     /// Tells the book whom to inform. Once, when everything is wired.
-    pub fn attach(&self, context: &Arc<Context>) {
-        let _ = self.context.set(Arc::downgrade(context));
+    pub fn attach(&self, core: &Arc<Core>) {
+        let _ = self.core.set(Arc::downgrade(core));
     }
 
     /// What an account has used.
@@ -152,8 +152,8 @@ impl UsageBook {
     }
 
     fn tell(&self, inputs: Vec<Input>) {
-        if let Some(context) = self.context.get().and_then(std::sync::Weak::upgrade) {
-            context.dispatch(context.roster.apply(inputs));
+        if let Some(core) = self.core.get().and_then(std::sync::Weak::upgrade) {
+            core.dispatch(core.roster.apply(inputs));
         }
     }
 

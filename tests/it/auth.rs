@@ -11,10 +11,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use vpn_operator::{
-    auth::{
-        index::Verdict,
-        roster::{Derivation, Input, Roster, Transition},
-    },
+    auth::index::Verdict,
     clock::{Clock, ManualClock},
     gateway::NodeName,
     model::{
@@ -23,6 +20,7 @@ use vpn_operator::{
         hold::{VpnHold, VpnHoldSpec},
         user::{VpnUser, VpnUserStatus},
     },
+    roster::{Derivation, Input, Roster, Transition},
 };
 
 pub const START: &str = "2026-05-01T00:00:00Z";

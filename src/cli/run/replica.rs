@@ -10,17 +10,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     RunError, listen,
     source::Cluster,
-    tasks::{Tasks, told},
+    tasks::{Tasks, log_failure},
     tls,
     wire::environment,
 };
 use crate::{
     access::Health,
-    auth::{
-        listener::AuthEndpoint,
-        roster::{Passwords, Roster},
-        serve::serve,
-    },
+    auth::listener::AuthEndpoint,
     clock::{SharedClock, SystemClock},
     config::{Config, secrets::Secret},
     credentials::{MasterKey, Sources},
@@ -38,6 +34,8 @@ use crate::{
         },
         imported::{self, Imported},
     },
+    roster::{Passwords, Roster},
+    serve::serve,
 };
 
 /// Runs a replica until `shutdown` is cancelled, then drains: logins under way to their end, then the watches.
@@ -62,7 +60,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     let roster = Arc::new(Roster::follower(key, passwords, Arc::clone(&clock)));
     let endpoint = AuthEndpoint::new(roster.index(), Arc::clone(&metrics));
     let looks = TaskTracker::new();
-    let nodes = Nodes::new(nodes::Parts {
+    let nodes = Nodes::new(nodes::Dependencies {
         environment: environment(&config),
         sources,
         index: roster.index(),
@@ -77,7 +75,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
 
     let ctx = || Arc::clone(&follower);
     let auth = serve(auth_socket, endpoint.router(), auth_tls, tasks.front_token());
-    tasks.front("the auth listener", told(auth));
+    tasks.front("the auth listener", log_failure(auth));
     let looked_at = ctx();
     let probes = http::probes(Probes {
         health: Arc::new(move || Health::of_replica(&looked_at)),
@@ -85,7 +83,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     });
     // Until the last login is answered, so that nobody takes a draining replica for a dead one.
     let probes = serve(probes_socket, probes, probes_tls, tasks.core_token());
-    tasks.core("the probes", told(probes));
+    tasks.core("the probes", log_failure(probes));
     let end = tasks.core_token();
     let end = || end.clone();
     tasks.core("the intake", intake::run(watches, ctx(), end()));

@@ -20,11 +20,8 @@ use super::{
     tasks::Tasks,
 };
 use crate::{
-    access::{Access, Derived, LivePeople, Parts, Settings},
-    auth::{
-        listener::AuthEndpoint,
-        roster::{Passwords, Roster},
-    },
+    access::{Dependencies, Derived, LivePeople, Settings, UseCases},
+    auth::listener::AuthEndpoint,
     clock::SharedClock,
     config::{self, Config},
     credentials::MasterKey,
@@ -34,22 +31,24 @@ use crate::{
     model::user::VpnUser,
     reconcile::{
         backoff::Backoff,
-        context::{Context, Queue},
+        core::{Core, Queue},
         gateways::{self, Environment, Gateways},
         holds::{self, HoldWork},
         imported::{self, Imported},
-        intake, runner, upkeep,
+        intake, runner,
+        status_write_cache::StatusWriteCache,
+        upkeep,
         usage::UsageBook,
-        written::Written,
     },
+    roster::{Passwords, Roster},
 };
 
 /// The core, wired and not yet running.
-pub struct Core {
+pub struct Wired {
     /// What every part of it shares.
-    pub context: Arc<Context>,
+    pub core: Arc<Core>,
     /// The use cases.
-    pub access: Access,
+    pub use_cases: UseCases,
     /// What nodes ask.
     pub endpoint: Arc<AuthEndpoint>,
     /// Joins the tasks of gateways.
@@ -69,7 +68,7 @@ struct Work {
 }
 
 /// What the core stands on.
-pub struct Ground {
+pub struct WireInputs {
     /// The cluster that desired state lives in.
     pub cluster: Option<Cluster>,
     /// Open while this process may act.
@@ -87,15 +86,15 @@ pub struct Ground {
 pub async fn wire(
     config: &Config,
     key: &MasterKey,
-    ground: &Ground,
+    inputs: &WireInputs,
     cancel: CancellationToken,
-) -> Result<Core, RunError> {
-    let Ground {
+) -> Result<Wired, RunError> {
+    let WireInputs {
         cluster,
         fence,
         metrics,
         clock,
-    } = ground;
+    } = inputs;
     let data = &config.state.data_dir;
     let history = open_history(&data.join(config::HISTORY_FILE), clock)?;
     let source = Source::open(config, cluster.as_ref(), fence, clock)?;
@@ -120,9 +119,9 @@ pub async fn wire(
     let (hold_work, touched_holds) = HoldWork::new();
     let ((users, user_writer), (held, hold_writer), (declared, gateway_writer)) = (store(), store(), store());
     let (namespace, word) = source.place();
-    let context = Arc::new(Context {
+    let core = Arc::new(Core {
         desired: source.desired(),
-        gateways: Gateways::new(gateways::Parts {
+        gateways: Gateways::new(gateways::Dependencies {
             environment: environment(config),
             sources,
             index: roster.index(),
@@ -151,17 +150,17 @@ pub async fn wire(
         namespace,
         source: word,
         fence: fence.clone(),
-        written: Written::default(),
-        handing: OnceLock::new(),
+        status_writes: StatusWriteCache::default(),
+        cluster_outputs: OnceLock::new(),
     });
-    usage.attach(&context);
-    let access = use_cases(config, key, &context, &passwords);
-    if let Some(handing) = source.handing(&access) {
-        let _ = context.handing.set(handing);
+    usage.attach(&core);
+    let use_cases = use_cases(config, key, &core, &passwords);
+    if let Some(outputs) = source.outputs(&use_cases) {
+        let _ = core.cluster_outputs.set(outputs);
     }
-    Ok(Core {
-        access,
-        context,
+    Ok(Wired {
+        use_cases,
+        core,
         endpoint,
         nodes,
         source,
@@ -180,27 +179,27 @@ pub async fn wire(
     })
 }
 
-impl Core {
+impl Wired {
     /// Starts the tasks of the core.
     pub fn start(self, tasks: &mut Tasks) {
         let Self {
-            context,
+            core,
             source,
             writers,
             work,
             guard_file,
             ..
         } = self;
-        let (ctx, end) = (|| Arc::clone(&context), tasks.core_token());
+        let (ctx, end) = (|| Arc::clone(&core), tasks.core_token());
         let end = || end.clone();
-        let watches = context.desired.watch();
-        source.start(&context, tasks);
+        let watches = core.desired.watch();
+        source.start(&core, tasks);
         tasks.core("the intake", intake::run(watches, writers, ctx(), end()));
         tasks.core("the reconciler", runner::run(ctx(), work.users, end()));
         tasks.core("the hold reporter", holds::run(ctx(), work.holds, end()));
         tasks.core("the gateway keeper", Gateways::run(ctx(), end()));
         tasks.core("the password reader", imported::run(ctx(), work.passwords, end()));
-        tasks.core("the traffic book", Arc::clone(&context.usage).run(end()));
+        tasks.core("the traffic book", Arc::clone(&core.usage).run(end()));
         tasks.core("the completions", upkeep::completions(ctx(), work.completions, end()));
         tasks.core("the guard's memory", upkeep::keep_guard(ctx(), guard_file, end()));
         tasks.core("the gauges", upkeep::gauges(ctx(), end()));
@@ -247,28 +246,28 @@ pub fn environment(config: &Config) -> Environment {
     }
 }
 
-fn use_cases(config: &Config, key: &MasterKey, context: &Arc<Context>, passwords: &Passwords) -> Access {
+fn use_cases(config: &Config, key: &MasterKey, core: &Arc<Core>, passwords: &Passwords) -> UseCases {
     let dispatch = {
-        let context = Arc::downgrade(context);
+        let core = Arc::downgrade(core);
         Arc::new(move |transitions| {
-            if let Some(context) = context.upgrade() {
-                context.dispatch(transitions);
+            if let Some(core) = core.upgrade() {
+                core.dispatch(transitions);
             }
         })
     };
-    let live = Arc::new(Live(Arc::downgrade(context)));
-    Access::new(Parts {
-        desired: Arc::clone(&context.desired),
+    let live = Arc::new(Live(Arc::downgrade(core)));
+    UseCases::new(Dependencies {
+        desired: Arc::clone(&core.desired),
         people: Arc::new(LivePeople::new(
-            Arc::clone(&context.roster),
+            Arc::clone(&core.roster),
             dispatch,
-            context.guard_kept.subscribe(),
+            core.guard_kept.subscribe(),
         )),
         directory: Arc::clone(&live) as _,
         links: live,
         keys: Arc::new(Derived::new(key.clone(), Arc::clone(passwords))),
-        journal: Arc::new(context.history.clone()),
-        clock: Arc::clone(&context.clock),
+        journal: Arc::new(core.history.clone()),
+        clock: Arc::clone(&core.clock),
         settings: Settings {
             public_url: config.public_url.clone(),
             ..Settings::default()

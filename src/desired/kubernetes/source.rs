@@ -13,12 +13,12 @@ use kube::{
 use serde_json::json;
 
 use super::{
-    board::Board,
     call::{Subject, apply, apply_status, call, fenced, plain},
     finalizer,
     guarded::{Guarded, Salvage},
     owned::{is_claimed_by_default, patched},
     pace::Pace,
+    source_status::SourceStatus,
 };
 use crate::{
     clock::SharedClock,
@@ -54,7 +54,7 @@ pub struct KubernetesSource {
     gateways: Api<VpnGateway>,
     client: Client,
     namespace: String,
-    board: Arc<Board>,
+    source_status: Arc<SourceStatus>,
     fence: Fence,
 }
 
@@ -69,7 +69,7 @@ impl KubernetesSource {
             gateways: Api::namespaced(client.clone(), namespace),
             client: client.clone(),
             namespace: namespace.to_owned(),
-            board: Board::new(clock),
+            source_status: SourceStatus::new(clock),
             fence: fence.clone(),
         })
     }
@@ -86,17 +86,17 @@ impl KubernetesSource {
             + 'static,
     {
         let api: Api<Guarded<K>> = Api::namespaced(self.client.clone(), &self.namespace);
-        let board = Arc::clone(&self.board);
+        let source_status = Arc::clone(&self.source_status);
         watcher(api, watch_config())
             .backoff(Pace::default())
-            .filter_map(move |said| {
-                ready(match said {
+            .filter_map(move |event| {
+                ready(match event {
                     Ok(event) => {
-                        board.works(kind);
-                        readable(event, kind, &board)
+                        source_status.works(kind);
+                        readable(event, kind, &source_status)
                     }
                     Err(error) => {
-                        board.fails(kind, &plain(&error));
+                        source_status.fails(kind, &plain(&error));
                         None
                     }
                 })
@@ -107,7 +107,7 @@ impl KubernetesSource {
 
 /// An event with what can be understood of its object. One that cannot be read is noted, and must not stand in the way of the
 /// others.
-fn readable<K>(event: Event<Guarded<K>>, kind: &'static str, board: &Board) -> Option<Event<K>>
+fn readable<K>(event: Event<Guarded<K>>, kind: &'static str, source_status: &SourceStatus) -> Option<Event<K>>
 where
     K: Resource<DynamicType = ()> + Salvage,
 {
@@ -115,15 +115,15 @@ where
         let name = guarded.meta().name.clone().unwrap_or_default();
         match guarded.understood {
             Ok(object) => {
-                board.readable(kind, &name);
+                source_status.readable(kind, &name);
                 Some(object)
             }
             Err(misunderstood) if leaves => {
-                board.readable(kind, &name);
+                source_status.readable(kind, &name);
                 misunderstood.salvage(true)
             }
             Err(misunderstood) => {
-                board.unreadable(kind, &name, &misunderstood.error);
+                source_status.unreadable(kind, &name, &misunderstood.error);
                 misunderstood.salvage(false)
             }
         }
@@ -131,7 +131,7 @@ where
     match event {
         Event::Init => Some(Event::Init),
         Event::InitDone => {
-            board.listed(kind);
+            source_status.listed(kind);
             Some(Event::InitDone)
         }
         Event::InitApply(object) => read(object, false).map(Event::InitApply),
@@ -168,7 +168,7 @@ impl DesiredState for KubernetesSource {
     }
 
     fn health(&self) -> SourceHealth {
-        self.board.health()
+        self.source_status.health()
     }
 
     async fn get_user(&self, name: &str) -> Result<Option<VpnUser>> {
@@ -243,7 +243,7 @@ impl DesiredState for KubernetesSource {
         apply(&self.holds, hold(name), &body, manager, false).await
     }
 
-    async fn release_hold(&self, name: &str, manager: FieldManager) -> Result<()> {
+    async fn lift_hold(&self, name: &str, manager: FieldManager) -> Result<()> {
         let there = call(hold(name), self.holds.get_metadata(name)).await?;
         let marked = there.annotations().get(RELEASED).is_some_and(|value| value == "true");
         if !marked {
@@ -266,7 +266,7 @@ impl DesiredState for KubernetesSource {
             Ok(_) | Err(DesiredError::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
-        self.forget_hold(name).await
+        self.remove_hold_finalizer(name).await
     }
 
     async fn report_user(&self, of: &VpnUser, status: VpnUserStatus) -> Result<Version> {
@@ -302,15 +302,15 @@ impl DesiredState for KubernetesSource {
             .map(drop)
     }
 
-    async fn guard_user(&self, user: &VpnUser) -> Result<()> {
+    async fn add_user_finalizer(&self, user: &VpnUser) -> Result<()> {
         fenced(&self.fence, finalizer::put_on(&self.users, USER, user)).await
     }
 
-    async fn guard_hold(&self, hold: &VpnHold) -> Result<()> {
+    async fn add_hold_finalizer(&self, hold: &VpnHold) -> Result<()> {
         fenced(&self.fence, finalizer::put_on(&self.holds, HOLD, hold)).await
     }
 
-    async fn guard_gateway(&self, gateway: &VpnGateway) -> Result<()> {
+    async fn add_gateway_finalizer(&self, gateway: &VpnGateway) -> Result<()> {
         fenced(&self.fence, finalizer::put_on(&self.gateways, GATEWAY, gateway)).await
     }
 
@@ -321,15 +321,15 @@ impl DesiredState for KubernetesSource {
             .map(drop)
     }
 
-    async fn release_user(&self, name: &str) -> Result<()> {
+    async fn remove_user_finalizer(&self, name: &str) -> Result<()> {
         fenced(&self.fence, finalizer::take_off(&self.users, USER, name)).await
     }
 
-    async fn forget_hold(&self, name: &str) -> Result<()> {
+    async fn remove_hold_finalizer(&self, name: &str) -> Result<()> {
         finalizer::take_off(&self.holds, HOLD, name).await
     }
 
-    async fn release_gateway(&self, name: &str) -> Result<()> {
+    async fn remove_gateway_finalizer(&self, name: &str) -> Result<()> {
         fenced(&self.fence, finalizer::take_off(&self.gateways, GATEWAY, name)).await
     }
 }

@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Follower;
 use crate::{
-    auth::roster::Input,
     desired::{Event, Watches},
-    reconcile::intake::{Said, TICK, Vanishing, left_in_order, merged},
+    reconcile::intake::{SourceEvent, TICK, Vanishing, left_in_order, merged},
+    roster::Input,
 };
 
 /// Events taken in one batch: objects are dropped as soon as the roster has taken their facts.
@@ -104,8 +104,8 @@ pub async fn run(watches: Watches, ctx: Arc<Follower>, cancel: CancellationToken
         };
         let Some(batch) = batch else { return };
         let mut inputs = Vec::with_capacity(batch.len());
-        for said in batch {
-            take(&mut seen, said, &ctx, |input| {
+        for event in batch {
+            take(&mut seen, event, &ctx, |input| {
                 vanishing.sort(input, loaded, &mut inputs);
             });
         }
@@ -128,9 +128,9 @@ pub async fn run(watches: Watches, ctx: Arc<Follower>, cancel: CancellationToken
 }
 
 /// Says what one event means.
-fn take(seen: &mut Seen, said: Said, ctx: &Follower, mut say: impl FnMut(Input)) {
-    match said {
-        Said::User(event) => {
+fn take(seen: &mut Seen, event: SourceEvent, ctx: &Follower, mut say: impl FnMut(Input)) {
+    match event {
+        SourceEvent::User(event) => {
             for name in seen.users.follow(&event) {
                 ctx.forget(&name);
                 say(Input::UserGone(name.into()));
@@ -149,7 +149,7 @@ fn take(seen: &mut Seen, said: Said, ctx: &Follower, mut say: impl FnMut(Input))
                 Event::Init => {}
             }
         }
-        Said::Hold(event) => {
+        SourceEvent::Hold(event) => {
             for name in seen.holds.follow(&event) {
                 say(Input::HoldGone {
                     name: name.into(),
@@ -165,7 +165,7 @@ fn take(seen: &mut Seen, said: Said, ctx: &Follower, mut say: impl FnMut(Input))
                 Event::Init | Event::InitDone => {}
             }
         }
-        Said::Gateway(event) => {
+        SourceEvent::Gateway(event) => {
             for name in seen.gateways.follow(&event) {
                 ctx.nodes.gone(&name);
             }

@@ -2,7 +2,7 @@
 //!
 //! It shares the roster, the reading of passwords and what gateways are to run as with the reconciler, and keeps no object of
 //! which the roster has taken the facts. It ends no session, counts no traffic and reports nothing: that is the controller's
-//! work, whose word it finds in the statuses (see [`crate::auth::follow`]). Must never write desired state or call a node for
+//! work, whose word it finds in the statuses (see [`crate::roster`]). Must never write desired state or call a node for
 //! anything but who is online.
 
 pub mod intake;
@@ -23,10 +23,10 @@ use tokio_util::sync::CancellationToken;
 use self::nodes::Nodes;
 use super::imported::{Imported, Reader};
 use crate::{
-    auth::roster::{Input, Roster},
     desired::DesiredState,
     metrics::Metrics,
     model::user::VpnUser,
+    roster::{Input, Roster},
 };
 
 /// How often gauges are set.

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use proptest::prelude::*;
 use vpn_operator::{
-    auth::follow::Role,
+    auth::words::Role,
     model::{
         RELEASED,
         access::{HoldSpan, Period, Usage},
         quantity::Bytes,
         user::TrafficLimit,
     },
-    reconcile::plan::{Facts, HandoutState, plan},
+    reconcile::plan::{Facts, SecretOutcome, plan},
 };
 
 use super::*;
@@ -131,7 +131,7 @@ impl Pair {
             person: &person,
             used: used.map(|limit| (self.used.get(name).copied().unwrap_or(0), limit.period)),
             gateways: &[],
-            handout: &HandoutState::NotKept,
+            secret: &SecretOutcome::NotStored,
             unreadable: None,
         };
         plan(user, &facts, self.clock.now()).status
@@ -566,7 +566,7 @@ fn a_mass_denial_that_the_controller_holds_back_is_held_back_by_a_replica_that_s
             person: &person,
             used: None,
             gateways: &[],
-            handout: &HandoutState::NotKept,
+            secret: &SecretOutcome::NotStored,
             unreadable: None,
         };
         let mut user = user.clone();
@@ -603,7 +603,7 @@ fn reported(controller: &Roster, user: &VpnUser, clock: &ManualClock) -> VpnUser
         person: &person,
         used: None,
         gateways: &[],
-        handout: &HandoutState::NotKept,
+        secret: &SecretOutcome::NotStored,
         unreadable: None,
     };
     let mut user = user.clone();

@@ -16,9 +16,15 @@ fn deleted(n: usize) -> Input {
 fn a_batch_within_the_limit_goes_in_one_go_and_the_next_one_waits() {
     let house = House::of(100);
     let done = house.roster.apply((0..10).map(deleted).collect());
-    assert_eq!(done.iter().filter(|it| it.cut.is_some()).count(), 10);
+    assert_eq!(done.iter().filter(|it| it.revoke.is_some()).count(), 10);
     assert_eq!(house.granted(100), 90);
-    assert!(house.roster.apply(vec![inactive(10)]).iter().all(|it| it.cut.is_none()));
+    assert!(
+        house
+            .roster
+            .apply(vec![inactive(10)])
+            .iter()
+            .all(|it| it.revoke.is_none())
+    );
     assert!(house.is_in(&nth(10)), "the eleventh within ten minutes");
     let person = house.roster.person(&id(&nth(10))).unwrap();
     assert_eq!(
@@ -31,7 +37,7 @@ fn a_batch_within_the_limit_goes_in_one_go_and_the_next_one_waits() {
     assert_eq!(report.pending[0].cause, "Inactive");
     house.pass(600);
     assert_eq!(house.roster.guard().recent, 0);
-    assert!(house.roster.apply(vec![inactive(11)])[0].cut.is_some());
+    assert!(house.roster.apply(vec![inactive(11)])[0].revoke.is_some());
     assert!(house.is_in(&nth(10)), "what waits, waits for a person");
 }
 
@@ -39,13 +45,13 @@ fn a_batch_within_the_limit_goes_in_one_go_and_the_next_one_waits() {
 fn a_batch_above_the_limit_is_held_back_whole_until_it_is_confirmed() {
     let house = House::of(100);
     let done = house.roster.apply((0..11).map(inactive).collect());
-    assert!(done.len() == 11 && done.iter().all(|it| it.cut.is_none()));
+    assert!(done.len() == 11 && done.iter().all(|it| it.revoke.is_none()));
     assert_eq!(house.granted(100), 100);
     let some = [id(&nth(3)), id(&nth(4))];
     let done = house.roster.confirm(Some(&some));
     assert_eq!(
         done.iter()
-            .filter(|it| it.cut.as_ref().is_some_and(|cut| cut.known.len() == 1))
+            .filter(|it| it.revoke.as_ref().is_some_and(|revoke| revoke.known.len() == 1))
             .count(),
         2
     );
@@ -114,7 +120,7 @@ fn a_deletion_in_a_cluster_that_was_cancelled_ends_when_it_is_confirmed_after_al
     let house = cancelled_prune();
     let some = [id(&nth(3)), id(&nth(4))];
     let done = house.roster.confirm(Some(&some));
-    assert_eq!(done.iter().filter(|it| it.cut.is_some()).count(), 2);
+    assert_eq!(done.iter().filter(|it| it.revoke.is_some()).count(), 2);
     assert_eq!((house.granted(100), house.roster.guard().rejected.len()), (98, 28));
     house.roster.confirm(None);
     assert_eq!((house.granted(100), house.roster.guard().rejected.len()), (70, 0));
@@ -142,7 +148,7 @@ fn let_go(n: usize) -> Input {
 fn a_deleted_user_that_is_held_back_is_let_go_by_the_annotation() {
     let house = cancelled_prune();
     let done = house.roster.apply(vec![let_go(3)]);
-    assert!(done[0].cut.is_some() && !house.is_in(&nth(3)));
+    assert!(done[0].revoke.is_some() && !house.is_in(&nth(3)));
     assert!(house.roster.person(&id(&nth(3))).unwrap().held_back_since.is_none());
     assert_eq!(house.granted(100), 99);
     house.roster.apply(vec![let_go(3)]);
@@ -162,7 +168,7 @@ fn an_annotation_from_before_the_deletion_takes_nothing_past_the_guard() {
 fn who_has_no_object_any_more_is_not_kept_by_a_cancelled_decision_in_a_cluster() {
     let house = cancelled_prune();
     let done = house.roster.apply(vec![Input::UserGone("ab000003".into())]);
-    assert!(done[0].cut.is_some() && !house.is_in(&nth(3)));
+    assert!(done[0].revoke.is_some() && !house.is_in(&nth(3)));
     assert_eq!((house.granted(100), house.roster.people().count()), (99, 99));
 }
 
@@ -175,7 +181,7 @@ fn what_was_gone_while_it_was_held_back_ends_when_it_is_confirmed() {
         Input::UserGone("ab000001".into()),
     ]);
     let done = house.roster.confirm(None);
-    assert_eq!(done.iter().filter(|it| it.cut.is_some()).count(), 2);
+    assert_eq!(done.iter().filter(|it| it.revoke.is_some()).count(), 2);
     assert_eq!((house.granted(2), house.roster.people().count()), (0, 0));
 }
 
@@ -195,7 +201,7 @@ fn the_old_end_of_access_still_counts_while_a_denial_is_held_back() {
         .apply((0..20).map(|n| said(&tombstone(&limited(n)))).collect());
     assert_eq!(house.granted(20), 20);
     let done = house.pass(100);
-    assert_eq!(done.iter().filter(|it| it.cut.is_some()).count(), 20);
+    assert_eq!(done.iter().filter(|it| it.revoke.is_some()).count(), 20);
     assert_eq!((house.granted(20), house.roster.guard().pending.len()), (0, 0));
 }
 
@@ -210,7 +216,7 @@ fn a_deadline_that_was_declared_earlier_is_nothing_for_the_guard() {
     };
     house.roster.apply((0..50).map(limited).collect());
     house.roster.loaded();
-    assert_eq!(house.pass(100).iter().filter(|it| it.cut.is_some()).count(), 50);
+    assert_eq!(house.pass(100).iter().filter(|it| it.revoke.is_some()).count(), 50);
     assert_eq!(house.roster.guard().recent, 0);
 }
 
@@ -233,7 +239,7 @@ fn an_explicit_denial_of_one_who_waits_takes_effect_at_once() {
     let house = House::of(100);
     house.roster.apply((0..50).map(deleted).collect());
     let done = house.roster.apply(vec![held(&hold("hr-x", &nth(7)))]);
-    assert!(done[0].cut.is_some() && !house.is_in(&nth(7)));
+    assert!(done[0].revoke.is_some() && !house.is_in(&nth(7)));
     assert_eq!(house.roster.guard().pending.len(), 49);
 }
 
@@ -263,7 +269,7 @@ fn what_changed_while_the_operator_was_down_is_judged_as_one_batch() {
     let done = house.roster.loaded();
     assert_eq!(house.granted(60), 60);
     assert_eq!(house.granted(90), 60, "time goes on without the guard");
-    assert_eq!(done.iter().filter(|it| it.cut.is_some()).count(), 30);
+    assert_eq!(done.iter().filter(|it| it.revoke.is_some()).count(), 30);
     assert_eq!(house.roster.guard().pending.len(), 11);
 }
 

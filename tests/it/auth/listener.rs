@@ -4,11 +4,9 @@ use reqwest::{Certificate, Client, StatusCode};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use vpn_operator::{
-    auth::{
-        listener::AuthEndpoint,
-        serve::{ServeError, TlsFiles, serve},
-    },
+    auth::listener::AuthEndpoint,
     metrics::Metrics,
+    serve::{ServeError, TlsFiles, serve},
 };
 
 use super::*;

@@ -10,13 +10,13 @@ use std::{
 
 use proptest::prelude::*;
 use vpn_operator::{
-    auth::roster::Roster,
     clock::SystemClock,
-    gateway::{Cut, SessionLedger, Standing},
+    gateway::{Revoke, SessionLedger, Standing},
     model::{
         access::{HoldSpan, Terms, reason_at},
         session::{Epoch, SessionId},
     },
+    roster::Roster,
 };
 
 use super::*;
@@ -207,26 +207,26 @@ impl World {
             }
             Step::Confirm => self.house.roster.confirm(None),
         };
-        for cut in transitions
+        for revoke in transitions
             .iter()
-            .filter_map(|it| it.cut.as_ref().map(|cut| (it.account.as_str(), cut)))
+            .filter_map(|it| it.revoke.as_ref().map(|revoke| (it.account.as_str(), revoke)))
         {
-            self.check_cut(cut.0, cut.1)?;
+            self.check_revoke(revoke.0, revoke.1)?;
         }
         Ok(())
     }
 
     /// Every session that may be alive and is of an earlier epoch is named.
-    fn check_cut(&mut self, account: &str, cut: &Cut) -> Result<(), TestCaseError> {
-        let known: HashSet<&str> = cut.known.iter().map(String::as_str).collect();
+    fn check_revoke(&mut self, account: &str, revoke: &Revoke) -> Result<(), TestCaseError> {
+        let known: HashSet<&str> = revoke.known.iter().map(String::as_str).collect();
         for live in &self.live {
             let id = SessionId::parse(&live.id).unwrap();
-            if id.account == account && id.epoch < cut.below {
-                prop_assert!(known.contains(live.id.as_str()), "{} is not in {:?}", live.id, cut);
+            if id.account == account && id.epoch < revoke.below {
+                prop_assert!(known.contains(live.id.as_str()), "{} is not in {:?}", live.id, revoke);
             }
         }
-        let before = self.epochs.insert(account.to_owned(), cut.below);
-        prop_assert!(before.is_none_or(|before| before < cut.below), "epochs only rise");
+        let before = self.epochs.insert(account.to_owned(), revoke.below);
+        prop_assert!(before.is_none_or(|before| before < revoke.below), "epochs only rise");
         Ok(())
     }
 
@@ -360,7 +360,7 @@ fn storm(rounds: usize) {
             std::thread::yield_now();
         }
     };
-    let mut cuts: Vec<(Cut, usize)> = Vec::new();
+    let mut revokes: Vec<(Revoke, usize)> = Vec::new();
     std::thread::scope(|scope| {
         for thread in 0..6 {
             scope.spawn(move || log_in(thread));
@@ -370,26 +370,30 @@ fn storm(rounds: usize) {
             let name = format!("hr-{round}");
             let mut done = roster.apply(vec![held(&hold(&name, "AB123456"))]);
             wait_for(100);
-            cuts.extend(done.remove(0).cut.map(|cut| (cut, next())));
+            revokes.extend(done.remove(0).revoke.map(|revoke| (revoke, next())));
             roster.apply(vec![Input::HoldGone { name, released: true }]);
         }
         stop.store(true, Ordering::SeqCst);
     });
     let said_yes = said_yes.into_inner().unwrap();
-    assert_eq!(cuts.len(), rounds);
+    assert_eq!(revokes.len(), rounds);
     assert!(said_yes.len() > 500, "{}", said_yes.len());
     for (number, epoch, id) in said_yes {
-        let lifted = cuts
+        let lifted = revokes
             .iter()
-            .find(|(cut, _)| cut.below == epoch)
+            .find(|(revoke, _)| revoke.below == epoch)
             .map(|(_, lifted)| *lifted);
         assert!(
             lifted.is_none_or(|lifted| lifted < number),
             "{id}: a yes after its denial and before access was given back"
         );
         // The denial that ended this epoch, unless it is the last one.
-        if let Some((cut, _)) = cuts.iter().find(|(cut, _)| cut.below > epoch) {
-            assert!(cut.known.contains(&id), "{id} is not in the cut below {:?}", cut.below);
+        if let Some((revoke, _)) = revokes.iter().find(|(revoke, _)| revoke.below > epoch) {
+            assert!(
+                revoke.known.contains(&id),
+                "{id} is not in the cut below {:?}",
+                revoke.below
+            );
         }
     }
 }

@@ -58,16 +58,19 @@ fn a_hold_denies_at_once_and_names_the_session_that_must_go() {
     let [transition] = done.as_slice() else {
         panic!("{done:?}")
     };
-    let cut = transition.cut.as_ref().unwrap();
+    let revoke = transition.revoke.as_ref().unwrap();
     assert_eq!(
         (transition.user.as_str(), transition.account.as_str()),
         ("ab123456", "corp_ab123456")
     );
-    assert_eq!((&cut.known, cut.denied_at), (&vec![session.clone()], house.clock.now()));
+    assert_eq!(
+        (&revoke.known, revoke.denied_at),
+        (&vec![session.clone()], house.clock.now())
+    );
     assert!(!house.is_in("AB123456"));
     assert_eq!(
         house.roster.index().standing(&NodeName::new("default", "a"), &session),
-        Standing::Cut
+        Standing::Revoked
     );
 
     house.roster.apply(vec![Input::HoldGone {
@@ -77,13 +80,13 @@ fn a_hold_denies_at_once_and_names_the_session_that_must_go() {
     assert!(house.is_in("AB123456"));
     assert_eq!(
         house.roster.index().standing(&NodeName::new("default", "a"), &session),
-        Standing::Cut,
+        Standing::Revoked,
         "the old session stays out"
     );
     let Verdict::Granted(again) = house.login("AB123456") else {
         panic!("refused")
     };
-    assert_eq!(again.id().epoch, cut.below);
+    assert_eq!(again.id().epoch, revoke.below);
 }
 
 #[test]
@@ -123,7 +126,7 @@ fn rotation_cuts_the_old_sessions_and_the_new_password_works() {
     let done = house
         .roster
         .apply(vec![said(&edited(&old, |user| user.spec.credential_generation = 2))]);
-    assert_eq!(done[0].cut.as_ref().unwrap().known.len(), 1);
+    assert_eq!(done[0].revoke.as_ref().unwrap().known.len(), 1);
     assert!(matches!(house.login("AB123456"), Verdict::BadPassword));
     assert!(matches!(
         house.login_as("corp_ab123456:pw-ab123456-2"),
@@ -142,15 +145,15 @@ fn a_rotation_while_the_operator_was_down_cuts_at_the_load() {
         said(&recorded(&user("AB123457"), Access::Granted, 7)),
     ]);
     let done = house.roster.loaded();
-    let cut = done
+    let revoke = done
         .iter()
         .find(|it| it.user == "ab123456")
         .unwrap()
-        .cut
+        .revoke
         .as_ref()
         .unwrap();
-    assert!(cut.below > Epoch(7));
-    assert!(done.iter().find(|it| it.user == "ab123457").unwrap().cut.is_none());
+    assert!(revoke.below > Epoch(7));
+    assert!(done.iter().find(|it| it.user == "ab123457").unwrap().revoke.is_none());
     assert_eq!(
         house.roster.person(&id("AB123457")).unwrap().epoch,
         Epoch(7),
@@ -171,7 +174,7 @@ fn a_denial_that_was_recorded_is_cut_again_at_the_load_without_a_new_epoch() {
         done.iter()
             .find(|it| it.user == name)
             .unwrap()
-            .cut
+            .revoke
             .as_ref()
             .unwrap()
             .below
@@ -190,13 +193,13 @@ fn validity_is_exact_for_logins_and_the_tick_cuts() {
     assert!(matches!(house.login("AB123456"), Verdict::Denied(Reason::NotYetValid)));
     house.clock.advance(Duration::from_secs(10));
     assert!(house.is_in("AB123456"), "without waiting for a tick");
-    assert!(house.roster.tick()[0].cut.is_none());
+    assert!(house.roster.tick()[0].revoke.is_none());
     house.clock.advance(Duration::from_millis(9999));
     assert!(house.is_in("AB123456"));
     house.clock.advance(Duration::from_millis(1));
     assert!(matches!(house.login("AB123456"), Verdict::Denied(Reason::Expired)));
     let done = house.roster.tick();
-    assert_eq!(done[0].cut.as_ref().unwrap().known.len(), 1);
+    assert_eq!(done[0].revoke.as_ref().unwrap().known.len(), 1);
     assert!(house.roster.tick().is_empty());
 }
 
@@ -215,7 +218,7 @@ fn a_clock_that_jumps_and_is_set_back_comes_out_right() {
     assert_eq!((back.len(), back[0].user.as_str()), (1, "ab123456"));
     assert!(house.is_in("AB123456"));
     let done = house.pass(100);
-    assert!(done[0].cut.is_some(), "its end comes a second time");
+    assert!(done[0].revoke.is_some(), "its end comes a second time");
 }
 
 #[test]
@@ -239,13 +242,13 @@ fn a_quota_denies_when_it_is_used_up_and_a_new_month_grants() {
     };
     let step = used(1014);
     assert!(
-        step.len() == 1 && step[0].cut.is_none(),
+        step.len() == 1 && step[0].revoke.is_none(),
         "another percent is worth a look"
     );
     assert!(used(1023).is_empty() && house.is_in("AB123456"));
-    assert!(used(1024)[0].cut.is_some());
+    assert!(used(1024)[0].revoke.is_some());
     assert!(matches!(house.login("AB123456"), Verdict::Denied(Reason::OverQuota)));
-    assert!(house.pass(31 * 86_400)[0].cut.is_none());
+    assert!(house.pass(31 * 86_400)[0].revoke.is_none());
     assert!(house.is_in("AB123456"));
 }
 
@@ -269,7 +272,7 @@ fn the_first_claimant_has_the_account_and_the_next_follows_when_it_is_gone() {
     );
 
     let gone = house.roster.apply(vec![said(&tombstone(&first))]);
-    assert_eq!(gone[0].cut.as_ref().unwrap().known.len(), 1);
+    assert_eq!(gone[0].revoke.as_ref().unwrap().known.len(), 1);
     assert_eq!(
         house.reason("AB000002"),
         Reason::Conflict,
@@ -292,8 +295,8 @@ fn an_older_claim_that_shows_up_late_takes_the_account_and_its_sessions_end() {
     let done = house.roster.apply(vec![said(&late)]);
     assert_eq!(
         done.iter()
-            .filter_map(|it| it.cut.as_ref())
-            .map(|cut| cut.known.len())
+            .filter_map(|it| it.revoke.as_ref())
+            .map(|revoke| revoke.known.len())
             .collect::<Vec<_>>(),
         [1]
     );
@@ -332,7 +335,7 @@ fn a_user_that_is_made_again_does_not_fall_back_to_an_old_epoch() {
             .roster
             .index()
             .standing(&NodeName::new("default", "a"), &old.id().to_string()),
-        Standing::Cut
+        Standing::Revoked
     );
     assert!(!house.is_in("AB123456"));
     house.roster.apply(vec![said(&user("AB123456"))]);
@@ -419,7 +422,7 @@ fn a_password_that_becomes_known_cuts_nobody_and_one_that_changes_does() {
             generation,
             password: password.into(),
         }]);
-        done.iter().any(|it| it.cut.is_some())
+        done.iter().any(|it| it.revoke.is_some())
     };
     assert!(!learn(1, "inherited"), "nobody can be in with another one");
     let old = match house.login_as("corp_ab123456:inherited") {
@@ -435,7 +438,7 @@ fn a_password_that_becomes_known_cuts_nobody_and_one_that_changes_does() {
     ));
     assert_eq!(
         house.roster.index().standing(&NodeName::new("default", "a"), &old),
-        Standing::Cut
+        Standing::Revoked
     );
 }
 

@@ -12,8 +12,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::sync::watch;
 use vpn_operator::{
-    access::{Access, Directory, Journal, Keys, Links, Parts, People, Settings, select},
-    auth::roster::{GuardReport, PendingDenial, Person},
+    access::{Dependencies, Directory, Journal, Keys, Links, People, Settings, UseCases, select},
     clock::ManualClock,
     desired::{DesiredError, DesiredState, FieldManager, Result, SourceHealth, UserPatch, Version, Watches},
     gateway::{Credentials, Link, NodeHealth, NodeName, RevocationProgress},
@@ -21,13 +20,14 @@ use vpn_operator::{
     http::{self, HttpState},
     metrics::Metrics,
     model::{
-        access::{Access as Verdict, Decision, HoldSpan, Quota, Terms, Usage, decide},
+        access::{Access, Decision, HoldSpan, Quota, Terms, Usage, decide},
         corporate_id::CorporateId,
         gateway::{VpnGateway, VpnGatewayStatus},
         hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
         session::Epoch,
         user::{VpnUser, VpnUserSpec, VpnUserStatus},
     },
+    roster::{GuardReport, PendingDenial, Person},
 };
 
 pub const SECRET: &str = "corporate-secret-of-today";
@@ -93,8 +93,8 @@ impl World {
         })
     }
 
-    pub fn access(self: &Arc<Self>) -> Access {
-        Access::new(Parts {
+    pub fn use_cases(self: &Arc<Self>) -> UseCases {
+        UseCases::new(Dependencies {
             desired: self.clone(),
             people: self.clone(),
             directory: self.clone(),
@@ -119,7 +119,7 @@ impl World {
 
     pub fn router_with(self: &Arc<Self>, settings: http::Settings) -> Router {
         let metrics = Arc::new(Metrics::new());
-        http::router(HttpState::new(self.access(), metrics, self.clock.clone(), settings))
+        http::router(HttpState::new(self.use_cases(), metrics, self.clock.clone(), settings))
     }
 
     pub fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -236,8 +236,8 @@ impl Inner {
     fn decision(&self, id: &CorporateId, now: Timestamp) -> Option<(Decision, Decision)> {
         let declared = decide(&self.terms(id)?, now);
         let mut effective = declared;
-        if declared.access == Verdict::Denied && self.guarded.contains(id) {
-            effective.access = Verdict::Granted;
+        if declared.access == Access::Denied && self.guarded.contains(id) {
+            effective.access = Access::Granted;
             effective.reason = vpn_operator::model::access::Reason::Active;
         }
         Some((effective, declared))
@@ -249,7 +249,7 @@ impl Inner {
         users
             .filter(|user| {
                 let decision = self.decision(&user.spec.corporate_id, now);
-                decision.is_some_and(|(effective, _)| effective.access == Verdict::Granted)
+                decision.is_some_and(|(effective, _)| effective.access == Access::Granted)
             })
             .map(|user| (user.spec.corporate_id.account(), user.spec.credential_generation))
             .collect()
@@ -361,7 +361,7 @@ impl DesiredState for World {
             }
         })
     }
-    async fn release_hold(&self, name: &str, _: FieldManager) -> Result<()> {
+    async fn lift_hold(&self, name: &str, _: FieldManager) -> Result<()> {
         self.write(|inner| match inner.holds.remove(name) {
             Some(_) => {
                 inner.writes += 1;
@@ -382,25 +382,25 @@ impl DesiredState for World {
     async fn report_gateway(&self, _: &VpnGateway, _: VpnGatewayStatus) -> Result<()> {
         panic!("shells report nothing")
     }
-    async fn guard_user(&self, _: &VpnUser) -> Result<()> {
+    async fn add_user_finalizer(&self, _: &VpnUser) -> Result<()> {
         panic!("shells guard nothing")
     }
-    async fn guard_hold(&self, _: &VpnHold) -> Result<()> {
+    async fn add_hold_finalizer(&self, _: &VpnHold) -> Result<()> {
         panic!("shells guard nothing")
     }
-    async fn guard_gateway(&self, _: &VpnGateway) -> Result<()> {
+    async fn add_gateway_finalizer(&self, _: &VpnGateway) -> Result<()> {
         panic!("shells guard nothing")
     }
     async fn delete_gateway(&self, _: &str) -> Result<()> {
         panic!("shells delete no gateway")
     }
-    async fn release_user(&self, _: &str) -> Result<()> {
+    async fn remove_user_finalizer(&self, _: &str) -> Result<()> {
         panic!("shells release nothing")
     }
-    async fn forget_hold(&self, _: &str) -> Result<()> {
+    async fn remove_hold_finalizer(&self, _: &str) -> Result<()> {
         panic!("shells forget nothing")
     }
-    async fn release_gateway(&self, _: &str) -> Result<()> {
+    async fn remove_gateway_finalizer(&self, _: &str) -> Result<()> {
         panic!("shells release nothing")
     }
 }

@@ -279,8 +279,8 @@ async fn an_account_is_absent_only_when_no_session_is_left() {
     assert_eq!(house.gateway.observe("corp_a").account, AccountPresence::Unknown);
     house.permit("corp_a");
     let mut session = house.connect(&x, "corp_a").await;
-    let cut = house.auth.deny("corp_a");
-    house.gateway.submit("corp_a", Target::Absent(cut));
+    let revoke = house.auth.deny("corp_a");
+    house.gateway.submit("corp_a", Target::Absent(revoke));
     house.contained("corp_a").await;
     assert_eq!(house.gateway.observe("corp_a").account, AccountPresence::Present);
     assert!(session.send(1, 1).is_err());

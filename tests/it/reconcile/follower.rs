@@ -13,7 +13,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use vpn_operator::{
     access::Health,
-    auth::{index::Verdict, listener::AuthEndpoint, roster::Roster},
+    auth::{index::Verdict, listener::AuthEndpoint},
     clock::SystemClock,
     credentials::{MasterKey, SecretLookup, Sources},
     desired::{DesiredState, memory::MemorySource},
@@ -33,6 +33,7 @@ use vpn_operator::{
         gateways::Environment,
         imported::{self, Imported},
     },
+    roster::Roster,
 };
 
 use super::world::{STATS_SECRET, until};
@@ -65,7 +66,7 @@ impl Replica {
         let roster = Roster::follower(key.clone(), Arc::new(move |user| known.password(user)), clock.clone());
         let roster = Arc::new(roster);
         let (cancel, looks) = (CancellationToken::new(), TaskTracker::new());
-        let nodes = Nodes::new(nodes::Parts {
+        let nodes = Nodes::new(nodes::Dependencies {
             environment: Environment {
                 spec: serde_json::from_value(json!({ "hysteria": { "nodes": [] } })).unwrap(),
                 known: Vec::new(),

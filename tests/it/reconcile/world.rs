@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret as _, SecretBox};
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use vpn_operator::{
-    auth::{index::Verdict, listener::AuthEndpoint, roster::Roster},
+    auth::{index::Verdict, listener::AuthEndpoint},
     clock::SystemClock,
     credentials::{MasterKey, Sources},
     desired::{DesiredError, DesiredState, Event, FieldManager, Result, SourceHealth, UserPatch, Version, Watches},
@@ -30,14 +30,16 @@ use vpn_operator::{
     },
     reconcile::{
         backoff::Backoff,
-        context::{Context, Queue},
+        core::{Core, Queue},
         gateways::{self, Environment, Gateways},
         holds::{self, HoldWork},
         imported::{self, Imported},
-        intake, runner, upkeep,
+        intake, runner,
+        status_write_cache::StatusWriteCache,
+        upkeep,
         usage::UsageBook,
-        written::Written,
     },
+    roster::Roster,
 };
 
 use crate::support::hysteria_node::{Auth, HysteriaNode, Login, Refused, Session};
@@ -300,7 +302,7 @@ impl DesiredState for Source {
     async fn create_hold(&self, _: &str, _: VpnHoldSpec, _: FieldManager) -> Result<VpnHold> {
         Err(DesiredError::Unavailable("not here".to_owned()))
     }
-    async fn release_hold(&self, _: &str, _: FieldManager) -> Result<()> {
+    async fn lift_hold(&self, _: &str, _: FieldManager) -> Result<()> {
         Err(DesiredError::Unavailable("not here".to_owned()))
     }
     async fn report_user(&self, user: &VpnUser, status: VpnUserStatus) -> Result<Version> {
@@ -328,23 +330,23 @@ impl DesiredState for Source {
             .change(&gateway.name_any(), false, |gateway| gateway.status = Some(status))
             .map(drop)
     }
-    async fn guard_user(&self, _: &VpnUser) -> Result<()> {
+    async fn add_user_finalizer(&self, _: &VpnUser) -> Result<()> {
         Ok(())
     }
-    async fn guard_hold(&self, _: &VpnHold) -> Result<()> {
+    async fn add_hold_finalizer(&self, _: &VpnHold) -> Result<()> {
         Ok(())
     }
-    async fn guard_gateway(&self, _: &VpnGateway) -> Result<()> {
+    async fn add_gateway_finalizer(&self, _: &VpnGateway) -> Result<()> {
         Ok(())
     }
     async fn delete_gateway(&self, _: &str) -> Result<()> {
         Err(DesiredError::Unavailable("not here".to_owned()))
     }
-    async fn release_user(&self, name: &str) -> Result<()> {
+    async fn remove_user_finalizer(&self, name: &str) -> Result<()> {
         self.lock().users.remove(name);
         Ok(())
     }
-    async fn forget_hold(&self, name: &str) -> Result<()> {
+    async fn remove_hold_finalizer(&self, name: &str) -> Result<()> {
         let mut objects = self.lock();
         objects.forgotten.push(name.to_owned());
         if !objects.keeps_holds {
@@ -352,7 +354,7 @@ impl DesiredState for Source {
         }
         Ok(())
     }
-    async fn release_gateway(&self, name: &str) -> Result<()> {
+    async fn remove_gateway_finalizer(&self, name: &str) -> Result<()> {
         self.lock().gateways.remove(name);
         Ok(())
     }
@@ -360,7 +362,7 @@ impl DesiredState for Source {
 
 /// One process.
 pub struct Operator {
-    pub context: Arc<Context>,
+    pub core: Arc<Core>,
     key: MasterKey,
     cancel: CancellationToken,
     tasks: JoinSet<()>,
@@ -395,7 +397,7 @@ impl Operator {
         let metrics = Arc::new(Metrics::new());
         let sources = Sources::local(&data.join("secrets"));
         let (imported, to_import) = Imported::new(sources.clone(), key.clone());
-        let passwords: vpn_operator::auth::roster::Passwords = {
+        let passwords: vpn_operator::roster::Passwords = {
             let imported = Arc::clone(&imported);
             Arc::new(move |user| imported.password(user))
         };
@@ -413,10 +415,10 @@ impl Operator {
         let (users, user_writer) = store();
         let (held, hold_writer) = store();
         let (declared_gateways, gateway_writer) = store();
-        let context = Arc::new(Context {
+        let core = Arc::new(Core {
             desired: Arc::clone(source) as Arc<dyn DesiredState>,
             roster: Arc::clone(&roster),
-            gateways: Gateways::new(gateways::Parts {
+            gateways: Gateways::new(gateways::Dependencies {
                 environment: Environment {
                     spec: serde_json::from_value(serde_json::json!({ "hysteria": { "nodes": [] } })).unwrap(),
                     known: Vec::new(),
@@ -449,16 +451,16 @@ impl Operator {
             namespace: NAMESPACE.to_owned(),
             source: "folder",
             fence,
-            written: Written::default(),
-            handing: std::sync::OnceLock::new(),
+            status_writes: StatusWriteCache::default(),
+            cluster_outputs: std::sync::OnceLock::new(),
         });
-        usage.attach(&context);
+        usage.attach(&core);
         let writers = intake::Writers {
             users: user_writer,
             holds: hold_writer,
             gateways: gateway_writer,
         };
-        let ctx = || Arc::clone(&context);
+        let ctx = || Arc::clone(&core);
         let mut tasks = JoinSet::new();
         tasks.spawn(intake::run(source.watch(), writers, ctx(), cancel.clone()));
         tasks.spawn(runner::run(ctx(), queued, cancel.clone()));
@@ -471,7 +473,7 @@ impl Operator {
         let loaded = roster.index().wait_loaded().await;
         let () = loaded;
         Self {
-            context,
+            core,
             key,
             cancel,
             tasks,
@@ -491,7 +493,7 @@ impl Operator {
     /// What auth says to a login through a node.
     pub fn login(&self, gateway: &str, node: &str, id: &str, generation: i64, address: &str) -> Verdict {
         let id = CorporateId::parse(id).unwrap();
-        let index = self.context.roster.index();
+        let index = self.core.roster.index();
         let node = index.node(&NodeName::new(gateway, node));
         let password = self.key.password(&id, generation);
         index.login(

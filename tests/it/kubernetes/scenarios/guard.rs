@@ -87,7 +87,7 @@ async fn a_namespace_within_the_limit_goes_in_one_go() {
         .await;
     cluster.ending = true;
     let ending = cluster.kube.delete_namespace("default");
-    let within = crate::kubernetes::cluster::PATIENCE;
+    let within = crate::kubernetes::cluster::UNTIL_TIMEOUT;
     let ended = tokio::time::timeout(within, ending).await;
     let left = ["vpnusers", "vpnholds", "vpngateways", "secrets"].map(|plural| cluster.kube.names(plural));
     assert!(ended.is_ok(), "it hangs with {left:?}");

@@ -159,7 +159,7 @@ async fn more_holds_than_the_limit_that_are_lost_at_once_stay_in_force_until_con
 
 pub async fn pending(operator: &Operator, count: usize) {
     let what = format!("{count} wait for a person");
-    crate::end_to_end::operator::within(crate::kubernetes::cluster::PATIENCE, &what, async || {
+    crate::end_to_end::operator::within(crate::kubernetes::cluster::UNTIL_TIMEOUT, &what, async || {
         let (_, guard) = operator.get("/guard").await;
         (guard["pending"].as_array()?.len() == count).then_some(())
     })

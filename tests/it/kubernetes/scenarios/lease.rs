@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     end_to_end::operator::{Operator, within},
-    kubernetes::cluster::{Cluster, OPERATOR, PATIENCE, user},
+    kubernetes::cluster::{Cluster, OPERATOR, UNTIL_TIMEOUT, user},
 };
 
 const ANNA: &str = "AB123456";
@@ -20,7 +20,7 @@ async fn probe(operator: &Operator, path: &str) -> u16 {
 
 /// Waits until a process waits for the lease: it lives, and is not ready.
 async fn waits(operator: &Operator) {
-    within(PATIENCE, "it waits for the lease", async || {
+    within(UNTIL_TIMEOUT, "it waits for the lease", async || {
         operator.log().contains("another process holds the lease").then_some(())
     })
     .await;

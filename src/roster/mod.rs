@@ -1,4 +1,19 @@
 //! Everyone who is declared: facts about users and holds, joined by corporate ID, and the guard in front of the index.
+//!
+//! [`Roster`] takes every event of desired state synchronously, lets the [`guard`] look at what would turn from Granted to
+//! Denied, and fills [`AuthIndex`]. Nothing here waits for I/O, and nothing here calls a gateway: what must be revoked is
+//! returned to the caller.
+//!
+//! Uses the model, the clock, credentials, the gateway room's words and the auth index. Must never reach for a source of
+//! desired state, history or the network.
+
+mod entry;
+mod evaluate;
+mod facts;
+mod follow;
+pub mod guard;
+mod people;
+mod register;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -12,20 +27,19 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::sync::watch;
 
-use super::{
+use self::{
     entry::{HoldState, Touched},
     evaluate::{Cause, State},
     facts::HoldFacts,
-    follow::Role,
     guard::{GuardState, KeptHold, Recent},
-    index::AuthIndex,
     register::{Register, Secrets},
 };
-pub use super::{facts::account_of, people::People};
+pub use self::{facts::account_of, people::People};
 use crate::{
+    auth::{index::AuthIndex, words::Role},
     clock::SharedClock,
     credentials::MasterKey,
-    gateway::Cut,
+    gateway::Revoke,
     model::{
         access::{Decision, Reason, Terms, Usage},
         corporate_id::CorporateId,
@@ -75,7 +89,7 @@ pub struct Transition {
     /// Account on the gateway.
     pub account: String,
     /// Set when sessions must end: a denial, a rotation. To be handed to the gateways at once.
-    pub cut: Option<Cut>,
+    pub revoke: Option<Revoke>,
 }
 
 /// What is known of one person.
@@ -214,11 +228,11 @@ impl Roster {
         self.index.clone()
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn now(&self) -> Timestamp {
+    fn now(&self) -> Timestamp {
         self.clock.now()
     }
 

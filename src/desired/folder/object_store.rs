@@ -11,13 +11,14 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    health::Board,
+    event_sender::{Change, EventSender},
     mailbox::{Mailbox, Urgent},
     object::{Digest, FileKey, Kind, Row},
-    outlets::{Change, Outlets},
+    reading_state::ReadingState,
     record::{Fact, Reader, Writer},
     scan::Digests,
     scanner::Scanner,
+    source_status::SourceStatus,
     walk::{Roots, Signatures},
 };
 use crate::clock::SharedClock;
@@ -48,7 +49,7 @@ pub(super) struct Entry {
 }
 
 /// How long a file that goes on changing can put that belief off: whoever copies it slowly has written only a part so far.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const MAX_SETTLE: Duration = Duration::from_secs(5);
 
 /// What is kept in memory of a file.
 #[derive(Debug)]
@@ -69,11 +70,11 @@ pub(super) struct File {
 }
 
 /// State of the source.
-pub(super) struct Keeper {
+pub(super) struct ObjectStore {
     pub clock: SharedClock,
     pub roots: Arc<Roots>,
-    pub board: Arc<Board>,
-    pub out: Outlets,
+    pub source_status: Arc<SourceStatus>,
+    pub out: EventSender,
     pub reader: Reader,
     pub writer: Writer,
     pub digests: Digests,
@@ -101,15 +102,15 @@ pub(super) struct Keeper {
     pub version: u64,
     /// Signatures seen by the first load, until the walker takes them.
     pub signatures: Signatures,
-    pub life: super::keeper_loop::Life,
+    pub reading: ReadingState,
 }
 
-/// The parts that a keeper is made of.
-pub(super) struct Parts {
+/// The parts that an object store is made of.
+pub(super) struct Dependencies {
     pub clock: SharedClock,
     pub roots: Arc<Roots>,
-    pub board: Arc<Board>,
-    pub out: Outlets,
+    pub source_status: Arc<SourceStatus>,
+    pub out: EventSender,
     pub reader: Reader,
     pub writer: Writer,
     pub digests: Digests,
@@ -118,18 +119,18 @@ pub(super) struct Parts {
     pub last_known_max_age: Duration,
 }
 
-impl Keeper {
-    pub fn new(parts: Parts) -> Self {
+impl ObjectStore {
+    pub fn new(dependencies: Dependencies) -> Self {
         Self {
-            clock: parts.clock,
-            roots: parts.roots,
-            board: parts.board,
-            out: parts.out,
-            reader: parts.reader,
-            writer: parts.writer,
-            digests: parts.digests,
-            mailbox: parts.mailbox,
-            scanner: parts.scanner,
+            clock: dependencies.clock,
+            roots: dependencies.roots,
+            source_status: dependencies.source_status,
+            out: dependencies.out,
+            reader: dependencies.reader,
+            writer: dependencies.writer,
+            digests: dependencies.digests,
+            mailbox: dependencies.mailbox,
+            scanner: dependencies.scanner,
             entries: Vec::new(),
             free: Vec::new(),
             names: Kind::ALL.into_iter().map(|kind| (kind, HashMap::new())).collect(),
@@ -145,7 +146,7 @@ impl Keeper {
             loading: true,
             version: 0,
             signatures: Signatures::new(),
-            life: super::keeper_loop::Life::new(parts.last_known_max_age),
+            reading: ReadingState::new(dependencies.last_known_max_age),
         }
     }
 
@@ -189,7 +190,7 @@ impl Keeper {
         match self.reader.get(id) {
             Ok(row) => row,
             Err(error) => {
-                self.board
+                self.source_status
                     .set_source("record", Some(format!("desired.db cannot be read: {error}")));
                 None
             }

@@ -8,9 +8,9 @@ use tower::{ServiceExt as _, service_fn};
 
 /// Routes that can be exchanged.
 #[derive(Clone)]
-pub struct Stage(Arc<ArcSwap<Router>>);
+pub struct SwappableRouter(Arc<ArcSwap<Router>>);
 
-impl Stage {
+impl SwappableRouter {
     /// Begins with these routes.
     pub fn new(router: Router) -> Self {
         Self(Arc::new(ArcSwap::from_pointee(router)))
@@ -23,9 +23,9 @@ impl Stage {
 
     /// What a listener serves.
     pub fn router(&self) -> Router {
-        let stage = Arc::clone(&self.0);
+        let routes = Arc::clone(&self.0);
         Router::new().fallback_service(service_fn(move |request: Request| {
-            let router = Router::clone(&stage.load());
+            let router = Router::clone(&routes.load());
             async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
         }))
     }

@@ -4,14 +4,14 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 
-use super::{
-    facts::{HoldFacts, UserFacts},
-    password::Digest,
-};
-use crate::model::{
-    access::{Reason, Terms},
-    corporate_id::CorporateId,
-    session::Epoch,
+use super::facts::{HoldFacts, UserFacts};
+use crate::{
+    auth::password::Digest,
+    model::{
+        access::{Reason, Terms},
+        corporate_id::CorporateId,
+        session::Epoch,
+    },
 };
 
 /// [`CorporateId::key`].

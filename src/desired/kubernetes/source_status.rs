@@ -38,12 +38,12 @@ impl Failing {
 }
 
 /// What is known of the watches.
-pub(super) struct Board {
+pub(super) struct SourceStatus {
     clock: SharedClock,
     state: Mutex<State>,
 }
 
-impl Board {
+impl SourceStatus {
     pub fn new(clock: SharedClock) -> Arc<Self> {
         Arc::new(Self {
             clock,
@@ -125,16 +125,16 @@ mod tests {
     #[test]
     fn a_watch_that_says_nothing_for_long_goes_on_again() {
         let clock = ManualClock::at(Timestamp::UNIX_EPOCH);
-        let board = Board::new(clock.clone());
-        board.fails("VpnGateway", "refused");
+        let source_status = SourceStatus::new(clock.clone());
+        source_status.fails("VpnGateway", "refused");
         clock.advance(std::time::Duration::from_secs(60));
-        board.fails("VpnGateway", "refused");
+        source_status.fails("VpnGateway", "refused");
         clock.advance(std::time::Duration::from_secs(60));
-        let health = board.health();
+        let health = source_status.health();
         assert_eq!(health.unreadable_since, Some(Timestamp::UNIX_EPOCH));
         assert_eq!(health.problems.len(), 1);
         clock.advance(std::time::Duration::from_secs(60));
-        let health = board.health();
+        let health = source_status.health();
         assert!(health.unreadable_since.is_none() && health.problems.is_empty());
     }
 }

@@ -8,20 +8,20 @@ use std::{sync::Arc, time::Duration};
 use kube::ResourceExt;
 use tokio::time::{Instant, sleep};
 
-use super::context::Context;
+use super::core::Core;
 use crate::{
-    auth::guard::limit,
     desired::{DesiredError, FieldManager},
+    roster::guard::limit,
 };
 
 /// Longest time for all of it. A pod is given 30 s by default.
-const PATIENCE: Duration = Duration::from_secs(20);
+const DELETION_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Pause between two looks at what is left.
 const GLANCE: Duration = Duration::from_millis(50);
 
 /// Deletes everything that is declared, and waits until it is gone. More people than the guard lets pass are left alone.
-pub async fn empty(ctx: Arc<Context>) {
+pub async fn delete_everything(ctx: Arc<Core>) {
     if !ctx.roster.is_loaded() {
         return;
     }
@@ -39,9 +39,9 @@ pub async fn empty(ctx: Arc<Context>) {
         users = users.len(),
         "the namespace is being deleted: so is everybody's access"
     );
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + DELETION_TIMEOUT;
     for user in users {
-        told(
+        log_deletion_failure(
             "VpnUser",
             ctx.desired.delete_user(&user.name_any(), FieldManager::Operator).await,
         );
@@ -58,13 +58,13 @@ pub async fn empty(ctx: Arc<Context>) {
     }
     // Only now: a hold that goes first would let somebody in.
     for hold in ctx.holds.state() {
-        told(
+        log_deletion_failure(
             "VpnHold",
-            ctx.desired.release_hold(&hold.name_any(), FieldManager::Operator).await,
+            ctx.desired.lift_hold(&hold.name_any(), FieldManager::Operator).await,
         );
     }
     for gateway in ctx.declared_gateways.state() {
-        told("VpnGateway", ctx.desired.delete_gateway(&gateway.name_any()).await);
+        log_deletion_failure("VpnGateway", ctx.desired.delete_gateway(&gateway.name_any()).await);
     }
     ctx.gateways.changed();
     let left = || ctx.users.len() + ctx.holds.len() + ctx.declared_gateways.len();
@@ -79,7 +79,7 @@ pub async fn empty(ctx: Arc<Context>) {
     }
 }
 
-fn told(kind: &str, outcome: Result<(), DesiredError>) {
+fn log_deletion_failure(kind: &str, outcome: Result<(), DesiredError>) {
     match outcome {
         Ok(()) | Err(DesiredError::NotFound { .. }) => {}
         Err(error) => tracing::warn!(kind, %error, "an object could not be deleted"),

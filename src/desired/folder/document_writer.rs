@@ -36,7 +36,7 @@ const PEOPLE_MODE: u32 = 0o664;
 const OWN_MODE: u32 = 0o600;
 
 /// Everything that writing needs.
-pub(super) struct Hands {
+pub(super) struct DocumentWriter {
     pub roots: Arc<Roots>,
     pub digests: Digests,
     pub mailbox: Arc<Mailbox>,
@@ -50,7 +50,7 @@ pub(super) enum Edit {
     Delete,
 }
 
-impl Hands {
+impl DocumentWriter {
     pub fn get(&self, kind: Kind, name: &str) -> Result<Option<Found>> {
         self.mailbox.ask(|reply| Urgent::Get(kind, name.to_owned(), reply))
     }
@@ -189,7 +189,7 @@ impl Hands {
     }
 
     /// Removes a hold's own file. The hold is gone when this returns.
-    pub fn release_hold(&self, name: &str) -> Result<()> {
+    pub fn lift_hold(&self, name: &str) -> Result<()> {
         let found = self.get(Kind::Hold, name)?.ok_or_else(|| DesiredError::NotFound {
             kind: Kind::Hold.as_str(),
             name: name.to_owned(),

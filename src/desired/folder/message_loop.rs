@@ -1,59 +1,38 @@
-//! The keeper's life after the first load: messages.
+//! What the object store does after the first load: messages.
 
 use std::{
     collections::BTreeSet,
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
-
 use super::{
-    keeper::Keeper,
     mailbox::{Bulk, Found, Message, Urgent, Walked},
     object::Kind,
+    object_store::ObjectStore,
     record::Fact,
 };
 use crate::desired::{DesiredError, Version};
 
-/// What the keeper remembers between messages.
-pub(super) struct Life {
-    pub max_age: Duration,
-    /// When the last whole reading was last noted in the record.
-    noted: Option<Timestamp>,
-    /// Sub-folders with problems on the board.
-    unreadable: BTreeSet<String>,
-}
-
-impl Life {
-    pub fn new(max_age: Duration) -> Self {
-        Self {
-            max_age,
-            noted: None,
-            unreadable: BTreeSet::new(),
-        }
-    }
-}
-
 /// Loads, then answers messages until the mailbox is closed.
-pub(super) fn run(mut keeper: Keeper) {
-    keeper.load();
+pub(super) fn run(mut store: ObjectStore) {
+    store.load();
     loop {
-        while let Some(message) = keeper.deferred.pop_front() {
-            keeper.urgent(message);
+        while let Some(message) = store.deferred.pop_front() {
+            store.urgent(message);
         }
-        keeper.out.flush();
-        let until = keeper.settling.front().map(|(due, _)| *due);
-        let mailbox = keeper.mailbox.clone();
+        store.out.flush();
+        let until = store.settling.front().map(|(due, _)| *due);
+        let mailbox = store.mailbox.clone();
         match mailbox.next(until) {
-            Message::Urgent(message) => keeper.urgent(message),
-            Message::Bulk(message) => keeper.bulk(*message),
-            Message::Timeout => keeper.settle(),
+            Message::Urgent(message) => store.urgent(message),
+            Message::Bulk(message) => store.bulk(*message),
+            Message::Timeout => store.settle(),
             Message::Closed => return,
         }
     }
 }
 
-impl Keeper {
+impl ObjectStore {
     pub(super) fn urgent(&mut self, message: Urgent) {
         match message {
             Urgent::Refresh(scan, reply) => {
@@ -156,40 +135,40 @@ impl Keeper {
         let identity = match walked.people {
             Ok(identity) => identity,
             Err(reason) => {
-                self.board.set_unreadable(Some(walked.at));
+                self.source_status.set_unreadable(Some(walked.at));
                 let shown = self.roots.people.display();
                 let line = format!("{shown}: cannot be read, what was known last is in force: {reason}");
-                return self.board.set_source("folder", Some(line));
+                return self.source_status.set_source("folder", Some(line));
             }
         };
-        self.board.set_unreadable(None);
-        self.board.set_source("folder", None);
+        self.source_status.set_unreadable(None);
+        self.source_status.set_source("folder", None);
         if self.roots.identity() != Some(identity) {
             self.roots.set_identity(identity);
             self.writer.fact(Fact::Device, identity.0.cast_signed());
             self.writer.fact(Fact::Inode, identity.1.cast_signed());
-            self.life.noted = None;
+            self.reading.noted = None;
         }
-        let pause = (self.life.max_age / 8).clamp(Duration::from_secs(60), Duration::from_secs(3600));
+        let pause = (self.reading.max_age / 8).clamp(Duration::from_secs(60), Duration::from_secs(3600));
         if self
-            .life
+            .reading
             .noted
             .is_none_or(|noted| walked.at.duration_since(noted).unsigned_abs() >= pause)
         {
             self.writer.fact(Fact::ReadAt, walked.at.as_millisecond());
-            self.life.noted = Some(walked.at);
+            self.reading.noted = Some(walked.at);
         }
     }
 
     fn set_unreadable_folders(&mut self, folders: Vec<(String, String)>) {
         let now: BTreeSet<String> = folders.iter().map(|(folder, _)| folder.clone()).collect();
-        for mended in self.life.unreadable.difference(&now) {
-            self.board.set_file(mended, Vec::new());
+        for mended in self.reading.unreadable.difference(&now) {
+            self.source_status.set_file(mended, Vec::new());
         }
         for (folder, reason) in folders {
             let line = format!("{folder}: cannot be read, what was known of it stays in force: {reason}");
-            self.board.set_file(&folder, vec![line]);
+            self.source_status.set_file(&folder, vec![line]);
         }
-        self.life.unreadable = now;
+        self.reading.unreadable = now;
     }
 }

@@ -1,4 +1,4 @@
-//! What was written about users and is not to be seen yet.
+//! Statuses that were written and that the store of objects does not show yet.
 //!
 //! The store lags behind the source. A reconcile that took an object of the store at its word would plan once more what is
 //! done already, and tell of it twice.
@@ -29,9 +29,9 @@ struct State {
 
 /// By name of the user: the last reports that the store does not show yet, and those that could not be written.
 #[derive(Default)]
-pub struct Written(Mutex<State>);
+pub struct StatusWriteCache(Mutex<State>);
 
-impl Written {
+impl StatusWriteCache {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -111,17 +111,17 @@ mod tests {
 
     #[test]
     fn an_older_object_has_the_status_that_was_written_and_a_newer_one_its_own() {
-        let written = Written::default();
-        written.report(&user("a", 5, 1), Version(7), user("a", 7, 2).status.clone().unwrap());
-        assert_eq!(epoch(&written.newest(user("a", 5, 1))), Some(2));
-        assert_eq!(epoch(&written.newest(user("a", 6, 1))), Some(2));
+        let cache = StatusWriteCache::default();
+        cache.report(&user("a", 5, 1), Version(7), user("a", 7, 2).status.clone().unwrap());
+        assert_eq!(epoch(&cache.newest(user("a", 5, 1))), Some(2));
+        assert_eq!(epoch(&cache.newest(user("a", 6, 1))), Some(2));
         assert_eq!(
-            epoch(&written.newest(user("a", 8, 3))),
+            epoch(&cache.newest(user("a", 8, 3))),
             Some(3),
             "somebody else wrote it since"
         );
         assert_eq!(
-            epoch(&written.newest(user("a", 5, 1))),
+            epoch(&cache.newest(user("a", 5, 1))),
             Some(1),
             "it was forgotten by then"
         );
@@ -129,15 +129,15 @@ mod tests {
 
     #[test]
     fn another_object_of_the_same_name_has_its_own_status() {
-        let written = Written::default();
-        written.report(&user("a", 5, 1), Version(7), user("a", 7, 2).status.clone().unwrap());
-        assert_eq!(epoch(&written.newest(user("b", 6, 9))), Some(9));
+        let cache = StatusWriteCache::default();
+        cache.report(&user("a", 5, 1), Version(7), user("a", 7, 2).status.clone().unwrap());
+        assert_eq!(epoch(&cache.newest(user("b", 6, 9))), Some(9));
     }
 
     #[test]
     fn a_write_that_changed_nothing_is_not_waited_for() {
-        let written = Written::default();
-        written.report(&user("a", 5, 1), Version(5), user("a", 5, 2).status.clone().unwrap());
-        assert_eq!(epoch(&written.newest(user("a", 5, 1))), Some(1));
+        let cache = StatusWriteCache::default();
+        cache.report(&user("a", 5, 1), Version(5), user("a", 5, 2).status.clone().unwrap());
+        assert_eq!(epoch(&cache.newest(user("a", 5, 1))), Some(1));
     }
 }

@@ -22,9 +22,9 @@ use crate::{
 /// allocator gives back.
 const ON_THEIR_WAY: usize = 1024;
 /// Users that are gathered at the most: the last document of a very long file need not hold up the first.
-const LARGEST_LOT: usize = 512;
+const LARGEST_BATCH: usize = 512;
 /// How long the first load waits for somebody who takes nothing.
-const PATIENCE: Duration = Duration::from_millis(500);
+const RECEIVER_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What happened to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,16 +48,16 @@ impl Change {
 }
 
 /// Events of one kind that belong together: whoever takes the first has all of them.
-type Lot<K> = Vec<Event<K>>;
+type Batch<K> = Vec<Event<K>>;
 
 /// Events of one kind on their way out.
-struct Outlet<K> {
-    sender: UnboundedSender<Lot<K>>,
-    gathered: Lot<K>,
+struct KindSender<K> {
+    sender: UnboundedSender<Batch<K>>,
+    gathered: Batch<K>,
 }
 
-impl<K> Outlet<K> {
-    const fn new(sender: UnboundedSender<Lot<K>>) -> Self {
+impl<K> KindSender<K> {
+    const fn new(sender: UnboundedSender<Batch<K>>) -> Self {
         Self {
             sender,
             gathered: Vec::new(),
@@ -75,19 +75,19 @@ impl<K> Outlet<K> {
     }
 }
 
-/// Sends events. What is sent between two calls of [`Outlets::flush`] arrives as one, so that the guard judges the documents
+/// Sends events. What is sent between two calls of [`EventSender::flush`] arrives as one, so that the guard judges the documents
 /// of a file together. That nobody listens any more is no error.
-pub(super) struct Outlets {
-    users: Outlet<VpnUser>,
-    holds: Outlet<VpnHold>,
-    gateways: Outlet<VpnGateway>,
+pub(super) struct EventSender {
+    users: KindSender<VpnUser>,
+    holds: KindSender<VpnHold>,
+    gateways: KindSender<VpnGateway>,
     /// Events of users that were sent and not yet taken.
     under_way: Arc<AtomicUsize>,
     /// Nobody took them in time.
     unheard: AtomicBool,
 }
 
-impl Outlets {
+impl EventSender {
     /// Sends what happened to the object of this row.
     ///
     /// # Errors
@@ -103,7 +103,7 @@ impl Outlets {
             Kind::Hold => self.holds.send(change.of(assemble(row)?)),
             Kind::Gateway => self.gateways.send(change.of(assemble(row)?)),
         }
-        if change == Change::Init || self.users.gathered.len() >= LARGEST_LOT {
+        if change == Change::Init || self.users.gathered.len() >= LARGEST_BATCH {
             self.flush();
         }
         Ok(())
@@ -122,7 +122,7 @@ impl Outlets {
         if change != Change::Init || self.unheard.load(Ordering::Relaxed) || !full() {
             return;
         }
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + RECEIVER_TIMEOUT;
         while full() {
             if self.users.sender.is_closed() || Instant::now() >= until {
                 return self.unheard.store(true, Ordering::Relaxed);
@@ -151,9 +151,9 @@ impl Outlets {
 }
 
 /// The receiving ends, until they are taken.
-pub(super) struct Inlets(Mutex<Option<Watches>>);
+pub(super) struct EventReceiver(Mutex<Option<Watches>>);
 
-impl Inlets {
+impl EventReceiver {
     /// The streams; later calls get streams without events.
     pub fn take(&self) -> Watches {
         let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -169,7 +169,7 @@ impl Inlets {
 }
 
 /// A new set of streams.
-pub(super) fn streams() -> (Outlets, Inlets) {
+pub(super) fn streams() -> (EventSender, EventReceiver) {
     let (users, user_events) = unbounded_channel();
     let (holds, hold_events) = unbounded_channel();
     let (gateways, gateway_events) = unbounded_channel();
@@ -181,17 +181,17 @@ pub(super) fn streams() -> (Outlets, Inlets) {
         holds: events(hold_events),
         gateways: events(gateway_events),
     };
-    let outlets = Outlets {
-        users: Outlet::new(users),
-        holds: Outlet::new(holds),
-        gateways: Outlet::new(gateways),
+    let sender = EventSender {
+        users: KindSender::new(users),
+        holds: KindSender::new(holds),
+        gateways: KindSender::new(gateways),
         under_way,
         unheard: AtomicBool::new(false),
     };
-    (outlets, Inlets(Mutex::new(Some(watches))))
+    (sender, EventReceiver(Mutex::new(Some(watches))))
 }
 
-fn events<K: Send + 'static>(mut from: UnboundedReceiver<Lot<K>>) -> Events<K> {
+fn events<K: Send + 'static>(mut from: UnboundedReceiver<Batch<K>>) -> Events<K> {
     stream::poll_fn(move |context| from.poll_recv(context))
         .flat_map(stream::iter)
         .boxed()
@@ -206,14 +206,14 @@ mod tests {
     #[tokio::test]
     async fn what_is_sent_together_arrives_together() {
         let (sender, receiver) = unbounded_channel();
-        let mut outlet = Outlet::new(sender);
+        let mut sender = KindSender::new(sender);
         let mut taken = events::<u32>(receiver).ready_chunks(4096);
         // More than a task may receive from a channel in one turn.
         for number in 0..1000 {
-            outlet.send(Event::Apply(number));
+            sender.send(Event::Apply(number));
             assert!(taken.next().now_or_never().is_none());
         }
-        outlet.flush();
+        sender.flush();
         assert_eq!(taken.next().await.unwrap().len(), 1000);
     }
 }

@@ -9,16 +9,20 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
+    Transition,
     entry::{Entry, HeldBack, HoldState, Key, Shown, Touched, User},
-    follow::Role,
     guard::{Batch, HeldBackDenial, Recent, Ruling},
-    index::{AuthIndex, Change, EpochRule, empty_cut},
     register::{Register, Secrets},
-    roster::Transition,
 };
-use crate::model::{
-    access::{Access, Reason, Terms, decide, reason_at},
-    session::Epoch,
+use crate::{
+    auth::{
+        index::{AuthIndex, Change, EpochRule, empty_revoke},
+        words::Role,
+    },
+    model::{
+        access::{Access, Reason, Terms, decide, reason_at},
+        session::Epoch,
+    },
 };
 
 /// What the roster's mutex protects.
@@ -44,7 +48,7 @@ pub(super) struct State {
     pub(super) horizon: Timestamp,
     /// Something of what the guard keeps over a restart changed.
     pub(super) guard_changed: bool,
-    /// See [`super::roster::Roster::trust_deletions`].
+    /// See [`super::Roster::trust_deletions`].
     pub(super) deletions_are_explicit: bool,
 }
 
@@ -314,7 +318,7 @@ impl State {
         let in_force = user.in_force.clone().unwrap_or_else(|| plan.terms.clone());
         let reason = reason_at(&in_force, now);
         let used = used_percent(&in_force, now);
-        let (epoch, cut) = if plan.owner {
+        let (epoch, revoke) = if plan.owner {
             let facts = &user.facts;
             let recorded = facts.recorded;
             let granted = reason == Reason::Active;
@@ -337,10 +341,10 @@ impl State {
                 },
                 granted,
             };
-            let (epoch, cut) = self.index.put(&facts.account, change, now);
-            let again = || empty_cut(epoch, recorded.denied_at.unwrap_or(now));
+            let (epoch, revoke) = self.index.put(&facts.account, change, now);
+            let again = || empty_revoke(epoch, recorded.denied_at.unwrap_or(now));
             let again = || (load && !granted && self.register.role == Role::Controller).then(again);
-            (epoch, cut.or_else(again))
+            (epoch, revoke.or_else(again))
         } else {
             let present = self.index.sessions(&user.facts.account);
             (present.map_or(user.facts.recorded.epoch, |(epoch, _)| epoch), None)
@@ -362,10 +366,10 @@ impl State {
         if !leaves {
             *self.counts.entry(reason).or_default() += 1;
         }
-        (cut.is_some() || old != Some(shown)).then(|| Transition {
+        (revoke.is_some() || old != Some(shown)).then(|| Transition {
             user: user.facts.name.to_string(),
             account: user.facts.account.to_string(),
-            cut,
+            revoke,
         })
     }
 

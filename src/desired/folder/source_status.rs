@@ -14,7 +14,7 @@ const MAX_LINES: usize = 1000;
 
 /// Problems of files and of the source itself.
 #[derive(Debug, Default)]
-pub(super) struct Board(Mutex<State>);
+pub(super) struct SourceStatus(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -26,7 +26,7 @@ struct State {
     lines: usize,
 }
 
-impl Board {
+impl SourceStatus {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

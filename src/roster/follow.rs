@@ -10,21 +10,14 @@ use super::{
     entry::{Entry, Hold, User},
     evaluate::{Fate, State},
 };
-use crate::model::{
-    access::{Access, HoldSpan, Reason, Terms, Usage, reason_at},
-    condition::{texts, types},
-    user::{VpnUser, VpnUserStatus},
+use crate::{
+    auth::words::Role,
+    model::{
+        access::{Access, HoldSpan, Reason, Terms, Usage, reason_at},
+        condition::{texts, types},
+        user::{VpnUser, VpnUserStatus},
+    },
 };
-
-/// Whose word counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Role {
-    /// This process reconciles: it raises epochs, names the sessions that must go, and writes statuses.
-    #[default]
-    Controller,
-    /// This process answers logins, and what statuses say is the controller's word. It names no session that must go.
-    Follower,
-}
 
 /// What a status says beyond access, epoch and generation. Most statuses say nothing of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -5,10 +5,10 @@ use std::collections::{HashSet, VecDeque};
 use jiff::Timestamp;
 
 use super::{
+    GuardReport, PendingDenial, Person, Roster,
     entry::{Entry, HeldBack, HoldState, Key, Touched, User},
     evaluate::State,
     guard::{GuardState, HeldBackDenial, KeptHold, limit},
-    roster::{GuardReport, PendingDenial, Person, Roster},
 };
 use crate::model::{
     access::{HoldSpan, Reason, Terms, decide},

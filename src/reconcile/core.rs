@@ -6,18 +6,18 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    backoff::Backoff, gateways::Gateways, holds::HoldWork, imported::Imported, plan::gateway_names, usage::UsageBook,
-    written::Written,
+    backoff::Backoff, gateways::Gateways, holds::HoldWork, imported::Imported, plan::gateway_names,
+    status_write_cache::StatusWriteCache, usage::UsageBook,
 };
 use crate::{
-    auth::roster::{Roster, Transition},
     clock::SharedClock,
     desired::{
         DesiredState,
-        handout::{Announcer, Handout, Handouts},
+        announcement::Announcer,
+        connection_secrets::{ConnectionSecret, ConnectionSecrets},
     },
     fence::Fence,
-    gateway::{Cut, Target},
+    gateway::{Revoke, Target},
     history::History,
     metrics::Metrics,
     model::{
@@ -26,10 +26,11 @@ use crate::{
         hold::VpnHold,
         user::{VpnUser, VpnUserStatus},
     },
+    roster::{Roster, Transition},
 };
 
 /// What every part of this room shares.
-pub struct Context {
+pub struct Core {
     /// Where desired state lives.
     pub desired: Arc<dyn DesiredState>,
     /// Who may log in.
@@ -67,22 +68,22 @@ pub struct Context {
     /// Open while this process may act.
     pub fence: Fence,
     /// What was reported last, until the source shows it.
-    pub written: Written,
+    pub status_writes: StatusWriteCache,
     /// What a folder does not have. Set once, when everything that it needs exists.
-    pub handing: OnceLock<Handing>,
+    pub cluster_outputs: OnceLock<ClusterOutputs>,
 }
 
 /// Makes what a user needs to connect.
-pub type MakeHandout = Arc<dyn Fn(&VpnUser) -> Option<Handout> + Send + Sync>;
+pub type MakeConnectionSecret = Arc<dyn Fn(&VpnUser) -> Option<ConnectionSecret> + Send + Sync>;
 
 /// What Kubernetes has and a folder has not.
-pub struct Handing {
+pub struct ClusterOutputs {
     /// Keeps what people need to connect.
-    pub handouts: Arc<dyn Handouts>,
+    pub secrets: Arc<dyn ConnectionSecrets>,
     /// Tells what happened.
     pub announcer: Arc<dyn Announcer>,
     /// What a user needs to connect now; `None` while there is nothing to connect to, or the password is not known.
-    pub make: MakeHandout,
+    pub make: MakeConnectionSecret,
 }
 
 /// Users to be reconciled. Sending never blocks.
@@ -97,11 +98,11 @@ impl Queue {
     }
 }
 
-impl Context {
+impl Core {
     /// What Kubernetes has and a folder has not.
     #[must_use]
-    pub fn handing(&self) -> Option<&Handing> {
-        self.handing.get()
+    pub fn cluster_outputs(&self) -> Option<&ClusterOutputs> {
+        self.cluster_outputs.get()
     }
 
     /// The user of this name, as the source last showed it.
@@ -113,8 +114,8 @@ impl Context {
     /// Acts on what the roster decided: sessions that must end go to the gateways at once, then the users are queued.
     pub fn dispatch(&self, transitions: Vec<Transition>) {
         for transition in &transitions {
-            if let Some(cut) = &transition.cut {
-                self.cut(transition, cut);
+            if let Some(revoke) = &transition.revoke {
+                self.revoke(transition, revoke);
             }
         }
         for transition in transitions {
@@ -122,10 +123,10 @@ impl Context {
         }
     }
 
-    fn cut(&self, transition: &Transition, cut: &Cut) {
+    fn revoke(&self, transition: &Transition, revoke: &Revoke) {
         let user = self.user(&transition.user);
         let status = user.as_ref().and_then(|user| user.status.as_ref());
-        if cut.known.is_empty() && status.is_some_and(|status| is_settled(status, cut)) {
+        if revoke.known.is_empty() && status.is_some_and(|status| is_settled(status, revoke)) {
             return;
         }
         let person = self.roster.person_by_user(&transition.user);
@@ -136,12 +137,12 @@ impl Context {
             let had = status.is_some_and(|status| status.gateways.iter().any(|state| state.name == gateway.name()));
             let target = match named {
                 Some(_) if !stays && !had => continue,
-                Some(_) if !stays => Target::Absent(cut.clone()),
+                Some(_) if !stays => Target::Absent(revoke.clone()),
                 Some(_) if granted => Target::Granted {
-                    epoch: cut.below,
-                    cut: Some(cut.clone()),
+                    epoch: revoke.below,
+                    revoke: Some(revoke.clone()),
                 },
-                Some(_) | None => Target::Denied(cut.clone()),
+                Some(_) | None => Target::Denied(revoke.clone()),
             };
             gateway.submit(&transition.account, target);
         }
@@ -149,9 +150,9 @@ impl Context {
 }
 
 /// Whether a former process proved already that nothing is left of what is to be cut.
-fn is_settled(status: &VpnUserStatus, cut: &Cut) -> bool {
+fn is_settled(status: &VpnUserStatus, revoke: &Revoke) -> bool {
     status.access == Some(Access::Denied)
-        && u64::try_from(status.epoch.unwrap_or(0)).is_ok_and(|epoch| epoch >= cut.below.0)
+        && u64::try_from(status.epoch.unwrap_or(0)).is_ok_and(|epoch| epoch >= revoke.below.0)
         && status
             .revocation
             .as_ref()

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     desired::{
         DesiredError, Event, FieldManager, Result, Version,
-        handout::{Handout, Handouts, Kept},
+        connection_secrets::{ConnectionSecret, ConnectionSecrets, SecretState},
     },
     fence::Fence,
     model::{API_VERSION, user::VpnUser},
@@ -39,7 +39,7 @@ const KIND: &str = "Secret";
 const SUFFIX: &str = "-vpn";
 
 /// How long somebody waits for the first list.
-const PATIENCE: Duration = Duration::from_secs(5);
+const FIRST_LIST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Keys of the Secret.
 const KEYS: [&str; 4] = ["hy2_url", "subscription_url", "username", "password"];
@@ -65,14 +65,14 @@ struct State {
 }
 
 /// A Secret for each person.
-pub struct SecretHandouts {
+pub struct UserSecrets {
     api: Api<Secret>,
     fence: Fence,
     state: Mutex<State>,
     synced: CancellationToken,
 }
 
-impl SecretHandouts {
+impl UserSecrets {
     /// Secrets in a namespace, written only while the fence is open. [`Self::run`] has to run for anything to be known.
     #[must_use]
     pub fn new(client: &Client, namespace: &str, fence: &Fence) -> Arc<Self> {
@@ -114,8 +114,8 @@ impl SecretHandouts {
         let mut events = Box::pin(events.take_until(cancel.cancelled_owned()));
         let mut listed: Option<HashMap<String, Seen>> = None;
         let mut before = HashMap::new();
-        while let Some(said) = events.next().await {
-            match said {
+        while let Some(event) = events.next().await {
+            match event {
                 Ok(Event::Init) => {
                     listed = Some(HashMap::new());
                     before = self.versions();
@@ -225,33 +225,33 @@ impl SecretHandouts {
 }
 
 #[async_trait]
-impl Handouts for SecretHandouts {
+impl ConnectionSecrets for UserSecrets {
     fn name(&self, user: &VpnUser) -> String {
         format!("{}{SUFFIX}", user.name_any())
     }
 
-    fn compare(&self, user: &VpnUser, handout: &Handout) -> Kept {
+    fn compare(&self, user: &VpnUser, content: &ConnectionSecret) -> SecretState {
         if !self.synced.is_cancelled() {
-            return Kept::Unknown;
+            return SecretState::Unknown;
         }
         let name = self.name(user);
-        let wanted = wanted(user, handout);
+        let wanted = wanted(user, content);
         let mut state = self.lock();
         let there = state.seen.get(&name).map(|seen| seen.fingerprint);
         if there == Some(wanted) {
             state.agreed.insert(name, wanted);
-            return Kept::Same;
+            return SecretState::Same;
         }
         match (state.agreed.get(&name), there) {
-            (Some(agreed), _) if *agreed == wanted => Kept::Drifted,
-            (Some(_), _) | (None, Some(_)) => Kept::Outdated,
-            (None, None) => Kept::Missing,
+            (Some(agreed), _) if *agreed == wanted => SecretState::Drifted,
+            (Some(_), _) | (None, Some(_)) => SecretState::Outdated,
+            (None, None) => SecretState::Missing,
         }
     }
 
-    async fn put(&self, user: &VpnUser, handout: &Handout) -> Result<()> {
+    async fn put(&self, user: &VpnUser, content: &ConnectionSecret) -> Result<()> {
         let name = self.name(user);
-        let body = body(user, &name, handout);
+        let body = body(user, &name, content);
         let subject = Subject {
             kind: KIND,
             name: &name,
@@ -266,7 +266,7 @@ impl Handouts for SecretHandouts {
             other => other?,
         };
         let mut state = self.lock();
-        state.agreed.insert(name.clone(), wanted(user, handout));
+        state.agreed.insert(name.clone(), wanted(user, content));
         let written = seen(&written);
         if state
             .seen
@@ -283,16 +283,19 @@ impl Handouts for SecretHandouts {
     }
 
     async fn wait_synced(&self) {
-        if tokio::time::timeout(PATIENCE, self.synced.cancelled()).await.is_err() {
+        if tokio::time::timeout(FIRST_LIST_TIMEOUT, self.synced.cancelled())
+            .await
+            .is_err()
+        {
             tracing::warn!("the Secrets of the namespace cannot be listed: nothing is written to them until they are");
         }
     }
 }
 
-fn body(user: &VpnUser, name: &str, handout: &Handout) -> serde_json::Value {
+fn body(user: &VpnUser, name: &str, content: &ConnectionSecret) -> serde_json::Value {
     let data: serde_json::Map<_, _> = KEYS
         .into_iter()
-        .zip(values(handout))
+        .zip(values(content))
         .map(|(key, value)| (key.to_owned(), json!(ByteString(value.as_bytes().to_vec()))))
         .collect();
     let (label, value) = MANAGED_BY;
@@ -315,12 +318,12 @@ fn body(user: &VpnUser, name: &str, handout: &Handout) -> serde_json::Value {
     })
 }
 
-fn values(handout: &Handout) -> [&str; 4] {
+fn values(content: &ConnectionSecret) -> [&str; 4] {
     [
-        handout.hy2_url.expose_secret(),
-        handout.subscription_url.expose_secret(),
-        &handout.username,
-        handout.password.expose_secret(),
+        content.hy2_url.expose_secret(),
+        content.subscription_url.expose_secret(),
+        &content.username,
+        content.password.expose_secret(),
     ]
 }
 
@@ -337,9 +340,9 @@ fn seen(secret: &Secret) -> Seen {
     }
 }
 
-fn wanted(user: &VpnUser, handout: &Handout) -> Fingerprint {
+fn wanted(user: &VpnUser, content: &ConnectionSecret) -> Fingerprint {
     let uid = user.uid().unwrap_or_default();
-    fingerprint(&uid, values(handout).map(|value| Some(value.as_bytes())))
+    fingerprint(&uid, values(content).map(|value| Some(value.as_bytes())))
 }
 
 fn fingerprint(owner: &str, values: [Option<&[u8]>; 4]) -> Fingerprint {

@@ -7,12 +7,11 @@ use kube::ResourceExt;
 
 use super::follow::Word;
 use crate::{
-    gateway::ANY,
+    auth::words::Gateways,
     model::{
         LET_GO, RELEASED,
         access::{Access, HoldSpan, Quota},
         corporate_id::{CorporateId, MAX_ACCOUNT_LEN},
-        gateway::DEFAULT_GATEWAY,
         hold::VpnHold,
         session::Epoch,
         user::VpnUser,
@@ -25,34 +24,6 @@ pub fn account_of(user: &VpnUser) -> String {
     match &user.spec.username {
         Some(name) => name.to_ascii_lowercase(),
         None => user.spec.corporate_id.account(),
-    }
-}
-
-/// The gateways on which a user has an account. Most have the default one alone, which takes no memory.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Gateways(Option<Arc<[Box<str>]>>);
-
-impl Gateways {
-    pub(super) fn of(declared: Option<&[String]>) -> Self {
-        let named = declared.filter(|names| !names.is_empty() && *names != [DEFAULT_GATEWAY]);
-        Self(named.map(|names| names.iter().map(|name| name.as_str().into()).collect()))
-    }
-
-    /// Whether a node of this gateway may let the user in. A node that cannot be told apart from others may.
-    pub(super) fn admit(&self, gateway: &str) -> bool {
-        gateway == ANY
-            || match &self.0 {
-                None => gateway == DEFAULT_GATEWAY,
-                Some(names) => names.iter().any(|name| **name == *gateway),
-            }
-    }
-
-    /// Whether every gateway of `other` is one of these.
-    pub(super) fn cover(&self, other: &Self) -> bool {
-        match &other.0 {
-            None => self.admit(DEFAULT_GATEWAY),
-            Some(names) => names.iter().all(|name| self.admit(name)),
-        }
     }
 }
 

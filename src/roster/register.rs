@@ -9,17 +9,18 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
+    Derivation, Passwords,
     entry::{Entry, Hold, HoldState, Key, Touched, User},
     facts::{HoldFacts, UserFacts},
-    follow::Role,
     guard::KeptHold,
-    password::Digest,
-    roster::{Derivation, Passwords},
 };
-use crate::model::{
-    access::{HoldSpan, Terms, Usage},
-    corporate_id::CorporateId,
-    user::VpnUser,
+use crate::{
+    auth::{password::Digest, words::Role},
+    model::{
+        access::{HoldSpan, Terms, Usage},
+        corporate_id::CorporateId,
+        user::VpnUser,
+    },
 };
 
 #[derive(Default)]

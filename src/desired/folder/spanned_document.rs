@@ -89,14 +89,14 @@ impl Node {
 
 /// A document as far as it could be read.
 #[derive(Debug)]
-pub(super) struct Marks {
+pub(super) struct SpannedDocument {
     /// The value; absent in an empty document, or when nothing could be read.
     pub root: Option<Node>,
     /// The document was read to its end.
     pub complete: bool,
 }
 
-impl Marks {
+impl SpannedDocument {
     /// Reads one document.
     pub fn read(text: &str) -> Self {
         let mut reader = Reader::new(text);
@@ -247,12 +247,12 @@ mod tests {
     #[test]
     fn places_are_those_of_the_keys() {
         let text = "---\n# é\nspec:\n  name: Zoë\n  gateways: [a, b]\n";
-        let marks = Marks::read(text);
-        assert!(marks.complete);
-        assert_eq!(marks.place("spec.name"), Some((4, 3)));
-        assert_eq!(marks.place("spec.gateways[1]"), Some((5, 17)));
-        assert_eq!(marks.place("spec.missing"), Some((3, 1)));
-        let name = marks
+        let spanned = SpannedDocument::read(text);
+        assert!(spanned.complete);
+        assert_eq!(spanned.place("spec.name"), Some((4, 3)));
+        assert_eq!(spanned.place("spec.gateways[1]"), Some((5, 17)));
+        assert_eq!(spanned.place("spec.missing"), Some((3, 1)));
+        let name = spanned
             .root
             .as_ref()
             .and_then(|root| root.get("spec")?.get("name"))
@@ -262,9 +262,9 @@ mod tests {
 
     #[test]
     fn what_stands_before_a_syntax_error_is_kept() {
-        let marks = Marks::read("kind: VpnUser\nmetadata:\n  name: a\nspec:\n  x: [1\n  y: 2\n");
-        assert!(!marks.complete);
-        let root = marks.root.unwrap();
+        let spanned = SpannedDocument::read("kind: VpnUser\nmetadata:\n  name: a\nspec:\n  x: [1\n  y: 2\n");
+        assert!(!spanned.complete);
+        let root = spanned.root.unwrap();
         assert_eq!(root.get("kind").and_then(Node::as_str), Some("VpnUser"));
         assert_eq!(
             root.get("metadata").and_then(|m| m.get("name")).and_then(Node::as_str),
@@ -274,8 +274,8 @@ mod tests {
 
     #[test]
     fn deep_nesting_and_merge_keys_are_seen() {
-        assert!(!Marks::read(&"[".repeat(100_000)).complete);
-        let marks = Marks::read("a: &x {b: 1}\nlabels:\n  <<: *x\n");
-        assert_eq!(marks.root.unwrap().merge_keys(), [(3, 3)]);
+        assert!(!SpannedDocument::read(&"[".repeat(100_000)).complete);
+        let spanned = SpannedDocument::read("a: &x {b: 1}\nlabels:\n  <<: *x\n");
+        assert_eq!(spanned.root.unwrap().merge_keys(), [(3, 3)]);
     }
 }
