@@ -43,6 +43,12 @@ impl UseCases {
             details: history.iter().map(ToString::to_string).collect(),
         });
         checks.push(of_guard(dependencies.people.guard().pending.len()));
+        let store = dependencies.people.guard_store();
+        checks.push(Check {
+            name: "guard-store".to_owned(),
+            ok: store.is_empty(),
+            details: store,
+        });
         checks.extend(dependencies.links.health().into_iter().map(of_node));
         Health { ready: loaded, checks }
     }

@@ -8,7 +8,7 @@ use clap::{
 };
 use jiff::Timestamp;
 
-use super::{client::ClientArgs, exit::EXIT_CODES, output::OutputArgs, render::RenderArgs};
+use super::{client::ClientArgs, exit::EXIT_CODES, output::OutputArgs, render_args::RenderArgs};
 use crate::{
     config::{Logging, Settings, duration},
     model::corporate_id::CorporateId,

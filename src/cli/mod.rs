@@ -16,6 +16,7 @@ mod json;
 mod nodes;
 pub mod output;
 mod render;
+mod render_args;
 mod rooms;
 pub mod run;
 mod seal;
@@ -54,7 +55,7 @@ pub async fn main(cli: Cli) -> Exit {
         return report(&error.to_string(), Exit::Invalid);
     }
     let result = match cli.command {
-        Command::Run(args) => run(*args, shutdown).await,
+        Command::Run(args) => Box::pin(run(*args, shutdown)).await,
         Command::Task(task) => {
             let mut output = Output::stdout();
             tokio::select! {

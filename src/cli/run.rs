@@ -87,9 +87,6 @@ pub enum RunError {
     /// Desired state.
     #[error(transparent)]
     Desired(#[from] DesiredError),
-    /// What the guard knew.
-    #[error("{0}")]
-    Guard(String),
     /// The cluster.
     #[error("the cluster cannot be used: {0}")]
     Cluster(String),
@@ -109,6 +106,9 @@ struct OwnSecrets {
 /// # Errors
 /// It could not start, or a part of it ended unexpectedly.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
+    if let Some(warning) = config.guard.warning() {
+        tracing::warn!("{warning}");
+    }
     match config.cluster.components {
         Components::All => run_all(config, shutdown).await,
         Components::Auth => replica::run(config, shutdown).await,

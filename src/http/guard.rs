@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::{HttpState, auth::Who, extract::OptionalBody, problem::Problem};
 use crate::{
     access::{Confirmed, GuardView},
-    model::corporate_id::CorporateId,
+    model::{corporate_id::CorporateId, guard::Budget},
     roster::PendingDenial,
 };
 
@@ -44,11 +44,12 @@ impl From<GuardView> for GuardBody {
             reason: pending.cause,
             since: pending.since,
         };
+        let declared = view.budgets.iter().find(|it| it.budget == Budget::Declared).copied();
         Self {
             pending: view.pending.into_iter().map(body).collect(),
             rejected: view.rejected.into_iter().map(body).collect(),
-            recent: view.recent,
-            limit: view.limit,
+            recent: declared.map_or(0, |it| it.used),
+            limit: declared.and_then(|it| it.limit).unwrap_or(0),
         }
     }
 }

@@ -5,14 +5,18 @@
 
 mod access;
 mod activation;
+mod activation_bodies;
 mod audit;
 mod auth;
 mod client;
 mod context;
+mod denial;
 mod docs;
 mod extract;
 mod guard;
 mod health;
+mod health_bodies;
+mod hold_bodies;
 mod holds;
 mod limiter;
 mod limits;
@@ -20,13 +24,18 @@ mod openapi;
 mod problem;
 mod qr;
 mod subscription;
+mod user_bodies;
 mod users;
 mod waiting;
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{
+    ops::Deref,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::DefaultBodyLimit,
     http::{StatusCode, Uri},
     middleware::from_fn_with_state,
@@ -40,7 +49,7 @@ pub use health::{Probes, probes};
 pub use openapi::openapi;
 pub use waiting::waiting;
 
-use self::{auth::Secrets, limiter::FailureLimiter, problem::Problem};
+use self::{auth::Secrets, docs::Documentation, limiter::FailureLimiter, problem::Problem};
 use crate::{access::UseCases, clock::SharedClock, metrics::Metrics};
 
 /// What can be set.
@@ -117,6 +126,8 @@ impl Deref for HttpState {
     }
 }
 
+static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| Documentation::of(&openapi()));
+
 type Routes<S = HttpState> = Vec<(&'static str, MethodRouter<S>)>;
 
 /// Routes that need the secret.
@@ -159,6 +170,7 @@ pub fn router(state: HttpState) -> Router {
     let work = with_routes(protected())
         .route_layer(from_fn_with_state(state.clone(), auth::require_secret))
         .merge(with_routes(open()))
+        .layer(Extension(&DOCUMENTATION))
         .layer(from_fn_with_state(state.clone(), limits::when_loaded))
         .layer(DefaultBodyLimit::max(state.settings.max_body))
         .layer(from_fn_with_state(state.clone(), limits::bound));

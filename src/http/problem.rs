@@ -7,7 +7,7 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::health::CheckBody;
+use super::health_bodies::CheckBody;
 use crate::{
     access::{AccessError, Denial},
     desired::DesiredError,

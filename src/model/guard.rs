@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{access::HoldSpan, corporate_id::CorporateId, user::TrafficLimit};
+use super::{access::HoldSpan, corporate_id::CorporateId, traffic::TrafficLimit};
 
 /// A system that says by itself who should be out, so that its denials are consequences and no orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -139,6 +139,7 @@ pub struct KeptTerms {
     pub traffic: Option<TrafficLimit>,
     /// Gateways; `default` alone when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub gateways: Option<Vec<String>>,
 }
 
@@ -209,6 +210,10 @@ pub struct Charge {
 
 /// A change of what the guard knows, in the order in which it has to be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all of them are verdicts, and each is moved into the queue once"
+)]
 pub enum GuardChange {
     /// A verdict, in place of the one before for the same uid and budget.
     Verdict(VerdictRecord),
@@ -230,6 +235,19 @@ pub struct GuardMemory {
     pub verdicts: Vec<VerdictRecord>,
     /// Who counts against which budget.
     pub charges: Vec<Charge>,
+}
+
+/// How a budget stands, for metrics and answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BudgetReport {
+    /// Which budget.
+    pub budget: Budget,
+    /// How many people may lose access within the window; `None`: the guard is off for it.
+    pub limit: Option<usize>,
+    /// How many count against it at present.
+    pub used: usize,
+    /// How many causes are held back and wait for a person.
+    pub waiting: usize,
 }
 
 #[cfg(test)]

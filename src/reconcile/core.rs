@@ -1,13 +1,21 @@
 //! What every part of this room shares.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use kube::runtime::reflector::{ObjectRef, Store};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use super::{
-    backoff::Backoff, gateways::Gateways, holds::HoldWork, imported::Imported, plan::gateway_names,
-    status_write_cache::StatusWriteCache, usage::UsageBook,
+    backoff::Backoff,
+    gateways::Gateways,
+    hold_work::HoldWork,
+    imported::{Imported, Reader},
+    plan::gateway_names,
+    status_write_cache::StatusWriteCache,
+    usage::UsageBook,
 };
 use crate::{
     clock::SharedClock,
@@ -19,15 +27,19 @@ use crate::{
     fence::Fence,
     gateway::{Revoke, Target},
     history::History,
-    metrics::Metrics,
+    metrics::{Metrics, OrderSource},
     model::{
         access::Access,
         gateway::VpnGateway,
         hold::VpnHold,
         user::{VpnUser, VpnUserStatus},
     },
-    roster::{Roster, Transition},
+    roster::{Input, Roster, Transition},
+    verdicts::VerdictStore,
 };
+
+/// How long a report waits for the guard's store.
+const VERDICT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What every part of this room shares.
 pub struct Core {
@@ -59,8 +71,8 @@ pub struct Core {
     pub hold_work: HoldWork,
     /// Waits of users that failed.
     pub backoff: Backoff,
-    /// Up to which change what the guard knows would outlive a crash.
-    pub guard_kept: watch::Sender<u64>,
+    /// What the guard decided, for the next process.
+    pub verdicts: Arc<VerdictStore>,
     /// Namespace of every object.
     pub namespace: String,
     /// Word for the source of desired state in the audit: `folder` or `kubernetes`.
@@ -111,6 +123,16 @@ impl Core {
         self.users.get(&ObjectRef::new(name).within(&self.namespace))
     }
 
+    /// Has the traffic book tell the roster what was used, from now on.
+    pub fn follow_usage(self: &Arc<Self>) {
+        let core = Arc::downgrade(self);
+        self.usage.attach(Box::new(move |inputs| {
+            if let Some(core) = core.upgrade() {
+                core.dispatch(core.roster.apply(inputs));
+            }
+        }));
+    }
+
     /// Acts on what the roster decided: sessions that must end go to the gateways at once, then the users are queued.
     pub fn dispatch(&self, transitions: Vec<Transition>) {
         for transition in &transitions {
@@ -121,6 +143,23 @@ impl Core {
         for transition in transitions {
             self.queue.push(&transition.user, &self.namespace);
         }
+        for source in self.roster.take_orders() {
+            self.metrics.order(OrderSource::of(&source));
+        }
+        for hold in self.roster.take_changed_holds() {
+            self.hold_work.touched(hold);
+        }
+    }
+
+    /// Waits until a verdict would outlive a crash: before that nothing that depends on it is reported. A store that cannot be
+    /// written holds nothing up for long: the status that is written then says what was decided.
+    pub async fn verdict_kept(&self, number: u64) {
+        let mut kept = self.verdicts.kept();
+        // The sender is gone only while the process drains.
+        let waiting = tokio::time::timeout(VERDICT_TIMEOUT, kept.wait_for(|kept| *kept >= number));
+        if waiting.await.is_err() {
+            tracing::warn!("a verdict of the guard is reported before its store could keep it");
+        }
     }
 
     fn revoke(&self, transition: &Transition, revoke: &Revoke) {
@@ -130,8 +169,9 @@ impl Core {
             return;
         }
         let person = self.roster.person_by_user(&transition.user);
-        let granted = person.is_some_and(|p| p.effective.access == Access::Granted);
-        let named = user.as_ref().map(|user| gateway_names(user));
+        let granted = person.as_ref().is_some_and(|p| p.effective.access == Access::Granted);
+        let kept = person.and_then(|person| person.kept_gateways);
+        let named = user.as_ref().map(|user| kept.unwrap_or_else(|| gateway_names(user)));
         for gateway in self.gateways.all() {
             let stays = named.iter().flatten().any(|name| name == gateway.name());
             let had = status.is_some_and(|status| status.gateways.iter().any(|state| state.name == gateway.name()));
@@ -146,6 +186,28 @@ impl Core {
             };
             gateway.submit(&transition.account, target);
         }
+    }
+}
+
+impl Reader for Core {
+    fn user(&self, name: &str) -> Option<Arc<VpnUser>> {
+        Self::user(self, name)
+    }
+
+    fn was_read(&self, user: &str, password: Input, new: bool) {
+        self.dispatch(self.roster.apply(vec![password]));
+        if new {
+            // Who may log in is the same, but what the user is handed out is not.
+            self.queue.push(user, &self.namespace);
+        }
+    }
+
+    fn failure_changed(&self, name: &str) {
+        self.queue.push(name, &self.namespace);
+    }
+
+    fn imported(&self) -> &Imported {
+        &self.imported
     }
 }
 

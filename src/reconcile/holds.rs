@@ -27,25 +27,6 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long a hold that was let go, and that is still there, is left alone: somebody else's finalizer keeps it.
 const LET_GO_AGAIN: Duration = Duration::from_secs(60);
 
-/// Where the names of changed holds go.
-#[derive(Debug, Clone)]
-pub struct HoldWork(mpsc::UnboundedSender<String>);
-
-impl HoldWork {
-    /// A way in, and the end that [`run`] takes.
-    #[must_use]
-    pub fn new() -> (Self, mpsc::UnboundedReceiver<String>) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), receiver)
-    }
-
-    /// A hold is new or changed.
-    pub fn touched(&self, name: String) {
-        // The receiver is gone only while the process drains.
-        let _ = self.0.send(name);
-    }
-}
-
 /// Where a hold stands in its life at a moment, and when that changes.
 #[must_use]
 pub fn phase(spec: &VpnHoldSpec, now: Timestamp) -> (HoldPhase, Option<Timestamp>) {
@@ -144,6 +125,11 @@ pub async fn run(ctx: Arc<Core>, mut touched: mpsc::UnboundedReceiver<String>, c
 /// Reports one hold's phase if it differs, and answers when to look again.
 async fn report(name: &str, ctx: &Core) -> Option<Timestamp> {
     let hold = ctx.holds.get(&ObjectRef::new(name).within(&ctx.namespace))?;
+    if !ctx.roster.is_loaded() {
+        // Nobody judged it yet. Every hold is looked at again when that is over.
+        return None;
+    }
+    let verdict = ctx.roster.hold(name);
     let now = ctx.clock.now();
     let again = now.checked_add(Duration::from_secs(10)).ok();
     let has_finalizer =
@@ -153,20 +139,19 @@ async fn report(name: &str, ctx: &Core) -> Option<Timestamp> {
         return again;
     }
     let (phase, next) = phase(&hold.spec, now);
-    if hold.status.as_ref().and_then(|status| status.phase) == Some(phase) {
+    let status = VpnHoldStatus {
+        phase: Some(match phase {
+            HoldPhase::Live if verdict.held_back.is_some() => HoldPhase::HeldBack,
+            phase => phase,
+        }),
+        held_back: verdict.held_back,
+        lost: verdict.lost,
+    };
+    if hold.status.as_ref() == Some(&status) {
         return next;
     }
-    match ctx
-        .desired
-        .report_hold(
-            &hold,
-            VpnHoldStatus {
-                phase: Some(phase),
-                ..VpnHoldStatus::default()
-            },
-        )
-        .await
-    {
+    ctx.verdict_kept(verdict.verdict).await;
+    match ctx.desired.report_hold(&hold, status).await {
         Ok(()) | Err(DesiredError::NotFound { .. }) => next,
         Err(error) => {
             tracing::warn!(hold = name, %error, "the phase of a hold could not be reported");

@@ -12,7 +12,6 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::core::Core;
 use crate::{
     credentials::{MasterKey, Sources},
     model::{corporate_id::CorporateId, secret_source::SecretSource, user::VpnUser},
@@ -183,28 +182,6 @@ pub trait Reader: Send + Sync + 'static {
 
     /// What was read.
     fn imported(&self) -> &Imported;
-}
-
-impl Reader for Core {
-    fn user(&self, name: &str) -> Option<Arc<VpnUser>> {
-        Self::user(self, name)
-    }
-
-    fn was_read(&self, user: &str, password: Input, new: bool) {
-        self.dispatch(self.roster.apply(vec![password]));
-        if new {
-            // Who may log in is the same, but what the user is handed out is not.
-            self.queue.push(user, &self.namespace);
-        }
-    }
-
-    fn failure_changed(&self, name: &str) {
-        self.queue.push(name, &self.namespace);
-    }
-
-    fn imported(&self) -> &Imported {
-        &self.imported
-    }
 }
 
 /// Reads passwords until `cancel`.

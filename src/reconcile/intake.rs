@@ -18,12 +18,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     core::Core,
+    gateway_convergence,
     plan::{LET_GO, PAUSE, RECONCILE_NOW},
     status_write_cache::StatusWriteCache,
 };
 use crate::{
     desired::{Event, Watches},
-    model::{FINALIZER, RELEASED, gateway::VpnGateway, hold::VpnHold, user::VpnUser},
+    model::{FINALIZER, OWN, RELEASED, gateway::VpnGateway, hold::VpnHold, user::VpnUser},
     roster::Input,
 };
 
@@ -184,16 +185,25 @@ pub async fn run(watches: Watches, mut writers: Writers, ctx: Arc<Core>, cancel:
             });
         }
         ctx.dispatch(ctx.roster.apply(inputs));
+        for name in seen.touched_holds.drain(..) {
+            ctx.hold_work.touched(name);
+        }
         if !loaded && seen.users.done && seen.holds.done && seen.gateways.done {
             loaded = true;
             // The gateways exist before the first verdicts, so that sessions to be ended have somewhere to go.
-            ctx.gateways.converge(&ctx).await;
+            gateway_convergence::converge(&ctx).await;
             ctx.imported.first_round().await;
             if let Some(outputs) = ctx.cluster_outputs() {
                 outputs.secrets.wait_synced().await;
             }
+            let users = ctx.users.state();
+            let inputs = ctx.usage.at_least(users.iter().map(|user| &**user));
+            ctx.dispatch(ctx.roster.apply(inputs));
             ctx.dispatch(ctx.roster.judge_load());
-            ctx.gateways.look(&ctx).await;
+            for hold in ctx.holds.state() {
+                ctx.hold_work.touched(hold.name_any());
+            }
+            gateway_convergence::look(&ctx).await;
             ctx.roster.open();
             // What changed since the gateways were looked at was not acted on before the load.
             ctx.gateways.changed();
@@ -211,6 +221,8 @@ struct Seen {
     gateways: Listing,
     /// Users of a list that is not complete yet, about which something is to be done that no decision speaks of.
     asked: Vec<String>,
+    /// Holds that have to be reported when they are judged.
+    touched_holds: Vec<String>,
 }
 
 impl Seen {
@@ -265,7 +277,7 @@ impl Seen {
                 }
                 match event {
                     Event::Apply(hold) | Event::InitApply(hold) => {
-                        ctx.hold_work.touched(hold.name_any());
+                        self.touched_holds.push(hold.name_any());
                         say(Input::Hold(Arc::new(hold)));
                     }
                     Event::Delete(hold) => say(Input::HoldGone {
@@ -315,7 +327,7 @@ pub(super) fn merged(watches: Watches) -> impl Stream<Item = SourceEvent> {
 fn slim<K: Resource>(object: &mut K) {
     let meta = object.meta_mut();
     meta.managed_fields = None;
-    let asked = |name: &str| [RELEASED, LET_GO, PAUSE, RECONCILE_NOW].contains(&name);
+    let asked = |name: &str| [RELEASED, LET_GO, PAUSE, RECONCILE_NOW, OWN].contains(&name);
     meta.annotations = meta.annotations.take().and_then(|mut annotations| {
         annotations.retain(|name, _| asked(name));
         (!annotations.is_empty()).then_some(annotations)

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::core::Core;
 use crate::{
     desired::{DesiredError, FieldManager},
-    roster::guard::limit,
+    model::guard::Budget,
 };
 
 /// Longest time for all of it. A pod is given 30 s by default.
@@ -26,8 +26,8 @@ pub async fn delete_everything(ctx: Arc<Core>) {
         return;
     }
     let users = ctx.users.state();
-    let most = limit(users.len());
-    if users.len() > most {
+    let most = ctx.roster.allowed(Budget::Declared, users.len());
+    if let Some(most) = most.filter(|most| users.len() > *most) {
         tracing::error!(
             users = users.len(),
             most,

@@ -121,11 +121,11 @@ pub fn gateway_names(user: &VpnUser) -> Vec<String> {
 #[must_use]
 pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
     let before = user.status.clone().unwrap_or_default();
-    let wanted = gateway_names(user);
     let person = facts.person;
+    let wanted = person.kept_gateways.clone().unwrap_or_else(|| gateway_names(user));
     let epoch = person.epoch;
     let denied = person.effective.access == Access::Denied;
-    let deleting = user.meta().deletion_timestamp.is_some() && person.held_back_since.is_none();
+    let deleting = user.meta().deletion_timestamp.is_some() && !person.keeps_declared();
 
     let revocation = merged_revocation(facts.gateways, &before, person);
     let paused = is_set(user, PAUSE);
@@ -160,7 +160,7 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
     let mut status = VpnUserStatus {
         observed_generation: user.meta().generation.unwrap_or_default(),
         access: Some(person.effective.access),
-        reason: Some(person.effective.reason),
+        reason: Some(person.reason()),
         username: Some(person.account.clone()),
         secret_name: match facts.secret {
             SecretOutcome::NotStored => None,
@@ -171,7 +171,7 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
         epoch: i64::try_from(epoch.0).ok().filter(|epoch| *epoch > 0),
         last_handled_reconcile_at: annotation(user, RECONCILE_NOW)
             .map(|value| value.chars().take(MAX_REQUEST_LEN).collect()),
-        guard: before.guard.clone(),
+        guard: person.held_back.clone(),
         gateways: facts
             .gateways
             .iter()
@@ -436,11 +436,15 @@ type ReasonMessage = (&'static str, String);
 fn stalled(facts: &Facts<'_>, progress: &Progress<'_>, waiting_for: Option<&str>) -> Option<ReasonMessage> {
     let person = facts.person;
     if person.held_back_since.is_some() {
-        let declared = person.declared.reason.as_str();
+        let id = &person.corporate_id;
+        let why = match (person.declared.reason, person.held_back_holds.as_slice()) {
+            (Reason::Held, holds @ [_, ..]) => format!("access would be denied by {}", holds.join(", ")),
+            (Reason::Active, _) => "a gateway would be taken away".to_owned(),
+            (reason, _) => format!("access would be denied ({})", reason.as_str()),
+        };
         let for_good = if progress.tombstone {
             format!(
-                ". A deletion cannot be taken back: when this was cancelled the object stays, and access with it, until `guard confirm {}` or the annotation {LET_GO}",
-                person.corporate_id
+                ". A deletion cannot be taken back: when this was cancelled the object stays, and access with it, until `guard confirm {id}` or the annotation {LET_GO}"
             )
         } else {
             String::new()
@@ -448,7 +452,7 @@ fn stalled(facts: &Facts<'_>, progress: &Progress<'_>, waiting_for: Option<&str>
         Some((
             reasons::GUARD_HELD_BACK,
             format!(
-                "access would be denied ({declared}) together with many others: run `vpn-operator guard show`, then confirm or cancel{for_good}"
+                "{why} together with many others: see `vpn-operator guard show`, then `vpn-operator guard confirm {id}` or `vpn-operator guard cancel {id}`{for_good}"
             ),
         ))
     } else if person.effective.reason == Reason::Conflict {

@@ -20,6 +20,7 @@ use crate::{
         session::Epoch,
         user::{VpnUser, VpnUserStatus},
     },
+    roster::Person,
 };
 
 /// Why a user could not be reconciled.
@@ -90,7 +91,7 @@ pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Core>) -> Result<Action, Rec
         Some(_) => SecretOutcome::Unchanged,
         None => SecretOutcome::NotStored,
     };
-    let mut next = planned(&observe(&user, &person.account, &ctx), &secret);
+    let mut next = planned(&observe(&user, &person, &ctx), &secret);
     if !next.targets.is_empty() {
         for (gateway, target) in &next.targets {
             if let Some(gateway) = ctx.gateways.get(gateway) {
@@ -98,9 +99,10 @@ pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Core>) -> Result<Action, Rec
             }
         }
         // What a gateway knows at once is not announced: look again.
-        next = planned(&observe(&user, &person.account, &ctx), &secret);
+        next = planned(&observe(&user, &person, &ctx), &secret);
     }
     let work = async {
+        ctx.verdict_kept(person.verdict).await;
         match next.finalizer {
             FinalizerStep::Release => return release(&user, &person.account, next, &ctx).await,
             FinalizerStep::Add => ctx.desired.add_user_finalizer(&user).await?,
@@ -109,7 +111,7 @@ pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Core>) -> Result<Action, Rec
         let mut failed = None;
         if ctx.cluster_outputs().is_some() {
             (secret, failed) = store_secret(&user, &ctx).await;
-            next = planned(&observe(&user, &person.account, &ctx), &secret);
+            next = planned(&observe(&user, &person, &ctx), &secret);
         }
         report(&user, &person.account, next.status, &ctx).await?;
         failed.map_or(Ok(()), Err)
@@ -121,8 +123,16 @@ pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Core>) -> Result<Action, Rec
     Ok(Action::await_change())
 }
 
-fn observe(user: &VpnUser, account: &str, ctx: &Core) -> Vec<(String, Option<Observation>)> {
+fn observe(user: &VpnUser, person: &Person, ctx: &Core) -> Vec<(String, Option<Observation>)> {
     let mut names = gateway_names(user);
+    names.extend(
+        person
+            .kept_gateways
+            .iter()
+            .flatten()
+            .filter(|name| !gateway_names(user).contains(name))
+            .cloned(),
+    );
     for state in user.status.iter().flat_map(|status| &status.gateways) {
         if !names.contains(&state.name) {
             names.push(state.name.clone());
@@ -131,7 +141,7 @@ fn observe(user: &VpnUser, account: &str, ctx: &Core) -> Vec<(String, Option<Obs
     names
         .into_iter()
         .map(|name| {
-            let observation = ctx.gateways.get(&name).map(|gateway| gateway.observe(account));
+            let observation = ctx.gateways.get(&name).map(|gateway| gateway.observe(&person.account));
             (name, observation)
         })
         .collect()

@@ -9,19 +9,160 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    Derivation, Passwords,
-    entry::{Entry, Hold, HoldState, Key, Touched, User},
-    facts::{HoldFacts, UserFacts},
-    guard::KeptHold,
+    facts::{HoldFacts, SpecTerms, UserFacts},
+    messages::{Derivation, Passwords},
+    verdicts::{HoldJudgement, Standing, Undecided, UsageStanding},
 };
 use crate::{
     auth::{password::Digest, words::Role},
     model::{
-        access::{HoldSpan, Terms, Usage},
+        access::{HoldSpan, Reason, Terms, Usage},
         corporate_id::CorporateId,
+        guard::VerdictRecord,
+        session::Epoch,
         user::VpnUser,
     },
 };
+
+/// [`CorporateId::key`].
+pub(super) type Key = Arc<str>;
+/// IDs that something was said about.
+pub(super) type Touched = BTreeSet<Key>;
+
+/// One user object.
+pub(super) struct User {
+    pub(super) facts: UserFacts,
+    /// The object is not there any more. Kept until its denial took effect.
+    pub(super) gone: bool,
+    /// A person let the object go after it was deleted. An annotation that was there before says nothing of this deletion.
+    pub(super) let_go: bool,
+    pub(super) password: Option<Digest>,
+    /// How what the object says stands to what is in force.
+    pub(super) standing: Standing,
+    /// How a limit that is used up stands to what is in force.
+    pub(super) usage: UsageStanding,
+    /// What the index was told.
+    pub(super) in_force: Option<Arc<Terms>>,
+    pub(super) last_reported: Option<LastReported>,
+}
+
+impl User {
+    fn new(object: &VpnUser, facts: UserFacts, secrets: &Secrets) -> Self {
+        Self {
+            password: secrets.of(object, &facts),
+            facts,
+            gone: false,
+            let_go: false,
+            standing: Standing::NEW,
+            usage: UsageStanding::default(),
+            in_force: None,
+            last_reported: None,
+        }
+    }
+
+    /// Takes the object as it is now.
+    fn update(&mut self, object: &VpnUser, facts: UserFacts, secrets: &Secrets) {
+        let old = &self.facts;
+        if facts.imported || old.imported || old.credential_generation != facts.credential_generation {
+            self.password = secrets.of(object, &facts);
+        }
+        let same = facts.let_go && facts.deleted && old.uid == facts.uid;
+        self.let_go = same && (self.let_go || (old.deleted && !old.let_go));
+        if old.uid != facts.uid {
+            self.standing.row = false;
+        }
+        let was_deleted = self.is_deleted();
+        self.gone = false;
+        self.standing
+            .changed(&self.facts.spec, was_deleted, &facts.spec, facts.deleted);
+        self.facts = facts;
+    }
+
+    pub(super) fn is_deleted(&self) -> bool {
+        self.gone || self.facts.deleted
+    }
+}
+
+/// What the last transition of a user spoke of.
+#[derive(PartialEq, Clone)]
+pub(super) struct LastReported {
+    pub(super) reason: Reason,
+    pub(super) epoch: Epoch,
+    /// Hash of the names of live holds, and of what is held back of them.
+    pub(super) holds: u64,
+    pub(super) generation: i64,
+    pub(super) deleted: bool,
+    /// What the guard holds back, and whether a person rejected it.
+    pub(super) held_back: [Option<bool>; 2],
+    /// Percent of the traffic limit that are used. Finer steps are not worth a look.
+    pub(super) used: Option<u64>,
+}
+
+/// One hold object.
+pub(super) struct Hold {
+    pub(super) facts: HoldFacts,
+    /// The object is not there any more. Kept while the guard keeps the hold in force.
+    pub(super) gone: bool,
+    pub(super) state: HoldState,
+    /// The guard's store has a verdict about its loss.
+    pub(super) loss_row: bool,
+    pub(super) judgement: HoldJudgement,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum HoldState {
+    /// As declared.
+    InForce,
+    /// It disappeared, and the guard has not looked at that yet.
+    Lost,
+    /// It disappeared, and stays in force.
+    Kept {
+        since: Timestamp,
+        rejected: bool,
+        change: u64,
+    },
+    /// It counts no more.
+    Lifted,
+}
+
+impl Hold {
+    /// Whether it is declared, or kept though it was lost.
+    pub(super) fn counts(&self) -> bool {
+        self.state != HoldState::Lifted
+    }
+
+    /// Whether it counts and the guard does not keep it from denying.
+    pub(super) fn denies(&self) -> bool {
+        self.counts() && !self.judgement.keeps()
+    }
+
+    pub(super) fn is_live(&self, now: Timestamp) -> bool {
+        self.denies() && self.facts.span.is_live(now)
+    }
+
+    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+        self.facts.span.until.is_some_and(|until| until <= now)
+    }
+}
+
+/// Everything about one ID.
+pub(super) struct Entry {
+    pub(super) id: CorporateId,
+    /// Ordered by claim: the first has the ID.
+    pub(super) users: Vec<User>,
+    /// Ordered by name.
+    pub(super) holds: Vec<Hold>,
+    /// When time alone changes something.
+    pub(super) deadline: Option<Timestamp>,
+}
+
+impl Entry {
+    /// What waits for the controller's word.
+    pub(super) fn undecided(&self) -> impl Iterator<Item = Undecided> {
+        let users = self.users.iter().filter_map(|user| user.standing.undecided());
+        users.chain(self.holds.iter().filter_map(|hold| hold.judgement.undecided()))
+    }
+}
 
 #[derive(Default)]
 struct Account {
@@ -36,6 +177,17 @@ pub(super) struct Secrets {
     pub(super) imported: Passwords,
 }
 
+impl Secrets {
+    fn of(&self, object: &VpnUser, facts: &UserFacts) -> Option<Digest> {
+        let password = if facts.imported {
+            (self.imported)(object)?
+        } else {
+            self.derivation.password(&facts.id, facts.credential_generation)
+        };
+        Some(Digest::of(password.expose_secret()))
+    }
+}
+
 /// The joined tables.
 #[derive(Default)]
 pub(super) struct Register {
@@ -48,6 +200,8 @@ pub(super) struct Register {
     pub(super) lost: Vec<Box<str>>,
     /// Names of holds whose tombstones have nothing left to say.
     pub(super) forgettable: BTreeSet<Box<str>>,
+    /// Uids of lost holds that are there no more, so that verdicts about their loss can be forgotten.
+    pub(super) removed_holds: Vec<Box<str>>,
 }
 
 impl Register {
@@ -88,33 +242,16 @@ impl Register {
             .users
             .iter()
             .position(|user| user.facts.name == facts.name && user.facts.account == facts.account);
-        let mut user = match known {
-            Some(at) => entry.users.remove(at),
-            None => User {
-                facts: UserFacts::of(object),
-                gone: false,
-                let_go: false,
-                password: None,
-                in_force: None,
-                held_back: None,
-                shown: None,
-            },
-        };
-        let (old, new) = (&user.facts, &facts);
-        let fresh = known.is_none();
-        if new.imported {
-            user.password = (secrets.imported)(object).map(|password| Digest::of(password.expose_secret()));
-        } else if fresh || old.imported || old.credential_generation != new.credential_generation {
-            let password = secrets.derivation.password(&new.id, new.credential_generation);
-            user.password = Some(Digest::of(password.expose_secret()));
-        }
         let (name, account, created) = (facts.name.clone(), facts.account.clone(), facts.created);
-        let moved = fresh || user.facts.created != created;
-        let old = &user.facts;
-        let same = facts.let_go && facts.deleted && facts.uid == old.uid;
-        user.let_go = same && (user.let_go || (old.deleted && !old.let_go));
-        user.gone = false;
-        user.facts = facts;
+        let known = known.map(|at| entry.users.remove(at));
+        let moved = known.as_ref().is_none_or(|user| user.facts.created != created);
+        let user = match known {
+            Some(mut user) => {
+                user.update(object, facts, secrets);
+                user
+            }
+            None => User::new(object, facts, secrets),
+        };
         let at = entry
             .users
             .partition_point(|other| other.facts.claim() < user.facts.claim());
@@ -157,7 +294,10 @@ impl Register {
         let users = self.ids.get_mut(&key).map(|entry| &mut entry.users);
         for user in users.into_iter().flatten() {
             if *user.facts.name == *name && but != Some(&*user.facts.account) && !user.gone {
+                let was_deleted = user.is_deleted();
                 user.gone = true;
+                user.standing
+                    .changed(&user.facts.spec, was_deleted, &user.facts.spec, true);
                 touched.insert(key.clone());
             }
         }
@@ -208,6 +348,16 @@ impl Register {
         }
     }
 
+    /// What a hold is that disappeared: a follower waits for the controller's word, which stands on the user.
+    const fn disappeared(role: Role, left: bool) -> HoldState {
+        match role {
+            Role::Controller => HoldState::Lost,
+            Role::Follower if left => HoldState::Lifted,
+            // The controller lets go of it when the loss is confirmed.
+            Role::Follower => HoldState::InForce,
+        }
+    }
+
     /// Takes a hold as it is now.
     pub(super) fn put_hold(&mut self, facts: HoldFacts, touched: &mut Touched) {
         if self.holds.get(&facts.name).is_some_and(|key| **key != *facts.id.key()) {
@@ -220,18 +370,21 @@ impl Register {
         let at = entry.holds.partition_point(|hold| hold.facts.name < name);
         let known = entry.holds.get(at).filter(|hold| hold.facts.name == name);
         let before = known.map(|hold| hold.state);
+        let same = known.filter(|hold| hold.facts.uid == facts.uid);
+        let judgement = same.map_or_else(HoldJudgement::default, |hold| hold.judgement.clone());
+        let loss_row = same.is_some_and(|hold| hold.loss_row);
         let state = match before {
             _ if !facts.deleted => HoldState::InForce,
             _ if facts.released => HoldState::Lifted,
-            // The controller lets go of it when the loss is confirmed.
-            _ if role == Role::Follower => HoldState::InForce,
-            None | Some(HoldState::InForce) => HoldState::Lost,
+            None | Some(HoldState::InForce) => Self::disappeared(role, false),
             Some(state) => state,
         };
         let hold = Hold {
             facts,
             gone: false,
             state,
+            loss_row,
+            judgement,
         };
         match entry.holds.get_mut(at).filter(|_| before.is_some()) {
             Some(place) => *place = hold,
@@ -252,20 +405,20 @@ impl Register {
         let Some(key) = self.holds.get(name).cloned() else {
             return;
         };
+        let role = self.role;
         let Some(entry) = self.ids.get_mut(&key) else { return };
         touched.insert(key.clone());
         if let Some(hold) = entry.holds.iter_mut().find(|hold| *hold.facts.name == *name) {
             hold.gone = true;
             match hold.state {
                 _ if released => hold.state = HoldState::Lifted,
-                HoldState::InForce => {
-                    hold.state = HoldState::Lost;
-                    self.lost.push(name.into());
-                }
+                HoldState::InForce => hold.state = Self::disappeared(role, true),
                 HoldState::Lost | HoldState::Kept { .. } | HoldState::Lifted => {}
             }
-            if hold.state == HoldState::Lifted {
-                self.remove_hold(&key, name);
+            match hold.state {
+                HoldState::Lost => self.lost.push(name.into()),
+                HoldState::Lifted => self.remove_hold(&key, name),
+                HoldState::InForce | HoldState::Kept { .. } => {}
             }
         }
     }
@@ -284,47 +437,49 @@ impl Register {
         }
     }
 
-    /// Takes up a lost hold that was kept in force before a restart, unless its object says something else by now.
-    pub(super) fn keep_hold(&mut self, kept: &KeptHold) -> bool {
-        let (key, entry) = self.entry(&kept.corporate_id);
-        let state = HoldState::Kept {
-            since: kept.since,
-            cancelled: kept.cancelled,
-        };
-        let at = entry.holds.partition_point(|hold| *hold.facts.name < *kept.name);
-        match entry.holds.get_mut(at).filter(|hold| *hold.facts.name == *kept.name) {
-            Some(hold) if hold.state == HoldState::Lost => hold.state = state,
-            Some(_) => return false,
-            None => {
-                let facts = HoldFacts {
-                    name: kept.name.as_str().into(),
-                    id: kept.corporate_id.clone(),
-                    span: HoldSpan {
-                        from: kept.from,
-                        until: kept.until,
-                    },
-                    created: None,
-                    deleted: true,
-                    released: false,
-                };
-                insert_exact(
-                    &mut entry.holds,
-                    at,
-                    Hold {
-                        facts,
-                        gone: true,
-                        state,
-                    },
-                );
-                self.holds.insert(kept.name.as_str().into(), key);
-            }
+    /// Takes up a lost hold that was kept in force before a restart and of which nothing else is left.
+    pub(super) fn resurrect_hold(&mut self, record: &VerdictRecord) -> bool {
+        if self.holds.contains_key(record.name.as_str()) {
+            return false;
         }
+        let (key, entry) = self.entry(&record.corporate_id);
+        let at = entry.holds.partition_point(|hold| *hold.facts.name < *record.name);
+        let facts = HoldFacts {
+            name: record.name.as_str().into(),
+            id: record.corporate_id.clone(),
+            uid: record.uid.as_str().into(),
+            span: record.span.unwrap_or_default(),
+            deleted: true,
+            released: false,
+            feed: None,
+            source: Box::default(),
+            own: true,
+            reported: None,
+        };
+        let hold = Hold {
+            facts,
+            gone: true,
+            state: HoldState::Kept {
+                since: record.since,
+                rejected: record.verdict == crate::model::guard::Verdict::Rejected,
+                change: 0,
+            },
+            loss_row: true,
+            judgement: HoldJudgement::default(),
+        };
+        insert_exact(&mut entry.holds, at, hold);
+        self.holds.insert(record.name.as_str().into(), key);
         true
     }
 
     fn remove_hold(&mut self, key: &Key, name: &str) {
-        if let Some(entry) = self.ids.get_mut(key) {
-            entry.holds.retain(|hold| *hold.facts.name != *name);
+        if let Some(entry) = self.ids.get_mut(key)
+            && let Some(at) = entry.holds.iter().position(|hold| *hold.facts.name == *name)
+        {
+            let hold = entry.holds.remove(at);
+            if hold.loss_row {
+                self.removed_holds.push(hold.facts.uid);
+            }
         }
         if self.holds.get(name).is_some_and(|at| at == key) {
             self.holds.remove(name);
@@ -343,16 +498,14 @@ impl Register {
         }
     }
 
-    pub(super) fn usage(&self, account: &str) -> Usage {
-        self.accounts.get(account).map_or_else(Usage::default, |it| it.usage)
-    }
-
     /// What a user has used: as it was told here, or as the controller says.
     pub(super) fn usage_of(&self, user: &User) -> Usage {
-        let facts = &user.facts;
         match self.role {
-            Role::Controller => self.usage(&facts.account),
-            Role::Follower => facts.word.as_ref().map_or_else(Usage::default, |word| word.usage),
+            Role::Controller => {
+                let account = self.accounts.get(&user.facts.account);
+                account.map_or_else(Usage::default, |it| it.usage)
+            }
+            Role::Follower => user.facts.reported.usage(),
         }
     }
 
@@ -364,33 +517,40 @@ impl Register {
             && first.is_some_and(|(_, name, key)| *name == facts.name && **key == *facts.id.key())
     }
 
-    /// The terms that desired state gives a user.
-    pub(super) fn declared(&self, entry: &Entry, user: &User) -> Terms {
+    /// The terms of a user whose object says `spec`, with those holds for which `counts` is true.
+    pub(super) fn terms(
+        &self,
+        entry: &Entry,
+        user: &User,
+        (spec, deleted): (&SpecTerms, bool),
+        counts: impl Fn(&Hold) -> bool,
+    ) -> Terms {
         let first = entry.users.first().is_some_and(|first| std::ptr::eq(first, user));
-        let facts = &user.facts;
         let mut terms = Terms {
-            active: facts.active,
-            deleted: user.is_deleted(),
             conflict: !first || !self.has_account(user),
-            valid_from: facts.valid_from,
-            valid_until: facts.valid_until,
-            quota: facts.quota,
-            usage: if facts.quota.is_some() {
-                self.usage_of(user)
-            } else {
-                Usage::default()
-            },
-            holds: entry
-                .holds
-                .iter()
-                .filter(|hold| hold.counts())
-                .map(|hold| hold.facts.span)
-                .collect(),
+            holds: spans(entry, counts),
+            ..spec.alone(deleted, self.usage_of(user))
         };
-        if let Some(word) = facts.word.as_ref().filter(|_| self.role == Role::Follower) {
+        if self.role == Role::Follower {
             let there = |hold: &&Hold| hold.counts() && !hold.gone;
             let is_there = |name: &str| entry.holds.iter().filter(there).any(|hold| *hold.facts.name == *name);
-            word.limit(&mut terms, is_there);
+            user.facts.reported.limit(&mut terms, is_there);
+        }
+        terms
+    }
+
+    /// The terms of a user if the guard held nothing back.
+    pub(super) fn declared(&self, entry: &Entry, user: &User) -> Terms {
+        self.terms(entry, user, (&user.facts.spec, user.is_deleted()), Hold::counts)
+    }
+
+    /// The terms of a user as far as the guard lets them take effect.
+    pub(super) fn permitted(&self, entry: &Entry, user: &User) -> Terms {
+        let declared = (&user.facts.spec, user.is_deleted());
+        let spec = user.standing.kept().map_or(declared, |kept| (kept, false));
+        let mut terms = self.terms(entry, user, spec, Hold::denies);
+        if user.usage.keeps() {
+            terms.quota = None;
         }
         terms
     }
@@ -402,6 +562,11 @@ impl Register {
     pub(super) fn by_account(&self, account: &str) -> Option<&Key> {
         self.accounts.get(account)?.claims.first().map(|(_, _, key)| key)
     }
+}
+
+pub(super) fn spans(entry: &Entry, counts: impl Fn(&Hold) -> bool) -> Vec<HoldSpan> {
+    let counting = entry.holds.iter().filter(|hold| counts(hold));
+    counting.map(|hold| hold.facts.span).collect()
 }
 
 /// Inserts without room for more: nearly every ID has one user, and there are as many lists as IDs.

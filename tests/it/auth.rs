@@ -17,6 +17,7 @@ use vpn_operator::{
     model::{
         access::{Access, Reason},
         corporate_id::CorporateId,
+        guard::{Budget, GuardChange, GuardMemory},
         hold::{VpnHold, VpnHoldSpec},
         user::{VpnUser, VpnUserStatus},
     },
@@ -94,10 +95,16 @@ pub fn recorded(user: &VpnUser, access: Access, epoch: i64) -> VpnUser {
     user
 }
 
+/// A hold that the HR feed placed.
 pub fn hold(name: &str, text: &str) -> VpnHold {
+    hold_of("hr", name, text)
+}
+
+/// A hold that this source placed.
+pub fn hold_of(source: &str, name: &str, text: &str) -> VpnHold {
     let spec = VpnHoldSpec {
         corporate_id: id(text),
-        source: "hr".into(),
+        source: source.into(),
         reason: None,
         from: None,
         until: None,
@@ -151,6 +158,33 @@ impl House {
                 .map(|n| said(&recorded(&user(&nth(n)), Access::Granted, 0)))
                 .collect(),
         )
+    }
+
+    /// How much of a budget is used, and its limit.
+    pub fn budget(&self, budget: Budget) -> (usize, Option<usize>) {
+        let report = self.roster.guard();
+        let of = report.budgets.iter().find(|it| it.budget == budget).unwrap();
+        (of.used, of.limit)
+    }
+
+    /// Everything that a store of the guard would have when this process ends now.
+    pub fn memory(&self) -> GuardMemory {
+        let mut memory = GuardMemory::default();
+        for change in self.roster.take_guard_changes().1 {
+            match change {
+                GuardChange::Verdict(record) => {
+                    memory
+                        .verdicts
+                        .retain(|it| (&it.uid, it.budget) != (&record.uid, record.budget));
+                    memory.verdicts.push(record);
+                }
+                GuardChange::Forget { uid, budget } => {
+                    memory.verdicts.retain(|it| (&it.uid, it.budget) != (&uid, budget));
+                }
+                GuardChange::Charge(charge) => memory.charges.push(charge),
+            }
+        }
+        memory
     }
 
     pub fn pass(&self, seconds: u64) -> Vec<Transition> {

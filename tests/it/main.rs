@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod architecture;
 mod auth;
 mod cli;
 mod crds;

@@ -58,6 +58,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     let known = Arc::clone(&imported);
     let passwords: Passwords = Arc::new(move |user| known.password(user));
     let roster = Arc::new(Roster::follower(key, passwords, Arc::clone(&clock)));
+    roster.set_limits(config.guard.clone());
     let endpoint = AuthEndpoint::new(roster.index(), Arc::clone(&metrics));
     let looks = TaskTracker::new();
     let nodes = Nodes::new(nodes::Dependencies {

@@ -25,7 +25,10 @@ use crate::{
         kubernetes::{EventAnnouncer, KubernetesSource, Publisher, ReferencedSecrets, UserSecrets},
     },
     fence::Fence,
-    reconcile::core::{ClusterOutputs, Core},
+    reconcile::{
+        core::{ClusterOutputs, Core},
+        gateway_convergence,
+    },
 };
 
 /// Namespace of objects in a folder that name none.
@@ -217,7 +220,7 @@ impl Source {
                 tasks.core("the watch of users' Secrets", watching);
                 let ctx = Arc::clone(core);
                 let changed = move |secret: &str| {
-                    ctx.gateways.secret_changed(&ctx, secret);
+                    gateway_convergence::secret_changed(&ctx, secret);
                     ctx.imported.secret_changed(secret);
                     // It may have been in the way of a user's own.
                     if let Some(user) = UserSecrets::owner(secret) {

@@ -2,15 +2,12 @@
 
 use std::{
     collections::HashSet,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, OnceLock},
 };
 
 use kube::runtime::reflector::{ObjectRef, store};
-use tokio::sync::{
-    mpsc::{self, UnboundedReceiver},
-    watch,
-};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -32,8 +29,10 @@ use crate::{
     reconcile::{
         backoff::Backoff,
         core::{Core, Queue},
+        gateway_convergence,
         gateways::{self, Environment, Gateways},
-        holds::{self, HoldWork},
+        hold_work::HoldWork,
+        holds,
         imported::{self, Imported},
         intake, runner,
         status_write_cache::StatusWriteCache,
@@ -41,6 +40,7 @@ use crate::{
         usage::UsageBook,
     },
     roster::{Passwords, Roster},
+    verdicts::{GUARD_FILE, VerdictStore},
 };
 
 /// The core, wired and not yet running.
@@ -56,7 +56,6 @@ pub struct Wired {
     source: Source,
     writers: intake::Writers,
     work: Work,
-    guard_file: PathBuf,
 }
 
 /// What waits to be worked on.
@@ -82,7 +81,7 @@ pub struct WireInputs {
 /// Wires the core.
 ///
 /// # Errors
-/// Desired state, history or the guard's memory cannot be opened.
+/// Desired state or history cannot be opened.
 pub async fn wire(
     config: &Config,
     key: &MasterKey,
@@ -106,8 +105,11 @@ pub async fn wire(
     if cluster.is_some() {
         roster.trust_deletions();
     }
-    let guard_file = data.join("guard.json");
-    roster.restore(upkeep::load_guard(&guard_file).map_err(RunError::Guard)?);
+    let window = config.guard.window();
+    let (verdicts, memory) = VerdictStore::open(&data.join(GUARD_FILE), Arc::clone(clock), window);
+    let verdicts = Arc::new(verdicts);
+    roster.set_limits(config.guard.clone());
+    roster.restore(memory);
     let endpoint = AuthEndpoint::new(roster.index(), Arc::clone(metrics));
     let usage = UsageBook::open(history.clone(), Arc::clone(clock)).await;
     // Nobody is known yet: this only lets the first load see who is over quota.
@@ -146,14 +148,14 @@ pub async fn wire(
         imported,
         hold_work,
         backoff: Backoff::default(),
-        guard_kept: watch::Sender::new(0),
+        verdicts,
         namespace,
         source: word,
         fence: fence.clone(),
         status_writes: StatusWriteCache::default(),
         cluster_outputs: OnceLock::new(),
     });
-    usage.attach(&core);
+    core.follow_usage();
     let use_cases = use_cases(config, key, &core, &passwords);
     if let Some(outputs) = source.outputs(&use_cases) {
         let _ = core.cluster_outputs.set(outputs);
@@ -175,7 +177,6 @@ pub async fn wire(
             passwords: to_import,
             completions: completed,
         },
-        guard_file,
     })
 }
 
@@ -187,7 +188,6 @@ impl Wired {
             source,
             writers,
             work,
-            guard_file,
             ..
         } = self;
         let (ctx, end) = (|| Arc::clone(&core), tasks.core_token());
@@ -197,11 +197,11 @@ impl Wired {
         tasks.core("the intake", intake::run(watches, writers, ctx(), end()));
         tasks.core("the reconciler", runner::run(ctx(), work.users, end()));
         tasks.core("the hold reporter", holds::run(ctx(), work.holds, end()));
-        tasks.core("the gateway keeper", Gateways::run(ctx(), end()));
+        tasks.core("the gateway keeper", gateway_convergence::run(ctx(), end()));
         tasks.core("the password reader", imported::run(ctx(), work.passwords, end()));
         tasks.core("the traffic book", Arc::clone(&core.usage).run(end()));
         tasks.core("the completions", upkeep::completions(ctx(), work.completions, end()));
-        tasks.core("the guard's memory", upkeep::keep_guard(ctx(), guard_file, end()));
+        tasks.core("the guard's memory", upkeep::keep_guard(ctx(), end()));
         tasks.core("the gauges", upkeep::gauges(ctx(), end()));
     }
 }
@@ -261,7 +261,7 @@ fn use_cases(config: &Config, key: &MasterKey, core: &Arc<Core>, passwords: &Pas
         people: Arc::new(LivePeople::new(
             Arc::clone(&core.roster),
             dispatch,
-            core.guard_kept.subscribe(),
+            Arc::clone(&core.verdicts),
         )),
         directory: Arc::clone(&live) as _,
         links: live,

@@ -8,6 +8,8 @@ use vpn_operator::{
     model::{
         RELEASED,
         access::{HoldSpan, Period, Usage},
+        guard::WaitingHold,
+        hold::{HoldPhase, VpnHoldStatus},
         quantity::Bytes,
         user::TrafficLimit,
     },
@@ -612,7 +614,7 @@ fn reported(controller: &Roster, user: &VpnUser, clock: &ManualClock) -> VpnUser
 }
 
 #[test]
-fn what_a_replica_refused_one_by_one_stays_refused_when_the_controller_comes_back_and_holds_it_back() {
+fn a_replica_that_judged_by_itself_does_as_the_controller_says_when_there_is_one_again() {
     let clock = ManualClock::at(ts(START));
     let before: Vec<VpnUser> = (0..40).map(|n| recorded(&user(&nth(n)), Access::Granted, 0)).collect();
     let replica = roster(Role::Follower, &clock);
@@ -633,7 +635,10 @@ fn what_a_replica_refused_one_by_one_stays_refused_when_the_controller_comes_bac
     assert!((0..15).all(|n| granted(&controller, n)), "one batch, held back");
     let said_so: Vec<Input> = now.iter().map(|it| said(&reported(&controller, it, &clock))).collect();
     replica.apply(said_so);
-    replica.tick();
+    assert!((0..15).all(|n| granted(&replica, n)), "there is one judge");
+    controller.confirm(None);
+    let said_so: Vec<Input> = now.iter().map(|it| said(&reported(&controller, it, &clock))).collect();
+    replica.apply(said_so);
     assert!((0..15).all(|n| !granted(&replica, n)));
     assert!((15..40).all(|n| granted(&replica, n)));
 }
@@ -649,20 +654,119 @@ fn a_replica_that_starts_while_a_denial_is_held_back_heeds_a_hold_that_came_late
     let now: Vec<VpnUser> = before.iter().map(edit).collect();
     controller.apply(now.iter().map(said).collect());
     let now: Vec<VpnUser> = now.iter().map(|it| reported(&controller, it, &clock)).collect();
-    let created = |name: &str, n: usize, seconds: i64| {
-        let mut hold = hold(name, &nth(n));
-        let at = ts(START) + jiff::SignedDuration::from_secs(seconds);
-        hold.metadata.creation_timestamp = serde_json::from_value(serde_json::json!(at)).unwrap();
-        held(&hold)
-    };
     let replica = roster(Role::Follower, &clock);
     replica.apply(now.iter().map(said).collect());
-    replica.apply(vec![created("hr-old", 0, -60), created("hr-new", 1, 60)]);
+    let mut waits = hold("hr-waits", &nth(0));
+    let waiting = WaitingHold {
+        since: ts(START),
+        rejected: false,
+    };
+    waits.status = Some(VpnHoldStatus {
+        phase: Some(HoldPhase::HeldBack),
+        held_back: Some(waiting),
+        lost: None,
+    });
+    replica.apply(vec![
+        held(&waits),
+        held(&hold("hr-new", &nth(1))),
+        held(&hold_of("helpdesk", "helpdesk-new", &nth(2))),
+    ]);
     replica.loaded();
     let granted = |n: usize| replica.person(&id(&nth(n))).unwrap().effective.access == Access::Granted;
-    assert!(granted(0), "the controller knew of this one");
-    assert!(!granted(1));
-    assert!((2..20).all(granted));
+    assert!(granted(0), "the controller holds this one back");
+    assert!(!granted(1) && !granted(2));
+    assert!((3..20).all(granted));
+    waits.status.as_mut().unwrap().phase = Some(HoldPhase::Live);
+    waits.status.as_mut().unwrap().held_back = None;
+    replica.apply(vec![held(&waits)]);
+    assert!(!granted(0), "confirmed");
+}
+
+/// Fifteen of a hundred deleted at once, and a replica that is told before the controller has said anything.
+fn told_first() -> (Arc<ManualClock>, Roster, Vec<VpnUser>) {
+    let clock = ManualClock::at(ts(START));
+    let before: Vec<VpnUser> = (0..100).map(|n| recorded(&user(&nth(n)), Access::Granted, 0)).collect();
+    let replica = roster(Role::Follower, &clock);
+    replica.apply(before.iter().map(said).collect());
+    replica.loaded();
+    let deleted: Vec<VpnUser> = before[..15].iter().map(tombstone).collect();
+    for user in &deleted {
+        replica.apply(vec![said(user)]);
+    }
+    (clock, replica, deleted)
+}
+
+fn refused(replica: &Roster, among: std::ops::Range<usize>) -> usize {
+    let denied = |n: &usize| replica.person(&id(&nth(*n))).unwrap().effective.access == Access::Denied;
+    among.filter(denied).count()
+}
+
+#[test]
+fn a_replica_refuses_consequences_at_once_and_takes_back_what_the_controller_holds_back() {
+    let (clock, replica, deleted) = told_first();
+    assert_eq!(refused(&replica, 0..100), 15, "at once, whatever the number");
+    let controller = roster(Role::Controller, &clock);
+    controller.trust_deletions();
+    let before: Vec<VpnUser> = (0..100).map(|n| recorded(&user(&nth(n)), Access::Granted, 0)).collect();
+    controller.apply(before.iter().map(said).collect());
+    controller.loaded();
+    for user in &deleted {
+        controller.apply(vec![said(user)]);
+    }
+    let agree = |replica: &Roster| {
+        for user in &deleted {
+            replica.apply(vec![said(&reported(&controller, user, &clock))]);
+        }
+        for n in 0..100 {
+            let access = |roster: &Roster| roster.person(&id(&nth(n))).unwrap().effective.access;
+            assert_eq!(access(replica), access(&controller), "{n}");
+        }
+    };
+    agree(&replica);
+    assert_eq!(refused(&replica, 0..100), 10);
+    controller.cancel(Some(&[id(&nth(12))]));
+    agree(&replica);
+    controller.confirm(Some(&[id(&nth(13))]));
+    agree(&replica);
+    assert_eq!(refused(&replica, 0..100), 11);
+    let late = roster(Role::Follower, &clock);
+    late.apply(before[15..].iter().map(said).collect());
+    late.apply(
+        deleted
+            .iter()
+            .map(|user| said(&reported(&controller, user, &clock)))
+            .collect(),
+    );
+    late.loaded();
+    agree(&late);
+}
+
+#[test]
+fn while_nobody_leads_a_replica_holds_back_more_than_the_limit() {
+    let (clock, replica, _) = told_first();
+    clock.advance(Duration::from_secs(4));
+    replica.tick();
+    assert_eq!(refused(&replica, 0..100), 15, "a controller may still speak");
+    clock.advance(Duration::from_secs(2));
+    replica.tick();
+    assert_eq!(refused(&replica, 0..100), 0, "nobody does");
+    let edit = |n: usize| {
+        let before = recorded(&user(&nth(n)), Access::Granted, 0);
+        said(&edited(&before, |it| it.spec.active = false))
+    };
+    for n in 20..29 {
+        replica.apply(vec![edit(n)]);
+    }
+    assert_eq!(refused(&replica, 0..100), 9, "a few are refused all the same");
+    replica.apply((40..60).map(edit).collect());
+    assert_eq!(
+        refused(&replica, 0..100),
+        9,
+        "and many are not, from the first moment on"
+    );
+    clock.advance(Duration::from_secs(3600));
+    replica.tick();
+    assert_eq!(refused(&replica, 0..100), 9, "what was decided stays");
 }
 
 #[test]

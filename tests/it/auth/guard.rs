@@ -1,6 +1,10 @@
 use proptest::prelude::*;
 
-use vpn_operator::model::access::Usage;
+use vpn_operator::model::{
+    access::Usage,
+    guard::Budget,
+    hold::{HoldPhase, VpnHoldStatus},
+};
 
 use super::*;
 
@@ -33,10 +37,13 @@ fn a_batch_within_the_limit_goes_in_one_go_and_the_next_one_waits() {
     );
     assert_eq!(person.held_back_since, Some(house.clock.now()));
     let report = house.roster.guard();
-    assert_eq!((report.pending.len(), report.recent, report.limit), (1, 10, 10));
+    assert_eq!(
+        (report.pending.len(), house.budget(Budget::Declared)),
+        (1, (10, Some(10)))
+    );
     assert_eq!(report.pending[0].cause, "Inactive");
     house.pass(600);
-    assert_eq!(house.roster.guard().recent, 0);
+    assert_eq!(house.budget(Budget::Declared).0, 0);
     assert!(house.roster.apply(vec![inactive(11)])[0].revoke.is_some());
     assert!(house.is_in(&nth(10)), "what waits, waits for a person");
 }
@@ -59,7 +66,7 @@ fn a_batch_above_the_limit_is_held_back_whole_until_it_is_confirmed() {
     house.roster.confirm(None);
     assert_eq!((house.granted(100), house.roster.guard().pending.len()), (89, 0));
     assert_eq!(
-        house.roster.guard().recent,
+        house.budget(Budget::Declared).0,
         0,
         "what a person confirmed leaves the limit alone"
     );
@@ -217,7 +224,7 @@ fn a_deadline_that_was_declared_earlier_is_nothing_for_the_guard() {
     house.roster.apply((0..50).map(limited).collect());
     house.roster.loaded();
     assert_eq!(house.pass(100).iter().filter(|it| it.revoke.is_some()).count(), 50);
-    assert_eq!(house.roster.guard().recent, 0);
+    assert_eq!(house.budget(Budget::Declared).0, 0);
 }
 
 #[test]
@@ -240,7 +247,8 @@ fn an_explicit_denial_of_one_who_waits_takes_effect_at_once() {
     house.roster.apply((0..50).map(deleted).collect());
     let done = house.roster.apply(vec![held(&hold("hr-x", &nth(7)))]);
     assert!(done[0].revoke.is_some() && !house.is_in(&nth(7)));
-    assert_eq!(house.roster.guard().pending.len(), 49);
+    let waiting = house.roster.guard().pending.len();
+    assert_eq!(waiting, 50, "when the hold is lifted, the deletion is still held back");
 }
 
 #[test]
@@ -279,11 +287,11 @@ fn what_is_held_back_stays_so_over_a_restart_and_so_does_what_was_cancelled() {
     before.roster.apply((0..11).map(deleted).collect());
     before.roster.cancel(Some(&[id(&nth(0))]));
     before.roster.apply((20..25).map(inactive).collect());
-    let saved = serde_json::to_string(&before.roster.guard_state()).unwrap();
+    let memory = before.memory();
 
     let after = House::empty();
     after.clock.advance(Duration::from_secs(60));
-    after.roster.restore(serde_json::from_str(&saved).unwrap());
+    after.roster.restore(memory);
     let now = |n: usize| match n {
         0..11 => said(&recorded(&tombstone(&user(&nth(n))), Access::Granted, 0)),
         20..25 => said(&recorded(
@@ -297,7 +305,7 @@ fn what_is_held_back_stays_so_over_a_restart_and_so_does_what_was_cancelled() {
     after.roster.loaded();
     assert_eq!(after.granted(100), 95);
     let report = after.roster.guard();
-    assert_eq!((report.pending.len(), report.recent), (10, 5));
+    assert_eq!((report.pending.len(), after.budget(Budget::Declared).0), (10, 5));
     assert!(report.pending.iter().all(|it| it.since == ts(START)));
     after.roster.confirm(None);
     assert_eq!(after.granted(11), 1, "the cancelled one keeps access");
@@ -402,7 +410,7 @@ fn lost_holds_stay_in_force_over_a_restart_even_without_their_objects() {
         .roster
         .apply(holds.iter().map(|hold| held(&lost(hold))).collect());
     let after = House::empty();
-    after.roster.restore(before.roster.guard_state());
+    after.roster.restore(before.memory());
     after.roster.apply(
         (0..12)
             .map(|n| said(&recorded(&user(&nth(n)), Access::Denied, 9)))
@@ -438,7 +446,7 @@ proptest! {
             let lost = (0..size).filter(|n| before[*n] && !house.is_in(&nth(*n))).count();
             denials.push((house.clock.now(), lost));
             let recent = denials.iter().filter(|(at, _)| house.clock.now().duration_since(*at).as_secs() < 600);
-            prop_assert!(recent.map(|(_, lost)| lost).sum::<usize>() <= 10);
+            prop_assert!(recent.map(|(_, lost)| lost).sum::<usize>() <= 20, "ten by edits, ten by the feed");
             for n in 0..size {
                 let person = house.roster.person(&id(&nth(n))).unwrap();
                 let held_back = person.held_back_since.is_some();
@@ -489,4 +497,251 @@ fn a_limit_on_traffic_counts_for_those_whose_denial_is_held_back() {
     house.roster.apply(vec![Input::Usage { account, usage }]);
     assert!(!house.is_in(&nth(7)));
     assert_eq!(house.granted(40), 39);
+}
+
+fn ten_ordinary_denials(house: &House) {
+    for n in 0..10 {
+        house.roster.apply(vec![inactive(n)]);
+        house.pass(30);
+    }
+    assert_eq!(house.budget(Budget::Declared).0, 10);
+}
+
+#[test]
+fn an_order_is_in_force_at_once_whatever_was_denied_before() {
+    let house = House::of(12);
+    ten_ordinary_denials(&house);
+    let done = house
+        .roster
+        .apply(vec![held(&hold_of("helpdesk", "helpdesk-stolen", &nth(11)))]);
+    assert!(done[0].revoke.is_some() && !house.is_in(&nth(11)));
+    assert_eq!((house.granted(12), house.roster.guard().pending.len()), (1, 0));
+}
+
+#[test]
+fn orders_use_up_nobodys_budget_and_a_burst_of_them_is_seen() {
+    let house = House::of(100);
+    let order = |n: usize| held(&hold_of("api", &format!("api-deactivated-{n}"), &nth(n)));
+    house.roster.apply((0..60).map(order).collect());
+    assert_eq!(house.granted(100), 40);
+    let report = house.roster.guard();
+    assert_eq!((report.orders, house.roster.take_orders().len()), (60, 60));
+    assert!(report.budgets.iter().all(|it| it.used == 0));
+    house.roster.apply((60..70).map(deleted).collect());
+    assert_eq!(house.granted(100), 30, "ten more by the documents");
+}
+
+#[test]
+fn one_kind_of_cause_never_uses_up_the_budget_of_another() {
+    let house = House::of(100);
+    ten_ordinary_denials(&house);
+    let hr = |n: usize| held(&hold(&format!("hr-{n}"), &nth(n)));
+    let scim = |n: usize| held(&hold_of("scim", &format!("scim-{n}"), &nth(n)));
+    house.roster.apply((20..30).map(hr).collect());
+    house.roster.apply((30..40).map(scim).collect());
+    assert_eq!(house.granted(100), 70);
+    house.roster.apply(vec![hr(50), scim(51), inactive(52)]);
+    assert_eq!((house.granted(100), house.roster.guard().pending.len()), (70, 3));
+    for budget in [Budget::Declared, Budget::Hr, Budget::Scim] {
+        assert_eq!(house.budget(budget), (10, Some(10)));
+    }
+}
+
+#[test]
+fn one_person_toggled_ten_times_counts_once() {
+    let house = House::of(12);
+    for generation in 1..11 {
+        let toggled = |active| {
+            let mut user = user(&nth(0));
+            user.metadata.generation = Some(generation * 2 + i64::from(active));
+            user.spec.active = active;
+            said(&user)
+        };
+        house.roster.apply(vec![toggled(false)]);
+        assert!(!house.is_in(&nth(0)));
+        house.roster.apply(vec![toggled(true)]);
+        assert!(house.is_in(&nth(0)));
+    }
+    assert_eq!(house.budget(Budget::Declared).0, 1);
+    house.roster.apply((1..10).map(inactive).collect());
+    assert_eq!(house.granted(12), 3);
+}
+
+#[test]
+fn who_was_denied_stays_so_when_the_record_of_statuses_is_put_back() {
+    for feed in ["api", "hr"] {
+        let before = House::of(30);
+        let holds: Vec<VpnHold> = (0..6)
+            .map(|n| hold_of(feed, &format!("{feed}-deactivated-{n}"), &nth(n)))
+            .collect();
+        before.roster.apply(holds.iter().map(held).collect());
+        before.roster.apply((6..14).map(inactive).collect());
+        assert_eq!(before.granted(30), 16);
+        let after = House::empty();
+        after.roster.restore(before.memory());
+        // As the statuses were before anything happened; the documents are as they are.
+        let now = |n: usize| match n {
+            6..14 => said(&edited(&recorded(&user(&nth(n)), Access::Granted, 0), |it| {
+                it.spec.active = false
+            })),
+            _ => said(&recorded(&user(&nth(n)), Access::Granted, 0)),
+        };
+        after
+            .roster
+            .apply((0..30).map(now).chain(holds.iter().map(held)).collect());
+        after.roster.loaded();
+        assert_eq!((after.granted(30), after.roster.guard().pending.len()), (16, 0));
+    }
+}
+
+#[test]
+fn when_nothing_is_known_a_hold_that_exists_is_in_force() {
+    let house = House::empty();
+    let hr = |n: usize| held(&hold(&format!("hr-{n}"), &nth(n)));
+    house.roster.apply(
+        (0..30)
+            .map(|n| said(&recorded(&user(&nth(n)), Access::Granted, 0)))
+            .collect(),
+    );
+    house.roster.apply((0..20).map(hr).collect());
+    house.roster.loaded();
+    assert_eq!(house.granted(30), 10);
+}
+
+#[test]
+fn a_feed_that_denies_too_many_is_held_back_and_found_again_after_a_restart() {
+    let before = House::of(30);
+    let holds: Vec<VpnHold> = (0..11).map(|n| hold(&format!("hr-{n:02}"), &nth(n))).collect();
+    before.roster.apply(holds.iter().map(held).collect());
+    assert_eq!(before.granted(30), 30);
+    let verdict = before.roster.hold("hr-03");
+    assert!(verdict.held_back.is_some_and(|it| !it.rejected) && verdict.verdict > 0);
+    let person = before.roster.person(&id(&nth(3))).unwrap();
+    assert_eq!(
+        (person.reason(), person.held_back_holds),
+        (Reason::GuardHeldBack, vec!["hr-03".to_owned()])
+    );
+    before.roster.confirm(Some(&[id(&nth(0))]));
+    before.roster.cancel(Some(&[id(&nth(1))]));
+    let everybody = |house: &House| {
+        house.roster.apply(
+            (0..30)
+                .map(|n| said(&recorded(&user(&nth(n)), Access::Granted, 0)))
+                .collect(),
+        );
+    };
+    let memory = before.memory();
+    let after = House::empty();
+    after.roster.restore(memory);
+    everybody(&after);
+    after.roster.apply(holds.iter().map(held).collect());
+    after.roster.loaded();
+    assert_eq!((after.granted(30), after.roster.guard().pending.len()), (29, 9));
+    assert!(after.roster.hold("hr-01").held_back.is_some_and(|it| it.rejected));
+    // The memory is lost, and the objects say it.
+    let written: Vec<VpnHold> = holds
+        .iter()
+        .map(|hold| {
+            let mut hold = hold.clone();
+            let held_back = after.roster.hold(hold.metadata.name.as_deref().unwrap()).held_back;
+            let phase = if held_back.is_some() {
+                HoldPhase::HeldBack
+            } else {
+                HoldPhase::Live
+            };
+            hold.status = Some(VpnHoldStatus {
+                phase: Some(phase),
+                held_back,
+                lost: None,
+            });
+            hold
+        })
+        .collect();
+    let third = House::empty();
+    everybody(&third);
+    third.roster.apply(written.iter().map(held).collect());
+    third.roster.loaded();
+    assert_eq!((third.granted(30), third.roster.guard().pending.len()), (29, 9));
+    assert_eq!(
+        third.memory().verdicts.len(),
+        10,
+        "what the objects say is remembered again"
+    );
+}
+
+#[test]
+fn a_gateway_list_that_was_cut_for_many_is_held_back_and_the_gateways_stay() {
+    let house = House::empty();
+    let both = |n: usize| {
+        let mut user = recorded(&user(&nth(n)), Access::Granted, 0);
+        user.spec.gateways = Some(vec!["default".into(), "paris".into()]);
+        user
+    };
+    house.roster.apply((0..20).map(|n| said(&both(n))).collect());
+    house.roster.loaded();
+    let moved = |n: usize| said(&edited(&both(n), |it| it.spec.gateways = Some(vec!["oslo".into()])));
+    house.roster.apply((0..11).map(moved).collect());
+    let person = house.roster.person(&id(&nth(0))).unwrap();
+    assert_eq!(
+        person.kept_gateways,
+        Some(vec!["default".to_owned(), "paris".to_owned()])
+    );
+    assert_eq!(person.reason(), Reason::GuardHeldBack);
+    assert!(house.is_in(&nth(0)), "on the default gateway");
+    house.roster.confirm(Some(&[id(&nth(0))]));
+    assert!(!house.is_in(&nth(0)));
+    house.roster.apply(vec![moved(15)]);
+    assert!(!house.is_in(&nth(15)), "one alone passes");
+    assert_eq!(house.granted(20), 18);
+}
+
+#[test]
+fn a_hold_that_the_operator_keeps_itself_is_not_lifted_by_its_disappearance() {
+    let house = House::of(20);
+    let mut order = hold_of("cli", "cli-deactivated-ab000003", &nth(3));
+    order.metadata.annotations = Some([("vpn-operator.io/kept-by-operator".to_owned(), "true".to_owned())].into());
+    house.roster.apply(vec![held(&order)]);
+    house.roster.apply(vec![held(&lost(&order))]);
+    assert!(!house.is_in(&nth(3)));
+    let report = house.roster.guard();
+    assert_eq!((report.pending.len(), report.pending[0].budget), (1, Budget::Holds));
+    let after = House::empty();
+    after.roster.restore(house.memory());
+    after.roster.apply(
+        (0..20)
+            .map(|n| said(&recorded(&user(&nth(n)), Access::Granted, 0)))
+            .collect(),
+    );
+    after.roster.loaded();
+    assert!(!after.is_in(&nth(3)), "although no object is left");
+    after.roster.confirm(None);
+    assert!(after.is_in(&nth(3)));
+}
+
+#[test]
+fn a_limit_that_is_used_up_by_many_is_held_back_by_a_budget_of_its_own() {
+    let limited = |n| {
+        let mut user = recorded(&user(&nth(n)), Access::Granted, 0);
+        user.spec.traffic = serde_json::from_value(serde_json::json!({ "limit": "1Ki" })).unwrap();
+        said(&user)
+    };
+    let house = House::with((0..40).map(limited).collect());
+    ten_ordinary_denials(&house);
+    let used = |n: usize| Input::Usage {
+        account: id(&nth(n)).account(),
+        usage: Usage {
+            lifetime: 2048,
+            ..Usage::default()
+        },
+    };
+    house.roster.apply((10..30).map(used).collect());
+    assert_eq!(house.granted(40), 30, "a node that counts wrong locks nobody out");
+    let held_back = &house.roster.person(&id(&nth(12))).unwrap().held_back;
+    assert_eq!(held_back[0].cause, Budget::Usage);
+    house.roster.apply(vec![used(35)]);
+    assert!(!house.is_in(&nth(35)));
+    house.roster.cancel(Some(&[id(&nth(12))]));
+    house.roster.confirm(None);
+    assert_eq!(house.granted(40), 10);
+    assert!(house.is_in(&nth(12)));
 }

@@ -23,6 +23,7 @@ use vpn_operator::{
         access::{Access, Decision, HoldSpan, Quota, Terms, Usage, decide},
         corporate_id::CorporateId,
         gateway::{VpnGateway, VpnGatewayStatus},
+        guard::{Budget, BudgetReport},
         hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
         session::Epoch,
         user::{VpnUser, VpnUserSpec, VpnUserStatus},
@@ -430,6 +431,11 @@ impl People for World {
             effective,
             declared,
             held_back_since: (effective != declared).then_some(now),
+            held_back: Vec::new(),
+            kept_gateways: None,
+            held_back_holds: Vec::new(),
+            lost_holds: Vec::new(),
+            verdict: 0,
             live_holds: live.map(|(name, _)| name.clone()).collect(),
             generation: 1,
             epoch: Epoch(inner.epochs.get(&id.account()).copied().unwrap_or_default()),
@@ -445,14 +451,24 @@ impl People for World {
         let pending = inner.guarded.iter().map(|id| PendingDenial {
             corporate_id: id.clone(),
             cause: "Held".to_owned(),
+            budget: Budget::Declared,
             since,
         });
         GuardReport {
             pending: pending.collect(),
             rejected: Vec::new(),
-            recent: 10,
-            limit: 10,
+            budgets: vec![BudgetReport {
+                budget: Budget::Declared,
+                limit: Some(10),
+                used: 10,
+                waiting: inner.guarded.len(),
+            }],
+            orders: 0,
+            window: jiff::SignedDuration::from_mins(10),
         }
+    }
+    fn guard_store(&self) -> Vec<String> {
+        Vec::new()
     }
     fn confirm(&self, ids: Option<&[CorporateId]>) {
         self.change(|inner| inner.guarded.retain(|id| ids.is_some_and(|ids| !ids.contains(id))));

@@ -407,13 +407,16 @@ async fn traffic_of_the_past_counts_once_although_history_could_not_be_read_at_t
     settled(&source).await;
     assert!(is_in(&operator, ANNA));
     assert_eq!(
-        operator.core.usage.usage(account).lifetime,
-        0,
-        "nothing is counted that is not known to be new"
+        (
+            operator.core.usage.usage(account).lifetime,
+            operator.core.usage.totals(account).usage.lifetime
+        ),
+        (600, 0),
+        "what was reported counts, and nothing is counted that is not known to be new"
     );
     drop(other);
     until("the past is known", || {
-        operator.core.usage.usage(account).lifetime == 600
+        operator.core.usage.totals(account).usage.lifetime == 600
     })
     .await;
     session.send(300, 300).unwrap();

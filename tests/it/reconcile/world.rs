@@ -31,8 +31,10 @@ use vpn_operator::{
     reconcile::{
         backoff::Backoff,
         core::{Core, Queue},
+        gateway_convergence,
         gateways::{self, Environment, Gateways},
-        holds::{self, HoldWork},
+        hold_work::HoldWork,
+        holds,
         imported::{self, Imported},
         intake, runner,
         status_write_cache::StatusWriteCache,
@@ -41,6 +43,8 @@ use vpn_operator::{
     },
     roster::Roster,
 };
+
+use vpn_operator::verdicts::{GUARD_FILE, VerdictStore};
 
 use crate::support::hysteria_node::{Auth, HysteriaNode, Login, Refused, Session};
 
@@ -402,8 +406,13 @@ impl Operator {
             Arc::new(move |user| imported.password(user))
         };
         let roster = Arc::new(Roster::new(key.clone(), passwords, clock.clone()));
-        let guard_file = data.join("guard.json");
-        roster.restore(upkeep::load_guard(&guard_file).unwrap());
+        let clock_of_store: vpn_operator::clock::SharedClock = clock.clone();
+        let (verdicts, memory) = VerdictStore::open(
+            &data.join(GUARD_FILE),
+            clock_of_store,
+            jiff::SignedDuration::from_mins(10),
+        );
+        roster.restore(memory);
         let endpoint = AuthEndpoint::new(roster.index(), Arc::clone(&metrics));
         let usage = UsageBook::open(history.clone(), clock.clone()).await;
         let _ = roster.apply(usage.inputs());
@@ -447,14 +456,14 @@ impl Operator {
             imported,
             hold_work,
             backoff: Backoff::default(),
-            guard_kept: tokio::sync::watch::Sender::new(0),
+            verdicts: Arc::new(verdicts),
             namespace: NAMESPACE.to_owned(),
             source: "folder",
             fence,
             status_writes: StatusWriteCache::default(),
             cluster_outputs: std::sync::OnceLock::new(),
         });
-        usage.attach(&core);
+        core.follow_usage();
         let writers = intake::Writers {
             users: user_writer,
             holds: hold_writer,
@@ -465,11 +474,11 @@ impl Operator {
         tasks.spawn(intake::run(source.watch(), writers, ctx(), cancel.clone()));
         tasks.spawn(runner::run(ctx(), queued, cancel.clone()));
         tasks.spawn(holds::run(ctx(), touched_holds, cancel.clone()));
-        tasks.spawn(Gateways::run(ctx(), cancel.clone()));
+        tasks.spawn(gateway_convergence::run(ctx(), cancel.clone()));
         tasks.spawn(imported::run(ctx(), to_import, cancel.clone()));
         tasks.spawn(usage.run(cancel.clone()));
         tasks.spawn(upkeep::completions(ctx(), completed, cancel.clone()));
-        tasks.spawn(upkeep::keep_guard(ctx(), guard_file, cancel.clone()));
+        tasks.spawn(upkeep::keep_guard(ctx(), cancel.clone()));
         let loaded = roster.index().wait_loaded().await;
         let () = loaded;
         Self {

@@ -7,11 +7,11 @@ use std::{
     path::Path,
 };
 
-use super::error::HistoryError;
+use super::fault::Fault;
 
 /// Held for as long as the process owns the database; the kernel lets go of it however the process ends.
 #[derive(Debug)]
-pub(super) struct OwnerLock {
+pub struct OwnerLock {
     file: File,
 }
 
@@ -20,7 +20,7 @@ impl OwnerLock {
     ///
     /// # Errors
     /// Another process has it (its id is named if it can be read), or the folder cannot be written.
-    pub(super) fn take(database: &Path) -> Result<Self, HistoryError> {
+    pub fn take(database: &Path) -> Result<Self, Fault> {
         let path = database.with_extension("lock");
         let mut file = OpenOptions::new()
             .read(true)
@@ -29,7 +29,7 @@ impl OwnerLock {
             .truncate(false)
             .mode(0o600)
             .open(&path)
-            .map_err(|error| HistoryError::io("open", &path, &error))?;
+            .map_err(|error| Fault::io("open", &path, &error))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -40,12 +40,12 @@ impl OwnerLock {
                 } else {
                     "another process".to_owned()
                 };
-                return Err(HistoryError::Unavailable(format!(
+                return Err(Fault::InUse(format!(
                     "{} is in use by {owner}: stop that vpn-operator first, one process owns the database",
                     database.display()
                 )));
             }
-            Err(TryLockError::Error(error)) => return Err(HistoryError::io("lock", &path, &error)),
+            Err(TryLockError::Error(error)) => return Err(Fault::io("lock", &path, &error)),
         }
         // For people and for the message above only: a full disk must not stand in the way.
         let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
