@@ -9,25 +9,26 @@ use vpn_operator::{
     clock::ManualClock,
     gateway::{NodeName, Observation, RevocationProgress},
     model::{
-        access::{Access, Period, Usage},
-        condition::types,
+        OWN,
+        access::{Access, Period, Reason, Usage},
         corporate_id::CorporateId,
+        guard::{Budget, GuardChange, GuardMemory, VerdictRecord},
         hold::{HoldPhase, VpnHold, VpnHoldStatus},
         user::{AccountPresence, VpnUser, VpnUserStatus},
     },
     reconcile::{
         holds::phase,
-        plan::{Facts, Plan, SecretOutcome, gateway_names, plan, reasons},
+        plan::{Facts, Plan, SecretOutcome, gateway_names, plan},
     },
-    roster::{Derivation, Person, Roster, guard::GuardState},
+    roster::{Derivation, PendingDenial, Person, Roster},
 };
 
 use super::stores::{Objects, PEOPLE};
 
 /// What the guard's store holds.
-pub type Memory = GuardState;
+pub type Memory = GuardMemory;
 /// One write to the guard's store.
-pub type Change = GuardState;
+pub type Change = Vec<GuardChange>;
 
 /// How many people may lose access by one kind of consequence within [`WINDOW`].
 pub const LIMIT: usize = 10;
@@ -63,50 +64,75 @@ pub fn restore(roster: &Roster, memory: &Memory) {
 
 /// What the guard's store has to take since `last`, with the number of the latest change.
 pub fn changes(roster: &Roster, last: u64) -> Option<(u64, Change)> {
-    let number = *roster.guard_changes().borrow();
-    (number > last).then(|| (number, roster.guard_state()))
+    let (number, batch) = roster.take_guard_changes();
+    (number > last && !batch.is_empty()).then_some((number, batch))
 }
 
 /// Writes to the guard's store.
 pub fn write(memory: &mut Memory, change: Change) {
-    *memory = change;
+    for change in change {
+        match change {
+            GuardChange::Verdict(record) => {
+                forget(memory, &record.uid, record.budget);
+                memory.verdicts.push(record);
+            }
+            GuardChange::Forget { uid, budget } => forget(memory, &uid, budget),
+            GuardChange::Charge(charge) => {
+                memory
+                    .charges
+                    .retain(|it| (it.budget, &it.who) != (charge.budget, &charge.who));
+                memory.charges.push(charge);
+            }
+        }
+    }
+}
+
+fn forget(memory: &mut Memory, uid: &str, budget: Budget) {
+    memory.verdicts.retain(|it| (&*it.uid, it.budget) != (uid, budget));
 }
 
 /// Whether the guard's store says that the loss of this hold is not to take effect.
 pub fn keeps_lost(memory: &Memory, hold: &str) -> bool {
-    memory.kept_holds.iter().any(|kept| kept.name == hold)
+    let keeps = |it: &VerdictRecord| it.budget == Budget::Holds && it.verdict.keeps() && it.name == hold;
+    memory.verdicts.iter().any(keeps)
 }
 
-/// Whether an object says that the loss of this hold is not to take effect: the hold's own, or its person's.
-pub fn says_lost(_: &VpnHold, user: Option<&VpnUser>) -> bool {
-    user.and_then(|user| user.status.as_ref())
-        .is_some_and(|status| status.access == Some(Access::Denied))
+/// Whether a hold says that its loss is not to take effect.
+pub fn says_lost(hold: &VpnHold) -> bool {
+    hold.status.as_ref().is_some_and(|status| status.lost.is_some())
 }
 
 /// Marks a hold whose file the operator keeps itself.
-pub fn mark_own(_: &mut VpnHold) {}
+pub fn mark_own(hold: &mut VpnHold) {
+    hold.metadata.annotations = Some([(OWN.to_owned(), "true".to_owned())].into());
+}
 
-/// Whether the guard holds a denial of this person back, whatever a person said to it.
+/// Whether the guard holds something about this person back, whether or not it makes a difference, and whatever a person said
+/// to it.
 pub fn waits(person: &Person) -> bool {
+    !person.held_back.is_empty() || !person.held_back_holds.is_empty()
+}
+
+/// Whether this person has access only because the guard holds something back.
+pub fn is_in_by_the_guard(person: &Person) -> bool {
     person.held_back_since.is_some()
 }
 
 /// Whether a status says that the guard holds a denial back.
 pub fn says_held_back(status: &VpnUserStatus) -> bool {
-    let held_back = |it: &&vpn_operator::model::condition::Condition| {
-        it.type_ == types::STALLED && it.status == "True" && it.reason == reasons::GUARD_HELD_BACK
-    };
-    status.conditions.iter().any(|it| held_back(&it))
+    status.reason == Some(Reason::GuardHeldBack)
 }
 
 /// Whether the guard keeps this hold from denying.
 pub fn hold_waits(roster: &Roster, hold: &VpnHold) -> bool {
-    roster.person(&hold.spec.corporate_id).is_some_and(|it| waits(&it))
+    let name = hold.metadata.name.as_deref().unwrap_or_default();
+    roster.hold(name).held_back.is_some()
 }
 
 /// Names of lost holds that wait for a person.
 pub fn lost_pending(roster: &Roster) -> Vec<String> {
-    roster.guard().pending.into_iter().map(|it| it.cause).collect()
+    let lost = |it: PendingDenial| (it.budget == Budget::Holds).then_some(it.cause);
+    roster.guard().pending.into_iter().filter_map(lost).collect()
 }
 
 /// People of whom something waits for a person.
@@ -133,29 +159,37 @@ pub fn user_plan(roster: &Roster, user: &VpnUser, used: Option<(u64, Period)>, n
         secret: &SecretOutcome::NotStored,
         unreadable: None,
     };
-    Some((plan(user, &facts, now), 0))
+    Some((plan(user, &facts, now), person.verdict))
 }
 
 /// What is to be reported of a hold, and the guard's change that has to be kept before.
-pub fn hold_status(_: &Roster, hold: &VpnHold, now: Timestamp) -> (VpnHoldStatus, u64) {
+pub fn hold_status(roster: &Roster, hold: &VpnHold, now: Timestamp) -> (VpnHoldStatus, u64) {
+    let verdict = roster.hold(hold.metadata.name.as_deref().unwrap_or_default());
     let status = VpnHoldStatus {
-        phase: Some(phase(&hold.spec, now).0),
-        ..VpnHoldStatus::default()
+        phase: Some(match phase(&hold.spec, now).0 {
+            HoldPhase::Live if verdict.held_back.is_some() => HoldPhase::HeldBack,
+            phase => phase,
+        }),
+        held_back: verdict.held_back,
+        lost: verdict.lost,
     };
-    (status, 0)
+    (status, verdict.verdict)
 }
 
 /// Gateways that do at once whatever they are asked for.
 fn agreeing_gateways(user: &VpnUser, person: &Person, now: Timestamp) -> Vec<(String, Option<Observation>)> {
     let status = user.status.clone().unwrap_or_default();
-    let wanted = gateway_names(user);
+    let mut wanted = gateway_names(user);
+    wanted.extend(person.kept_gateways.iter().flatten().cloned());
     let mut names = wanted.clone();
+    names.sort_unstable();
+    names.dedup();
     for state in &status.gateways {
         if !names.contains(&state.name) {
             names.push(state.name.clone());
         }
     }
-    let deleting = user.metadata.deletion_timestamp.is_some() && !waits(person);
+    let deleting = user.metadata.deletion_timestamp.is_some() && !person.keeps_declared();
     let denied = person.effective.access == Access::Denied;
     let same_epoch = status.epoch.and_then(|epoch| u64::try_from(epoch).ok()) == Some(person.epoch.0);
     let reported = status.revocation.filter(|_| same_epoch);
@@ -207,6 +241,13 @@ pub fn says_live(hold: &VpnHold) -> bool {
 }
 
 /// Whether what a hold's status says of the guard is so.
-pub fn agrees(_: &Roster, _: &VpnHold) -> Result<(), String> {
-    Ok(())
+pub fn agrees(roster: &Roster, hold: &VpnHold) -> Result<(), String> {
+    let name = hold.metadata.name.as_deref().unwrap_or_default();
+    let verdict = roster.hold(name);
+    let status = hold.status.clone().unwrap_or_default();
+    if (&verdict.held_back, &verdict.lost) == (&status.held_back, &status.lost) {
+        Ok(())
+    } else {
+        Err(format!("hold {name} is {verdict:?}, and its status says {status:?}"))
+    }
 }

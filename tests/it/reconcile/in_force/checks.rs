@@ -13,9 +13,9 @@ use vpn_operator::{
 use super::{
     adapter::{self, LIMIT, WINDOW},
     leader::{Leader, Seat},
-    ledger::Ledger,
+    ledger::{Ledger, Standing},
     listener::Listener,
-    stores::{GATEWAYS, PEOPLE, id, name_of, person_of},
+    stores::{GATEWAYS, Objects, PEOPLE, id, name_of, person_of},
     world::World,
 };
 
@@ -98,7 +98,7 @@ impl World {
                     let seen = follower.seen.users.get(&name_of(who));
                     let version = seen.map_or(0, |user| super::stores::version(&user.metadata));
                     let claim = self.ledger.refuses(who, gateway, now, |told| told <= version);
-                    let claim = claim.or_else(|| live_phase(&self.ledger, follower, who, now));
+                    let claim = claim.or_else(|| live_phase(&self.ledger, self.record.get(), follower, who, now));
                     refused(follower, &format!("follower {at}"), who, gateway, claim)?;
                 }
             }
@@ -161,7 +161,7 @@ impl World {
             let Some(user) = self.record.get().users.get(&name_of(who)) else {
                 continue;
             };
-            let waits = person.as_ref().is_some_and(adapter::waits);
+            let waits = person.as_ref().is_some_and(adapter::is_in_by_the_guard);
             let says = user.status.as_ref().is_some_and(adapter::says_held_back);
             if waits != says {
                 return Err(format!(
@@ -237,16 +237,15 @@ fn is_live_order(hold: &VpnHold, now: Timestamp) -> bool {
     Feed::of_source(&hold.spec.source).is_none() && hold.metadata.deletion_timestamp.is_none() && span.is_live(now)
 }
 
-/// A feed's hold that was answered as in force, and of which a follower heard that.
-fn live_phase(ledger: &Ledger, follower: &Listener, who: usize, now: Timestamp) -> Option<String> {
+/// A hold that was answered as in force, and of which a follower heard that.
+fn live_phase(ledger: &Ledger, objects: &Objects, follower: &Listener, who: usize, now: Timestamp) -> Option<String> {
     let heard = |name: &String| {
-        let hold = follower.seen.holds.get(name)?;
-        adapter::says_live(hold).then(|| format!("{name} was reported as live"))
+        let (seen, present) = (follower.seen.holds.get(name)?, objects.holds.get(name)?);
+        let same = seen.metadata.uid == present.metadata.uid && seen.metadata.deletion_timestamp.is_none();
+        (same && adapter::says_live(seen)).then(|| format!("{name} was reported as live"))
     };
-    let of = ledger
-        .holds
-        .iter()
-        .filter(|(_, it)| it.who == who && it.told && !it.lost && it.span.is_live(now));
+    let denies = |it: &Standing| it.who == who && it.told && !it.lost && it.span.is_live(now);
+    let of = ledger.holds.iter().filter(|(_, it)| denies(it));
     of.filter_map(|(name, _)| heard(name)).next()
 }
 

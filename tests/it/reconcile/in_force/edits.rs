@@ -1,12 +1,12 @@
 //! What people and systems ask for.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use vpn_operator::{
     model::{
         RELEASED,
         access::{HoldSpan, Period, Usage},
-        hold::{VpnHoldSpec, hold_name},
+        hold::{VpnHold, VpnHoldSpec, hold_name},
         quantity::Bytes,
         user::{TrafficLimit, VpnUser, VpnUserSpec},
     },
@@ -229,13 +229,18 @@ impl World {
     /// Answers those who wait: about an order as soon as it was seen, about a feed's hold when what the guard decided about it
     /// is kept.
     pub fn answer(&mut self) {
+        let present = self.objects().clone();
         let Some(leader) = &mut self.leader else { return };
         let (latest, kept) = (leader.latest, leader.kept);
         for question in std::mem::take(&mut leader.questions) {
             let Some(standing) = self.ledger.holds.get_mut(&question.hold) else {
                 continue;
             };
-            let Some(seen) = leader.listener.seen.holds.get(&question.hold) else {
+            let present = present.holds.get(&question.hold).map(|hold| &hold.metadata.uid);
+            let is_this = |hold: &&Arc<VpnHold>| {
+                Some(&hold.metadata.uid) == present && hold.metadata.deletion_timestamp.is_none()
+            };
+            let Some(seen) = leader.listener.seen.holds.get(&question.hold).filter(is_this) else {
                 leader.questions.push(question);
                 continue;
             };
@@ -393,7 +398,7 @@ impl World {
         usage.month += bytes;
         let usage = *usage;
         leader.listener.roster.apply(vec![Input::Usage { account, usage }]);
-        self.ledger.waiting.remove(&who);
+        self.ledger.said(who);
     }
 
     pub fn confirm(&mut self, who: Option<usize>) {
@@ -410,7 +415,7 @@ impl World {
         leader.listener.roster.confirm(ids.as_ref().map(<[_; 1]>::as_slice));
         self.losses.confirmed(&concerned);
         for who in &concerned {
-            self.ledger.waiting.remove(who);
+            self.ledger.said(*who);
         }
         for name in lost {
             if self
@@ -433,7 +438,7 @@ impl World {
         let ids = who.map(|who| [id(who)]);
         leader.listener.roster.cancel(ids.as_ref().map(<[_; 1]>::as_slice));
         for who in pending.into_iter().filter(|it| who.is_none_or(|who| who == *it)) {
-            self.ledger.waiting.remove(&who);
+            self.ledger.said(who);
             self.ledger.claims.retain(|claim| claim.who != who);
         }
     }
@@ -462,7 +467,7 @@ impl World {
         };
         let over: Vec<usize> = self.ledger.waiting.keys().copied().filter(|who| timed(*who)).collect();
         for who in over {
-            self.ledger.waiting.remove(&who);
+            self.ledger.said(who);
         }
     }
 

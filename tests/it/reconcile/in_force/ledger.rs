@@ -78,20 +78,35 @@ pub struct Waiting {
 
 #[derive(Debug, Default)]
 pub struct Ledger {
+    /// Number of the latest write.
+    pub number: u64,
+    /// Number of the latest write when something was last said about a person.
+    said: BTreeMap<usize, u64>,
     pub holds: BTreeMap<String, Standing>,
     pub claims: Vec<Claim>,
     pub waiting: BTreeMap<usize, Waiting>,
 }
 
 impl Ledger {
+    /// Something was said about a person: what waited may be decided otherwise.
+    pub fn said(&mut self, who: usize) {
+        self.said.insert(who, self.number);
+        self.waiting.remove(&who);
+    }
+
+    /// Whether nothing was said about a person since the write of this number.
+    pub fn is_fresh(&self, who: usize, version: u64) -> bool {
+        self.said.get(&who).is_none_or(|said| *said < version)
+    }
+
     pub fn held(&mut self, name: &str, standing: Standing) {
-        self.waiting.remove(&standing.who);
+        self.said(standing.who);
         self.holds.insert(name.to_owned(), standing);
     }
 
     pub fn lifted(&mut self, name: &str) {
         if let Some(standing) = self.holds.remove(name) {
-            self.waiting.remove(&standing.who);
+            self.said(standing.who);
         }
     }
 
@@ -100,20 +115,20 @@ impl Ledger {
             standing.lost = true;
             standing.stays = stays;
             let who = standing.who;
-            self.waiting.remove(&who);
+            self.said(who);
         }
     }
 
     /// Somebody declared something else of a person, or nothing any more.
     pub fn declared(&mut self, who: usize, spec: Option<&VpnUserSpec>) {
-        self.waiting.remove(&who);
+        self.said(who);
         self.claims
             .retain(|claim| claim.who != who || claim.denial.survives(spec));
     }
 
     /// The object of a person is gone for good: another one by its name starts afresh.
     pub fn gone(&mut self, who: usize) {
-        self.waiting.remove(&who);
+        self.said(who);
         self.claims
             .retain(|claim| claim.who != who || claim.denial == Denial::Deleted);
     }
@@ -143,13 +158,19 @@ impl Ledger {
         {
             self.claim(who, Denial::Narrowed, version);
         }
-        if (status.access, status.reason) == (Some(Access::Denied), Some(Reason::Held)) {
-            let granted = status.conditions.iter().find(|it| it.type_ == types::GRANTED);
-            let text = granted.map(|it| it.message.to_string()).unwrap_or_default();
-            for name in texts::holders(&text) {
-                if let Some(standing) = self.holds.get_mut(name) {
-                    standing.told = true;
-                }
+    }
+
+    /// A status that names the holds on which a denial rests is in the store of the objects.
+    pub fn reported_holds(&mut self, user: &VpnUser) {
+        let Some(status) = &user.status else { return };
+        if (status.access, status.reason) != (Some(Access::Denied), Some(Reason::Held)) {
+            return;
+        }
+        let granted = status.conditions.iter().find(|it| it.type_ == types::GRANTED);
+        let text = granted.map(|it| it.message.to_string()).unwrap_or_default();
+        for name in texts::holders(&text) {
+            if let Some(standing) = self.holds.get_mut(name) {
+                standing.told = true;
             }
         }
     }

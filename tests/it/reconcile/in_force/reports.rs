@@ -214,11 +214,7 @@ impl World {
     pub fn notice_kept_losses(&mut self) {
         let (guard, record) = (self.guard.get(), self.record.get());
         for (name, standing) in self.ledger.holds.iter_mut().filter(|(_, it)| it.lost && !it.stays) {
-            let user = record.users.get(&name_of(standing.who));
-            let reported = record
-                .holds
-                .get(name)
-                .is_some_and(|hold| adapter::says_lost(hold, user.map(|it| &**it)));
+            let reported = record.holds.get(name).is_some_and(|hold| adapter::says_lost(hold));
             standing.stays = reported && adapter::keeps_lost(guard, name);
         }
     }

@@ -68,8 +68,6 @@ pub struct World {
     pub losses: Losses,
     /// Everything was heard, written and reported by the last step.
     pub settled: bool,
-    /// The number of the latest uid, write or name.
-    pub numbers: u64,
 }
 
 impl World {
@@ -89,7 +87,6 @@ impl World {
             ledger: Ledger::default(),
             losses: Losses::default(),
             settled: false,
-            numbers: 0,
         };
         match mode {
             Mode::Folder => world.documents.write(|it| {
@@ -120,8 +117,8 @@ impl World {
     }
 
     pub fn number(&mut self) -> u64 {
-        self.numbers += 1;
-        self.numbers
+        self.ledger.number += 1;
+        self.ledger.number
     }
 
     pub fn new_follower(&self) -> Listener {
@@ -282,7 +279,12 @@ impl World {
             .zip(period)
             .map_or(0, |(usage, period)| usage.in_period(period, now));
         self.ledger.reported(who, version, user, used, now);
+        if !self.ledger.is_fresh(who, version) || !self.leader_knows(who) {
+            return;
+        }
+        self.ledger.reported_holds(user);
         if adapter::says_held_back(status) {
+            let leader = self.leader.as_ref();
             let by_guard = leader.is_some_and(|leader| leader.queue.is_empty());
             let uids = self.uids_of(who);
             let waiting = super::ledger::Waiting {
@@ -294,6 +296,23 @@ impl World {
         }
     }
 
+    /// Whether the leader heard everything about a person.
+    fn leader_knows(&self, who: usize) -> bool {
+        let Some(leader) = &self.leader else { return false };
+        let state = |objects: &Objects| {
+            let user = objects.users.get(&name_of(who));
+            let user = user.map(|user| (user.metadata.uid.clone(), user.metadata.generation));
+            let of = |hold: &&Arc<VpnHold>| person_of(&hold.spec.corporate_id) == who;
+            let holds = objects.holds.values().filter(of);
+            let hold = |hold: &Arc<VpnHold>| {
+                let meta = &hold.metadata;
+                (meta.uid.clone(), meta.deletion_timestamp.is_some())
+            };
+            (user, holds.map(hold).collect::<Vec<_>>())
+        };
+        state(self.objects()) == state(&leader.listener.seen)
+    }
+
     pub fn uids_of(&self, who: usize) -> Vec<String> {
         uids_in(self.objects(), who)
     }
@@ -302,12 +321,13 @@ impl World {
     fn forget_what_stands_nowhere(&mut self) {
         let (guard, record) = (self.guard.get(), self.record.get());
         let (files, documents) = (self.files.get(), self.documents.get());
+        // What is decided about an object is found by its uid, and one that was not recorded gets another.
+        self.ledger.waiting.retain(|who, it| uids_in(record, *who) == it.uids);
         self.ledger.holds.retain(|name, standing| {
             let kept = adapter::keeps_lost(guard, name);
             let object = record.holds.get(name);
             if standing.lost && !standing.own {
-                let user = record.users.get(&name_of(standing.who));
-                standing.stays &= kept || object.is_some_and(|hold| adapter::says_lost(hold, user.map(|it| &**it)));
+                standing.stays &= kept || object.is_some_and(|hold| adapter::says_lost(hold));
             }
             kept || object.is_some() || files.contains_key(name) || documents.holds.contains_key(name)
         });
