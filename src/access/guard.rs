@@ -18,9 +18,12 @@ pub struct Confirmed {
 }
 
 impl UseCases {
-    /// What the guard holds back.
-    pub fn guard(&self) -> GuardView {
-        self.dependencies.people.guard()
+    /// What the guard holds back, and how much more it lets through. Nothing is answered that a crash would forget, as long as
+    /// the guard's store takes it in time.
+    pub async fn guard(&self) -> GuardView {
+        let report = self.dependencies.people.guard();
+        self.dependencies.guard_kept().await;
+        report
     }
 
     /// Lets pending denials through, and rejected ones that cannot be taken back: those named, or all. Names that nothing is pending for are passed over.
@@ -74,10 +77,7 @@ impl UseCases {
                     dependencies.audit_all_before(entries).await?;
                     dependencies.people.cancel(Some(&affected));
                 }
-                let kept = tokio::time::timeout(tell::DISK_TIMEOUT, dependencies.people.guard_kept()).await;
-                if kept.is_err() {
-                    tracing::warn!("a word to the guard is in force, and would not outlive a crash yet");
-                }
+                dependencies.guard_kept().await;
             }
             Ok(Confirmed {
                 affected,

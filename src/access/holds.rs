@@ -11,6 +11,7 @@ use crate::{
         corporate_id::CorporateId,
         hold::{HoldPhase, VpnHold, VpnHoldSpec, hold_name},
     },
+    roster::Person,
 };
 
 /// Where a hold stands in its life.
@@ -112,9 +113,9 @@ impl Dependencies {
                 let spec = &hold.spec;
                 filter.corporate_id.as_ref().is_none_or(|id| spec.corporate_id == *id)
                     && filter.source.as_ref().is_none_or(|source| spec.source == *source)
-                    && filter.phase.is_none_or(|phase| phase_at(spec, now) == phase)
             })
-            .map(|hold| view(hold, now))
+            .map(|hold| self.hold_view(hold, now))
+            .filter(|view| filter.phase.is_none_or(|phase| view.phase == phase))
             .collect();
         found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         found
@@ -134,15 +135,16 @@ impl Dependencies {
         };
         let existed = self.directory.hold(&name).is_some_and(|hold| hold.spec == spec);
         let hold = self.desired.create_hold(&name, spec, caller.manager).await?;
-        let view = view(&hold, now);
+        let mut view = self.hold_view(&hold, now);
         let mut entry = caller.entry("hold.create", Some(id));
         entry.reason.clone_from(&view.spec.reason);
         entry.after = Some(tell::json(
             &json!({ "hold": name, "from": new.from, "until": new.until }),
         ));
+        let begun = phase_at(&view.spec, now) == Phase::Live;
         let proof = async {
-            if view.phase == Phase::Live {
-                self.await_denial(id, Some(&name)).await
+            if begun {
+                self.await_denial(id, &name).await
             } else {
                 let seen = || self.directory.hold(&name);
                 let _ = self.until(self.settings.denial_wait, seen).await;
@@ -155,6 +157,7 @@ impl Dependencies {
             }
         };
         let (proof, ()) = tokio::join!(proof, audit);
+        view.phase = self.hold_view(&hold, now).phase;
         Ok(PlacedHold { hold: view, proof })
     }
 
@@ -197,6 +200,30 @@ impl Dependencies {
         })
     }
 
+    fn hold_view(&self, hold: &VpnHold, now: Timestamp) -> HoldView {
+        let name = hold.metadata.name.clone().unwrap_or_default();
+        let phase = match phase_at(&hold.spec, now) {
+            Phase::Live if self.is_held_back(hold, &name) => Phase::HeldBack,
+            phase => phase,
+        };
+        HoldView {
+            name,
+            spec: hold.spec.clone(),
+            phase,
+        }
+    }
+
+    /// Whether the guard keeps a hold from denying: the roster says so, or, where it has not taken the hold in yet, the status.
+    fn is_held_back(&self, hold: &VpnHold, name: &str) -> bool {
+        let person = self.people.person(&hold.spec.corporate_id);
+        let among = |names: fn(&Person) -> &Vec<String>| {
+            let names = person.as_ref().map(names);
+            names.is_some_and(|names| names.iter().any(|it| it == name))
+        };
+        let recorded = hold.status.as_ref().and_then(|status| status.phase) == Some(Phase::HeldBack);
+        among(|person| &person.held_back_holds) || (recorded && !among(|person| &person.live_holds))
+    }
+
     fn names_live(&self, id: &CorporateId, name: &str) -> bool {
         self.people
             .person(id)
@@ -232,14 +259,6 @@ fn check(new: &NewHold, now: Timestamp) -> Result<()> {
         return invalid("until", "the end must lie after 'from'");
     }
     Ok(())
-}
-
-fn view(hold: &VpnHold, now: Timestamp) -> HoldView {
-    HoldView {
-        name: hold.metadata.name.clone().unwrap_or_default(),
-        spec: hold.spec.clone(),
-        phase: phase_at(&hold.spec, now),
-    }
 }
 
 fn phase_at(spec: &VpnHoldSpec, now: Timestamp) -> Phase {

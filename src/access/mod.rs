@@ -27,7 +27,7 @@ pub use activate::Activation;
 pub use audit::AuditPage;
 pub use configuration::Configuration;
 pub use deactivate::{Deactivation, Proof};
-pub use error::{AccessError, Denial};
+pub use error::{AccessError, Denial, Flip};
 pub use grant::Grant;
 pub use guard::{Confirmed, GuardView};
 pub use health::{Check, Health};

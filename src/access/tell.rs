@@ -16,7 +16,7 @@ const LONGEST: Duration = Duration::from_millis(10);
 const EAGER: u32 = 32;
 
 /// Longest that something in force waits for a disk.
-pub(super) const DISK_TIMEOUT: Duration = Duration::from_secs(2);
+const DISK_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Caller {
     /// An audit entry of this caller.
@@ -71,6 +71,15 @@ impl Dependencies {
         if written.is_err() {
             tracing::warn!("history did not take the audit of a denial in time; the denial is in force");
         }
+    }
+
+    /// Waits, for a bounded time, until what the guard knows would outlive a crash. Says whether it would.
+    pub(super) async fn guard_kept(&self) -> bool {
+        let kept = tokio::time::timeout(DISK_TIMEOUT, self.people.guard_kept()).await;
+        if kept.is_err() {
+            tracing::warn!("what the guard knows is in force, and would not outlive a crash yet");
+        }
+        kept.is_ok()
     }
 
     /// Waits until `look` answers something, at most `wait`. Looks after every change of the roster, and besides every few

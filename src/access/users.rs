@@ -48,7 +48,7 @@ pub struct UserSummary {
     pub reason: Reason,
     /// Names of the holds that are live.
     pub live_holds: Vec<String>,
-    /// Since when the guard holds a denial back.
+    /// Since when the person has access only because the guard holds a denial back.
     pub held_back_since: Option<jiff::Timestamp>,
     /// Sessions online at the last poll.
     pub sessions: u32,
@@ -211,7 +211,7 @@ impl Dependencies {
 
 fn verdict(person: Option<&Person>) -> (Access, Reason) {
     person.map_or((Access::Denied, Reason::Deleted), |person| {
-        (person.effective.access, person.effective.reason)
+        (person.effective.access, person.reason())
     })
 }
 

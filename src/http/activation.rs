@@ -14,8 +14,8 @@ use super::{
 
 /// Deactivate a person.
 ///
-/// Places the hold `<source>-deactivated-<id>`, which denies at once, and sets `spec.active` to false. Answers with what is
-/// proved so far. Only the same source lifts it, by activating.
+/// Places the hold `<source>-deactivated-<id>`, which denies at once, and then sets `spec.active` to false. Answers with what is
+/// proved so far; a denial that no hold keeps is never answered as done. Only the same source lifts it, by activating.
 #[utoipa::path(
     post, path = "/user/{corporate_id}/deactivate", operation_id = "deactivate_user", tag = "access", request_body = Option<ReasonBody>,
     params(("corporate_id" = String, Path, description = "Corporate ID; case does not matter")),
@@ -24,6 +24,11 @@ use super::{
         (status = 202, description = "Declared, but not in force: the guard holds it back, or auth lags behind",
          body = DeactivatedBody),
         (status = 404, description = "Nothing is known of this ID", body = ProblemBody,
+         content_type = "application/problem+json"),
+        (status = 422, description = "The source or the reason breaks a rule, so that no hold can carry it",
+         body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The hold could not be placed: the person is not kept out. `detail` says whether \
+         `spec.active` denies at least; deactivate again", body = ProblemBody,
          content_type = "application/problem+json"),
     )
 )]

@@ -22,7 +22,7 @@ pub(super) struct DeactivatedBody {
     /// ID as declared.
     pub(super) corporate_id: String,
     /// The hold that keeps the person out.
-    pub(super) hold: Option<String>,
+    pub(super) hold: String,
     #[serde(flatten)]
     pub(super) proof: ProofBody,
     /// What could not be done, or what is waited for.

@@ -58,8 +58,8 @@ pub(super) fn lag(proof: &Proof) -> Option<&'static str> {
         None
     } else if proof.held_back {
         Some(
-            "the person keeps access until somebody confirms: more denials than usual came at once, see GET /guard and \
-             POST /guard/confirm",
+            "the denial takes no effect until somebody confirms: this feed denied more people than usual at once, see \
+             GET /guard and POST /guard/confirm",
         )
     } else {
         Some("the denial is declared, but auth has not taken it in yet")

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::denial::ProofBody;
+use super::{decide::DecideBody, denial::ProofBody};
 use crate::access::{HoldView, Phase};
 
 /// A hold.
@@ -27,11 +27,16 @@ pub(super) struct HoldBody {
     /// `Pending`, `Live`, `Expired`, or `HeldBack`: placed by a feed together with many others, and not denying until it is
     /// confirmed.
     pub(super) phase: &'static str,
+    /// While the phase is `HeldBack`: the commands that decide.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) decide: Option<DecideBody>,
 }
 
 impl From<HoldView> for HoldBody {
     fn from(hold: HoldView) -> Self {
+        let held_back = hold.phase == Phase::HeldBack;
         Self {
+            decide: held_back.then(|| DecideBody::about(hold.spec.corporate_id.as_str())),
             name: hold.name,
             corporate_id: hold.spec.corporate_id.into(),
             source: hold.spec.source,
@@ -67,6 +72,7 @@ pub(super) struct NewHoldBody {
     #[schema(default = "held", pattern = "^[a-z][a-z0-9]{0,19}$")]
     pub(super) cause: String,
     /// In whose name, if not in the caller's: a short word like `helpdesk`. Only the same source lifts the hold.
+    #[schema(pattern = "^[a-z][a-z0-9]{0,15}$")]
     pub(super) source: Option<String>,
     /// Why, for people.
     pub(super) reason: Option<String>,

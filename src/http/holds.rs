@@ -78,7 +78,7 @@ pub(super) async fn create(
         until: body.until,
     };
     let placed = state.use_cases.place_hold(caller, hold).await?;
-    let (code, status, detail) = if placed.hold.phase == Phase::Live {
+    let (code, status, detail) = if matches!(placed.hold.phase, Phase::Live | Phase::HeldBack) {
         let (code, status) = progress(&placed.proof, StatusCode::CREATED, "created");
         (code, status, lag(&placed.proof))
     } else {

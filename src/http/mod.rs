@@ -10,6 +10,7 @@ mod audit;
 mod auth;
 mod client;
 mod context;
+mod decide;
 mod denial;
 mod docs;
 mod extract;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{audit::AuditBody, denial::ProofBody, hold_bodies::HoldBody};
+use super::{audit::AuditBody, decide::DecideBody, denial::ProofBody, hold_bodies::HoldBody};
 use crate::{
     access::{UserSummary, UserView},
     history::{RevocationRow, TrafficRow},
@@ -44,13 +44,16 @@ pub(super) struct UserBody {
     active: bool,
     /// What auth does now: `Granted` or `Denied`.
     access: &'static str,
-    /// Why.
+    /// Why. `GuardHeldBack` while access is granted only because the guard holds a denial back.
     reason: &'static str,
     /// Names of the holds that are live.
     live_holds: Vec<String>,
-    /// Since when the guard holds a denial back.
+    /// Since when the person has access only because the guard holds a denial back.
     #[schema(value_type = Option<String>, format = DateTime)]
     held_back_since: Option<Timestamp>,
+    /// While the guard holds a denial back: the commands that decide.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decide: Option<DecideBody>,
     /// Sessions online at the last poll.
     sessions: u32,
 }
@@ -169,6 +172,9 @@ impl From<UserSummary> for UserBody {
     fn from(summary: UserSummary) -> Self {
         let spec = summary.user.as_ref().map(|user| &user.spec);
         Self {
+            decide: summary
+                .held_back_since
+                .map(|_| DecideBody::about(summary.corporate_id.as_str())),
             declared: spec.is_some(),
             owner: spec.and_then(|spec| spec.owner.clone()),
             email: spec.and_then(|spec| spec.email.clone()),

@@ -125,9 +125,12 @@ impl Verdict {
 }
 
 /// Of an object whose new version is held back: what its former version said about access, and what stays in force.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeptTerms {
+    /// Whether the person should have access.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub active: bool,
     /// Access begins at this moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_from: Option<Timestamp>,
@@ -141,6 +144,23 @@ pub struct KeptTerms {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub gateways: Option<Vec<String>>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Default for KeptTerms {
+    /// Access without any limit.
+    fn default() -> Self {
+        Self {
+            active: true,
+            valid_from: None,
+            valid_until: None,
+            traffic: None,
+            gateways: None,
+        }
+    }
 }
 
 /// One cause of a user that the guard holds back, as the user's status has it.

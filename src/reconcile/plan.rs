@@ -435,7 +435,7 @@ type ReasonMessage = (&'static str, String);
 /// Why nothing goes on until a person acts.
 fn stalled(facts: &Facts<'_>, progress: &Progress<'_>, waiting_for: Option<&str>) -> Option<ReasonMessage> {
     let person = facts.person;
-    if person.held_back_since.is_some() {
+    if person.held_back_since.is_some() || (progress.tombstone && person.keeps_declared()) {
         let id = &person.corporate_id;
         let why = match (person.declared.reason, person.held_back_holds.as_slice()) {
             (Reason::Held, holds @ [_, ..]) => format!("access would be denied by {}", holds.join(", ")),

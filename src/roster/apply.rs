@@ -8,9 +8,10 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    causes::Open,
+    conclude::Open,
+    entry::{Entry, Key, LastReported, Touched, User},
     messages::Transition,
-    register::{Entry, Key, LastReported, Register, Touched},
+    register::Register,
     tables::Tables,
 };
 use crate::{
@@ -172,7 +173,7 @@ impl Tables {
             self.undecided.remove(key);
             return;
         };
-        let kept = |at: &super::register::User| at.standing.kept().is_some() || at.usage.keeps();
+        let kept = |at: &User| at.standing.kept().is_some() || at.usage.keeps();
         let waits = entry.users.iter().any(kept) || entry.holds.iter().any(|hold| hold.judgement.keeps());
         let declared = entry.users.iter().filter(|_| waits);
         let declared = declared.map(|user| decide(&self.register.declared(entry, user), now).next_change);

@@ -1,49 +1,26 @@
 //! Finds the causes of each person, has them judged, and notes what was decided.
 
-use std::{cell::LazyCell, collections::BTreeSet};
+use std::cell::LazyCell;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
-    facts::{SpecTerms, usage_key},
-    guard::{Batch, passes},
+    conclude::{Open, Part},
+    entry::{Hold, Key, User},
     judge::{Cause, Disposition, Knowledge, Word, judge},
-    register::{Entry, Hold, Key, Touched, User},
+    records::{hold_record, spec_record, spec_verdict, verdict_of},
+    spec_terms::{SpecTerms, usage_key},
     tables::Tables,
-    verdicts::{HoldJudged, Kept, StandingState, Undecided, UsageStanding, UsageVerdict},
+    verdicts::{HoldJudged, Kept, StandingState, UsageStanding, UsageVerdict},
 };
 use crate::{
     auth::words::Role,
     model::{
         access::{Access, Reason, Usage, reason_at},
-        guard::{Budget, Charge, GuardChange, HeldBackCause, Verdict, VerdictRecord},
+        guard::{Budget, GuardChange, Verdict},
         hold::HoldPhase,
     },
 };
-
-/// How long a follower waits for the controller's word before it takes it that nobody leads.
-const SILENCE: SignedDuration = SignedDuration::from_secs(5);
-
-/// A cause that nobody decided about yet.
-pub(super) struct Open {
-    pub(super) key: Key,
-    pub(super) part: Part,
-    pub(super) budget: Budget,
-    /// Somebody would lose access by it.
-    loses: bool,
-    /// The object is no longer to be found, which may be somebody's mistake.
-    vanished: bool,
-}
-
-/// What of an ID a cause is about.
-pub(super) enum Part {
-    /// What a user's object says; what was in force before.
-    Spec(usize, Box<SpecTerms>),
-    /// A user's traffic limit, and its [`usage_key`].
-    Usage(usize, String),
-    /// A hold.
-    Hold(usize),
-}
 
 /// What becomes of what a user's object says.
 enum Outcome {
@@ -254,6 +231,8 @@ impl Tables {
             .and_then(|it| it.kept.as_ref())
             .or_else(|| told.and_then(|it| it.kept.as_ref()));
         let before = match (user.standing.before(), remembered) {
+            // A follower may have missed versions in between.
+            (Some(_), Some(kept)) if role == Role::Follower => SpecTerms::of_kept(kept),
             (Some(before), _) => before.clone(),
             (None, Some(kept)) => SpecTerms::of_kept(kept),
             (None, None) => reported.before(&facts.spec),
@@ -297,7 +276,7 @@ impl Tables {
                 || (user.gone && role == Role::Follower),
         };
         match judge(Cause::Declared, &knows) {
-            Disposition::InForce if settled && knows.word == Word::Nothing => Outcome::Unchanged,
+            Disposition::InForce if settled && knows.word == Word::Nothing && !knows.over => Outcome::Unchanged,
             Disposition::InForce => Outcome::InForce,
             Disposition::HeldBack if here.is_some() && knows.word == Word::Nothing => Outcome::Unchanged,
             Disposition::HeldBack => Outcome::Kept(Box::new(Kept {
@@ -370,15 +349,15 @@ impl Tables {
                     verdict_of(kept.rejected),
                 )))
             }
-            (StandingState::InForce, before) if user.standing.row => {
-                let denies =
-                    reason_at(&user.facts.spec.alone(user.is_deleted(), Usage::default()), now) != Reason::Active;
+            (StandingState::InForce, before) => {
+                let spec = &user.facts.spec;
                 match before {
-                    // A person let it go.
-                    StandingState::Kept(kept) if denies => {
-                        Some(GuardChange::Verdict(spec_record(user, &id, &kept, Verdict::Passed)))
+                    // That it denies, or will by time alone, passed with this version.
+                    StandingState::Changed { .. } | StandingState::Kept(_) if spec.may_deny(user.is_deleted(), now) => {
+                        let record = spec_verdict(user, &id, spec.key(user.is_deleted()), now);
+                        Some(GuardChange::Verdict(record))
                     }
-                    _ if denies => None,
+                    _ if spec.may_deny(user.is_deleted(), now) || !user.standing.row => None,
                     _ => Some(GuardChange::Forget {
                         uid: user.facts.uid.to_string(),
                         budget: Budget::Declared,
@@ -443,163 +422,6 @@ impl Tables {
             change: 0,
         })));
     }
-
-    /// Whether the open causes of a budget take effect together. `granted` is how many people have access without them.
-    pub(super) fn fits(
-        &mut self,
-        budget: Budget,
-        open: &[&Open],
-        granted: usize,
-        now: Timestamp,
-        loading: bool,
-    ) -> bool {
-        let follows = self.register.role == Role::Follower;
-        if follows && !loading && !self.is_silent(now) {
-            return true;
-        }
-        let people: BTreeSet<&Key> = open.iter().filter(|it| it.loses).map(|it| &it.key).collect();
-        if people.is_empty() {
-            return true;
-        }
-        let window = self.limits.window();
-        let charged = self.charged.entry(budget).or_default();
-        let used = charged.used(now, window);
-        let batch = Batch {
-            fresh: people.iter().filter(|who| !charged.has(who)).count(),
-            size: people.len(),
-            disappeared: open.iter().filter(|it| it.loses && it.vanished).count(),
-            population: granted,
-        };
-        if !passes(batch, used, self.limits.allowed(budget, granted)) {
-            return false;
-        }
-        for who in people {
-            charged.charge(who, now);
-            if !follows {
-                let charge = Charge {
-                    budget,
-                    who: who.to_string(),
-                    at: now,
-                };
-                self.verdicts.emit(GuardChange::Charge(charge));
-            }
-        }
-        true
-    }
-
-    /// Notes what was decided about an open cause.
-    pub(super) fn conclude(&mut self, open: &Open, takes_effect: bool, now: Timestamp) {
-        let follows = self.register.role == Role::Follower;
-        let settled = follows && (self.is_silent(now) || !takes_effect);
-        let Some(entry) = self.register.ids.get_mut(&open.key) else {
-            return;
-        };
-        let id = entry.id.clone();
-        let verdict = if takes_effect {
-            Verdict::Passed
-        } else {
-            Verdict::HeldBack
-        };
-        let undecided = |before: Option<Undecided>| {
-            follows.then(|| Undecided {
-                since: before.map_or(now, |it| it.since),
-                settled,
-                lost: open.loses || before.is_some_and(|it| it.lost),
-            })
-        };
-        match &open.part {
-            Part::Spec(at, before) => {
-                let Some(user) = entry.users.get_mut(*at) else { return };
-                let undecided = undecided(user.standing.undecided());
-                let kept = Kept {
-                    spec: (**before).clone(),
-                    key: user.facts.spec.key(user.is_deleted()),
-                    since: now,
-                    rejected: false,
-                    undecided,
-                };
-                if !follows {
-                    let record = spec_record(user, &id, &kept, verdict);
-                    user.standing.change = self.verdicts.emit(GuardChange::Verdict(record));
-                    user.standing.row = true;
-                }
-                user.standing.state = match takes_effect {
-                    false => StandingState::Kept(Box::new(kept)),
-                    true if follows => StandingState::Changed {
-                        before: before.clone(),
-                        undecided,
-                    },
-                    true => StandingState::InForce,
-                };
-            }
-            Part::Usage(at, key) => {
-                let Some(user) = entry.users.get_mut(*at) else { return };
-                let record = VerdictRecord {
-                    uid: user.facts.uid.to_string(),
-                    budget: Budget::Usage,
-                    key: key.clone(),
-                    verdict,
-                    since: now,
-                    corporate_id: id,
-                    name: user.facts.name.to_string(),
-                    kept: None,
-                    span: None,
-                };
-                user.usage = UsageStanding(Some(Box::new(UsageVerdict {
-                    key: key.clone(),
-                    verdict,
-                    since: now,
-                    row: true,
-                    change: self.verdicts.emit(GuardChange::Verdict(record)),
-                })));
-            }
-            Part::Hold(at) => {
-                let Some(hold) = entry.holds.get_mut(*at) else { return };
-                self.changed_holds.insert(hold.facts.name.clone());
-                let undecided = undecided(hold.judgement.undecided());
-                hold.judgement.state = match (takes_effect, undecided) {
-                    (false, undecided) => HoldJudged::Kept {
-                        since: now,
-                        rejected: false,
-                        undecided,
-                    },
-                    (true, Some(undecided)) => HoldJudged::Undecided(undecided),
-                    (true, None) => HoldJudged::InForce,
-                };
-                // That it is in force need not be kept: a hold of which nothing is known is.
-                if !follows && !takes_effect {
-                    let record = hold_record(hold, open.budget, verdict, now);
-                    hold.judgement.change = self.verdicts.emit(GuardChange::Verdict(record));
-                    hold.judgement.row = true;
-                }
-            }
-        }
-    }
-
-    /// Whether the controller's word has been missing for so long that nobody leads.
-    fn is_silent(&self, now: Timestamp) -> bool {
-        let late = |since: &Timestamp| now.duration_since(*since) >= SILENCE;
-        self.undecided.values().any(late)
-    }
-
-    /// IDs about which a follower has to decide by itself, because nobody leads.
-    pub(super) fn overdue(&self, now: Timestamp) -> Touched {
-        if !self.is_silent(now) {
-            return Touched::new();
-        }
-        let unsettled = |key: &&Key| {
-            let entry = self.register.ids.get(&***key);
-            entry.is_some_and(|entry| entry.undecided().any(|it| !it.settled))
-        };
-        self.undecided.keys().filter(unsettled).cloned().collect()
-    }
-}
-
-impl Entry {
-    /// Since when the controller's word is missing.
-    pub(super) fn undecided_since(&self) -> Option<Timestamp> {
-        self.undecided().map(|it| it.since).min()
-    }
 }
 
 /// What a follower decided by itself about a hold.
@@ -609,69 +431,4 @@ fn decided_here(hold: &Hold) -> Option<Verdict> {
         HoldJudged::Undecided(it) if it.settled => Some(Verdict::Passed),
         HoldJudged::Undecided(_) | HoldJudged::Unjudged | HoldJudged::InForce => None,
     }
-}
-
-pub(super) const fn verdict_of(rejected: bool) -> Verdict {
-    if rejected { Verdict::Rejected } else { Verdict::HeldBack }
-}
-
-/// What is kept of a verdict about a user's object.
-pub(super) fn spec_record(
-    user: &User,
-    id: &crate::model::corporate_id::CorporateId,
-    kept: &Kept,
-    verdict: Verdict,
-) -> VerdictRecord {
-    VerdictRecord {
-        uid: user.facts.uid.to_string(),
-        budget: Budget::Declared,
-        key: kept.key.clone(),
-        verdict,
-        since: kept.since,
-        corporate_id: id.clone(),
-        name: user.facts.name.to_string(),
-        kept: verdict.keeps().then(|| kept.spec.kept()),
-        span: None,
-    }
-}
-
-/// What is kept of a verdict about a hold.
-pub(super) fn hold_record(hold: &Hold, budget: Budget, verdict: Verdict, now: Timestamp) -> VerdictRecord {
-    let since = match hold.judgement.state {
-        HoldJudged::Kept { since, .. } if budget != Budget::Holds => since,
-        _ => now,
-    };
-    VerdictRecord {
-        uid: hold.facts.uid.to_string(),
-        budget,
-        key: String::new(),
-        verdict,
-        since,
-        corporate_id: hold.facts.id.clone(),
-        name: hold.facts.name.to_string(),
-        kept: None,
-        span: Some(hold.facts.span),
-    }
-}
-
-/// What of a user is held back, as its status has it.
-pub(super) fn held_back_causes(user: &User) -> Vec<HeldBackCause> {
-    let declared = user.standing.held_back().map(|kept| HeldBackCause {
-        cause: Budget::Declared,
-        key: kept.key.clone(),
-        generation: user.facts.generation,
-        since: kept.since,
-        rejected: kept.rejected,
-        kept: Some(kept.spec.kept()),
-    });
-    let usage = user.usage.0.as_ref().filter(|it| it.verdict.keeps());
-    let usage = usage.map(|it| HeldBackCause {
-        cause: Budget::Usage,
-        key: it.key.clone(),
-        generation: user.facts.generation,
-        since: it.since,
-        rejected: it.verdict == Verdict::Rejected,
-        kept: None,
-    });
-    declared.into_iter().chain(usage).collect()
 }

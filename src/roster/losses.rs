@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 
 use super::{
-    causes::{hold_record, spec_record, verdict_of},
+    entry::{Hold, HoldState, Key, Touched},
     guard::{Batch, passes},
-    register::{Hold, HoldState, Key, Touched},
+    records::{hold_record, spec_record, verdict_of},
     tables::Tables,
     verdicts::{HoldJudged, StandingState},
 };
@@ -168,13 +168,11 @@ impl Tables {
         }
     }
 
-    /// Verdicts about the loss of holds that are there no more need not be remembered.
+    /// Verdicts about holds that are there no more need not be remembered.
     pub(super) fn forget_removed(&mut self) {
-        for uid in std::mem::take(&mut self.register.removed_holds) {
-            self.verdicts.emit(GuardChange::Forget {
-                uid: uid.into(),
-                budget: Budget::Holds,
-            });
+        for (uid, budget) in std::mem::take(&mut self.register.removed_holds) {
+            let uid = uid.into();
+            self.verdicts.emit(GuardChange::Forget { uid, budget });
         }
     }
 

@@ -9,19 +9,23 @@
 
 mod apply;
 mod causes;
+mod conclude;
+mod entry;
 mod facts;
 mod guard;
 mod judge;
 mod losses;
 mod messages;
 mod query;
+mod records;
 mod register;
 mod reported;
+mod spec_terms;
 mod tables;
 mod verdicts;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -33,9 +37,10 @@ use tokio::sync::watch;
 
 pub(crate) use self::reported::usage as reported_usage;
 use self::{
+    entry::{Secrets, Touched},
     facts::HoldFacts,
     guard::Window,
-    register::{Register, Secrets, Touched},
+    register::Register,
     tables::Tables,
     verdicts::Verdicts,
 };
@@ -51,7 +56,7 @@ use crate::{
     model::{
         access::{Reason, Terms},
         corporate_id::CorporateId,
-        guard::{Budget, GuardChange, GuardMemory},
+        guard::{Budget, GuardChange, GuardMemory, VerdictRecord},
         guard_limits::GuardLimits,
     },
 };
@@ -177,6 +182,7 @@ impl Roster {
             return Vec::new();
         }
         let now = self.now();
+        tables.adopt();
         tables.resurrect_holds();
         let everyone: Touched = tables.register.ids.keys().cloned().collect();
         let transitions = tables.evaluate(everyone, now, true);
@@ -338,15 +344,41 @@ impl Tables {
         }
     }
 
+    /// Uids of every object that is there.
+    fn uids(&self) -> HashSet<Box<str>> {
+        let entries = self.register.ids.values();
+        let uids = entries.flat_map(|entry| {
+            let users = entry.users.iter().map(|user| &user.facts.uid);
+            users.chain(entry.holds.iter().map(|hold| &hold.facts.uid))
+        });
+        uids.cloned().collect()
+    }
+
+    /// Takes over what was decided about objects that have another uid now.
+    fn adopt(&mut self) {
+        if self.verdicts.is_empty() {
+            return;
+        }
+        let present = self.uids();
+        let ids = &self.register.ids;
+        let now_called = |record: &VerdictRecord| {
+            let entry = ids.get(record.corporate_id.key())?;
+            if matches!(record.budget, Budget::Declared | Budget::Usage) {
+                let user = entry.users.iter().find(|user| *user.facts.name == *record.name)?;
+                Some(user.facts.uid.clone())
+            } else {
+                let hold = entry.holds.iter().find(|hold| *hold.facts.name == *record.name)?;
+                Some(hold.facts.uid.clone())
+            }
+        };
+        self.verdicts.adopt(|uid| present.contains(uid), now_called);
+    }
+
     /// The load is over: what was remembered of objects that are there has been taken over.
     fn taken_over(&mut self, now: Timestamp) {
-        let entries = self.register.ids.values();
-        let known: std::collections::HashSet<&str> = entries
-            .flat_map(|entry| {
-                let users = entry.users.iter().map(|user| &*user.facts.uid);
-                users.chain(entry.holds.iter().map(|hold| &*hold.facts.uid))
-            })
-            .collect();
-        self.verdicts.taken_over(now, |uid| known.contains(uid));
+        if !self.verdicts.is_empty() {
+            let present = self.uids();
+            self.verdicts.taken_over(now, |uid| present.contains(uid));
+        }
     }
 }

@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use super::{
     Roster,
     apply::is_held_back,
-    causes::held_back_causes,
+    entry::{Entry, Hold, HoldState, Key, Touched, User},
     messages::{GuardReport, HoldVerdict, PendingDenial, Person},
-    register::{Entry, Hold, HoldState, Key, Touched, User, spans},
+    records::held_back_causes,
+    register::spans,
     tables::Tables,
     verdicts::HoldJudged,
 };
@@ -188,7 +189,7 @@ impl Tables {
         let held_back = held_back_causes(user);
         let since = held_back.iter().map(|held| held.since).chain(since_holds).min();
         let usage = user.usage.0.as_ref().map_or(0, |it| it.change);
-        let narrower = |spec: &&super::facts::SpecTerms| facts.spec.narrows(spec);
+        let narrower = |spec: &&super::spec_terms::SpecTerms| facts.spec.narrows(spec);
         Person {
             corporate_id: facts.id.clone(),
             user: Some(facts.name.to_string()),

@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use super::facts::SpecTerms;
+use super::spec_terms::SpecTerms;
 use crate::{
     auth::words::Gateways,
     model::{

@@ -8,8 +8,9 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
+    entry::{Key, Secrets},
     guard::Window,
-    register::{Key, Register, Secrets},
+    register::Register,
     verdicts::Verdicts,
 };
 use crate::{

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::facts::SpecTerms;
+use super::spec_terms::SpecTerms;
 use crate::model::guard::{Budget, GuardChange, GuardMemory, Verdict, VerdictRecord};
 
 /// How long a verdict about an object that is not there is remembered.
@@ -198,9 +198,60 @@ impl Verdicts {
         }
     }
 
+    /// Whether nothing is remembered.
+    pub(super) fn is_empty(&self) -> bool {
+        self.remembered.is_empty()
+    }
+
     /// What a former process decided about an object.
     pub(super) fn remembered(&self, uid: &str, budget: Budget) -> Option<&VerdictRecord> {
         self.remembered.get(uid)?.iter().find(|record| record.budget == budget)
+    }
+
+    /// Takes over what was decided about an object that is known by another uid now, because the record of objects was lost or
+    /// put back. `present` says whether there is an object of a uid, `now_called` the uid of the object that is called so now.
+    pub(super) fn adopt(
+        &mut self,
+        present: impl Fn(&str) -> bool,
+        now_called: impl Fn(&VerdictRecord) -> Option<Box<str>>,
+    ) {
+        let strangers: Vec<Box<str>> = self.remembered.keys().filter(|uid| !present(uid)).cloned().collect();
+        for uid in strangers {
+            let records = self.remembered.remove(&uid).unwrap_or_default();
+            for record in records {
+                let other = now_called(&record).filter(|other| self.remembered(other, record.budget).is_none());
+                let Some(other) = other else {
+                    self.remembered.entry(uid.clone()).or_default().push(record);
+                    continue;
+                };
+                let (old, budget) = (record.uid.clone(), record.budget);
+                let record = VerdictRecord {
+                    uid: other.to_string(),
+                    ..record
+                };
+                self.emit(GuardChange::Verdict(record.clone()));
+                self.emit(GuardChange::Forget { uid: old, budget });
+                self.remembered.entry(other).or_default().push(record);
+            }
+        }
+    }
+
+    /// What was decided about others of this name counts no more: this one was judged by itself.
+    pub(super) fn forget_namesakes(&mut self, budget: Budget, name: &str, uid: &str) {
+        let is_namesake = |it: &VerdictRecord| it.budget == budget && it.name == name && it.uid != uid;
+        let namesakes: Vec<String> = self
+            .remembered
+            .values()
+            .flatten()
+            .filter(|it| is_namesake(it))
+            .map(|it| it.uid.clone())
+            .collect();
+        for uid in namesakes {
+            if let Some(records) = self.remembered.get_mut(uid.as_str()) {
+                records.retain(|it| !is_namesake(it));
+            }
+            self.emit(GuardChange::Forget { uid, budget });
+        }
     }
 
     /// What a former process decided about lost holds.

@@ -169,7 +169,11 @@ impl House {
 
     /// Everything that a store of the guard would have when this process ends now.
     pub fn memory(&self) -> GuardMemory {
-        let mut memory = GuardMemory::default();
+        self.replayed(GuardMemory::default())
+    }
+
+    /// The same for a store that had something already.
+    pub fn replayed(&self, mut memory: GuardMemory) -> GuardMemory {
         for change in self.roster.take_guard_changes().1 {
             match change {
                 GuardChange::Verdict(record) => {

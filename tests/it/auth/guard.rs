@@ -745,3 +745,87 @@ fn a_limit_that_is_used_up_by_many_is_held_back_by_a_budget_of_its_own() {
     assert_eq!(house.granted(40), 10);
     assert!(house.is_in(&nth(12)));
 }
+
+#[test]
+fn a_leaver_whose_document_is_lost_with_all_others_stays_out_over_a_restart() {
+    let house = House::empty();
+    let leaver = |user: VpnUser| {
+        let mut user = edited(&user, |it| it.spec.active = false);
+        user.status.as_mut().unwrap().access = Some(Access::Denied);
+        user.status.as_mut().unwrap().observed_generation = user.metadata.generation.unwrap();
+        user
+    };
+    let person = |n: usize| match n {
+        0 => leaver(recorded(&user(&nth(n)), Access::Granted, 0)),
+        _ => recorded(&user(&nth(n)), Access::Granted, 0),
+    };
+    house.roster.apply((0..20).map(|n| said(&person(n))).collect());
+    house.roster.loaded();
+    house
+        .roster
+        .apply((0..20).map(|n| said(&tombstone(&person(n)))).collect());
+    assert_eq!((house.granted(20), house.roster.guard().pending.len()), (19, 20));
+    let after = House::empty();
+    after.roster.restore(house.memory());
+    after
+        .roster
+        .apply((0..20).map(|n| said(&tombstone(&person(n)))).collect());
+    after.roster.loaded();
+    assert_eq!(after.granted(20), 19);
+    assert!(!after.is_in(&nth(0)));
+}
+
+#[test]
+fn an_end_of_access_that_passed_stays_so_when_the_record_is_put_back() {
+    let before = House::of(20);
+    let until = before.later(5);
+    let ends = |n: usize| {
+        edited(&recorded(&user(&nth(n)), Access::Granted, 0), |it| {
+            it.spec.valid_until = Some(until)
+        })
+    };
+    before.roster.apply((0..15).map(|n| said(&ends(n))).collect());
+    before.pass(5);
+    assert_eq!(before.granted(20), 5);
+    let after = House::empty();
+    after.clock.advance(Duration::from_secs(60));
+    after.roster.restore(before.memory());
+    after.roster.apply((0..15).map(|n| said(&ends(n))).collect());
+    after.roster.loaded();
+    assert_eq!((after.granted(15), after.roster.guard().pending.len()), (0, 0));
+}
+
+#[test]
+fn what_is_held_back_is_found_again_when_the_record_of_objects_was_lost() {
+    let before = House::of(30);
+    before.roster.apply((0..12).map(inactive).collect());
+    let holds: Vec<VpnHold> = (12..24).map(|n| hold(&format!("hr-{n}"), &nth(n))).collect();
+    before.roster.apply(holds.iter().map(held).collect());
+    assert_eq!((before.granted(30), before.roster.guard().pending.len()), (30, 24));
+    before.roster.confirm(Some(&[id(&nth(0)), id(&nth(12))]));
+    let mut memory = before.memory();
+    for round in 0..2 {
+        // Every object has another uid, and no status.
+        let anew = |user: VpnUser| {
+            let mut user = user;
+            user.metadata.uid = Some(format!("{}-{round}", user.metadata.uid.unwrap()));
+            user
+        };
+        let person = |n: usize| match n {
+            0..12 => said(&anew(edited(&user(&nth(n)), |it| it.spec.active = false))),
+            _ => said(&anew(user(&nth(n)))),
+        };
+        let after = House::empty();
+        after.roster.restore(memory.clone());
+        after.roster.apply((0..30).map(person).collect());
+        let again = |hold: &VpnHold| {
+            let mut hold = hold.clone();
+            hold.metadata.uid = Some(format!("{}-{round}", hold.metadata.name.as_deref().unwrap()));
+            held(&hold)
+        };
+        after.roster.apply(holds.iter().map(again).collect());
+        after.roster.loaded();
+        assert_eq!((after.granted(30), after.roster.guard().pending.len()), (28, 22));
+        memory = after.replayed(memory);
+    }
+}

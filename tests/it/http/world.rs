@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use axum::Router;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use tokio::sync::watch;
 use vpn_operator::{
@@ -23,7 +23,7 @@ use vpn_operator::{
         access::{Access, Decision, HoldSpan, Quota, Terms, Usage, decide},
         corporate_id::CorporateId,
         gateway::{VpnGateway, VpnGatewayStatus},
-        guard::{Budget, BudgetReport},
+        guard::{Budget, BudgetReport, Feed},
         hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
         session::Epoch,
         user::{VpnUser, VpnUserSpec, VpnUserStatus},
@@ -66,8 +66,10 @@ pub struct Inner {
     pub unreadable: bool,
     pub not_synced: bool,
     pub problems: Vec<Arc<str>>,
-    /// The guard holds back every denial of these.
+    /// The guard holds back every consequence for these.
     pub guarded: Vec<CorporateId>,
+    /// The guard's store does not take what the guard knows.
+    pub guard_stuck: bool,
     pub usage: HashMap<String, Totals>,
     pub panics: bool,
 }
@@ -80,6 +82,13 @@ pub struct World {
 
 pub fn id(text: &str) -> CorporateId {
     CorporateId::parse(text).unwrap()
+}
+
+fn span(hold: &VpnHold) -> HoldSpan {
+    HoldSpan {
+        from: hold.spec.from,
+        until: hold.spec.until,
+    }
 }
 
 impl World {
@@ -206,10 +215,7 @@ impl Inner {
             .1
             .values()
             .filter(|hold| hold.spec.corporate_id == *id)
-            .map(|hold| HoldSpan {
-                from: hold.spec.from,
-                until: hold.spec.until,
-            })
+            .map(|hold| span(hold))
             .collect();
         if user.is_none() && holds.is_empty() {
             return None;
@@ -237,7 +243,10 @@ impl Inner {
     fn decision(&self, id: &CorporateId, now: Timestamp) -> Option<(Decision, Decision)> {
         let declared = decide(&self.terms(id)?, now);
         let mut effective = declared;
-        if declared.access == Access::Denied && self.guarded.contains(id) {
+        let ordered = self.seen.1.values().any(|hold| {
+            hold.spec.corporate_id == *id && span(hold).is_live(now) && Feed::of_source(&hold.spec.source).is_none()
+        });
+        if declared.access == Access::Denied && self.guarded.contains(id) && !ordered {
             effective.access = Access::Granted;
             effective.reason = vpn_operator::model::access::Reason::Active;
         }
@@ -408,7 +417,11 @@ impl DesiredState for World {
 
 #[async_trait]
 impl People for World {
-    async fn guard_kept(&self) {}
+    async fn guard_kept(&self) {
+        if self.lock().guard_stuck {
+            std::future::pending::<()>().await;
+        }
+    }
     fn is_loaded(&self) -> bool {
         !self.lock().not_synced
     }
@@ -417,13 +430,13 @@ impl People for World {
         let inner = self.lock();
         let (effective, declared) = inner.decision(id, now)?;
         let user = inner.seen.0.get(&id.object_name());
-        let live = inner.seen.1.iter().filter(|(_, hold)| {
-            let span = HoldSpan {
-                from: hold.spec.from,
-                until: hold.spec.until,
-            };
-            hold.spec.corporate_id == *id && span.is_live(now)
-        });
+        let live = |held_back: bool| -> Vec<String> {
+            let holds = inner.seen.1.iter().filter(|(_, hold)| {
+                let waits = inner.guarded.contains(id) && Feed::of_source(&hold.spec.source).is_some();
+                hold.spec.corporate_id == *id && span(hold).is_live(now) && waits == held_back
+            });
+            holds.map(|(name, _)| name.clone()).collect()
+        };
         Some(Person {
             corporate_id: user.map_or_else(|| id.clone(), |user| user.spec.corporate_id.clone()),
             user: user.map(|_| id.object_name()),
@@ -431,12 +444,12 @@ impl People for World {
             effective,
             declared,
             held_back_since: (effective != declared).then_some(now),
+            live_holds: live(false),
+            held_back_holds: live(true),
+            lost_holds: Vec::new(),
             held_back: Vec::new(),
             kept_gateways: None,
-            held_back_holds: Vec::new(),
-            lost_holds: Vec::new(),
             verdict: 0,
-            live_holds: live.map(|(name, _)| name.clone()).collect(),
             generation: 1,
             epoch: Epoch(inner.epochs.get(&id.account()).copied().unwrap_or_default()),
             sessions: 0,
@@ -451,20 +464,34 @@ impl People for World {
         let pending = inner.guarded.iter().map(|id| PendingDenial {
             corporate_id: id.clone(),
             cause: "Held".to_owned(),
-            budget: Budget::Declared,
+            budget: Budget::Hr,
             since,
         });
         GuardReport {
             pending: pending.collect(),
             rejected: Vec::new(),
-            budgets: vec![BudgetReport {
-                budget: Budget::Declared,
-                limit: Some(10),
-                used: 10,
-                waiting: inner.guarded.len(),
-            }],
-            orders: 0,
-            window: jiff::SignedDuration::from_mins(10),
+            budgets: vec![
+                BudgetReport {
+                    budget: Budget::Declared,
+                    limit: Some(10),
+                    used: 4,
+                    waiting: 0,
+                },
+                BudgetReport {
+                    budget: Budget::Hr,
+                    limit: Some(10),
+                    used: 10,
+                    waiting: inner.guarded.len(),
+                },
+                BudgetReport {
+                    budget: Budget::Usage,
+                    limit: None,
+                    used: 3,
+                    waiting: 0,
+                },
+            ],
+            orders: 7,
+            window: SignedDuration::from_mins(10),
         }
     }
     fn guard_store(&self) -> Vec<String> {

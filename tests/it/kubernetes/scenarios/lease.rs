@@ -66,8 +66,12 @@ async fn of_two_one_acts_and_hands_over_when_it_is_stopped() {
     cluster.edit(ANNA, json!({ "active": false })).await;
     cluster.current(ANNA).await;
     assert!(!second.login(&cluster.credential(ANNA), "192.0.2.1:2").await);
-    let writes = cluster.kube.recorder().changes("the-second");
-    assert!(writes.iter().any(|call| call.subresource == "status"), "{writes:#?}");
+    cluster
+        .until("the second reported it", || {
+            let writes = cluster.kube.recorder().changes("the-second");
+            writes.iter().any(|call| call.subresource == "status").then_some(())
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
