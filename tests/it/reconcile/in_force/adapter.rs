@@ -141,8 +141,27 @@ pub fn pending(roster: &Roster) -> Vec<CorporateId> {
 }
 
 /// Traffic that a process knows of when it starts.
-pub fn usage_at_start(history: &BTreeMap<String, Usage>, _: &Objects) -> BTreeMap<String, Usage> {
-    history.clone()
+pub fn usage_at_start(history: &BTreeMap<String, Usage>, objects: &Objects) -> BTreeMap<String, Usage> {
+    let mut totals = history.clone();
+    for user in objects.users.values() {
+        let Some(status) = &user.status else { continue };
+        let Some(traffic) = &status.traffic else { continue };
+        let used = match status.reason {
+            Some(Reason::OverQuota) => traffic.used.coarse_most(),
+            _ => traffic.used.get(),
+        };
+        let known = totals.entry(user.spec.corporate_id.account()).or_default();
+        match traffic.period_start {
+            None => known.lifetime = known.lifetime.max(used),
+            Some(start) if known.month_start == Some(start) => known.month = known.month.max(used),
+            Some(start) if known.month_start.is_none_or(|known| known < start) => {
+                known.month_start = Some(start);
+                known.month = used;
+            }
+            Some(_) => {}
+        }
+    }
+    totals
 }
 
 /// The plan for a user, and the guard's change that has to be kept before it is carried out.

@@ -132,7 +132,9 @@ impl World {
                 let ours = adapter::logins(&leader.listener.roster, gateway);
                 let theirs = adapter::logins(&follower.roster, gateway);
                 for (who, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
-                    if matches!(ours, Verdict::Granted(_)) != matches!(theirs, Verdict::Granted(_)) {
+                    if !self.vanished.contains(&who)
+                        && matches!(ours, Verdict::Granted(_)) != matches!(theirs, Verdict::Granted(_))
+                    {
                         let user = leader.listener.seen.users.get(&name_of(who));
                         let status = user.and_then(|user| user.status.as_ref());
                         return Err(format!(

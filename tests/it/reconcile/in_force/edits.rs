@@ -89,7 +89,10 @@ impl World {
                 let mut events = Vec::new();
                 for (who, spec) in specs {
                     let user = match self.record.get().users.get(&name_of(who)) {
-                        None => new_user(spec, self.number(), now),
+                        None => {
+                            self.vanished.remove(&who);
+                            new_user(spec, self.number(), now)
+                        }
                         Some(user) if user.spec == spec => continue,
                         Some(user) => {
                             let mut user = VpnUser::clone(user);
@@ -125,6 +128,7 @@ impl World {
                     if user.metadata.finalizers.is_none() {
                         events.push(Event::UserGone(name));
                         self.ledger.gone(who);
+                        self.vanished.insert(who);
                         continue;
                     }
                     user.metadata.deletion_timestamp = time(now);
@@ -254,14 +258,9 @@ impl World {
                 });
             } else if adapter::hold_waits(&leader.listener.roster, seen) {
                 let who = standing.who;
-                let uids = super::world::uids_in(&leader.listener.seen, who);
                 let person = leader.listener.roster.person(&id(who));
                 if person.is_some_and(|person| adapter::waits(&person)) {
-                    let fresh = Waiting {
-                        uids,
-                        by_record: false,
-                        by_guard: true,
-                    };
+                    let fresh = Waiting { by_guard: true };
                     self.ledger.waiting.entry(who).or_insert(fresh);
                 }
             } else {

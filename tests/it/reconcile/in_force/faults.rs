@@ -3,9 +3,9 @@
 use vpn_operator::model::access::Access;
 
 use super::{
-    ledger::Waiting,
-    stores::{Objects, PEOPLE, Store, name_of},
-    world::{Mode, World, uids_in},
+    adapter,
+    stores::{Objects, PEOPLE, Store, holds_of, name_of},
+    world::{Mode, World},
 };
 
 /// Which store.
@@ -59,21 +59,26 @@ impl World {
             }
             Part::Guard => {
                 damage(&mut self.guard, how);
-                self.ledger.volume_failed();
+                self.volume_failed();
             }
             Part::History => {
                 damage(&mut self.history, how);
-                self.ledger.volume_failed();
+                self.volume_failed();
             }
             Part::Volume => {
                 damage(&mut self.guard, how);
                 damage(&mut self.history, how);
-                self.ledger.volume_failed();
+                self.volume_failed();
             }
         }
         if start {
             self.start();
         }
+    }
+
+    fn volume_failed(&mut self) {
+        let objects = self.record.get();
+        self.ledger.volume_failed(|who| says_so(objects, who));
     }
 
     fn record_failed(&mut self) {
@@ -88,8 +93,10 @@ impl World {
                 }
             }
         }
+        let is_there =
+            |who: usize| objects.users.contains_key(&name_of(who)) || self.documents.get().users.contains_key(&who);
         self.ledger
-            .record_failed(|who, waiting| still_known(&objects, who, waiting));
+            .record_failed(|who| is_there(who) && says_nothing_else(&objects, who));
         for at in 0..self.followers.len() {
             self.followers[at] = self.new_follower();
         }
@@ -114,8 +121,15 @@ impl World {
     }
 }
 
-/// Whether a record that was put back knows the same objects of a person, and says nothing against what waits.
-fn still_known(objects: &Objects, who: usize, waiting: &Waiting) -> bool {
+/// Whether no status of a person's objects says that what waited is in force.
+fn says_nothing_else(objects: &Objects, who: usize) -> bool {
     let status = objects.users.get(&name_of(who)).and_then(|user| user.status.as_ref());
-    status.is_some_and(|status| status.access == Some(Access::Granted)) && uids_in(objects, who) == waiting.uids
+    status.is_none_or(|status| status.access != Some(Access::Denied))
+        && holds_of(objects, who).all(|hold| !adapter::says_live(hold))
+}
+
+/// Whether the statuses of all of a person's objects are written, and say what waits.
+fn says_so(objects: &Objects, who: usize) -> bool {
+    let status = objects.users.get(&name_of(who)).and_then(|user| user.status.as_ref());
+    status.is_some_and(adapter::says_held_back) && holds_of(objects, who).all(|hold| hold.status.is_some())
 }

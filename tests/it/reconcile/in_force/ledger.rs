@@ -68,10 +68,6 @@ pub struct Claim {
 /// A person who was told that a denial is held back.
 #[derive(Debug, Clone)]
 pub struct Waiting {
-    /// Uids of the person's objects.
-    pub uids: Vec<String>,
-    /// The status says so.
-    pub by_record: bool,
     /// The guard's store says so.
     pub by_guard: bool,
 }
@@ -197,18 +193,17 @@ impl Ledger {
     }
 
     /// The store of the objects was put back or lost. What stands nowhere any more is forgotten.
-    pub fn record_failed(&mut self, still_waits: impl Fn(usize, &Waiting) -> bool) {
+    pub fn record_failed(&mut self, says_nothing_else: impl Fn(usize) -> bool) {
         self.claims.iter_mut().for_each(|claim| claim.record_failed = true);
         self.claims.retain(|claim| !claim.volume_failed);
-        self.waiting.retain(|who, it| it.by_guard && still_waits(*who, it));
-        self.waiting.values_mut().for_each(|it| it.by_record = false);
+        self.waiting.retain(|who, it| it.by_guard && says_nothing_else(*who));
     }
 
     /// The store of the guard or of traffic was put back or lost.
-    pub fn volume_failed(&mut self) {
+    pub fn volume_failed(&mut self, says_so: impl Fn(usize) -> bool) {
         self.claims.iter_mut().for_each(|claim| claim.volume_failed = true);
         self.claims.retain(|claim| !claim.record_failed);
-        self.waiting.retain(|_, it| it.by_record);
+        self.waiting.retain(|who, _| says_so(*who));
         self.waiting.values_mut().for_each(|it| it.by_guard = false);
     }
 

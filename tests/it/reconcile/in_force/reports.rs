@@ -140,6 +140,7 @@ impl World {
 
     /// Lets go of holds that count no more. Answers whether there were any.
     pub fn let_go(&mut self) -> bool {
+        let now = self.now();
         let Some(leader) = &self.leader else { return false };
         let names = leader.listener.roster.lost_holds_confirmed();
         let mut busy = false;
@@ -168,8 +169,9 @@ impl World {
                 && standing.lost
                 && !standing.stays
             {
-                let at = self.now();
-                self.losses.hold(&name, at);
+                if standing.told && standing.span.is_live(now) {
+                    self.losses.hold(&name, now);
+                }
                 self.ledger.lifted(&name);
             }
         }

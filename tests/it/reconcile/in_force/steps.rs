@@ -128,13 +128,13 @@ fn damage() -> impl Strategy<Value = Damage> {
     prop_oneof![3 => (1..20usize).prop_map(Damage::PutBack), 1 => Just(Damage::Lost)]
 }
 
-fn step(mode: Mode) -> impl Strategy<Value = Step> {
+/// What people and systems ask for.
+fn request() -> impl Strategy<Value = Step> {
     let who = || 0..PEOPLE;
-    let span = |(first, count)| (first, count);
-    let common = prop_oneof![
+    prop_oneof![
         4 => (who(), select(SOURCES.to_vec()), option::weighted(0.3, 1..200i64), any::<bool>())
             .prop_map(|(who, source, seconds, flip)| Step::Order { who, source, seconds, flip }),
-        2 => people().prop_map(span).prop_map(|(first, count)| Step::Orders { first, count }),
+        2 => people().prop_map(|(first, count)| Step::Orders { first, count }),
         3 => (0..40usize).prop_map(Step::Release),
         1 => who().prop_map(Step::Activate),
         3 => people().prop_map(|(first, count)| Step::Feed { first, count }),
@@ -145,40 +145,71 @@ fn step(mode: Mode) -> impl Strategy<Value = Step> {
         3 => (who(), 1..120u64).prop_map(|(who, bytes)| Step::Use { who, bytes }),
         1 => option::weighted(0.7, who()).prop_map(Step::Confirm),
         1 => option::weighted(0.7, who()).prop_map(Step::Cancel),
-    ];
-    let process = prop_oneof![
+    ]
+}
+
+fn failure(mode: Mode) -> impl Strategy<Value = Step> {
+    (part(mode), damage(), prop::bool::weighted(0.8)).prop_map(|(part, damage, start)| Step::Damage {
+        part,
+        damage,
+        start,
+    })
+}
+
+/// What the processes do, and what happens to them.
+fn process(mode: Mode) -> impl Strategy<Value = Step> {
+    prop_oneof![
         3 => Just(Step::Keep),
         2 => Just(Step::WriteRecord),
         1 => Just(Step::WriteHistory),
-        3 => who().prop_map(Step::Report),
+        3 => (0..PEOPLE).prop_map(Step::Report),
         3 => Just(Step::ReportAll),
         2 => Just(Step::Crash),
         2 => Just(Step::Start),
-        3 => (part(mode), damage(), prop::bool::weighted(0.8))
-            .prop_map(|(part, damage, start)| Step::Damage { part, damage, start }),
+        3 => failure(mode),
         3 => prop_oneof![4 => 1..40u64, 1 => 300..900u64].prop_map(Step::Pass),
         1 => (1..90i64).prop_map(Step::SetBack),
         2 => Just(Step::Settle),
-    ];
-    let watches = prop_oneof![
+    ]
+}
+
+/// What is heard.
+fn watch() -> impl Strategy<Value = Step> {
+    prop_oneof![
         8 => (0..3usize, 0..10usize, 0..10usize)
             .prop_map(|(listener, users, holds)| Step::Hear { listener, users, holds }),
         1 => (0..3usize, any::<bool>()).prop_map(|(listener, users)| Step::Relist { listener, users }),
         1 => (0..2usize).prop_map(Step::Replace),
-    ];
-    let watches_weight = if mode == Mode::Cluster { 12 } else { 0 };
-    let all = prop_oneof![28 => common, 25 => process];
-    if watches_weight == 0 {
-        all.boxed()
-    } else {
-        prop_oneof![53 => all, 20 => watches].boxed()
-    }
+    ]
+}
+
+/// Anything, one after another.
+fn mixture(mode: Mode) -> impl Strategy<Value = Vec<Step>> {
+    let watches = if mode == Mode::Cluster { 20 } else { 0 };
+    vec(
+        prop_oneof![28 => request(), 25 => process(mode), watches => watch()],
+        1..50,
+    )
+}
+
+/// Stores that fail again and again, mostly after everything came to rest.
+fn failures(mode: Mode) -> impl Strategy<Value = Vec<Step>> {
+    let rest = prop_oneof![3 => Just(Step::Settle), 1 => process(mode)];
+    let round = (vec(request(), 0..4), rest, failure(mode));
+    let round = round.prop_map(|(mut steps, rest, failure)| {
+        steps.extend([rest, failure]);
+        steps
+    });
+    vec(round, 1..8).prop_map(|rounds| rounds.concat())
 }
 
 /// A history, and what happens by itself in it.
 pub fn history(mode: Mode) -> impl Strategy<Value = (Pace, Vec<Step>)> {
     let pace = any::<(bool, bool, bool)>().prop_map(|(hears, keeps, reports)| Pace { hears, keeps, reports });
-    (pace, vec(step(mode), 1..50))
+    (
+        pace,
+        prop_oneof![2 => mixture(mode).boxed(), 1 => failures(mode).boxed()],
+    )
 }
 
 impl World {

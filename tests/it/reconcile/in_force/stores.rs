@@ -106,3 +106,11 @@ pub fn time<T: serde::de::DeserializeOwned>(at: Timestamp) -> Option<T> {
 pub fn version(of: &kube::api::ObjectMeta) -> u64 {
     of.resource_version.as_deref().map_or(0, |text| text.parse().unwrap())
 }
+
+/// Holds on a person.
+pub fn holds_of(objects: &Objects, who: usize) -> impl Iterator<Item = &Arc<VpnHold>> {
+    objects
+        .holds
+        .values()
+        .filter(move |hold| person_of(&hold.spec.corporate_id) == who)
+}

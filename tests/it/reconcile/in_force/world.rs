@@ -1,6 +1,9 @@
 //! The stores, the processes, and what passes between them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use vpn_operator::{
@@ -18,9 +21,9 @@ use super::{
     checks::Losses,
     folder,
     leader::Leader,
-    ledger::Ledger,
+    ledger::{Ledger, Waiting},
     listener::{Event, Listener},
-    stores::{Objects, PEOPLE, Store, first_spec, name_of, new_user, person_of},
+    stores::{Objects, PEOPLE, Store, first_spec, holds_of, name_of, new_user, person_of},
 };
 
 /// A quarter of an hour before a month ends.
@@ -66,6 +69,8 @@ pub struct World {
     pub followers: Vec<Listener>,
     pub ledger: Ledger,
     pub losses: Losses,
+    /// People whose objects went before they got a finalizer: nothing is left that could carry the leader's word.
+    pub vanished: BTreeSet<usize>,
     /// Everything was heard, written and reported by the last step.
     pub settled: bool,
 }
@@ -86,6 +91,7 @@ impl World {
             followers: Vec::new(),
             ledger: Ledger::default(),
             losses: Losses::default(),
+            vanished: BTreeSet::new(),
             settled: false,
         };
         match mode {
@@ -284,15 +290,8 @@ impl World {
         }
         self.ledger.reported_holds(user);
         if adapter::says_held_back(status) {
-            let leader = self.leader.as_ref();
-            let by_guard = leader.is_some_and(|leader| leader.queue.is_empty());
-            let uids = self.uids_of(who);
-            let waiting = super::ledger::Waiting {
-                uids,
-                by_record: true,
-                by_guard,
-            };
-            self.ledger.waiting.insert(who, waiting);
+            let by_guard = self.leader.as_ref().is_some_and(|leader| leader.queue.is_empty());
+            self.ledger.waiting.insert(who, Waiting { by_guard });
         }
     }
 
@@ -302,27 +301,19 @@ impl World {
         let state = |objects: &Objects| {
             let user = objects.users.get(&name_of(who));
             let user = user.map(|user| (user.metadata.uid.clone(), user.metadata.generation));
-            let of = |hold: &&Arc<VpnHold>| person_of(&hold.spec.corporate_id) == who;
-            let holds = objects.holds.values().filter(of);
             let hold = |hold: &Arc<VpnHold>| {
                 let meta = &hold.metadata;
                 (meta.uid.clone(), meta.deletion_timestamp.is_some())
             };
-            (user, holds.map(hold).collect::<Vec<_>>())
+            (user, holds_of(objects, who).map(hold).collect::<Vec<_>>())
         };
         state(self.objects()) == state(&leader.listener.seen)
-    }
-
-    pub fn uids_of(&self, who: usize) -> Vec<String> {
-        uids_in(self.objects(), who)
     }
 
     /// Holds that are lost, and of which no store knows any more that they were there, cannot stay in force.
     fn forget_what_stands_nowhere(&mut self) {
         let (guard, record) = (self.guard.get(), self.record.get());
         let (files, documents) = (self.files.get(), self.documents.get());
-        // What is decided about an object is found by its uid, and one that was not recorded gets another.
-        self.ledger.waiting.retain(|who, it| uids_in(record, *who) == it.uids);
         self.ledger.holds.retain(|name, standing| {
             let kept = adapter::keeps_lost(guard, name);
             let object = record.holds.get(name);
@@ -332,17 +323,4 @@ impl World {
             kept || object.is_some() || files.contains_key(name) || documents.holds.contains_key(name)
         });
     }
-}
-
-/// Uids of a person's objects.
-pub fn uids_in(objects: &Objects, who: usize) -> Vec<String> {
-    let user = objects
-        .users
-        .get(&name_of(who))
-        .and_then(|user| user.metadata.uid.clone());
-    let of = |hold: &&Arc<VpnHold>| person_of(&hold.spec.corporate_id) == who;
-    let holds = objects.holds.values().filter(of);
-    user.into_iter()
-        .chain(holds.filter_map(|hold| hold.metadata.uid.clone()))
-        .collect()
 }
