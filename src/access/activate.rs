@@ -124,15 +124,19 @@ impl Dependencies {
 
     /// Whether memory shows the person active and without these holds.
     pub(super) fn lifted(&self, id: &CorporateId, holds: &[String]) -> bool {
+        let person = self.people.person(id);
+        person.is_none_or(|person| person.declared.reason != Reason::Inactive) && self.are_gone(id, holds)
+    }
+
+    /// Whether memory shows the person without these holds.
+    pub(super) fn are_gone(&self, id: &CorporateId, holds: &[String]) -> bool {
         let gone = |name: &String| {
             self.directory
                 .hold(name)
                 .is_none_or(|hold| hold.metadata.deletion_timestamp.is_some())
         };
         let person = self.people.person(id);
-        let free = person.as_ref().is_none_or(|person| {
-            person.declared.reason != Reason::Inactive && !person.live_holds.iter().any(|live| holds.contains(live))
-        });
+        let free = person.is_none_or(|person| !person.live_holds.iter().any(|live| holds.contains(live)));
         free && holds.iter().all(gone)
     }
 }

@@ -91,14 +91,16 @@ pub enum AccessError {
     #[error("{0}")]
     Denied(Denial),
     /// No hold keeps the denial that was ordered.
-    #[error("{corporate_id} is not kept out, because the hold could not be placed: {error}. {flip}. Deactivate again")]
+    #[error(
+        "{corporate_id} is not kept out, because the hold could not be placed: {error}. {flip}. Once the cause is mended, deactivate again"
+    )]
     NotHeld {
         /// Whom it concerns.
         corporate_id: CorporateId,
         /// Why there is no hold.
         error: DesiredError,
         /// What became of `spec.active`, which was to follow the hold.
-        flip: Flip,
+        flip: Box<Flip>,
     },
     /// A hold of another source.
     #[error("the hold {name} was placed by {source_name}: only {source_name} lifts it")]

@@ -192,7 +192,7 @@ fn a_node_of_a_gateway_that_the_user_does_not_have_lets_nobody_in() {
 }
 
 #[test]
-fn a_slot_that_was_handed_out_through_a_shared_token_waits_for_every_node_that_may_have_asked() {
+fn a_slot_of_a_shared_token_waits_for_every_node_that_has_it() {
     let (clock, index) = index();
     let nodes = [name("a"), name("b")];
     index.expect_polls_of(&nodes.clone().into());

@@ -5,16 +5,20 @@
 //! Everything for stdout goes through [`output::Output`].
 
 mod args;
+mod ask;
 mod check;
 mod client;
+mod decide;
 mod doctor;
 mod exit;
 mod generate;
 mod guard;
 mod hold;
+mod hold_args;
 mod json;
 mod nodes;
 pub mod output;
+mod release_many;
 mod render;
 mod render_args;
 mod rooms;
@@ -22,6 +26,7 @@ pub mod run;
 mod seal;
 mod signals;
 mod user;
+mod values;
 mod wait;
 pub mod welcome;
 

@@ -6,8 +6,10 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::{
-    args::{Ask, UserCommand},
+    args::UserCommand,
+    ask::Ask,
     client::{Answer, Client},
+    decide,
     exit::{CommandError, Exit},
     json::{cell, describe, field, list, text},
     output::{Form, Output, note, printable},
@@ -73,6 +75,7 @@ async fn show_list(ask: &Ask, pairs: &[(&str, String)], output: &mut Output) -> 
         ["ID", "OWNER", "ACCESS", "REASON", "ACCOUNT", "SESSIONS"],
         users.iter().map(row),
     )?;
+    decide::remark(users.iter().filter(|user| field(user, "held_back_since").is_some()));
     if let Some(next) = field(&answer, "next") {
         note(&format!("More: --after {}", text(next)));
     }

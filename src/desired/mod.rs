@@ -6,6 +6,7 @@
 
 pub mod announcement;
 pub mod connection_secrets;
+mod event;
 pub mod folder;
 pub mod kubernetes;
 pub mod memory;
@@ -15,8 +16,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
-pub use kube::runtime::watcher::Event;
 
+pub use self::event::{Event, Unreadable};
 use crate::model::{
     gateway::{VpnGateway, VpnGatewayStatus},
     hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
@@ -132,7 +133,8 @@ impl Version {
     }
 }
 
-/// Watch events of one kind. Begins with `Init`, the objects, `InitDone`; a later `Init` replaces everything.
+/// Watch events of one kind. Begins with `Init`, the objects, `InitDone`; a later `Init` replaces everything. An object that
+/// cannot be read is said all the same: what is left out of a list is gone.
 pub type Events<K> = BoxStream<'static, Event<K>>;
 
 /// The three streams of a source. Taken once.

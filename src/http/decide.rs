@@ -6,10 +6,10 @@ use utoipa::ToSchema;
 /// The commands that decide about what the guard holds back of a person.
 #[derive(Serialize, ToSchema)]
 pub(super) struct DecideBody {
-    /// Lets it happen: the person loses access.
+    /// Lets it happen.
     #[schema(example = "vpn-operator guard confirm AB123456")]
     confirm: String,
-    /// Drops it: the person keeps access.
+    /// Drops it.
     #[schema(example = "vpn-operator guard cancel AB123456")]
     cancel: String,
 }

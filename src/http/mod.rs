@@ -24,6 +24,7 @@ mod limits;
 mod openapi;
 mod problem;
 mod qr;
+mod release_many;
 mod subscription;
 mod user_bodies;
 mod users;
@@ -142,6 +143,7 @@ fn protected() -> Routes {
         ("/user/{corporate_id}", get(users::show)),
         ("/users", get(users::list)),
         ("/holds", get(holds::list).post(holds::create)),
+        ("/holds/release", post(release_many::release_many)),
         ("/holds/{name}", delete(holds::release)),
         ("/guard", get(guard::show)),
         ("/guard/confirm", post(guard::confirm)),

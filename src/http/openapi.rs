@@ -9,7 +9,7 @@ use utoipa::{
     },
 };
 
-use super::{access, activation, audit, docs, guard, health, holds, problem, subscription, users};
+use super::{access, activation, audit, docs, guard, health, holds, problem, release_many, subscription, users};
 
 /// The OpenAPI document of the API.
 pub fn openapi() -> utoipa::openapi::OpenApi {
@@ -30,7 +30,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     ),
     paths(
         access::grant, access::config, activation::deactivate, activation::activate, access::rotate,
-        users::list, users::show, holds::list, holds::create, holds::release,
+        users::list, users::show, holds::list, holds::create, holds::release, release_many::release_many,
         guard::show, guard::confirm, guard::cancel, audit::list, subscription::show,
         health::health, health::livez, health::readyz, health::metrics, docs::document, docs::page,
     ),

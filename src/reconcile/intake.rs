@@ -1,24 +1,20 @@
 //! Takes every event of the source, and lets the roster decide before anything is queued.
 
-use std::{
-    collections::{HashMap, HashSet},
-    hash::Hash,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, MissedTickBehavior};
 
 use futures::{Stream, StreamExt as _, stream};
 use kube::{
     Resource, ResourceExt,
-    runtime::reflector::{Store, store::Writer},
+    runtime::{reflector::store::Writer, watcher},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
     core::Core,
     gateway_convergence,
+    listing::Listing,
     plan::{LET_GO, PAUSE, RECONCILE_NOW},
     status_write_cache::StatusWriteCache,
 };
@@ -58,38 +54,6 @@ pub(super) enum SourceEvent {
     User(Event<VpnUser>),
     Hold(Event<VpnHold>),
     Gateway(Event<VpnGateway>),
-}
-
-/// Which objects a source listed since its last `Init`, so that what vanished from a list is noticed.
-#[derive(Default)]
-struct Listing {
-    listed: Option<HashSet<String>>,
-    done: bool,
-}
-
-impl Listing {
-    /// Follows an event before the store does; at the end of a list, answers the names that are no longer there.
-    fn follow<K: Resource + Clone + 'static>(&mut self, event: &Event<K>, store: &Store<K>) -> Vec<String>
-    where
-        K::DynamicType: Eq + Hash + Clone,
-    {
-        match event {
-            Event::Init => self.listed = Some(HashSet::new()),
-            Event::InitApply(object) => {
-                if let Some(listed) = &mut self.listed {
-                    listed.insert(object.name_any());
-                }
-            }
-            Event::Apply(_) | Event::Delete(_) => {}
-            Event::InitDone => {
-                self.done = true;
-                let listed = self.listed.take().unwrap_or_default();
-                let before = store.state().into_iter().map(|object| object.name_any());
-                return before.filter(|name| !listed.contains(name)).collect();
-            }
-        }
-        Vec::new()
-    }
 }
 
 /// Kind and name of an object.
@@ -230,9 +194,16 @@ impl Seen {
     fn take(&mut self, event: SourceEvent, writers: &mut Writers, ctx: &Core, mut say: impl FnMut(Input)) {
         match event {
             SourceEvent::User(event) => {
-                let event = event.modify(slim);
+                let event = match watcher::Event::try_from(event) {
+                    Ok(event) => event.modify(slim),
+                    Err(object) => {
+                        return self
+                            .users
+                            .unreadable(object, &ctx.namespace, &ctx.users, &mut writers.users);
+                    }
+                };
                 let gone = self.users.follow(&event, &ctx.users);
-                if let Event::Apply(user) | Event::InitApply(user) = &event
+                if let watcher::Event::Apply(user) | watcher::Event::InitApply(user) = &event
                     && let Some(before) = ctx.user(&user.name_any())
                     && asks(&before, user, &ctx.status_writes)
                 {
@@ -242,21 +213,21 @@ impl Seen {
                 for name in gone {
                     say(Input::UserGone(name));
                 }
-                if !matches!(event, Event::Init | Event::InitApply(_)) {
+                if !matches!(event, watcher::Event::Init | watcher::Event::InitApply(_)) {
                     ctx.gateways.user_changed();
                 }
                 // The store shows what is listed when the list is complete.
-                if matches!(event, Event::Apply(_) | Event::InitDone) {
+                if matches!(event, watcher::Event::Apply(_) | watcher::Event::InitDone) {
                     for name in self.asked.drain(..) {
                         ctx.queue.push(&name, &ctx.namespace);
                     }
                 }
                 match event {
-                    Event::Apply(user) | Event::InitApply(user) => {
+                    watcher::Event::Apply(user) | watcher::Event::InitApply(user) => {
                         ctx.imported.touched(&user);
                         say(Input::User(Arc::new(user)));
                     }
-                    Event::Delete(user) => {
+                    watcher::Event::Delete(user) => {
                         ctx.backoff.forget(&user.name_any());
                         ctx.status_writes.forget(&user.name_any());
                         if let Some(outputs) = ctx.cluster_outputs() {
@@ -264,32 +235,44 @@ impl Seen {
                         }
                         say(Input::UserGone(user.name_any()));
                     }
-                    Event::InitDone => ctx.imported.listed(),
-                    Event::Init => {}
+                    watcher::Event::InitDone => ctx.imported.listed(),
+                    watcher::Event::Init => {}
                 }
             }
             SourceEvent::Hold(event) => {
-                let event = event.modify(slim);
+                let event = match watcher::Event::try_from(event) {
+                    Ok(event) => event.modify(slim),
+                    Err(object) => {
+                        return self
+                            .holds
+                            .unreadable(object, &ctx.namespace, &ctx.holds, &mut writers.holds);
+                    }
+                };
                 let gone = self.holds.follow(&event, &ctx.holds);
                 writers.holds.apply_watcher_event(&event);
                 for name in gone {
                     say(Input::HoldGone { name, released: false });
                 }
                 match event {
-                    Event::Apply(hold) | Event::InitApply(hold) => {
+                    watcher::Event::Apply(hold) | watcher::Event::InitApply(hold) => {
                         self.touched_holds.push(hold.name_any());
                         say(Input::Hold(Arc::new(hold)));
                     }
-                    Event::Delete(hold) => say(Input::HoldGone {
+                    watcher::Event::Delete(hold) => say(Input::HoldGone {
                         name: hold.name_any(),
                         released: left_in_order(&hold),
                     }),
-                    Event::Init | Event::InitDone => {}
+                    watcher::Event::Init | watcher::Event::InitDone => {}
                 }
             }
             SourceEvent::Gateway(event) => {
-                self.gateways.follow(&event, &ctx.declared_gateways);
-                writers.gateways.apply_watcher_event(&event.modify(slim));
+                let (declared, writer) = (&ctx.declared_gateways, &mut writers.gateways);
+                let event = match watcher::Event::try_from(event) {
+                    Ok(event) => event.modify(slim),
+                    Err(object) => return self.gateways.unreadable(object, &ctx.namespace, declared, writer),
+                };
+                self.gateways.follow(&event, declared);
+                writer.apply_watcher_event(&event);
                 ctx.gateways.changed();
             }
         }

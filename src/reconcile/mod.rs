@@ -15,6 +15,7 @@ pub mod hold_work;
 pub mod holds;
 pub mod imported;
 pub mod intake;
+mod listing;
 pub mod namespace_teardown;
 pub mod plan;
 pub mod runner;

@@ -72,8 +72,7 @@ impl Tables {
             .iter()
             .filter_map(|(key, name)| Some(self.hold(key, name)?.facts.uid.clone()))
             .collect();
-        let holds = self.register.ids.values().flat_map(|entry| &entry.holds);
-        let population = holds.filter(|hold| hold.denies() && !hold.is_over(now)).count();
+        let population = self.register.denying_holds(now);
         let window = self.limits.window();
         let charged = self.charged.entry(Budget::Holds).or_default();
         let used = charged.used(now, window);

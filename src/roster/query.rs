@@ -165,6 +165,7 @@ impl Tables {
             kept_gateways: None,
             live_holds: names(holds().filter(|hold| hold.is_live(now))),
             held_back_holds: names(holds().filter(waits)),
+            rejected_holds: names(holds().filter(waits).filter(|hold| hold.judgement.is_rejected())),
             lost_holds: names(holds().filter(|hold| matches!(hold.state, HoldState::Kept { .. }))),
             verdict: verdicts,
             generation: 0,
@@ -227,12 +228,7 @@ impl Tables {
     fn report(&mut self, now: Timestamp) -> GuardReport {
         let (pending, rejected) = self.waiting(now);
         let granted = self.granted();
-        let lost = self.register.ids.values().flat_map(|entry| &entry.holds);
-        let holds = if self.register.holds.is_empty() {
-            0
-        } else {
-            lost.filter(|hold| hold.denies()).count()
-        };
+        let holds = self.register.denying_holds(now);
         let window = self.limits.window();
         let budgets = Budget::ALL.map(|budget| {
             let population = if budget == Budget::Holds { holds } else { granted };

@@ -403,6 +403,15 @@ impl Register {
         terms
     }
 
+    /// How many holds deny, now or later.
+    pub(super) fn denying_holds(&self, now: Timestamp) -> usize {
+        let named = self.holds.iter().filter_map(|(name, key)| {
+            let holds = &self.ids.get(key)?.holds;
+            holds.iter().find(|hold| hold.facts.name == *name)
+        });
+        named.filter(|hold| hold.denies() && !hold.is_over(now)).count()
+    }
+
     pub(super) fn by_user(&self, name: &str) -> Option<&Key> {
         self.users.get(name)
     }

@@ -249,7 +249,7 @@ mod planted {
     }
 
     #[test]
-    fn a_module_may_put_its_children_together_and_they_may_use_what_it_defines() {
+    fn a_module_and_its_children_may_use_each_other() {
         let house = [
             (
                 "http/mod.rs",

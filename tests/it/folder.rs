@@ -293,7 +293,7 @@ async fn mixed_documents_in_files_and_sub_folders_are_loaded() {
 }
 
 #[tokio::test]
-async fn an_edit_is_seen_at_once_and_raises_the_generation_only_when_the_spec_changes() {
+async fn an_edit_is_seen_at_once_and_raises_the_generation_of_a_new_spec() {
     let place = Place::new();
     place.put("a.yaml", &user(1, ""));
     let mut house = place.open().await;
@@ -531,7 +531,7 @@ async fn what_was_removed_while_down_is_a_tombstone_from_the_first_answer() {
 }
 
 #[tokio::test]
-async fn a_fault_keeps_the_last_good_version_across_a_restart_and_blocks_nobody_else() {
+async fn a_fault_keeps_the_last_good_version_over_a_restart() {
     let place = Place::new();
     place.put("a.yaml", &join(&[user(1, "  role: good\n"), user(2, ""), user(3, "")]));
     let mut house = place.open().await;

@@ -20,4 +20,5 @@ mod hysteria;
 mod kubernetes;
 mod packaging;
 mod reconcile;
+mod roster;
 mod support;

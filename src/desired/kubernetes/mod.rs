@@ -7,7 +7,7 @@
 mod call;
 mod events;
 mod finalizer;
-mod guarded;
+mod lenient;
 mod owned;
 mod pace;
 mod referenced;

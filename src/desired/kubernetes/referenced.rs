@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client, ResourceExt,
     core::PartialObjectMeta,
-    runtime::{WatchStreamExt as _, watcher},
+    runtime::{WatchStreamExt as _, watcher, watcher::Event},
 };
 use secrecy::{SecretString, zeroize::Zeroizing};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,7 @@ use super::{
     pace::Pace,
     source::watch_config,
 };
-use crate::{credentials::SecretLookup, desired::Event, model::secret_source::SecretKeyRef};
+use crate::{credentials::SecretLookup, model::secret_source::SecretKeyRef};
 
 /// Label of the operator's own Secrets. Whoever may write a `VpnUser` must not be able to copy the master key into a link.
 const OWN: &str = "vpn-operator.io/own";

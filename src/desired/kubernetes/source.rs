@@ -15,7 +15,7 @@ use serde_json::json;
 use super::{
     call::{Subject, apply, apply_status, call, fenced, plain},
     finalizer,
-    guarded::{Guarded, Salvage},
+    lenient::{Lenient, Salvage},
     owned::{is_claimed_by_default, patched},
     pace::Pace,
     source_status::SourceStatus,
@@ -50,7 +50,8 @@ pub(super) fn watch_config() -> watcher::Config {
 /// Desired state in one namespace.
 pub struct KubernetesSource {
     users: Api<VpnUser>,
-    holds: Api<VpnHold>,
+    /// Holds are lifted, and their places are taken, whether or not this version can read them.
+    holds: Api<Lenient<VpnHold>>,
     gateways: Api<VpnGateway>,
     client: Client,
     namespace: String,
@@ -85,7 +86,7 @@ impl KubernetesSource {
             + Sync
             + 'static,
     {
-        let api: Api<Guarded<K>> = Api::namespaced(self.client.clone(), &self.namespace);
+        let api: Api<Lenient<K>> = Api::namespaced(self.client.clone(), &self.namespace);
         let source_status = Arc::clone(&self.source_status);
         watcher(api, watch_config())
             .backoff(Pace::default())
@@ -105,38 +106,42 @@ impl KubernetesSource {
     }
 }
 
-/// An event with what can be understood of its object. One that cannot be read is noted, and must not stand in the way of the
-/// others.
-fn readable<K>(event: Event<Guarded<K>>, kind: &'static str, source_status: &SourceStatus) -> Option<Event<K>>
+/// An event with what can be understood of its object. One that cannot be read is noted and said, and stands in the way of no
+/// other.
+fn readable<K>(event: watcher::Event<Lenient<K>>, kind: &'static str, source_status: &SourceStatus) -> Option<Event<K>>
 where
     K: Resource<DynamicType = ()> + Salvage,
 {
-    let read = |guarded: Guarded<K>, leaves: bool| {
-        let name = guarded.meta().name.clone().unwrap_or_default();
-        match guarded.understood {
+    let read = |object: Lenient<K>, event: fn(K) -> Event<K>| {
+        let name = object.meta().name.clone().unwrap_or_default();
+        match object.understood {
             Ok(object) => {
                 source_status.readable(kind, &name);
-                Some(object)
-            }
-            Err(misunderstood) if leaves => {
-                source_status.readable(kind, &name);
-                misunderstood.salvage(true)
+                event(object)
             }
             Err(misunderstood) => {
                 source_status.unreadable(kind, &name, &misunderstood.error);
-                misunderstood.salvage(false)
+                misunderstood.salvage(false).map_or(Event::Unreadable(name), event)
             }
         }
     };
     match event {
-        Event::Init => Some(Event::Init),
-        Event::InitDone => {
+        watcher::Event::Init => {
+            source_status.listing(kind);
+            Some(Event::Init)
+        }
+        watcher::Event::InitDone => {
             source_status.listed(kind);
             Some(Event::InitDone)
         }
-        Event::InitApply(object) => read(object, false).map(Event::InitApply),
-        Event::Apply(object) => read(object, false).map(Event::Apply),
-        Event::Delete(object) => read(object, true).map(Event::Delete),
+        watcher::Event::InitApply(object) => Some(read(object, Event::InitApply)),
+        watcher::Event::Apply(object) => Some(read(object, Event::Apply)),
+        watcher::Event::Delete(object) => {
+            source_status.readable(kind, object.meta().name.as_deref().unwrap_or_default());
+            // Of one whose name tells nobody nothing was ever in force. What was known of it before is gone with the next list.
+            let salvaged = object.understood.or_else(|it| it.salvage(true).ok_or(()));
+            salvaged.ok().map(Event::Delete)
+        }
     }
 }
 
@@ -226,8 +231,10 @@ impl DesiredState for KubernetesSource {
 
     async fn create_hold(&self, name: &str, spec: VpnHoldSpec, manager: FieldManager) -> Result<VpnHold> {
         match call(hold(name), self.holds.get_opt(name)).await? {
-            Some(there) if there.metadata.deletion_timestamp.is_some() => return Err(being_deleted(HOLD, name)),
-            Some(there) if there.spec == spec => return Ok(there),
+            Some(there) if there.meta().deletion_timestamp.is_some() => return Err(being_deleted(HOLD, name)),
+            Some(Lenient {
+                understood: Ok(there), ..
+            }) if there.spec == spec => return Ok(there),
             Some(_) => {
                 return Err(DesiredError::AlreadyExists {
                     kind: HOLD,
@@ -240,7 +247,8 @@ impl DesiredState for KubernetesSource {
             "apiVersion": API_VERSION, "kind": HOLD,
             "metadata": { "name": name, "finalizers": [FINALIZER] }, "spec": spec,
         });
-        apply(&self.holds, hold(name), &body, manager, false).await
+        let placed = apply(&self.holds, hold(name), &body, manager, false).await?;
+        placed.understood.map_err(|it| DesiredError::Invalid(it.error))
     }
 
     async fn lift_hold(&self, name: &str, manager: FieldManager) -> Result<()> {

@@ -29,6 +29,8 @@ struct State {
     failing: BTreeMap<&'static str, Failing>,
     /// By kind and name: objects that this version cannot read.
     unreadable: BTreeMap<(&'static str, String), Arc<str>>,
+    /// By kind: names of those in the list that is coming in.
+    listing: BTreeMap<&'static str, BTreeSet<String>>,
 }
 
 impl Failing {
@@ -81,9 +83,19 @@ impl SourceStatus {
         }
     }
 
-    /// The first list of a kind is complete.
+    /// A list of a kind begins.
+    pub fn listing(&self, kind: &'static str) {
+        self.lock().listing.insert(kind, BTreeSet::new());
+    }
+
+    /// A list of a kind is complete: what was not in it is gone.
     pub fn listed(&self, kind: &'static str) {
-        self.lock().listed.insert(kind);
+        let mut state = self.lock();
+        state.listed.insert(kind);
+        let there = state.listing.remove(kind).unwrap_or_default();
+        state
+            .unreadable
+            .retain(|(of, name), _| *of != kind || there.contains(name));
     }
 
     /// An object cannot be read.
@@ -93,7 +105,11 @@ impl SourceStatus {
              Update the definitions and the operator together, then correct the object"
         );
         tracing::error!("{line}");
-        self.lock().unreadable.insert((kind, name.to_owned()), line.into());
+        let mut state = self.lock();
+        if let Some(there) = state.listing.get_mut(kind) {
+            there.insert(name.to_owned());
+        }
+        state.unreadable.insert((kind, name.to_owned()), line.into());
     }
 
     /// An object can be read, or is gone.
@@ -136,5 +152,24 @@ mod tests {
         clock.advance(std::time::Duration::from_secs(60));
         let health = source_status.health();
         assert!(health.unreadable_since.is_none() && health.problems.is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said_until_it_can_or_is_gone() {
+        let source_status = SourceStatus::new(ManualClock::at(Timestamp::UNIX_EPOCH));
+        let count = || source_status.health().problems.len();
+        source_status.listing("VpnHold");
+        source_status.unreadable("VpnHold", "a", "wrong");
+        source_status.unreadable("VpnHold", "b", "wrong");
+        source_status.listed("VpnHold");
+        source_status.unreadable("VpnHold", "c", "wrong");
+        source_status.unreadable("VpnUser", "a", "wrong");
+        assert_eq!(count(), 4);
+        source_status.readable("VpnHold", "c");
+        source_status.listing("VpnHold");
+        source_status.unreadable("VpnHold", "a", "wrong");
+        assert_eq!(count(), 3, "nothing is gone before the list is complete");
+        source_status.listed("VpnHold");
+        assert_eq!(count(), 2);
     }
 }

@@ -11,7 +11,7 @@ use futures::StreamExt as _;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
     Api, Client, ResourceExt,
-    runtime::{WatchStreamExt as _, watcher},
+    runtime::{WatchStreamExt as _, watcher, watcher::Event},
 };
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     desired::{
-        DesiredError, Event, FieldManager, Result, Version,
+        DesiredError, FieldManager, Result, Version,
         connection_secrets::{ConnectionSecret, ConnectionSecrets, SecretState},
     },
     fence::Fence,

@@ -51,6 +51,12 @@ impl Names {
             Event::Delete(object) => {
                 self.known.remove(object.name_any().as_str());
             }
+            // It is there. What was known of it stays.
+            Event::Unreadable(name) => {
+                if let Some(listed) = &mut self.listed {
+                    listed.insert(name.as_str().into());
+                }
+            }
             Event::InitDone => {
                 self.done = true;
                 let listed = self.listed.take().unwrap_or_default();
@@ -146,7 +152,7 @@ fn take(seen: &mut Seen, event: SourceEvent, ctx: &Follower, mut say: impl FnMut
                     say(Input::UserGone(user.name_any()));
                 }
                 Event::InitDone => ctx.imported.listed(),
-                Event::Init => {}
+                Event::Init | Event::Unreadable(_) => {}
             }
         }
         SourceEvent::Hold(event) => {
@@ -162,7 +168,7 @@ fn take(seen: &mut Seen, event: SourceEvent, ctx: &Follower, mut say: impl FnMut
                     name: hold.name_any(),
                     released: left_in_order(&hold),
                 }),
-                Event::Init | Event::InitDone => {}
+                Event::Init | Event::InitDone | Event::Unreadable(_) => {}
             }
         }
         SourceEvent::Gateway(event) => {
@@ -172,8 +178,58 @@ fn take(seen: &mut Seen, event: SourceEvent, ctx: &Follower, mut say: impl FnMut
             match event {
                 Event::Apply(gateway) | Event::InitApply(gateway) => ctx.nodes.declare(&gateway),
                 Event::Delete(gateway) => ctx.nodes.gone(&gateway.name_any()),
-                Event::Init | Event::InitDone => {}
+                Event::Init | Event::InitDone | Event::Unreadable(_) => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        corporate_id::CorporateId,
+        hold::{VpnHold, VpnHoldSpec},
+    };
+
+    fn hold(name: &str) -> VpnHold {
+        let spec = VpnHoldSpec {
+            corporate_id: CorporateId::parse("AB123456").unwrap(),
+            source: "hr".to_owned(),
+            reason: None,
+            from: None,
+            until: None,
+        };
+        VpnHold::new(name, spec)
+    }
+
+    /// What is gone by a list of these names, behind each of which stands whether it can be read.
+    fn lists(names: &mut Names, listed: &[(&str, bool)]) -> Vec<String> {
+        names.follow::<VpnHold>(&Event::Init);
+        for (name, readable) in listed {
+            names.follow(&match readable {
+                true => Event::InitApply(hold(name)),
+                false => Event::Unreadable((*name).to_owned()),
+            });
+        }
+        let gone = names.follow::<VpnHold>(&Event::InitDone);
+        gone.into_iter().map(Into::into).collect()
+    }
+
+    #[test]
+    fn what_is_left_out_of_a_list_is_gone_and_what_cannot_be_read_is_not() {
+        let mut names = Names::new(usize::MAX);
+        assert!(lists(&mut names, &[("a", true), ("b", true)]).is_empty());
+        assert_eq!(lists(&mut names, &[("a", false)]), ["b"]);
+        assert!(lists(&mut names, &[("a", false)]).is_empty(), "however often");
+        names.follow::<VpnHold>(&Event::Unreadable("a".to_owned()));
+        assert_eq!(lists(&mut names, &[]), ["a"]);
+    }
+
+    #[test]
+    fn a_list_of_what_cannot_be_read_is_no_empty_list() {
+        let mut names = Names::new(1);
+        lists(&mut names, &[("a", true), ("b", true)]);
+        assert_eq!(lists(&mut names, &[("a", false)]), ["b"]);
     }
 }

@@ -23,7 +23,7 @@ async fn pending(operator: &Operator) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn thirty_of_a_hundred_are_held_back_shown_and_denied_when_confirmed_after_a_restart() {
+async fn thirty_of_a_hundred_wait_over_a_restart_until_confirmed() {
     let (house, operator) = a_hundred().await;
     let secret = operator.credential(&id(3)).await;
     house.remove("leaving.yaml");
@@ -59,7 +59,7 @@ async fn thirty_of_a_hundred_are_held_back_shown_and_denied_when_confirmed_after
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_cancelled_stays_granted_over_a_restart_and_comes_back_with_its_file() {
+async fn who_was_cancelled_stays_in_over_a_restart() {
     let (house, operator) = a_hundred().await;
     let secret = operator.credential(&id(3)).await;
     let text = house.read("leaving.yaml");

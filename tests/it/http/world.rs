@@ -9,6 +9,7 @@ use std::{
 use async_trait::async_trait;
 use axum::Router;
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use secrecy::SecretString;
 use tokio::sync::watch;
 use vpn_operator::{
@@ -68,6 +69,10 @@ pub struct Inner {
     pub problems: Vec<Arc<str>>,
     /// The guard holds back every consequence for these.
     pub guarded: Vec<CorporateId>,
+    /// Holds that cannot be lifted.
+    pub unliftable: Vec<String>,
+    /// Lifts that are under way, and the most that ever were.
+    pub lifts: (usize, usize),
     /// The guard's store does not take what the guard knows.
     pub guard_stuck: bool,
     pub usage: HashMap<String, Totals>,
@@ -150,6 +155,13 @@ impl World {
         self.change(|inner| {
             inner.holds.insert(name.to_owned(), Arc::new(VpnHold::new(name, spec)));
         });
+    }
+
+    /// As [`Self::hold`], with the time of its creation.
+    pub fn hold_placed(&self, name: &str, spec: VpnHoldSpec) {
+        let mut hold = VpnHold::new(name, spec);
+        hold.metadata.creation_timestamp = Some(Time(self.clock_now()));
+        self.change(|inner| inner.holds.insert(name.to_owned(), Arc::new(hold)));
     }
 
     pub fn actions(&self) -> Vec<String> {
@@ -352,6 +364,7 @@ impl DesiredState for World {
     }
     async fn create_hold(&self, name: &str, spec: VpnHoldSpec, _: FieldManager) -> Result<VpnHold> {
         tokio::task::yield_now().await;
+        let now = self.clock_now();
         self.write(|inner| {
             if inner.holds_unwritable {
                 return Err(DesiredError::Unavailable("the data folder is read-only".to_owned()));
@@ -363,7 +376,8 @@ impl DesiredState for World {
                     name: name.to_owned(),
                 }),
                 None => {
-                    let hold = VpnHold::new(name, spec);
+                    let mut hold = VpnHold::new(name, spec);
+                    hold.metadata.creation_timestamp = Some(Time(now));
                     inner.writes += 1;
                     inner.holds.insert(name.to_owned(), Arc::new(hold.clone()));
                     Ok(hold)
@@ -372,15 +386,26 @@ impl DesiredState for World {
         })
     }
     async fn lift_hold(&self, name: &str, _: FieldManager) -> Result<()> {
-        self.write(|inner| match inner.holds.remove(name) {
-            Some(_) => {
-                inner.writes += 1;
-                Ok(())
+        {
+            let lifts = &mut self.lock().lifts;
+            *lifts = (lifts.0 + 1, lifts.1.max(lifts.0 + 1));
+        }
+        tokio::task::yield_now().await;
+        self.write(|inner| {
+            inner.lifts.0 -= 1;
+            if inner.unliftable.iter().any(|it| it == name) {
+                return Err(DesiredError::Unavailable("the data folder is read-only".to_owned()));
             }
-            None => Err(DesiredError::NotFound {
-                kind: "VpnHold",
-                name: name.to_owned(),
-            }),
+            match inner.holds.remove(name) {
+                Some(_) => {
+                    inner.writes += 1;
+                    Ok(())
+                }
+                None => Err(DesiredError::NotFound {
+                    kind: "VpnHold",
+                    name: name.to_owned(),
+                }),
+            }
         })
     }
     async fn report_user(&self, _: &VpnUser, _: VpnUserStatus) -> Result<Version> {
@@ -447,6 +472,7 @@ impl People for World {
             live_holds: live(false),
             held_back_holds: live(true),
             lost_holds: Vec::new(),
+            rejected_holds: Vec::new(),
             held_back: Vec::new(),
             kept_gateways: None,
             verdict: 0,

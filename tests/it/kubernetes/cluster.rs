@@ -84,6 +84,20 @@ impl Cluster {
         self.house.launch(&args).await
     }
 
+    /// Starts a replica that only answers logins, as this user of the API server, with what the chart grants it.
+    pub async fn replica(&self, user: &str) -> Operator {
+        self.kube.restrict(user, role("auth"));
+        let config = self.house.path(user);
+        self.kube.kubeconfig(user, &config);
+        let mut command = self
+            .house
+            .command(&["run", "--desired", "kubernetes", "--components", "auth"]);
+        command.env("KUBECONFIG", &config);
+        let replica = Operator::launch(command);
+        replica.ready().await;
+        replica
+    }
+
     /// `kill -9`, and the next one at once: the lease is taken away too, so that nobody waits until it expires.
     pub async fn crash(&self, operator: Operator) -> Operator {
         operator.kill();

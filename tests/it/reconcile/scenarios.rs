@@ -101,7 +101,7 @@ async fn holds_looked_at(source: &Source, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_hold_that_somebody_elses_finalizer_keeps_is_let_go_once_and_not_every_second() {
+async fn a_lost_hold_with_a_foreign_finalizer_is_let_go_once() {
     let (data, source) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()));
     source.lock().keeps_holds = true;
     source.declare(ANNA, |_| {});
@@ -204,7 +204,7 @@ async fn what_is_left_on_a_gateway_that_was_taken_away_has_to_be_proved_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_gateway_that_was_taken_away_while_the_operator_was_down_is_left_too() {
+async fn a_gateway_taken_away_during_a_restart_is_left_too() {
     let (data, source) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()));
     let (n1, n2) = (node().await, node().await);
     source.gateway("default", &[("n1", &n1)]);
@@ -389,7 +389,7 @@ async fn stored(operator: &Operator, account: &str, bytes: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn traffic_of_the_past_counts_once_although_history_could_not_be_read_at_the_start() {
+async fn past_traffic_counts_once_when_history_is_read_late() {
     let (data, source, n1) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()), node().await);
     source.gateway("default", &[("n1", &n1)]);
     source.declare(ANNA, |spec| {

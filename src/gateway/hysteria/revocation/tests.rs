@@ -193,7 +193,7 @@ fn zero_counts_only_from_a_look_later_than_the_last_yes() {
 }
 
 #[test]
-fn a_session_that_comes_back_within_the_watch_reopens_zero_and_stays_contained_if_it_was_kicked() {
+fn a_session_that_comes_back_reopens_zero_and_not_containment() {
     let mut time = Time::new();
     let mut all = with_nodes(&["x"], &time);
     all.open(&account(), &revoke(5, &["corp_a.1.0"]), true, time.tick(1));

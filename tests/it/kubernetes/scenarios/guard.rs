@@ -32,7 +32,7 @@ async fn people(count: usize) -> (Cluster, Operator) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn thirty_of_a_hundred_that_are_deleted_at_once_keep_their_access_until_confirmed() {
+async fn thirty_of_a_hundred_deleted_at_once_wait_until_confirmed() {
     let (cluster, operator) = people(100).await;
     cluster.delete_all::<VpnUser>(Some("leaving=true")).await;
     pending(&operator, 30).await;

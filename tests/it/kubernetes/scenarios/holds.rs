@@ -106,7 +106,7 @@ async fn a_hold_may_come_before_its_user_and_have_an_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_holds_than_the_limit_that_are_lost_at_once_stay_in_force_until_confirmed() {
+async fn too_many_lost_holds_stay_in_force_until_confirmed() {
     let (cluster, operator) = Cluster::running().await;
     let ids: Vec<String> = (0..12).map(|number| format!("AB{number:06}")).collect();
     for id in &ids {

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use vpn_operator::model::{
     access::Usage,
     guard::Budget,
+    guard_limits::{GuardLimits, PerBudget},
     hold::{HoldPhase, VpnHoldStatus},
 };
 
@@ -72,6 +73,30 @@ fn a_batch_above_the_limit_is_held_back_whole_until_it_is_confirmed() {
     );
 }
 
+/// How many rows the guard's store has to write for one denial of each kind: an edit, a feed's hold, an order.
+fn rows_of_a_denial(house: &House, first: usize) -> [usize; 3] {
+    let feed = held(&hold(&format!("hr-{first}"), &nth(first + 1)));
+    let order = held(&hold_of("helpdesk", &format!("helpdesk-{first}"), &nth(first + 2)));
+    [inactive(first), feed, order].map(|denial| {
+        house.roster.take_guard_changes();
+        assert!(house.roster.apply(vec![denial]).iter().any(|it| it.revoke.is_some()));
+        house.roster.take_guard_changes().1.len()
+    })
+}
+
+#[test]
+fn a_denial_writes_as_many_rows_after_thousands_as_after_none() {
+    let house = House::of(3_000);
+    let limit = "3000".parse().unwrap();
+    let limits = GuardLimits::new(limit, PerBudget::default(), GuardLimits::WINDOW);
+    house.roster.set_limits(limits);
+    let before = rows_of_a_denial(&house, 0);
+    house.roster.apply((10..2_000).map(inactive).collect());
+    assert_eq!(house.budget(Budget::Declared).0, 1_991);
+    assert_eq!(rows_of_a_denial(&house, 2_000), before);
+    assert_eq!(before, [2, 1, 0], "a verdict and a charge; a charge; nothing");
+}
+
 #[test]
 fn a_source_that_declares_nobody_denies_nobody() {
     let house = House::of(2);
@@ -94,7 +119,7 @@ fn a_source_that_declares_nobody_denies_nobody() {
 }
 
 #[test]
-fn where_a_tombstone_is_a_deletion_a_few_may_all_be_deleted_at_once_but_not_vanish() {
+fn all_of_a_few_may_be_deleted_at_once_but_not_vanish() {
     let house = House::of(4);
     house.roster.trust_deletions();
     house.roster.apply(vec![deleted(0), deleted(1)]);
@@ -123,7 +148,7 @@ fn cancelled_prune() -> House {
 }
 
 #[test]
-fn a_deletion_in_a_cluster_that_was_cancelled_ends_when_it_is_confirmed_after_all() {
+fn a_cancelled_deletion_in_a_cluster_can_still_be_confirmed() {
     let house = cancelled_prune();
     let some = [id(&nth(3)), id(&nth(4))];
     let done = house.roster.confirm(Some(&some));
@@ -172,7 +197,7 @@ fn an_annotation_from_before_the_deletion_takes_nothing_past_the_guard() {
 }
 
 #[test]
-fn who_has_no_object_any_more_is_not_kept_by_a_cancelled_decision_in_a_cluster() {
+fn a_cancelled_deletion_keeps_nobody_whose_object_is_gone() {
     let house = cancelled_prune();
     let done = house.roster.apply(vec![Input::UserGone("ab000003".into())]);
     assert!(done[0].revoke.is_some() && !house.is_in(&nth(3)));
@@ -282,7 +307,7 @@ fn what_changed_while_the_operator_was_down_is_judged_as_one_batch() {
 }
 
 #[test]
-fn what_is_held_back_stays_so_over_a_restart_and_so_does_what_was_cancelled() {
+fn what_is_held_back_or_cancelled_stays_so_over_a_restart() {
     let before = House::of(100);
     before.roster.apply((0..11).map(deleted).collect());
     before.roster.cancel(Some(&[id(&nth(0))]));
@@ -463,7 +488,7 @@ proptest! {
 }
 
 #[test]
-fn an_edit_of_deadlines_while_no_process_ran_is_judged_and_a_deadline_that_came_is_not() {
+fn a_moved_deadline_is_judged_at_the_start_and_one_that_came_is_not() {
     for (edited_meanwhile, left) in [(true, 40), (false, 0)] {
         let house = House::empty();
         let over = house.later(-5);
@@ -582,7 +607,7 @@ fn who_was_denied_stays_so_when_the_record_of_statuses_is_put_back() {
         // As the statuses were before anything happened; the documents are as they are.
         let now = |n: usize| match n {
             6..14 => said(&edited(&recorded(&user(&nth(n)), Access::Granted, 0), |it| {
-                it.spec.active = false
+                it.spec.active = false;
             })),
             _ => said(&recorded(&user(&nth(n)), Access::Granted, 0)),
         };
@@ -609,7 +634,7 @@ fn when_nothing_is_known_a_hold_that_exists_is_in_force() {
 }
 
 #[test]
-fn a_feed_that_denies_too_many_is_held_back_and_found_again_after_a_restart() {
+fn a_feed_that_denies_too_many_waits_over_a_restart() {
     let before = House::of(30);
     let holds: Vec<VpnHold> = (0..11).map(|n| hold(&format!("hr-{n:02}"), &nth(n))).collect();
     before.roster.apply(holds.iter().map(held).collect());
@@ -670,7 +695,7 @@ fn a_feed_that_denies_too_many_is_held_back_and_found_again_after_a_restart() {
 }
 
 #[test]
-fn a_gateway_list_that_was_cut_for_many_is_held_back_and_the_gateways_stay() {
+fn a_gateway_that_is_taken_from_many_stays() {
     let house = House::empty();
     let both = |n: usize| {
         let mut user = recorded(&user(&nth(n)), Access::Granted, 0);
@@ -696,7 +721,7 @@ fn a_gateway_list_that_was_cut_for_many_is_held_back_and_the_gateways_stay() {
 }
 
 #[test]
-fn a_hold_that_the_operator_keeps_itself_is_not_lifted_by_its_disappearance() {
+fn a_hold_of_the_operators_own_is_not_lifted_by_vanishing() {
     let house = House::of(20);
     let mut order = hold_of("cli", "cli-deactivated-ab000003", &nth(3));
     order.metadata.annotations = Some([("vpn-operator.io/kept-by-operator".to_owned(), "true".to_owned())].into());

@@ -12,7 +12,7 @@ use vpn_operator::{
 use super::*;
 
 #[test]
-fn a_declared_user_logs_in_with_the_derived_password_and_nobody_else_does() {
+fn only_a_declared_user_logs_in_with_the_derived_password() {
     let house = House::with(vec![said(&user("AB123456"))]);
     assert!(house.is_in("AB123456"));
     assert!(
@@ -162,7 +162,7 @@ fn a_rotation_while_the_operator_was_down_cuts_at_the_load() {
 }
 
 #[test]
-fn a_denial_that_was_recorded_is_cut_again_at_the_load_without_a_new_epoch() {
+fn a_recorded_denial_is_cut_again_without_a_new_epoch() {
     let mut out = recorded(&user("AB123456"), Access::Denied, 70);
     out.spec.active = false;
     let mut fresh = recorded(&user("AB123457"), Access::Granted, 70);
@@ -253,7 +253,7 @@ fn a_quota_denies_when_it_is_used_up_and_a_new_month_grants() {
 }
 
 #[test]
-fn the_first_claimant_has_the_account_and_the_next_follows_when_it_is_gone() {
+fn the_first_claimant_has_the_account_then_the_next() {
     let mut first = user("AB000001");
     first.spec.username = Some("Shared".into());
     let mut second = user("AB000002");
@@ -286,7 +286,7 @@ fn the_first_claimant_has_the_account_and_the_next_follows_when_it_is_gone() {
 }
 
 #[test]
-fn an_older_claim_that_shows_up_late_takes_the_account_and_its_sessions_end() {
+fn an_older_claim_takes_the_account_and_ends_its_sessions() {
     let mut late = user("AB000002");
     late.spec.username = Some("corp_ab000001".into());
     late.metadata.creation_timestamp = serde_json::from_value(serde_json::json!("2025-02-01T00:00:00Z")).unwrap();
@@ -400,7 +400,7 @@ fn people_are_found_by_every_name_and_listed_in_order() {
 }
 
 #[test]
-fn one_event_among_a_hundred_thousand_is_cheap() {
+fn one_event_among_twenty_thousand_is_cheap() {
     let house = House::of(20_000);
     let began = std::time::Instant::now();
     for n in 0..100 {

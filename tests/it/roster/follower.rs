@@ -388,7 +388,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_replica_lets_nobody_in_against_what_it_was_told_and_agrees_as_soon_as_it_heard_everything(
+    fn a_replica_lets_nobody_in_too_early_and_agrees_in_the_end(
         steps in proptest::collection::vec(step(), 1..80),
     ) {
         let mut pair = Pair::new();
@@ -436,7 +436,7 @@ fn epoch(pair: &Pair, n: usize) -> u64 {
 }
 
 #[test]
-fn a_rotation_counts_at_once_and_its_epoch_as_soon_as_the_controller_says_it() {
+fn a_rotation_counts_at_once_and_its_epoch_with_the_status() {
     let mut pair = Pair::new();
     assert_eq!(epoch(&pair, 0), 0);
     pair.declare(0, |user| user.spec.credential_generation += 1);
@@ -452,7 +452,7 @@ fn a_rotation_counts_at_once_and_its_epoch_as_soon_as_the_controller_says_it() {
 }
 
 #[test]
-fn who_is_over_the_limit_comes_back_by_a_higher_limit_without_the_controller() {
+fn a_higher_limit_lets_in_without_the_controller() {
     let mut pair = Pair::new();
     let limit = |bytes: u64| {
         Some(TrafficLimit {
@@ -473,7 +473,7 @@ fn who_is_over_the_limit_comes_back_by_a_higher_limit_without_the_controller() {
 }
 
 #[test]
-fn who_is_over_the_limit_of_a_month_comes_back_with_the_next_one_without_the_controller() {
+fn a_new_month_lets_in_without_the_controller() {
     let mut pair = Pair::new();
     let name = id(&nth(0)).object_name();
     let mut over = pair.users[&name].clone();
@@ -503,7 +503,7 @@ fn who_is_over_the_limit_of_a_month_comes_back_with_the_next_one_without_the_con
 }
 
 #[test]
-fn a_hold_that_the_controller_keeps_denies_in_a_replica_that_never_saw_it() {
+fn a_replica_denies_by_a_hold_that_it_never_saw() {
     let pair = Pair::new();
     let mut kept = pair.users[&id(&nth(0)).object_name()].clone();
     kept.status = serde_json::from_value(serde_json::json!({
@@ -551,7 +551,7 @@ fn a_lost_hold_stays_in_force_until_the_controller_lets_go_of_it() {
 }
 
 #[test]
-fn a_mass_denial_that_the_controller_holds_back_is_held_back_by_a_replica_that_starts_now() {
+fn a_replica_that_starts_keeps_what_the_controller_holds_back() {
     let clock = ManualClock::at(ts(START));
     let controller = roster(Role::Controller, &clock);
     let before: Vec<VpnUser> = (0..20).map(|n| recorded(&user(&nth(n)), Access::Granted, 0)).collect();
@@ -614,7 +614,7 @@ fn reported(controller: &Roster, user: &VpnUser, clock: &ManualClock) -> VpnUser
 }
 
 #[test]
-fn a_replica_that_judged_by_itself_does_as_the_controller_says_when_there_is_one_again() {
+fn a_replica_that_judged_by_itself_follows_the_controller_again() {
     let clock = ManualClock::at(ts(START));
     let before: Vec<VpnUser> = (0..40).map(|n| recorded(&user(&nth(n)), Access::Granted, 0)).collect();
     let replica = roster(Role::Follower, &clock);
@@ -644,7 +644,7 @@ fn a_replica_that_judged_by_itself_does_as_the_controller_says_when_there_is_one
 }
 
 #[test]
-fn a_replica_that_starts_while_a_denial_is_held_back_heeds_a_hold_that_came_later() {
+fn a_replica_that_starts_late_heeds_a_hold_that_came_later() {
     let clock = ManualClock::at(ts(START));
     let controller = roster(Role::Controller, &clock);
     let before: Vec<VpnUser> = (0..20).map(|n| recorded(&user(&nth(n)), Access::Granted, 0)).collect();
@@ -702,7 +702,7 @@ fn refused(replica: &Roster, among: std::ops::Range<usize>) -> usize {
 }
 
 #[test]
-fn a_replica_refuses_consequences_at_once_and_takes_back_what_the_controller_holds_back() {
+fn a_replica_takes_back_what_the_controller_holds_back() {
     let (clock, replica, deleted) = told_first();
     assert_eq!(refused(&replica, 0..100), 15, "at once, whatever the number");
     let controller = roster(Role::Controller, &clock);
