@@ -4,6 +4,7 @@ mod declaring;
 mod failing;
 mod guard;
 mod imported;
+mod in_force;
 mod limits;
 mod nodes;
 pub mod operator;

@@ -377,6 +377,12 @@ impl Operator {
         eventually(&what, async || (self.verdict(id).await == verdict).then_some(())).await;
     }
 
+    /// Waits until nobody is declared by this ID, or the person is denied.
+    pub async fn becomes_nobody(&self, id: &str) {
+        let what = format!("{id} is gone");
+        eventually(&what, async || (self.verdict(id).await != "Granted").then_some(())).await;
+    }
+
     /// The details of one check of `/readyz?verbose`.
     pub async fn check(&self, name: &str) -> Vec<String> {
         let (_, body) = self.get("/readyz?verbose").await;
