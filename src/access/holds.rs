@@ -26,6 +26,8 @@ pub struct HoldView {
     pub spec: VpnHoldSpec,
     /// Where it stands at present.
     pub phase: Phase,
+    /// The guard holds it back, and a person rejected it: it will not deny any more.
+    pub rejected: bool,
 }
 
 /// Which holds to list.
@@ -206,10 +208,13 @@ impl Dependencies {
             Phase::Live if self.is_held_back(hold, &name) => Phase::HeldBack,
             phase => phase,
         };
+        let person = self.people.person(&hold.spec.corporate_id);
+        let rejected = person.is_some_and(|person| person.rejected_holds.contains(&name));
         HoldView {
             name,
             spec: hold.spec.clone(),
             phase,
+            rejected,
         }
     }
 

@@ -95,5 +95,11 @@ async fn send(what: &str, decide: &Decide, output: &mut Output) -> Result<(), Co
         json!({ "ids": decide.ids })
     };
     let answer = client(&decide.ask)?.post(&["guard", what], &body).await?;
-    print(&decide.ask, &answer, output)
+    print(&decide.ask, &answer, output)?;
+    if !decide.all && list(&answer.body, "affected").is_empty() {
+        let named: Vec<String> = decide.ids.iter().map(ToString::to_string).collect();
+        let message = format!("nothing waits for a decision about {}", named.join(", "));
+        return Err(CommandError::new(Exit::NotFound, message).hint("vpn-operator guard show lists what waits"));
+    }
+    Ok(())
 }

@@ -73,13 +73,18 @@ async fn show_list(
         return Ok(());
     }
     let row = |hold: &Value| {
-        ["name", "corporate_id", "source", "phase", "from", "until", "reason"].map(|name| cell(hold, name))
+        let mut row =
+            ["name", "corporate_id", "source", "phase", "from", "until", "reason"].map(|name| cell(hold, name));
+        if field(hold, "rejected").and_then(Value::as_bool) == Some(true) {
+            row[3].push_str(" (cancelled)");
+        }
+        row
     };
     output.table(
         ["NAME", "ID", "SOURCE", "PHASE", "FROM", "UNTIL", "REASON"],
         holds.iter().map(row),
     )?;
-    let held_back = |hold: &&Value| field(hold, "phase").and_then(Value::as_str) == Some("HeldBack");
-    decide::remark(holds.iter().filter(held_back));
+    let waits = |hold: &&Value| field(hold, "decide").is_some();
+    decide::remark(holds.iter().filter(waits));
     Ok(())
 }

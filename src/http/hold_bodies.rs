@@ -27,16 +27,20 @@ pub(super) struct HoldBody {
     /// `Pending`, `Live`, `Expired`, or `HeldBack`: placed by a feed together with many others, and not denying until it is
     /// confirmed.
     pub(super) phase: &'static str,
-    /// While the phase is `HeldBack`: the commands that decide.
+    /// Somebody cancelled it while it was held back: it will not deny any more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) rejected: bool,
+    /// While the phase is `HeldBack` and nobody decided: the commands that decide.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) decide: Option<DecideBody>,
 }
 
 impl From<HoldView> for HoldBody {
     fn from(hold: HoldView) -> Self {
-        let held_back = hold.phase == Phase::HeldBack;
+        let waits = hold.phase == Phase::HeldBack && !hold.rejected;
         Self {
-            decide: held_back.then(|| DecideBody::about(hold.spec.corporate_id.as_str())),
+            rejected: hold.rejected,
+            decide: waits.then(|| DecideBody::about(hold.spec.corporate_id.as_str())),
             name: hold.name,
             corporate_id: hold.spec.corporate_id.into(),
             source: hold.spec.source,

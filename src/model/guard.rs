@@ -211,7 +211,7 @@ pub struct VerdictRecord {
     pub corporate_id: CorporateId,
     /// Name of the object.
     pub name: String,
-    /// Of [`Budget::Declared`] that is held back: what stays in force.
+    /// Of [`Budget::Declared`]: what is in force of the object, the version before when this one is held back.
     pub kept: Option<KeptTerms>,
     /// Of a hold: when it denies.
     pub span: Option<HoldSpan>,

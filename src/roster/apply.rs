@@ -214,12 +214,18 @@ impl Tables {
     }
 
     fn decide_open(&mut self, open: &[Open], granted: usize, now: Timestamp, loading: bool) {
+        if open.is_empty() {
+            return;
+        }
+        let silent = self.is_silent(now);
+        // While somebody leads a follower has everything in force until the controller's word comes.
+        let judges = self.register.role == Role::Controller || loading || silent;
         for budget in Budget::ALL {
             let of: Vec<&Open> = open.iter().filter(|it| it.budget == budget).collect();
             if !of.is_empty() {
-                let takes_effect = self.fits(budget, &of, granted, now, loading);
+                let takes_effect = self.fits(budget, &of, granted, now, judges);
                 for open in of {
-                    self.conclude(open, takes_effect, now);
+                    self.conclude(open, takes_effect, silent, now);
                 }
             }
         }

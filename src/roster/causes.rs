@@ -217,7 +217,7 @@ impl Tables {
         let (facts, reported, role) = (&user.facts, &user.facts.reported, self.register.role);
         let deleted = user.is_deleted();
         let fresh = matches!(user.standing.state, StandingState::New);
-        let record = fresh
+        let last = fresh
             .then(|| self.verdicts.remembered(&facts.uid, Budget::Declared))
             .flatten();
         let waiting = reported.held_back(Budget::Declared);
@@ -225,9 +225,15 @@ impl Tables {
             return Outcome::Unchanged;
         }
         let key = LazyCell::new(|| facts.spec.key(deleted));
-        let record = record.filter(|it| it.key == *key);
+        let record = last.filter(|it| it.key == *key);
         let waiting = waiting.filter(|it| it.generation == facts.generation || it.key == *key);
+        // The version that was in force last, if its verdict was kept: whom it denied was not granted access, whatever an
+        // older status says.
+        let former = last
+            .filter(|it| it.verdict == Verdict::Passed)
+            .and_then(|it| it.kept.as_ref());
         let remembered = record
+            .filter(|it| it.verdict.keeps())
             .and_then(|it| it.kept.as_ref())
             .or_else(|| waiting.and_then(|it| it.kept.as_ref()));
         let before = match (user.standing.before(), remembered) {
@@ -235,7 +241,7 @@ impl Tables {
             (Some(_), Some(kept)) if role == Role::Follower => SpecTerms::of_kept(kept),
             (Some(before), _) => before.clone(),
             (None, Some(kept)) => SpecTerms::of_kept(kept),
-            (None, None) => reported.before(&facts.spec),
+            (None, None) => former.map_or_else(|| reported.before(&facts.spec), SpecTerms::of_kept),
         };
         let denies = facts.spec.denies_unlike(deleted, &before, usage, now);
         if !denies && !facts.spec.narrows(&before) {

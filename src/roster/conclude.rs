@@ -49,10 +49,10 @@ impl Tables {
         open: &[&Open],
         granted: usize,
         now: Timestamp,
-        loading: bool,
+        judges: bool,
     ) -> bool {
         let follows = self.register.role == Role::Follower;
-        if follows && !loading && !self.is_silent(now) {
+        if !judges {
             return true;
         }
         let people: BTreeSet<&Key> = open.iter().filter(|it| it.loses).map(|it| &it.key).collect();
@@ -85,10 +85,10 @@ impl Tables {
         true
     }
 
-    /// Notes what was decided about an open cause.
-    pub(super) fn conclude(&mut self, open: &Open, takes_effect: bool, now: Timestamp) {
+    /// Notes what was decided about an open cause; `silent` says that nobody leads.
+    pub(super) fn conclude(&mut self, open: &Open, takes_effect: bool, silent: bool, now: Timestamp) {
         let follows = self.register.role == Role::Follower;
-        let settled = follows && (self.is_silent(now) || !takes_effect);
+        let settled = follows && (silent || !takes_effect);
         let Some(entry) = self.register.ids.get_mut(&open.key) else {
             return;
         };
@@ -180,7 +180,7 @@ impl Tables {
     }
 
     /// Whether the controller's word has been missing for so long that nobody leads.
-    fn is_silent(&self, now: Timestamp) -> bool {
+    pub(super) fn is_silent(&self, now: Timestamp) -> bool {
         let late = |since: &Timestamp| now.duration_since(*since) >= SILENCE;
         self.undecided.values().any(late)
     }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::{
     entry::{Hold, User},
+    spec_terms::SpecTerms,
     verdicts::{HoldJudged, Kept},
 };
 use crate::model::{
@@ -15,27 +16,36 @@ pub(super) const fn verdict_of(rejected: bool) -> Verdict {
     if rejected { Verdict::Rejected } else { Verdict::HeldBack }
 }
 
-/// What is kept of a user's object that took effect.
-pub(super) fn spec_verdict(user: &User, id: &CorporateId, key: String, now: Timestamp) -> VerdictRecord {
+/// What is kept of a user's object that took effect: with what it says, so that a later version is compared with it.
+pub(super) fn spec_verdict(user: &User, id: &CorporateId, key: String, since: Timestamp) -> VerdictRecord {
+    let in_force = SpecTerms {
+        active: user.facts.spec.active && !user.is_deleted(),
+        ..user.facts.spec.clone()
+    };
     VerdictRecord {
         uid: user.facts.uid.to_string(),
         budget: Budget::Declared,
         key,
         verdict: Verdict::Passed,
-        since: now,
+        since,
         corporate_id: id.clone(),
         name: user.facts.name.to_string(),
-        kept: None,
+        kept: Some(in_force.kept()),
         span: None,
     }
 }
 
-/// What is kept of a verdict about a user's object that may be held back.
+/// What is kept of a verdict about a user's object: what stays in force while it is held back.
 pub(super) fn spec_record(user: &User, id: &CorporateId, kept: &Kept, verdict: Verdict) -> VerdictRecord {
-    VerdictRecord {
-        verdict,
-        kept: verdict.keeps().then(|| kept.spec.kept()),
-        ..spec_verdict(user, id, kept.key.clone(), kept.since)
+    let passed = spec_verdict(user, id, kept.key.clone(), kept.since);
+    if verdict.keeps() {
+        VerdictRecord {
+            verdict,
+            kept: Some(kept.spec.kept()),
+            ..passed
+        }
+    } else {
+        passed
     }
 }
 

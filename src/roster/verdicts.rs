@@ -1,6 +1,6 @@
 //! What the guard decided: how each cause stands, what is remembered of a former process, and what is to be kept.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -186,6 +186,8 @@ impl HoldJudgement {
 #[derive(Default)]
 pub(super) struct Verdicts {
     remembered: HashMap<Box<str>, Vec<VerdictRecord>>,
+    /// Names of objects that are not there and about which something is remembered.
+    leftovers: HashSet<Box<str>>,
     outgoing: Vec<GuardChange>,
     /// Something was emitted since the last batch ended.
     open: bool,
@@ -247,6 +249,9 @@ impl Verdicts {
 
     /// What was decided about others of this name counts no more: this one was judged by itself.
     pub(super) fn forget_namesakes(&mut self, budget: Budget, name: &str, uid: &str) {
+        if !self.leftovers.contains(name) {
+            return;
+        }
         let is_namesake = |it: &VerdictRecord| it.budget == budget && it.name == name && it.uid != uid;
         let namesakes: Vec<String> = self
             .remembered
@@ -258,6 +263,9 @@ impl Verdicts {
         for uid in namesakes {
             if let Some(records) = self.remembered.get_mut(uid.as_str()) {
                 records.retain(|it| !is_namesake(it));
+                if records.is_empty() {
+                    self.remembered.remove(uid.as_str());
+                }
             }
             self.emit(GuardChange::Forget { uid, budget });
         }
@@ -286,6 +294,8 @@ impl Verdicts {
                 });
             }
             if !kept.is_empty() {
+                self.leftovers
+                    .extend(kept.iter().map(|record| record.name.as_str().into()));
                 self.remembered.insert(uid, kept);
             }
         }

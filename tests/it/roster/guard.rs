@@ -854,3 +854,35 @@ fn what_is_held_back_is_found_again_when_the_record_of_objects_was_lost() {
         memory = after.replayed(memory);
     }
 }
+
+#[test]
+fn who_was_denied_stays_so_when_the_record_is_put_back_and_the_document_was_edited_meanwhile() {
+    let before = House::of(20);
+    for n in 0..9 {
+        before.roster.apply(vec![inactive(n)]);
+    }
+    for n in 9..18 {
+        before.pass(100);
+        let ended = edited(&recorded(&user(&nth(n)), Access::Granted, 0), |it| {
+            it.spec.valid_until = Some(ts("2026-04-30T00:00:00Z"));
+        });
+        before.roster.apply(vec![said(&ended)]);
+    }
+    assert_eq!(before.granted(20), 2);
+    let after = House::empty();
+    after.roster.restore(before.memory());
+    let now = |n: usize| {
+        let granted = recorded(&user(&nth(n)), Access::Granted, 0);
+        said(&edited(&granted, |it| match n {
+            0..9 => {
+                it.spec.active = false;
+                it.spec.traffic = serde_json::from_value(serde_json::json!({ "limit": "5Gi" })).unwrap();
+            }
+            9..18 => it.spec.valid_until = Some(ts("2026-04-29T00:00:00Z")),
+            _ => {}
+        }))
+    };
+    after.roster.apply((0..20).map(now).collect());
+    after.roster.loaded();
+    assert_eq!((after.granted(20), after.roster.guard().pending.len()), (2, 0));
+}
