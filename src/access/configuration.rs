@@ -64,7 +64,9 @@ impl UseCases {
         let user = dependencies
             .known_user(id)
             .ok_or_else(|| AccessError::UnknownPerson(id.clone()))?;
-        dependencies.permitted(&user)?;
+        let permitted = dependencies.permitted(&user);
+        dependencies.answerable().await;
+        permitted?;
         dependencies.configuration_of(&user).await
     }
 }

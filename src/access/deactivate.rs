@@ -218,10 +218,16 @@ impl Dependencies {
         Ok(name)
     }
 
+    /// Whether a hold denies without an end. One that a person rejected never will: who says it again means another one.
     fn stands_for_good(&self, name: &str) -> bool {
         let now = self.clock.now();
+        let rejected = |id: &CorporateId| {
+            let person = self.people.person(id);
+            person.is_some_and(|person| person.rejected_holds.iter().any(|rejected| rejected == name))
+        };
         let stands = |hold: &VpnHold| {
             hold.metadata.deletion_timestamp.is_none()
+                && !rejected(&hold.spec.corporate_id)
                 && hold.spec.until.is_none()
                 && hold.spec.from.is_none_or(|from| from <= now)
         };

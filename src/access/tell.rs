@@ -18,6 +18,9 @@ const EAGER: u32 = 32;
 /// Longest that something in force waits for a disk.
 const DISK_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long an answer about somebody waits for the guard's store.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
+
 impl Caller {
     /// An audit entry of this caller.
     pub(super) fn entry(&self, action: &str, id: Option<&CorporateId>) -> AuditEntry {
@@ -80,6 +83,12 @@ impl Dependencies {
             tracing::warn!("what the guard knows is in force, and would not outlive a crash yet");
         }
         kept.is_ok()
+    }
+
+    /// Waits a moment, so that an answer which is about to be given speaks of nothing that a crash could undo.
+    pub(super) async fn answerable(&self) {
+        // A store that cannot be written is told by readiness and an alert, and holds no answer up for long.
+        let _ = tokio::time::timeout(ANSWER_TIMEOUT, self.people.guard_kept()).await;
     }
 
     /// Waits until `look` answers something, at most `wait`. Looks after every change of the roster, and besides every few

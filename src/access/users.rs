@@ -94,9 +94,11 @@ impl UseCases {
     pub async fn users(&self, filter: UserFilter, limit: usize, after: Option<String>) -> Result<UserPage> {
         let dependencies = self.dependencies.clone();
         // A filter that few people pass looks at everybody: not on the threads that answer logins.
-        tokio::task::spawn_blocking(move || dependencies.users(&filter, limit, after.as_deref()))
+        let page = tokio::task::spawn_blocking(move || dependencies.users(&filter, limit, after.as_deref()))
             .await
-            .map_err(|_| AccessError::Interrupted)
+            .map_err(|_| AccessError::Interrupted);
+        self.dependencies.answerable().await;
+        page
     }
 
     /// Everything that is known of a person.
@@ -131,6 +133,7 @@ impl UseCases {
             journal.revocations(key, ROWS),
             journal.traffic_by_day(summary.username.clone(), DAYS),
         );
+        dependencies.answerable().await;
         let period = user
             .as_ref()
             .and_then(|user| user.spec.traffic.as_ref())

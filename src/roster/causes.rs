@@ -104,7 +104,7 @@ impl Tables {
                 unopposed: false,
                 over: false,
             };
-            match judge(Cause::Feed(feed), &knows) {
+            match judge(Cause::Feed(feed), knows) {
                 Disposition::InForce => match hold.judgement.state {
                     HoldJudged::Undecided(_) if knows.word == Word::Nothing => {}
                     _ => hold.judgement.state = HoldJudged::InForce,
@@ -275,7 +275,7 @@ impl Tables {
                 || (user.gone && facts.deleted && self.deletions_are_explicit)
                 || (user.gone && role == Role::Follower),
         };
-        match judge(Cause::Declared, &knows) {
+        match judge(Cause::Declared, knows) {
             Disposition::InForce if settled && knows.word == Word::Nothing && !knows.over => Outcome::Unchanged,
             Disposition::InForce => Outcome::InForce,
             Disposition::HeldBack if here.is_some() && knows.word == Word::Nothing => Outcome::Unchanged,
@@ -318,7 +318,7 @@ impl Tables {
             unopposed: !was_granted,
             over: false,
         };
-        judge(Cause::Usage, &knows)
+        judge(Cause::Usage, knows)
     }
 
     /// Notes what became of what a user's object says, unless it is open.

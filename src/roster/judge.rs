@@ -59,7 +59,7 @@ pub(super) enum Disposition {
 }
 
 /// Judges a cause that would deny.
-pub(super) fn judge(cause: Cause, knows: &Knowledge) -> Disposition {
+pub(super) fn judge(cause: Cause, knows: Knowledge) -> Disposition {
     if cause == Cause::Order || knows.over {
         return Disposition::InForce;
     }
@@ -109,14 +109,14 @@ mod tests {
     proptest! {
         #[test]
         fn an_order_is_in_force_whatever_is_known(knows in knowledge()) {
-            prop_assert_eq!(judge(Cause::Order, &knows), Disposition::InForce);
+            prop_assert_eq!(judge(Cause::Order, knows), Disposition::InForce);
         }
 
         #[test]
         fn what_passed_by_any_memory_stays_in_force(cause in cause(), knows in knowledge()) {
             let knows = Knowledge { role: Role::Controller, ..knows };
             if knows.verdict == Some(Verdict::Passed) || knows.word == Word::InForce {
-                prop_assert_eq!(judge(cause, &knows), Disposition::InForce);
+                prop_assert_eq!(judge(cause, knows), Disposition::InForce);
             }
         }
 
@@ -126,7 +126,7 @@ mod tests {
             let passed = knows.verdict == Some(Verdict::Passed) || knows.word == Word::InForce;
             let kept = knows.verdict.is_some_and(Verdict::keeps) || knows.word == Word::HeldBack;
             if kept && !passed && !knows.over && cause != Cause::Order {
-                prop_assert_eq!(judge(cause, &knows), Disposition::HeldBack);
+                prop_assert_eq!(judge(cause, knows), Disposition::HeldBack);
             }
         }
 
@@ -134,24 +134,24 @@ mod tests {
         fn a_follower_does_as_the_controller_says(cause in cause(), knows in knowledge()) {
             let knows = Knowledge { role: Role::Follower, ..knows };
             if knows.word == Word::HeldBack && cause != Cause::Order && !knows.over {
-                prop_assert_eq!(judge(cause, &knows), Disposition::HeldBack);
+                prop_assert_eq!(judge(cause, knows), Disposition::HeldBack);
             }
             if knows.word == Word::InForce {
-                prop_assert_eq!(judge(cause, &knows), Disposition::InForce);
+                prop_assert_eq!(judge(cause, knows), Disposition::InForce);
             }
         }
 
         #[test]
         fn nothing_is_judged_twice(cause in cause(), knows in knowledge()) {
             if knows.verdict.is_some() || knows.word != Word::Nothing {
-                prop_assert_ne!(judge(cause, &knows), Disposition::Open);
+                prop_assert_ne!(judge(cause, knows), Disposition::Open);
             }
         }
 
         #[test]
         fn a_hold_that_exists_when_nothing_is_known_is_in_force(knows in knowledge()) {
             let knows = Knowledge { role: Role::Controller, loading: true, verdict: None, word: Word::Nothing, ..knows };
-            prop_assert_eq!(judge(Cause::Feed(Feed::Hr), &knows), Disposition::InForce);
+            prop_assert_eq!(judge(Cause::Feed(Feed::Hr), knows), Disposition::InForce);
         }
     }
 }

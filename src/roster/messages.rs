@@ -85,6 +85,8 @@ pub struct Person {
     pub live_holds: Vec<String>,
     /// Names of feeds' holds that would deny and that the guard holds back.
     pub held_back_holds: Vec<String>,
+    /// Those of them that a person rejected.
+    pub rejected_holds: Vec<String>,
     /// Names of holds that are gone without having been lifted, and that the guard keeps in force.
     pub lost_holds: Vec<String>,
     /// The guard's change that has to be kept before anything that depends on this may be reported (see

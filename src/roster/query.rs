@@ -165,6 +165,7 @@ impl Tables {
             kept_gateways: None,
             live_holds: names(holds().filter(|hold| hold.is_live(now))),
             held_back_holds: names(holds().filter(waits)),
+            rejected_holds: names(holds().filter(waits).filter(|hold| hold.judgement.is_rejected())),
             lost_holds: names(holds().filter(|hold| matches!(hold.state, HoldState::Kept { .. }))),
             verdict: verdicts,
             generation: 0,

@@ -176,6 +176,10 @@ impl HoldJudgement {
     pub(super) fn keeps(&self) -> bool {
         matches!(self.state, HoldJudged::Kept { .. })
     }
+
+    pub(super) fn is_rejected(&self) -> bool {
+        matches!(self.state, HoldJudged::Kept { rejected: true, .. })
+    }
 }
 
 /// What is remembered, and what is to be kept in the guard's store.

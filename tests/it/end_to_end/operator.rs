@@ -336,6 +336,17 @@ impl Operator {
     pub async fn get(&self, path: &str) -> (u16, Value) {
         self.call(Method::GET, path, None).await
     }
+    /// As [`Self::post`], by a caller that says which source it is.
+    pub async fn post_as(&self, source: &str, path: &str, body: Value) -> (u16, Value) {
+        let request = self
+            .http
+            .post(self.url(path))
+            .header("X-Corporate-Secret", CORPORATE_SECRET)
+            .header("X-Vpn-Operator-Source", source);
+        let answer = request.json(&body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+    }
+
     pub async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         self.call(Method::POST, path, Some(body)).await
     }
@@ -364,6 +375,12 @@ impl Operator {
     pub async fn becomes(&self, id: &str, verdict: &str) {
         let what = format!("{id} becomes {verdict}");
         eventually(&what, async || (self.verdict(id).await == verdict).then_some(())).await;
+    }
+
+    /// Waits until nobody is declared by this ID, or the person is denied.
+    pub async fn becomes_nobody(&self, id: &str) {
+        let what = format!("{id} is gone");
+        eventually(&what, async || (self.verdict(id).await != "Granted").then_some(())).await;
     }
 
     /// The details of one check of `/readyz?verbose`.

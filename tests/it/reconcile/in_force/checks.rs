@@ -1,0 +1,281 @@
+//! The promises, each checked after every step.
+
+use jiff::{SignedDuration, Timestamp};
+use vpn_operator::{
+    auth::index::Verdict,
+    model::{
+        access::{HoldSpan, Reason},
+        guard::{Budget, Feed},
+        hold::VpnHold,
+    },
+};
+
+use super::{
+    adapter::{self, LIMIT, WINDOW},
+    leader::{Leader, Seat},
+    ledger::{Ledger, Standing},
+    listener::Listener,
+    stores::{GATEWAYS, Objects, PEOPLE, id, name_of, person_of},
+    world::World,
+};
+
+/// A promise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Promise {
+    /// Nobody whose denial was answered or reported is let in without an instruction that permits it.
+    ToldStays,
+    /// Whoever is held by an order is refused by everybody who heard of it.
+    NoOrderWaits,
+    /// When everything was heard, every listener gives the same answer.
+    ListenersAgree,
+    /// What the guard holds back is reported, and found again.
+    HeldBackIsFound,
+    /// No more people than the limit lose access by one kind of consequence within the window.
+    LimitHolds,
+}
+
+impl Promise {
+    pub const ALL: [Self; 5] = [
+        Self::ToldStays,
+        Self::NoOrderWaits,
+        Self::ListenersAgree,
+        Self::HeldBackIsFound,
+        Self::LimitHolds,
+    ];
+}
+
+/// Who lost access to what, and when, in the life of one leader.
+#[derive(Debug, Default)]
+pub struct Losses {
+    people: Vec<(Timestamp, Budget, usize)>,
+    holds: Vec<(Timestamp, String)>,
+    confirmed: Vec<usize>,
+}
+
+impl Losses {
+    pub fn hold(&mut self, name: &str, at: Timestamp) {
+        self.holds.push((at, name.to_owned()));
+    }
+
+    pub fn confirmed(&mut self, people: &[usize]) {
+        self.confirmed.extend(people);
+    }
+
+    /// Another leader counts anew.
+    fn forget(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl World {
+    pub fn check(&mut self, promises: &[Promise]) -> Result<(), String> {
+        for promise in promises {
+            match promise {
+                Promise::ToldStays => self.told_stays()?,
+                Promise::NoOrderWaits => self.no_order_waits()?,
+                Promise::ListenersAgree => self.listeners_agree()?,
+                Promise::HeldBackIsFound => self.held_back_is_found()?,
+                Promise::LimitHolds => self.limit_holds()?,
+            }
+        }
+        self.settled = false;
+        Ok(())
+    }
+
+    fn told_stays(&self) -> Result<(), String> {
+        let now = self.now();
+        for who in 0..PEOPLE {
+            for gateway in GATEWAYS {
+                if let Some(leader) = &self.leader {
+                    let hold = self
+                        .ledger
+                        .told_hold(who, now)
+                        .map(|name| format!("{name} was answered or reported"));
+                    let claim = || self.ledger.refuses(who, gateway, now, |_| true);
+                    refused(&leader.listener, "the leader", who, gateway, hold.or_else(claim))?;
+                }
+                for (at, follower) in self.followers.iter().enumerate() {
+                    let seen = follower.seen.users.get(&name_of(who));
+                    let version = seen.map_or(0, |user| super::stores::version(&user.metadata));
+                    let claim = self.ledger.refuses(who, gateway, now, |told| told <= version);
+                    let claim = claim.or_else(|| live_phase(&self.ledger, self.record.get(), follower, who, now));
+                    refused(follower, &format!("follower {at}"), who, gateway, claim)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn no_order_waits(&self) -> Result<(), String> {
+        let now = self.now();
+        let leader = self.leader.as_ref().map(|leader| ("leader", &leader.listener));
+        let followers = self.followers.iter().map(|follower| ("follower", follower));
+        for (name, listener) in leader.into_iter().chain(followers) {
+            for hold in listener.seen.holds.values().filter(|hold| is_live_order(hold, now)) {
+                let who = person_of(&hold.spec.corporate_id);
+                let why = || format!("{} is an order", hold.metadata.name.as_deref().unwrap_or_default());
+                for gateway in GATEWAYS {
+                    refused(listener, &format!("a {name}"), who, gateway, Some(why()))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Once everything was heard.
+    fn listeners_agree(&self) -> Result<(), String> {
+        let Some(leader) = self.leader.as_ref().filter(|_| self.settled) else {
+            return Ok(());
+        };
+        for (at, follower) in self.followers.iter().enumerate() {
+            for gateway in GATEWAYS {
+                let ours = adapter::logins(&leader.listener.roster, gateway);
+                let theirs = adapter::logins(&follower.roster, gateway);
+                for (who, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
+                    if !self.vanished.contains(&who)
+                        && matches!(ours, Verdict::Granted(_)) != matches!(theirs, Verdict::Granted(_))
+                    {
+                        let user = leader.listener.seen.users.get(&name_of(who));
+                        let status = user.and_then(|user| user.status.as_ref());
+                        return Err(format!(
+                            "at {gateway} person {who} gets {ours:?} from the leader and {theirs:?} from follower {at}: {status:?}"
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn held_back_is_found(&self) -> Result<(), String> {
+        let Some(leader) = &self.leader else { return Ok(()) };
+        for (who, waiting) in &self.ledger.waiting {
+            let person = leader.listener.roster.person(&id(*who));
+            if !person.as_ref().is_some_and(adapter::waits) {
+                return Err(format!("person {who} was told to wait ({waiting:?}): {person:?}"));
+            }
+        }
+        if !self.settled {
+            return Ok(());
+        }
+        for who in 0..PEOPLE {
+            let person = leader.listener.roster.person(&id(who));
+            let Some(user) = self.record.get().users.get(&name_of(who)) else {
+                continue;
+            };
+            let waits = person.as_ref().is_some_and(adapter::is_in_by_the_guard);
+            let says = user.status.as_ref().is_some_and(adapter::says_held_back);
+            if waits != says {
+                return Err(format!(
+                    "person {who} waits: {waits}, and the status: {:?}",
+                    user.status
+                ));
+            }
+        }
+        for hold in self.record.get().holds.values() {
+            adapter::agrees(&leader.listener.roster, hold)?;
+        }
+        Ok(())
+    }
+
+    fn limit_holds(&mut self) -> Result<(), String> {
+        let now = self.now();
+        let Some(leader) = &mut self.leader else {
+            self.losses.forget();
+            return Ok(());
+        };
+        let seats = leader.look();
+        match leader.seats.replace(seats.clone()) {
+            None => self.losses.forget(),
+            Some(before) => {
+                for who in 0..PEOPLE {
+                    if self.losses.confirmed.contains(&who) {
+                        continue;
+                    }
+                    if let Some(budget) = lost_by(leader, who, &before[who], &seats[who]) {
+                        self.losses.people.push((now, budget, who));
+                    }
+                }
+            }
+        }
+        self.losses.confirmed.clear();
+        let window = SignedDuration::from_secs(WINDOW);
+        let recent = |at: Timestamp| now.duration_since(at).abs() < window;
+        self.losses.people.retain(|(at, ..)| recent(*at));
+        self.losses.holds.retain(|(at, _)| recent(*at));
+        for budget in Budget::ALL {
+            let of = self.losses.people.iter().filter(|(_, it, _)| *it == budget);
+            let mut people: Vec<usize> = of.map(|(.., who)| *who).collect();
+            people.sort_unstable();
+            people.dedup();
+            if people.len() > LIMIT {
+                return Err(format!("{} people lost access by {budget:?}: {people:?}", people.len()));
+            }
+        }
+        if self.losses.holds.len() > LIMIT {
+            return Err(format!("lost holds gave access back: {:?}", self.losses.holds));
+        }
+        Ok(())
+    }
+}
+
+fn refused(listener: &Listener, name: &str, who: usize, gateway: &str, why: Option<String>) -> Result<(), String> {
+    match why {
+        Some(why) if listener.lets_in(who, gateway) => {
+            let person = listener.roster.person(&id(who));
+            Err(format!(
+                "{name} lets person {who} in at {gateway}, although {why}: {person:?}"
+            ))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn is_live_order(hold: &VpnHold, now: Timestamp) -> bool {
+    let span = HoldSpan {
+        from: hold.spec.from,
+        until: hold.spec.until,
+    };
+    Feed::of_source(&hold.spec.source).is_none() && hold.metadata.deletion_timestamp.is_none() && span.is_live(now)
+}
+
+/// A hold that was answered as in force, and of which a follower heard that.
+fn live_phase(ledger: &Ledger, objects: &Objects, follower: &Listener, who: usize, now: Timestamp) -> Option<String> {
+    let heard = |name: &String| {
+        let (seen, present) = (follower.seen.holds.get(name)?, objects.holds.get(name)?);
+        let same = seen.metadata.uid == present.metadata.uid && seen.metadata.deletion_timestamp.is_none();
+        (same && adapter::says_live(seen)).then(|| format!("{name} was reported as live"))
+    };
+    let denies = |it: &Standing| it.who == who && it.told && !it.lost && it.span.is_live(now);
+    let of = ledger.holds.iter().filter(|(_, it)| denies(it));
+    of.filter_map(|(name, _)| heard(name)).next()
+}
+
+/// By which kind of consequence a person lost access to a gateway, if so. Time, orders and a person's word are none.
+fn lost_by(leader: &Leader, who: usize, before: &Seat, after: &Seat) -> Option<Budget> {
+    let at = (0..GATEWAYS.len()).find(|at| before.at[*at] && !after.at[*at])?;
+    let roster = &leader.listener.roster;
+    match adapter::login(roster, who, GATEWAYS[at]) {
+        Verdict::Denied(Reason::Held) => {
+            let person = roster.person(&id(who))?;
+            let source = |name: &String| {
+                leader
+                    .listener
+                    .seen
+                    .holds
+                    .get(name)
+                    .map(|hold| hold.spec.source.clone())
+            };
+            let feeds: Option<Vec<Feed>> = person
+                .live_holds
+                .iter()
+                .map(|name| Feed::of_source(&source(name)?))
+                .collect();
+            feeds?.first().map(|feed| Budget::from(*feed))
+        }
+        Verdict::Denied(Reason::Expired) => (before.until != after.until).then_some(Budget::Declared),
+        Verdict::Denied(Reason::OverQuota) if before.limit == after.limit => Some(Budget::Usage),
+        Verdict::Denied(_) | Verdict::OtherGateway | Verdict::UnknownUser => Some(Budget::Declared),
+        _ => None,
+    }
+}
