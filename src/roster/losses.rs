@@ -9,7 +9,7 @@ use super::{
     tables::Tables,
     verdicts::{HoldJudged, StandingState},
 };
-use crate::model::guard::{Budget, Charge, GuardChange, Verdict, VerdictRecord};
+use crate::model::guard::{Budget, Charge, Feed, GuardChange, Verdict, VerdictRecord};
 
 impl Tables {
     fn hold(&self, key: &str, name: &str) -> Option<&Hold> {
@@ -39,7 +39,8 @@ impl Tables {
             };
             let record = self.verdicts.remembered(&hold.facts.uid, Budget::Holds);
             let told = hold.facts.reported.as_ref().and_then(|it| it.lost.as_ref());
-            if hold.is_over(now) || hold.judgement.keeps() || record.is_some_and(|it| it.verdict == Verdict::Passed) {
+            let took_effect = record.is_some_and(|it| it.verdict == Verdict::Passed);
+            if hold.is_over(now) || took_effect || self.is_held_back(hold) {
                 self.register.lift(&key, &name);
             } else if let Some((since, rejected)) = record
                 .map(|it| (it.since, it.verdict == Verdict::Rejected))
@@ -137,10 +138,23 @@ impl Tables {
         self.register.lift(key, name);
     }
 
+    /// Whether the guard keeps a hold from denying, so that nobody gets access by its loss.
+    fn is_held_back(&self, hold: &Hold) -> bool {
+        let Some(feed) = hold.facts.feed else { return false };
+        let remembered = self.verdicts.remembered(&hold.facts.uid, feed.into());
+        let unjudged = hold.judgement.state == HoldJudged::Unjudged;
+        let reported = hold.facts.reported.as_ref().is_some_and(|it| it.held_back.is_some());
+        hold.judgement.keeps() || (unjudged && remembered.map_or(reported, |it| it.verdict.keeps()))
+    }
+
     /// Takes up lost holds that a former process kept in force and of which no object is left.
     pub(super) fn resurrect_holds(&mut self) {
         for record in self.verdicts.remembered_losses() {
-            if self.register.resurrect_hold(&record) {
+            let denied = |feed: Feed| {
+                let verdict = self.verdicts.remembered(&record.uid, feed.into());
+                verdict.is_none_or(|it| !it.verdict.keeps())
+            };
+            if Feed::ALL.into_iter().all(denied) && self.register.resurrect_hold(&record) {
                 self.kept.insert(record.name.into());
             }
         }

@@ -52,7 +52,9 @@ async fn lists_show_what_is_held_back_with_the_command_that_decides() {
         "/holds" => (
             200,
             json!({ "holds": [
-                { "name": "hr-x", "corporate_id": "AB123456", "source": "hr", "phase": "HeldBack" },
+                { "name": "hr-x", "corporate_id": "AB123456", "source": "hr", "phase": "HeldBack",
+                  "decide": decide("AB123456") },
+                { "name": "hr-z", "corporate_id": "AB000003", "source": "hr", "phase": "HeldBack", "rejected": true },
                 { "name": "hr-y", "corporate_id": "AB000002", "source": "hr", "phase": "Live" },
             ] }),
         ),
@@ -72,7 +74,12 @@ async fn lists_show_what_is_held_back_with_the_command_that_decides() {
     let holds = fake.run(&["hold", "list", "--phase", "heldback"]).await;
     assert!(holds.stdout.contains("HeldBack"), "{}", holds.stdout);
     assert!(holds.stderr.contains("guard confirm AB123456  "), "{}", holds.stderr);
-    assert!(!holds.stderr.contains("AB000002"), "{}", holds.stderr);
+    assert!(holds.stdout.contains("HeldBack (cancelled)"), "{}", holds.stdout);
+    assert!(
+        !holds.stderr.contains("AB000002") && !holds.stderr.contains("AB000003"),
+        "{}",
+        holds.stderr
+    );
     assert_eq!(fake.seen()[0].uri.to_string(), "/holds?phase=HeldBack");
 
     let users = fake.run(&["user", "list"]).await;

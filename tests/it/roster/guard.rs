@@ -862,7 +862,7 @@ fn who_was_denied_stays_so_when_the_record_is_put_back_and_the_document_was_edit
         before.roster.apply(vec![inactive(n)]);
     }
     for n in 9..18 {
-        before.pass(100);
+        before.pass(700);
         let ended = edited(&recorded(&user(&nth(n)), Access::Granted, 0), |it| {
             it.spec.valid_until = Some(ts("2026-04-30T00:00:00Z"));
         });

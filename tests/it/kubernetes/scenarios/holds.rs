@@ -75,6 +75,12 @@ async fn applying_replacing_and_making_the_user_anew_let_nobody_in() {
 async fn a_hold_may_come_before_its_user_and_have_an_end() {
     let (cluster, operator) = Cluster::running().await;
     cluster.hold(HOLD, "ab123456").await;
+    cluster
+        .until("the operator has seen it", || {
+            let hold = cluster.object("vpnholds", HOLD)?;
+            (hold["status"]["phase"] == "Live").then_some(())
+        })
+        .await;
     cluster.apply(ANNA, json!({})).await;
     cluster.becomes(ANNA, "Held").await;
     let credential = derived(ANNA);
