@@ -12,6 +12,8 @@ mod folder;
 mod leader;
 mod ledger;
 mod listener;
+mod orders;
+mod passing;
 mod reports;
 mod steps;
 mod stores;

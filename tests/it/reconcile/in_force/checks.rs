@@ -34,16 +34,6 @@ pub enum Promise {
     LimitHolds,
 }
 
-impl Promise {
-    pub const ALL: [Self; 5] = [
-        Self::ToldStays,
-        Self::NoOrderWaits,
-        Self::ListenersAgree,
-        Self::HeldBackIsFound,
-        Self::LimitHolds,
-    ];
-}
-
 /// Who lost access to what, and when, in the life of one leader.
 #[derive(Debug, Default)]
 pub struct Losses {

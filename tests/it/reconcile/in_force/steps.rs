@@ -3,8 +3,9 @@
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use super::{
-    edits::{Edit, SOURCES},
+    edits::Edit,
     faults::{Damage, Part},
+    orders::SOURCES,
     stores::PEOPLE,
     world::{Mode, Pace, World},
 };
