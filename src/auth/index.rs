@@ -136,7 +136,7 @@ pub(crate) enum EpochRule {
         raise: bool,
     },
     /// It is exactly what the controller said last: a session of any other epoch would be cut. `None`: it said nothing yet.
-    Said(Option<Epoch>),
+    Reported(Option<Epoch>),
 }
 
 /// How long another process may take to hear of a denial: until then it may have said yes.
@@ -279,7 +279,7 @@ impl AuthIndex {
             let (epoch, raise) = match change.epoch {
                 EpochRule::Own { start, raise: true } => (next_epoch(start, now), true),
                 EpochRule::Own { start, raise: false } => (start, false),
-                EpochRule::Said(said) => (said.unwrap_or_default(), false),
+                EpochRule::Reported(said) => (said.unwrap_or_default(), false),
             };
             let account = Account {
                 name: Arc::clone(name),
@@ -304,7 +304,7 @@ impl AuthIndex {
         let (epoch, raise) = match change.epoch {
             EpochRule::Own { raise, .. } if raise || ends => (next_epoch(old.epoch, now), true),
             EpochRule::Own { .. } => (old.epoch, false),
-            EpochRule::Said(said) => (said.unwrap_or(old.epoch), false),
+            EpochRule::Reported(said) => (said.unwrap_or(old.epoch), false),
         };
         sessions.granted = change.granted;
         let policy = change.into_policy(epoch, now);

@@ -129,8 +129,8 @@ fn answer(done: ReleasedMany) -> (StatusCode, Json<ReleasedManyBody>) {
 /// Lift every hold that one's own source placed from a moment on.
 ///
 /// For a wrong burst. Where a deactivation by this source had set `spec.active` to false, it is set back to true. What fails
-/// for one person is named, and the rest is done; asking again finds what is left. Audited as one (`hold.release-many`), and
-/// for each person.
+/// for one person is named, and the rest is done; asking again finds what is left, also when the list is so long that the
+/// request times out and the work goes on. Audited as one (`hold.release-many`), and for each person.
 #[utoipa::path(
     post, path = "/holds/release", operation_id = "release_holds", tag = "holds", request_body = ReleaseManyBody,
     responses(

@@ -3,10 +3,12 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 use tokio::sync::mpsc;
@@ -91,6 +93,9 @@ async fn let_go(ctx: &Core, done: &mut HashMap<String, Instant>) {
     }
 }
 
+/// Holds that are reported at the same time. A feed may have placed thousands, and replicas wait for the word on each.
+const AT_A_TIME: usize = 16;
+
 /// Reports until `cancel`.
 pub async fn run(ctx: Arc<Core>, mut touched: mpsc::UnboundedReceiver<String>, cancel: CancellationToken) {
     let mut tick = tokio::time::interval(TICK);
@@ -99,24 +104,27 @@ pub async fn run(ctx: Arc<Core>, mut touched: mpsc::UnboundedReceiver<String>, c
     let mut gone = HashMap::new();
     loop {
         let mut names = BTreeSet::new();
+        let mut changed = Vec::new();
         tokio::select! {
             () = cancel.cancelled() => return,
-            name = touched.recv() => match name {
-                Some(name) => {
+            count = touched.recv_many(&mut changed, 4 * AT_A_TIME) => {
+                if count == 0 {
+                    return;
+                }
+                for name in changed {
                     // Changed, or another one by the same name.
                     gone.remove(&name);
-                    names.insert(name)
+                    names.insert(name);
                 }
-                None => return,
-            },
+            }
             _ = tick.tick() => {
                 names.extend(deadlines.take_due(ctx.clock.now()));
                 let_go(&ctx, &mut gone).await;
-                false
             }
         };
-        for name in names {
-            let at = report(&name, &ctx).await;
+        let reports = stream::iter(names).map(async |name| (report(&name, &ctx).await, name));
+        let mut reported = pin!(reports.buffer_unordered(AT_A_TIME));
+        while let Some((at, name)) = reported.next().await {
             deadlines.set(name, at);
         }
     }

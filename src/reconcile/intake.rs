@@ -79,15 +79,15 @@ pub(super) struct Vanishing {
 }
 
 impl Vanishing {
-    /// Keeps a disappearance back, and hands on everything else.
-    pub(super) fn sort(&mut self, input: Input, loaded: bool, inputs: &mut Vec<Input>) {
+    /// Keeps a disappearance back if it is one that `waits`, and hands on everything else.
+    pub(super) fn sort(&mut self, input: Input, waits: bool, inputs: &mut Vec<Input>) {
         let vanished = match &input {
             Input::User(user) => user.metadata.deletion_timestamp.is_some(),
             Input::Hold(hold) => hold.metadata.deletion_timestamp.is_some(),
             Input::HoldGone { released, .. } => !released,
             _ => false,
         };
-        if loaded && vanished {
+        if waits && vanished {
             self.push(input);
         } else {
             self.supersede(&input);

@@ -114,7 +114,7 @@ impl Tables {
                         start: reported.epoch,
                         raise: loading && (rotated || (reported.narrowed && kept.is_none()) || (!granted && !proved)),
                     },
-                    Role::Follower => EpochRule::Said(reported.access.map(|_| reported.epoch)),
+                    Role::Follower => EpochRule::Reported(reported.access.map(|_| reported.epoch)),
                 },
                 granted,
             };

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{
     conclude::{Open, Part},
     entry::{Hold, Key, User},
-    judge::{Cause, Disposition, Knowledge, Word, judge},
+    judge::{Cause, Disposition, Knowledge, Report, judge},
     records::{hold_record, spec_record, spec_verdict, verdict_of},
     spec_terms::{SpecTerms, usage_key},
     tables::Tables,
@@ -96,20 +96,20 @@ impl Tables {
                 role,
                 loading,
                 verdict: record.map(|it| it.verdict).or_else(|| decided_here(hold)),
-                word: match reported {
-                    None => Word::Nothing,
-                    Some(it) if it.phase == HoldPhase::HeldBack || it.held_back.is_some() => Word::HeldBack,
-                    Some(_) => Word::InForce,
+                report: match reported {
+                    None => Report::Nothing,
+                    Some(it) if it.phase == HoldPhase::HeldBack || it.held_back.is_some() => Report::HeldBack,
+                    Some(_) => Report::InForce,
                 },
                 unopposed: false,
                 over: false,
             };
-            match judge(Cause::Feed(feed), &knows) {
+            match judge(Cause::Feed(feed), knows) {
                 Disposition::InForce => match hold.judgement.state {
-                    HoldJudged::Undecided(_) if knows.word == Word::Nothing => {}
+                    HoldJudged::Undecided(_) if knows.report == Report::Nothing => {}
                     _ => hold.judgement.state = HoldJudged::InForce,
                 },
-                Disposition::HeldBack if knows.word == Word::Nothing && !unjudged => {}
+                Disposition::HeldBack if knows.report == Report::Nothing && !unjudged => {}
                 Disposition::HeldBack => {
                     let waiting = reported.and_then(|it| it.held_back.as_ref());
                     hold.judgement.state = HoldJudged::Kept {
@@ -220,16 +220,16 @@ impl Tables {
         let record = fresh
             .then(|| self.verdicts.remembered(&facts.uid, Budget::Declared))
             .flatten();
-        let told = reported.held_back(Budget::Declared);
-        if matches!(user.standing.state, StandingState::InForce) && (told.is_none() || role == Role::Controller) {
+        let waiting = reported.held_back(Budget::Declared);
+        if matches!(user.standing.state, StandingState::InForce) && (waiting.is_none() || role == Role::Controller) {
             return Outcome::Unchanged;
         }
         let key = LazyCell::new(|| facts.spec.key(deleted));
         let record = record.filter(|it| it.key == *key);
-        let told = told.filter(|it| it.generation == facts.generation || it.key == *key);
+        let waiting = waiting.filter(|it| it.generation == facts.generation || it.key == *key);
         let remembered = record
             .and_then(|it| it.kept.as_ref())
-            .or_else(|| told.and_then(|it| it.kept.as_ref()));
+            .or_else(|| waiting.and_then(|it| it.kept.as_ref()));
         let before = match (user.standing.before(), remembered) {
             // A follower may have missed versions in between.
             (Some(_), Some(kept)) if role == Role::Follower => SpecTerms::of_kept(kept),
@@ -259,11 +259,11 @@ impl Tables {
                 (None, Some(kept)) => Some(verdict_of(kept.rejected)),
                 (None, None) => settled.then_some(Verdict::Passed),
             },
-            word: match role {
-                _ if told.is_some() && (fresh || role == Role::Follower) => Word::HeldBack,
-                Role::Controller if fresh && alone_denies => Word::InForce,
-                Role::Follower if alone_denies || reported.is_present() => Word::InForce,
-                Role::Controller | Role::Follower => Word::Nothing,
+            report: match role {
+                _ if waiting.is_some() && (fresh || role == Role::Follower) => Report::HeldBack,
+                Role::Controller if fresh && alone_denies => Report::InForce,
+                Role::Follower if alone_denies || reported.is_present() => Report::InForce,
+                Role::Controller | Role::Follower => Report::Nothing,
             },
             unopposed: fresh
                 && (reported.access != Some(Access::Granted)
@@ -275,16 +275,16 @@ impl Tables {
                 || (user.gone && facts.deleted && self.deletions_are_explicit)
                 || (user.gone && role == Role::Follower),
         };
-        match judge(Cause::Declared, &knows) {
-            Disposition::InForce if settled && knows.word == Word::Nothing && !knows.over => Outcome::Unchanged,
+        match judge(Cause::Declared, knows) {
+            Disposition::InForce if settled && knows.report == Report::Nothing && !knows.over => Outcome::Unchanged,
             Disposition::InForce => Outcome::InForce,
-            Disposition::HeldBack if here.is_some() && knows.word == Word::Nothing => Outcome::Unchanged,
+            Disposition::HeldBack if here.is_some() && knows.report == Report::Nothing => Outcome::Unchanged,
             Disposition::HeldBack => Outcome::Kept(Box::new(Kept {
                 spec: before,
                 key: key.clone(),
-                since: record.map(|it| it.since).or(told.map(|it| it.since)).unwrap_or(now),
+                since: record.map(|it| it.since).or(waiting.map(|it| it.since)).unwrap_or(now),
                 rejected: record.map_or_else(
-                    || told.is_some_and(|it| it.rejected),
+                    || waiting.is_some_and(|it| it.rejected),
                     |it| it.verdict == Verdict::Rejected,
                 ),
                 undecided: None,
@@ -300,7 +300,7 @@ impl Tables {
             .then(|| self.verdicts.remembered(&user.facts.uid, Budget::Usage))
             .flatten();
         let role = self.register.role;
-        let told = reported.held_back(Budget::Usage);
+        let waiting = reported.held_back(Budget::Usage);
         let knows = Knowledge {
             role,
             loading,
@@ -308,17 +308,17 @@ impl Tables {
                 .usage
                 .about(key)
                 .or_else(|| record.filter(|it| it.key == key).map(|it| it.verdict)),
-            word: match role {
-                _ if told.is_some_and(|it| it.key == key) && (fresh || role == Role::Follower) => Word::HeldBack,
+            report: match role {
+                _ if waiting.is_some_and(|it| it.key == key) && (fresh || role == Role::Follower) => Report::HeldBack,
                 // The count itself comes from the controller.
-                Role::Follower => Word::InForce,
-                Role::Controller if fresh && reported.denied() == Some(Reason::OverQuota) => Word::InForce,
-                Role::Controller => Word::Nothing,
+                Role::Follower => Report::InForce,
+                Role::Controller if fresh && reported.denied() == Some(Reason::OverQuota) => Report::InForce,
+                Role::Controller => Report::Nothing,
             },
             unopposed: !was_granted,
             over: false,
         };
-        judge(Cause::Usage, &knows)
+        judge(Cause::Usage, knows)
     }
 
     /// Notes what became of what a user's object says, unless it is open.
@@ -403,21 +403,21 @@ impl Tables {
             .verdicts
             .remembered(uid, Budget::Usage)
             .filter(|it| it.key == usage_key);
-        let told = user
+        let waiting = user
             .facts
             .reported
             .held_back(Budget::Usage)
             .filter(|it| it.key == usage_key);
         let verdict = match disposition {
             Disposition::HeldBack => {
-                record.map_or_else(|| verdict_of(told.is_some_and(|it| it.rejected)), |it| it.verdict)
+                record.map_or_else(|| verdict_of(waiting.is_some_and(|it| it.rejected)), |it| it.verdict)
             }
             Disposition::InForce | Disposition::Open => Verdict::Passed,
         };
         user.usage = UsageStanding(Some(Box::new(UsageVerdict {
             key: usage_key,
             verdict,
-            since: record.map(|it| it.since).or(told.map(|it| it.since)).unwrap_or(now),
+            since: record.map(|it| it.since).or(waiting.map(|it| it.since)).unwrap_or(now),
             row: record.is_some(),
             change: 0,
         })));

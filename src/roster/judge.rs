@@ -23,7 +23,7 @@ pub(super) enum Cause {
 
 /// What the objects say of a cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Word {
+pub(super) enum Report {
     /// Nothing: whoever reports has not seen it yet.
     Nothing,
     /// It was reported as in force.
@@ -40,7 +40,7 @@ pub(super) struct Knowledge {
     pub(super) loading: bool,
     /// What was decided about this very cause, by this process or a former one.
     pub(super) verdict: Option<Verdict>,
-    pub(super) word: Word,
+    pub(super) report: Report,
     /// Nothing says that there was access before, or only time passed: there is nothing to protect.
     pub(super) unopposed: bool,
     /// There is nothing left to protect: somebody let the object go, or what it said before has come to its own end.
@@ -59,23 +59,25 @@ pub(super) enum Disposition {
 }
 
 /// Judges a cause that would deny.
-pub(super) fn judge(cause: Cause, knows: &Knowledge) -> Disposition {
+pub(super) fn judge(cause: Cause, knows: Knowledge) -> Disposition {
     if cause == Cause::Order || knows.over {
         return Disposition::InForce;
     }
     // There is one judge: what a follower decided by itself counts until the controller's word comes.
     let verdict = knows
         .verdict
-        .filter(|_| knows.role == Role::Controller || knows.word == Word::Nothing);
-    match (verdict, knows.word) {
-        (Some(Verdict::Passed), _) | (_, Word::InForce) => Disposition::InForce,
-        (Some(Verdict::HeldBack | Verdict::Rejected), _) | (_, Word::HeldBack) => Disposition::HeldBack,
-        (None, Word::Nothing) if knows.unopposed => Disposition::InForce,
+        .filter(|_| knows.role == Role::Controller || knows.report == Report::Nothing);
+    match (verdict, knows.report) {
+        (Some(Verdict::Passed), _) | (_, Report::InForce) => Disposition::InForce,
+        (Some(Verdict::HeldBack | Verdict::Rejected), _) | (_, Report::HeldBack) => Disposition::HeldBack,
+        (None, Report::Nothing) if knows.unopposed => Disposition::InForce,
         // A hold that exists when nothing is known is in force.
-        (None, Word::Nothing) if matches!(cause, Cause::Feed(_)) && knows.loading && knows.role == Role::Controller => {
+        (None, Report::Nothing)
+            if matches!(cause, Cause::Feed(_)) && knows.loading && knows.role == Role::Controller =>
+        {
             Disposition::InForce
         }
-        (None, Word::Nothing) => Disposition::Open,
+        (None, Report::Nothing) => Disposition::Open,
     }
 }
 
@@ -89,10 +91,10 @@ mod tests {
         fn knowledge()(
             role in select(vec![Role::Controller, Role::Follower]), loading in any::<bool>(),
             verdict in select(vec![None, Some(Verdict::Passed), Some(Verdict::HeldBack), Some(Verdict::Rejected)]),
-            word in select(vec![Word::Nothing, Word::InForce, Word::HeldBack]),
+            report in select(vec![Report::Nothing, Report::InForce, Report::HeldBack]),
             unopposed in any::<bool>(), over in any::<bool>(),
         ) -> Knowledge {
-            Knowledge { role, loading, verdict, word, unopposed, over }
+            Knowledge { role, loading, verdict, report, unopposed, over }
         }
     }
 
@@ -109,49 +111,49 @@ mod tests {
     proptest! {
         #[test]
         fn an_order_is_in_force_whatever_is_known(knows in knowledge()) {
-            prop_assert_eq!(judge(Cause::Order, &knows), Disposition::InForce);
+            prop_assert_eq!(judge(Cause::Order, knows), Disposition::InForce);
         }
 
         #[test]
         fn what_passed_by_any_memory_stays_in_force(cause in cause(), knows in knowledge()) {
             let knows = Knowledge { role: Role::Controller, ..knows };
-            if knows.verdict == Some(Verdict::Passed) || knows.word == Word::InForce {
-                prop_assert_eq!(judge(cause, &knows), Disposition::InForce);
+            if knows.verdict == Some(Verdict::Passed) || knows.report == Report::InForce {
+                prop_assert_eq!(judge(cause, knows), Disposition::InForce);
             }
         }
 
         #[test]
         fn what_is_held_back_by_one_memory_and_passed_by_none_stays_held_back(cause in cause(), knows in knowledge()) {
             let knows = Knowledge { role: Role::Controller, ..knows };
-            let passed = knows.verdict == Some(Verdict::Passed) || knows.word == Word::InForce;
-            let kept = knows.verdict.is_some_and(Verdict::keeps) || knows.word == Word::HeldBack;
+            let passed = knows.verdict == Some(Verdict::Passed) || knows.report == Report::InForce;
+            let kept = knows.verdict.is_some_and(Verdict::keeps) || knows.report == Report::HeldBack;
             if kept && !passed && !knows.over && cause != Cause::Order {
-                prop_assert_eq!(judge(cause, &knows), Disposition::HeldBack);
+                prop_assert_eq!(judge(cause, knows), Disposition::HeldBack);
             }
         }
 
         #[test]
         fn a_follower_does_as_the_controller_says(cause in cause(), knows in knowledge()) {
             let knows = Knowledge { role: Role::Follower, ..knows };
-            if knows.word == Word::HeldBack && cause != Cause::Order && !knows.over {
-                prop_assert_eq!(judge(cause, &knows), Disposition::HeldBack);
+            if knows.report == Report::HeldBack && cause != Cause::Order && !knows.over {
+                prop_assert_eq!(judge(cause, knows), Disposition::HeldBack);
             }
-            if knows.word == Word::InForce {
-                prop_assert_eq!(judge(cause, &knows), Disposition::InForce);
+            if knows.report == Report::InForce {
+                prop_assert_eq!(judge(cause, knows), Disposition::InForce);
             }
         }
 
         #[test]
         fn nothing_is_judged_twice(cause in cause(), knows in knowledge()) {
-            if knows.verdict.is_some() || knows.word != Word::Nothing {
-                prop_assert_ne!(judge(cause, &knows), Disposition::Open);
+            if knows.verdict.is_some() || knows.report != Report::Nothing {
+                prop_assert_ne!(judge(cause, knows), Disposition::Open);
             }
         }
 
         #[test]
         fn a_hold_that_exists_when_nothing_is_known_is_in_force(knows in knowledge()) {
-            let knows = Knowledge { role: Role::Controller, loading: true, verdict: None, word: Word::Nothing, ..knows };
-            prop_assert_eq!(judge(Cause::Feed(Feed::Hr), &knows), Disposition::InForce);
+            let knows = Knowledge { role: Role::Controller, loading: true, verdict: None, report: Report::Nothing, ..knows };
+            prop_assert_eq!(judge(Cause::Feed(Feed::Hr), knows), Disposition::InForce);
         }
     }
 }

@@ -376,6 +376,9 @@ impl Tables {
 
     /// The load is over: what was remembered of objects that are there has been taken over.
     fn taken_over(&mut self, now: Timestamp) {
+        if self.verdicts.remember_nothing() {
+            return;
+        }
         if !self.verdicts.is_empty() {
             let present = self.uids();
             self.verdicts.taken_over(now, |uid| present.contains(uid));

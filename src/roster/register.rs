@@ -380,7 +380,8 @@ impl Register {
             ..spec.alone(deleted, self.usage_of(user))
         };
         if self.role == Role::Follower {
-            let there = |hold: &&Hold| hold.counts() && !hold.gone;
+            // The user's status may speak of a hold before the hold's own status does.
+            let there = |hold: &&Hold| hold.denies() && !hold.gone;
             let is_there = |name: &str| entry.holds.iter().filter(there).any(|hold| *hold.facts.name == *name);
             user.facts.reported.limit(&mut terms, is_there);
         }

@@ -207,6 +207,11 @@ impl Verdicts {
         self.remembered.is_empty()
     }
 
+    /// Whether nothing of a former process is left to be taken over.
+    pub(super) fn remember_nothing(&self) -> bool {
+        self.remembered.is_empty()
+    }
+
     /// What a former process decided about an object.
     pub(super) fn remembered(&self, uid: &str, budget: Budget) -> Option<&VerdictRecord> {
         self.remembered.get(uid)?.iter().find(|record| record.budget == budget)

@@ -12,4 +12,5 @@ mod quickstart;
 mod replica;
 mod secrets;
 mod starting;
+mod taken_back;
 mod twice;

@@ -112,7 +112,8 @@ pub async fn run(watches: Watches, ctx: Arc<Follower>, cancel: CancellationToken
         let mut inputs = Vec::with_capacity(batch.len());
         for event in batch {
             take(&mut seen, event, &ctx, |input| {
-                vanishing.sort(input, loaded, &mut inputs);
+                let waits = loaded && !is_decided(&input);
+                vanishing.sort(input, waits, &mut inputs);
             });
         }
         ctx.apply(inputs);
@@ -131,6 +132,13 @@ pub async fn run(watches: Watches, ctx: Arc<Follower>, cancel: CancellationToken
             }
         }
     }
+}
+
+/// Whether it speaks of a deletion that the controller has reported about: nobody has to judge it together with others.
+fn is_decided(input: &Input) -> bool {
+    let Input::User(user) = input else { return false };
+    let observed = user.status.as_ref().map(|status| status.observed_generation);
+    user.metadata.deletion_timestamp.is_some() && observed.is_some() && observed == user.metadata.generation
 }
 
 /// Says what one event means.

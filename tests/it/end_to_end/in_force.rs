@@ -135,7 +135,7 @@ async fn starts_with(house: &House, what: &str, store: Option<&[u8]>) {
         assert!(!is_in(&operator, number).await, "{what}: person {number} is in again");
     }
     if store.is_some_and(|bytes| !bytes.is_empty()) {
-        let said = operator.check("guard").await;
+        let said = operator.check("guard-store").await;
         assert!(said.iter().any(|line| line.contains("guard.db")), "{what}: {said:?}");
     }
     operator.kill();

@@ -336,6 +336,17 @@ impl Operator {
     pub async fn get(&self, path: &str) -> (u16, Value) {
         self.call(Method::GET, path, None).await
     }
+    /// As [`Self::post`], by a caller that says which source it is.
+    pub async fn post_as(&self, source: &str, path: &str, body: Value) -> (u16, Value) {
+        let request = self
+            .http
+            .post(self.url(path))
+            .header("X-Corporate-Secret", CORPORATE_SECRET)
+            .header("X-Vpn-Operator-Source", source);
+        let answer = request.json(&body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+    }
+
     pub async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         self.call(Method::POST, path, Some(body)).await
     }

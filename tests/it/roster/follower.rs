@@ -524,6 +524,31 @@ fn a_replica_denies_by_a_hold_that_it_never_saw() {
 }
 
 #[test]
+fn who_is_reported_as_held_is_refused_before_the_hold_says_that_it_was_confirmed() {
+    let pair = Pair::new();
+    let mut waits = hold("hr-waits", &nth(0));
+    waits.status = Some(VpnHoldStatus {
+        phase: Some(HoldPhase::HeldBack),
+        held_back: Some(WaitingHold {
+            since: ts(START),
+            rejected: false,
+        }),
+        lost: None,
+    });
+    pair.replica.apply(vec![held(&waits)]);
+    assert!(pair.is_in(0));
+    let mut told = pair.users[&id(&nth(0)).object_name()].clone();
+    told.status = serde_json::from_value(serde_json::json!({
+        "observedGeneration": 1, "access": "Denied", "reason": "Held",
+        "conditions": [{ "type": "Granted", "status": "False", "reason": "Held", "message": "held by hr-waits",
+            "lastTransitionTime": START }],
+    }))
+    .unwrap();
+    pair.replica.apply(vec![said(&told)]);
+    assert!(!pair.is_in(0));
+}
+
+#[test]
 fn a_suspension_ends_by_time_without_the_controller() {
     let mut pair = Pair::new();
     let mut suspension = hold("hr-suspended", &nth(0));

@@ -806,7 +806,7 @@ fn an_end_of_access_that_passed_stays_so_when_the_record_is_put_back() {
     let until = before.later(5);
     let ends = |n: usize| {
         edited(&recorded(&user(&nth(n)), Access::Granted, 0), |it| {
-            it.spec.valid_until = Some(until)
+            it.spec.valid_until = Some(until);
         })
     };
     before.roster.apply((0..15).map(|n| said(&ends(n))).collect());
