@@ -11,6 +11,7 @@ mod faults;
 mod folder;
 mod leader;
 mod ledger;
+mod limits;
 mod listener;
 mod orders;
 mod passing;

@@ -20,7 +20,9 @@ use super::{
 #[derive(Debug, Clone)]
 pub enum Edit {
     Active(bool),
-    /// In so many seconds.
+    /// From so many seconds on.
+    From(Option<i64>),
+    /// For so many seconds.
     Until(Option<i64>),
     Limit(Option<u64>),
     /// To the first gateway alone, or to all.
@@ -33,6 +35,7 @@ impl World {
     fn edited(&mut self, spec: &mut VpnUserSpec, edit: &Edit) {
         match edit {
             Edit::Active(active) => spec.active = *active,
+            Edit::From(seconds) => spec.valid_from = seconds.map(|seconds| self.later(seconds)),
             Edit::Until(seconds) => spec.valid_until = seconds.map(|seconds| self.later(seconds)),
             Edit::Limit(limit) => {
                 spec.traffic = limit.map(|limit| TrafficLimit {
@@ -141,21 +144,25 @@ impl World {
         self.write_specs(specs);
     }
 
-    pub fn use_up(&mut self, who: usize, bytes: u64) {
+    /// A node tells how much these people moved.
+    pub fn use_up(&mut self, people: impl Iterator<Item = usize>, bytes: u64) {
         let now = self.now();
-        let account = id(who).account();
-        let Some(leader) = &mut self.leader else { return };
-        let usage: &mut Usage = leader.usage.entry(account.clone()).or_default();
         let month = Period::Month.start(now);
-        if usage.month_start != month {
-            usage.month_start = month;
-            usage.month = 0;
+        let Some(leader) = &mut self.leader else { return };
+        let mut inputs = Vec::new();
+        for who in people {
+            let account = id(who).account();
+            let usage: &mut Usage = leader.usage.entry(account.clone()).or_default();
+            if usage.month_start != month {
+                usage.month_start = month;
+                usage.month = 0;
+            }
+            usage.lifetime += bytes;
+            usage.month += bytes;
+            inputs.push(Input::Usage { account, usage: *usage });
+            self.ledger.said(who);
         }
-        usage.lifetime += bytes;
-        usage.month += bytes;
-        let usage = *usage;
-        leader.listener.roster.apply(vec![Input::Usage { account, usage }]);
-        self.ledger.said(who);
+        leader.listener.roster.apply(inputs);
     }
 
     pub fn confirm(&mut self, who: Option<usize>) {
@@ -170,7 +177,7 @@ impl World {
         let lost = adapter::lost_pending(&leader.listener.roster);
         let ids = who.map(|who| [id(who)]);
         leader.listener.roster.confirm(ids.as_ref().map(<[_; 1]>::as_slice));
-        self.losses.confirmed(&concerned);
+        self.losses.excused(concerned.iter().copied());
         for who in &concerned {
             self.ledger.said(*who);
         }

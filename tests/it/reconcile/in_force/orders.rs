@@ -20,18 +20,24 @@ use super::{
 
 /// Who gives orders: the API, the command line, and a help desk that writes objects itself.
 pub const SOURCES: [&str; 3] = ["api", "cli", "helpdesk"];
-/// An automatic feed.
-const FEED: &str = "hr";
+/// The automatic feeds.
+pub const FEEDS: [&str; 2] = ["hr", "scim"];
+
+/// When a hold denies: from and until so many seconds from now.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Span {
+    pub from: Option<i64>,
+    pub until: Option<i64>,
+}
 
 impl World {
     /// An order. The help desk writes objects itself, everybody else asks a running operator.
-    pub fn order(&mut self, who: usize, source: &'static str, seconds: Option<i64>, flip: bool) {
+    pub fn order(&mut self, who: usize, source: &'static str, span: Span, flip: bool) {
         let by_hand = source == SOURCES[2];
         if self.leader.is_none() && !(by_hand && self.mode == Mode::Cluster) {
             return;
         }
-        let until = seconds.map(|seconds| self.later(seconds));
-        let name = self.place(who, source, "deactivated", until, by_hand);
+        let name = self.place(who, source, "deactivated", span, by_hand);
         self.ask(&name);
         if flip && !by_hand {
             self.edit(std::iter::once(who), &Edit::Active(false));
@@ -39,26 +45,21 @@ impl World {
     }
 
     /// A feed asks a running operator.
-    pub fn feed(&mut self, who: usize) {
+    pub fn feed(&mut self, who: usize, source: &'static str, span: Span) {
         if self.leader.is_some() {
-            let name = self.place(who, FEED, "dismissed", None, false);
+            let name = self.place(who, source, "dismissed", span, false);
             self.ask(&name);
         }
     }
 
     /// Places a hold, and answers its name. One that is there and stays does the same work.
-    fn place(
-        &mut self,
-        who: usize,
-        source: &'static str,
-        cause: &str,
-        until: Option<jiff::Timestamp>,
-        by_hand: bool,
-    ) -> String {
+    fn place(&mut self, who: usize, source: &'static str, cause: &str, span: Span, by_hand: bool) -> String {
+        let [from, until] = [span.from, span.until].map(|at| at.map(|seconds| self.later(seconds)));
         let mut name = hold_name(source, cause, &id(who));
         let taken = self.objects().holds.get(&name);
         if let Some(hold) = taken {
-            let stays = hold.metadata.deletion_timestamp.is_none() && hold.spec.until.is_none();
+            let stays =
+                hold.metadata.deletion_timestamp.is_none() && (hold.spec.from, hold.spec.until) == (from, until);
             if stays && self.ledger.holds.contains_key(&name) {
                 return name;
             }
@@ -68,13 +69,13 @@ impl World {
             corporate_id: id(who),
             source: source.to_owned(),
             reason: None,
-            from: None,
+            from,
             until,
         };
         let standing = Standing {
             who,
             source,
-            span: HoldSpan { from: None, until },
+            span: HoldSpan { from, until },
             own: self.mode == Mode::Folder && !by_hand,
             told: false,
             lost: false,

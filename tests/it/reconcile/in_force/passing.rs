@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::world::{Mode, World};
+use super::{
+    stores::PEOPLE,
+    world::{Mode, World},
+};
 
 impl World {
     pub fn pass(&mut self, seconds: u64) {
@@ -13,6 +16,21 @@ impl World {
     pub fn set_back(&mut self, seconds: i64) {
         self.clock.step_wall(self.later(-seconds));
         self.tick();
+        // What was over may be in force again.
+        self.losses.excused(0..PEOPLE);
+    }
+
+    /// Nobody leads, and the followers hear everything and wait for a word in vain.
+    pub fn silence(&mut self) {
+        if self.mode == Mode::Folder {
+            return;
+        }
+        self.crash();
+        for follower in &mut self.followers {
+            follower.hear(usize::MAX, usize::MAX);
+        }
+        self.pass(6);
+        self.silent = true;
     }
 
     fn tick(&mut self) {
@@ -24,8 +42,10 @@ impl World {
         let holds = &self.ledger.holds;
         let timed = |who: usize| {
             let spec = self.declared(who);
-            spec.is_none_or(|spec| spec.valid_until.is_some() || spec.traffic.is_some())
-                || holds.values().any(|it| it.who == who && it.span.until.is_some())
+            spec.is_none_or(|spec| spec.valid_from.or(spec.valid_until).is_some() || spec.traffic.is_some())
+                || holds
+                    .values()
+                    .any(|it| it.who == who && it.span.from.or(it.span.until).is_some())
         };
         let over: Vec<usize> = self.ledger.waiting.keys().copied().filter(|who| timed(*who)).collect();
         for who in over {
