@@ -128,6 +128,9 @@ impl World {
 fn lost_by(leader: &Leader, who: usize, before: &Seat, after: &Seat) -> Option<Budget> {
     let at = (0..GATEWAYS.len()).find(|at| before.at[*at] && !after.at[*at])?;
     let roster = &leader.listener.roster;
+    if leader.listener.ordered(who) {
+        return None;
+    }
     match adapter::login(roster, who, GATEWAYS[at]) {
         Verdict::Denied(Reason::Held) => {
             let person = roster.person(&id(who))?;
@@ -154,6 +157,9 @@ fn lost_by(leader: &Leader, who: usize, before: &Seat, after: &Seat) -> Option<B
 
 /// By which kind of consequence a follower refuses a person who has access by all that was reported, if so.
 fn taken_without_a_word(objects: &Objects, follower: &Listener, who: usize) -> Option<Budget> {
+    if follower.ordered(who) {
+        return None;
+    }
     let user = objects.users.get(&name_of(who))?;
     let status = user.status.as_ref().filter(|it| it.access == Some(Access::Granted))?;
     let outdated = Some(status.observed_generation) != user.metadata.generation;
