@@ -164,6 +164,20 @@ pub fn usage_at_start(history: &BTreeMap<String, Usage>, objects: &Objects) -> B
     totals
 }
 
+/// Denials that wait for a person, with what they were judged against.
+pub fn waiting_denials(roster: &Roster) -> impl Iterator<Item = (Budget, CorporateId)> {
+    let pending = roster.guard().pending.into_iter();
+    pending
+        .filter(|it| it.budget != Budget::Holds)
+        .map(|it| (it.budget, it.corporate_id))
+}
+
+/// How many people count against a budget.
+pub fn used(roster: &Roster, budget: Budget) -> usize {
+    let budgets = roster.guard().budgets;
+    budgets.iter().find(|it| it.budget == budget).map_or(0, |it| it.used)
+}
+
 /// The plan for a user, and the guard's change that has to be kept before it is carried out.
 pub fn user_plan(roster: &Roster, user: &VpnUser, used: Option<(u64, Period)>, now: Timestamp) -> Option<(Plan, u64)> {
     let person = roster.person_by_user(user.metadata.name.as_deref()?)?;

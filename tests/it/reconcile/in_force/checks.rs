@@ -1,18 +1,13 @@
 //! The promises, each checked after every step.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use vpn_operator::{
     auth::index::Verdict,
-    model::{
-        access::{HoldSpan, Reason},
-        guard::{Budget, Feed},
-        hold::VpnHold,
-    },
+    model::{access::HoldSpan, guard::Feed, hold::VpnHold},
 };
 
 use super::{
-    adapter::{self, LIMIT, WINDOW},
-    leader::{Leader, Seat},
+    adapter,
     ledger::{Ledger, Standing},
     listener::Listener,
     stores::{GATEWAYS, Objects, PEOPLE, id, name_of, person_of},
@@ -34,39 +29,6 @@ pub enum Promise {
     LimitHolds,
 }
 
-impl Promise {
-    pub const ALL: [Self; 5] = [
-        Self::ToldStays,
-        Self::NoOrderWaits,
-        Self::ListenersAgree,
-        Self::HeldBackIsFound,
-        Self::LimitHolds,
-    ];
-}
-
-/// Who lost access to what, and when, in the life of one leader.
-#[derive(Debug, Default)]
-pub struct Losses {
-    people: Vec<(Timestamp, Budget, usize)>,
-    holds: Vec<(Timestamp, String)>,
-    confirmed: Vec<usize>,
-}
-
-impl Losses {
-    pub fn hold(&mut self, name: &str, at: Timestamp) {
-        self.holds.push((at, name.to_owned()));
-    }
-
-    pub fn confirmed(&mut self, people: &[usize]) {
-        self.confirmed.extend(people);
-    }
-
-    /// Another leader counts anew.
-    fn forget(&mut self) {
-        *self = Self::default();
-    }
-}
-
 impl World {
     pub fn check(&mut self, promises: &[Promise]) -> Result<(), String> {
         for promise in promises {
@@ -79,6 +41,7 @@ impl World {
             }
         }
         self.settled = false;
+        self.silent = false;
         Ok(())
     }
 
@@ -177,46 +140,6 @@ impl World {
         }
         Ok(())
     }
-
-    fn limit_holds(&mut self) -> Result<(), String> {
-        let now = self.now();
-        let Some(leader) = &mut self.leader else {
-            self.losses.forget();
-            return Ok(());
-        };
-        let seats = leader.look();
-        match leader.seats.replace(seats.clone()) {
-            None => self.losses.forget(),
-            Some(before) => {
-                for who in 0..PEOPLE {
-                    if self.losses.confirmed.contains(&who) {
-                        continue;
-                    }
-                    if let Some(budget) = lost_by(leader, who, &before[who], &seats[who]) {
-                        self.losses.people.push((now, budget, who));
-                    }
-                }
-            }
-        }
-        self.losses.confirmed.clear();
-        let window = SignedDuration::from_secs(WINDOW);
-        let recent = |at: Timestamp| now.duration_since(at).abs() < window;
-        self.losses.people.retain(|(at, ..)| recent(*at));
-        self.losses.holds.retain(|(at, _)| recent(*at));
-        for budget in Budget::ALL {
-            let of = self.losses.people.iter().filter(|(_, it, _)| *it == budget);
-            let mut people: Vec<usize> = of.map(|(.., who)| *who).collect();
-            people.sort_unstable();
-            people.dedup();
-            if people.len() > LIMIT {
-                return Err(format!("{} people lost access by {budget:?}: {people:?}", people.len()));
-            }
-        }
-        if self.losses.holds.len() > LIMIT {
-            return Err(format!("lost holds gave access back: {:?}", self.losses.holds));
-        }
-        Ok(())
-    }
 }
 
 fn refused(listener: &Listener, name: &str, who: usize, gateway: &str, why: Option<String>) -> Result<(), String> {
@@ -249,33 +172,4 @@ fn live_phase(ledger: &Ledger, objects: &Objects, follower: &Listener, who: usiz
     let denies = |it: &Standing| it.who == who && it.told && !it.lost && it.span.is_live(now);
     let of = ledger.holds.iter().filter(|(_, it)| denies(it));
     of.filter_map(|(name, _)| heard(name)).next()
-}
-
-/// By which kind of consequence a person lost access to a gateway, if so. Time, orders and a person's word are none.
-fn lost_by(leader: &Leader, who: usize, before: &Seat, after: &Seat) -> Option<Budget> {
-    let at = (0..GATEWAYS.len()).find(|at| before.at[*at] && !after.at[*at])?;
-    let roster = &leader.listener.roster;
-    match adapter::login(roster, who, GATEWAYS[at]) {
-        Verdict::Denied(Reason::Held) => {
-            let person = roster.person(&id(who))?;
-            let source = |name: &String| {
-                leader
-                    .listener
-                    .seen
-                    .holds
-                    .get(name)
-                    .map(|hold| hold.spec.source.clone())
-            };
-            let feeds: Option<Vec<Feed>> = person
-                .live_holds
-                .iter()
-                .map(|name| Feed::of_source(&source(name)?))
-                .collect();
-            feeds?.first().map(|feed| Budget::from(*feed))
-        }
-        Verdict::Denied(Reason::Expired) => (before.until != after.until).then_some(Budget::Declared),
-        Verdict::Denied(Reason::OverQuota) if before.limit == after.limit => Some(Budget::Usage),
-        Verdict::Denied(_) | Verdict::OtherGateway | Verdict::UnknownUser => Some(Budget::Declared),
-        _ => None,
-    }
 }

@@ -42,6 +42,7 @@ impl Standing {
 pub enum Denial {
     Deleted,
     Inactive,
+    NotYetValid(Timestamp),
     Expired(Timestamp),
     Over {
         traffic: TrafficLimit,
@@ -136,6 +137,7 @@ impl Ledger {
         let denial = match (status.access, status.reason) {
             (Some(Access::Denied), Some(Reason::Deleted)) => Some(Denial::Deleted),
             (Some(Access::Denied), Some(Reason::Inactive)) => Some(Denial::Inactive),
+            (Some(Access::Denied), Some(Reason::NotYetValid)) => user.spec.valid_from.map(Denial::NotYetValid),
             (Some(Access::Denied), Some(Reason::Expired)) => user.spec.valid_until.map(Denial::Expired),
             (Some(Access::Denied), Some(Reason::OverQuota)) => traffic.map(|traffic| Denial::Over {
                 used,
@@ -169,6 +171,12 @@ impl Ledger {
                 standing.told = true;
             }
         }
+    }
+
+    /// A person's object was let go, as its denial is proved.
+    pub fn let_go(&mut self, who: usize) {
+        self.gone(who);
+        self.claim(who, Denial::Deleted, self.number);
     }
 
     fn claim(&mut self, who: usize, denial: Denial, version: u64) {
@@ -244,6 +252,7 @@ impl Denial {
         match self {
             Self::Deleted => false,
             Self::Inactive => !spec.active,
+            Self::NotYetValid(from) => spec.valid_from.is_some_and(|now| now >= *from),
             Self::Expired(until) => spec.valid_until.is_some_and(|now| now <= *until),
             Self::Over { traffic, used, .. } => spec
                 .traffic
@@ -256,6 +265,7 @@ impl Denial {
     fn applies(&self, gateway: &str, now: Timestamp) -> bool {
         match self {
             Self::Deleted | Self::Inactive => true,
+            Self::NotYetValid(from) => now < *from,
             Self::Expired(until) => *until <= now,
             Self::Over { traffic, period, .. } => traffic.period.start(now) == *period,
             Self::Narrowed => gateway != GATEWAYS[0],

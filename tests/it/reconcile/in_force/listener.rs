@@ -8,13 +8,13 @@ use std::{
 use vpn_operator::{
     auth::{index::Verdict, words::Role},
     clock::ManualClock,
-    model::{hold::VpnHold, user::VpnUser},
+    model::{guard::Feed, hold::VpnHold, user::VpnUser},
     roster::{Input, Roster},
 };
 
 use super::{
     adapter,
-    stores::{GATEWAYS, Objects},
+    stores::{GATEWAYS, Objects, holds_of},
 };
 
 /// What a watch tells.
@@ -129,6 +129,11 @@ impl Listener {
 
     pub fn has_heard_everything(&self) -> bool {
         self.users.is_empty() && self.holds.is_empty()
+    }
+
+    /// Whether somebody ordered, as far as was heard, that this person has no access.
+    pub fn ordered(&self, who: usize) -> bool {
+        holds_of(&self.seen, who).any(|hold| Feed::of_source(&hold.spec.source).is_none())
     }
 
     pub fn lets_in(&self, who: usize, gateway: &str) -> bool {

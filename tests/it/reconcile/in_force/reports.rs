@@ -92,7 +92,7 @@ impl World {
         match plan.finalizer {
             FinalizerStep::Release if next.metadata.deletion_timestamp.is_some() => {
                 self.change(vec![Event::UserGone(name)]);
-                self.ledger.gone(who);
+                self.ledger.let_go(who);
                 return true;
             }
             FinalizerStep::Add if next.metadata.deletion_timestamp.is_none() => {

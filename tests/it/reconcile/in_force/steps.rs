@@ -3,8 +3,9 @@
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use super::{
-    edits::{Edit, SOURCES},
+    edits::Edit,
     faults::{Damage, Part},
+    orders::{FEEDS, SOURCES, Span},
     stores::PEOPLE,
     world::{Mode, Pace, World},
 };
@@ -16,7 +17,7 @@ pub enum Step {
     Order {
         who: usize,
         source: &'static str,
-        seconds: Option<i64>,
+        span: Span,
         flip: bool,
     },
     /// Several such orders, one after another.
@@ -30,8 +31,10 @@ pub enum Step {
     Activate(usize),
     /// A feed says that these people are out.
     Feed {
+        source: &'static str,
         first: usize,
         count: usize,
+        span: Span,
     },
     /// These holds go without having been lifted, from the n-th on.
     LoseHolds {
@@ -54,9 +57,10 @@ pub enum Step {
         first: usize,
         count: usize,
     },
-    /// A person moves bytes.
+    /// A node tells how much these people moved.
     Use {
-        who: usize,
+        first: usize,
+        count: usize,
         bytes: u64,
     },
     /// The operator of the guard decides about one person, or about all.
@@ -84,6 +88,8 @@ pub enum Step {
     Replace(usize),
     Crash,
     Start,
+    /// Nobody leads for a while, and the followers hear everything.
+    Silence,
     /// The leader crashes, a store is damaged, and perhaps another leader starts.
     Damage {
         part: Part,
@@ -99,11 +105,21 @@ fn people() -> impl Strategy<Value = (usize, usize)> {
     (0..PEOPLE, prop_oneof![3 => 1..3usize, 2 => 3..9usize, 2 => 9..=PEOPLE])
 }
 
+fn span() -> impl Strategy<Value = Span> {
+    prop_oneof![
+        5 => Just(Span::default()),
+        2 => (1..200i64).prop_map(|until| Span { from: None, until: Some(until) }),
+        1 => (1..60i64, option::of(1..200i64))
+            .prop_map(|(from, length)| Span { from: Some(from), until: length.map(|length| from + length) }),
+    ]
+}
+
 fn edit() -> impl Strategy<Value = Edit> {
     prop_oneof![
         4 => any::<bool>().prop_map(Edit::Active),
+        1 => option::of(-30..60i64).prop_map(Edit::From),
         2 => option::of(-30..120i64).prop_map(Edit::Until),
-        2 => option::of(1..200u64).prop_map(Edit::Limit),
+        3 => option::of(1..100u64).prop_map(Edit::Limit),
         2 => any::<bool>().prop_map(Edit::Narrow),
         1 => Just(Edit::Owner),
     ]
@@ -132,17 +148,18 @@ fn damage() -> impl Strategy<Value = Damage> {
 fn request() -> impl Strategy<Value = Step> {
     let who = || 0..PEOPLE;
     prop_oneof![
-        4 => (who(), select(SOURCES.to_vec()), option::weighted(0.3, 1..200i64), any::<bool>())
-            .prop_map(|(who, source, seconds, flip)| Step::Order { who, source, seconds, flip }),
+        4 => (who(), select(SOURCES.to_vec()), span(), any::<bool>())
+            .prop_map(|(who, source, span, flip)| Step::Order { who, source, span, flip }),
         2 => people().prop_map(|(first, count)| Step::Orders { first, count }),
         3 => (0..40usize).prop_map(Step::Release),
         1 => who().prop_map(Step::Activate),
-        3 => people().prop_map(|(first, count)| Step::Feed { first, count }),
+        4 => (select(FEEDS.to_vec()), people(), span())
+            .prop_map(|(source, (first, count), span)| Step::Feed { source, first, count, span }),
         1 => (0..40usize, 1..=PEOPLE).prop_map(|(first, count)| Step::LoseHolds { first, count }),
         5 => (people(), edit()).prop_map(|((first, count), edit)| Step::Edit { first, count, edit }),
         2 => people().prop_map(|(first, count)| Step::Delete { first, count }),
         2 => people().prop_map(|(first, count)| Step::Declare { first, count }),
-        3 => (who(), 1..120u64).prop_map(|(who, bytes)| Step::Use { who, bytes }),
+        3 => (people(), 1..120u64).prop_map(|((first, count), bytes)| Step::Use { first, count, bytes }),
         1 => option::weighted(0.7, who()).prop_map(Step::Confirm),
         1 => option::weighted(0.7, who()).prop_map(Step::Cancel),
     ]
@@ -180,6 +197,7 @@ fn watch() -> impl Strategy<Value = Step> {
             .prop_map(|(listener, users, holds)| Step::Hear { listener, users, holds }),
         1 => (0..3usize, any::<bool>()).prop_map(|(listener, users)| Step::Relist { listener, users }),
         1 => (0..2usize).prop_map(Step::Replace),
+        1 => Just(Step::Silence),
     ]
 }
 
@@ -219,23 +237,28 @@ impl World {
             Step::Order {
                 who,
                 source,
-                seconds,
+                span,
                 flip,
-            } => self.order(who, source, seconds, flip),
+            } => self.order(who, source, span, flip),
             Step::Orders { first, count } => {
-                for who in span(first, count) {
-                    self.order(who, SOURCES[0], None, false);
+                for who in around(first, count) {
+                    self.order(who, SOURCES[0], Span::default(), false);
                     self.follow_up(pace);
                 }
             }
             Step::Release(nth) => self.release_nth(nth),
             Step::Activate(who) => self.activate(who),
-            Step::Feed { first, count } => span(first, count).for_each(|who| self.feed(who)),
+            Step::Feed {
+                source,
+                first,
+                count,
+                span,
+            } => around(first, count).for_each(|who| self.feed(who, source, span)),
             Step::LoseHolds { first, count } => self.lose_holds(first, count),
-            Step::Edit { first, count, edit } => self.edit(span(first, count), &edit),
-            Step::Delete { first, count } => self.delete(span(first, count)),
-            Step::Declare { first, count } => self.declare(span(first, count)),
-            Step::Use { who, bytes } => self.use_up(who, bytes),
+            Step::Edit { first, count, edit } => self.edit(around(first, count), &edit),
+            Step::Delete { first, count } => self.delete(around(first, count)),
+            Step::Declare { first, count } => self.declare(around(first, count)),
+            Step::Use { first, count, bytes } => self.use_up(around(first, count), bytes),
             Step::Confirm(who) => self.confirm(who),
             Step::Cancel(who) => self.cancel(who),
             Step::Keep => drop(self.keep_one()),
@@ -253,6 +276,7 @@ impl World {
             }
             Step::Crash => self.crash(),
             Step::Start => self.start(),
+            Step::Silence => self.silence(),
             Step::Damage { part, damage, start } => self.damage(part, damage, start),
             Step::Pass(seconds) => self.pass(seconds),
             Step::SetBack(seconds) => self.set_back(seconds),
@@ -288,6 +312,6 @@ impl World {
 }
 
 /// People one after another, around the end.
-fn span(first: usize, count: usize) -> impl Iterator<Item = usize> + Clone {
+fn around(first: usize, count: usize) -> impl Iterator<Item = usize> + Clone {
     (first..first + count).map(|who| who % PEOPLE)
 }

@@ -17,11 +17,10 @@ use vpn_operator::{
 };
 
 use super::{
-    adapter,
-    checks::Losses,
-    folder,
+    adapter, folder,
     leader::Leader,
     ledger::{Ledger, Waiting},
+    limits::Losses,
     listener::{Event, Listener},
     stores::{Objects, PEOPLE, Store, first_spec, holds_of, name_of, new_user, person_of},
 };
@@ -71,6 +70,8 @@ pub struct World {
     pub losses: Losses,
     /// People whose objects went before they got a finalizer: nothing is left that could carry the leader's word.
     pub vanished: BTreeSet<usize>,
+    /// Nobody led for so long that followers decide by themselves, and they heard everything.
+    pub silent: bool,
     /// Everything was heard, written and reported by the last step.
     pub settled: bool,
 }
@@ -92,6 +93,7 @@ impl World {
             ledger: Ledger::default(),
             losses: Losses::default(),
             vanished: BTreeSet::new(),
+            silent: false,
             settled: false,
         };
         match mode {
