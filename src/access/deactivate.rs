@@ -12,6 +12,7 @@ use crate::{
     model::{
         access::Access,
         corporate_id::CorporateId,
+        guard::Feed,
         hold::{VpnHold, VpnHoldSpec, hold_name},
         user::VpnUser,
     },
@@ -110,7 +111,7 @@ impl Dependencies {
                 "the hold keeps the person out, but spec.active could not be set to false: {error}"
             )),
             Flip::Waits => Some(Flip::Waits.to_string()),
-            Flip::Done | Flip::Undeclared => None,
+            Flip::Done | Flip::OfFeed | Flip::Undeclared => None,
         };
         Ok(Deactivation {
             corporate_id: id.clone(),
@@ -129,8 +130,10 @@ impl Dependencies {
         mut entry: AuditEntry,
         error: DesiredError,
     ) -> AccessError {
-        let flip = match self.flip(caller, user, false).await {
+        let of_feed = Feed::of_source(&caller.source).is_some();
+        let flip = match self.flip(caller, user.filter(|_| !of_feed), false).await {
             Err(error) => Flip::Failed(error),
+            Ok(()) if of_feed => Flip::OfFeed,
             Ok(()) if user.is_none() => Flip::Undeclared,
             Ok(()) => Flip::Done,
         };

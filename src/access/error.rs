@@ -50,6 +50,8 @@ pub enum Flip {
     Done,
     /// It is left as it was: the guard holds the hold back, and this would take the access away all the same.
     Waits,
+    /// It is left as it was: a feed ordered this, and what is declared is judged by another budget.
+    OfFeed,
     /// There is no object.
     Undeclared,
     /// It could not be set.
@@ -59,6 +61,7 @@ pub enum Flip {
 impl std::fmt::Display for Flip {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::OfFeed => f.write_str("spec.active is left as it was, because what a feed denies is its hold alone"),
             Self::Done => f.write_str("spec.active is false and denies until somebody sets it back"),
             Self::Waits => f.write_str("spec.active is left as it was until the guard's question is answered"),
             Self::Undeclared => f.write_str("there is no object in which spec.active could deny instead"),

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Caller, Result, UseCases, tell};
-use crate::{model::corporate_id::CorporateId, roster::GuardReport};
+use crate::{desired::DesiredError, model::corporate_id::CorporateId, roster::GuardReport};
 
 /// What the guard holds back.
 pub type GuardView = GuardReport;
@@ -77,7 +77,13 @@ impl UseCases {
                     dependencies.audit_all_before(entries).await?;
                     dependencies.people.cancel(Some(&affected));
                 }
-                dependencies.guard_kept().await;
+                if !dependencies.guard_kept().await {
+                    let why = dependencies.people.guard_store().join("; ");
+                    return Err(DesiredError::Unavailable(format!(
+                        "the word to the guard is in force now, and a crash would undo it, because it cannot be kept: {why}. Say it again when that is mended"
+                    ))
+                    .into());
+                }
             }
             Ok(Confirmed {
                 affected,

@@ -77,7 +77,7 @@ impl Tables {
             let Some(feed) = hold.facts.feed else {
                 if unjudged {
                     hold.judgement.state = HoldJudged::InForce;
-                    if hold.is_live(now) && !loading {
+                    if hold.is_live(now) && !loading && role == Role::Controller {
                         ordered = true;
                         self.new_orders.push(hold.facts.source.clone());
                     }
@@ -226,6 +226,8 @@ impl Tables {
         }
         let key = LazyCell::new(|| facts.spec.key(deleted));
         let record = last.filter(|it| it.key == *key);
+        // A status that speaks of this very version and holds nothing back says that it is in force.
+        let reported_in_force = reported.is_present() && waiting.is_none();
         let waiting = waiting.filter(|it| it.generation == facts.generation || it.key == *key);
         // The version that was in force last, if its verdict was kept: whom it denied was not granted access, whatever an
         // older status says.
@@ -267,7 +269,7 @@ impl Tables {
             },
             report: match role {
                 _ if waiting.is_some() && (fresh || role == Role::Follower) => Report::HeldBack,
-                Role::Controller if fresh && alone_denies => Report::InForce,
+                Role::Controller if fresh && (alone_denies || reported_in_force) => Report::InForce,
                 Role::Follower if alone_denies || reported.is_present() => Report::InForce,
                 Role::Controller | Role::Follower => Report::Nothing,
             },

@@ -153,7 +153,9 @@ impl Tables {
             }
             Part::Hold(at) => {
                 let Some(hold) = entry.holds.get_mut(*at) else { return };
-                self.changed_holds.insert(hold.facts.name.clone());
+                if !follows {
+                    self.changed_holds.insert(hold.facts.name.clone());
+                }
                 let undecided = undecided(hold.judgement.undecided());
                 hold.judgement.state = match (takes_effect, undecided) {
                     (false, undecided) => HoldJudged::Kept {

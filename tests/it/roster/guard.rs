@@ -280,11 +280,8 @@ fn an_explicit_denial_of_one_who_waits_takes_effect_at_once() {
 fn what_changed_while_the_operator_was_down_is_judged_as_one_batch() {
     let house = House::empty();
     let left = |n: usize| {
-        said(&recorded(
-            &edited(&user(&nth(n)), |user| user.spec.active = false),
-            Access::Granted,
-            5,
-        ))
+        let granted = recorded(&user(&nth(n)), Access::Granted, 5);
+        said(&edited(&granted, |user| user.spec.active = false))
     };
     let stayed = |n: usize| said(&recorded(&user(&nth(n)), Access::Granted, 5));
     let gone = |n: usize| {
