@@ -215,10 +215,27 @@ impl Dependencies {
                 Err(error) => return Err(error),
             }
         }
+        if let Some(name) = self.another_standing_hold(&caller.source, id) {
+            return Ok(name);
+        }
         let cause = format!("{DEACTIVATED}{}", self.clock.now().as_second());
         let name = hold_name(&caller.source, &cause, id);
-        self.desired.create_hold(&name, spec, caller.manager).await?;
-        Ok(name)
+        match self.desired.create_hold(&name, spec, caller.manager).await {
+            // Somebody said the same in the same second.
+            Ok(_) | Err(DesiredError::AlreadyExists { .. }) => Ok(name),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A hold that an earlier deactivation by this source placed under a name of its own, and that stands.
+    fn another_standing_hold(&self, source: &str, id: &CorporateId) -> Option<String> {
+        let prefix = format!("{source}-{DEACTIVATED}");
+        let holds = self.directory.holds();
+        let mut names = holds
+            .iter()
+            .filter(|hold| hold.spec.source == source && hold.spec.corporate_id == *id)
+            .filter_map(|hold| hold.metadata.name.clone());
+        names.find(|name| name.starts_with(&prefix) && self.stands_for_good(name))
     }
 
     /// Whether a hold denies without an end. One that a person rejected never will: who says it again means another one.

@@ -208,6 +208,14 @@ fn a_denial_that_the_guard_holds_back_neither_cuts_nor_lets_the_object_go() {
     let mut person = person(Reason::Active, 0);
     person.declared = decision(Reason::Deleted);
     person.held_back_since = Some(at(0));
+    person.held_back = vec![crate::model::guard::HeldBackCause {
+        cause: crate::model::guard::Budget::Declared,
+        key: "0123456789abcdef".to_owned(),
+        generation: 1,
+        since: at(0),
+        rejected: false,
+        kept: None,
+    }];
     let present = Observation {
         account: AccountPresence::Present,
         ..NOTHING
@@ -226,6 +234,8 @@ fn a_denial_that_the_guard_holds_back_neither_cuts_nor_lets_the_object_go() {
     );
     assert_eq!((planned.targets, planned.finalizer), (vec![], FinalizerStep::Keep));
     assert_eq!(planned.status.access, Some(Access::Granted));
+    assert_eq!(planned.status.reason, Some(Reason::GuardHeldBack));
+    assert_eq!(planned.status.guard, person.held_back);
     let stalled = planned
         .status
         .conditions

@@ -158,6 +158,15 @@ async fn a_feed_that_says_it_again_after_a_rejection_means_it() {
     let (status, answer) = fired(1).await;
     assert_eq!((status, &answer["status"]), (200, &json!("deactivated")), "{answer}");
     assert!(!operator.login(&secret, "192.0.2.1:3").await);
+    let again = answer["hold"].clone();
+    eventually("a second later it is the same", async || {
+        let (status, answer) = fired(1).await;
+        assert_eq!((status, &answer["hold"]), (200, &again), "{answer}");
+        let (_, holds) = operator.get(&format!("/holds?corporate_id={}", id(1))).await;
+        assert_eq!(holds["holds"].as_array()?.len(), 2, "{holds}");
+        Some(())
+    })
+    .await;
     operator.kill();
     let operator = house.start().await;
     assert!(!operator.login(&secret, "192.0.2.1:4").await);
