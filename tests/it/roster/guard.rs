@@ -315,7 +315,8 @@ fn what_is_held_back_or_cancelled_stays_so_over_a_restart() {
     after.clock.advance(Duration::from_secs(60));
     after.roster.restore(memory);
     let now = |n: usize| match n {
-        0..11 => said(&recorded(&tombstone(&user(&nth(n))), Access::Granted, 0)),
+        // Its status is older than its deletion.
+        0..11 => said(&tombstone(&recorded(&user(&nth(n)), Access::Granted, 0))),
         20..25 => said(&recorded(
             &edited(&user(&nth(n)), |user| user.spec.active = false),
             Access::Denied,
