@@ -217,7 +217,8 @@ impl Ledger {
 
     /// Everything was written that a process has to write: each store could do without the others again.
     pub fn healed(&mut self) {
-        for claim in &mut self.claims {
+        // Of somebody whose object is gone nothing is left to be written anew.
+        for claim in self.claims.iter_mut().filter(|claim| claim.denial != Denial::Deleted) {
             claim.record_failed = false;
             claim.volume_failed = false;
         }

@@ -169,7 +169,10 @@ fn taken_without_a_word(objects: &Objects, follower: &Listener, who: usize) -> O
             let live: Vec<_> = holds_of(objects, who)
                 .filter(|hold| hold.metadata.deletion_timestamp.is_none())
                 .collect();
-            let unreported = live.iter().all(|hold| hold.status.is_none());
+            // One that was announced ahead denies because time passed.
+            let unreported = live
+                .iter()
+                .all(|hold| hold.status.is_none() && hold.spec.from.is_none());
             let feeds: Option<Vec<Feed>> = live.iter().map(|hold| Feed::of_source(&hold.spec.source)).collect();
             feeds?.first().filter(|_| unreported).map(|feed| Budget::from(*feed))
         }
