@@ -170,6 +170,6 @@ fn live_phase(ledger: &Ledger, objects: &Objects, follower: &Listener, who: usiz
         (same && adapter::says_live(seen)).then(|| format!("{name} was reported as live"))
     };
     let denies = |it: &Standing| it.who == who && it.told && !it.lost && it.span.is_live(now);
-    let of = ledger.holds.iter().filter(|(_, it)| denies(it));
-    of.filter_map(|(name, _)| heard(name)).next()
+    let mut of = ledger.holds.iter().filter(|(_, it)| denies(it));
+    of.find_map(|(name, _)| heard(name))
 }

@@ -17,6 +17,7 @@ use super::stores::GATEWAYS;
 
 /// A hold that somebody placed and nobody lifted.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that happened to it")]
 pub struct Standing {
     pub who: usize,
     pub source: &'static str,

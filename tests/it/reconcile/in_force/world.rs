@@ -155,6 +155,7 @@ impl World {
     }
 
     /// Changes objects in one go, and has it told to whoever watches.
+    #[expect(clippy::needless_pass_by_value, reason = "callers make the list for this")]
     pub fn change(&mut self, events: Vec<Event>) {
         let apply = |objects: &mut Objects| {
             for event in events.clone() {
