@@ -4,6 +4,7 @@
 //! a flag (other people on the machine see flags), has a default, or shows up in help or [`Debug`].
 
 mod gateway;
+mod guard;
 pub mod secrets;
 mod values;
 
@@ -16,11 +17,12 @@ use std::{
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use url::Url;
 
-use crate::credentials::FileError;
+use crate::{credentials::FileError, model::guard_limits::GuardLimits};
 
 pub(crate) use self::values::{duration, optional_path};
 pub use self::{
     gateway::{DefaultGateway, HysteriaDefaults},
+    guard::Guard,
     secrets::{Lookup, Secrets},
     values::{DesiredLocation, Ports, ProxyNetworks},
 };
@@ -303,6 +305,9 @@ pub struct Settings {
     /// Hysteria.
     #[command(flatten)]
     pub hysteria: Hysteria,
+    /// Guard.
+    #[command(flatten)]
+    pub guard: Guard,
     /// Times.
     #[command(flatten)]
     pub times: Times,
@@ -357,6 +362,8 @@ pub struct Config {
     pub trusted_proxies: Vec<ipnet::IpNet>,
     /// The gateway of the environment.
     pub hysteria: HysteriaDefaults,
+    /// How many people may lose access without a person.
+    pub guard: GuardLimits,
     /// Time limits.
     pub times: Times,
     /// Secrets that were given.
@@ -375,6 +382,7 @@ impl Config {
             listen,
             api,
             hysteria,
+            guard,
             times,
         } = settings;
         if cluster.components == Components::Auth && state.desired != DesiredLocation::Kubernetes {
@@ -389,6 +397,7 @@ impl Config {
             public_url: public_url(api.public_url.as_deref(), &listen, api_tls.is_some())?,
             trusted_proxies: api.trusted_proxies.0,
             hysteria: hysteria.check()?,
+            guard: guard.limits(),
             secrets: Secrets::load(environment)?,
             state,
             cluster,

@@ -1,7 +1,8 @@
 //! Corporate VPN access over Hysteria2 as a reconciled resource.
 //!
-//! The floors of the house, from the ground up; a room uses only what stands above it in this list:
-//! [`model`], [`clock`] and [`fence`]; [`desired`], [`credentials`], [`gateway`], [`history`], [`metrics`], [`cluster`],
+//! The floors of the house, from the ground up; a room uses only what stands on the floors before it in this list, and
+//! beside it what does not use it back:
+//! [`model`], [`clock`], [`fence`] and [`sqlite`]; [`desired`], [`credentials`], [`gateway`], [`history`], [`verdicts`], [`metrics`], [`cluster`],
 //! [`config`], [`serve`] and [`telemetry`]; [`auth`]; [`roster`]; [`reconcile`]; [`access`]; [`http`]; [`cli`].
 
 pub mod access;
@@ -21,4 +22,6 @@ pub mod model;
 pub mod reconcile;
 pub mod roster;
 pub mod serve;
+pub mod sqlite;
 pub mod telemetry;
+pub mod verdicts;

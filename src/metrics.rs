@@ -4,6 +4,8 @@
 //! templates): never from users, addresses or anything that a client sends, so that the number of series is bounded and no
 //! secret can get in.
 
+mod guard;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,6 +15,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use self::guard::GuardMetrics;
+pub use self::guard::OrderSource;
 use crate::model::access::{Access, Reason};
 
 /// How a login ended.
@@ -198,8 +202,7 @@ pub struct Metrics {
     gateway_calls: Family<CallLabels, Counter>,
     revocation_seconds: Histograms<RevocationLabels>,
     users: Family<UserLabels, Gauge>,
-    guard_pending: Gauge,
-    guard_limit: Gauge,
+    guard: GuardMetrics,
     source_problems: Gauge,
     source_unreadable: Gauge,
     history_failing: Gauge,
@@ -237,8 +240,7 @@ impl Metrics {
             gateway_calls: Family::default(),
             revocation_seconds: Family::new_with_constructor(revocation_buckets),
             users: Family::default(),
-            guard_pending: Gauge::default(),
-            guard_limit: Gauge::default(),
+            guard: GuardMetrics::register(&mut registry),
             source_problems: Gauge::default(),
             source_unreadable: Gauge::default(),
             history_failing: Gauge::default(),
@@ -271,18 +273,6 @@ impl Metrics {
             revocation,
         );
         registry.register("users", "Declared users by access and reason", metrics.users.clone());
-        let pending = metrics.guard_pending.clone();
-        registry.register(
-            "guard_pending",
-            "Denials and lost holds that wait for a person",
-            pending,
-        );
-        let limit = metrics.guard_limit.clone();
-        registry.register(
-            "guard_limit",
-            "Denials that pass in ten minutes without a person",
-            limit,
-        );
         let problems = metrics.source_problems.clone();
         registry.register(
             "source_problems",
@@ -363,7 +353,7 @@ impl Metrics {
                 .iter()
                 .find(|(named, _)| *named == reason)
                 .map_or(0, |(_, count)| *count);
-            let access = if reason == Reason::Active {
+            let access = if matches!(reason, Reason::Active | Reason::GuardHeldBack) {
                 Access::Granted
             } else {
                 Access::Denied
@@ -374,12 +364,6 @@ impl Metrics {
             };
             self.users.get_or_create(&labels).set(int(count));
         }
-    }
-
-    /// What the guard holds back, and how many denials it lets pass in ten minutes.
-    pub fn guard(&self, pending: usize, limit: usize) {
-        self.guard_pending.set(int(pending));
-        self.guard_limit.set(int(limit));
     }
 
     /// How many documents are not in force as written, and since when the source cannot be read.

@@ -19,6 +19,7 @@ mod auth;
 mod change;
 mod denial;
 mod grant;
+mod growth;
 mod house;
 mod load;
 mod memory;
@@ -37,12 +38,13 @@ use report::Report;
 
 type Part = (&'static str, fn(&mut Report));
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     ("auth", auth::measure),
     ("restart", restart::measure),
     ("change", change::measure),
     ("grant", grant::measure),
     ("denial", denial::measure),
+    ("growth", growth::measure),
     ("memory", memory::measure),
     ("quiet", quiet::measure),
 ];

@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use super::{Access, AccessError, Caller, Denial, Parts, Result, deactivate::DEACTIVATED, tell};
+use super::{AccessError, Caller, Denial, Dependencies, Result, UseCases, deactivate::DEACTIVATED, tell};
 use crate::{
     desired::DesiredError,
     model::{
-        access::{Access as Verdict, Reason},
+        access::{Access, Reason},
         corporate_id::CorporateId,
         hold::hold_name,
     },
@@ -18,7 +18,7 @@ pub struct Activation {
     /// ID as declared.
     pub corporate_id: CorporateId,
     /// What auth does now.
-    pub access: Verdict,
+    pub access: Access,
     /// Why.
     pub reason: Reason,
     /// Holds that were lifted.
@@ -29,18 +29,19 @@ pub struct Activation {
     pub in_force: bool,
 }
 
-impl Access {
+impl UseCases {
     /// Lifts every hold of the caller's source and sets `spec.active`. Other holds stay. Idempotent.
     ///
     /// # Errors
     /// Nothing is known of the person, history is unavailable, or the object cannot be edited; holds stay then.
     pub async fn activate(&self, caller: Caller, id: CorporateId) -> Result<Activation> {
-        let parts = self.parts.clone();
-        self.to_the_end(async move { parts.activate(&caller, &id).await }).await
+        let dependencies = self.dependencies.clone();
+        self.to_the_end(async move { dependencies.activate(&caller, &id).await })
+            .await
     }
 }
 
-impl Parts {
+impl Dependencies {
     async fn activate(&self, caller: &Caller, id: &CorporateId) -> Result<Activation> {
         self.loaded().await?;
         let user = self.desired.get_user(&id.object_name()).await?;
@@ -82,7 +83,7 @@ impl Parts {
         let person = self.people.person(id);
         Ok(Activation {
             corporate_id: id.clone(),
-            access: person.as_ref().map_or(Verdict::Denied, |p| p.effective.access),
+            access: person.as_ref().map_or(Access::Denied, |p| p.effective.access),
             reason: person.as_ref().map_or(Reason::Deleted, |p| p.effective.reason),
             released: own,
             remaining: person.map(|person| person.live_holds).unwrap_or_default(),
@@ -113,7 +114,7 @@ impl Parts {
 
     async fn release_all(&self, caller: &Caller, names: &[String]) -> std::result::Result<(), DesiredError> {
         for name in names {
-            match self.desired.release_hold(name, caller.manager).await {
+            match self.desired.lift_hold(name, caller.manager).await {
                 Ok(()) | Err(DesiredError::NotFound { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -123,15 +124,19 @@ impl Parts {
 
     /// Whether memory shows the person active and without these holds.
     pub(super) fn lifted(&self, id: &CorporateId, holds: &[String]) -> bool {
+        let person = self.people.person(id);
+        person.is_none_or(|person| person.declared.reason != Reason::Inactive) && self.are_gone(id, holds)
+    }
+
+    /// Whether memory shows the person without these holds.
+    pub(super) fn are_gone(&self, id: &CorporateId, holds: &[String]) -> bool {
         let gone = |name: &String| {
             self.directory
                 .hold(name)
                 .is_none_or(|hold| hold.metadata.deletion_timestamp.is_some())
         };
         let person = self.people.person(id);
-        let free = person.as_ref().is_none_or(|person| {
-            person.declared.reason != Reason::Inactive && !person.live_holds.iter().any(|live| holds.contains(live))
-        });
+        let free = person.is_none_or(|person| !person.live_holds.iter().any(|live| holds.contains(live)));
         free && holds.iter().all(gone)
     }
 }

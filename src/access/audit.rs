@@ -1,6 +1,6 @@
 //! Reading the audit.
 
-use super::{Access, Result, canonical};
+use super::{Result, UseCases, canonical};
 use crate::{
     history::{AuditRow, Page},
     model::corporate_id::CorporateId,
@@ -15,14 +15,14 @@ pub struct AuditPage {
     pub next: Option<i64>,
 }
 
-impl Access {
+impl UseCases {
     /// Audit rows, of one person or of all.
     ///
     /// # Errors
     /// History cannot be read.
     pub async fn audit(&self, id: Option<&CorporateId>, limit: u32, before: Option<i64>) -> Result<AuditPage> {
         let id = id.map(|id| canonical(id).into());
-        let rows = self.parts.journal.audit_rows(id, Page { limit, before }).await?;
+        let rows = self.dependencies.journal.audit_rows(id, Page { limit, before }).await?;
         let full = u32::try_from(rows.len()).is_ok_and(|len| len >= limit);
         let next = rows.last().filter(|_| full).map(|row| row.seq);
         Ok(AuditPage { rows, next })

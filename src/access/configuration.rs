@@ -2,13 +2,13 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Access, AccessError, Denial, Parts, Result, account};
+use super::{AccessError, Denial, Dependencies, Result, UseCases, account};
 use crate::{
-    desired::handout::Handout,
+    desired::connection_secrets::ConnectionSecret,
     gateway::Link,
     history::Totals,
     model::{
-        access::{Access as Verdict, Reason},
+        access::{Access, Reason},
         corporate_id::CorporateId,
         user::VpnUser,
     },
@@ -40,16 +40,16 @@ impl Configuration {
     }
 }
 
-impl Access {
+impl UseCases {
     /// What is kept for a user where others read it, whether access is granted or not; `None` while there is nothing to
     /// connect to, or the password is not known.
     #[must_use]
-    pub fn handout(&self, user: &VpnUser) -> Option<Handout> {
-        let credentials = self.parts.keys.credentials(user)?;
-        let links = self.parts.links.links(user, &credentials);
-        Some(Handout {
+    pub fn connection_secret(&self, user: &VpnUser) -> Option<ConnectionSecret> {
+        let credentials = self.dependencies.keys.credentials(user)?;
+        let links = self.dependencies.links.links(user, &credentials);
+        Some(ConnectionSecret {
             hy2_url: links.into_iter().next()?.url,
-            subscription_url: self.parts.subscription_url(user),
+            subscription_url: self.dependencies.subscription_url(user),
             username: credentials.username,
             password: credentials.password,
         })
@@ -60,26 +60,28 @@ impl Access {
     /// # Errors
     /// The person is unknown or denied, or there is nothing to connect to.
     pub async fn configuration(&self, id: &CorporateId) -> Result<Configuration> {
-        let parts = &self.parts;
-        let user = parts
+        let dependencies = &self.dependencies;
+        let user = dependencies
             .known_user(id)
             .ok_or_else(|| AccessError::UnknownPerson(id.clone()))?;
-        parts.permitted(&user)?;
-        parts.configuration_of(&user).await
+        let permitted = dependencies.permitted(&user);
+        dependencies.answerable().await;
+        permitted?;
+        dependencies.configuration_of(&user).await
     }
 }
 
-impl Parts {
+impl Dependencies {
     /// Refuses whom auth refuses.
     pub(super) fn permitted(&self, user: &VpnUser) -> Result<()> {
         let id = &user.spec.corporate_id;
         let (verdict, reason, holds) = self.people.person(id).map_or_else(
-            || (Verdict::Denied, Reason::Deleted, Vec::new()),
+            || (Access::Denied, Reason::Deleted, Vec::new()),
             |person| (person.effective.access, person.effective.reason, person.live_holds),
         );
         match verdict {
-            Verdict::Granted => Ok(()),
-            Verdict::Denied => Err(AccessError::Denied(Denial {
+            Access::Granted => Ok(()),
+            Access::Denied => Err(AccessError::Denied(Denial {
                 corporate_id: id.clone(),
                 reason,
                 holds,

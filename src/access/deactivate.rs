@@ -1,14 +1,18 @@
 //! Deactivating: a hold denies at once, the flip of `spec.active` follows gently, and the answer says what is proved.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Access, AccessError, Caller, Parts, Result, account, canonical, tell};
+use super::{AccessError, Caller, Dependencies, Flip, Result, UseCases, account, canonical, tell};
 use crate::{
     desired::{DesiredError, UserPatch},
+    history::AuditEntry,
     model::{
-        access::Access as Verdict,
+        access::Access,
         corporate_id::CorporateId,
+        guard::Feed,
         hold::{VpnHold, VpnHoldSpec, hold_name},
         user::VpnUser,
     },
@@ -17,6 +21,9 @@ use crate::{
 
 /// Cause in the name of the hold that a deactivation places.
 pub(super) const DEACTIVATED: &str = "deactivated";
+
+/// Longest that the flip of `spec.active` waits for the hold before it.
+const FLIP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How far a denial is proved. Times are UTC.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,27 +49,27 @@ pub struct Proof {
 pub struct Deactivation {
     /// ID as declared.
     pub corporate_id: CorporateId,
-    /// The hold that keeps the person out; `None` if it could not be placed and `spec.active` alone does the work.
-    pub hold: Option<String>,
+    /// The hold that keeps the person out.
+    pub hold: String,
     /// How far the denial is proved.
     pub proof: Proof,
     /// What could not be done, for people.
     pub note: Option<String>,
 }
 
-impl Access {
+impl UseCases {
     /// Takes a person's access away, and keeps it away until the same source activates the person. Idempotent.
     ///
     /// # Errors
-    /// Nothing is known of the person, or neither the hold nor the flip could be written.
+    /// Nothing is known of the person, or the hold could not be placed; `spec.active` is set to false as well as it goes then.
     pub async fn deactivate(&self, caller: Caller, id: CorporateId, reason: Option<String>) -> Result<Deactivation> {
-        let parts = self.parts.clone();
-        self.to_the_end(async move { parts.deactivate(&caller, &id, reason).await })
+        let dependencies = self.dependencies.clone();
+        self.to_the_end(async move { dependencies.deactivate(&caller, &id, reason).await })
             .await
     }
 }
 
-impl Parts {
+impl Dependencies {
     async fn deactivate(&self, caller: &Caller, id: &CorporateId, reason: Option<String>) -> Result<Deactivation> {
         let user = match self.desired.get_user(&id.object_name()).await {
             Ok(user) => user,
@@ -80,45 +87,88 @@ impl Parts {
         let was_active = user.as_ref().is_some_and(|user| user.spec.active);
         let stood = self.stands_for_good(&hold_name(&caller.source, DEACTIVATED, id));
 
-        let hold = self.place_standing_hold(caller, id, reason.clone()).await;
-        let placed = hold.as_ref().ok().cloned();
+        let placed = self.place_standing_hold(caller, id, reason.clone()).await;
         let mut entry = caller.entry("deactivate", Some(id));
         entry.reason = reason;
         entry.before = Some(tell::json(&json!({ "active": was_active })));
-        entry.after = Some(tell::json(&json!({ "active": false, "hold": placed })));
+        entry.after = Some(tell::json(&json!({ "active": false, "hold": placed.as_ref().ok() })));
+        let hold = match placed {
+            Ok(hold) => hold,
+            Err(error) => return Err(self.not_held(caller, id, user.as_ref(), entry, error).await),
+        };
         let audit = async {
-            if was_active || !stood || placed.is_none() {
-                self.audit_denial(entry.clone()).await;
+            if was_active || !stood {
+                self.audit_denial(entry).await;
             }
         };
-        let (flip, proof, ()) = if placed.is_some() {
-            tokio::join!(
-                self.flip(caller, user.as_ref(), false),
-                self.await_denial(id, placed.as_deref()),
-                audit
-            )
-        } else {
-            let flip = self.flip(caller, user.as_ref(), false).await;
-            if flip.is_err() || user.is_none() {
-                audit.await;
-                return Err(hold.err().unwrap_or(AccessError::Interrupted));
-            }
-            let (proof, ()) = tokio::join!(self.await_denial(id, None), audit);
-            (flip, proof, ())
-        };
-        let note = match (&hold, flip) {
-            (Err(error), _) => Some(format!("spec.active is false, but no hold could be placed: {error}")),
-            (Ok(_), Err(error)) => Some(format!(
+        let (flip, proof, ()) = tokio::join!(
+            self.flip_behind(caller, user.as_ref(), &hold),
+            self.await_denial(id, &hold),
+            audit
+        );
+        let note = match flip {
+            Flip::Failed(error) => Some(format!(
                 "the hold keeps the person out, but spec.active could not be set to false: {error}"
             )),
-            (Ok(_), Ok(())) => None,
+            Flip::Waits => Some(Flip::Waits.to_string()),
+            Flip::Done | Flip::OfFeed | Flip::Undeclared => None,
         };
         Ok(Deactivation {
             corporate_id: id.clone(),
-            hold: placed,
+            hold,
             proof,
             note,
         })
+    }
+
+    /// Denies as well as it goes where no hold stands, and says that this is not what was ordered.
+    async fn not_held(
+        &self,
+        caller: &Caller,
+        id: &CorporateId,
+        user: Option<&VpnUser>,
+        mut entry: AuditEntry,
+        error: DesiredError,
+    ) -> AccessError {
+        let of_feed = Feed::of_source(&caller.source).is_some();
+        let flip = match self.flip(caller, user.filter(|_| !of_feed), false).await {
+            Err(error) => Flip::Failed(error),
+            Ok(()) if of_feed => Flip::OfFeed,
+            Ok(()) if user.is_none() => Flip::Undeclared,
+            Ok(()) => Flip::Done,
+        };
+        let error = AccessError::NotHeld {
+            corporate_id: id.clone(),
+            error,
+            flip: Box::new(flip),
+        };
+        entry.action.push_str(".failed");
+        entry.after = None;
+        entry.reason = Some(error.to_string());
+        self.audit_denial(entry).await;
+        error
+    }
+
+    /// Sets `spec.active` to false behind a hold. The hold is the order; the flip is declared state, and takes nothing away
+    /// from anybody whom a hold denies already: so an order uses up nothing of what the guard lets through as declared. The
+    /// denial waits for none of this.
+    async fn flip_behind(&self, caller: &Caller, user: Option<&VpnUser>, hold: &str) -> Flip {
+        let Some(user) = user else {
+            return Flip::Undeclared;
+        };
+        let id = &user.spec.corporate_id;
+        let denies = || {
+            let person = self.people.person(id)?;
+            let has = |names: &[String]| names.iter().any(|name| name == hold);
+            (has(&person.live_holds) || has(&person.held_back_holds)).then(|| has(&person.live_holds))
+        };
+        if user.spec.active && self.until(FLIP_TIMEOUT, denies).await == Some(false) {
+            return Flip::Waits;
+        }
+        match self.flip(caller, Some(user), false).await {
+            Ok(()) => Flip::Done,
+            Err(error) => Flip::Failed(error),
+        }
     }
 
     /// Sets `spec.active` and nothing else.
@@ -143,7 +193,12 @@ impl Parts {
     }
 
     /// Places a hold without an end, under a name of its own if the usual one is taken by a hold that ends or vanishes.
-    async fn place_standing_hold(&self, caller: &Caller, id: &CorporateId, reason: Option<String>) -> Result<String> {
+    async fn place_standing_hold(
+        &self,
+        caller: &Caller,
+        id: &CorporateId,
+        reason: Option<String>,
+    ) -> std::result::Result<String, DesiredError> {
         let spec = VpnHoldSpec {
             corporate_id: canonical(id),
             source: caller.source.clone(),
@@ -157,19 +212,42 @@ impl Parts {
             match self.desired.create_hold(&name, spec.clone(), caller.manager).await {
                 // One with another reason does the same work.
                 Ok(_) | Err(DesiredError::AlreadyExists { .. }) => return Ok(name),
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             }
+        }
+        if let Some(name) = self.another_standing_hold(&caller.source, id) {
+            return Ok(name);
         }
         let cause = format!("{DEACTIVATED}{}", self.clock.now().as_second());
         let name = hold_name(&caller.source, &cause, id);
-        self.desired.create_hold(&name, spec, caller.manager).await?;
-        Ok(name)
+        match self.desired.create_hold(&name, spec, caller.manager).await {
+            // Somebody said the same in the same second.
+            Ok(_) | Err(DesiredError::AlreadyExists { .. }) => Ok(name),
+            Err(error) => Err(error),
+        }
     }
 
+    /// A hold that an earlier deactivation by this source placed under a name of its own, and that stands.
+    fn another_standing_hold(&self, source: &str, id: &CorporateId) -> Option<String> {
+        let prefix = format!("{source}-{DEACTIVATED}");
+        let holds = self.directory.holds();
+        let mut names = holds
+            .iter()
+            .filter(|hold| hold.spec.source == source && hold.spec.corporate_id == *id)
+            .filter_map(|hold| hold.metadata.name.clone());
+        names.find(|name| name.starts_with(&prefix) && self.stands_for_good(name))
+    }
+
+    /// Whether a hold denies without an end. One that a person rejected never will: who says it again means another one.
     fn stands_for_good(&self, name: &str) -> bool {
         let now = self.clock.now();
+        let rejected = |id: &CorporateId| {
+            let person = self.people.person(id);
+            person.is_some_and(|person| person.rejected_holds.iter().any(|rejected| rejected == name))
+        };
         let stands = |hold: &VpnHold| {
             hold.metadata.deletion_timestamp.is_none()
+                && !rejected(&hold.spec.corporate_id)
                 && hold.spec.until.is_none()
                 && hold.spec.from.is_none_or(|from| from <= now)
         };
@@ -177,7 +255,7 @@ impl Parts {
     }
 
     /// Waits, for a bounded time, until the denial is in force and no session can pass another byte.
-    pub(super) async fn await_denial(&self, id: &CorporateId, hold: Option<&str>) -> Proof {
+    pub(super) async fn await_denial(&self, id: &CorporateId, hold: &str) -> Proof {
         let wait = self.settings.denial_wait;
         let mut seen = None;
         let done = self
@@ -189,24 +267,33 @@ impl Parts {
                 .then_some(proof)
             })
             .await;
-        done.unwrap_or_else(|| self.proof(id, hold, &mut seen))
+        let mut proof = done.unwrap_or_else(|| self.proof(id, hold, &mut seen));
+        if proof.held_back && !self.guard_kept().await {
+            // A question that a crash would forget is not put to anybody as settled.
+            proof.held_back = false;
+        }
+        proof
     }
 
     /// Whether a denial in force will never be proved further than this.
     fn nothing_follows(&self, id: &CorporateId, proof: &Proof) -> bool {
-        let only_mute = !proof.waiting_for.is_empty() && proof.unprovable.len() == proof.waiting_for.len();
-        only_mute || self.known_user(id).is_none() || self.links.health().is_empty()
+        let only_without_statistics =
+            !proof.waiting_for.is_empty() && proof.unprovable.len() == proof.waiting_for.len();
+        only_without_statistics || self.known_user(id).is_none() || self.links.health().is_empty()
     }
 
     /// What is proved now. `seen` keeps when the denial was first seen in force.
-    fn proof(&self, id: &CorporateId, hold: Option<&str>, seen: &mut Option<Timestamp>) -> Proof {
+    fn proof(&self, id: &CorporateId, hold: &str, seen: &mut Option<Timestamp>) -> Proof {
         let Some(person) = self.people.person(id) else {
             return Proof::default();
         };
-        if hold.is_some_and(|hold| !person.live_holds.iter().any(|live| live == hold)) {
-            return Proof::default();
+        if !person.live_holds.iter().any(|live| live == hold) {
+            return Proof {
+                held_back: person.held_back_holds.iter().any(|it| it == hold),
+                ..Proof::default()
+            };
         }
-        if person.effective.access == Verdict::Granted {
+        if person.effective.access == Access::Granted {
             return Proof {
                 held_back: person.held_back_since.is_some(),
                 ..Proof::default()
@@ -225,8 +312,8 @@ impl Parts {
         let mut proof = self.times(person);
         if !proof.waiting_for.is_empty() {
             let health = self.links.health();
-            let mute = |name: &&String| health.iter().any(|node| !node.proves && *node.node.0 == ***name);
-            proof.unprovable = proof.waiting_for.iter().filter(mute).cloned().collect();
+            let without_statistics = |name: &&String| health.iter().any(|node| !node.proves && *node.node.0 == ***name);
+            proof.unprovable = proof.waiting_for.iter().filter(without_statistics).cloned().collect();
         }
         proof
     }

@@ -43,6 +43,33 @@ impl std::fmt::Display for Denial {
     }
 }
 
+/// What became of `spec.active` beside a hold.
+#[derive(Debug)]
+pub enum Flip {
+    /// It is false.
+    Done,
+    /// It is left as it was: the guard holds the hold back, and this would take the access away all the same.
+    Waits,
+    /// It is left as it was: a feed ordered this, and what is declared is judged by another budget.
+    OfFeed,
+    /// There is no object.
+    Undeclared,
+    /// It could not be set.
+    Failed(DesiredError),
+}
+
+impl std::fmt::Display for Flip {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::OfFeed => f.write_str("spec.active is left as it was, because what a feed denies is its hold alone"),
+            Self::Done => f.write_str("spec.active is false and denies until somebody sets it back"),
+            Self::Waits => f.write_str("spec.active is left as it was until the guard's question is answered"),
+            Self::Undeclared => f.write_str("there is no object in which spec.active could deny instead"),
+            Self::Failed(error) => write!(f, "spec.active could not be set to false either: {error}"),
+        }
+    }
+}
+
 /// Why a use case was not carried out. Never holds a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
@@ -66,6 +93,18 @@ pub enum AccessError {
     /// Something was asked that only a person with access gets.
     #[error("{0}")]
     Denied(Denial),
+    /// No hold keeps the denial that was ordered.
+    #[error(
+        "{corporate_id} is not kept out, because the hold could not be placed: {error}. {flip}. Once the cause is mended, deactivate again"
+    )]
+    NotHeld {
+        /// Whom it concerns.
+        corporate_id: CorporateId,
+        /// Why there is no hold.
+        error: DesiredError,
+        /// What became of `spec.active`, which was to follow the hold.
+        flip: Box<Flip>,
+    },
     /// A hold of another source.
     #[error("the hold {name} was placed by {source_name}: only {source_name} lifts it")]
     ForeignHold {

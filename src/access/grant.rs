@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use super::{Access, AccessError, Caller, Configuration, Denial, Parts, Result, account, canonical, tell};
+use super::{AccessError, Caller, Configuration, Denial, Dependencies, Result, UseCases, account, canonical, tell};
 use crate::{
     desired::DesiredError,
     model::{
-        access::{Access as Verdict, Reason},
+        access::{Access, Reason},
         corporate_id::CorporateId,
         user::{Adopt, DeletionPolicy, VpnUser, VpnUserSpec},
     },
@@ -28,19 +28,20 @@ pub enum Grant {
     },
 }
 
-impl Access {
+impl UseCases {
     /// Gives a person access. Asking again, or twice at once, gives the same answer; a denial is never lifted.
     ///
     /// # Errors
     /// [`AccessError::Conflict`] for a person who is denied; nothing is changed then, and nothing either while history is
     /// unavailable.
     pub async fn grant(&self, caller: Caller, id: CorporateId) -> Result<Grant> {
-        let parts = self.parts.clone();
-        self.to_the_end(async move { parts.grant(&caller, &id).await }).await
+        let dependencies = self.dependencies.clone();
+        self.to_the_end(async move { dependencies.grant(&caller, &id).await })
+            .await
     }
 }
 
-impl Parts {
+impl Dependencies {
     async fn grant(&self, caller: &Caller, id: &CorporateId) -> Result<Grant> {
         let user = if let Some(user) = self.desired.get_user(&id.object_name()).await? {
             user
@@ -121,8 +122,8 @@ impl Parts {
         self.refuse_the_denied(id, Some(user))?;
         let granted = self.people.person(id).is_some_and(|person| {
             person.user.is_some()
-                && person.effective.access == Verdict::Granted
-                && person.declared.access == Verdict::Granted
+                && person.effective.access == Access::Granted
+                && person.declared.access == Access::Granted
         });
         let usable = granted && self.known_user(id).is_some() && !self.links(user).is_empty();
         Ok(usable.then_some(()))
@@ -133,7 +134,7 @@ impl Parts {
         let granted = self
             .people
             .person(id)
-            .is_some_and(|person| person.effective.access == Verdict::Granted);
+            .is_some_and(|person| person.effective.access == Access::Granted);
         if granted && self.links(user).is_empty() {
             AccessError::NoLink(id.clone()).to_string()
         } else {

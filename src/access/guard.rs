@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::{Access, Caller, Result, tell};
-use crate::{model::corporate_id::CorporateId, roster::GuardReport};
+use super::{Caller, Result, UseCases, tell};
+use crate::{desired::DesiredError, model::corporate_id::CorporateId, roster::GuardReport};
 
 /// What the guard holds back.
 pub type GuardView = GuardReport;
@@ -17,10 +17,13 @@ pub struct Confirmed {
     pub report: GuardView,
 }
 
-impl Access {
-    /// What the guard holds back.
-    pub fn guard(&self) -> GuardView {
-        self.parts.people.guard()
+impl UseCases {
+    /// What the guard holds back, and how much more it lets through. Nothing is answered that a crash would forget, as long as
+    /// the guard's store takes it in time.
+    pub async fn guard(&self) -> GuardView {
+        let report = self.dependencies.people.guard();
+        self.dependencies.guard_kept().await;
+        report
     }
 
     /// Lets pending denials through, and rejected ones that cannot be taken back: those named, or all. Names that nothing is pending for are passed over.
@@ -45,9 +48,9 @@ impl Access {
         ids: Option<Vec<CorporateId>>,
         confirm: bool,
     ) -> Result<Confirmed> {
-        let parts = self.parts.clone();
+        let dependencies = self.dependencies.clone();
         self.to_the_end(async move {
-            let GuardReport { pending, rejected, .. } = parts.people.guard();
+            let GuardReport { pending, rejected, .. } = dependencies.people.guard();
             let again = rejected.into_iter().filter(|_| confirm);
             let mut affected: Vec<CorporateId> = pending.into_iter().chain(again).map(|it| it.corporate_id).collect();
             if let Some(ids) = &ids {
@@ -68,20 +71,23 @@ impl Access {
                     .collect();
                 // Exactly the people who are audited, also when more came in meanwhile.
                 if confirm {
-                    parts.people.confirm(Some(&affected));
-                    parts.audit_denials(entries).await;
+                    dependencies.people.confirm(Some(&affected));
+                    dependencies.audit_denials(entries).await;
                 } else {
-                    parts.audit_all_before(entries).await?;
-                    parts.people.cancel(Some(&affected));
+                    dependencies.audit_all_before(entries).await?;
+                    dependencies.people.cancel(Some(&affected));
                 }
-                let kept = tokio::time::timeout(tell::PATIENCE, parts.people.guard_kept()).await;
-                if kept.is_err() {
-                    tracing::warn!("a word to the guard is in force, and would not outlive a crash yet");
+                if !dependencies.guard_kept().await {
+                    let why = dependencies.people.guard_store().join("; ");
+                    return Err(DesiredError::Unavailable(format!(
+                        "the word to the guard is in force now, and a crash would undo it, because it cannot be kept: {why}. Say it again when that is mended"
+                    ))
+                    .into());
                 }
             }
             Ok(Confirmed {
                 affected,
-                report: parts.people.guard(),
+                report: dependencies.people.guard(),
             })
         })
         .await

@@ -1,6 +1,6 @@
 //! Whether the house can do its work.
 
-use super::Access;
+use super::UseCases;
 use crate::{desired::SourceHealth, gateway::NodeHealth, reconcile::follow::Follower};
 
 /// One thing that was looked at.
@@ -24,26 +24,32 @@ pub struct Health {
     pub checks: Vec<Check>,
 }
 
-impl Access {
+impl UseCases {
     /// Whether what is declared is in force. Before that nobody can be asked about.
     pub fn is_loaded(&self) -> bool {
-        self.parts.people.is_loaded()
+        self.dependencies.people.is_loaded()
     }
 
     /// Looks at everything, from memory.
     pub fn health(&self) -> Health {
-        let parts = &self.parts;
-        let source = parts.desired.health();
+        let dependencies = &self.dependencies;
+        let source = dependencies.desired.health();
         let loaded = source.synced && self.is_loaded();
         let mut checks = of_source(&source, loaded);
-        let history = parts.journal.last_error();
+        let history = dependencies.journal.last_error();
         checks.push(Check {
             name: "history".to_owned(),
             ok: history.is_none(),
             details: history.iter().map(ToString::to_string).collect(),
         });
-        checks.push(of_guard(parts.people.guard().pending.len()));
-        checks.extend(parts.links.health().into_iter().map(of_node));
+        checks.push(of_guard(dependencies.people.guard().pending.len()));
+        let store = dependencies.people.guard_store();
+        checks.push(Check {
+            name: "guard-store".to_owned(),
+            ok: store.is_empty(),
+            details: store,
+        });
+        checks.extend(dependencies.links.health().into_iter().map(of_node));
         Health { ready: loaded, checks }
     }
 }

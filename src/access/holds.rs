@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Access, AccessError, Caller, Parts, Proof, Result, canonical, deactivate::DEACTIVATED, tell};
+use super::{AccessError, Caller, Dependencies, Proof, Result, UseCases, canonical, deactivate::DEACTIVATED, tell};
 use crate::{
     desired::DesiredError,
     model::{
@@ -11,6 +11,7 @@ use crate::{
         corporate_id::CorporateId,
         hold::{HoldPhase, VpnHold, VpnHoldSpec, hold_name},
     },
+    roster::Person,
 };
 
 /// Where a hold stands in its life.
@@ -25,6 +26,8 @@ pub struct HoldView {
     pub spec: VpnHoldSpec,
     /// Where it stands at present.
     pub phase: Phase,
+    /// The guard holds it back, and a person rejected it: it will not deny any more.
+    pub rejected: bool,
 }
 
 /// Which holds to list.
@@ -73,10 +76,10 @@ pub struct ReleasedHold {
     pub remaining: Vec<String>,
 }
 
-impl Access {
+impl UseCases {
     /// Holds in the order of their names.
     pub fn holds(&self, filter: &HoldFilter) -> Vec<HoldView> {
-        self.parts.holds(filter)
+        self.dependencies.holds(filter)
     }
 
     /// Places a hold. Placing the same again succeeds.
@@ -84,8 +87,8 @@ impl Access {
     /// # Errors
     /// A field breaks a rule, or another hold has the name.
     pub async fn place_hold(&self, caller: Caller, hold: NewHold) -> Result<PlacedHold> {
-        let parts = self.parts.clone();
-        self.to_the_end(async move { parts.place_hold(&caller, hold).await })
+        let dependencies = self.dependencies.clone();
+        self.to_the_end(async move { dependencies.place_hold(&caller, hold).await })
             .await
     }
 
@@ -94,13 +97,13 @@ impl Access {
     /// # Errors
     /// There is none of that name, another source placed it, or history is unavailable.
     pub async fn release_hold(&self, caller: Caller, name: String) -> Result<ReleasedHold> {
-        let parts = self.parts.clone();
-        self.to_the_end(async move { parts.release_hold(&caller, &name).await })
+        let dependencies = self.dependencies.clone();
+        self.to_the_end(async move { dependencies.release_hold(&caller, &name).await })
             .await
     }
 }
 
-impl Parts {
+impl Dependencies {
     /// Holds that pass the filter, in the order of their names.
     pub(super) fn holds(&self, filter: &HoldFilter) -> Vec<HoldView> {
         let now = self.clock.now();
@@ -112,9 +115,9 @@ impl Parts {
                 let spec = &hold.spec;
                 filter.corporate_id.as_ref().is_none_or(|id| spec.corporate_id == *id)
                     && filter.source.as_ref().is_none_or(|source| spec.source == *source)
-                    && filter.phase.is_none_or(|phase| phase_at(spec, now) == phase)
             })
-            .map(|hold| view(hold, now))
+            .map(|hold| self.hold_view(hold, now))
+            .filter(|view| filter.phase.is_none_or(|phase| view.phase == phase))
             .collect();
         found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         found
@@ -134,15 +137,16 @@ impl Parts {
         };
         let existed = self.directory.hold(&name).is_some_and(|hold| hold.spec == spec);
         let hold = self.desired.create_hold(&name, spec, caller.manager).await?;
-        let view = view(&hold, now);
+        let mut view = self.hold_view(&hold, now);
         let mut entry = caller.entry("hold.create", Some(id));
         entry.reason.clone_from(&view.spec.reason);
         entry.after = Some(tell::json(
             &json!({ "hold": name, "from": new.from, "until": new.until }),
         ));
+        let begun = phase_at(&view.spec, now) == Phase::Live;
         let proof = async {
-            if view.phase == Phase::Live {
-                self.await_denial(id, Some(&name)).await
+            if begun {
+                self.await_denial(id, &name).await
             } else {
                 let seen = || self.directory.hold(&name);
                 let _ = self.until(self.settings.denial_wait, seen).await;
@@ -155,6 +159,7 @@ impl Parts {
             }
         };
         let (proof, ()) = tokio::join!(proof, audit);
+        view.phase = self.hold_view(&hold, now).phase;
         Ok(PlacedHold { hold: view, proof })
     }
 
@@ -174,7 +179,7 @@ impl Parts {
         let mut entry = caller.entry("hold.release", Some(id));
         entry.before = Some(tell::json(&json!({ "hold": name })));
         self.audit_before(entry.clone()).await?;
-        match self.desired.release_hold(name, caller.manager).await {
+        match self.desired.lift_hold(name, caller.manager).await {
             Ok(()) => {}
             Err(DesiredError::NotFound { .. }) => return Err(AccessError::UnknownHold(name.to_owned())),
             Err(error) => {
@@ -195,6 +200,33 @@ impl Parts {
             corporate_id: id.clone(),
             remaining: remaining.into_iter().filter(|live| !names.contains(live)).collect(),
         })
+    }
+
+    fn hold_view(&self, hold: &VpnHold, now: Timestamp) -> HoldView {
+        let name = hold.metadata.name.clone().unwrap_or_default();
+        let phase = match phase_at(&hold.spec, now) {
+            Phase::Live if self.is_held_back(hold, &name) => Phase::HeldBack,
+            phase => phase,
+        };
+        let person = self.people.person(&hold.spec.corporate_id);
+        let rejected = person.is_some_and(|person| person.rejected_holds.contains(&name));
+        HoldView {
+            name,
+            spec: hold.spec.clone(),
+            phase,
+            rejected,
+        }
+    }
+
+    /// Whether the guard keeps a hold from denying: the roster says so, or, where it has not taken the hold in yet, the status.
+    fn is_held_back(&self, hold: &VpnHold, name: &str) -> bool {
+        let person = self.people.person(&hold.spec.corporate_id);
+        let among = |names: fn(&Person) -> &Vec<String>| {
+            let names = person.as_ref().map(names);
+            names.is_some_and(|names| names.iter().any(|it| it == name))
+        };
+        let recorded = hold.status.as_ref().and_then(|status| status.phase) == Some(Phase::HeldBack);
+        among(|person| &person.held_back_holds) || (recorded && !among(|person| &person.live_holds))
     }
 
     fn names_live(&self, id: &CorporateId, name: &str) -> bool {
@@ -232,14 +264,6 @@ fn check(new: &NewHold, now: Timestamp) -> Result<()> {
         return invalid("until", "the end must lie after 'from'");
     }
     Ok(())
-}
-
-fn view(hold: &VpnHold, now: Timestamp) -> HoldView {
-    HoldView {
-        name: hold.metadata.name.clone().unwrap_or_default(),
-        spec: hold.spec.clone(),
-        phase: phase_at(&hold.spec, now),
-    }
 }
 
 fn phase_at(spec: &VpnHoldSpec, now: Timestamp) -> Phase {

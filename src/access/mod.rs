@@ -13,6 +13,7 @@ mod grant;
 mod guard;
 mod health;
 mod holds;
+mod release_many;
 mod rotate;
 mod seams;
 mod subscription;
@@ -27,11 +28,12 @@ pub use activate::Activation;
 pub use audit::AuditPage;
 pub use configuration::Configuration;
 pub use deactivate::{Deactivation, Proof};
-pub use error::{AccessError, Denial};
+pub use error::{AccessError, Denial, Flip};
 pub use grant::Grant;
 pub use guard::{Confirmed, GuardView};
 pub use health::{Check, Health};
 pub use holds::{HoldFilter, HoldView, NewHold, Phase, PlacedHold, ReleasedHold};
+pub use release_many::{ReleaseMany, ReleasedMany, ReleasedOne, ReleasedPerson};
 pub use rotate::{Rotate, Rotation};
 pub use seams::{Derived, Directory, Journal, Keys, Links, LivePeople, People, select};
 pub use subscription::Subscription;
@@ -83,7 +85,7 @@ impl Default for Settings {
 
 /// What the use cases work with.
 #[derive(Clone)]
-pub struct Parts {
+pub struct Dependencies {
     /// Where desired state lives.
     pub desired: Arc<dyn DesiredState>,
     /// Everyone who is declared, and the guard.
@@ -105,19 +107,19 @@ pub struct Parts {
 /// The use cases. One for the process; cheap to clone.
 ///
 /// A use case that changes something runs to its end once it has begun, also when its caller goes away: a connection that
-/// breaks leaves nothing half-applied. [`Access::drain`] waits for those.
+/// breaks leaves nothing half-applied. [`UseCases::drain`] waits for those.
 #[derive(Clone)]
-pub struct Access {
-    parts: Arc<Parts>,
+pub struct UseCases {
+    dependencies: Arc<Dependencies>,
     tasks: TaskTracker,
 }
 
-impl Access {
-    /// Use cases over these parts.
+impl UseCases {
+    /// Use cases over these dependencies.
     #[must_use]
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(dependencies: Dependencies) -> Self {
         Self {
-            parts: Arc::new(parts),
+            dependencies: Arc::new(dependencies),
             tasks: TaskTracker::new(),
         }
     }
@@ -136,7 +138,7 @@ impl Access {
     }
 }
 
-impl Parts {
+impl Dependencies {
     /// Waits until desired state is known. Before that memory knows no hold, and lifting all of none would pass for done.
     async fn loaded(&self) -> Result<()> {
         let loaded = || self.people.is_loaded().then_some(());

@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use super::{Access, AccessError, Caller, Configuration, Denial, Parts, Result, tell};
+use super::{AccessError, Caller, Configuration, Denial, Dependencies, Result, UseCases, tell};
 use crate::{
     desired::UserPatch,
     model::{
-        access::{Access as Verdict, Reason},
+        access::{Access, Reason},
         corporate_id::CorporateId,
     },
 };
@@ -37,19 +37,19 @@ pub struct Rotation {
     pub configuration: Option<Configuration>,
 }
 
-impl Access {
+impl UseCases {
     /// Raises the generation of what is to be rotated. Two at once rotate once.
     ///
     /// # Errors
     /// The person is unknown or being deleted, or the password is declared elsewhere.
     pub async fn rotate(&self, caller: Caller, id: CorporateId, what: Rotate) -> Result<Rotation> {
-        let parts = self.parts.clone();
-        self.to_the_end(async move { parts.rotate(&caller, &id, what).await })
+        let dependencies = self.dependencies.clone();
+        self.to_the_end(async move { dependencies.rotate(&caller, &id, what).await })
             .await
     }
 }
 
-impl Parts {
+impl Dependencies {
     async fn rotate(&self, caller: &Caller, id: &CorporateId, what: Rotate) -> Result<Rotation> {
         let name = id.object_name();
         let user = self
@@ -89,7 +89,7 @@ impl Parts {
             &json!({ "credentialGeneration": new_password, "subscriptionGeneration": new_link }),
         ));
         let epoch = before
-            .filter(|person| password && person.effective.access == Verdict::Granted)
+            .filter(|person| password && person.effective.access == Access::Granted)
             .map(|person| person.epoch);
         let taken_in = || {
             let user = self.known_user(id)?;

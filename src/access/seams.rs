@@ -13,6 +13,7 @@ use crate::{
     history::{AuditEntry, AuditRow, History, HistoryError, Page, RevocationRow, Totals, TrafficRow},
     model::{corporate_id::CorporateId, hold::VpnHold, user::VpnUser},
     roster::{GuardReport, Passwords, Person, Roster, Transition},
+    verdicts::VerdictStore,
 };
 
 /// Everyone who is declared, and the guard. From memory, at once.
@@ -32,25 +33,31 @@ pub trait People: Send + Sync + 'static {
     fn cancel(&self, ids: Option<&[CorporateId]>);
     /// Waits until what the guard knows now would outlive a crash.
     async fn guard_kept(&self);
+    /// What is wrong with the guard's store, one line each.
+    fn guard_store(&self) -> Vec<String>;
 }
 
 /// The roster together with the way its transitions go to reconciler and gateways.
 pub struct LivePeople {
     roster: Arc<Roster>,
     dispatch: Arc<dyn Fn(Vec<Transition>) + Send + Sync>,
-    kept: watch::Receiver<u64>,
+    verdicts: Arc<VerdictStore>,
 }
 
 impl LivePeople {
-    /// `dispatch` must hand the cuts to the gateways at once and queue the users to be reconciled; `kept` says which of
-    /// [`Roster::guard_changes`] was saved last.
+    /// `dispatch` must hand the cuts to the gateways at once and queue the users to be reconciled; `verdicts` keeps
+    /// [`Roster::guard_changes`].
     #[must_use]
     pub fn new(
         roster: Arc<Roster>,
         dispatch: Arc<dyn Fn(Vec<Transition>) + Send + Sync>,
-        kept: watch::Receiver<u64>,
+        verdicts: Arc<VerdictStore>,
     ) -> Self {
-        Self { roster, dispatch, kept }
+        Self {
+            roster,
+            dispatch,
+            verdicts,
+        }
     }
 }
 
@@ -77,7 +84,10 @@ impl People for LivePeople {
     async fn guard_kept(&self) {
         let wanted = *self.roster.guard_changes().borrow();
         // The sender is gone only while the process drains.
-        let _ = self.kept.clone().wait_for(|kept| *kept >= wanted).await;
+        let _ = self.verdicts.kept().wait_for(|kept| *kept >= wanted).await;
+    }
+    fn guard_store(&self) -> Vec<String> {
+        self.verdicts.health().lines()
     }
 }
 

@@ -5,7 +5,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
-use super::{Access, AccessError, Configuration, Denial, Parts, Result};
+use super::{AccessError, Configuration, Denial, Dependencies, Result, UseCases};
 use crate::{
     history::Totals,
     model::{
@@ -33,22 +33,22 @@ pub enum Subscription {
     Denied(Denial),
 }
 
-impl Access {
+impl UseCases {
     /// What stands behind a token; `None` for one that is unknown or was rotated away.
     ///
     /// # Errors
     /// The person has access but there is nothing to connect to.
     pub async fn subscription(&self, token: &str) -> Result<Option<Subscription>> {
-        let parts = &self.parts;
-        let Some(owner) = parts.user_of_token(token) else {
+        let dependencies = &self.dependencies;
+        let Some(owner) = dependencies.user_of_token(token) else {
             return Ok(None);
         };
-        match parts.permitted(&owner) {
+        match dependencies.permitted(&owner) {
             Err(AccessError::Denied(denial)) => return Ok(Some(Subscription::Denied(denial))),
             other => other?,
         }
-        let configuration = parts.configuration_of(&owner).await?;
-        let used = parts.used(&owner, configuration.traffic.unwrap_or_default());
+        let configuration = dependencies.configuration_of(&owner).await?;
+        let used = dependencies.used(&owner, configuration.traffic.unwrap_or_default());
         Ok(Some(Subscription::Granted {
             configuration,
             used,
@@ -58,7 +58,7 @@ impl Access {
     }
 }
 
-impl Parts {
+impl Dependencies {
     /// The subscription link of a user.
     pub(super) fn subscription_url(&self, user: &VpnUser) -> SecretString {
         let id = &user.spec.corporate_id;

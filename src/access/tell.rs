@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Caller, Parts, Result, canonical};
+use super::{Caller, Dependencies, Result, canonical};
 use crate::{history::AuditEntry, model::corporate_id::CorporateId};
 
 /// First and longest pause between two looks at memory while something is awaited that announces itself nowhere.
@@ -16,7 +16,10 @@ const LONGEST: Duration = Duration::from_millis(10);
 const EAGER: u32 = 32;
 
 /// Longest that something in force waits for a disk.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+const DISK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long an answer about somebody waits for the guard's store.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 
 impl Caller {
     /// An audit entry of this caller.
@@ -37,7 +40,7 @@ pub(super) fn json(value: &Value) -> String {
     value.to_string()
 }
 
-impl Parts {
+impl Dependencies {
     /// Writes the audit row that must stand before access is given. Nothing may have been changed yet.
     pub(super) async fn audit_before(&self, entry: AuditEntry) -> Result<()> {
         self.audit_all_before(vec![entry]).await
@@ -67,10 +70,25 @@ impl Parts {
 
     /// As [`Self::audit_denial`], for several people at once.
     pub(super) async fn audit_denials(&self, entries: Vec<AuditEntry>) {
-        let written = tokio::time::timeout(PATIENCE, self.journal.audit_denial(entries)).await;
+        let written = tokio::time::timeout(DISK_TIMEOUT, self.journal.audit_denial(entries)).await;
         if written.is_err() {
             tracing::warn!("history did not take the audit of a denial in time; the denial is in force");
         }
+    }
+
+    /// Waits, for a bounded time, until what the guard knows would outlive a crash. Says whether it would.
+    pub(super) async fn guard_kept(&self) -> bool {
+        let kept = tokio::time::timeout(DISK_TIMEOUT, self.people.guard_kept()).await;
+        if kept.is_err() {
+            tracing::warn!("what the guard knows is in force, and would not outlive a crash yet");
+        }
+        kept.is_ok()
+    }
+
+    /// Waits a moment, so that an answer which is about to be given speaks of nothing that a crash could undo.
+    pub(super) async fn answerable(&self) {
+        // A store that cannot be written is told by readiness and an alert, and holds no answer up for long.
+        let _ = tokio::time::timeout(ANSWER_TIMEOUT, self.people.guard_kept()).await;
     }
 
     /// Waits until `look` answers something, at most `wait`. Looks after every change of the roster, and besides every few
@@ -90,7 +108,7 @@ impl Parts {
             // Many changes of other people must not turn many waits into spinning.
             let listens = woken < EAGER;
             let announced = tokio::select! {
-                told = changes.changed(), if listens => told.is_ok(),
+                changed = changes.changed(), if listens => changed.is_ok(),
                 () = tokio::time::sleep(pause) => false,
             };
             if announced {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Access, AccessError, HoldFilter, HoldView, Parts, Proof, Result, account, canonical};
+use super::{AccessError, Dependencies, HoldFilter, HoldView, Proof, Result, UseCases, account, canonical};
 use crate::{
     history::{AuditRow, Page, RevocationRow, Totals, TrafficRow},
     model::{
-        access::{Access as Verdict, Reason},
+        access::{Access, Reason},
         corporate_id::CorporateId,
         user::VpnUser,
     },
@@ -22,7 +22,7 @@ const DAYS: u32 = 30;
 #[derive(Debug, Clone, Default)]
 pub struct UserFilter {
     /// Only people with this access.
-    pub access: Option<Verdict>,
+    pub access: Option<Access>,
     /// Only people for this reason.
     pub reason: Option<Reason>,
     /// Only people with a live hold, or only people without.
@@ -43,12 +43,12 @@ pub struct UserSummary {
     /// Account on the gateways.
     pub username: String,
     /// What auth does now.
-    pub access: Verdict,
+    pub access: Access,
     /// Why.
     pub reason: Reason,
     /// Names of the holds that are live.
     pub live_holds: Vec<String>,
-    /// Since when the guard holds a denial back.
+    /// Since when the person has access only because the guard holds a denial back.
     pub held_back_since: Option<jiff::Timestamp>,
     /// Sessions online at the last poll.
     pub sessions: u32,
@@ -86,17 +86,19 @@ pub struct UserView {
     pub traffic_by_day: Option<Vec<TrafficRow>>,
 }
 
-impl Access {
+impl UseCases {
     /// People in the order of their object names, from behind `after` on.
     ///
     /// # Errors
     /// Only an internal one.
     pub async fn users(&self, filter: UserFilter, limit: usize, after: Option<String>) -> Result<UserPage> {
-        let parts = self.parts.clone();
+        let dependencies = self.dependencies.clone();
         // A filter that few people pass looks at everybody: not on the threads that answer logins.
-        tokio::task::spawn_blocking(move || parts.users(&filter, limit, after.as_deref()))
+        let page = tokio::task::spawn_blocking(move || dependencies.users(&filter, limit, after.as_deref()))
             .await
-            .map_err(|_| AccessError::Interrupted)
+            .map_err(|_| AccessError::Interrupted);
+        self.dependencies.answerable().await;
+        page
     }
 
     /// Everything that is known of a person.
@@ -104,9 +106,9 @@ impl Access {
     /// # Errors
     /// Nothing is known.
     pub async fn user(&self, id: &CorporateId) -> Result<UserView> {
-        let parts = &self.parts;
-        let user = parts.known_user(id);
-        let person = parts.people.person(id);
+        let dependencies = &self.dependencies;
+        let user = dependencies.known_user(id);
+        let person = dependencies.people.person(id);
         let Some(id) = user
             .as_ref()
             .map(|user| user.spec.corporate_id.clone())
@@ -114,34 +116,39 @@ impl Access {
         else {
             return Err(AccessError::UnknownPerson(id.clone()));
         };
-        let summary = parts.summary(&id, user.clone(), person.as_ref());
+        let summary = dependencies.summary(&id, user.clone(), person.as_ref());
         let revocation = person
             .as_ref()
-            .map(|person| parts.recorded(person))
+            .map(|person| dependencies.recorded(person))
             .filter(|proof| proof.denied_at.is_some());
-        let journal = &parts.journal;
+        let journal = &dependencies.journal;
         let page = Page {
             limit: ROWS,
             before: None,
         };
         let key: String = canonical(&id).into();
         let (traffic, audit, revocations, traffic_by_day) = tokio::join!(
-            parts.traffic(&summary.username),
+            dependencies.traffic(&summary.username),
             journal.audit_rows(Some(key.clone()), page),
             journal.revocations(key, ROWS),
             journal.traffic_by_day(summary.username.clone(), DAYS),
         );
+        dependencies.answerable().await;
         let period = user
             .as_ref()
             .and_then(|user| user.spec.traffic.as_ref())
             .map(|t| t.period);
-        let counted = traffic.map(|totals| totals.usage.in_period(period.unwrap_or_default(), parts.clock.now()));
+        let counted = traffic.map(|totals| {
+            totals
+                .usage
+                .in_period(period.unwrap_or_default(), dependencies.clock.now())
+        });
         Ok(UserView {
             summary,
             next_change: person.and_then(|person| person.declared.next_change),
             traffic,
             used: counted,
-            holds: parts.holds(&HoldFilter {
+            holds: dependencies.holds(&HoldFilter {
                 corporate_id: Some(id),
                 ..HoldFilter::default()
             }),
@@ -153,7 +160,7 @@ impl Access {
     }
 }
 
-impl Parts {
+impl Dependencies {
     fn users(&self, filter: &UserFilter, limit: usize, after: Option<&str>) -> UserPage {
         let q = filter.q.as_deref().map(str::to_lowercase);
         let asks_person = filter.access.is_some() || filter.reason.is_some() || filter.held.is_some();
@@ -205,9 +212,9 @@ impl Parts {
     }
 }
 
-fn verdict(person: Option<&Person>) -> (Verdict, Reason) {
-    person.map_or((Verdict::Denied, Reason::Deleted), |person| {
-        (person.effective.access, person.effective.reason)
+fn verdict(person: Option<&Person>) -> (Access, Reason) {
+    person.map_or((Access::Denied, Reason::Deleted), |person| {
+        (person.effective.access, person.reason())
     })
 }
 

@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     clock::SharedClock,
-    gateway::{ANY, Cut, NodeName},
+    gateway::{ANY, NodeName, Revoke},
     metrics::AuthOutcome,
     model::{
         access::{Reason, Terms},
@@ -136,7 +136,7 @@ pub(crate) enum EpochRule {
         raise: bool,
     },
     /// It is exactly what the controller said last: a session of any other epoch would be cut. `None`: it said nothing yet.
-    Said(Option<Epoch>),
+    Reported(Option<Epoch>),
 }
 
 /// How long another process may take to hear of a denial: until then it may have said yes.
@@ -274,12 +274,12 @@ impl AuthIndex {
 
     /// Puts a policy in force, and answers the order to end what it no longer permits. A session that may live under the
     /// new policy is not touched. When this returns no login is permitted that the new policy denies.
-    pub(crate) fn put(&self, name: &Arc<str>, change: Change, now: Timestamp) -> (Epoch, Option<Cut>) {
+    pub(crate) fn put(&self, name: &Arc<str>, change: Change, now: Timestamp) -> (Epoch, Option<Revoke>) {
         let Some(account) = self.account(name) else {
             let (epoch, raise) = match change.epoch {
                 EpochRule::Own { start, raise: true } => (next_epoch(start, now), true),
                 EpochRule::Own { start, raise: false } => (start, false),
-                EpochRule::Said(said) => (said.unwrap_or_default(), false),
+                EpochRule::Reported(said) => (said.unwrap_or_default(), false),
             };
             let account = Account {
                 name: Arc::clone(name),
@@ -290,8 +290,8 @@ impl AuthIndex {
                 policy: ArcSwap::from_pointee(change.into_policy(epoch, now)),
             };
             self.accounts.pin().insert(Arc::clone(name), Arc::new(account));
-            let cut = raise.then(|| empty_cut(epoch, now));
-            return (epoch, cut);
+            let revoke = raise.then(|| empty_revoke(epoch, now));
+            return (epoch, revoke);
         };
         let mut sessions = account.sessions();
         let old = account.policy.load();
@@ -304,14 +304,14 @@ impl AuthIndex {
         let (epoch, raise) = match change.epoch {
             EpochRule::Own { raise, .. } if raise || ends => (next_epoch(old.epoch, now), true),
             EpochRule::Own { .. } => (old.epoch, false),
-            EpochRule::Said(said) => (said.unwrap_or(old.epoch), false),
+            EpochRule::Reported(said) => (said.unwrap_or(old.epoch), false),
         };
         sessions.granted = change.granted;
         let policy = change.into_policy(epoch, now);
         if policy != **old {
             account.policy.store(Arc::new(policy));
         }
-        let cut = raise.then(|| {
+        let revoke = raise.then(|| {
             let at = self.clock.monotonic();
             let mut known = sessions.slots.known(&account.name, epoch, at);
             let others = self.blocks.others(at);
@@ -319,13 +319,13 @@ impl AuthIndex {
                 known.extend(sessions.slots.next(&account.name, old.epoch, &others));
                 sessions.slots.doubt_until(at + HEARING);
             }
-            Cut {
+            Revoke {
                 below: epoch,
                 denied_at: now,
                 known,
             }
         });
-        (epoch, cut)
+        (epoch, revoke)
     }
 
     /// Present epoch of an account, and how many sessions are not known to be gone.
@@ -403,8 +403,8 @@ impl Change {
 }
 
 /// The order to end what an earlier process let in.
-pub(crate) fn empty_cut(below: Epoch, denied_at: Timestamp) -> Cut {
-    Cut {
+pub(crate) fn empty_revoke(below: Epoch, denied_at: Timestamp) -> Revoke {
+    Revoke {
         below,
         denied_at,
         known: Vec::new(),

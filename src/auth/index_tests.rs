@@ -108,8 +108,8 @@ fn polls_that_arrive_out_of_order_are_left_out() {
 fn standing_follows_the_account_the_epoch_and_the_clock() {
     let (clock, index) = index();
     assert_eq!(index.standing(&name("a"), "corp_a.0.5"), Standing::Permitted);
-    assert_eq!(index.standing(&name("a"), "corp_a.1.5"), Standing::Cut);
-    assert_eq!(index.standing(&name("a"), "corp_b.0.5"), Standing::Cut);
+    assert_eq!(index.standing(&name("a"), "corp_a.1.5"), Standing::Revoked);
+    assert_eq!(index.standing(&name("a"), "corp_b.0.5"), Standing::Revoked);
     for foreign in ["corp_a", "corp_a.0", "someone", "corp_a.0.0.0", "", ".0.0"] {
         assert_eq!(index.standing(&name("a"), foreign), Standing::Foreign, "{foreign}");
     }
@@ -123,7 +123,7 @@ fn standing_follows_the_account_the_epoch_and_the_clock() {
     clock.advance(Duration::from_secs(10));
     assert_eq!(
         index.standing(&name("a"), "corp_a.0.5"),
-        Standing::Cut,
+        Standing::Revoked,
         "nobody has to be told that time passes"
     );
 }
@@ -160,9 +160,9 @@ fn a_denial_after_an_unnoticed_grant_names_the_sessions_in_between() {
     let (epoch, _) = index.put(&"corp_a".into(), change(terms, false), clock.now());
     clock.advance(Duration::from_secs(6));
     let late = id(&index, "a", "1.1.1.1:1");
-    let (below, cut) = index.put(&"corp_a".into(), change(Arc::default(), false), clock.now());
+    let (below, revoke) = index.put(&"corp_a".into(), change(Arc::default(), false), clock.now());
     assert!(below > epoch);
-    assert_eq!(cut.unwrap().known, [late]);
+    assert_eq!(revoke.unwrap().known, [late]);
     assert_eq!(
         index.put(&"corp_a".into(), change(Arc::default(), false), clock.now()),
         (below, None),
@@ -179,20 +179,20 @@ fn a_node_of_a_gateway_that_the_user_does_not_have_lets_nobody_in() {
     let both = ["default".to_owned(), "paris".to_owned()];
     let mut wider = change(granting(), true);
     wider.gateways = Gateways::of(Some(&both));
-    let (epoch, cut) = index.put(&"corp_a".into(), wider, clock.now());
-    assert!(cut.is_none(), "a gateway more ends no session");
+    let (epoch, revoke) = index.put(&"corp_a".into(), wider, clock.now());
+    assert!(revoke.is_none(), "a gateway more ends no session");
     let Verdict::Granted(session) = login(&paris) else {
         panic!("refused")
     };
-    let (later, cut) = index.put(&"corp_a".into(), change(granting(), true), clock.now());
+    let (later, revoke) = index.put(&"corp_a".into(), change(granting(), true), clock.now());
     assert!(later > epoch, "a gateway less ends the sessions that may live on it");
-    assert_eq!(cut.unwrap().known, [session.id().to_string()]);
+    assert_eq!(revoke.unwrap().known, [session.id().to_string()]);
     assert!(matches!(login(&paris), Verdict::OtherGateway));
     assert!(matches!(login(&NodeName::new(ANY, ANY)), Verdict::Granted(_)));
 }
 
 #[test]
-fn a_slot_that_was_handed_out_through_a_shared_token_waits_for_every_node_that_may_have_asked() {
+fn a_slot_of_a_shared_token_waits_for_every_node_that_has_it() {
     let (clock, index) = index();
     let nodes = [name("a"), name("b")];
     index.expect_polls_of(&nodes.clone().into());
@@ -241,19 +241,19 @@ fn a_denial_names_also_what_other_processes_may_hand_out_next() {
     index.put(&"corp_b".into(), change(granting(), true), clock.now());
     clock.advance(Duration::from_secs(1));
     index.observed(&name("a"), clock.monotonic(), &online(&[&shown[0], &shown[1]]));
-    let cut = index
+    let revoke = index
         .put(&"corp_a".into(), change(granting(), false), clock.now())
         .1
         .unwrap();
     let next = [0, 2, 3].map(|number| format!("corp_a.0.{}", theirs + number));
-    assert!(cut.known.contains(&shown[1]), "{cut:?}");
-    assert!(next.iter().all(|id| cut.known.contains(id)), "{cut:?}");
+    assert!(revoke.known.contains(&shown[1]), "{revoke:?}");
+    assert!(next.iter().all(|id| revoke.known.contains(id)), "{revoke:?}");
     let doubtful = index.last_yes("corp_a").unwrap();
     assert!(doubtful > clock.monotonic(), "a replica may hear of it later");
     clock.advance(Duration::from_secs(2 * 3600));
-    let cut = index
+    let revoke = index
         .put(&"corp_b".into(), change(granting(), false), clock.now())
         .1
         .unwrap();
-    assert_eq!(cut.known, [shown[0].clone()], "nobody else lets people in any more");
+    assert_eq!(revoke.known, [shown[0].clone()], "nobody else lets people in any more");
 }

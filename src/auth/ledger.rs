@@ -14,7 +14,7 @@ impl SessionLedger for AuthIndex {
             return Standing::Foreign;
         };
         let Some(account) = self.account(id.account) else {
-            return Standing::Cut;
+            return Standing::Revoked;
         };
         let mut sessions = account.sessions();
         let policy = account.policy.load();
@@ -23,7 +23,11 @@ impl SessionLedger for AuthIndex {
             && policy.gateways.admit(node.gateway())
             && policy.reason_at(self.clock.now()) == Reason::Active
             && !sessions.slots.is_surplus(id.epoch, id.slot);
-        if permitted { Standing::Permitted } else { Standing::Cut }
+        if permitted {
+            Standing::Permitted
+        } else {
+            Standing::Revoked
+        }
     }
 
     /// Before the first yes of this process it is its start: an earlier one may have said yes until then.
@@ -35,12 +39,12 @@ impl SessionLedger for AuthIndex {
 
     fn observed(&self, node: &NodeName, polled: Instant, online: &HashMap<String, u32>) {
         let node = self.node(node);
-        let mut shown = node.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        if shown.poll > 0 && node.clock.polled_after(polled) {
+        let mut last_poll = node.last_poll.lock().unwrap_or_else(PoisonError::into_inner);
+        if last_poll.poll > 0 && node.clock.polled_after(polled) {
             return;
         }
         let now = self.clock.monotonic();
-        let poll = shown.poll.wrapping_add(1).max(1);
+        let poll = last_poll.poll.wrapping_add(1).max(1);
         let mut sessions = Vec::with_capacity(online.len());
         for (id, _) in online.iter().filter(|(_, devices)| **devices > 0) {
             let Some(id) = SessionId::parse(id) else { continue };
@@ -55,8 +59,8 @@ impl SessionLedger for AuthIndex {
             sessions.push((account, id.epoch, id.slot));
         }
         self.blocks.saw(sessions.iter().map(|(_, _, slot)| *slot), now);
-        shown.poll = poll;
-        let before = std::mem::replace(&mut shown.sessions, sessions);
+        last_poll.poll = poll;
+        let before = std::mem::replace(&mut last_poll.sessions, sessions);
         for (account, epoch, slot) in &before {
             account.sessions().slots.expire(*epoch, *slot, &node.clock, poll);
         }
@@ -65,8 +69,8 @@ impl SessionLedger for AuthIndex {
         let gone_later = before
             .into_iter()
             .filter(|(account, epoch, slot)| account.sessions().slots.forget_if_gone(*epoch, *slot, now));
-        shown.sessions.extend(gone_later);
-        drop(shown);
+        last_poll.sessions.extend(gone_later);
+        drop(last_poll);
         self.settle();
     }
 
@@ -75,7 +79,7 @@ impl SessionLedger for AuthIndex {
         let Some(node) = removed else { return };
         node.clock.expect(false);
         let now = self.clock.monotonic();
-        let sessions = std::mem::take(&mut node.shown.lock().unwrap_or_else(PoisonError::into_inner).sessions);
+        let sessions = std::mem::take(&mut node.last_poll.lock().unwrap_or_else(PoisonError::into_inner).sessions);
         for (account, epoch, slot) in sessions {
             account.sessions().slots.lost_sight(epoch, slot, &node.clock, now);
         }

@@ -3,7 +3,7 @@
 //!
 //! Hysteria sends no header of its own, so the node proves itself by a token in the path. Nothing here logs a path, and
 //! everything odd is a refusal. A node waits 10 s for an answer; while desired state is loaded for the first time logins
-//! wait for at most [`LOAD_PATIENCE`] of them.
+//! wait for at most [`LOAD_TIMEOUT`] of them.
 
 use std::{borrow::Cow, fmt::Write as _, sync::Arc, time::Duration};
 
@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// How long after the start logins wait for the first load of desired state, before they are refused at once.
-pub const LOAD_PATIENCE: Duration = Duration::from_secs(8);
+pub const LOAD_TIMEOUT: Duration = Duration::from_secs(8);
 /// Longest accepted body.
 const MAX_BODY: usize = 4 * 1024;
 /// How long a body may take to arrive: no longer than the node waits for the answer.
@@ -58,18 +58,18 @@ pub struct AuthEndpoint {
     index: Arc<AuthIndex>,
     metrics: Arc<Metrics>,
     tokens: ArcSwap<Vec<Token>>,
-    patience: Instant,
+    load_deadline: Instant,
 }
 
 impl AuthEndpoint {
-    /// An endpoint without tokens: once desired state is loaded it answers 404 to everybody. The patience for the first load
+    /// An endpoint without tokens: once desired state is loaded it answers 404 to everybody. The wait for the first load
     /// begins now.
     pub fn new(index: Arc<AuthIndex>, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             index,
             metrics,
             tokens: ArcSwap::default(),
-            patience: Instant::now() + LOAD_PATIENCE,
+            load_deadline: Instant::now() + LOAD_TIMEOUT,
         })
     }
 
@@ -110,7 +110,7 @@ impl AuthEndpoint {
     async fn load(&self) {
         if !self.index.is_loaded() {
             // Elapsed or not: the index itself says whether it is loaded.
-            let _ = timeout_at(self.patience, self.index.wait_loaded()).await;
+            let _ = timeout_at(self.load_deadline, self.index.wait_loaded()).await;
         }
     }
 

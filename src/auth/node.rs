@@ -11,12 +11,12 @@ use crate::{gateway::NodeName, model::session::Epoch};
 /// A node that asks, or is polled.
 pub struct Node {
     pub(super) clock: Arc<NodeClock>,
-    pub(super) shown: Mutex<Shown>,
+    pub(super) last_poll: Mutex<LastPoll>,
 }
 
 /// What a node showed in its last poll.
 #[derive(Default)]
-pub(super) struct Shown {
+pub(super) struct LastPoll {
     pub(super) poll: u32,
     pub(super) sessions: Vec<(Arc<Account>, Epoch, u32)>,
 }
@@ -25,7 +25,7 @@ impl Node {
     pub(super) fn new(name: NodeName, origin: Instant) -> Self {
         Self {
             clock: Arc::new(NodeClock::new(name, origin)),
-            shown: Mutex::default(),
+            last_poll: Mutex::default(),
         }
     }
 

@@ -33,6 +33,12 @@ impl Gateways {
             }
     }
 
+    /// Their names; `None` for the default one alone.
+    pub(crate) fn names(&self) -> Option<Vec<String>> {
+        let names = self.0.as_ref()?;
+        Some(names.iter().map(ToString::to_string).collect())
+    }
+
     /// Whether every gateway of `other` is one of these.
     pub(crate) fn cover(&self, other: &Self) -> bool {
         match &other.0 {

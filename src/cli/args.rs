@@ -2,13 +2,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{
-    Args, Parser, Subcommand,
-    builder::{PossibleValuesParser, TypedValueParser},
-};
-use jiff::Timestamp;
+use clap::{Args, Parser, Subcommand};
 
-use super::{client::ClientArgs, exit::EXIT_CODES, output::OutputArgs, render::RenderArgs};
+use super::{ask::Ask, exit::EXIT_CODES, hold_args::Hold, output::OutputArgs, render_args::RenderArgs, values::one_of};
 use crate::{
     config::{Logging, Settings, duration},
     model::corporate_id::CorporateId,
@@ -194,17 +190,6 @@ pub struct User {
     pub command: UserCommand,
 }
 
-/// Arguments that every client command has.
-#[derive(Debug, Args)]
-pub struct Ask {
-    /// Output.
-    #[command(flatten)]
-    pub output: OutputArgs,
-    /// Client.
-    #[command(flatten)]
-    pub client: ClientArgs,
-}
-
 /// What to do with people.
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
@@ -312,69 +297,6 @@ Examples:
     },
 }
 
-/// Arguments of `hold`.
-#[derive(Debug, Args)]
-pub struct Hold {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: HoldCommand,
-}
-
-/// What to do with holds.
-#[derive(Debug, Subcommand)]
-pub enum HoldCommand {
-    /// List holds
-    List {
-        /// Only holds on this corporate ID
-        #[arg(value_name = "ID")]
-        id: Option<CorporateId>,
-        /// Ask.
-        #[command(flatten)]
-        ask: Ask,
-    },
-    /// Hold a person: deny access whatever is declared, until released
-    #[command(after_help = "\
-Examples:
-  vpn-operator hold create AB123456 --reason \"audit\"
-  vpn-operator hold create AB123456 --until 2027-01-01T00:00:00Z")]
-    Create {
-        /// Corporate ID; the person need not exist yet
-        id: CorporateId,
-        /// Who holds; only the same source lifts it. `cli` when absent
-        #[arg(long)]
-        source: Option<String>,
-        /// Why, for people
-        #[arg(long)]
-        reason: Option<String>,
-        /// The hold begins at this moment, RFC 3339
-        #[arg(long, value_name = "TIME")]
-        from: Option<Timestamp>,
-        /// The hold ends at this moment, RFC 3339
-        #[arg(long, value_name = "TIME")]
-        until: Option<Timestamp>,
-        /// Ask.
-        #[command(flatten)]
-        ask: Ask,
-    },
-    /// Release a hold by its name
-    #[command(after_help = "\
-Examples:
-  vpn-operator hold release cli-held-ab123456
-  vpn-operator hold release helpdesk-held-ab123456 --source helpdesk
-
-Only the source that placed a hold lifts it. Exit code 4 when it was another one.")]
-    Release {
-        /// Name of the hold, as `hold list` shows it
-        name: String,
-        /// In whose name: the source that placed it. `cli` when absent
-        #[arg(long)]
-        source: Option<String>,
-        /// Ask.
-        #[command(flatten)]
-        ask: Ask,
-    },
-}
-
 /// Arguments of `guard`.
 #[derive(Debug, Args)]
 pub struct Guard {
@@ -386,7 +308,7 @@ pub struct Guard {
 /// What to do with denials that were held back.
 #[derive(Debug, Subcommand)]
 pub enum GuardCommand {
-    /// Show the denials that wait for a person. Exit code 6 when there are any
+    /// Show the denials that wait for a person, and what each budget has left. Exit code 6 when any wait
     Show {
         /// Ask.
         #[command(flatten)]
@@ -438,12 +360,4 @@ pub struct Doctor {
     /// Settings.
     #[command(flatten)]
     pub settings: Settings,
-}
-
-/// One of these words in any case, answered in the spelling that is listed.
-fn one_of<const COUNT: usize>(words: [&'static str; COUNT]) -> impl TypedValueParser<Value = String> {
-    PossibleValuesParser::new(words).map(move |typed| {
-        let listed = words.into_iter().find(|word| word.eq_ignore_ascii_case(&typed));
-        listed.map_or(typed, str::to_owned)
-    })
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{
     args::{Decide, GuardCommand},
     exit::{CommandError, Exit},
-    json::{cell, list},
+    json::{cell, field, list},
     output::{Form, Output, note},
     user::{client, print},
 };
@@ -14,25 +14,12 @@ pub(super) async fn run(command: GuardCommand, output: &mut Output) -> Result<()
     match command {
         GuardCommand::Show { ask } => {
             let answer = client(&ask)?.get(&["guard"], &[]).await?.body;
-            let pending = list(&answer, "pending");
-            let rejected = list(&answer, "rejected");
             if ask.output.output == Form::Json {
                 output.json(&answer)?;
-            } else if pending.is_empty() {
-                note("Nothing waits for a decision.");
             } else {
-                output.table(["ID", "REASON", "SINCE"], pending.iter().map(row))?;
-                note(
-                    "\nThese people keep access until somebody decides:\n  vpn-operator guard confirm --all    they lose it\n  vpn-operator guard cancel --all     they keep it",
-                );
+                show(&answer, output)?;
             }
-            if ask.output.output != Form::Json && !rejected.is_empty() {
-                output.table(["ID", "REASON", "SINCE"], rejected.iter().map(row))?;
-                note(
-                    "\nThese were cancelled, and are deleted for good: they keep access until\n  vpn-operator guard confirm --all    (or single IDs) lets them go",
-                );
-            }
-            if pending.is_empty() {
+            if list(&answer, "pending").is_empty() {
                 Ok(())
             } else {
                 Err(CommandError::silent(Exit::Pending))
@@ -43,8 +30,62 @@ pub(super) async fn run(command: GuardCommand, output: &mut Output) -> Result<()
     }
 }
 
-fn row(pending: &Value) -> [String; 3] {
-    ["corporate_id", "reason", "since"].map(|name| cell(pending, name))
+fn show(answer: &Value, output: &mut Output) -> Result<(), CommandError> {
+    let budgets = field(answer, "budgets").and_then(Value::as_array);
+    if let Some(budgets) = budgets {
+        output.table(
+            ["BUDGET", "LIMIT", "USED", "LEFT", "WAITING"],
+            budgets.iter().map(budget),
+        )?;
+        let seconds = field(answer, "window_seconds").and_then(Value::as_i64);
+        let window = jiff::SignedDuration::from_secs(seconds.unwrap_or_default());
+        output.line(&format!(
+            "Within {window:#}. Besides, orders denied {} people; they never wait.",
+            cell(answer, "orders")
+        ))?;
+    }
+    let pending = list(answer, "pending");
+    if pending.is_empty() {
+        note("Nothing waits for a decision.");
+    } else {
+        separate(budgets.is_some(), output)?;
+        output.table(HEADER, pending.iter().map(row))?;
+        note(
+            "\nNone of this takes effect until somebody decides. About all of it at once:\n  vpn-operator guard confirm --all    it happens\n  vpn-operator guard cancel --all     it does not: these people keep access, and lost holds stay",
+        );
+    }
+    let rejected = list(answer, "rejected");
+    if !rejected.is_empty() {
+        separate(true, output)?;
+        output.table(HEADER, rejected.iter().map(row))?;
+        note(
+            "\nThese were cancelled, and are deleted for good: they keep access until\n  vpn-operator guard confirm --all    (or single IDs) lets them go",
+        );
+    }
+    Ok(())
+}
+
+fn separate(needed: bool, output: &mut Output) -> Result<(), CommandError> {
+    if needed { output.line("") } else { Ok(()) }
+}
+
+fn budget(budget: &Value) -> [String; 5] {
+    let off = |name: &str| field(budget, name).map_or_else(|| "off".to_owned(), |_| cell(budget, name));
+    [
+        cell(budget, "budget"),
+        off("limit"),
+        cell(budget, "used"),
+        off("left"),
+        cell(budget, "waiting"),
+    ]
+}
+
+const HEADER: [&str; 5] = ["ID", "CAUSE", "BUDGET", "SINCE", "LET IT HAPPEN WITH"];
+
+fn row(pending: &Value) -> [String; 5] {
+    let [id, cause, budget, since] = ["corporate_id", "reason", "budget", "since"].map(|name| cell(pending, name));
+    let command = field(pending, "decide").map_or_else(|| "-".to_owned(), |decide| cell(decide, "confirm"));
+    [id, cause, budget, since, command]
 }
 
 async fn send(what: &str, decide: &Decide, output: &mut Output) -> Result<(), CommandError> {
@@ -54,5 +95,11 @@ async fn send(what: &str, decide: &Decide, output: &mut Output) -> Result<(), Co
         json!({ "ids": decide.ids })
     };
     let answer = client(&decide.ask)?.post(&["guard", what], &body).await?;
-    print(&decide.ask, &answer, output)
+    print(&decide.ask, &answer, output)?;
+    if !decide.all && list(&answer.body, "affected").is_empty() {
+        let named: Vec<String> = decide.ids.iter().map(ToString::to_string).collect();
+        let message = format!("nothing waits for a decision about {}", named.join(", "));
+        return Err(CommandError::new(Exit::NotFound, message).hint("vpn-operator guard show lists what waits"));
+    }
+    Ok(())
 }

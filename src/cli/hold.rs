@@ -3,17 +3,20 @@
 use serde_json::{Value, json};
 
 use super::{
-    args::{Ask, HoldCommand},
+    ask::Ask,
+    decide,
     exit::CommandError,
-    json::{cell, list},
+    hold_args::{HoldCommand, Release},
+    json::{cell, field, list},
     output::{Form, Output, note},
+    release_many,
     user::{client, print},
 };
 use crate::model::corporate_id::CorporateId;
 
 pub(super) async fn run(command: HoldCommand, output: &mut Output) -> Result<(), CommandError> {
     match command {
-        HoldCommand::List { id, ask } => show_list(&ask, id.as_ref(), output).await,
+        HoldCommand::List { id, phase, ask } => show_list(&ask, id.as_ref(), phase, output).await,
         HoldCommand::Create {
             id,
             source,
@@ -37,16 +40,29 @@ pub(super) async fn run(command: HoldCommand, output: &mut Output) -> Result<(),
             let answer = client(&ask)?.post(&["holds"], &body).await?;
             print(&ask, &answer, output)
         }
-        HoldCommand::Release { name, source, ask } => {
+        HoldCommand::Release(Release {
+            name: Some(name),
+            source,
+            ask,
+            ..
+        }) => {
             let query: Vec<(&str, String)> = source.map(|source| ("source", source)).into_iter().collect();
             let answer = client(&ask)?.delete(&["holds", &name], &query).await?;
             print(&ask, &answer, output)
         }
+        HoldCommand::Release(release) => release_many::run(&release, output).await,
     }
 }
 
-async fn show_list(ask: &Ask, id: Option<&CorporateId>, output: &mut Output) -> Result<(), CommandError> {
-    let query: Vec<(&str, String)> = id.map(|id| ("corporate_id", id.to_string())).into_iter().collect();
+async fn show_list(
+    ask: &Ask,
+    id: Option<&CorporateId>,
+    phase: Option<String>,
+    output: &mut Output,
+) -> Result<(), CommandError> {
+    let id = id.map(|id| ("corporate_id", id.to_string()));
+    let phase = phase.map(|phase| ("phase", phase));
+    let query: Vec<(&str, String)> = id.into_iter().chain(phase).collect();
     let answer = client(ask)?.get(&["holds"], &query).await?.body;
     if ask.output.output == Form::Json {
         return output.json(&answer);
@@ -57,10 +73,18 @@ async fn show_list(ask: &Ask, id: Option<&CorporateId>, output: &mut Output) -> 
         return Ok(());
     }
     let row = |hold: &Value| {
-        ["name", "corporate_id", "source", "phase", "from", "until", "reason"].map(|name| cell(hold, name))
+        let mut row =
+            ["name", "corporate_id", "source", "phase", "from", "until", "reason"].map(|name| cell(hold, name));
+        if field(hold, "rejected").and_then(Value::as_bool) == Some(true) {
+            row[3].push_str(" (cancelled)");
+        }
+        row
     };
     output.table(
         ["NAME", "ID", "SOURCE", "PHASE", "FROM", "UNTIL", "REASON"],
         holds.iter().map(row),
-    )
+    )?;
+    let waits = |hold: &&Value| field(hold, "decide").is_some();
+    decide::remark(holds.iter().filter(waits));
+    Ok(())
 }

@@ -5,22 +5,28 @@
 //! Everything for stdout goes through [`output::Output`].
 
 mod args;
+mod ask;
 mod check;
 mod client;
+mod decide;
 mod doctor;
 mod exit;
 mod generate;
 mod guard;
 mod hold;
+mod hold_args;
 mod json;
 mod nodes;
 pub mod output;
+mod release_many;
 mod render;
+mod render_args;
 mod rooms;
 pub mod run;
 mod seal;
 mod signals;
 mod user;
+mod values;
 mod wait;
 pub mod welcome;
 
@@ -54,7 +60,7 @@ pub async fn main(cli: Cli) -> Exit {
         return report(&error.to_string(), Exit::Invalid);
     }
     let result = match cli.command {
-        Command::Run(args) => run(*args, shutdown).await,
+        Command::Run(args) => Box::pin(run(*args, shutdown)).await,
         Command::Task(task) => {
             let mut output = Output::stdout();
             tokio::select! {

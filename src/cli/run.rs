@@ -3,7 +3,7 @@
 mod live;
 mod replica;
 mod source;
-mod stage;
+mod swappable_router;
 mod tasks;
 mod wire;
 
@@ -18,12 +18,12 @@ use std::{
 
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use self::{source::lead, stage::Stage, tasks::told};
+use self::{source::lead, swappable_router::SwappableRouter, tasks::log_failure};
 // The core without the process around it.
 pub use self::{
     source::Cluster,
     tasks::Tasks,
-    wire::{Core, Ground, wire},
+    wire::{WireInputs, Wired, wire},
 };
 use super::{output::Output, welcome};
 use crate::{
@@ -37,7 +37,7 @@ use crate::{
     http::{self, HttpState},
     metrics::Metrics,
     model::access::Access::Granted,
-    reconcile::{context::Context, farewell},
+    reconcile::{core::Core, namespace_teardown},
     serve::{TlsError, TlsFiles, serve},
 };
 
@@ -87,9 +87,6 @@ pub enum RunError {
     /// Desired state.
     #[error(transparent)]
     Desired(#[from] DesiredError),
-    /// What the guard knew.
-    #[error("{0}")]
-    Guard(String),
     /// The cluster.
     #[error("the cluster cannot be used: {0}")]
     Cluster(String),
@@ -109,6 +106,9 @@ struct OwnSecrets {
 /// # Errors
 /// It could not start, or a part of it ended unexpectedly.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
+    if let Some(warning) = config.guard.warning() {
+        tracing::warn!("{warning}");
+    }
     match config.cluster.components {
         Components::All => run_all(config, shutdown).await,
         Components::Auth => replica::run(config, shutdown).await,
@@ -125,9 +125,9 @@ async fn run_all(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     let auth_socket = listen(config.listen.auth, "HYSTERIA_AUTH_LISTEN")?;
     let mut tasks = Tasks::new();
     let metrics = Arc::new(Metrics::new());
-    let stage = Stage::new(http::waiting(Arc::clone(&metrics)));
-    let api = serve(api_socket, stage.router(), api_tls, tasks.front_token());
-    tasks.front("the HTTP API", told(api));
+    let routes = SwappableRouter::new(http::waiting(Arc::clone(&metrics)));
+    let api = serve(api_socket, routes.router(), api_tls, tasks.front_token());
+    tasks.front("the HTTP API", log_failure(api));
     let cluster = match config.state.desired {
         DesiredLocation::Kubernetes => Some(Cluster::infer(&config).await?),
         DesiredLocation::Folder(_) => None,
@@ -143,38 +143,38 @@ async fn run_all(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     if let Some(leadership) = &leadership {
         tasks.core("the lease", leadership_lost(leadership, tasks.core_token()));
     }
-    let ground = Ground {
+    let inputs = WireInputs {
         cluster,
         fence,
         metrics,
         clock: Arc::clone(&clock),
     };
-    let core = wire(&config, &secrets.key, &ground, tasks.core_token()).await?;
-    let Core {
-        context,
-        access,
+    let wired = wire(&config, &secrets.key, &inputs, tasks.core_token()).await?;
+    let Wired {
+        core,
+        use_cases,
         endpoint,
         nodes,
         ..
-    } = &core;
-    let (context, access, nodes) = (Arc::clone(context), access.clone(), nodes.clone());
+    } = &wired;
+    let (core, use_cases, nodes) = (Arc::clone(core), use_cases.clone(), nodes.clone());
     let auth = serve(auth_socket, endpoint.router(), auth_tls, tasks.core_token());
-    tasks.core("the auth listener", told(auth));
+    tasks.core("the auth listener", log_failure(auth));
     let state = HttpState::new(
-        access.clone(),
-        Arc::clone(&context.metrics),
+        use_cases.clone(),
+        Arc::clone(&core.metrics),
         clock,
         http_settings(&config),
     );
-    stage.set(http::router(state));
-    core.start(&mut tasks);
+    routes.set(http::router(state));
+    wired.start(&mut tasks);
 
     let drain = CancellationToken::new();
-    let last_duty = last_duty(shutdown, ground.cluster, Arc::clone(&context), drain.clone());
+    let last_duty = last_duty(shutdown, inputs.cluster, Arc::clone(&core), drain.clone());
     let _last_duty = AbortOnDropHandle::new(tokio::spawn(last_duty));
     let ended = tokio::select! {
-        ended = tasks.until(drain, access.drain()) => ended,
-        () = announced(&config, &secrets, &context) => None,
+        ended = tasks.until(drain, use_cases.drain()) => ended,
+        () = announced(&config, &secrets, &core) => None,
     };
     nodes.close();
     nodes.wait().await;
@@ -186,17 +186,12 @@ async fn run_all(mut config: Config, shutdown: CancellationToken) -> Result<(), 
 }
 
 /// Passes `shutdown` on, after the last duty in a namespace that is being deleted.
-async fn last_duty(
-    shutdown: CancellationToken,
-    cluster: Option<Cluster>,
-    context: Arc<Context>,
-    drain: CancellationToken,
-) {
+async fn last_duty(shutdown: CancellationToken, cluster: Option<Cluster>, core: Arc<Core>, drain: CancellationToken) {
     shutdown.cancelled().await;
     if let Some(cluster) = cluster
         && cluster.is_ending().await
     {
-        farewell::empty(context).await;
+        namespace_teardown::delete_everything(core).await;
     }
     drain.cancel();
 }
@@ -312,7 +307,7 @@ fn tls(files: Option<&config::TlsFiles>) -> Result<Option<TlsFiles>, RunError> {
 }
 
 /// Says what runs, and after a first start what to try next. Never ends.
-async fn announced(config: &Config, secrets: &OwnSecrets, context: &Context) {
+async fn announced(config: &Config, secrets: &OwnSecrets, core: &Core) {
     tracing::info!(
         desired = %config.state.desired,
         data = %config.state.data_dir.display(),
@@ -320,17 +315,17 @@ async fn announced(config: &Config, secrets: &OwnSecrets, context: &Context) {
         auth = %config.listen.auth,
         "listening"
     );
-    context.roster.index().wait_loaded().await;
+    core.roster.index().wait_loaded().await;
     tracing::info!(
-        users = context.users.len(),
-        holds = context.holds.len(),
-        problems = context.desired.health().problems.len(),
+        users = core.users.len(),
+        holds = core.holds.len(),
+        problems = core.desired.health().problems.len(),
         "desired state is loaded"
     );
     if secrets.first_run {
-        let users = context.users.state();
+        let users = core.users.state();
         let granted = users.iter().filter(|user| {
-            let person = context.roster.person(&user.spec.corporate_id);
+            let person = core.roster.person(&user.spec.corporate_id);
             person.is_some_and(|person| person.effective.access == Granted)
         });
         let example = granted.map(|user| user.spec.corporate_id.to_string()).min();

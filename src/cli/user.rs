@@ -6,8 +6,10 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::{
-    args::{Ask, UserCommand},
+    args::UserCommand,
+    ask::Ask,
     client::{Answer, Client},
+    decide,
     exit::{CommandError, Exit},
     json::{cell, describe, field, list, text},
     output::{Form, Output, note, printable},
@@ -73,6 +75,7 @@ async fn show_list(ask: &Ask, pairs: &[(&str, String)], output: &mut Output) -> 
         ["ID", "OWNER", "ACCESS", "REASON", "ACCOUNT", "SESSIONS"],
         users.iter().map(row),
     )?;
+    decide::remark(users.iter().filter(|user| field(user, "held_back_since").is_some()));
     if let Some(next) = field(&answer, "next") {
         note(&format!("More: --after {}", text(next)));
     }
@@ -113,13 +116,13 @@ async fn deactivate(
     ask: &Ask,
     id: &CorporateId,
     reason: Option<String>,
-    patience: Duration,
+    timeout: Duration,
     output: &mut Output,
 ) -> Result<(), CommandError> {
     let client = client(ask)?;
     let body = reason.map_or_else(|| json!({}), |reason| json!({ "reason": reason }));
     let mut answer = client.post(&["user", id.as_str(), "deactivate"], &body).await?.body;
-    let outcome = wait::for_containment(&client, id, &answer, patience).await?;
+    let outcome = wait::for_containment(&client, id, &answer, timeout).await?;
     if let (Value::Object(fields), Some(Value::Object(times))) = (&mut answer, &outcome.times) {
         fields.extend(times.clone());
     }
@@ -143,7 +146,7 @@ async fn deactivate(
         )
         .hint(format!("let it happen with: vpn-operator guard confirm {id}")));
     }
-    if outcome.contained || patience.is_zero() {
+    if outcome.contained || timeout.is_zero() {
         return Ok(());
     }
     if outcome.unprovable {
@@ -164,7 +167,7 @@ async fn deactivate(
     };
     Err(CommandError::new(
         Exit::Pending,
-        format!("not proved contained within {patience:?}{missing}"),
+        format!("not proved contained within {timeout:?}{missing}"),
     )
     .hint(format!("{hint}; look again with: vpn-operator user show {id}")))
 }

@@ -49,18 +49,18 @@ impl Outcome {
     }
 }
 
-/// Waits until a person's revocation is contained, at most for `patience`. `first` is the answer to the deactivation.
+/// Waits until a person's revocation is contained, at most for `timeout`. `first` is the answer to the deactivation.
 pub(super) async fn for_containment(
     client: &Client,
     id: &CorporateId,
     first: &Value,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<Outcome, CommandError> {
     let begun = Instant::now();
     let mut outcome = Outcome::of(first);
     let progress = progress("waiting until every node has cut the sessions");
-    while !outcome.contained && !outcome.held_back && !outcome.unprovable && begun.elapsed() < patience {
-        tokio::time::sleep(PAUSE.min(patience.saturating_sub(begun.elapsed()))).await;
+    while !outcome.contained && !outcome.held_back && !outcome.unprovable && begun.elapsed() < timeout {
+        tokio::time::sleep(PAUSE.min(timeout.saturating_sub(begun.elapsed()))).await;
         match client.get(&["user", id.as_str()], &[]).await {
             Ok(answer) => outcome = Outcome::of(&answer.body),
             // The denial is accepted; that the operator is busy or restarting now does not end the waiting.

@@ -13,8 +13,8 @@ use tower::timeout::TimeoutLayer;
 ///
 /// # Errors
 /// The configuration cannot be used.
-pub fn bounded(config: Config, patience: Duration) -> kube::Result<Client> {
+pub fn bounded(config: Config, timeout: Duration) -> kube::Result<Client> {
     Ok(ClientBuilder::try_from(config)?
-        .with_layer(&TimeoutLayer::new(patience))
+        .with_layer(&TimeoutLayer::new(timeout))
         .build())
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{secrets::Secret, *};
-use crate::model::secret_source::SecretSource;
+use crate::model::{guard::Budget, secret_source::SecretSource};
 
 #[derive(Parser)]
 struct Command {
@@ -283,6 +283,41 @@ fn wrong_values_name_their_setting_and_never_repeat_a_password() {
         let error = load(flags, &[]).unwrap_err().to_string();
         assert!(error.starts_with(name), "{flags:?}: {error}");
         assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn the_guard_is_set_for_every_budget_and_with_exceptions() {
+    let flags = [
+        "--guard-limit",
+        "20,hr=50,usage=off",
+        "--guard-share",
+        "2%",
+        "--guard-window",
+        "90s",
+    ];
+    let guard = load(&flags, &[]).unwrap().guard;
+    let allowed = Budget::ALL.map(|budget| guard.allowed(budget, 2000));
+    assert_eq!(allowed, [Some(40), Some(50), Some(40), None, Some(40)]);
+    assert_eq!(guard.window(), jiff::SignedDuration::from_secs(90));
+    assert!(guard.warning().unwrap().contains("usage"));
+    assert_eq!(load(&[], &[]).unwrap().guard, GuardLimits::default());
+}
+
+#[test]
+fn a_wrong_limit_names_the_setting_and_the_part() {
+    for (flag, text, part) in [
+        ("--guard-limit", "10,hr=many", "hr: 'many'"),
+        ("--guard-limit", "10,people=5", "'people' is no budget"),
+        ("--guard-share", "120", "'120' is no share"),
+        ("--guard-window", "0s", "between 1s and 24h"),
+        ("--guard-window", "25h", "between 1s and 24h"),
+    ] {
+        let error = Command::try_parse_from(["vpn-operator", flag, text])
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(error.contains(flag) && error.contains(part), "{error}");
     }
 }
 

@@ -4,6 +4,7 @@ use std::{fmt, net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use ipnet::IpNet;
+use jiff::SignedDuration;
 use url::Url;
 
 /// Where desired state lives.
@@ -132,6 +133,15 @@ pub(crate) fn poll_interval(text: &str) -> Result<Duration, String> {
             Err("give a time between 100ms and 5m".to_owned())
         }
     })
+}
+
+/// A window of the guard: long enough to count anything in, short enough that a day ends it.
+pub(super) fn guard_window(text: &str) -> Result<SignedDuration, String> {
+    let (least, most) = (SignedDuration::from_secs(1), SignedDuration::from_hours(24));
+    let window = duration(text).ok().and_then(|span| SignedDuration::try_from(span).ok());
+    window
+        .filter(|window| (least..=most).contains(window))
+        .ok_or_else(|| "give a time between 1s and 24h, like 10m".to_owned())
 }
 
 /// A path that may be empty, which templates write for absent.

@@ -192,7 +192,7 @@ impl MemorySource {
         state.gateways.put(version, object, true)
     }
 
-    /// Takes a hold's declaration away: it becomes a tombstone, unlike with [`DesiredState::release_hold`].
+    /// Takes a hold's declaration away: it becomes a tombstone, unlike with [`DesiredState::lift_hold`].
     ///
     /// # Errors
     /// There is no such hold.
@@ -302,7 +302,7 @@ impl DesiredState for MemorySource {
         }
     }
 
-    async fn release_hold(&self, name: &str, _: FieldManager) -> Result<()> {
+    async fn lift_hold(&self, name: &str, _: FieldManager) -> Result<()> {
         if self.lock().holds.forget(name) {
             Ok(())
         } else {
@@ -334,15 +334,15 @@ impl DesiredState for MemorySource {
         Ok(())
     }
 
-    async fn guard_user(&self, _: &VpnUser) -> Result<()> {
+    async fn add_user_finalizer(&self, _: &VpnUser) -> Result<()> {
         Ok(())
     }
 
-    async fn guard_hold(&self, _: &VpnHold) -> Result<()> {
+    async fn add_hold_finalizer(&self, _: &VpnHold) -> Result<()> {
         Ok(())
     }
 
-    async fn guard_gateway(&self, _: &VpnGateway) -> Result<()> {
+    async fn add_gateway_finalizer(&self, _: &VpnGateway) -> Result<()> {
         Ok(())
     }
 
@@ -350,17 +350,17 @@ impl DesiredState for MemorySource {
         self.lose_gateway(name)
     }
 
-    async fn release_user(&self, name: &str) -> Result<()> {
+    async fn remove_user_finalizer(&self, name: &str) -> Result<()> {
         self.lock().users.release(name);
         Ok(())
     }
 
-    async fn forget_hold(&self, name: &str) -> Result<()> {
+    async fn remove_hold_finalizer(&self, name: &str) -> Result<()> {
         self.lock().holds.release(name);
         Ok(())
     }
 
-    async fn release_gateway(&self, name: &str) -> Result<()> {
+    async fn remove_gateway_finalizer(&self, name: &str) -> Result<()> {
         self.lock().gateways.release(name);
         Ok(())
     }
@@ -394,10 +394,10 @@ mod tests {
         source.patch_user("ab123456", off, FieldManager::Api).await.unwrap();
         assert!(matches!(next(), Some(Event::Apply(user)) if !user.spec.active));
         assert!(next().is_none(), "a patch that changes nothing makes no event");
-        source.release_user("ab123456").await.unwrap();
+        source.remove_user_finalizer("ab123456").await.unwrap();
         source.delete_user("ab123456", FieldManager::Api).await.unwrap();
         assert!(matches!(next(), Some(Event::Apply(user)) if user.metadata.deletion_timestamp.is_some()));
-        source.release_user("ab123456").await.unwrap();
+        source.remove_user_finalizer("ab123456").await.unwrap();
         assert!(matches!(next(), Some(Event::Delete(_))));
         assert!(source.get_user("ab123456").await.unwrap().is_none());
     }

@@ -4,8 +4,10 @@
 //! a tombstone (an object with a `deletionTimestamp`) until its finalizer is released, and reports every change, its own
 //! included, as a watch event. It never touches a gateway, and knows nothing of access decisions.
 
+pub mod announcement;
+pub mod connection_secrets;
+mod event;
 pub mod folder;
-pub mod handout;
 pub mod kubernetes;
 pub mod memory;
 
@@ -14,8 +16,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
-pub use kube::runtime::watcher::Event;
 
+pub use self::event::{Event, Unreadable};
 use crate::model::{
     gateway::{VpnGateway, VpnGatewayStatus},
     hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
@@ -131,7 +133,8 @@ impl Version {
     }
 }
 
-/// Watch events of one kind. Begins with `Init`, the objects, `InitDone`; a later `Init` replaces everything.
+/// Watch events of one kind. Begins with `Init`, the objects, `InitDone`; a later `Init` replaces everything. An object that
+/// cannot be read is said all the same: what is left out of a list is gone.
 pub type Events<K> = BoxStream<'static, Event<K>>;
 
 /// The three streams of a source. Taken once.
@@ -182,7 +185,7 @@ pub trait DesiredState: Send + Sync + 'static {
     async fn create_hold(&self, name: &str, spec: VpnHoldSpec, manager: FieldManager) -> Result<VpnHold>;
 
     /// Lifts a hold, finalizer and all: an explicit release is not a loss. `NotFound` if there is none.
-    async fn release_hold(&self, name: &str, manager: FieldManager) -> Result<()>;
+    async fn lift_hold(&self, name: &str, manager: FieldManager) -> Result<()>;
 
     /// Writes a user's status. The caller has checked that it differs. `user` is the object that the status speaks of: of
     /// another one by the same name nothing is written, and the answer is [`DesiredError::Conflict`].
@@ -197,23 +200,23 @@ pub trait DesiredState: Send + Sync + 'static {
     async fn report_gateway(&self, gateway: &VpnGateway, status: VpnGatewayStatus) -> Result<()>;
 
     /// Adds [`crate::model::FINALIZER`] to a user that lacks it.
-    async fn guard_user(&self, user: &VpnUser) -> Result<()>;
+    async fn add_user_finalizer(&self, user: &VpnUser) -> Result<()>;
 
     /// Adds [`crate::model::FINALIZER`] to a hold that lacks it.
-    async fn guard_hold(&self, hold: &VpnHold) -> Result<()>;
+    async fn add_hold_finalizer(&self, hold: &VpnHold) -> Result<()>;
 
     /// Adds [`crate::model::FINALIZER`] to a gateway that lacks it.
-    async fn guard_gateway(&self, gateway: &VpnGateway) -> Result<()>;
+    async fn add_gateway_finalizer(&self, gateway: &VpnGateway) -> Result<()>;
 
     /// Deletes a gateway: it becomes a tombstone until its finalizer is released.
     async fn delete_gateway(&self, name: &str) -> Result<()>;
 
     /// Lets a tombstone go. That it is gone already is success.
-    async fn release_user(&self, name: &str) -> Result<()>;
+    async fn remove_user_finalizer(&self, name: &str) -> Result<()>;
 
     /// Lets a hold's tombstone go after its loss was confirmed. That it is gone already is success.
-    async fn forget_hold(&self, name: &str) -> Result<()>;
+    async fn remove_hold_finalizer(&self, name: &str) -> Result<()>;
 
     /// Lets a gateway's tombstone go. That it is gone already is success.
-    async fn release_gateway(&self, name: &str) -> Result<()>;
+    async fn remove_gateway_finalizer(&self, name: &str) -> Result<()>;
 }

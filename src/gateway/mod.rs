@@ -27,17 +27,17 @@ pub enum Target {
         /// Present epoch.
         epoch: Epoch,
         /// Set when the epoch was raised while the account stayed permitted (a rotation): the sessions before it must go.
-        cut: Option<Cut>,
+        revoke: Option<Revoke>,
     },
     /// The account is refused, and no session of an epoch below this one may live.
-    Denied(Cut),
+    Denied(Revoke),
     /// As `Denied`, and afterwards nothing of the account is to be left on the gateway.
-    Absent(Cut),
+    Absent(Revoke),
 }
 
 /// The order to end every session of an account below an epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cut {
+pub struct Revoke {
     /// Sessions of epochs below this one must go.
     pub below: Epoch,
     /// When auth began to refuse, UTC.
@@ -71,7 +71,7 @@ pub struct Observation {
     /// The revocation under way, or the last one until it is replaced.
     pub revocation: Option<RevocationProgress>,
     /// Nodes that can never prove anything, because they have no statistics API.
-    pub mute: Vec<String>,
+    pub without_statistics: Vec<String>,
     /// The last target was [`Target::Absent`].
     pub asked_to_leave: bool,
 }
@@ -82,7 +82,7 @@ pub enum Standing {
     /// It is one of a permitted account's present sessions.
     Permitted,
     /// The account is refused, there or altogether, the epoch is over, or the session is one too many: kick it.
-    Cut,
+    Revoked,
     /// The id is not one that this operator hands out, or the account is unknown before the first full load: leave it alone.
     Foreign,
 }

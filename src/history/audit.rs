@@ -22,7 +22,7 @@ pub struct AuditEntry {
     pub actor: String,
     /// By which way in: `api`, `cli`, `folder`, `hr`, `bot`, `operator`.
     pub source: String,
-    /// What: `grant`, `deactivate`, `activate`, `hold.create`, `hold.release`, `rotate`, `access.granted`, `access.denied`, `guard.confirm`, …
+    /// What: `grant`, `deactivate`, `activate`, `hold.create`, `hold.release`, `hold.release-many`, `rotate`, `access.granted`, `access.denied`, `guard.confirm`, …
     pub action: String,
     /// Whom it concerns.
     #[serde(default, skip_serializing_if = "Option::is_none")]

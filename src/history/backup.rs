@@ -12,7 +12,8 @@ use rusqlite::{
 };
 use serde::Serialize;
 
-use super::{chain, connection, error::HistoryError};
+use super::{chain, error::HistoryError};
+use crate::sqlite;
 
 /// Copies the database as it is at this moment to `target`, one file of mode 0600 that needs no log beside it. A file that
 /// is already there is replaced at once and whole.
@@ -28,7 +29,7 @@ pub(super) fn copy(source: &Connection, path: &Path, target: &Path) -> Result<()
     let partial = PathBuf::from(partial);
     let result = write(source, path, &partial).and_then(|()| {
         fs::rename(&partial, target).map_err(|error| HistoryError::io("create", target, &error))?;
-        connection::sync_folder(target)
+        Ok(sqlite::sync_folder(target)?)
     });
     if result.is_err() {
         // Nothing but our own half-written copy.

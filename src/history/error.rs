@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use rusqlite::ErrorCode;
+use crate::sqlite::Fault;
 
 /// Why history could not be read or written.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -42,67 +42,20 @@ impl HistoryError {
 
     /// An error of the file system while doing `what` to `path`.
     pub(super) fn io(what: &str, path: &Path, error: &io::Error) -> Self {
-        let advice = match error.kind() {
-            io::ErrorKind::PermissionDenied => ": let the user that runs vpn-operator write there",
-            io::ErrorKind::ReadOnlyFilesystem => ": the folder is read-only, choose another with --data",
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ": free some space",
-            io::ErrorKind::NotFound => ": create the folder, or choose another with --data",
-            _ => "",
-        };
-        Self::Unavailable(format!("cannot {what} {}: {error}{advice}", path.display()))
+        Fault::io(what, path, error).into()
     }
 
     /// What an error of SQLite means for the person who runs the operator.
     pub(super) fn sqlite(path: &Path, error: &rusqlite::Error) -> Self {
-        let shown = path.display();
-        let advice = match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                return Self::damaged(path, error.to_string());
-            }
-            // A value of a type or size that this program never writes.
-            None => return Self::damaged(path, error.to_string()),
-            Some(ErrorCode::DiskFull) => {
-                format!("no space is left for {shown}: free some, writing goes on by itself then")
-            }
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => {
-                format!("another program holds a lock on {shown} (a database shell, a backup tool): close it")
-            }
-            Some(ErrorCode::ReadOnly) => {
-                format!("{shown} or its folder is read-only: let the user that runs vpn-operator write there")
-            }
-            Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-                format!("{shown} cannot be opened: see to it that its folder exists and can be written")
-            }
-            Some(ErrorCode::SystemIoFailure) => format!("reading or writing {shown} failed: look at the disk"),
-            Some(_) => format!("{shown} refused the operation"),
-        };
-        Self::Unavailable(format!("{advice} ({error})"))
+        Fault::sqlite(path, error).into()
     }
 }
 
-/// Whether the cause lies outside of the one job that met it, so that the next job may meet it too.
-pub(super) fn is_environmental(error: &rusqlite::Error) -> bool {
-    !matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig | ErrorCode::Unknown)
-    )
-}
-
-/// Whether the connection is of no more use after this error.
-pub(super) fn needs_reopen(error: &rusqlite::Error) -> bool {
-    match error.sqlite_error_code() {
-        Some(code) => matches!(
-            code,
-            ErrorCode::SystemIoFailure
-                | ErrorCode::DatabaseCorrupt
-                | ErrorCode::NotADatabase
-                | ErrorCode::CannotOpen
-                | ErrorCode::ReadOnly
-                | ErrorCode::PermissionDenied
-                | ErrorCode::FileLockingProtocolFailed
-                | ErrorCode::OutOfMemory
-                | ErrorCode::ApiMisuse
-        ),
-        None => true,
+impl From<Fault> for HistoryError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Damaged { path, message } => Self::Damaged { path, message },
+            Fault::InUse(message) | Fault::Unavailable(message) => Self::Unavailable(message),
+        }
     }
 }

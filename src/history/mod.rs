@@ -12,7 +12,6 @@ mod chain;
 mod connection;
 mod error;
 mod health;
-mod lock;
 mod migrations;
 mod queue;
 mod readers;
@@ -55,6 +54,7 @@ pub use self::{
 use crate::{
     clock::{SharedClock, SystemClock},
     gateway::{Counters, NodeName, UsageDelta},
+    sqlite,
 };
 
 /// The database. Cheap to clone. When the last clone is dropped, what was handed over is written and the file is closed.
@@ -308,7 +308,7 @@ impl History {
     /// The database cannot be read, or the first thing that is wrong with it.
     pub async fn check(&self) -> Result<(), HistoryError> {
         let path = self.inner.readers.path().to_owned();
-        self.ask(move |conn| connection::quick_check(conn, &path)).await
+        self.ask(move |conn| Ok(sqlite::quick_check(conn, &path)?)).await
     }
 
     /// Sizes. Walks through every table once.

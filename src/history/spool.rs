@@ -17,10 +17,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    audit::{self, AuditEntry, Stamped},
-    connection,
-};
+use super::audit::{self, AuditEntry, Stamped};
+use crate::sqlite;
 
 /// Most entries that wait. What comes on top is counted, and the count becomes an audit row.
 const MAX_WAITING: usize = 10_000;
@@ -163,7 +161,7 @@ impl Spool {
             return written;
         }
         if state.file_len == 0 {
-            connection::sync_folder(&self.path).map_err(io::Error::other)?;
+            sqlite::sync_folder(&self.path).map_err(io::Error::other)?;
         }
         state.file_len += text.len() as u64;
         Ok(())

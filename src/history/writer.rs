@@ -16,15 +16,17 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::{
     audit::{self, Stamped},
     connection::{self, Opening},
-    error::{self, HistoryError},
+    error::HistoryError,
     health::Health,
-    lock::OwnerLock,
     readers::Readers,
     revocations::{self, RevocationRow},
     spool::{self, Batch, Spool},
     traffic::{self, Poll},
 };
-use crate::clock::SharedClock;
+use crate::{
+    clock::SharedClock,
+    sqlite::{self, OwnerLock},
+};
 
 /// Most jobs in one transaction.
 const MAX_GROUP: usize = 512;
@@ -221,7 +223,7 @@ impl Writer {
             self.spool.done(batch);
         }
         let job_errors = results.jobs.iter().filter_map(|result| result.as_ref().err());
-        let mut troubles = job_errors.filter(|error| error::is_environmental(error));
+        let mut troubles = job_errors.filter(|error| sqlite::is_environmental(error));
         match results.spooled.as_ref().err().or_else(|| troubles.next()) {
             None => self.health.works(),
             Some(error) => self.trouble(error, HistoryError::sqlite(&self.path, error)),
@@ -234,7 +236,7 @@ impl Writer {
     }
 
     fn trouble(&mut self, error: &rusqlite::Error, shown: HistoryError) {
-        let close = error::needs_reopen(error);
+        let close = sqlite::needs_reopen(error);
         if close {
             self.opening.suspect |= matches!(shown, HistoryError::Damaged { .. });
             self.conn = None;

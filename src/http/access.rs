@@ -144,7 +144,7 @@ pub(super) async fn grant(
     Body(body): Body<GrantBody>,
 ) -> Result<Response, Problem> {
     let id = CorporateId::parse(&body.corporate_id)?;
-    match state.access.grant(caller, id).await? {
+    match state.use_cases.grant(caller, id).await? {
         Grant::Usable(configuration) => Ok(Json(ConfigBody::of(&configuration)?).into_response()),
         Grant::Accepted {
             corporate_id,
@@ -181,7 +181,7 @@ pub(super) async fn config(
     State(state): State<HttpState>,
     PathId(id): PathId,
 ) -> Result<Json<FullConfigBody>, Problem> {
-    let configuration = state.access.configuration(&id).await?;
+    let configuration = state.use_cases.configuration(&id).await?;
     FullConfigBody::of(&configuration).map(Json)
 }
 
@@ -243,7 +243,7 @@ pub(super) async fn rotate(
         RotateWhat::Subscription => Rotate::Subscription,
         RotateWhat::Both => Rotate::Both,
     };
-    let done = state.access.rotate(caller, id, what).await?;
+    let done = state.use_cases.rotate(caller, id, what).await?;
     let (code, status) = if done.in_force {
         (StatusCode::OK, "rotated")
     } else {

@@ -104,7 +104,7 @@ pub(super) async fn list(
         return Err(Problem::invalid(format!("limit: give a number from 1 to {MAX_PAGE}")));
     }
     let id = query.corporate_id.as_deref().map(CorporateId::parse).transpose()?;
-    let page = state.access.audit(id.as_ref(), query.limit, query.before).await?;
+    let page = state.use_cases.audit(id.as_ref(), query.limit, query.before).await?;
     Ok(Json(AuditPageBody {
         rows: page.rows.into_iter().map(Into::into).collect(),
         next: page.next,

@@ -4,22 +4,38 @@ use std::sync::LazyLock;
 
 use askama::Template;
 use axum::{
+    Extension,
     http::{StatusCode, header},
     response::{Html, IntoResponse, Response},
 };
 use serde_json::Value;
 
-use super::{openapi, problem::Problem};
+use super::problem::Problem;
 
 /// Policy of the page: its own styles, and nothing else.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
 
-static DOCUMENT: LazyLock<String> = LazyLock::new(|| openapi().to_pretty_json().unwrap_or_default());
-static PAGE: LazyLock<Option<String>> = LazyLock::new(|| {
-    let document: Value = serde_json::from_str(&DOCUMENT).ok()?;
-    Page::of(&document).render().ok()
-});
+/// The OpenAPI document and the page, as they are answered.
+pub(super) struct Documentation {
+    document: String,
+    page: Option<String>,
+}
+
+impl Documentation {
+    /// Renders both.
+    pub(super) fn of(document: &utoipa::openapi::OpenApi) -> Self {
+        let document = document.to_pretty_json().unwrap_or_default();
+        let parsed = serde_json::from_str::<Value>(&document).ok();
+        Self {
+            page: parsed.and_then(|parsed| Page::of(&parsed).render().ok()),
+            document,
+        }
+    }
+}
+
+/// Rendered when it is first asked for.
+pub(super) type Rendered = Extension<&'static LazyLock<Documentation>>;
 
 #[derive(Template)]
 #[template(path = "docs.html")]
@@ -215,12 +231,12 @@ fn schema_of(body: &Value) -> Option<String> {
     get, path = "/openapi.json", operation_id = "show_openapi", tag = "documentation", security(()),
     responses((status = 200, description = "OpenAPI 3.1", body = Object))
 )]
-pub(super) async fn document() -> Response {
+pub(super) async fn document(Extension(documentation): Rendered) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "application/json"),
         (header::CACHE_CONTROL, "max-age=300"),
     ];
-    (headers, DOCUMENT.as_str()).into_response()
+    (headers, documentation.document.as_str()).into_response()
 }
 
 /// A page to read it.
@@ -228,8 +244,8 @@ pub(super) async fn document() -> Response {
     get, path = "/docs", operation_id = "show_docs", tag = "documentation", security(()),
     responses((status = 200, description = "The page", body = String, content_type = "text/html"))
 )]
-pub(super) async fn page() -> Response {
-    match PAGE.as_deref() {
+pub(super) async fn page(Extension(documentation): Rendered) -> Response {
+    match documentation.page.as_deref() {
         Some(page) => {
             let headers = [
                 (header::CONTENT_SECURITY_POLICY, POLICY),

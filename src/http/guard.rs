@@ -5,24 +5,60 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{HttpState, auth::Who, extract::OptionalBody, problem::Problem};
+use super::{HttpState, auth::Who, decide::DecideBody, extract::OptionalBody, problem::Problem};
 use crate::{
     access::{Confirmed, GuardView},
-    model::corporate_id::CorporateId,
+    model::{
+        corporate_id::CorporateId,
+        guard::{Budget, BudgetReport},
+    },
     roster::PendingDenial,
 };
 
-/// What the guard holds back.
+/// What the guard holds back, and how much more it lets through.
 #[derive(Serialize, ToSchema)]
 pub(super) struct GuardBody {
     /// Denials and lost holds that wait for a person.
     pending: Vec<PendingBody>,
     /// Rejected denials of people whose objects are deleted for good: they keep access until somebody confirms.
     rejected: Vec<PendingBody>,
-    /// Denials let through in the last ten minutes.
+    /// What each kind of consequence may do within the window. One that is used up leaves the others as they are.
+    budgets: Vec<BudgetBody>,
+    /// People who were denied by orders within the window. Orders are never held back and use up no budget.
+    orders: usize,
+    /// The time over which is counted, in seconds.
+    window_seconds: i64,
+    /// `used` of the budget `Declared`.
     recent: usize,
-    /// How many are let through in ten minutes at present.
-    limit: usize,
+    /// `limit` of the budget `Declared`.
+    limit: Option<usize>,
+}
+
+/// How much of a budget is used.
+#[derive(Serialize, ToSchema)]
+pub(super) struct BudgetBody {
+    /// `Declared`, `Hr`, `Scim`, `Usage` or `Holds`.
+    budget: &'static str,
+    /// The most people who may lose access within the window; null when the budget is switched off.
+    limit: Option<usize>,
+    /// How many did.
+    used: usize,
+    /// How many more may; null when the budget is switched off.
+    left: Option<usize>,
+    /// How many wait for a person.
+    waiting: usize,
+}
+
+impl From<BudgetReport> for BudgetBody {
+    fn from(report: BudgetReport) -> Self {
+        Self {
+            budget: report.budget.as_str(),
+            limit: report.limit,
+            used: report.used,
+            left: report.limit.map(|limit| limit.saturating_sub(report.used)),
+            waiting: report.waiting,
+        }
+    }
 }
 
 /// One thing that the guard holds back.
@@ -30,25 +66,40 @@ pub(super) struct GuardBody {
 pub(super) struct PendingBody {
     /// Whom it concerns.
     corporate_id: String,
-    /// Why the person would be denied, or the name of a lost hold.
+    /// Why the person would be denied: a reason, or the name of a hold. For a lost hold, its name.
     reason: String,
+    /// The budget that it was too much for.
+    budget: &'static str,
     /// Since when.
     #[schema(value_type = String, format = DateTime)]
     since: Timestamp,
+    /// The commands that decide.
+    decide: DecideBody,
+}
+
+impl From<PendingDenial> for PendingBody {
+    fn from(pending: PendingDenial) -> Self {
+        Self {
+            decide: DecideBody::about(pending.corporate_id.as_str()),
+            corporate_id: pending.corporate_id.into(),
+            reason: pending.cause,
+            budget: pending.budget.as_str(),
+            since: pending.since,
+        }
+    }
 }
 
 impl From<GuardView> for GuardBody {
     fn from(view: GuardView) -> Self {
-        let body = |pending: PendingDenial| PendingBody {
-            corporate_id: pending.corporate_id.into(),
-            reason: pending.cause,
-            since: pending.since,
-        };
+        let declared = view.budgets.iter().find(|it| it.budget == Budget::Declared).copied();
         Self {
-            pending: view.pending.into_iter().map(body).collect(),
-            rejected: view.rejected.into_iter().map(body).collect(),
-            recent: view.recent,
-            limit: view.limit,
+            pending: view.pending.into_iter().map(Into::into).collect(),
+            rejected: view.rejected.into_iter().map(Into::into).collect(),
+            budgets: view.budgets.into_iter().map(Into::into).collect(),
+            orders: view.orders,
+            window_seconds: view.window.as_secs(),
+            recent: declared.map_or(0, |it| it.used),
+            limit: declared.and_then(|it| it.limit),
         }
     }
 }
@@ -89,13 +140,13 @@ impl DoneBody {
     }
 }
 
-/// Show what the guard holds back.
+/// Show what the guard holds back, and how much more it lets through.
 #[utoipa::path(
     get, path = "/guard", operation_id = "show_guard", tag = "guard",
-    responses((status = 200, description = "What waits for a person", body = GuardBody))
+    responses((status = 200, description = "What waits for a person, and each budget", body = GuardBody))
 )]
 pub(super) async fn show(State(state): State<HttpState>) -> Json<GuardBody> {
-    Json(state.access.guard().into())
+    Json(state.use_cases.guard().await.into())
 }
 
 /// Let pending denials through.
@@ -108,7 +159,7 @@ pub(super) async fn confirm(
     Who(caller): Who,
     OptionalBody(body): OptionalBody<WordBody>,
 ) -> Result<Json<DoneBody>, Problem> {
-    let done = state.access.confirm_guard(caller, body.ids()?).await?;
+    let done = state.use_cases.confirm_guard(caller, body.ids()?).await?;
     Ok(DoneBody::of("confirmed", done))
 }
 
@@ -122,6 +173,6 @@ pub(super) async fn cancel(
     Who(caller): Who,
     OptionalBody(body): OptionalBody<WordBody>,
 ) -> Result<Json<DoneBody>, Problem> {
-    let done = state.access.cancel_guard(caller, body.ids()?).await?;
+    let done = state.use_cases.cancel_guard(caller, body.ids()?).await?;
     Ok(DoneBody::of("cancelled", done))
 }

@@ -9,18 +9,16 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{
     HttpState, Routes,
     extract::Params,
+    health_bodies::{CheckBody, HealthBody, ReadyBody, StatusBody},
     problem::{Problem, ProblemBody},
 };
-use crate::{
-    access::{Check, Health},
-    metrics::Metrics,
-};
+use crate::{access::Health, metrics::Metrics};
 
 /// What probes are answered from.
 #[derive(Clone)]
@@ -33,9 +31,9 @@ pub struct Probes {
 
 impl FromRef<HttpState> for Probes {
     fn from_ref(state: &HttpState) -> Self {
-        let access = state.access.clone();
+        let use_cases = state.use_cases.clone();
         Self {
-            health: Arc::new(move || access.health()),
+            health: Arc::new(move || use_cases.health()),
             metrics: Arc::clone(&state.metrics),
         }
     }
@@ -62,19 +60,6 @@ where
     ]
 }
 
-/// Health for people and for earlier callers.
-#[derive(Serialize, ToSchema)]
-pub(super) struct HealthBody {
-    /// `healthy`
-    status: &'static str,
-    /// Version of the operator.
-    version: &'static str,
-    /// Whether desired state was loaded.
-    ready: bool,
-    /// Names of the checks that found something wrong; `/readyz?verbose` says what.
-    degraded: Vec<String>,
-}
-
 /// Whether the process answers.
 #[utoipa::path(
     get, path = "/health", tag = "health", security(()),
@@ -96,13 +81,6 @@ pub(super) async fn health(State(probes): State<Probes>) -> Json<HealthBody> {
 }
 
 /// Whether the process lives.
-#[derive(Serialize, ToSchema)]
-pub(super) struct StatusBody {
-    /// `alive`
-    status: &'static str,
-}
-
-/// Whether the process lives.
 #[utoipa::path(
     get, path = "/livez", tag = "health", security(()),
     responses((status = 200, description = "The process lives", body = StatusBody))
@@ -111,43 +89,12 @@ pub(super) async fn livez() -> Json<StatusBody> {
     Json(StatusBody { status: "alive" })
 }
 
-/// One thing that was looked at.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub(super) struct CheckBody {
-    /// What was looked at.
-    name: String,
-    /// Whether it is as it should be.
-    ok: bool,
-    /// What is wrong and where.
-    details: Vec<String>,
-}
-
-impl From<Check> for CheckBody {
-    fn from(check: Check) -> Self {
-        Self {
-            name: check.name,
-            ok: check.ok,
-            details: check.details,
-        }
-    }
-}
-
 /// How much to say.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ReadyQuery {
     /// List each check; give it without a value.
     verbose: Option<String>,
-}
-
-/// Whether requests are served rightly.
-#[derive(Serialize, ToSchema)]
-pub(super) struct ReadyBody {
-    /// `ready`
-    status: &'static str,
-    /// What was looked at, when `verbose` was asked for. A fault of a node, a document or history does not end readiness.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    checks: Option<Vec<CheckBody>>,
 }
 
 /// Whether requests are served rightly: desired state was loaded.

@@ -1,62 +1,21 @@
 //! Standing denials.
 
 use axum::{Json, extract::State, http::StatusCode};
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{
     HttpState,
-    activation::{ProofBody, checked_reason, lag, progress},
     auth::{Who, check_source},
+    denial::{checked_reason, lag, progress},
     extract::{Body, Params, Segment},
+    hold_bodies::{HoldsBody, NewHoldBody, PlacedBody, ReleasedBody},
     problem::{Problem, ProblemBody},
 };
 use crate::{
-    access::{HoldFilter, HoldView, NewHold, Phase},
+    access::{HoldFilter, NewHold, Phase},
     model::corporate_id::CorporateId,
 };
-
-/// A hold.
-#[derive(Serialize, ToSchema)]
-pub(super) struct HoldBody {
-    /// Name of the object: `<source>-<cause>-<id>`.
-    name: String,
-    /// Whom it denies.
-    corporate_id: String,
-    /// Who placed it. Only the same source lifts it.
-    source: String,
-    /// Why, for people.
-    reason: Option<String>,
-    /// When it begins.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    from: Option<Timestamp>,
-    /// When it ends.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    until: Option<Timestamp>,
-    /// `Pending`, `Live`, `Expired`, or `HeldBack`: placed by a feed together with many others, and not denying until it is
-    /// confirmed.
-    phase: &'static str,
-}
-
-impl From<HoldView> for HoldBody {
-    fn from(hold: HoldView) -> Self {
-        Self {
-            name: hold.name,
-            corporate_id: hold.spec.corporate_id.into(),
-            source: hold.spec.source,
-            reason: hold.spec.reason,
-            from: hold.spec.from,
-            until: hold.spec.until,
-            phase: match hold.phase {
-                Phase::Pending => "Pending",
-                Phase::Live => "Live",
-                Phase::Expired => "Expired",
-                Phase::HeldBack => "HeldBack",
-            },
-        }
-    }
-}
 
 /// Which holds to list.
 #[derive(Deserialize, IntoParams)]
@@ -70,13 +29,6 @@ pub(super) struct ListQuery {
     /// Only those in this phase: `Pending`, `Live`, `Expired` or `HeldBack`.
     #[param(value_type = Option<String>)]
     phase: Option<Phase>,
-}
-
-/// Holds.
-#[derive(Serialize, ToSchema)]
-pub(super) struct HoldsBody {
-    /// The holds, in the order of their names.
-    holds: Vec<HoldBody>,
 }
 
 /// List holds.
@@ -93,49 +45,8 @@ pub(super) async fn list(
         source: query.source,
         phase: query.phase,
     };
-    let holds = state.access.holds(&filter).into_iter().map(Into::into).collect();
+    let holds = state.use_cases.holds(&filter).into_iter().map(Into::into).collect();
     Ok(Json(HoldsBody { holds }))
-}
-
-/// A hold to be placed.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewHoldBody {
-    /// Whom it denies. The person need not be declared yet.
-    #[schema(example = "AB123456")]
-    corporate_id: String,
-    /// A short word that becomes part of the name; `held` when absent.
-    #[serde(default = "held")]
-    #[schema(default = "held", pattern = "^[a-z][a-z0-9]{0,19}$")]
-    cause: String,
-    /// In whose name, if not in the caller's: a short word like `helpdesk`. Only the same source lifts the hold.
-    source: Option<String>,
-    /// Why, for people.
-    reason: Option<String>,
-    /// When it begins; at once when absent.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    from: Option<Timestamp>,
-    /// When it ends; never when absent.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    until: Option<Timestamp>,
-}
-
-fn held() -> String {
-    "held".to_owned()
-}
-
-/// What became of a hold that was to be placed.
-#[derive(Serialize, ToSchema)]
-pub(super) struct PlacedBody {
-    /// `created`; `held_back` while the guard waits for a person; `accepted` while auth has not taken it in yet.
-    status: &'static str,
-    #[serde(flatten)]
-    hold: HoldBody,
-    #[serde(flatten)]
-    proof: ProofBody,
-    /// What is waited for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<&'static str>,
 }
 
 /// Place a hold.
@@ -166,8 +77,8 @@ pub(super) async fn create(
         from: body.from,
         until: body.until,
     };
-    let placed = state.access.place_hold(caller, hold).await?;
-    let (code, status, detail) = if placed.hold.phase == Phase::Live {
+    let placed = state.use_cases.place_hold(caller, hold).await?;
+    let (code, status, detail) = if matches!(placed.hold.phase, Phase::Live | Phase::HeldBack) {
         let (code, status) = progress(&placed.proof, StatusCode::CREATED, "created");
         (code, status, lag(&placed.proof))
     } else {
@@ -189,19 +100,6 @@ pub(super) async fn create(
 pub(super) struct ReleaseQuery {
     /// In whose name, if not in the caller's: the source that placed the hold.
     source: Option<String>,
-}
-
-/// What became of a hold that was to be lifted.
-#[derive(Serialize, ToSchema)]
-pub(super) struct ReleasedBody {
-    /// `released`
-    status: &'static str,
-    /// Name of the hold.
-    name: String,
-    /// Whom it denied.
-    corporate_id: String,
-    /// Holds that still deny.
-    remaining: Vec<String>,
 }
 
 /// Lift a hold of one's own source.
@@ -226,7 +124,7 @@ pub(super) async fn release(
         check_source(&source)?;
         caller.source = source;
     }
-    let done = state.access.release_hold(caller, name).await?;
+    let done = state.use_cases.release_hold(caller, name).await?;
     Ok(Json(ReleasedBody {
         status: "released",
         name: done.name,

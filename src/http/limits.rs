@@ -30,7 +30,7 @@ pub(super) async fn bound(State(state): State<HttpState>, request: Request, next
 
 /// Refuses until what is declared is in force: before that an answer about anybody would be wrong.
 pub(super) async fn when_loaded(State(state): State<HttpState>, request: Request, next: Next) -> Response {
-    if state.access.is_loaded() {
+    if state.use_cases.is_loaded() {
         return next.run(request).await;
     }
     Problem::unavailable("the operator is starting and has not loaded desired state yet: try again in a moment")

@@ -5,28 +5,39 @@
 
 mod access;
 mod activation;
+mod activation_bodies;
 mod audit;
 mod auth;
 mod client;
 mod context;
+mod decide;
+mod denial;
 mod docs;
 mod extract;
 mod guard;
 mod health;
+mod health_bodies;
+mod hold_bodies;
 mod holds;
 mod limiter;
 mod limits;
 mod openapi;
 mod problem;
 mod qr;
+mod release_many;
 mod subscription;
+mod user_bodies;
 mod users;
 mod waiting;
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{
+    ops::Deref,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::DefaultBodyLimit,
     http::{StatusCode, Uri},
     middleware::from_fn_with_state,
@@ -40,8 +51,8 @@ pub use health::{Probes, probes};
 pub use openapi::openapi;
 pub use waiting::waiting;
 
-use self::{auth::Secrets, limiter::FailureLimiter, problem::Problem};
-use crate::{access::Access, clock::SharedClock, metrics::Metrics};
+use self::{auth::Secrets, docs::Documentation, limiter::FailureLimiter, problem::Problem};
+use crate::{access::UseCases, clock::SharedClock, metrics::Metrics};
 
 /// What can be set.
 #[derive(Debug, Clone)]
@@ -82,7 +93,7 @@ pub struct HttpState(Arc<Inner>);
 
 /// See [`HttpState`].
 pub struct Inner {
-    access: Access,
+    use_cases: UseCases,
     metrics: Arc<Metrics>,
     clock: SharedClock,
     secrets: Secrets,
@@ -95,9 +106,9 @@ pub struct Inner {
 impl HttpState {
     /// State for one router.
     #[must_use]
-    pub fn new(access: Access, metrics: Arc<Metrics>, clock: SharedClock, settings: Settings) -> Self {
+    pub fn new(use_cases: UseCases, metrics: Arc<Metrics>, clock: SharedClock, settings: Settings) -> Self {
         Self(Arc::new(Inner {
-            access,
+            use_cases,
             metrics,
             clock,
             secrets: Secrets::new(&settings.secrets),
@@ -117,6 +128,8 @@ impl Deref for HttpState {
     }
 }
 
+static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| Documentation::of(&openapi()));
+
 type Routes<S = HttpState> = Vec<(&'static str, MethodRouter<S>)>;
 
 /// Routes that need the secret.
@@ -130,6 +143,7 @@ fn protected() -> Routes {
         ("/user/{corporate_id}", get(users::show)),
         ("/users", get(users::list)),
         ("/holds", get(holds::list).post(holds::create)),
+        ("/holds/release", post(release_many::release_many)),
         ("/holds/{name}", delete(holds::release)),
         ("/guard", get(guard::show)),
         ("/guard/confirm", post(guard::confirm)),
@@ -159,6 +173,7 @@ pub fn router(state: HttpState) -> Router {
     let work = with_routes(protected())
         .route_layer(from_fn_with_state(state.clone(), auth::require_secret))
         .merge(with_routes(open()))
+        .layer(Extension(&DOCUMENTATION))
         .layer(from_fn_with_state(state.clone(), limits::when_loaded))
         .layer(DefaultBodyLimit::max(state.settings.max_body))
         .layer(from_fn_with_state(state.clone(), limits::bound));

@@ -9,7 +9,7 @@ use utoipa::{
     },
 };
 
-use super::{access, activation, audit, docs, guard, health, holds, problem, subscription, users};
+use super::{access, activation, audit, docs, guard, health, holds, problem, release_many, subscription, users};
 
 /// The OpenAPI document of the API.
 pub fn openapi() -> utoipa::openapi::OpenApi {
@@ -24,11 +24,13 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
                        document (RFC 9457) whose `detail` says what is wrong and what to do. Every call is safe to repeat. \
                        `X-Request-Id` is taken and given back, and stands in the audit.\n\n`X-Vpn-Operator-Actor` names \
                        the person who acts, for the audit. `X-Vpn-Operator-Source` names the source that the caller acts \
-                       as (`api` when absent): a short word that holds carry.",
+                       as (`api` when absent): 1 to 16 of a-z and 0-9, beginning with a letter, which holds carry. A \
+                       system that says by itself who should be out names itself `hr` or `scim`: its denials are counted, \
+                       and held back when they are unusually many, while everybody else's are orders and in force at once.",
     ),
     paths(
         access::grant, access::config, activation::deactivate, activation::activate, access::rotate,
-        users::list, users::show, holds::list, holds::create, holds::release,
+        users::list, users::show, holds::list, holds::create, holds::release, release_many::release_many,
         guard::show, guard::confirm, guard::cancel, audit::list, subscription::show,
         health::health, health::livez, health::readyz, health::metrics, docs::document, docs::page,
     ),

@@ -7,7 +7,7 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::health::CheckBody;
+use super::health_bodies::CheckBody;
 use crate::{
     access::{AccessError, Denial},
     desired::DesiredError,
@@ -116,6 +116,17 @@ impl Problem {
         )
     }
 
+    fn desired(error: &DesiredError, detail: String) -> Self {
+        match error {
+            DesiredError::NotFound { .. } => Self::not_found(detail),
+            DesiredError::AlreadyExists { .. } => Self::conflict("exists", detail),
+            DesiredError::Conflict { .. } => Self::conflict("changed-meanwhile", detail),
+            DesiredError::NotEditable { .. } => Self::conflict("not-editable", detail),
+            DesiredError::Invalid(_) => Self::invalid(detail),
+            DesiredError::Unavailable(_) => Self::unavailable(detail),
+        }
+    }
+
     fn denied(mut self, denial: Denial) -> Self {
         self.0.reason = Some(denial.reason.as_str());
         self.0.holds = Some(denial.holds);
@@ -189,14 +200,7 @@ impl From<AccessError> for Problem {
             AccessError::ForeignHold { .. } => Self::conflict("foreign-hold", detail),
             AccessError::ImportedPassword(_) => Self::conflict("imported-password", detail),
             AccessError::NoLink(_) | AccessError::History(_) => Self::unavailable(detail),
-            AccessError::Desired(error) => match error {
-                DesiredError::NotFound { .. } => Self::not_found(detail),
-                DesiredError::AlreadyExists { .. } => Self::conflict("exists", detail),
-                DesiredError::Conflict { .. } => Self::conflict("changed-meanwhile", detail),
-                DesiredError::NotEditable { .. } => Self::conflict("not-editable", detail),
-                DesiredError::Invalid(_) => Self::invalid(detail),
-                DesiredError::Unavailable(_) => Self::unavailable(detail),
-            },
+            AccessError::Desired(error) | AccessError::NotHeld { error, .. } => Self::desired(&error, detail),
             AccessError::Interrupted => Self::internal(),
         }
     }

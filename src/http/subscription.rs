@@ -104,7 +104,7 @@ pub(super) async fn show(
     let headers = request.headers();
     let format = query.format.unwrap_or_else(|| preferred(headers));
     let title = state.settings.title.as_str();
-    match state.access.subscription(&token).await {
+    match state.use_cases.subscription(&token).await {
         Ok(Some(Subscription::Granted {
             configuration,
             used,

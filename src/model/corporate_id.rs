@@ -111,6 +111,25 @@ impl CorporateId {
         })
     }
 
+    /// The ID whose [`Self::object_name`] this is, in lower case.
+    #[must_use]
+    pub fn of_object_name(name: &str) -> Option<Self> {
+        let mut key = String::with_capacity(name.len());
+        let mut letters = name.chars();
+        while let Some(letter) = letters.next() {
+            key.push(match letter {
+                '-' => match letters.next()? {
+                    '-' => '-',
+                    'u' => '_',
+                    'd' => '.',
+                    _ => return None,
+                },
+                letter => letter,
+            });
+        }
+        Self::parse(&key).ok().filter(|id| id.object_name() == name)
+    }
+
     /// The account on a gateway when `spec.username` names none.
     ///
     /// `corp_` and the lower-cased ID, as existing installations have it. A panel accepts only `[a-z0-9_]`, so an ID with
@@ -272,12 +291,21 @@ mod tests {
             prop_assert!(syntax::LABEL.accepts(&name) || name.len() > 63, "{name}");
             let read = unescape(&name, '-', &[('-', '-'), ('u', '_'), ('d', '.')]);
             prop_assert_eq!(read.as_deref(), Some(id.key()));
+            let read = CorporateId::of_object_name(&name);
+            prop_assert_eq!(read.as_ref().map(CorporateId::as_str), Some(id.key()));
 
             let account = id.account();
             prop_assert!(account.bytes().all(syntax::is_account_byte), "{account}");
             prop_assert!(account.len() <= MAX_ACCOUNT_LEN);
             let read = id_of_account(&account);
             prop_assert_eq!(read.as_deref(), Some(id.key()));
+        }
+
+        #[test]
+        fn only_names_of_ids_are_read_back(text in prop_oneof!["[a-zA-Z0-9ud._-]{0,8}", any::<String>()]) {
+            if let Some(id) = CorporateId::of_object_name(&text) {
+                prop_assert_eq!(id.object_name(), text);
+            }
         }
 
         #[test]

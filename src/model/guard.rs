@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{access::HoldSpan, corporate_id::CorporateId, user::TrafficLimit};
+use super::{access::HoldSpan, corporate_id::CorporateId, traffic::TrafficLimit};
 
 /// A system that says by itself who should be out, so that its denials are consequences and no orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -125,9 +125,12 @@ impl Verdict {
 }
 
 /// Of an object whose new version is held back: what its former version said about access, and what stays in force.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeptTerms {
+    /// Whether the person should have access.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub active: bool,
     /// Access begins at this moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_from: Option<Timestamp>,
@@ -139,7 +142,25 @@ pub struct KeptTerms {
     pub traffic: Option<TrafficLimit>,
     /// Gateways; `default` alone when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub gateways: Option<Vec<String>>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Default for KeptTerms {
+    /// Access without any limit.
+    fn default() -> Self {
+        Self {
+            active: true,
+            valid_from: None,
+            valid_until: None,
+            traffic: None,
+            gateways: None,
+        }
+    }
 }
 
 /// One cause of a user that the guard holds back, as the user's status has it.
@@ -190,7 +211,7 @@ pub struct VerdictRecord {
     pub corporate_id: CorporateId,
     /// Name of the object.
     pub name: String,
-    /// Of [`Budget::Declared`] that is held back: what stays in force.
+    /// Of [`Budget::Declared`]: what is in force of the object, the version before when this one is held back.
     pub kept: Option<KeptTerms>,
     /// Of a hold: when it denies.
     pub span: Option<HoldSpan>,
@@ -209,6 +230,10 @@ pub struct Charge {
 
 /// A change of what the guard knows, in the order in which it has to be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all of them are verdicts, and each is moved into the queue once"
+)]
 pub enum GuardChange {
     /// A verdict, in place of the one before for the same uid and budget.
     Verdict(VerdictRecord),
@@ -230,6 +255,19 @@ pub struct GuardMemory {
     pub verdicts: Vec<VerdictRecord>,
     /// Who counts against which budget.
     pub charges: Vec<Charge>,
+}
+
+/// How a budget stands, for metrics and answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BudgetReport {
+    /// Which budget.
+    pub budget: Budget,
+    /// How many people may lose access within the window; `None`: the guard is off for it.
+    pub limit: Option<usize>,
+    /// How many count against it at present.
+    pub used: usize,
+    /// How many causes are held back and wait for a person.
+    pub waiting: usize,
 }
 
 #[cfg(test)]

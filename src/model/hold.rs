@@ -133,3 +133,49 @@ pub enum HoldPhase {
 pub fn hold_name(source: &str, cause: &str, id: &CorporateId) -> String {
     format!("{source}-{cause}-{}", id.object_name())
 }
+
+/// Whom a hold of this name is about, as far as the name tells: the operator's own names do, and so do those that people give
+/// when they end with the person. What may mean one or another person is nobody.
+#[must_use]
+pub fn id_in_name(name: &str) -> Option<CorporateId> {
+    let cause_at = name.find('-')? + 1;
+    let ends = name.match_indices('-').map(|(at, _)| at);
+    let mut told = ends.filter(|at| *at > cause_at).filter_map(|at| {
+        let (before, id) = name.split_at_checked(at)?;
+        let id = CorporateId::of_object_name(id.strip_prefix('-')?)?;
+        // A cause of the operator's own has no dash, so that the first place counts.
+        Some((id, !before.get(cause_at..)?.contains('-'), before.ends_with('-')))
+    });
+    let (first, is_own, _) = told.next()?;
+    let others = told.filter(|(_, _, escaped)| !escaped).count();
+    (is_own || others == 0).then_some(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_name_of_a_hold_tells_the_person(
+            source in "[a-z][a-z0-9]{0,15}", cause in "[a-z0-9]{1,20}", id in "[A-Za-z0-9]([A-Za-z0-9._-]{0,6}[A-Za-z0-9._])?",
+        ) {
+            let id = CorporateId::parse(&id).unwrap();
+            prop_assert_eq!(id_in_name(&hold_name(&source, &cause, &id)), Some(id));
+        }
+    }
+
+    #[test]
+    fn names_that_people_give_tell_the_person_only_without_doubt() {
+        let id = |name| id_in_name(name).map(|id| id.key().to_owned());
+        assert_eq!(id("helpdesk-stolen-laptop-ab123456").as_deref(), Some("ab123456"));
+        assert_eq!(id("hr-left-2026-a--b").as_deref(), Some("a-b"));
+        // a_b, or ub.
+        assert_eq!(id("hr-left-2026-a-ub"), None);
+        for name in ["", "hr", "hr-ab123456", "hr--ab123456", "hr-left-"] {
+            assert_eq!(id(name), None, "{name}");
+        }
+    }
+}

@@ -9,11 +9,13 @@ pub mod corporate_id;
 mod definitions;
 pub mod gateway;
 pub mod guard;
+pub mod guard_limits;
 pub mod hold;
 pub mod quantity;
 pub mod secret_source;
 pub mod session;
 pub mod syntax;
+pub mod traffic;
 pub mod user;
 pub mod validate;
 
@@ -30,6 +32,9 @@ pub const FINALIZER: &str = "vpn-operator.io/access";
 /// Annotation of a deleted [`hold::VpnHold`] that was lifted on purpose. A hold that disappears without it may be a loss,
 /// which the guard looks at.
 pub const RELEASED: &str = "vpn-operator.io/released";
+/// Annotation of a [`hold::VpnHold`] whose file the operator keeps itself, outside of what people write. Nobody lifts such a hold
+/// by removing its file.
+pub const OWN: &str = "vpn-operator.io/kept-by-operator";
 /// Annotation by which an admin lets a deleted user go although a gateway cannot confirm any more, or although the guard holds
 /// the denial back. Its value must be `true`.
 pub const LET_GO: &str = "vpn-operator.io/let-go";

@@ -104,6 +104,23 @@ impl Bytes {
         self.bytes
     }
 
+    /// Exactly so many bytes, in the largest binary unit of which that is a whole number: `5Gi`, `1500`.
+    #[must_use]
+    pub fn exact(bytes: u64) -> Self {
+        let (mut amount, mut unit) = (bytes, "");
+        for next in ["Ki", "Mi", "Gi", "Ti", "Pi"] {
+            if amount == 0 || !amount.is_multiple_of(1024) {
+                break;
+            }
+            amount >>= 10;
+            unit = next;
+        }
+        Self {
+            declared: format!("{amount}{unit}").into(),
+            bytes,
+        }
+    }
+
     /// `bytes` in whole binary units of at most three digits, rounded down by less than half: `82Gi`. Never more than
     /// `999Pi`.
     #[must_use]

@@ -10,6 +10,8 @@ use super::{
     secret_source::SecretSource, syntax, unobserved,
 };
 
+pub use super::traffic::TrafficLimit;
+
 /// Most characters of [`VpnUserSpec::owner`].
 pub const MAX_OWNER_LEN: usize = 256;
 /// Most characters of [`VpnUserSpec::role`].
@@ -170,20 +172,6 @@ fn yes() -> bool {
 }
 fn one() -> i64 {
     1
-}
-
-/// A limit on transferred bytes, both directions added up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = Rule::new("string(self.limit).matches('[1-9]')")
-    .message("limit must be more than nothing: leave traffic out for no limit, set active to false for no access")
-    .field_path(".limit"))]
-pub struct TrafficLimit {
-    /// Bytes in a period, like 100Gi. More than nothing, and at most 999Pi.
-    pub limit: Bytes,
-    /// When the count starts anew: `Lifetime` is never, `Month` is the first of each month at 00:00 UTC.
-    #[serde(default)]
-    pub period: access::Period,
 }
 
 /// What becomes of the account when the object is deleted.

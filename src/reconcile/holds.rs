@@ -3,16 +3,18 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::context::Context;
+use super::core::Core;
 use crate::{
     desired::DesiredError,
     model::{
@@ -26,25 +28,6 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// How long a hold that was let go, and that is still there, is left alone: somebody else's finalizer keeps it.
 const LET_GO_AGAIN: Duration = Duration::from_secs(60);
-
-/// Where the names of changed holds go.
-#[derive(Debug, Clone)]
-pub struct HoldWork(mpsc::UnboundedSender<String>);
-
-impl HoldWork {
-    /// A way in, and the end that [`run`] takes.
-    #[must_use]
-    pub fn new() -> (Self, mpsc::UnboundedReceiver<String>) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), receiver)
-    }
-
-    /// A hold is new or changed.
-    pub fn touched(&self, name: String) {
-        // The receiver is gone only while the process drains.
-        let _ = self.0.send(name);
-    }
-}
 
 /// Where a hold stands in its life at a moment, and when that changes.
 #[must_use]
@@ -92,7 +75,7 @@ impl Deadlines {
 
 /// Lets go of holds whose tombstones have nothing left to say, unless this process may not act. `done` remembers which, and
 /// since when.
-async fn let_go(ctx: &Context, done: &mut HashMap<String, Instant>) {
+async fn let_go(ctx: &Core, done: &mut HashMap<String, Instant>) {
     if !ctx.fence.is_open() {
         return;
     }
@@ -103,69 +86,80 @@ async fn let_go(ctx: &Context, done: &mut HashMap<String, Instant>) {
         if done.contains_key(&name) {
             continue;
         }
-        match ctx.desired.forget_hold(&name).await {
+        match ctx.desired.remove_hold_finalizer(&name).await {
             Ok(()) => drop(done.insert(name, now)),
             Err(error) => tracing::warn!(hold = name, %error, "a lost hold could not be let go"),
         }
     }
 }
 
+/// Holds that are reported at the same time. A feed may have placed thousands, and replicas wait for the word on each.
+const AT_A_TIME: usize = 16;
+
 /// Reports until `cancel`.
-pub async fn run(ctx: Arc<Context>, mut touched: mpsc::UnboundedReceiver<String>, cancel: CancellationToken) {
+pub async fn run(ctx: Arc<Core>, mut touched: mpsc::UnboundedReceiver<String>, cancel: CancellationToken) {
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut deadlines = Deadlines::default();
     let mut gone = HashMap::new();
     loop {
         let mut names = BTreeSet::new();
+        let mut changed = Vec::new();
         tokio::select! {
             () = cancel.cancelled() => return,
-            name = touched.recv() => match name {
-                Some(name) => {
+            count = touched.recv_many(&mut changed, 4 * AT_A_TIME) => {
+                if count == 0 {
+                    return;
+                }
+                for name in changed {
                     // Changed, or another one by the same name.
                     gone.remove(&name);
-                    names.insert(name)
+                    names.insert(name);
                 }
-                None => return,
-            },
+            }
             _ = tick.tick() => {
                 names.extend(deadlines.take_due(ctx.clock.now()));
                 let_go(&ctx, &mut gone).await;
-                false
             }
         };
-        for name in names {
-            let at = report(&name, &ctx).await;
+        let reports = stream::iter(names).map(async |name| (report(&name, &ctx).await, name));
+        let mut reported = pin!(reports.buffer_unordered(AT_A_TIME));
+        while let Some((at, name)) = reported.next().await {
             deadlines.set(name, at);
         }
     }
 }
 
 /// Reports one hold's phase if it differs, and answers when to look again.
-async fn report(name: &str, ctx: &Context) -> Option<Timestamp> {
+async fn report(name: &str, ctx: &Core) -> Option<Timestamp> {
     let hold = ctx.holds.get(&ObjectRef::new(name).within(&ctx.namespace))?;
+    if !ctx.roster.is_loaded() {
+        // Nobody judged it yet. Every hold is looked at again when that is over.
+        return None;
+    }
+    let verdict = ctx.roster.hold(name);
     let now = ctx.clock.now();
     let again = now.checked_add(Duration::from_secs(10)).ok();
-    let guarded = hold.finalizers().iter().any(|it| it == FINALIZER) || hold.metadata.deletion_timestamp.is_some();
-    if !guarded && let Err(error) = ctx.desired.guard_hold(&hold).await {
+    let has_finalizer =
+        hold.finalizers().iter().any(|it| it == FINALIZER) || hold.metadata.deletion_timestamp.is_some();
+    if !has_finalizer && let Err(error) = ctx.desired.add_hold_finalizer(&hold).await {
         tracing::warn!(hold = name, %error, "a hold could not be given its finalizer");
         return again;
     }
     let (phase, next) = phase(&hold.spec, now);
-    if hold.status.as_ref().and_then(|status| status.phase) == Some(phase) {
+    let status = VpnHoldStatus {
+        phase: Some(match phase {
+            HoldPhase::Live if verdict.held_back.is_some() => HoldPhase::HeldBack,
+            phase => phase,
+        }),
+        held_back: verdict.held_back,
+        lost: verdict.lost,
+    };
+    if hold.status.as_ref() == Some(&status) {
         return next;
     }
-    match ctx
-        .desired
-        .report_hold(
-            &hold,
-            VpnHoldStatus {
-                phase: Some(phase),
-                ..VpnHoldStatus::default()
-            },
-        )
-        .await
-    {
+    ctx.verdict_kept(verdict.verdict).await;
+    match ctx.desired.report_hold(&hold, status).await {
         Ok(()) | Err(DesiredError::NotFound { .. }) => next,
         Err(error) => {
             tracing::warn!(hold = name, %error, "the phase of a hold could not be reported");

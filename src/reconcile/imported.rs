@@ -12,7 +12,6 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::context::Context;
 use crate::{
     credentials::{MasterKey, Sources},
     model::{corporate_id::CorporateId, secret_source::SecretSource, user::VpnUser},
@@ -23,7 +22,7 @@ use crate::{
 const AGAIN: Duration = Duration::from_secs(10);
 
 /// How long a start waits for the passwords.
-const PATIENCE: Duration = Duration::from_secs(2);
+const FIRST_READ_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a sealed password begins with.
 const SEALED: &str = "sealed:";
@@ -91,7 +90,7 @@ impl Imported {
     /// Waits, for a bounded time, until what the first load named was read: who has such a password is to be let in from the
     /// first answer on.
     pub async fn first_round(&self) {
-        if tokio::time::timeout(PATIENCE, self.first_round.cancelled())
+        if tokio::time::timeout(FIRST_READ_TIMEOUT, self.first_round.cancelled())
             .await
             .is_err()
         {
@@ -183,28 +182,6 @@ pub trait Reader: Send + Sync + 'static {
 
     /// What was read.
     fn imported(&self) -> &Imported;
-}
-
-impl Reader for Context {
-    fn user(&self, name: &str) -> Option<Arc<VpnUser>> {
-        Self::user(self, name)
-    }
-
-    fn was_read(&self, user: &str, password: Input, new: bool) {
-        self.dispatch(self.roster.apply(vec![password]));
-        if new {
-            // Who may log in is the same, but what the user is handed out is not.
-            self.queue.push(user, &self.namespace);
-        }
-    }
-
-    fn failure_changed(&self, name: &str) {
-        self.queue.push(name, &self.namespace);
-    }
-
-    fn imported(&self) -> &Imported {
-        &self.imported
-    }
 }
 
 /// Reads passwords until `cancel`.

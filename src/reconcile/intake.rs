@@ -1,29 +1,26 @@
 //! Takes every event of the source, and lets the roster decide before anything is queued.
 
-use std::{
-    collections::{HashMap, HashSet},
-    hash::Hash,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, MissedTickBehavior};
 
 use futures::{Stream, StreamExt as _, stream};
 use kube::{
     Resource, ResourceExt,
-    runtime::reflector::{Store, store::Writer},
+    runtime::{reflector::store::Writer, watcher},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    context::Context,
+    core::Core,
+    gateway_convergence,
+    listing::Listing,
     plan::{LET_GO, PAUSE, RECONCILE_NOW},
-    written::Written,
+    status_write_cache::StatusWriteCache,
 };
 use crate::{
     desired::{Event, Watches},
-    model::{FINALIZER, RELEASED, gateway::VpnGateway, hold::VpnHold, user::VpnUser},
+    model::{FINALIZER, OWN, RELEASED, gateway::VpnGateway, hold::VpnHold, user::VpnUser},
     roster::Input,
 };
 
@@ -53,42 +50,10 @@ pub struct Writers {
     clippy::large_enum_variant,
     reason = "one value at a time; a box each would cost more"
 )]
-pub(super) enum Said {
+pub(super) enum SourceEvent {
     User(Event<VpnUser>),
     Hold(Event<VpnHold>),
     Gateway(Event<VpnGateway>),
-}
-
-/// Which objects a source listed since its last `Init`, so that what vanished from a list is noticed.
-#[derive(Default)]
-struct Listing {
-    listed: Option<HashSet<String>>,
-    done: bool,
-}
-
-impl Listing {
-    /// Follows an event before the store does; at the end of a list, answers the names that are no longer there.
-    fn follow<K: Resource + Clone + 'static>(&mut self, event: &Event<K>, store: &Store<K>) -> Vec<String>
-    where
-        K::DynamicType: Eq + Hash + Clone,
-    {
-        match event {
-            Event::Init => self.listed = Some(HashSet::new()),
-            Event::InitApply(object) => {
-                if let Some(listed) = &mut self.listed {
-                    listed.insert(object.name_any());
-                }
-            }
-            Event::Apply(_) | Event::Delete(_) => {}
-            Event::InitDone => {
-                self.done = true;
-                let listed = self.listed.take().unwrap_or_default();
-                let before = store.state().into_iter().map(|object| object.name_any());
-                return before.filter(|name| !listed.contains(name)).collect();
-            }
-        }
-        Vec::new()
-    }
 }
 
 /// Kind and name of an object.
@@ -114,15 +79,15 @@ pub(super) struct Vanishing {
 }
 
 impl Vanishing {
-    /// Keeps a disappearance back, and hands on everything else.
-    pub(super) fn sort(&mut self, input: Input, loaded: bool, inputs: &mut Vec<Input>) {
+    /// Keeps a disappearance back if it is one that `waits`, and hands on everything else.
+    pub(super) fn sort(&mut self, input: Input, waits: bool, inputs: &mut Vec<Input>) {
         let vanished = match &input {
             Input::User(user) => user.metadata.deletion_timestamp.is_some(),
             Input::Hold(hold) => hold.metadata.deletion_timestamp.is_some(),
             Input::HoldGone { released, .. } => !released,
             _ => false,
         };
-        if loaded && vanished {
+        if waits && vanished {
             self.push(input);
         } else {
             self.supersede(&input);
@@ -156,7 +121,7 @@ impl Vanishing {
 }
 
 /// Takes events until `cancel`, or until the source ends. Never waits for anything but events.
-pub async fn run(watches: Watches, mut writers: Writers, ctx: Arc<Context>, cancel: CancellationToken) {
+pub async fn run(watches: Watches, mut writers: Writers, ctx: Arc<Core>, cancel: CancellationToken) {
     let mut events = Box::pin(merged(watches).ready_chunks(BATCH).take_until(cancel.cancelled_owned()));
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -178,22 +143,31 @@ pub async fn run(watches: Watches, mut writers: Writers, ctx: Arc<Context>, canc
         };
         let Some(batch) = batch else { return };
         let mut inputs = Vec::with_capacity(batch.len());
-        for said in batch {
-            seen.take(said, &mut writers, &ctx, |input| {
+        for event in batch {
+            seen.take(event, &mut writers, &ctx, |input| {
                 vanishing.sort(input, loaded, &mut inputs);
             });
         }
         ctx.dispatch(ctx.roster.apply(inputs));
+        for name in seen.touched_holds.drain(..) {
+            ctx.hold_work.touched(name);
+        }
         if !loaded && seen.users.done && seen.holds.done && seen.gateways.done {
             loaded = true;
             // The gateways exist before the first verdicts, so that sessions to be ended have somewhere to go.
-            ctx.gateways.converge(&ctx).await;
+            gateway_convergence::converge(&ctx).await;
             ctx.imported.first_round().await;
-            if let Some(handing) = ctx.handing() {
-                handing.handouts.wait_synced().await;
+            if let Some(outputs) = ctx.cluster_outputs() {
+                outputs.secrets.wait_synced().await;
             }
+            let users = ctx.users.state();
+            let inputs = ctx.usage.at_least(users.iter().map(|user| &**user));
+            ctx.dispatch(ctx.roster.apply(inputs));
             ctx.dispatch(ctx.roster.judge_load());
-            ctx.gateways.look(&ctx).await;
+            for hold in ctx.holds.state() {
+                ctx.hold_work.touched(hold.name_any());
+            }
+            gateway_convergence::look(&ctx).await;
             ctx.roster.open();
             // What changed since the gateways were looked at was not acted on before the load.
             ctx.gateways.changed();
@@ -211,18 +185,27 @@ struct Seen {
     gateways: Listing,
     /// Users of a list that is not complete yet, about which something is to be done that no decision speaks of.
     asked: Vec<String>,
+    /// Holds that have to be reported when they are judged.
+    touched_holds: Vec<String>,
 }
 
 impl Seen {
     /// Brings the stores up to date with one event, and says what it means.
-    fn take(&mut self, said: Said, writers: &mut Writers, ctx: &Context, mut say: impl FnMut(Input)) {
-        match said {
-            Said::User(event) => {
-                let event = event.modify(slim);
+    fn take(&mut self, event: SourceEvent, writers: &mut Writers, ctx: &Core, mut say: impl FnMut(Input)) {
+        match event {
+            SourceEvent::User(event) => {
+                let event = match watcher::Event::try_from(event) {
+                    Ok(event) => event.modify(slim),
+                    Err(object) => {
+                        return self
+                            .users
+                            .unreadable(object, &ctx.namespace, &ctx.users, &mut writers.users);
+                    }
+                };
                 let gone = self.users.follow(&event, &ctx.users);
-                if let Event::Apply(user) | Event::InitApply(user) = &event
+                if let watcher::Event::Apply(user) | watcher::Event::InitApply(user) = &event
                     && let Some(before) = ctx.user(&user.name_any())
-                    && asks(&before, user, &ctx.written)
+                    && asks(&before, user, &ctx.status_writes)
                 {
                     self.asked.push(user.name_any());
                 }
@@ -230,54 +213,66 @@ impl Seen {
                 for name in gone {
                     say(Input::UserGone(name));
                 }
-                if !matches!(event, Event::Init | Event::InitApply(_)) {
+                if !matches!(event, watcher::Event::Init | watcher::Event::InitApply(_)) {
                     ctx.gateways.user_changed();
                 }
                 // The store shows what is listed when the list is complete.
-                if matches!(event, Event::Apply(_) | Event::InitDone) {
+                if matches!(event, watcher::Event::Apply(_) | watcher::Event::InitDone) {
                     for name in self.asked.drain(..) {
                         ctx.queue.push(&name, &ctx.namespace);
                     }
                 }
                 match event {
-                    Event::Apply(user) | Event::InitApply(user) => {
+                    watcher::Event::Apply(user) | watcher::Event::InitApply(user) => {
                         ctx.imported.touched(&user);
                         say(Input::User(Arc::new(user)));
                     }
-                    Event::Delete(user) => {
+                    watcher::Event::Delete(user) => {
                         ctx.backoff.forget(&user.name_any());
-                        ctx.written.forget(&user.name_any());
-                        if let Some(handing) = ctx.handing() {
-                            handing.handouts.forget(&user);
+                        ctx.status_writes.forget(&user.name_any());
+                        if let Some(outputs) = ctx.cluster_outputs() {
+                            outputs.secrets.forget(&user);
                         }
                         say(Input::UserGone(user.name_any()));
                     }
-                    Event::InitDone => ctx.imported.listed(),
-                    Event::Init => {}
+                    watcher::Event::InitDone => ctx.imported.listed(),
+                    watcher::Event::Init => {}
                 }
             }
-            Said::Hold(event) => {
-                let event = event.modify(slim);
+            SourceEvent::Hold(event) => {
+                let event = match watcher::Event::try_from(event) {
+                    Ok(event) => event.modify(slim),
+                    Err(object) => {
+                        return self
+                            .holds
+                            .unreadable(object, &ctx.namespace, &ctx.holds, &mut writers.holds);
+                    }
+                };
                 let gone = self.holds.follow(&event, &ctx.holds);
                 writers.holds.apply_watcher_event(&event);
                 for name in gone {
                     say(Input::HoldGone { name, released: false });
                 }
                 match event {
-                    Event::Apply(hold) | Event::InitApply(hold) => {
-                        ctx.hold_work.touched(hold.name_any());
+                    watcher::Event::Apply(hold) | watcher::Event::InitApply(hold) => {
+                        self.touched_holds.push(hold.name_any());
                         say(Input::Hold(Arc::new(hold)));
                     }
-                    Event::Delete(hold) => say(Input::HoldGone {
+                    watcher::Event::Delete(hold) => say(Input::HoldGone {
                         name: hold.name_any(),
                         released: left_in_order(&hold),
                     }),
-                    Event::Init | Event::InitDone => {}
+                    watcher::Event::Init | watcher::Event::InitDone => {}
                 }
             }
-            Said::Gateway(event) => {
-                self.gateways.follow(&event, &ctx.declared_gateways);
-                writers.gateways.apply_watcher_event(&event.modify(slim));
+            SourceEvent::Gateway(event) => {
+                let (declared, writer) = (&ctx.declared_gateways, &mut writers.gateways);
+                let event = match watcher::Event::try_from(event) {
+                    Ok(event) => event.modify(slim),
+                    Err(object) => return self.gateways.unreadable(object, &ctx.namespace, declared, writer),
+                };
+                self.gateways.follow(&event, declared);
+                writer.apply_watcher_event(&event);
                 ctx.gateways.changed();
             }
         }
@@ -286,12 +281,12 @@ impl Seen {
 
 /// Whether the operator has to look at a user although nothing about access changed: an annotation asks for something,
 /// somebody took the finalizer off, or somebody else wrote the status.
-fn asks(before: &VpnUser, now: &VpnUser, written: &Written) -> bool {
-    let guarded = |user: &VpnUser| user.finalizers().iter().any(|it| it == FINALIZER);
+fn asks(before: &VpnUser, now: &VpnUser, status_writes: &StatusWriteCache) -> bool {
+    let has_finalizer = |user: &VpnUser| user.finalizers().iter().any(|it| it == FINALIZER);
     before.metadata.uid == now.metadata.uid
         && (before.annotations() != now.annotations()
-            || (guarded(before) && !guarded(now))
-            || (before.status != now.status && !written.is_own(now)))
+            || (has_finalizer(before) && !has_finalizer(now))
+            || (before.status != now.status && !status_writes.is_own(now)))
 }
 
 /// A hold leaves when its finalizer is released: on purpose, or after its loss was confirmed. One that was deleted before it
@@ -300,10 +295,13 @@ pub(super) fn left_in_order(hold: &VpnHold) -> bool {
     hold.metadata.deletion_timestamp.is_some() || hold.finalizers().iter().any(|it| it == FINALIZER)
 }
 
-pub(super) fn merged(watches: Watches) -> impl Stream<Item = Said> {
+pub(super) fn merged(watches: Watches) -> impl Stream<Item = SourceEvent> {
     stream::select(
-        watches.holds.map(Said::Hold),
-        stream::select(watches.gateways.map(Said::Gateway), watches.users.map(Said::User)),
+        watches.holds.map(SourceEvent::Hold),
+        stream::select(
+            watches.gateways.map(SourceEvent::Gateway),
+            watches.users.map(SourceEvent::User),
+        ),
     )
 }
 
@@ -312,7 +310,7 @@ pub(super) fn merged(watches: Watches) -> impl Stream<Item = Said> {
 fn slim<K: Resource>(object: &mut K) {
     let meta = object.meta_mut();
     meta.managed_fields = None;
-    let asked = |name: &str| [RELEASED, LET_GO, PAUSE, RECONCILE_NOW].contains(&name);
+    let asked = |name: &str| [RELEASED, LET_GO, PAUSE, RECONCILE_NOW, OWN].contains(&name);
     meta.annotations = meta.annotations.take().and_then(|mut annotations| {
         annotations.retain(|name, _| asked(name));
         (!annotations.is_empty()).then_some(annotations)

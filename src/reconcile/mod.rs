@@ -1,23 +1,26 @@
 //! Makes the gateways agree with what is declared, and says so.
 //!
 //! [`intake`] feeds every event to the roster (which decides at once) and hands sessions that must end to the gateways;
-//! [`plan`] is the pure heart: what must be done and reported about one user; [`user`] carries a plan out; [`gateways`]
-//! keeps the running gateways in step with what is declared. Nothing here waits for a gateway, and nothing here answers
+//! [`plan`] is the pure heart: what must be done and reported about one user; [`user`] carries a plan out;
+//! [`gateway_convergence`] keeps the running gateways in step with what is declared. Nothing here waits for a gateway, and nothing here answers
 //! a person.
 
 pub mod backoff;
-pub mod context;
+pub mod core;
 mod declared;
-pub mod farewell;
 pub mod follow;
+pub mod gateway_convergence;
 pub mod gateways;
+pub mod hold_work;
 pub mod holds;
 pub mod imported;
 pub mod intake;
+mod listing;
+pub mod namespace_teardown;
 pub mod plan;
 pub mod runner;
+pub mod status_write_cache;
 mod tell;
 pub mod upkeep;
 pub mod usage;
 pub mod user;
-pub mod written;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use kube::Resource as _;
 
 use crate::{
-    gateway::{Cut, Observation, RevocationProgress, Target},
+    gateway::{Observation, RevocationProgress, Revoke, Target},
     model::{
         FINALIZER,
         access::{Access, Period, Reason},
@@ -64,20 +64,20 @@ pub struct Facts<'a> {
     /// Each gateway that the user has, or had at the last report, with what it shows; `None` where there is no such gateway.
     pub gateways: &'a [(String, Option<Observation>)],
     /// What became of what the user is handed out.
-    pub handout: &'a HandoutState,
+    pub secret: &'a SecretOutcome,
     /// Why the password that `spec.credentialsFrom` names is not known.
     pub unreadable: Option<&'a str>,
 }
 
 /// What became of what a user is handed out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HandoutState {
+pub enum SecretOutcome {
     /// Nothing is kept here for anybody.
-    NotKept,
+    NotStored,
     /// It is as it was at the last report: nothing is known, or there is nothing to hand out yet.
     Unchanged,
     /// It is kept under this name.
-    Kept(String),
+    Stored(String),
     /// It would have to be written, and the object is paused.
     Withheld,
     /// Something that belongs to somebody else is in the way.
@@ -121,22 +121,22 @@ pub fn gateway_names(user: &VpnUser) -> Vec<String> {
 #[must_use]
 pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
     let before = user.status.clone().unwrap_or_default();
-    let wanted = gateway_names(user);
     let person = facts.person;
+    let wanted = person.kept_gateways.clone().unwrap_or_else(|| gateway_names(user));
     let epoch = person.epoch;
     let denied = person.effective.access == Access::Denied;
-    let deleting = user.meta().deletion_timestamp.is_some() && person.held_back_since.is_none();
+    let deleting = user.meta().deletion_timestamp.is_some() && !person.keeps_declared();
 
     let revocation = merged_revocation(facts.gateways, &before, person);
     let paused = is_set(user, PAUSE);
     let mut targets = Vec::new();
-    let mut withheld = *facts.handout == HandoutState::Withheld;
+    let mut withheld = *facts.secret == SecretOutcome::Withheld;
     for (name, observation) in facts.gateways {
         let Some(observation) = observation else { continue };
         let leaving = deleting || !wanted.contains(name);
         let reported = reported(&before, name) != AccountPresence::Unknown;
         match target_for(observation, reported, &before, person, leaving, now) {
-            Some(Target::Granted { cut: None, .. }) if paused => withheld = true,
+            Some(Target::Granted { revoke: None, .. }) if paused => withheld = true,
             Some(target) => targets.push((name.clone(), target)),
             None => {}
         }
@@ -149,29 +149,29 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
         .map(|(name, _)| name.as_str())
         .collect();
     let contained = revocation.as_ref().is_none_or(|r| r.contained_at.is_some());
-    let mute = only_mute_nodes_missing(facts.gateways, revocation.as_ref());
+    let without_statistics = only_nodes_without_statistics_missing(facts.gateways, revocation.as_ref());
     let finalizer = finalizer_step(
         user,
         facts,
         deleting,
-        denied && (contained || mute) && targets.is_empty(),
+        denied && (contained || without_statistics) && targets.is_empty(),
     );
 
     let mut status = VpnUserStatus {
         observed_generation: user.meta().generation.unwrap_or_default(),
         access: Some(person.effective.access),
-        reason: Some(person.effective.reason),
+        reason: Some(person.reason()),
         username: Some(person.account.clone()),
-        secret_name: match facts.handout {
-            HandoutState::NotKept => None,
-            HandoutState::Kept(name) => Some(name.clone()),
+        secret_name: match facts.secret {
+            SecretOutcome::NotStored => None,
+            SecretOutcome::Stored(name) => Some(name.clone()),
             _ => before.secret_name.clone(),
         },
         credential_generation: Some(user.spec.credential_generation),
         epoch: i64::try_from(epoch.0).ok().filter(|epoch| *epoch > 0),
         last_handled_reconcile_at: annotation(user, RECONCILE_NOW)
             .map(|value| value.chars().take(MAX_REQUEST_LEN).collect()),
-        guard: before.guard.clone(),
+        guard: person.held_back.clone(),
         gateways: facts
             .gateways
             .iter()
@@ -194,7 +194,7 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
     let progress = Progress {
         tombstone: user.meta().deletion_timestamp.is_some(),
         settled: contained && targets.is_empty(),
-        mute,
+        without_statistics,
         missing: &missing,
         pause: match (paused, withheld) {
             (false, _) => Pause::No,
@@ -238,7 +238,7 @@ fn target_for(
     let epoch = person.epoch;
     let recorded = before.revocation.as_ref();
     let open = recorded.filter(|r| r.sessions_zero_at.is_none());
-    let cut = |denied_at| Cut {
+    let revoke = |denied_at| Revoke {
         below: epoch,
         denied_at,
         known: Vec::new(),
@@ -249,7 +249,7 @@ fn target_for(
         let missing = observation.account != AccountPresence::Present || unproved.is_some();
         return missing.then(|| Target::Granted {
             epoch,
-            cut: unproved.map(|r| cut(r.denied_at)),
+            revoke: unproved.map(|r| revoke(r.denied_at)),
         });
     }
     let opened = observation.revocation.as_ref().is_some_and(|r| r.below >= epoch);
@@ -265,11 +265,11 @@ fn target_for(
     if leaving && observation.account == AccountPresence::Absent {
         return None;
     }
-    let cut = cut(recorded.filter(|_| same || open.is_some()).map_or(now, |r| r.denied_at));
+    let revoke = revoke(recorded.filter(|_| same || open.is_some()).map_or(now, |r| r.denied_at));
     Some(if leaving {
-        Target::Absent(cut)
+        Target::Absent(revoke)
     } else {
-        Target::Denied(cut)
+        Target::Denied(revoke)
     })
 }
 
@@ -304,13 +304,18 @@ fn merged_revocation(
 }
 
 /// Whether everything that can be proved is, and the rest are nodes that have no way to prove anything.
-fn only_mute_nodes_missing(gateways: &[(String, Option<Observation>)], revocation: Option<&Revocation>) -> bool {
-    let mute: Vec<&String> = gateways
+fn only_nodes_without_statistics_missing(
+    gateways: &[(String, Option<Observation>)],
+    revocation: Option<&Revocation>,
+) -> bool {
+    let without_statistics: Vec<&String> = gateways
         .iter()
         .filter_map(|(_, o)| o.as_ref())
-        .flat_map(|o| &o.mute)
+        .flat_map(|o| &o.without_statistics)
         .collect();
-    revocation.is_some_and(|r| !r.waiting_for.is_empty() && r.waiting_for.iter().all(|node| mute.contains(&node)))
+    revocation.is_some_and(|r| {
+        !r.waiting_for.is_empty() && r.waiting_for.iter().all(|node| without_statistics.contains(&node))
+    })
 }
 
 /// How far the gateways are, for [`conditions`].
@@ -320,7 +325,7 @@ struct Progress<'a> {
     /// Everything was handed over, and what had to be contained is.
     settled: bool,
     /// Only nodes without a statistics API are missing.
-    mute: bool,
+    without_statistics: bool,
     /// Gateways that the spec names and that do not exist.
     missing: &'a [&'a str],
     pause: Pause,
@@ -425,17 +430,21 @@ fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, progress: &Progress
 }
 
 /// A reason and a message of a condition.
-type Said = (&'static str, String);
+type ReasonMessage = (&'static str, String);
 
 /// Why nothing goes on until a person acts.
-fn stalled(facts: &Facts<'_>, progress: &Progress<'_>, waiting_for: Option<&str>) -> Option<Said> {
+fn stalled(facts: &Facts<'_>, progress: &Progress<'_>, waiting_for: Option<&str>) -> Option<ReasonMessage> {
     let person = facts.person;
-    if person.held_back_since.is_some() {
-        let declared = person.declared.reason.as_str();
+    if person.held_back_since.is_some() || (progress.tombstone && person.keeps_declared()) {
+        let id = &person.corporate_id;
+        let why = match (person.declared.reason, person.held_back_holds.as_slice()) {
+            (Reason::Held, holds @ [_, ..]) => format!("access would be denied by {}", holds.join(", ")),
+            (Reason::Active, _) => "a gateway would be taken away".to_owned(),
+            (reason, _) => format!("access would be denied ({})", reason.as_str()),
+        };
         let for_good = if progress.tombstone {
             format!(
-                ". A deletion cannot be taken back: when this was cancelled the object stays, and access with it, until `guard confirm {}` or the annotation {LET_GO}",
-                person.corporate_id
+                ". A deletion cannot be taken back: when this was cancelled the object stays, and access with it, until `guard confirm {id}` or the annotation {LET_GO}"
             )
         } else {
             String::new()
@@ -443,7 +452,7 @@ fn stalled(facts: &Facts<'_>, progress: &Progress<'_>, waiting_for: Option<&str>
         Some((
             reasons::GUARD_HELD_BACK,
             format!(
-                "access would be denied ({declared}) together with many others: run `vpn-operator guard show`, then confirm or cancel{for_good}"
+                "{why} together with many others: see `vpn-operator guard show`, then `vpn-operator guard confirm {id}` or `vpn-operator guard cancel {id}`{for_good}"
             ),
         ))
     } else if person.effective.reason == Reason::Conflict {
@@ -467,9 +476,9 @@ fn stalled(facts: &Facts<'_>, progress: &Progress<'_>, waiting_for: Option<&str>
             reasons::CREDENTIALS_NOT_FOUND,
             format!("the password in spec.credentialsFrom cannot be read: {why}"),
         ))
-    } else if let HandoutState::Conflict(why) = facts.handout {
+    } else if let SecretOutcome::Conflict(why) = facts.secret {
         Some((reasons::SECRET_CONFLICT, why.clone()))
-    } else if progress.mute {
+    } else if progress.without_statistics {
         let nodes = waiting_for.unwrap_or_default();
         Some((
             reasons::NO_STATISTICS,
@@ -488,7 +497,7 @@ fn working(
     facts: &Facts<'_>,
     progress: &Progress<'_>,
     waiting_for: Option<&str>,
-) -> Option<Said> {
+) -> Option<ReasonMessage> {
     let granted = facts.person.effective.access == Access::Granted;
     let unknown = status
         .gateways
@@ -500,8 +509,8 @@ fn working(
             format!("something is to be written, and the annotation {PAUSE} keeps the operator from it: remove it"),
         ))
     } else if progress.settled && !unknown {
-        match facts.handout {
-            HandoutState::Failing(why) => Some((
+        match facts.secret {
+            SecretOutcome::Failing(why) => Some((
                 reasons::SECRET_PENDING,
                 format!("the user's Secret could not be written yet, and is tried again: {why}"),
             )),

@@ -17,7 +17,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    context::Context,
+    core::Core,
     user::{ReconcileError, reconcile},
 };
 use crate::{metrics::ReconcileOutcome, model::user::VpnUser};
@@ -70,13 +70,13 @@ impl Waiting {
 }
 
 /// Reconciles until `cancel`, then finishes what was begun.
-pub async fn run(ctx: Arc<Context>, queue: mpsc::UnboundedReceiver<ObjectRef<VpnUser>>, cancel: CancellationToken) {
+pub async fn run(ctx: Arc<Core>, queue: mpsc::UnboundedReceiver<ObjectRef<VpnUser>>, cancel: CancellationToken) {
     let store = ctx.users.clone();
     let asker = Arc::clone(&ctx);
     let waiting = Arc::new(Waiting::default());
     let begun = Arc::clone(&waiting);
     let outcomes = applier(
-        move |user: Arc<VpnUser>, ctx: Arc<Context>| {
+        move |user: Arc<VpnUser>, ctx: Arc<Core>| {
             begun.remove(user.metadata.name.as_deref().unwrap_or_default());
             let began = Instant::now();
             // Its own task, so that users are reconciled on every core; aborted if the runner is dropped.

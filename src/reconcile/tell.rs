@@ -1,7 +1,7 @@
 //! What is told about a user when its status changes.
 
 use crate::{
-    desired::handout::{Announcement, Tone},
+    desired::announcement::{Announcement, Tone},
     model::{
         access::Access,
         condition::{Condition, types},
@@ -11,12 +11,16 @@ use crate::{
 
 /// What to tell after a status changed from one to the other. Pure, and without secrets: it says what the status says.
 pub(super) fn announcements(before: &VpnUserStatus, after: &VpnUserStatus) -> Vec<Announcement> {
-    let mut told = Vec::new();
+    let mut announcements = Vec::new();
     if (before.access, before.reason) != (after.access, after.reason) {
         let why = condition(after, types::GRANTED).map_or("", |condition| &condition.message);
         match after.access {
-            Some(Access::Granted) => told.push(normal("AccessGranted", "Grant", format!("access is granted: {why}"))),
-            Some(Access::Denied) => told.push(normal("AccessDenied", "Deny", format!("access is denied: {why}"))),
+            Some(Access::Granted) => {
+                announcements.push(normal("AccessGranted", "Grant", format!("access is granted: {why}")));
+            }
+            Some(Access::Denied) => {
+                announcements.push(normal("AccessDenied", "Deny", format!("access is denied: {why}")));
+            }
             None => {}
         }
     }
@@ -30,20 +34,20 @@ pub(super) fn announcements(before: &VpnUserStatus, after: &VpnUserStatus) -> Ve
         if known.is_none_or(|known| known.contained_at.is_none()) {
             let after = contained_at.duration_since(revocation.denied_at).as_secs_f64();
             let note = format!("no session can pass another byte since {after:.3} s after the denial");
-            told.push(normal("RevocationContained", "Revoke", note));
+            announcements.push(normal("RevocationContained", "Revoke", note));
         }
     }
     if let Some(stalled) = condition(after, types::STALLED)
         && condition(before, types::STALLED).is_none_or(|known| known.reason != stalled.reason)
     {
-        told.push(Announcement {
+        announcements.push(Announcement {
             tone: Tone::Warning,
             reason: stalled.reason.clone(),
             action: "Reconcile",
             note: stalled.message.to_string(),
         });
     }
-    told
+    announcements
 }
 
 /// Somebody edited or deleted what the user is handed out, and it was put back.

@@ -1,19 +1,11 @@
 //! Small loops beside the reconciler: what gateways learned, the guard's memory, and gauges.
 
-use std::{
-    collections::HashSet,
-    fs::{File, OpenOptions},
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::context::Context;
-use crate::roster::guard::GuardState;
+use super::core::Core;
 
 /// Accounts about which gateways learned something.
 pub type Learned = mpsc::UnboundedReceiver<HashSet<String>>;
@@ -22,7 +14,7 @@ pub type Learned = mpsc::UnboundedReceiver<HashSet<String>>;
 const GAUGES: Duration = Duration::from_secs(1);
 
 /// Queues the users whose accounts a gateway learned something about, until `cancel`.
-pub async fn completions(ctx: Arc<Context>, mut learned: Learned, cancel: CancellationToken) {
+pub async fn completions(ctx: Arc<Core>, mut learned: Learned, cancel: CancellationToken) {
     loop {
         let accounts = tokio::select! {
             () = cancel.cancelled() => return,
@@ -37,25 +29,8 @@ pub async fn completions(ctx: Arc<Context>, mut learned: Learned, cancel: Cancel
     }
 }
 
-/// What the guard knew when the process ended; the default if there is no such file.
-///
-/// # Errors
-/// The file is there and cannot be read: starting without it could let through what was held back.
-pub fn load_guard(path: &Path) -> Result<GuardState, String> {
-    match std::fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
-            format!(
-                "{} is damaged ({error}): restore it, or remove it to start afresh",
-                path.display()
-            )
-        }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(GuardState::default()),
-        Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
-    }
-}
-
-/// Keeps what the guard knows in a file, until `cancel`, and says how far that is in [`Context::guard_kept`].
-pub async fn keep_guard(ctx: Arc<Context>, path: PathBuf, cancel: CancellationToken) {
+/// Hands what the guard has to remember to its store, until `cancel`.
+pub async fn keep_guard(ctx: Arc<Core>, cancel: CancellationToken) {
     let mut changes = ctx.roster.guard_changes();
     loop {
         tokio::select! {
@@ -63,17 +38,9 @@ pub async fn keep_guard(ctx: Arc<Context>, path: PathBuf, cancel: CancellationTo
             changed = changes.changed() => if changed.is_err() { return },
         }
         // What changed last is kept also when the end was told at the same moment.
-        let version = *changes.borrow_and_update();
-        if version > *ctx.guard_kept.borrow() {
-            let state = ctx.roster.guard_state();
-            let target = path.clone();
-            let written = tokio::task::spawn_blocking(move || save_guard(&target, &state)).await;
-            match written.map_err(std::io::Error::other).flatten() {
-                Ok(()) => drop(ctx.guard_kept.send_replace(version)),
-                Err(error) => {
-                    tracing::error!(%error, path = %path.display(), "what the guard holds back cannot be kept over a restart");
-                }
-            }
+        let (number, batch) = ctx.roster.take_guard_changes();
+        if !batch.is_empty() {
+            ctx.verdicts.write(number, batch);
         }
         if cancel.is_cancelled() {
             return;
@@ -81,25 +48,8 @@ pub async fn keep_guard(ctx: Arc<Context>, path: PathBuf, cancel: CancellationTo
     }
 }
 
-fn save_guard(path: &Path, state: &GuardState) -> std::io::Result<()> {
-    let aside = path.with_extension("new");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&aside)?;
-    serde_json::to_writer(&mut file, state)?;
-    file.sync_all()?;
-    std::fs::rename(&aside, path)?;
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
-}
-
 /// Sets gauges until `cancel`.
-pub async fn gauges(ctx: Arc<Context>, cancel: CancellationToken) {
+pub async fn gauges(ctx: Arc<Core>, cancel: CancellationToken) {
     let mut tick = tokio::time::interval(GAUGES);
     loop {
         tokio::select! {
@@ -108,7 +58,9 @@ pub async fn gauges(ctx: Arc<Context>, cancel: CancellationToken) {
         }
         let guard = ctx.roster.guard();
         ctx.metrics.users(&ctx.roster.counts());
-        ctx.metrics.guard(guard.pending.len(), guard.limit);
+        ctx.metrics.guard(&guard.budgets);
+        ctx.metrics.orders_recent(guard.orders);
+        ctx.metrics.guard_store_failing(ctx.verdicts.health().failing.is_some());
         let source = ctx.desired.health();
         ctx.metrics.source(source.problems.len(), source.unreadable_since);
         ctx.metrics.leading(ctx.fence.is_open());

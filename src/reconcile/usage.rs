@@ -9,13 +9,15 @@ use std::{
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::context::Context;
 use crate::{
     clock::SharedClock,
     gateway::{Counters, NodeName, UsageDelta, UsageSink},
     history::{History, Totals},
-    model::access::{Period, Usage},
-    roster::Input,
+    model::{
+        access::{Period, Usage},
+        user::VpnUser,
+    },
+    roster::{Input, account_of, reported_usage},
 };
 
 /// How long to wait before a write to a failing history is tried again.
@@ -34,11 +36,41 @@ struct Book {
     totals: HashMap<String, Totals>,
     baselines: HashMap<NodeName, Counters>,
     pending: HashMap<NodeName, Pending>,
+    /// What was reported of accounts whose past is not known yet: they have used at least so much.
+    reported: HashMap<String, Usage>,
     /// `totals` hold what the history holds.
     complete: bool,
     /// Nodes whose past counters could not be read yet.
     unread: HashSet<NodeName>,
 }
+
+impl Book {
+    fn usage(&self, account: &str) -> Usage {
+        let counted = self.totals.get(account).copied().unwrap_or_default().usage;
+        let reported = self.reported.get(account);
+        reported.map_or(counted, |reported| most(counted, *reported))
+    }
+
+    fn input(&self, account: &str) -> Input {
+        Input::Usage {
+            account: account.to_owned(),
+            usage: self.usage(account),
+        }
+    }
+}
+
+/// The higher of two counts of one account; of a month, the later one.
+fn most(one: Usage, other: Usage) -> Usage {
+    let (month_start, month) = (one.month_start, one.month).max((other.month_start, other.month));
+    Usage {
+        lifetime: one.lifetime.max(other.lifetime),
+        month,
+        month_start,
+    }
+}
+
+/// Who is told what accounts have used.
+pub type UsageListener = Box<dyn Fn(Vec<Input>) + Send + Sync>;
 
 /// Traffic of every account. One lock, held for a few map accesses and never over I/O.
 pub struct UsageBook {
@@ -46,7 +78,7 @@ pub struct UsageBook {
     clock: SharedClock,
     history: History,
     wake: Notify,
-    context: OnceLock<std::sync::Weak<Context>>,
+    listener: OnceLock<UsageListener>,
 }
 
 impl UsageBook {
@@ -65,7 +97,7 @@ impl UsageBook {
             clock,
             history,
             wake: Notify::new(),
-            context: OnceLock::new(),
+            listener: OnceLock::new(),
         };
         if !book.lock().complete {
             book.wake.notify_one();
@@ -74,14 +106,14 @@ impl UsageBook {
     }
 
     /// Tells the book whom to inform. Once, when everything is wired.
-    pub fn attach(&self, context: &Arc<Context>) {
-        let _ = self.context.set(Arc::downgrade(context));
+    pub fn attach(&self, listener: UsageListener) {
+        let _ = self.listener.set(listener);
     }
 
     /// What an account has used.
     #[must_use]
     pub fn usage(&self, account: &str) -> Usage {
-        self.totals(account).usage
+        self.lock().usage(account)
     }
 
     /// What an account has moved.
@@ -94,13 +126,49 @@ impl UsageBook {
     #[must_use]
     pub fn inputs(&self) -> Vec<Input> {
         let book = self.lock();
-        book.totals
-            .iter()
-            .map(|(account, totals)| Input::Usage {
-                account: account.clone(),
-                usage: totals.usage,
-            })
-            .collect()
+        book.totals.keys().map(|account| book.input(account)).collect()
+    }
+
+    /// Sees to it that nobody has used less than was reported: a history that was put back, or lost, gives no traffic back.
+    /// Answers whose usage that raised, for the first load.
+    pub fn at_least<'a>(&self, users: impl Iterator<Item = &'a VpnUser>) -> Vec<Input> {
+        let mut book = self.lock();
+        let mut raised = Vec::new();
+        for user in users {
+            let Some(status) = &user.status else { continue };
+            let told = reported_usage(status);
+            if told == Usage::default() {
+                continue;
+            }
+            let account = account_of(user);
+            let known = book.usage(&account);
+            let reported = status.traffic.as_ref().map_or(0, |traffic| traffic.used.get());
+            let rounded = match told.month_start {
+                None => Usage {
+                    lifetime: reported,
+                    ..told
+                },
+                Some(_) => Usage {
+                    month: reported,
+                    ..told
+                },
+            };
+            if most(known, rounded) == known {
+                continue;
+            }
+            if book.complete {
+                tracing::warn!(
+                    account,
+                    "less traffic is known than was reported: the history was put back or lost; what was reported counts"
+                );
+                let totals = book.totals.entry(account.clone()).or_default();
+                totals.usage = most(totals.usage, told);
+            } else {
+                book.reported.insert(account.clone(), told);
+            }
+            raised.push(book.input(&account));
+        }
+        raised
     }
 
     /// Reads a node's counters before its gateway starts, so that nothing is counted twice.
@@ -152,8 +220,8 @@ impl UsageBook {
     }
 
     fn tell(&self, inputs: Vec<Input>) {
-        if let Some(context) = self.context.get().and_then(std::sync::Weak::upgrade) {
-            context.dispatch(context.roster.apply(inputs));
+        if let Some(listener) = self.listener.get() {
+            listener(inputs);
         }
     }
 
@@ -271,11 +339,8 @@ impl UsageSink for UsageBook {
                     totals.usage.month = 0;
                 }
                 totals.usage.month = totals.usage.month.saturating_add(moved);
-                inputs.push(Input::Usage {
-                    account: delta.account.clone(),
-                    usage: totals.usage,
-                });
             }
+            inputs.extend(deltas.iter().map(|delta| book.input(&delta.account)));
             let counters = book.baselines.entry(node.clone()).or_default();
             if reset {
                 counters.ids.clear();

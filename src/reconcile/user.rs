@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use kube::{ResourceExt, runtime::controller::Action};
 
 use super::{
-    context::Context,
-    plan::{Facts, FinalizerStep, HandoutState, PAUSE, Plan, gateway_names, is_set, plan},
+    core::Core,
+    plan::{Facts, FinalizerStep, PAUSE, Plan, SecretOutcome, gateway_names, is_set, plan},
     tell,
 };
 use crate::{
-    desired::{DesiredError, handout::Kept},
+    desired::{DesiredError, connection_secrets::SecretState},
     gateway::Observation,
     history::{AuditEntry, RevocationRow},
     metrics::{ReconcileOutcome, RevocationStage},
@@ -20,6 +20,7 @@ use crate::{
         session::Epoch,
         user::{VpnUser, VpnUserStatus},
     },
+    roster::Person,
 };
 
 /// Why a user could not be reconciled.
@@ -54,13 +55,13 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// A write to the source of desired state failed; it is to be tried again.
-pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Context>) -> Result<Action, ReconcileError> {
+pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Core>) -> Result<Action, ReconcileError> {
     if !ctx.roster.is_loaded() {
         // Neither the decisions nor the gateways are complete. Everybody is asked for when they are.
         return Ok(Action::await_change());
     }
     let name = user.name_any();
-    let user = ctx.written.newest(user);
+    let user = ctx.status_writes.newest(user);
     let Some(person) = ctx.roster.person_by_user(&name) else {
         return Ok(Action::await_change());
     };
@@ -76,21 +77,21 @@ pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Context>) -> Result<Action, 
         (usage.in_period(limit.period, now), limit.period)
     });
     let unreadable = ctx.imported.failure(&user);
-    let planned = |gateways: &[(String, Option<Observation>)], handout: &HandoutState| {
+    let planned = |gateways: &[(String, Option<Observation>)], secret: &SecretOutcome| {
         let facts = Facts {
             person: &person,
             used,
             gateways,
-            handout,
+            secret,
             unreadable: unreadable.as_deref(),
         };
         plan(&user, &facts, now)
     };
-    let mut handout = match ctx.handing() {
-        Some(_) => HandoutState::Unchanged,
-        None => HandoutState::NotKept,
+    let mut secret = match ctx.cluster_outputs() {
+        Some(_) => SecretOutcome::Unchanged,
+        None => SecretOutcome::NotStored,
     };
-    let mut next = planned(&observe(&user, &person.account, &ctx), &handout);
+    let mut next = planned(&observe(&user, &person, &ctx), &secret);
     if !next.targets.is_empty() {
         for (gateway, target) in &next.targets {
             if let Some(gateway) = ctx.gateways.get(gateway) {
@@ -98,18 +99,19 @@ pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Context>) -> Result<Action, 
             }
         }
         // What a gateway knows at once is not announced: look again.
-        next = planned(&observe(&user, &person.account, &ctx), &handout);
+        next = planned(&observe(&user, &person, &ctx), &secret);
     }
     let work = async {
+        ctx.verdict_kept(person.verdict).await;
         match next.finalizer {
             FinalizerStep::Release => return release(&user, &person.account, next, &ctx).await,
-            FinalizerStep::Add => ctx.desired.guard_user(&user).await?,
+            FinalizerStep::Add => ctx.desired.add_user_finalizer(&user).await?,
             FinalizerStep::Keep => {}
         }
         let mut failed = None;
-        if ctx.handing().is_some() {
-            (handout, failed) = hand_out(&user, &ctx).await;
-            next = planned(&observe(&user, &person.account, &ctx), &handout);
+        if ctx.cluster_outputs().is_some() {
+            (secret, failed) = store_secret(&user, &ctx).await;
+            next = planned(&observe(&user, &person, &ctx), &secret);
         }
         report(&user, &person.account, next.status, &ctx).await?;
         failed.map_or(Ok(()), Err)
@@ -121,8 +123,16 @@ pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Context>) -> Result<Action, 
     Ok(Action::await_change())
 }
 
-fn observe(user: &VpnUser, account: &str, ctx: &Context) -> Vec<(String, Option<Observation>)> {
+fn observe(user: &VpnUser, person: &Person, ctx: &Core) -> Vec<(String, Option<Observation>)> {
     let mut names = gateway_names(user);
+    names.extend(
+        person
+            .kept_gateways
+            .iter()
+            .flatten()
+            .filter(|name| !gateway_names(user).contains(name))
+            .cloned(),
+    );
     for state in user.status.iter().flat_map(|status| &status.gateways) {
         if !names.contains(&state.name) {
             names.push(state.name.clone());
@@ -131,119 +141,121 @@ fn observe(user: &VpnUser, account: &str, ctx: &Context) -> Vec<(String, Option<
     names
         .into_iter()
         .map(|name| {
-            let observation = ctx.gateways.get(&name).map(|gateway| gateway.observe(account));
+            let observation = ctx.gateways.get(&name).map(|gateway| gateway.observe(&person.account));
             (name, observation)
         })
         .collect()
 }
 
 /// Lets go of a user whose access is proved gone.
-async fn release(user: &VpnUser, account: &str, plan: Plan, ctx: &Context) -> Result<(), DesiredError> {
+async fn release(user: &VpnUser, account: &str, plan: Plan, ctx: &Core) -> Result<(), DesiredError> {
     let name = user.name_any();
     let before = user.status.clone().unwrap_or_default();
-    let before = ctx.written.remembered(&name).unwrap_or(before);
+    let before = ctx.status_writes.remembered(&name).unwrap_or(before);
     if plan.status != before {
         remember(user, account, &before, &plan.status, ctx).await;
         announce(user, &before, &plan.status, ctx);
         // Told only once, however often letting go has to be tried.
-        ctx.written.failed(&name, plan.status);
+        ctx.status_writes.failed(&name, plan.status);
     }
-    ctx.desired.release_user(&name).await?;
+    ctx.desired.remove_user_finalizer(&name).await?;
     for gateway in ctx.gateways.all() {
         gateway.forget(account);
     }
-    if let Some(handing) = ctx.handing() {
-        handing.handouts.forget(user);
+    if let Some(outputs) = ctx.cluster_outputs() {
+        outputs.secrets.forget(user);
     }
-    ctx.written.forget(&name);
+    ctx.status_writes.forget(&name);
     Ok(())
 }
 
 /// Sees to it that what the user needs to connect is kept where others read it. An error is one that may go away.
-async fn hand_out(user: &VpnUser, ctx: &Context) -> (HandoutState, Option<DesiredError>) {
-    let Some(handing) = ctx.handing() else {
-        return (HandoutState::NotKept, None);
+async fn store_secret(user: &VpnUser, ctx: &Core) -> (SecretOutcome, Option<DesiredError>) {
+    let Some(outputs) = ctx.cluster_outputs() else {
+        return (SecretOutcome::NotStored, None);
     };
     if user.metadata.deletion_timestamp.is_some() {
-        return (HandoutState::Unchanged, None);
+        return (SecretOutcome::Unchanged, None);
     }
-    let Some(wanted) = (handing.make)(user) else {
+    let Some(wanted) = (outputs.make)(user) else {
         let state = if ctx.imported.is_awaited(user) {
-            HandoutState::Failing("the password in spec.credentialsFrom is being read".to_owned())
+            SecretOutcome::Failing("the password in spec.credentialsFrom is being read".to_owned())
         } else {
-            HandoutState::Unchanged
+            SecretOutcome::Unchanged
         };
         return (state, None);
     };
-    let handouts = &handing.handouts;
-    let name = handouts.name(user);
-    let kept = handouts.compare(user, &wanted);
-    match kept {
-        Kept::Same => return (HandoutState::Kept(name), None),
+    let secrets = &outputs.secrets;
+    let name = secrets.name(user);
+    let state = secrets.compare(user, &wanted);
+    match state {
+        SecretState::Same => return (SecretOutcome::Stored(name), None),
         // It is looked at again when they are listed. What was there at the last report is likely to be there still.
-        Kept::Unknown if user.status.as_ref().is_some_and(|status| status.secret_name.is_some()) => {
-            return (HandoutState::Unchanged, None);
+        SecretState::Unknown if user.status.as_ref().is_some_and(|status| status.secret_name.is_some()) => {
+            return (SecretOutcome::Unchanged, None);
         }
-        Kept::Unknown => {
+        SecretState::Unknown => {
             let why = "the Secrets of the namespace are not listed yet".to_owned();
-            return (HandoutState::Failing(why), None);
+            return (SecretOutcome::Failing(why), None);
         }
-        Kept::Missing | Kept::Outdated | Kept::Drifted if is_set(user, PAUSE) => return (HandoutState::Withheld, None),
-        Kept::Missing | Kept::Outdated | Kept::Drifted => {}
+        SecretState::Missing | SecretState::Outdated | SecretState::Drifted if is_set(user, PAUSE) => {
+            return (SecretOutcome::Withheld, None);
+        }
+        SecretState::Missing | SecretState::Outdated | SecretState::Drifted => {}
     }
-    match handouts.put(user, &wanted).await {
+    match secrets.put(user, &wanted).await {
         Ok(()) => {
-            if kept == Kept::Drifted {
+            if state == SecretState::Drifted {
                 ctx.metrics.drift_repaired();
-                handing.announcer.announce(user, tell::restored(&name));
+                outputs.announcer.announce(user, tell::restored(&name));
             }
-            (HandoutState::Kept(name), None)
+            (SecretOutcome::Stored(name), None)
         }
         Err(DesiredError::NotEditable { message, .. }) => {
             let message = format!("Secret {name} belongs to somebody else, delete or rename it: {message}");
-            (HandoutState::Conflict(message), None)
+            (SecretOutcome::Conflict(message), None)
         }
-        Err(error) => (HandoutState::Failing(error.to_string()), Some(error)),
+        Err(error) => (SecretOutcome::Failing(error.to_string()), Some(error)),
     }
 }
 
 /// Reports a status that differs from the one that was reported last.
-async fn report(user: &VpnUser, account: &str, status: VpnUserStatus, ctx: &Context) -> Result<(), DesiredError> {
+async fn report(user: &VpnUser, account: &str, status: VpnUserStatus, ctx: &Core) -> Result<(), DesiredError> {
     let before = user.status.clone().unwrap_or_default();
     if status == before {
         return Ok(());
     }
     let name = user.name_any();
     // What could not be reported the last time was remembered then.
-    let remembered = ctx.written.remembered(&name).unwrap_or_else(|| before.clone());
+    let remembered = ctx.status_writes.remembered(&name).unwrap_or_else(|| before.clone());
     if status != remembered {
         remember(user, account, &remembered, &status, ctx).await;
     }
     match ctx.desired.report_user(user, status.clone()).await {
         Ok(version) => {
             announce(user, &before, &status, ctx);
-            ctx.written.report(user, version, status);
+            ctx.status_writes.report(user, version, status);
             Ok(())
         }
         // Gone in the meantime: its own event follows.
         Err(DesiredError::NotFound { .. }) => Ok(()),
         Err(error) => {
-            ctx.written.failed(&name, status);
+            ctx.status_writes.failed(&name, status);
             Err(error)
         }
     }
 }
 
-fn announce(user: &VpnUser, before: &VpnUserStatus, after: &VpnUserStatus, ctx: &Context) {
-    let Some(handing) = ctx.handing() else { return };
+fn announce(user: &VpnUser, before: &VpnUserStatus, after: &VpnUserStatus, ctx: &Core) {
+    let Some(outputs) = ctx.cluster_outputs() else { return };
     for announcement in tell::announcements(before, after) {
-        handing.announcer.announce(user, announcement);
+        outputs.announcer.announce(user, announcement);
     }
 }
 
 /// Writes what changed to the history. A history that cannot be written holds nothing up: it keeps what it is given
 /// until it can.
-async fn remember(user: &VpnUser, account: &str, before: &VpnUserStatus, after: &VpnUserStatus, ctx: &Context) {
+async fn remember(user: &VpnUser, account: &str, before: &VpnUserStatus, after: &VpnUserStatus, ctx: &Core) {
     if (before.access, before.reason) != (after.access, after.reason) {
         let state = |status: &VpnUserStatus| {
             status
@@ -309,7 +321,7 @@ fn observe_times(
     denied_at: Timestamp,
     contained_at: Option<Timestamp>,
     zero_at: Option<Timestamp>,
-    ctx: &Context,
+    ctx: &Core,
 ) {
     let known = before.revocation.as_ref().filter(|r| r.denied_at == denied_at);
     let after = |at: Timestamp| Duration::try_from(at.duration_since(denied_at)).unwrap_or_default();

@@ -3,14 +3,21 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
+use secrecy::ExposeSecret;
 
-use super::facts::{HoldFacts, UserFacts};
+use super::{
+    facts::{HoldFacts, UserFacts},
+    messages::{Derivation, Passwords},
+    verdicts::{HoldJudgement, Standing, Undecided, UsageStanding},
+};
 use crate::{
     auth::password::Digest,
     model::{
         access::{Reason, Terms},
         corporate_id::CorporateId,
+        guard::Budget,
         session::Epoch,
+        user::VpnUser,
     },
 };
 
@@ -27,36 +34,63 @@ pub(super) struct User {
     /// A person let the object go after it was deleted. An annotation that was there before says nothing of this deletion.
     pub(super) let_go: bool,
     pub(super) password: Option<Digest>,
+    /// How what the object says stands to what is in force.
+    pub(super) standing: Standing,
+    /// How a limit that is used up stands to what is in force.
+    pub(super) usage: UsageStanding,
     /// What the index was told.
     pub(super) in_force: Option<Arc<Terms>>,
-    pub(super) held_back: Option<HeldBack>,
-    pub(super) shown: Option<Shown>,
+    pub(super) last_reported: Option<LastReported>,
 }
 
 impl User {
+    pub(super) fn new(object: &VpnUser, facts: UserFacts, secrets: &Secrets) -> Self {
+        Self {
+            password: secrets.of(object, &facts),
+            facts,
+            gone: false,
+            let_go: false,
+            standing: Standing::NEW,
+            usage: UsageStanding::default(),
+            in_force: None,
+            last_reported: None,
+        }
+    }
+
+    /// Takes the object as it is now.
+    pub(super) fn update(&mut self, object: &VpnUser, facts: UserFacts, secrets: &Secrets) {
+        let old = &self.facts;
+        if facts.imported || old.imported || old.credential_generation != facts.credential_generation {
+            self.password = secrets.of(object, &facts);
+        }
+        let same = facts.let_go && facts.deleted && old.uid == facts.uid;
+        self.let_go = same && (self.let_go || (old.deleted && !old.let_go));
+        if old.uid != facts.uid {
+            self.standing.row = false;
+        }
+        let was_deleted = self.is_deleted();
+        self.gone = false;
+        self.standing
+            .changed(&self.facts.spec, was_deleted, &facts.spec, facts.deleted);
+        self.facts = facts;
+    }
+
     pub(super) fn is_deleted(&self) -> bool {
         self.gone || self.facts.deleted
     }
 }
 
-/// The guard keeps a user's old terms in force.
-pub(super) struct HeldBack {
-    pub(super) since: Timestamp,
-    pub(super) fingerprint: String,
-    pub(super) cancelled: bool,
-}
-
 /// What the last transition of a user spoke of.
 #[derive(PartialEq, Clone)]
-pub(super) struct Shown {
+pub(super) struct LastReported {
     pub(super) reason: Reason,
     pub(super) epoch: Epoch,
-    /// Hash of the names of live holds.
+    /// Hash of the names of live holds, and of what is held back of them.
     pub(super) holds: u64,
     pub(super) generation: i64,
     pub(super) deleted: bool,
-    /// Whether a person cancelled, if the guard holds something back.
-    pub(super) held_back: Option<bool>,
+    /// What the guard holds back, and whether a person rejected it.
+    pub(super) held_back: [Option<bool>; 2],
     /// Percent of the traffic limit that are used. Finer steps are not worth a look.
     pub(super) used: Option<u64>,
 }
@@ -67,6 +101,9 @@ pub(super) struct Hold {
     /// The object is not there any more. Kept while the guard keeps the hold in force.
     pub(super) gone: bool,
     pub(super) state: HoldState,
+    /// The guard's store has a verdict about its loss.
+    pub(super) loss_row: bool,
+    pub(super) judgement: HoldJudgement,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -76,28 +113,40 @@ pub(super) enum HoldState {
     /// It disappeared, and the guard has not looked at that yet.
     Lost,
     /// It disappeared, and stays in force.
-    Kept { since: Timestamp, cancelled: bool },
+    Kept {
+        since: Timestamp,
+        rejected: bool,
+        change: u64,
+    },
     /// It counts no more.
     Lifted,
 }
 
 impl Hold {
+    /// Verdicts about it that the guard's store has.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (Box<str>, Budget)> {
+        let denial = self.facts.feed.filter(|_| self.judgement.row).map(Budget::from);
+        let loss = self.loss_row.then_some(Budget::Holds);
+        let uid = self.facts.uid.clone();
+        denial.into_iter().chain(loss).map(move |budget| (uid.clone(), budget))
+    }
+
+    /// Whether it is declared, or kept though it was lost.
     pub(super) fn counts(&self) -> bool {
         self.state != HoldState::Lifted
     }
 
+    /// Whether it counts and the guard does not keep it from denying.
+    pub(super) fn denies(&self) -> bool {
+        self.counts() && !self.judgement.keeps()
+    }
+
     pub(super) fn is_live(&self, now: Timestamp) -> bool {
-        self.counts() && self.facts.span.is_live(now)
+        self.denies() && self.facts.span.is_live(now)
     }
 
     pub(super) fn is_over(&self, now: Timestamp) -> bool {
         self.facts.span.until.is_some_and(|until| until <= now)
-    }
-
-    /// It was declared before it began, so that it denies because time passed.
-    pub(super) fn was_announced(&self) -> bool {
-        let HoldFacts { span, created, .. } = &self.facts;
-        span.from.zip(*created).is_some_and(|(from, created)| created < from)
     }
 }
 
@@ -113,31 +162,26 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// The state of a user and its holds, as far as people declared it.
-    pub(super) fn fingerprint(&self, user: &User) -> String {
-        let mut text = format!("{}/{}/{}", user.facts.uid, user.facts.generation, user.is_deleted());
-        for hold in self.holds.iter().filter(|hold| hold.counts()) {
-            text.push('/');
-            text.push_str(&hold.facts.name);
-        }
-        text
+    /// What waits for the controller's word.
+    pub(super) fn undecided(&self) -> impl Iterator<Item = Undecided> {
+        let users = self.users.iter().filter_map(|user| user.standing.undecided());
+        users.chain(self.holds.iter().filter_map(|hold| hold.judgement.undecided()))
     }
+}
 
-    /// What the terms of a user who was granted access may have been before: the declared ones without what people
-    /// declared against access. Deadlines stay, and so do holds that were announced ahead.
-    pub(super) fn before_denial(&self, declared: &Terms, now: Timestamp) -> Terms {
-        let exhausted = |terms: &Terms| {
-            let used = |quota| terms.usage.in_period(quota, now);
-            terms.quota.is_some_and(|quota| used(quota.period) >= quota.limit)
+/// Where passwords come from.
+pub(super) struct Secrets {
+    pub(super) derivation: Arc<dyn Derivation>,
+    pub(super) imported: Passwords,
+}
+
+impl Secrets {
+    fn of(&self, object: &VpnUser, facts: &UserFacts) -> Option<Digest> {
+        let password = if facts.imported {
+            (self.imported)(object)?
+        } else {
+            self.derivation.password(&facts.id, facts.credential_generation)
         };
-        let stays = |hold: &&Hold| hold.counts() && (!hold.is_live(now) || hold.was_announced());
-        Terms {
-            active: true,
-            deleted: false,
-            conflict: false,
-            quota: declared.quota.filter(|_| !exhausted(declared)),
-            holds: self.holds.iter().filter(stays).map(|hold| hold.facts.span).collect(),
-            ..declared.clone()
-        }
+        Some(Digest::of(password.expose_secret()))
     }
 }

@@ -1,135 +1,77 @@
-//! The guard: how much access may be taken away, or given back by lost holds, before a person has to agree.
+//! The guard's budgets: how many people may lose access by one kind of cause within a time before a person has to agree.
 //!
-//! Pure. It knows numbers and times; whom they concern is the roster's business.
+//! Pure. It knows names and times; what becomes of a cause is decided in [`super::judge`].
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 
-/// The time over which is counted.
-pub const WINDOW: SignedDuration = SignedDuration::from_mins(10);
-/// What passes in a [`WINDOW`] however few there are.
-const SMALLEST_LIMIT: usize = 10;
+/// Who counts against a budget at present: each once, from the latest time on. Every operation costs the same however many
+/// were counted before.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Window {
+    latest: HashMap<Box<str>, Timestamp>,
+    by_time: BTreeSet<(Timestamp, Box<str>)>,
+}
 
-/// How many may pass in a [`WINDOW`] out of so many: ten, or 5 % if that is more.
-#[must_use]
-pub const fn limit(population: usize) -> usize {
-    let share = population / 20;
-    if share > SMALLEST_LIMIT { share } else { SMALLEST_LIMIT }
+impl Window {
+    /// Forgets who was counted longer ago than `window`. A clock that was set back forgets nothing of the window before.
+    fn prune(&mut self, now: Timestamp, window: SignedDuration) {
+        let over = |at: Timestamp| now.duration_since(at).abs() >= window;
+        while let Some((at, _)) = self.by_time.first()
+            && over(*at)
+            && let Some((_, who)) = self.by_time.pop_first()
+        {
+            self.latest.remove(&who);
+        }
+        while let Some((at, _)) = self.by_time.last()
+            && over(*at)
+            && let Some((_, who)) = self.by_time.pop_last()
+        {
+            self.latest.remove(&who);
+        }
+    }
+
+    /// How many count at `now`.
+    pub fn used(&mut self, now: Timestamp, window: SignedDuration) -> usize {
+        self.prune(now, window);
+        self.latest.len()
+    }
+
+    /// Whether this one counts already.
+    pub fn has(&self, who: &str) -> bool {
+        self.latest.contains_key(who)
+    }
+
+    /// Counts somebody from now on.
+    pub fn charge(&mut self, who: &str, at: Timestamp) {
+        if let Some(before) = self.latest.insert(who.into(), at) {
+            self.by_time.remove(&(before, who.into()));
+        }
+        self.by_time.insert((at, who.into()));
+    }
 }
 
 /// What would happen at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Batch {
-    /// How many.
+pub(super) struct Batch {
+    /// Who would lose access and does not count yet.
+    pub fresh: usize,
+    /// Everybody who would lose access.
     pub size: usize,
-    /// How many of them because an object disappeared.
+    /// How many of them because an object disappeared, which may be somebody's mistake.
     pub disappeared: usize,
     /// Of how many in all.
     pub population: usize,
 }
 
-/// What the guard says to a batch. It is never divided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ruling {
-    /// All of it takes effect, and is counted.
-    Pass,
-    /// None of it takes effect until a person confirms.
-    HoldBack,
-}
-
-/// What passed lately.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Recent(VecDeque<Timestamp>);
-
-impl Recent {
-    /// How many passed within the last [`WINDOW`]. A clock that was set back forgets nothing of the window before.
-    #[must_use]
-    pub fn count(&self, now: Timestamp) -> usize {
-        self.0
-            .iter()
-            .filter(|at| now.duration_since(**at).abs() < WINDOW)
-            .count()
-    }
-
-    /// Decides a batch, and counts it if it passes.
-    pub fn judge(&mut self, batch: Batch, now: Timestamp) -> Ruling {
-        self.0.retain(|at| now.duration_since(*at).abs() < WINDOW);
-        let too_many = self.0.len() + batch.size > limit(batch.population);
-        let nobody_left = batch.disappeared >= 2 && batch.size >= batch.population;
-        if batch.size > 0 && (too_many || nobody_left) {
-            return Ruling::HoldBack;
-        }
-        self.0.extend(std::iter::repeat_n(now, batch.size));
-        Ruling::Pass
-    }
-}
-
-impl From<Vec<Timestamp>> for Recent {
-    fn from(times: Vec<Timestamp>) -> Self {
-        Self(times.into())
-    }
-}
-
-impl From<&Recent> for Vec<Timestamp> {
-    fn from(recent: &Recent) -> Self {
-        recent.0.iter().copied().collect()
-    }
-}
-
-/// What of the guard has to outlive the process.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct GuardState {
-    /// When denials passed.
-    pub denials: Vec<Timestamp>,
-    /// When losses of holds passed.
-    pub lost_holds: Vec<Timestamp>,
-    /// Denials that are held back.
-    pub held_back: Vec<HeldBackDenial>,
-    /// Lost holds that stay in force.
-    pub kept_holds: Vec<KeptHold>,
-}
-
-/// One denial that is held back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HeldBackDenial {
-    /// Name of the `VpnUser`.
-    pub user: String,
-    /// Since when.
-    pub since: Timestamp,
-    /// State of the object and its holds that this speaks of. Another state is judged anew.
-    pub fingerprint: String,
-    /// A person rejected it.
-    pub cancelled: bool,
-    /// First moment of access, as it was before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub valid_from: Option<Timestamp>,
-    /// First moment after access, as it was before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub valid_until: Option<Timestamp>,
-}
-
-/// One lost hold that stays in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct KeptHold {
-    /// Name of the `VpnHold`.
-    pub name: String,
-    /// Whom it denies.
-    pub corporate_id: crate::model::corporate_id::CorporateId,
-    /// Begin of the hold.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<Timestamp>,
-    /// End of the hold.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<Timestamp>,
-    /// Since when it is lost.
-    pub since: Timestamp,
-    /// A person rejected the loss.
-    pub cancelled: bool,
+/// Whether a batch takes effect. It is never divided. `allowed` is the most that may count within the window; `None` switches
+/// the guard off.
+pub(super) fn passes(batch: Batch, used: usize, allowed: Option<usize>) -> bool {
+    let Some(allowed) = allowed else { return true };
+    let too_many = batch.fresh > 0 && used + batch.fresh > allowed;
+    let nobody_left = batch.disappeared >= 2 && batch.size >= batch.population;
+    !(too_many || nobody_left)
 }
 
 #[cfg(test)]
@@ -138,94 +80,75 @@ mod tests {
 
     use super::*;
 
+    const WINDOW: SignedDuration = SignedDuration::from_mins(10);
+
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
 
     proptest! {
         #[test]
-        fn never_more_than_the_limit_passes_in_any_ten_minutes(
-            steps in proptest::collection::vec((0..400i64, 0..40usize, 0..40usize, 0..2000usize), 1..60),
+        fn never_more_people_than_allowed_pass_in_any_window(
+            steps in proptest::collection::vec((0..400i64, proptest::collection::btree_set(0..40u8, 0..12)), 1..80), allowed in 0..15usize,
         ) {
-            let mut recent = Recent::default();
+            let mut window = Window::default();
             let mut now = 0;
-            let mut passed: Vec<(i64, usize)> = Vec::new();
-            for (pause, size, disappeared, more) in steps {
+            let mut passed: Vec<(i64, u8)> = Vec::new();
+            for (pause, people) in steps {
                 now += pause;
-                let population = size + more;
-                let batch = Batch { size, disappeared: disappeared.min(size), population };
-                let before: usize = passed.iter().filter(|(t, _)| now - t < 600).map(|(_, n)| n).sum();
-                prop_assert_eq!(recent.count(at(now)), before);
-                let fits = before + size <= limit(population);
-                let empties = batch.disappeared >= 2 && more == 0;
-                let ruling = recent.judge(batch, at(now));
-                prop_assert_eq!(ruling == Ruling::Pass, size == 0 || (fits && !empties));
-                if ruling == Ruling::Pass {
-                    passed.push((now, size));
-                    prop_assert!(size == 0 || before + size <= limit(population));
+                let used = window.used(at(now), WINDOW);
+                let counted: BTreeSet<u8> = people.iter().copied().filter(|who| window.has(&who.to_string())).collect();
+                let fresh = people.len() - counted.len();
+                let batch = Batch { fresh, size: people.len(), disappeared: 0, population: 1000 };
+                if passes(batch, used, Some(allowed)) {
+                    for who in people {
+                        window.charge(&who.to_string(), at(now));
+                        passed.push((now, who));
+                    }
                 }
+                let lately: BTreeSet<u8> = passed.iter().filter(|(t, _)| now - t < 600).map(|(_, who)| *who).collect();
+                prop_assert_eq!(window.used(at(now), WINDOW), lately.len());
+                prop_assert!(lately.len() <= allowed);
             }
         }
+    }
 
-        #[test]
-        fn what_survives_a_restart_judges_as_before(times in proptest::collection::vec(0..1200i64, 0..30), size in 0..20usize) {
-            let mut recent = Recent::from(times.iter().map(|t| at(*t)).collect::<Vec<_>>());
-            let text = serde_json::to_string(&GuardState { denials: Vec::from(&recent), ..GuardState::default() }).unwrap();
-            let mut restored = Recent::from(serde_json::from_str::<GuardState>(&text).unwrap().denials);
-            let batch = Batch { size, disappeared: 0, population: 500 };
-            prop_assert_eq!(recent.judge(batch, at(1200)), restored.judge(batch, at(1200)));
+    #[test]
+    fn one_person_toggled_ten_times_counts_once() {
+        let mut window = Window::default();
+        for second in 0..10 {
+            window.charge("ab123456", at(second));
         }
+        assert_eq!(window.used(at(10), WINDOW), 1);
+        assert_eq!(window.used(at(609), WINDOW), 0, "ten minutes after the last time");
     }
 
     #[test]
     fn one_of_one_passes_and_two_of_two_that_disappear_do_not() {
-        let batch = |size, disappeared, population| Batch {
-            size,
-            disappeared,
-            population,
+        let batch = |size, disappeared, population| {
+            passes(
+                Batch {
+                    fresh: size,
+                    size,
+                    disappeared,
+                    population,
+                },
+                0,
+                Some(10),
+            )
         };
-        assert_eq!(Recent::default().judge(batch(1, 1, 1), at(0)), Ruling::Pass);
-        assert_eq!(Recent::default().judge(batch(2, 2, 2), at(0)), Ruling::HoldBack);
-        assert_eq!(
-            Recent::default().judge(batch(2, 0, 2), at(0)),
-            Ruling::Pass,
-            "edits are explicit"
-        );
-        assert_eq!(Recent::default().judge(batch(2, 2, 3), at(0)), Ruling::Pass);
-    }
-
-    #[test]
-    fn the_limit_is_ten_or_a_twentieth() {
-        assert_eq!(
-            (limit(0), limit(200), limit(219), limit(220), limit(100_000)),
-            (10, 10, 10, 11, 5000)
-        );
+        assert!(batch(1, 1, 1));
+        assert!(!batch(2, 2, 2));
+        assert!(batch(2, 0, 2), "edits are explicit");
+        assert!(batch(2, 2, 3));
     }
 
     #[test]
     fn a_clock_that_was_set_back_a_little_forgets_nothing() {
-        let mut recent = Recent::default();
-        assert_eq!(
-            recent.judge(
-                Batch {
-                    size: 8,
-                    disappeared: 0,
-                    population: 100
-                },
-                at(100)
-            ),
-            Ruling::Pass
-        );
-        assert_eq!(
-            recent.judge(
-                Batch {
-                    size: 8,
-                    disappeared: 0,
-                    population: 100
-                },
-                at(50)
-            ),
-            Ruling::HoldBack
-        );
+        let mut window = Window::default();
+        for who in 0..8 {
+            window.charge(&who.to_string(), at(100));
+        }
+        assert_eq!(window.used(at(50), WINDOW), 8);
     }
 }

@@ -1,22 +1,31 @@
 //! Everyone who is declared: facts about users and holds, joined by corporate ID, and the guard in front of the index.
 //!
-//! [`Roster`] takes every event of desired state synchronously, lets the [`guard`] look at what would turn from Granted to
-//! Denied, and fills [`AuthIndex`]. Nothing here waits for I/O, and nothing here calls a gateway: what must be revoked is
-//! returned to the caller.
+//! [`Roster`] takes every event of desired state synchronously, has the causes of denials judged, and fills [`AuthIndex`].
+//! Nothing here waits for I/O, and nothing here calls a gateway: what must be revoked is returned to the caller, and what the
+//! guard has to remember is handed out by [`Roster::take_guard_changes`].
 //!
 //! Uses the model, the clock, credentials, the gateway room's words and the auth index. Must never reach for a source of
 //! desired state, history or the network.
 
+mod apply;
+mod causes;
+mod conclude;
 mod entry;
-mod evaluate;
 mod facts;
-mod follow;
-pub mod guard;
-mod people;
+mod guard;
+mod judge;
+mod losses;
+mod messages;
+mod query;
+mod records;
 mod register;
+mod reported;
+mod spec_terms;
+mod tables;
+mod verdicts;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -24,148 +33,41 @@ use std::{
 };
 
 use jiff::Timestamp;
-use secrecy::SecretString;
 use tokio::sync::watch;
 
+pub(crate) use self::reported::usage as reported_usage;
 use self::{
-    entry::{HoldState, Touched},
-    evaluate::{Cause, State},
+    entry::{Secrets, Touched},
     facts::HoldFacts,
-    guard::{GuardState, KeptHold, Recent},
-    register::{Register, Secrets},
+    guard::Window,
+    register::Register,
+    tables::Tables,
+    verdicts::Verdicts,
 };
-pub use self::{facts::account_of, people::People};
+pub use self::{
+    facts::account_of,
+    messages::{Derivation, GuardReport, HoldVerdict, Input, Passwords, PendingDenial, Person, Transition},
+    query::People,
+};
 use crate::{
     auth::{index::AuthIndex, words::Role},
     clock::SharedClock,
     credentials::MasterKey,
-    gateway::Cut,
     model::{
-        access::{Decision, Reason, Terms, Usage},
+        access::{Reason, Terms},
         corporate_id::CorporateId,
-        hold::VpnHold,
-        user::VpnUser,
+        guard::{Budget, GuardChange, GuardMemory, VerdictRecord},
+        guard_limits::GuardLimits,
     },
 };
-
-/// Something that a source, a poll or a person said.
-pub enum Input {
-    /// A user as it is now (new, changed, or a tombstone).
-    User(Arc<VpnUser>),
-    /// The user object of this name is gone for good (its finalizer was released).
-    UserGone(String),
-    /// A hold as it is now. A tombstone is a hold that disappeared, unless it carries [`crate::model::RELEASED`].
-    Hold(Arc<VpnHold>),
-    /// The hold object of this name is gone for good.
-    HoldGone {
-        /// Name of the `VpnHold`.
-        name: String,
-        /// Somebody lifted it on purpose.
-        released: bool,
-    },
-    /// A password that is not derived was read.
-    Password {
-        /// Name of the `VpnUser`.
-        user: String,
-        /// Generation of the `VpnUser` that names the source it was read from. Of another version it says nothing.
-        generation: i64,
-        /// The password.
-        password: SecretString,
-    },
-    /// Usage of an account. Bytes of a lifetime only grow: what says less was counted earlier, and is passed over.
-    Usage {
-        /// Account on the gateway.
-        account: String,
-        /// Bytes so far.
-        usage: Usage,
-    },
-}
-
-/// What a batch of inputs did to one account.
-#[derive(Debug, Clone)]
-pub struct Transition {
-    /// Name of the `VpnUser`, to be reconciled.
-    pub user: String,
-    /// Account on the gateway.
-    pub account: String,
-    /// Set when sessions must end: a denial, a rotation. To be handed to the gateways at once.
-    pub cut: Option<Cut>,
-}
-
-/// What is known of one person.
-#[derive(Debug, Clone)]
-pub struct Person {
-    /// ID as declared.
-    pub corporate_id: CorporateId,
-    /// Name of the `VpnUser`; `None` if only holds exist.
-    pub user: Option<String>,
-    /// Account on the gateway.
-    pub account: String,
-    /// What auth does now.
-    pub effective: Decision,
-    /// What desired state says; differs from `effective` only while the guard holds a denial back.
-    pub declared: Decision,
-    /// Since when the guard holds a denial back.
-    pub held_back_since: Option<Timestamp>,
-    /// Names of the holds that are live.
-    pub live_holds: Vec<String>,
-    /// Generation of the `VpnUser` that this speaks of; 0 if there is none.
-    pub generation: i64,
-    /// Present epoch.
-    pub epoch: crate::model::session::Epoch,
-    /// Sessions that were handed out and are not known to be gone.
-    pub sessions: u32,
-}
-
-/// What the guard holds back.
-#[derive(Debug, Clone)]
-pub struct GuardReport {
-    /// Denials and lost holds that wait for a person.
-    pub pending: Vec<PendingDenial>,
-    /// Denials that a person rejected, of people whose objects are deleted for good: they keep access until somebody confirms.
-    pub rejected: Vec<PendingDenial>,
-    /// Denials let through in the last ten minutes.
-    pub recent: usize,
-    /// How many are let through in ten minutes at present.
-    pub limit: usize,
-}
-
-/// One thing that the guard holds back.
-#[derive(Debug, Clone)]
-pub struct PendingDenial {
-    /// Whom it concerns.
-    pub corporate_id: CorporateId,
-    /// Why the person would be denied (or, for a lost hold, its name).
-    pub cause: String,
-    /// Since when.
-    pub since: Timestamp,
-}
-
-/// Passwords that are not derived: those of users with `spec.credentialsFrom`. `None`: not known (yet), so that nobody can
-/// log in to the account; saying the user again asks again, and [`Input::Password`] tells it. Must answer from memory.
-pub type Passwords = Arc<dyn Fn(&VpnUser) -> Option<SecretString> + Send + Sync>;
-
-/// What is derived from the master key.
-pub trait Derivation: Send + Sync + 'static {
-    /// See [`MasterKey::password`].
-    fn password(&self, id: &CorporateId, generation: i64) -> SecretString;
-}
-
-impl Derivation for MasterKey {
-    fn password(&self, id: &CorporateId, generation: i64) -> SecretString {
-        Self::password(self, id, generation)
-    }
-}
 
 /// Everyone who is declared. One for the process; every method is synchronous, answers from memory, and is safe from any
 /// thread. When a method that changes something returns, auth decides by the change.
 pub struct Roster {
-    state: Mutex<State>,
+    tables: Mutex<Tables>,
     index: Arc<AuthIndex>,
     clock: SharedClock,
     loaded: AtomicBool,
-    /// Before the load: lost holds that were kept in force by the process before.
-    restored_holds: Mutex<Vec<KeptHold>>,
     changes: watch::Sender<u64>,
     guard_changes: watch::Sender<u64>,
 }
@@ -189,7 +91,7 @@ impl Roster {
     /// As [`Self::with_derivation`], in either role.
     pub fn with_role(role: Role, derivation: Arc<dyn Derivation>, passwords: Passwords, clock: SharedClock) -> Self {
         let index = Arc::new(AuthIndex::new(clock.clone(), role));
-        let state = State {
+        let tables = Tables {
             register: Register::new(role),
             secrets: Secrets {
                 derivation,
@@ -200,23 +102,25 @@ impl Roster {
                 active: true,
                 ..Terms::default()
             }),
-            denials: Recent::default(),
-            losses: Recent::default(),
+            verdicts: Verdicts::default(),
+            limits: GuardLimits::default(),
+            charged: BTreeMap::new(),
+            orders: Window::default(),
+            new_orders: Vec::new(),
             held_back: BTreeSet::new(),
             kept: BTreeSet::new(),
-            restored: HashMap::new(),
+            changed_holds: BTreeSet::new(),
+            undecided: BTreeMap::new(),
             wheel: BTreeSet::new(),
             counts: BTreeMap::new(),
             horizon: Timestamp::MIN,
-            guard_changed: false,
             deletions_are_explicit: false,
         };
         Self {
-            state: Mutex::new(state),
+            tables: Mutex::new(tables),
             index,
             clock,
             loaded: AtomicBool::new(false),
-            restored_holds: Mutex::default(),
             changes: watch::Sender::new(0),
             guard_changes: watch::Sender::new(0),
         }
@@ -228,8 +132,8 @@ impl Roster {
         self.index.clone()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn now(&self) -> Timestamp {
@@ -245,16 +149,16 @@ impl Roster {
     /// Takes what was said, in one batch, updates the index, and answers what changed. Before [`Self::loaded`] inputs are
     /// only collected.
     pub fn apply(&self, inputs: Vec<Input>) -> Vec<Transition> {
-        let mut state = self.state();
+        let mut tables = self.tables();
         let mut touched = Touched::new();
         for input in inputs {
-            state.take(input, &mut touched);
+            tables.take(input, &mut touched);
         }
         if !self.is_loaded() {
             return Vec::new();
         }
-        let transitions = state.evaluate(touched, self.now(), &Cause::Change);
-        self.announce(state, transitions)
+        let transitions = tables.evaluate(touched, self.now(), false);
+        self.announce(tables, transitions)
     }
 
     /// [`Self::judge_load`] and [`Self::open`] in one step.
@@ -273,21 +177,18 @@ impl Roster {
     /// that statuses record. The index knows everybody from now on, so that nodes can tell it who is online, and answers
     /// nobody before [`Self::open`].
     pub fn judge_load(&self) -> Vec<Transition> {
-        let mut state = self.state();
+        let mut tables = self.tables();
         if self.is_loaded() {
             return Vec::new();
         }
-        for kept in std::mem::take(&mut *self.restored_holds.lock().unwrap_or_else(PoisonError::into_inner)) {
-            if state.register.keep_hold(&kept) {
-                state.kept.insert(kept.name.into());
-            }
-        }
-        let everyone = state.register.ids.keys().cloned().collect();
-        let transitions = state.evaluate(everyone, self.now(), &Cause::Load);
-        state.restored = HashMap::new();
-        state.guard_changed = true;
+        let now = self.now();
+        tables.adopt();
+        tables.resurrect_holds();
+        let everyone: Touched = tables.register.ids.keys().cloned().collect();
+        let transitions = tables.evaluate(everyone, now, true);
+        tables.taken_over(now);
         self.loaded.store(true, Ordering::Release);
-        self.announce(state, transitions)
+        self.announce(tables, transitions)
     }
 
     /// Lets time pass: to be called about every second. Work in proportion to what time changes; after the clock was set
@@ -296,11 +197,11 @@ impl Roster {
         if !self.is_loaded() {
             return Vec::new();
         }
-        let mut state = self.state();
+        let mut tables = self.tables();
         let now = self.now();
-        let due = state.take_due(now);
-        let transitions = state.evaluate(due, now, &Cause::Change);
-        self.announce(state, transitions)
+        let due = tables.take_due(now);
+        let transitions = tables.evaluate(due, now, false);
+        self.announce(tables, transitions)
     }
 
     /// Lets pending denials and losses of holds through: those named, or all. Where deletions are trusted, those of deleted
@@ -309,20 +210,12 @@ impl Roster {
         if !self.is_loaded() {
             return Vec::new();
         }
-        let mut state = self.state();
-        let pending = state.pending(ids);
-        for name in state.kept.clone() {
-            let key = state.register.holds.get(&name).cloned();
-            if let Some(key) = key.filter(|key| pending.contains(key))
-                && state.kept_since(&name).is_some_and(|(_, cancelled)| !cancelled)
-            {
-                state.kept.remove(&name);
-                state.register.lift(&key, &name);
-            }
-        }
-        state.guard_changed |= !pending.is_empty();
-        let transitions = state.evaluate(pending.clone(), self.now(), &Cause::Confirmed(&pending));
-        self.announce(state, transitions)
+        let mut tables = self.tables();
+        let now = self.now();
+        let pending = tables.pending(ids);
+        tables.confirm(&pending, now);
+        let transitions = tables.evaluate(pending, now, false);
+        self.announce(tables, transitions)
     }
 
     /// Rejects pending denials and losses of holds, those named, or all: the people keep their access until their objects
@@ -332,51 +225,45 @@ impl Roster {
         if !self.is_loaded() {
             return Vec::new();
         }
-        let mut state = self.state();
-        let pending = state.pending(ids);
-        for key in &pending {
-            let Some(entry) = state.register.ids.get_mut(key) else {
-                continue;
-            };
-            for held_back in entry.users.iter_mut().filter_map(|user| user.held_back.as_mut()) {
-                held_back.cancelled = true;
-            }
-            for hold in &mut entry.holds {
-                if let HoldState::Kept { cancelled, .. } = &mut hold.state {
-                    *cancelled = true;
-                }
-            }
-        }
-        state.guard_changed |= !pending.is_empty();
-        let transitions = state.evaluate(pending, self.now(), &Cause::Change);
-        self.announce(state, transitions)
+        let mut tables = self.tables();
+        let now = self.now();
+        let pending = tables.pending(ids);
+        tables.reject(&pending, now);
+        let transitions = tables.evaluate(pending, now, false);
+        self.announce(tables, transitions)
     }
 
-    /// What has to be given to [`Self::restore`] after a restart.
-    #[must_use]
-    pub fn guard_state(&self) -> GuardState {
-        self.state().guard_state()
+    /// What the guard has to remember and was not handed out yet, in order, and the number of the latest change (see
+    /// [`Self::guard_changes`]). Kept and given to [`Self::restore`], it lets the next process judge as this one did.
+    pub fn take_guard_changes(&self) -> (u64, Vec<GuardChange>) {
+        self.tables().verdicts.take()
+    }
+
+    /// Sets how much the guard lets through. To be called before [`Self::judge_load`].
+    pub fn set_limits(&self, limits: GuardLimits) {
+        self.tables().limits = limits;
     }
 
     /// A tombstone means that somebody deleted the object, as in Kubernetes, and not that it can no longer be found: all of a
     /// few may be deleted at once. How many may in ten minutes is limited all the same.
     pub fn trust_deletions(&self) {
-        self.state().deletions_are_explicit = true;
+        self.tables().deletions_are_explicit = true;
     }
 
-    /// Continues what the guard held back before a restart. To be called before the first [`Self::loaded`].
-    pub fn restore(&self, saved: GuardState) {
-        let mut state = self.state();
-        state.denials = saved.denials.into();
-        state.losses = saved.lost_holds.into();
-        state.restored = saved.held_back.into_iter().map(|it| (it.user.clone(), it)).collect();
-        *self.restored_holds.lock().unwrap_or_else(PoisonError::into_inner) = saved.kept_holds;
+    /// Continues where the guard of a former process stopped. To be called before the first [`Self::judge_load`].
+    pub fn restore(&self, memory: GuardMemory) {
+        let mut tables = self.tables();
+        for charge in &memory.charges {
+            let window = tables.charged.entry(charge.budget).or_default();
+            window.charge(&charge.who, charge.at);
+        }
+        tables.verdicts.restore(memory);
     }
 
     /// Names of holds whose tombstones may be forgotten: their loss took effect, or they were lifted on purpose.
     #[must_use]
     pub fn lost_holds_confirmed(&self) -> Vec<String> {
-        self.state()
+        self.tables()
             .register
             .forgettable
             .iter()
@@ -384,10 +271,27 @@ impl Roster {
             .collect()
     }
 
+    /// Sources of the orders that came into force since the last call, so that they can be counted.
+    pub fn take_orders(&self) -> Vec<Box<str>> {
+        std::mem::take(&mut self.tables().new_orders)
+    }
+
+    /// Names of the holds of which the guard decided something since the last call, so that it can be reported.
+    pub fn take_changed_holds(&self) -> Vec<String> {
+        let changed = std::mem::take(&mut self.tables().changed_holds);
+        changed.into_iter().map(Into::into).collect()
+    }
+
+    /// The most people who may lose access within the guard's window out of `population`; `None` when that is not limited.
+    #[must_use]
+    pub fn allowed(&self, budget: Budget, population: usize) -> Option<usize> {
+        self.tables().limits.allowed(budget, population)
+    }
+
     /// How many users there are for each effective reason.
     #[must_use]
     pub fn counts(&self) -> Vec<(Reason, usize)> {
-        self.state()
+        self.tables()
             .counts
             .iter()
             .map(|(reason, count)| (*reason, *count))
@@ -399,31 +303,27 @@ impl Roster {
         self.changes.subscribe()
     }
 
-    /// Counts changes of [`Self::guard_state`], so that it can be saved when it changed.
+    /// Number of the latest change that the guard has to remember, so that it can be kept at once.
     pub fn guard_changes(&self) -> watch::Receiver<u64> {
         self.guard_changes.subscribe()
     }
 
-    fn announce(&self, mut state: MutexGuard<'_, State>, transitions: Vec<Transition>) -> Vec<Transition> {
-        let guard_changed = std::mem::take(&mut state.guard_changed);
-        drop(state);
+    fn announce(&self, mut tables: MutexGuard<'_, Tables>, transitions: Vec<Transition>) -> Vec<Transition> {
+        if let Some(number) = tables.verdicts.close() {
+            self.guard_changes.send_replace(number);
+        }
+        drop(tables);
         if !transitions.is_empty() {
             self.changes.send_modify(|count| *count += 1);
-        }
-        if guard_changed {
-            self.guard_changes.send_modify(|count| *count += 1);
         }
         transitions
     }
 }
 
-impl State {
+impl Tables {
     fn take(&mut self, input: Input, touched: &mut Touched) {
         match input {
-            Input::User(user) => {
-                self.register.put_user(&user, &self.secrets, touched);
-                self.heed(&user);
-            }
+            Input::User(user) => self.register.put_user(&user, &self.secrets, touched),
             Input::UserGone(name) => self.register.user_gone(&name, touched),
             Input::Hold(hold) => {
                 let facts = HoldFacts::of(&hold);
@@ -444,11 +344,44 @@ impl State {
         }
     }
 
-    /// A lost hold that appears again, or is lifted, is no longer kept by the guard.
-    fn look_at_kept(&mut self, name: &str) {
-        if self.kept.contains(name) && self.kept_since(name).is_none() {
-            self.kept.remove(name);
-            self.guard_changed = true;
+    /// Uids of every object that is there.
+    fn uids(&self) -> HashSet<Box<str>> {
+        let entries = self.register.ids.values();
+        let uids = entries.flat_map(|entry| {
+            let users = entry.users.iter().map(|user| &user.facts.uid);
+            users.chain(entry.holds.iter().map(|hold| &hold.facts.uid))
+        });
+        uids.cloned().collect()
+    }
+
+    /// Takes over what was decided about objects that have another uid now.
+    fn adopt(&mut self) {
+        if self.verdicts.is_empty() {
+            return;
+        }
+        let present = self.uids();
+        let ids = &self.register.ids;
+        let now_called = |record: &VerdictRecord| {
+            let entry = ids.get(record.corporate_id.key())?;
+            if matches!(record.budget, Budget::Declared | Budget::Usage) {
+                let user = entry.users.iter().find(|user| *user.facts.name == *record.name)?;
+                Some(user.facts.uid.clone())
+            } else {
+                let hold = entry.holds.iter().find(|hold| *hold.facts.name == *record.name)?;
+                Some(hold.facts.uid.clone())
+            }
+        };
+        self.verdicts.adopt(|uid| present.contains(uid), now_called);
+    }
+
+    /// The load is over: what was remembered of objects that are there has been taken over.
+    fn taken_over(&mut self, now: Timestamp) {
+        if self.verdicts.remember_nothing() {
+            return;
+        }
+        if !self.verdicts.is_empty() {
+            let present = self.uids();
+            self.verdicts.taken_over(now, |uid| present.contains(uid));
         }
     }
 }

@@ -9,16 +9,17 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    Derivation, Passwords,
-    entry::{Entry, Hold, HoldState, Key, Touched, User},
+    entry::{Entry, Hold, HoldState, Key, Secrets, Touched, User},
     facts::{HoldFacts, UserFacts},
-    guard::KeptHold,
+    spec_terms::SpecTerms,
+    verdicts::HoldJudgement,
 };
 use crate::{
     auth::{password::Digest, words::Role},
     model::{
         access::{HoldSpan, Terms, Usage},
         corporate_id::CorporateId,
+        guard::{Budget, VerdictRecord},
         user::VpnUser,
     },
 };
@@ -28,12 +29,6 @@ struct Account {
     /// Ordered: the first has the account.
     claims: Vec<(Timestamp, Arc<str>, Key)>,
     usage: Usage,
-}
-
-/// Where passwords come from.
-pub(super) struct Secrets {
-    pub(super) derivation: Arc<dyn Derivation>,
-    pub(super) imported: Passwords,
 }
 
 /// The joined tables.
@@ -48,6 +43,8 @@ pub(super) struct Register {
     pub(super) lost: Vec<Box<str>>,
     /// Names of holds whose tombstones have nothing left to say.
     pub(super) forgettable: BTreeSet<Box<str>>,
+    /// Verdicts about holds that are there no more, so that they can be forgotten.
+    pub(super) removed_holds: Vec<(Box<str>, Budget)>,
 }
 
 impl Register {
@@ -88,33 +85,16 @@ impl Register {
             .users
             .iter()
             .position(|user| user.facts.name == facts.name && user.facts.account == facts.account);
-        let mut user = match known {
-            Some(at) => entry.users.remove(at),
-            None => User {
-                facts: UserFacts::of(object),
-                gone: false,
-                let_go: false,
-                password: None,
-                in_force: None,
-                held_back: None,
-                shown: None,
-            },
-        };
-        let (old, new) = (&user.facts, &facts);
-        let fresh = known.is_none();
-        if new.imported {
-            user.password = (secrets.imported)(object).map(|password| Digest::of(password.expose_secret()));
-        } else if fresh || old.imported || old.credential_generation != new.credential_generation {
-            let password = secrets.derivation.password(&new.id, new.credential_generation);
-            user.password = Some(Digest::of(password.expose_secret()));
-        }
         let (name, account, created) = (facts.name.clone(), facts.account.clone(), facts.created);
-        let moved = fresh || user.facts.created != created;
-        let old = &user.facts;
-        let same = facts.let_go && facts.deleted && facts.uid == old.uid;
-        user.let_go = same && (user.let_go || (old.deleted && !old.let_go));
-        user.gone = false;
-        user.facts = facts;
+        let known = known.map(|at| entry.users.remove(at));
+        let moved = known.as_ref().is_none_or(|user| user.facts.created != created);
+        let user = match known {
+            Some(mut user) => {
+                user.update(object, facts, secrets);
+                user
+            }
+            None => User::new(object, facts, secrets),
+        };
         let at = entry
             .users
             .partition_point(|other| other.facts.claim() < user.facts.claim());
@@ -157,7 +137,10 @@ impl Register {
         let users = self.ids.get_mut(&key).map(|entry| &mut entry.users);
         for user in users.into_iter().flatten() {
             if *user.facts.name == *name && but != Some(&*user.facts.account) && !user.gone {
+                let was_deleted = user.is_deleted();
                 user.gone = true;
+                user.standing
+                    .changed(&user.facts.spec, was_deleted, &user.facts.spec, true);
                 touched.insert(key.clone());
             }
         }
@@ -208,6 +191,16 @@ impl Register {
         }
     }
 
+    /// What a hold is that disappeared: a follower waits for the controller's word, which stands on the user.
+    const fn disappeared(role: Role, left: bool) -> HoldState {
+        match role {
+            Role::Controller => HoldState::Lost,
+            Role::Follower if left => HoldState::Lifted,
+            // The controller lets go of it when the loss is confirmed.
+            Role::Follower => HoldState::InForce,
+        }
+    }
+
     /// Takes a hold as it is now.
     pub(super) fn put_hold(&mut self, facts: HoldFacts, touched: &mut Touched) {
         if self.holds.get(&facts.name).is_some_and(|key| **key != *facts.id.key()) {
@@ -220,21 +213,30 @@ impl Register {
         let at = entry.holds.partition_point(|hold| hold.facts.name < name);
         let known = entry.holds.get(at).filter(|hold| hold.facts.name == name);
         let before = known.map(|hold| hold.state);
+        let same = known.filter(|hold| hold.facts.uid == facts.uid);
+        let judgement = same.map_or_else(HoldJudgement::default, |hold| hold.judgement.clone());
+        let loss_row = same.is_some_and(|hold| hold.loss_row);
         let state = match before {
             _ if !facts.deleted => HoldState::InForce,
             _ if facts.released => HoldState::Lifted,
-            // The controller lets go of it when the loss is confirmed.
-            _ if role == Role::Follower => HoldState::InForce,
-            None | Some(HoldState::InForce) => HoldState::Lost,
+            None | Some(HoldState::InForce) => Self::disappeared(role, false),
             Some(state) => state,
         };
         let hold = Hold {
             facts,
             gone: false,
             state,
+            loss_row,
+            judgement,
         };
+        let mut replaced = Vec::new();
         match entry.holds.get_mut(at).filter(|_| before.is_some()) {
-            Some(place) => *place = hold,
+            Some(place) => {
+                let old = std::mem::replace(place, hold);
+                if old.facts.uid != place.facts.uid {
+                    replaced.extend(old.rows());
+                }
+            }
             None => insert_exact(&mut entry.holds, at, hold),
         }
         match state {
@@ -242,6 +244,7 @@ impl Register {
             HoldState::Lifted => drop(self.forgettable.insert(name.clone())),
             HoldState::InForce | HoldState::Kept { .. } => drop(self.forgettable.remove(&name)),
         }
+        self.removed_holds.extend(replaced);
         self.holds.insert(name, key.clone());
         touched.insert(key);
     }
@@ -252,20 +255,20 @@ impl Register {
         let Some(key) = self.holds.get(name).cloned() else {
             return;
         };
+        let role = self.role;
         let Some(entry) = self.ids.get_mut(&key) else { return };
         touched.insert(key.clone());
         if let Some(hold) = entry.holds.iter_mut().find(|hold| *hold.facts.name == *name) {
             hold.gone = true;
             match hold.state {
                 _ if released => hold.state = HoldState::Lifted,
-                HoldState::InForce => {
-                    hold.state = HoldState::Lost;
-                    self.lost.push(name.into());
-                }
+                HoldState::InForce => hold.state = Self::disappeared(role, true),
                 HoldState::Lost | HoldState::Kept { .. } | HoldState::Lifted => {}
             }
-            if hold.state == HoldState::Lifted {
-                self.remove_hold(&key, name);
+            match hold.state {
+                HoldState::Lost => self.lost.push(name.into()),
+                HoldState::Lifted => self.remove_hold(&key, name),
+                HoldState::InForce | HoldState::Kept { .. } => {}
             }
         }
     }
@@ -284,47 +287,47 @@ impl Register {
         }
     }
 
-    /// Takes up a lost hold that was kept in force before a restart, unless its object says something else by now.
-    pub(super) fn keep_hold(&mut self, kept: &KeptHold) -> bool {
-        let (key, entry) = self.entry(&kept.corporate_id);
-        let state = HoldState::Kept {
-            since: kept.since,
-            cancelled: kept.cancelled,
-        };
-        let at = entry.holds.partition_point(|hold| *hold.facts.name < *kept.name);
-        match entry.holds.get_mut(at).filter(|hold| *hold.facts.name == *kept.name) {
-            Some(hold) if hold.state == HoldState::Lost => hold.state = state,
-            Some(_) => return false,
-            None => {
-                let facts = HoldFacts {
-                    name: kept.name.as_str().into(),
-                    id: kept.corporate_id.clone(),
-                    span: HoldSpan {
-                        from: kept.from,
-                        until: kept.until,
-                    },
-                    created: None,
-                    deleted: true,
-                    released: false,
-                };
-                insert_exact(
-                    &mut entry.holds,
-                    at,
-                    Hold {
-                        facts,
-                        gone: true,
-                        state,
-                    },
-                );
-                self.holds.insert(kept.name.as_str().into(), key);
-            }
+    /// Takes up a lost hold that was kept in force before a restart and of which nothing else is left.
+    pub(super) fn resurrect_hold(&mut self, record: &VerdictRecord) -> bool {
+        if self.holds.contains_key(record.name.as_str()) {
+            return false;
         }
+        let (key, entry) = self.entry(&record.corporate_id);
+        let at = entry.holds.partition_point(|hold| *hold.facts.name < *record.name);
+        let facts = HoldFacts {
+            name: record.name.as_str().into(),
+            id: record.corporate_id.clone(),
+            uid: record.uid.as_str().into(),
+            span: record.span.unwrap_or_default(),
+            deleted: true,
+            released: false,
+            feed: None,
+            source: Box::default(),
+            own: true,
+            reported: None,
+        };
+        let hold = Hold {
+            facts,
+            gone: true,
+            state: HoldState::Kept {
+                since: record.since,
+                rejected: record.verdict == crate::model::guard::Verdict::Rejected,
+                change: 0,
+            },
+            loss_row: true,
+            judgement: HoldJudgement::default(),
+        };
+        insert_exact(&mut entry.holds, at, hold);
+        self.holds.insert(record.name.as_str().into(), key);
         true
     }
 
     fn remove_hold(&mut self, key: &Key, name: &str) {
-        if let Some(entry) = self.ids.get_mut(key) {
-            entry.holds.retain(|hold| *hold.facts.name != *name);
+        if let Some(entry) = self.ids.get_mut(key)
+            && let Some(at) = entry.holds.iter().position(|hold| *hold.facts.name == *name)
+        {
+            let hold = entry.holds.remove(at);
+            self.removed_holds.extend(hold.rows());
         }
         if self.holds.get(name).is_some_and(|at| at == key) {
             self.holds.remove(name);
@@ -343,16 +346,14 @@ impl Register {
         }
     }
 
-    pub(super) fn usage(&self, account: &str) -> Usage {
-        self.accounts.get(account).map_or_else(Usage::default, |it| it.usage)
-    }
-
     /// What a user has used: as it was told here, or as the controller says.
     pub(super) fn usage_of(&self, user: &User) -> Usage {
-        let facts = &user.facts;
         match self.role {
-            Role::Controller => self.usage(&facts.account),
-            Role::Follower => facts.word.as_ref().map_or_else(Usage::default, |word| word.usage),
+            Role::Controller => {
+                let account = self.accounts.get(&user.facts.account);
+                account.map_or_else(Usage::default, |it| it.usage)
+            }
+            Role::Follower => user.facts.reported.usage(),
         }
     }
 
@@ -364,35 +365,52 @@ impl Register {
             && first.is_some_and(|(_, name, key)| *name == facts.name && **key == *facts.id.key())
     }
 
-    /// The terms that desired state gives a user.
-    pub(super) fn declared(&self, entry: &Entry, user: &User) -> Terms {
+    /// The terms of a user whose object says `spec`, with those holds for which `counts` is true.
+    pub(super) fn terms(
+        &self,
+        entry: &Entry,
+        user: &User,
+        (spec, deleted): (&SpecTerms, bool),
+        counts: impl Fn(&Hold) -> bool,
+    ) -> Terms {
         let first = entry.users.first().is_some_and(|first| std::ptr::eq(first, user));
-        let facts = &user.facts;
         let mut terms = Terms {
-            active: facts.active,
-            deleted: user.is_deleted(),
             conflict: !first || !self.has_account(user),
-            valid_from: facts.valid_from,
-            valid_until: facts.valid_until,
-            quota: facts.quota,
-            usage: if facts.quota.is_some() {
-                self.usage_of(user)
-            } else {
-                Usage::default()
-            },
-            holds: entry
-                .holds
-                .iter()
-                .filter(|hold| hold.counts())
-                .map(|hold| hold.facts.span)
-                .collect(),
+            holds: spans(entry, counts),
+            ..spec.alone(deleted, self.usage_of(user))
         };
-        if let Some(word) = facts.word.as_ref().filter(|_| self.role == Role::Follower) {
-            let there = |hold: &&Hold| hold.counts() && !hold.gone;
+        if self.role == Role::Follower {
+            // The user's status may speak of a hold before the hold's own status does.
+            let there = |hold: &&Hold| hold.denies() && !hold.gone;
             let is_there = |name: &str| entry.holds.iter().filter(there).any(|hold| *hold.facts.name == *name);
-            word.limit(&mut terms, is_there);
+            user.facts.reported.limit(&mut terms, is_there);
         }
         terms
+    }
+
+    /// The terms of a user if the guard held nothing back.
+    pub(super) fn declared(&self, entry: &Entry, user: &User) -> Terms {
+        self.terms(entry, user, (&user.facts.spec, user.is_deleted()), Hold::counts)
+    }
+
+    /// The terms of a user as far as the guard lets them take effect.
+    pub(super) fn permitted(&self, entry: &Entry, user: &User) -> Terms {
+        let declared = (&user.facts.spec, user.is_deleted());
+        let spec = user.standing.kept().map_or(declared, |kept| (kept, false));
+        let mut terms = self.terms(entry, user, spec, Hold::denies);
+        if user.usage.keeps() {
+            terms.quota = None;
+        }
+        terms
+    }
+
+    /// How many holds deny, now or later.
+    pub(super) fn denying_holds(&self, now: Timestamp) -> usize {
+        let named = self.holds.iter().filter_map(|(name, key)| {
+            let holds = &self.ids.get(key)?.holds;
+            holds.iter().find(|hold| hold.facts.name == *name)
+        });
+        named.filter(|hold| hold.denies() && !hold.is_over(now)).count()
     }
 
     pub(super) fn by_user(&self, name: &str) -> Option<&Key> {
@@ -402,6 +420,11 @@ impl Register {
     pub(super) fn by_account(&self, account: &str) -> Option<&Key> {
         self.accounts.get(account)?.claims.first().map(|(_, _, key)| key)
     }
+}
+
+pub(super) fn spans(entry: &Entry, counts: impl Fn(&Hold) -> bool) -> Vec<HoldSpan> {
+    let counting = entry.holds.iter().filter(|hold| counts(hold));
+    counting.map(|hold| hold.facts.span).collect()
 }
 
 /// Inserts without room for more: nearly every ID has one user, and there are as many lists as IDs.

@@ -52,6 +52,7 @@ SCENARIOS = [
     kubernetes_references.pause_reconcile_now_and_events,
     kubernetes_faults.deleting_a_namespace_goes_in_one_go,
     kubernetes_replicas.auth_replicas_are_right_without_the_controller,
+    kubernetes_replicas.every_listener_agrees_about_a_mass_deletion,
     kubernetes_faults.a_controller_killed_at_any_moment_converges,
     kubernetes_faults.the_api_server_goes_and_comes_back_under_load,
     kubernetes_faults.a_watch_that_is_too_old_misses_nothing,

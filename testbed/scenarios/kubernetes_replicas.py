@@ -64,6 +64,72 @@ def auth_replicas_are_right_without_the_controller(world):
     return f"without the controller a denial took {slowest * 1e3:.0f} ms at most; nothing was written by a replica"
 
 
+def every_listener_agrees_about_a_mass_deletion(world):
+    room = world.kubernetes()
+    world.one_node()
+    controller = world.vpn
+    people = [f"AB21{number:04}" for number in range(40)]
+    for corporate_id in people:
+        room.declare_user(corporate_id)
+    logins = {corporate_id: userinfo(room.link(corporate_id)) for corporate_id in people}
+    replicas = [room.operator(name, components="auth", account="replica") for name in ("replica-1", "replica-2")]
+    for replica in replicas:
+        replica.start()
+    listeners = [controller, *replicas]
+
+    def answers(listener):
+        return [corporate_id for corporate_id in people if listener.lets_in(logins[corporate_id])]
+
+    def agreed(what):
+        begun = time.time()
+        until(f"every listener agrees {what}", lambda: all(answers(replica) == answers(controller) for replica in replicas), PATIENCE)
+        return time.time() - begun
+
+    # Twenty-five of forty at once, and ten may go: how many go before the others are one batch is up to kubectl.
+    deleted = people[:25]
+    room.api.kubectl("delete", "vpnusers", *(corporate_id.lower() for corporate_id in deleted), "--wait=false")
+
+    def decided():
+        users = {corporate_id: room.user(corporate_id) for corporate_id in deleted}
+        held_back = [it for it, user in users.items() if user and (user.get("status") or {}).get("reason") == "GuardHeldBack"]
+        return held_back if all(user is None or it in held_back for it, user in users.items()) else None
+
+    held_back = until("every object is gone or says that it is held back", decided, PATIENCE)
+    check(len(held_back) >= 15, f"{25 - len(held_back)} people were let go")
+    slowest = agreed("about a deletion that is held back")
+    check(sorted(answers(controller)) == sorted(held_back + people[25:]), "who is held back has access, who is deleted has not")
+    shown = room.api.kubectl("get", "vpnusers")
+    check(shown.count("GuardHeldBack") == len(held_back), f"kubectl shows: {shown}")
+
+    # The budget is used up, and an order does not care.
+    room.declare_hold("helpdesk-stolen-ab210030", "AB210030", source="helpdesk")
+    for listener in listeners:
+        until(f"{listener.name} refuses", lambda: not listener.lets_in(logins["AB210030"]), PATIENCE, 0.002)
+
+    first, second = held_back[:2]
+    check(controller.call("POST", "/guard/cancel", {"ids": [first]})[0] == 200, "cancelled")
+    check(controller.call("POST", "/guard/confirm", {"ids": [second]})[0] == 200, "confirmed")
+    until("the confirmed one is out", lambda: not controller.lets_in(logins[second]), PATIENCE)
+    slowest = max(slowest, agreed("after a word to the guard"))
+    replicas[0].kill()
+    replicas[0].start()
+    slowest = max(slowest, agreed("after a restart"))
+    controller.kill()
+    controller.start()
+    slowest = max(slowest, agreed("after another controller"))
+    check(controller.lets_in(logins[first]) and not controller.lets_in(logins[second]), "what was decided is found again")
+    check(controller.call("POST", "/guard/confirm")[0] == 200, "confirmed")
+    until("nobody waits", lambda: _waiting(controller, 0), PATIENCE)
+    slowest = max(slowest, agreed("at the end"))
+    check(not room.writes("replica"), f"a replica wrote: {room.writes('replica')[:1]}")
+    return f"40 people, 3 listeners: agreed {slowest:.2f} s after the controller's word at the latest"
+
+
+def _waiting(operator, count):
+    guard = operator.call("GET", "/guard")[1]
+    return guard if len(guard["pending"]) == count else None
+
+
 def _status(operator, path):
     try:
         return operator.call("GET", path)[0]

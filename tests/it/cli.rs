@@ -1,5 +1,7 @@
 //! The command line as a person and a script meet it: the real binary, and a fake of the operator's API.
 
+mod guarded;
+
 use std::{
     collections::BTreeSet,
     net::SocketAddr,
@@ -284,7 +286,7 @@ fn a_second_run_on_one_data_folder_is_refused_and_names_the_first() {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_used_stops_the_start_before_anything_is_announced() {
+fn an_unusable_certificate_stops_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let junk = folder.path().join("tls.pem");
     std::fs::write(&junk, "junk").unwrap();
@@ -398,7 +400,7 @@ async fn a_flag_wins_over_the_environment() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_secret_comes_from_the_environment_or_a_file_before_the_data_folder() {
+async fn the_secret_of_the_environment_goes_before_the_data_folder() {
     let fake = Fake::answering(200, json!({ "users": [] })).await;
     let file = fake.data.path().join("other");
     std::fs::write(&file, "from-file\n").unwrap();
@@ -593,7 +595,7 @@ async fn a_denied_person_is_not_taken_for_a_wrong_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operator_that_does_not_answer_exits_with_5_and_one_that_is_none_with_1() {
+async fn no_answer_exits_with_5_and_a_foreign_one_with_1() {
     let fake = Fake::answering(200, Value::Null).await;
     let outcome = fake.run(&["guard", "show", "--server", "http://127.0.0.1:1"]).await;
     assert_eq!(outcome.code, 5, "{}", outcome.stderr);
@@ -647,7 +649,7 @@ async fn deactivate_waits_until_containment_and_shows_the_three_times() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deactivation_that_is_not_contained_in_time_exits_with_6_and_names_the_nodes() {
+async fn a_deactivation_not_contained_in_time_exits_with_6() {
     let fake = Fake::answering(
         200,
         json!({ "revocation": { "denied_at": "T1", "contained_at": null, "waiting_for": ["default/node-2"] } }),
@@ -968,7 +970,7 @@ async fn doctor_looks_at_key_and_database_without_changing_them() {
 // ── gateway render, check ────────────────────────────────────────────────────────────────────────────────────────────
 
 #[test]
-fn a_node_or_gateway_that_does_not_exist_exits_with_3_and_names_those_that_do() {
+fn an_unknown_node_or_gateway_exits_with_3() {
     let data = tempfile::tempdir().unwrap();
     let desired = format!("folder:{}", data.path().display());
     let tls = ["--tls-cert", "a", "--tls-key", "b", "--desired", &desired];
@@ -1080,6 +1082,7 @@ fn the_description_of_the_api_has_every_path_that_the_commands_ask() {
         ("/user/{corporate_id}/rotate", "post"),
         ("/holds", "get"),
         ("/holds", "post"),
+        ("/holds/release", "post"),
         ("/holds/{name}", "delete"),
         ("/guard", "get"),
         ("/guard/confirm", "post"),

@@ -293,7 +293,7 @@ async fn mixed_documents_in_files_and_sub_folders_are_loaded() {
 }
 
 #[tokio::test]
-async fn an_edit_is_seen_at_once_and_raises_the_generation_only_when_the_spec_changes() {
+async fn an_edit_is_seen_at_once_and_raises_the_generation_of_a_new_spec() {
     let place = Place::new();
     place.put("a.yaml", &user(1, ""));
     let mut house = place.open().await;
@@ -360,8 +360,8 @@ async fn a_removed_document_becomes_a_tombstone_until_it_is_released() {
     assert_eq!(house.user(&name(1)).metadata.generation, Some(2));
     assert!(house.user(&name(2)).metadata.deletion_timestamp.is_none());
     assert!(house.source.get_user(&name(1)).await.unwrap().is_some());
-    house.source.release_user(&name(1)).await.unwrap();
-    house.source.release_user(&name(1)).await.unwrap();
+    house.source.remove_user_finalizer(&name(1)).await.unwrap();
+    house.source.remove_user_finalizer(&name(1)).await.unwrap();
     house.users.until(|users| !users.contains_key(&name(1))).await;
     assert!(house.source.get_user(&name(1)).await.unwrap().is_none());
     // Its name is free for a new object.
@@ -388,7 +388,7 @@ async fn a_document_that_comes_back_cancels_its_tombstone() {
         .users
         .until(|users| users[&name(1)].metadata.deletion_timestamp.is_none())
         .await;
-    house.source.release_user(&name(1)).await.unwrap();
+    house.source.remove_user_finalizer(&name(1)).await.unwrap();
     assert_eq!(house.user(&name(1)).metadata.uid, uid);
     assert_eq!(house.user(&name(1)).metadata.generation, Some(3));
     assert!(house.source.get_user(&name(1)).await.unwrap().is_some());
@@ -522,7 +522,7 @@ async fn what_was_removed_while_down_is_a_tombstone_from_the_first_answer() {
     // Not released yet: still there after another restart.
     let mut house = place.open().await;
     assert!(house.user(&name(1)).metadata.deletion_timestamp.is_some());
-    house.source.release_user(&name(1)).await.unwrap();
+    house.source.remove_user_finalizer(&name(1)).await.unwrap();
     house.users.until(|users| !users.contains_key(&name(1))).await;
     house.stop().await;
     let house = place.open().await;
@@ -531,7 +531,7 @@ async fn what_was_removed_while_down_is_a_tombstone_from_the_first_answer() {
 }
 
 #[tokio::test]
-async fn a_fault_keeps_the_last_good_version_across_a_restart_and_blocks_nobody_else() {
+async fn a_fault_keeps_the_last_good_version_over_a_restart() {
     let place = Place::new();
     place.put("a.yaml", &join(&[user(1, "  role: good\n"), user(2, ""), user(3, "")]));
     let mut house = place.open().await;
@@ -748,7 +748,7 @@ async fn a_name_under_which_an_object_is_let_go_takes_what_was_refused_before() 
         .until(|users| users[&name(1)].metadata.deletion_timestamp.is_some())
         .await;
     house.problem("namespace old").await;
-    house.source.release_user(&name(1)).await.unwrap();
+    house.source.remove_user_finalizer(&name(1)).await.unwrap();
     let new = |user: &VpnUser| user.metadata.namespace.as_deref() == Some("new");
     house.users.until(|users| users.get(&name(1)).is_some_and(new)).await;
     house.no_problems().await;
@@ -1049,7 +1049,7 @@ async fn holds_of_the_operator_live_in_its_own_folder() {
     ));
     match house
         .source
-        .release_hold("helpdesk-lost-ab000002", FieldManager::Api)
+        .lift_hold("helpdesk-lost-ab000002", FieldManager::Api)
         .await
     {
         Err(DesiredError::NotEditable { message, .. }) => assert!(message.contains("h.yaml:1"), "{message}"),
@@ -1066,7 +1066,7 @@ async fn holds_of_the_operator_live_in_its_own_folder() {
     // A release leaves no tombstone.
     house
         .source
-        .release_hold("api-deactivated-ab000001", FieldManager::Api)
+        .lift_hold("api-deactivated-ab000001", FieldManager::Api)
         .await
         .unwrap();
     house.holds.drain();
@@ -1074,7 +1074,7 @@ async fn holds_of_the_operator_live_in_its_own_folder() {
     assert!(matches!(
         house
             .source
-            .release_hold("api-deactivated-ab000001", FieldManager::Api)
+            .lift_hold("api-deactivated-ab000001", FieldManager::Api)
             .await,
         Err(DesiredError::NotFound { .. })
     ));
@@ -1089,7 +1089,7 @@ async fn holds_of_the_operator_live_in_its_own_folder() {
         .holds
         .until(|holds| holds.values().any(|hold| hold.metadata.deletion_timestamp.is_some()))
         .await;
-    house.source.forget_hold("api-x-ab000001").await.unwrap();
+    house.source.remove_hold_finalizer("api-x-ab000001").await.unwrap();
     house.holds.until(BTreeMap::is_empty).await;
     house.stop().await;
 }

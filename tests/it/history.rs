@@ -230,7 +230,7 @@ async fn a_newer_database_is_refused_and_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_truncated_overwritten_or_foreign_file_is_named_as_damaged_and_left_as_it_is() {
+async fn a_damaged_file_is_named_and_left_as_it_is() {
     let folder = TempDir::new().unwrap();
     let path = filled(&folder, 200).await;
     let good = fs::read(&path).unwrap();

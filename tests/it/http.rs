@@ -4,6 +4,7 @@ mod access;
 mod documents;
 mod holds;
 mod people;
+mod release_many;
 mod shell;
 mod subscription;
 mod world;

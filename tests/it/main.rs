@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod architecture;
 mod auth;
 mod cli;
 mod crds;
@@ -19,4 +20,5 @@ mod hysteria;
 mod kubernetes;
 mod packaging;
 mod reconcile;
+mod roster;
 mod support;

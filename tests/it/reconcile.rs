@@ -2,5 +2,6 @@
 
 mod follower;
 mod histories;
+mod in_force;
 mod scenarios;
 mod world;

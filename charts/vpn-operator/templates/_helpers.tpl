@@ -115,6 +115,12 @@ httpGet:
   value: /run/secrets/vpn-operator/stats-secret
 - name: HYSTERIA_POLL_INTERVAL
   value: {{ .Values.settings.pollInterval | quote }}
+- name: GUARD_LIMIT
+  value: {{ .Values.settings.guard.limit | quote }}
+- name: GUARD_SHARE
+  value: {{ .Values.settings.guard.share | quote }}
+- name: GUARD_WINDOW
+  value: {{ .Values.settings.guard.window | quote }}
 {{- if .Values.auth.tls.existingSecret }}
 - name: HYSTERIA_AUTH_TLS_CERT_FILE
   value: /run/secrets/auth-tls/tls.crt

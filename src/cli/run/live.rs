@@ -11,12 +11,12 @@ use crate::{
     access::{Directory, Links, select},
     gateway::{Credentials, Gateway, Link, NodeHealth, Observation, RevocationProgress},
     model::{hold::VpnHold, user::VpnUser},
-    reconcile::{context::Context, plan::gateway_names},
+    reconcile::{core::Core, plan::gateway_names},
 };
 
 /// The running operator, as the use cases see it. Does not keep it alive: the operator itself has the use cases make what
 /// it hands out, and two that held each other would never let go of the history.
-pub struct Live(pub Weak<Context>);
+pub struct Live(pub Weak<Core>);
 
 impl Directory for Live {
     fn user(&self, name: &str) -> Option<Arc<VpnUser>> {
@@ -24,29 +24,23 @@ impl Directory for Live {
     }
 
     fn users(&self, after: Option<&str>, limit: usize, keep: &mut dyn FnMut(&VpnUser) -> bool) -> Vec<Arc<VpnUser>> {
-        let users = self.0.upgrade().map(|context| context.users.state());
+        let users = self.0.upgrade().map(|core| core.users.state());
         select(users.into_iter().flatten(), after, limit, keep)
     }
 
     fn hold(&self, name: &str) -> Option<Arc<VpnHold>> {
-        let context = self.0.upgrade()?;
-        context.holds.get(&ObjectRef::new(name).within(&context.namespace))
+        let core = self.0.upgrade()?;
+        core.holds.get(&ObjectRef::new(name).within(&core.namespace))
     }
 
     fn holds(&self) -> Vec<Arc<VpnHold>> {
-        self.0
-            .upgrade()
-            .map(|context| context.holds.state())
-            .unwrap_or_default()
+        self.0.upgrade().map(|core| core.holds.state()).unwrap_or_default()
     }
 }
 
 impl Live {
     fn gateways(&self) -> Vec<Arc<dyn Gateway>> {
-        self.0
-            .upgrade()
-            .map(|context| context.gateways.all())
-            .unwrap_or_default()
+        self.0.upgrade().map(|core| core.gateways.all()).unwrap_or_default()
     }
 
     fn observations(&self, account: &str) -> Vec<Observation> {
@@ -56,12 +50,12 @@ impl Live {
 
 impl Links for Live {
     fn links(&self, user: &VpnUser, credentials: &Credentials) -> Vec<Link> {
-        let Some(context) = self.0.upgrade() else {
+        let Some(core) = self.0.upgrade() else {
             return Vec::new();
         };
         gateway_names(user)
             .iter()
-            .filter_map(|name| context.gateways.get(name))
+            .filter_map(|name| core.gateways.get(name))
             .flat_map(|gateway| gateway.links(credentials))
             .collect()
     }

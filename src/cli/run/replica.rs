@@ -10,7 +10,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     RunError, listen,
     source::Cluster,
-    tasks::{Tasks, told},
+    tasks::{Tasks, log_failure},
     tls,
     wire::environment,
 };
@@ -58,9 +58,10 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     let known = Arc::clone(&imported);
     let passwords: Passwords = Arc::new(move |user| known.password(user));
     let roster = Arc::new(Roster::follower(key, passwords, Arc::clone(&clock)));
+    roster.set_limits(config.guard.clone());
     let endpoint = AuthEndpoint::new(roster.index(), Arc::clone(&metrics));
     let looks = TaskTracker::new();
-    let nodes = Nodes::new(nodes::Parts {
+    let nodes = Nodes::new(nodes::Dependencies {
         environment: environment(&config),
         sources,
         index: roster.index(),
@@ -75,7 +76,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
 
     let ctx = || Arc::clone(&follower);
     let auth = serve(auth_socket, endpoint.router(), auth_tls, tasks.front_token());
-    tasks.front("the auth listener", told(auth));
+    tasks.front("the auth listener", log_failure(auth));
     let looked_at = ctx();
     let probes = http::probes(Probes {
         health: Arc::new(move || Health::of_replica(&looked_at)),
@@ -83,7 +84,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     });
     // Until the last login is answered, so that nobody takes a draining replica for a dead one.
     let probes = serve(probes_socket, probes, probes_tls, tasks.core_token());
-    tasks.core("the probes", told(probes));
+    tasks.core("the probes", log_failure(probes));
     let end = tasks.core_token();
     let end = || end.clone();
     tasks.core("the intake", intake::run(watches, ctx(), end()));

@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     RunError,
-    tasks::{Tasks, told},
+    tasks::{Tasks, log_failure},
 };
 use crate::{
-    access::Access,
+    access::UseCases,
     clock::SharedClock,
     cluster::{
         client::bounded,
@@ -22,10 +22,13 @@ use crate::{
     desired::{
         DesiredState,
         folder::{FolderOptions, FolderSource},
-        kubernetes::{EventAnnouncer, KubernetesSource, Publisher, ReferencedSecrets, SecretHandouts},
+        kubernetes::{EventAnnouncer, KubernetesSource, Publisher, ReferencedSecrets, UserSecrets},
     },
     fence::Fence,
-    reconcile::context::{Context, Handing},
+    reconcile::{
+        core::{ClusterOutputs, Core},
+        gateway_convergence,
+    },
 };
 
 /// Namespace of objects in a folder that name none.
@@ -109,7 +112,7 @@ pub enum Source {
 /// What belongs to a source in a cluster.
 pub struct InCluster {
     source: Arc<KubernetesSource>,
-    secrets: Arc<SecretHandouts>,
+    secrets: Arc<UserSecrets>,
     referenced: Arc<ReferencedSecrets>,
     announcer: Arc<EventAnnouncer>,
     publisher: Publisher,
@@ -145,7 +148,7 @@ impl Source {
                 let (announcer, publisher) = EventAnnouncer::new(client, namespace, instance, Arc::clone(clock));
                 Ok(Self::Kubernetes(Box::new(InCluster {
                     source: KubernetesSource::new(client, namespace, fence, Arc::clone(clock)),
-                    secrets: SecretHandouts::new(client, namespace, fence),
+                    secrets: UserSecrets::new(client, namespace, fence),
                     referenced: ReferencedSecrets::new(client, namespace),
                     announcer,
                     publisher,
@@ -181,22 +184,22 @@ impl Source {
     }
 
     /// What a source in a cluster hands out and tells.
-    pub fn handing(&self, access: &Access) -> Option<Handing> {
+    pub fn outputs(&self, use_cases: &UseCases) -> Option<ClusterOutputs> {
         let Self::Kubernetes(cluster) = self else { return None };
-        let access = access.clone();
-        Some(Handing {
-            handouts: Arc::clone(&cluster.secrets) as _,
+        let use_cases = use_cases.clone();
+        Some(ClusterOutputs {
+            secrets: Arc::clone(&cluster.secrets) as _,
             announcer: Arc::clone(&cluster.announcer) as _,
-            make: Arc::new(move |user| access.handout(user)),
+            make: Arc::new(move |user| use_cases.connection_secret(user)),
         })
     }
 
     /// Starts the tasks of the source.
-    pub fn start(self, context: &Arc<Context>, tasks: &mut Tasks) {
+    pub fn start(self, core: &Arc<Core>, tasks: &mut Tasks) {
         let end = tasks.core_token();
         match self {
             Self::Folder(folder) => {
-                tasks.core("the folder source", async move { told(folder.run(end)).await });
+                tasks.core("the folder source", async move { log_failure(folder.run(end)).await });
             }
             Self::Kubernetes(cluster) => {
                 let InCluster {
@@ -205,9 +208,9 @@ impl Source {
                     publisher,
                     ..
                 } = *cluster;
-                let ctx = Arc::clone(context);
+                let ctx = Arc::clone(core);
                 let changed = move |user: &str| ctx.queue.push(user, &ctx.namespace);
-                let ctx = Arc::clone(context);
+                let ctx = Arc::clone(core);
                 let listed_once = move || {
                     for user in ctx.users.state() {
                         ctx.queue.push(&user.name_any(), &ctx.namespace);
@@ -215,12 +218,12 @@ impl Source {
                 };
                 let watching = secrets.run(changed, listed_once, end.clone());
                 tasks.core("the watch of users' Secrets", watching);
-                let ctx = Arc::clone(context);
+                let ctx = Arc::clone(core);
                 let changed = move |secret: &str| {
-                    ctx.gateways.secret_changed(&ctx, secret);
+                    gateway_convergence::secret_changed(&ctx, secret);
                     ctx.imported.secret_changed(secret);
                     // It may have been in the way of a user's own.
-                    if let Some(user) = SecretHandouts::owner(secret) {
+                    if let Some(user) = UserSecrets::owner(secret) {
                         ctx.queue.push(user, &ctx.namespace);
                     }
                 };

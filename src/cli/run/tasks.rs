@@ -86,7 +86,7 @@ async fn join(tasks: &mut JoinSet<&'static str>) {
 }
 
 /// Says why a task failed; that it ended is noticed by whoever joins it.
-pub async fn told<E: Display>(task: impl Future<Output = Result<(), E>>) {
+pub async fn log_failure<E: Display>(task: impl Future<Output = Result<(), E>>) {
     if let Err(error) = task.await {
         tracing::error!(%error, "a part of the operator failed");
     }

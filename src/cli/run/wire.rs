@@ -2,15 +2,12 @@
 
 use std::{
     collections::HashSet,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, OnceLock},
 };
 
 use kube::runtime::reflector::{ObjectRef, store};
-use tokio::sync::{
-    mpsc::{self, UnboundedReceiver},
-    watch,
-};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -20,7 +17,7 @@ use super::{
     tasks::Tasks,
 };
 use crate::{
-    access::{Access, Derived, LivePeople, Parts, Settings},
+    access::{Dependencies, Derived, LivePeople, Settings, UseCases},
     auth::listener::AuthEndpoint,
     clock::SharedClock,
     config::{self, Config},
@@ -31,23 +28,27 @@ use crate::{
     model::user::VpnUser,
     reconcile::{
         backoff::Backoff,
-        context::{Context, Queue},
+        core::{Core, Queue},
+        gateway_convergence,
         gateways::{self, Environment, Gateways},
-        holds::{self, HoldWork},
+        hold_work::HoldWork,
+        holds,
         imported::{self, Imported},
-        intake, runner, upkeep,
+        intake, runner,
+        status_write_cache::StatusWriteCache,
+        upkeep,
         usage::UsageBook,
-        written::Written,
     },
     roster::{Passwords, Roster},
+    verdicts::{GUARD_FILE, VerdictStore},
 };
 
 /// The core, wired and not yet running.
-pub struct Core {
+pub struct Wired {
     /// What every part of it shares.
-    pub context: Arc<Context>,
+    pub core: Arc<Core>,
     /// The use cases.
-    pub access: Access,
+    pub use_cases: UseCases,
     /// What nodes ask.
     pub endpoint: Arc<AuthEndpoint>,
     /// Joins the tasks of gateways.
@@ -55,7 +56,6 @@ pub struct Core {
     source: Source,
     writers: intake::Writers,
     work: Work,
-    guard_file: PathBuf,
 }
 
 /// What waits to be worked on.
@@ -67,7 +67,7 @@ struct Work {
 }
 
 /// What the core stands on.
-pub struct Ground {
+pub struct WireInputs {
     /// The cluster that desired state lives in.
     pub cluster: Option<Cluster>,
     /// Open while this process may act.
@@ -81,19 +81,19 @@ pub struct Ground {
 /// Wires the core.
 ///
 /// # Errors
-/// Desired state, history or the guard's memory cannot be opened.
+/// Desired state or history cannot be opened.
 pub async fn wire(
     config: &Config,
     key: &MasterKey,
-    ground: &Ground,
+    inputs: &WireInputs,
     cancel: CancellationToken,
-) -> Result<Core, RunError> {
-    let Ground {
+) -> Result<Wired, RunError> {
+    let WireInputs {
         cluster,
         fence,
         metrics,
         clock,
-    } = ground;
+    } = inputs;
     let data = &config.state.data_dir;
     let history = open_history(&data.join(config::HISTORY_FILE), clock)?;
     let source = Source::open(config, cluster.as_ref(), fence, clock)?;
@@ -105,8 +105,11 @@ pub async fn wire(
     if cluster.is_some() {
         roster.trust_deletions();
     }
-    let guard_file = data.join("guard.json");
-    roster.restore(upkeep::load_guard(&guard_file).map_err(RunError::Guard)?);
+    let window = config.guard.window();
+    let (verdicts, memory) = VerdictStore::open(&data.join(GUARD_FILE), Arc::clone(clock), window);
+    let verdicts = Arc::new(verdicts);
+    roster.set_limits(config.guard.clone());
+    roster.restore(memory);
     let endpoint = AuthEndpoint::new(roster.index(), Arc::clone(metrics));
     let usage = UsageBook::open(history.clone(), Arc::clone(clock)).await;
     // Nobody is known yet: this only lets the first load see who is over quota.
@@ -118,9 +121,9 @@ pub async fn wire(
     let (hold_work, touched_holds) = HoldWork::new();
     let ((users, user_writer), (held, hold_writer), (declared, gateway_writer)) = (store(), store(), store());
     let (namespace, word) = source.place();
-    let context = Arc::new(Context {
+    let core = Arc::new(Core {
         desired: source.desired(),
-        gateways: Gateways::new(gateways::Parts {
+        gateways: Gateways::new(gateways::Dependencies {
             environment: environment(config),
             sources,
             index: roster.index(),
@@ -145,21 +148,21 @@ pub async fn wire(
         imported,
         hold_work,
         backoff: Backoff::default(),
-        guard_kept: watch::Sender::new(0),
+        verdicts,
         namespace,
         source: word,
         fence: fence.clone(),
-        written: Written::default(),
-        handing: OnceLock::new(),
+        status_writes: StatusWriteCache::default(),
+        cluster_outputs: OnceLock::new(),
     });
-    usage.attach(&context);
-    let access = use_cases(config, key, &context, &passwords);
-    if let Some(handing) = source.handing(&access) {
-        let _ = context.handing.set(handing);
+    core.follow_usage();
+    let use_cases = use_cases(config, key, &core, &passwords);
+    if let Some(outputs) = source.outputs(&use_cases) {
+        let _ = core.cluster_outputs.set(outputs);
     }
-    Ok(Core {
-        access,
-        context,
+    Ok(Wired {
+        use_cases,
+        core,
         endpoint,
         nodes,
         source,
@@ -174,33 +177,31 @@ pub async fn wire(
             passwords: to_import,
             completions: completed,
         },
-        guard_file,
     })
 }
 
-impl Core {
+impl Wired {
     /// Starts the tasks of the core.
     pub fn start(self, tasks: &mut Tasks) {
         let Self {
-            context,
+            core,
             source,
             writers,
             work,
-            guard_file,
             ..
         } = self;
-        let (ctx, end) = (|| Arc::clone(&context), tasks.core_token());
+        let (ctx, end) = (|| Arc::clone(&core), tasks.core_token());
         let end = || end.clone();
-        let watches = context.desired.watch();
-        source.start(&context, tasks);
+        let watches = core.desired.watch();
+        source.start(&core, tasks);
         tasks.core("the intake", intake::run(watches, writers, ctx(), end()));
         tasks.core("the reconciler", runner::run(ctx(), work.users, end()));
         tasks.core("the hold reporter", holds::run(ctx(), work.holds, end()));
-        tasks.core("the gateway keeper", Gateways::run(ctx(), end()));
+        tasks.core("the gateway keeper", gateway_convergence::run(ctx(), end()));
         tasks.core("the password reader", imported::run(ctx(), work.passwords, end()));
-        tasks.core("the traffic book", Arc::clone(&context.usage).run(end()));
+        tasks.core("the traffic book", Arc::clone(&core.usage).run(end()));
         tasks.core("the completions", upkeep::completions(ctx(), work.completions, end()));
-        tasks.core("the guard's memory", upkeep::keep_guard(ctx(), guard_file, end()));
+        tasks.core("the guard's memory", upkeep::keep_guard(ctx(), end()));
         tasks.core("the gauges", upkeep::gauges(ctx(), end()));
     }
 }
@@ -245,28 +246,28 @@ pub fn environment(config: &Config) -> Environment {
     }
 }
 
-fn use_cases(config: &Config, key: &MasterKey, context: &Arc<Context>, passwords: &Passwords) -> Access {
+fn use_cases(config: &Config, key: &MasterKey, core: &Arc<Core>, passwords: &Passwords) -> UseCases {
     let dispatch = {
-        let context = Arc::downgrade(context);
+        let core = Arc::downgrade(core);
         Arc::new(move |transitions| {
-            if let Some(context) = context.upgrade() {
-                context.dispatch(transitions);
+            if let Some(core) = core.upgrade() {
+                core.dispatch(transitions);
             }
         })
     };
-    let live = Arc::new(Live(Arc::downgrade(context)));
-    Access::new(Parts {
-        desired: Arc::clone(&context.desired),
+    let live = Arc::new(Live(Arc::downgrade(core)));
+    UseCases::new(Dependencies {
+        desired: Arc::clone(&core.desired),
         people: Arc::new(LivePeople::new(
-            Arc::clone(&context.roster),
+            Arc::clone(&core.roster),
             dispatch,
-            context.guard_kept.subscribe(),
+            Arc::clone(&core.verdicts),
         )),
         directory: Arc::clone(&live) as _,
         links: live,
         keys: Arc::new(Derived::new(key.clone(), Arc::clone(passwords))),
-        journal: Arc::new(context.history.clone()),
-        clock: Arc::clone(&context.clock),
+        journal: Arc::new(core.history.clone()),
+        clock: Arc::clone(&core.clock),
         settings: Settings {
             public_url: config.public_url.clone(),
             ..Settings::default()

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 
 use super::{
     document::{Bad, Declared, faults_against},
-    keeper::{Entry, Keeper, PATIENCE, SETTLE},
     mailbox::Urgent,
     object::{Digest, Kind, Notes, Spec, new_uid},
+    object_store::{Entry, MAX_SETTLE, ObjectStore, SETTLE},
     problem::Problem,
     scan::{Content, Document, FileScan, What},
 };
@@ -31,7 +31,7 @@ struct Pass {
     rests: bool,
 }
 
-impl Keeper {
+impl ObjectStore {
     /// Takes over what a file says. An older reading than the last is ignored.
     pub fn apply(&mut self, scan: FileScan) {
         let id = self.file_id(&scan.file);
@@ -107,7 +107,7 @@ impl Keeper {
         self.missing(&mut pass, before, &scan.deleted);
         self.applying = outer;
         pass.lines.sort();
-        self.board
+        self.source_status
             .set_file(&pass.display, pass.lines.iter().map(ToString::to_string).collect());
         if let Some(file) = self.files.get_mut(id as usize) {
             file.owned = pass.owned;
@@ -152,7 +152,7 @@ impl Keeper {
                 entry.missing = None;
             }
         }
-        self.board
+        self.source_status
             .set_file(display, vec![Problem::of_file(display, reason).to_string()]);
     }
 
@@ -395,7 +395,7 @@ impl Keeper {
                 continue;
             }
             let since = entry.missing;
-            let wait = if pass.rests { SETTLE } else { PATIENCE };
+            let wait = if pass.rests { SETTLE } else { MAX_SETTLE };
             if on_purpose || since.is_some_and(|since| now.duration_since(since) >= wait) {
                 self.bury(id);
             } else if since.is_none() {

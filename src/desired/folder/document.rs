@@ -6,10 +6,10 @@ use serde::{Deserialize, Deserializer, de, de::DeserializeOwned, de::IgnoredAny}
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    marks::{MAX_DEPTH, Marks, Node},
     object::{Digest, Kind, Notes, Spec},
     problem::Fault,
     rules::rules,
+    spanned_document::{MAX_DEPTH, Node, SpannedDocument},
     split::{is_blank, without_mark},
 };
 use crate::model::{API_VERSION, GROUP, corporate_id::CorporateId};
@@ -91,12 +91,12 @@ pub(super) fn faults_against(declared: &Declared, old: Option<&Spec>, text: &str
     if broken.is_empty() {
         return Vec::new();
     }
-    let marks = Marks::read(text);
+    let spanned = SpannedDocument::read(text);
     broken
         .into_iter()
         .map(|error| {
             fault(
-                marks.place(&error.path).unwrap_or((1, 1)),
+                spanned.place(&error.path).unwrap_or((1, 1)),
                 Some(error.path),
                 error.message,
             )
@@ -138,16 +138,16 @@ fn knot(text: &str) -> Option<Reading> {
     if brackets <= MANY_BRACKETS {
         return None;
     }
-    let marks = Marks::read(text);
-    if marks.complete {
+    let spanned = SpannedDocument::read(text);
+    if spanned.complete {
         return None;
     }
     let message = format!(
         "the document is not read: its {brackets} opening brackets are nested more than {MAX_DEPTH} levels deep, or one is \
          left open"
     );
-    let certain = identity(&marks).is_some() && is_certain(&marks);
-    Some(bad(identity(&marks), certain, vec![fault((1, 1), None, message)]))
+    let certain = identity(&spanned).is_some() && is_certain(&spanned);
+    Some(bad(identity(&spanned), certain, vec![fault((1, 1), None, message)]))
 }
 
 /// The kind, when it stands at the first column as it nearly always does.
@@ -158,8 +158,8 @@ fn kind_hint(text: &str) -> Option<Kind> {
 
 /// A document that did not parse at once: JSON and flow style, foreign groups, faults.
 fn read_slowly(text: &str) -> Reading {
-    let marks = Marks::read(text);
-    let root = marks.root.as_ref();
+    let spanned = SpannedDocument::read(text);
+    let root = spanned.root.as_ref();
     let text_of = |key: &str| root.and_then(|root| root.get(key)).and_then(Node::as_str);
     let (group, kind) = (text_of("apiVersion"), text_of("kind"));
     if let (Some(group), Some(kind)) = (group, kind)
@@ -169,16 +169,16 @@ fn read_slowly(text: &str) -> Reading {
     {
         return Reading::Ignored;
     }
-    let identity = identity(&marks);
-    let certain = identity.is_some() && is_certain(&marks);
+    let identity = identity(&spanned);
+    let certain = identity.is_some() && is_certain(&spanned);
     let identity = || identity.clone();
-    let at = |field: &str| marks.place(field).unwrap_or((1, 1));
+    let at = |field: &str| spanned.place(field).unwrap_or((1, 1));
     let merged = root.map(Node::merge_keys).unwrap_or_default();
     if !merged.is_empty() {
         let faults = merged.into_iter().map(merge_fault).collect();
         return bad(identity(), certain, faults);
     }
-    if marks.complete {
+    if spanned.complete {
         let missing = |field: &str| {
             let message =
                 format!("is missing: every document needs apiVersion and kind, like {API_VERSION} and VpnUser");
@@ -219,22 +219,22 @@ fn read_slowly(text: &str) -> Reading {
         Err(error) => {
             // What makes the whole text unreadable is to be named before what is only wrong in the part that was read.
             let syntax = || serde_yaml::from_str::<IgnoredAny>(text).err();
-            let error = if marks.complete {
+            let error = if spanned.complete {
                 error
             } else {
                 syntax().unwrap_or(error)
             };
-            bad(identity(), certain, vec![explain(&error, &marks)])
+            bad(identity(), certain, vec![explain(&error, &spanned)])
         }
     }
 }
 
 fn merge_faults(text: &str) -> Option<Reading> {
-    let marks = Marks::read(text);
-    let merged = marks.root.as_ref().map(Node::merge_keys).unwrap_or_default();
+    let spanned = SpannedDocument::read(text);
+    let merged = spanned.root.as_ref().map(Node::merge_keys).unwrap_or_default();
     (!merged.is_empty()).then(|| {
         let faults = merged.into_iter().map(merge_fault).collect();
-        bad(identity(&marks), is_certain(&marks), faults)
+        bad(identity(&spanned), is_certain(&spanned), faults)
     })
 }
 
@@ -243,20 +243,20 @@ fn merge_fault(place: (u32, u32)) -> Fault {
     fault(place, Some("<<".to_owned()), message)
 }
 
-fn identity(marks: &Marks) -> Option<(Kind, String)> {
-    let root = marks.root.as_ref()?;
+fn identity(spanned: &SpannedDocument) -> Option<(Kind, String)> {
+    let root = spanned.root.as_ref()?;
     let kind = Kind::parse(root.get("kind")?.as_str()?)?;
     let name = root.get("metadata")?.get("name")?.as_str()?;
     (!name.is_empty()).then(|| (kind, name.to_owned()))
 }
 
 /// A user's name and ID agree: a slip in one of them would show.
-fn is_certain(marks: &Marks) -> bool {
-    let Some((kind, name)) = identity(marks) else {
+fn is_certain(spanned: &SpannedDocument) -> bool {
+    let Some((kind, name)) = identity(spanned) else {
         return false;
     };
     let id = || {
-        let id = marks.root.as_ref()?.get("spec")?.get("corporateId")?.as_str()?;
+        let id = spanned.root.as_ref()?.get("spec")?.get("corporateId")?.as_str()?;
         CorporateId::parse(id).ok()
     };
     kind != Kind::User || id().is_some_and(|id| id.object_name() == name)
@@ -276,7 +276,7 @@ const SECRET_FIELDS: [&str; 6] = [
 const TIME_FIELDS: [&str; 4] = ["validFrom", "validUntil", "from", "until"];
 
 /// The parser's message without its places (they count from the document), with the field split off.
-fn explain(error: &serde_yaml::Error, marks: &Marks) -> Fault {
+fn explain(error: &serde_yaml::Error, spanned: &SpannedDocument) -> Fault {
     let mut message = error.to_string();
     while let Some(at) = message.find(" at line ") {
         let tail = message.get(at + 9..).unwrap_or_default();
@@ -324,9 +324,9 @@ fn explain(error: &serde_yaml::Error, marks: &Marks) -> Fault {
     let place = match field
         .as_deref()
         .filter(|_| !repeated)
-        .and_then(|field| marks.place(field))
+        .and_then(|field| spanned.place(field))
     {
-        Some(place) if marks.complete => place,
+        Some(place) if spanned.complete => place,
         _ => location.unwrap_or((1, 1)),
     };
     fault(place, field, message)

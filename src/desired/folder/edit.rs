@@ -3,7 +3,7 @@
 use serde_yaml::Value;
 
 use super::{
-    marks::{Content, Marks, Node},
+    spanned_document::{Content, Node, SpannedDocument},
     split::without_mark,
 };
 
@@ -31,10 +31,10 @@ fn scalar(value: &Value) -> Result<String, String> {
 }
 
 fn set_one(text: &str, field: &str, value: &str) -> Result<String, String> {
-    let marks = Marks::read(text);
-    let root = marks
+    let spanned = SpannedDocument::read(text);
+    let root = spanned
         .root
-        .filter(|_| marks.complete)
+        .filter(|_| spanned.complete)
         .ok_or("the document cannot be parsed")?;
     let spec = root.get("spec").ok_or("it has no spec")?;
     if root.decorated || spec.decorated {

@@ -15,10 +15,10 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    keeper::{Entry, Keeper, SETTLE},
+    event_sender::Change,
     mailbox::Walked,
     object::{FileKey, Root, Row},
-    outlets::Change,
+    object_store::{Entry, ObjectStore, SETTLE},
     record::Fact,
     scan::{Content, FileScan, scan_file},
     walk::{Listing, list},
@@ -29,13 +29,13 @@ const SHARE: usize = 64;
 /// Rounds in which documents that moved between files find each other.
 const ROUNDS: usize = 8;
 
-impl Keeper {
+impl ObjectStore {
     /// Reads everything and sends it out. `InitDone` follows whatever happens.
     pub fn load(&mut self) {
         self.out.init();
         let age = self.recall();
         let readable = self.load_files();
-        let serve = readable || age.is_some_and(|age| age <= self.life.max_age);
+        let serve = readable || age.is_some_and(|age| age <= self.reading.max_age);
         if !serve {
             tracing::error!("the folder cannot be read and what was known last is too old: nobody is served");
         }
@@ -43,7 +43,7 @@ impl Keeper {
         self.read_again();
         self.loading = false;
         self.fit();
-        self.board.set_synced();
+        self.source_status.set_synced();
         self.out.init_done();
     }
 
@@ -51,7 +51,7 @@ impl Keeper {
     fn recall(&mut self) -> Option<Duration> {
         let mut heads = Vec::new();
         if let Err(error) = self.reader.each_head(|head| heads.push(head)) {
-            self.board
+            self.source_status
                 .set_source("record", Some(format!("desired.db cannot be read: {error}")));
         }
         for head in &heads {
@@ -251,7 +251,7 @@ impl Keeper {
         if self.entries.iter().flatten().any(|entry| !entry.served)
             && let Err(error) = self.reader.each(visit)
         {
-            self.board
+            self.source_status
                 .set_source("record", Some(format!("desired.db cannot be read: {error}")));
         }
         for id in sent {

@@ -1,4 +1,4 @@
-//! What the keeper is asked to do. Calls of people overtake bulk work.
+//! What the object store is asked to do. Calls of people overtake bulk work.
 
 use std::{
     collections::VecDeque,

@@ -1,6 +1,6 @@
 //! A folder of YAML as the source.
 //!
-//! Files are read on threads of their own, cut into documents, and compared by digest with what is in force. One keeper
+//! Files are read on threads of their own, cut into documents, and compared by digest with what is in force. One object-store
 //! thread owns which objects there are, sends the events, and writes behind to the record from which a restart begins.
 //! What the operator itself changes is written gently. May use the model and the clock; must never decide about access,
 //! hold an object in memory that the record holds, or treat something that cannot be read as something that is gone.
@@ -8,25 +8,26 @@
 mod apply;
 mod check;
 mod document;
+mod document_writer;
 mod edit;
+mod event_sender;
 mod files;
-mod hands;
-mod health;
-mod keeper;
-mod keeper_loop;
 mod load;
 mod mailbox;
-mod marks;
+mod message_loop;
 mod object;
-mod outlets;
+mod object_store;
 mod problem;
 mod queue;
+mod reading_state;
 mod record;
 mod record_file;
 mod rules;
 mod scan;
 mod scanner;
 mod source;
+mod source_status;
+mod spanned_document;
 mod split;
 mod walk;
 mod watch;

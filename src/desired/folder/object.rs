@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::model::{
-    FINALIZER,
+    FINALIZER, OWN,
     gateway::{VpnGateway, VpnGatewaySpec, VpnGatewayStatus},
     hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
     user::{VpnUser, VpnUserSpec, VpnUserStatus},
@@ -162,6 +162,9 @@ pub(super) fn assemble<K: Assemble>(row: &Row) -> Result<K, serde_json::Error> {
         .unwrap_or_default();
     let mut annotations = notes.annotations;
     annotations.insert(SOURCE_FILE.to_owned(), row.file.path.to_string());
+    if row.file.root == Root::Own {
+        annotations.insert(OWN.to_owned(), "true".to_owned());
+    }
     let metadata = ObjectMeta {
         name: Some(row.name.to_string()),
         namespace: Some(row.namespace.to_string()),

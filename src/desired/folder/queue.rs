@@ -8,7 +8,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
-    hands::{Edit, Hands},
+    document_writer::{DocumentWriter, Edit},
     mailbox::{Found, closed},
     object::{FileKey, Root, Spec},
 };
@@ -30,7 +30,7 @@ pub(super) struct JobQueue(Mutex<HashMap<FileKey, Vec<Job>>>);
 
 impl JobQueue {
     /// Queues a job, and works on it at once if nobody works on the file.
-    pub fn submit(self: &Arc<Self>, hands: &Arc<Hands>, file: FileKey, job: Job) {
+    pub fn submit(self: &Arc<Self>, document_writer: &Arc<DocumentWriter>, file: FileKey, job: Job) {
         {
             let mut jobs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(waiting) = jobs.get_mut(&file) {
@@ -39,10 +39,10 @@ impl JobQueue {
             }
             jobs.insert(file.clone(), vec![job]);
         }
-        let (queue, hands) = (self.clone(), hands.clone());
+        let (queue, document_writer) = (self.clone(), document_writer.clone());
         tokio::task::spawn_blocking(move || {
             while let Some(jobs) = queue.take(&file) {
-                work(&hands, &file, jobs);
+                work(&document_writer, &file, jobs);
             }
         });
     }
@@ -62,26 +62,26 @@ impl JobQueue {
     /// Queues a job and waits for its answer.
     pub async fn run<T>(
         self: &Arc<Self>,
-        hands: &Arc<Hands>,
+        document_writer: &Arc<DocumentWriter>,
         file: FileKey,
         job: impl FnOnce(oneshot::Sender<Result<T>>) -> Job,
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        self.submit(hands, file, job(reply));
+        self.submit(document_writer, file, job(reply));
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
 }
 
-fn work(hands: &Hands, file: &FileKey, jobs: Vec<Job>) {
+fn work(document_writer: &DocumentWriter, file: &FileKey, jobs: Vec<Job>) {
     let mut edits = Vec::new();
     let mut replies = Vec::new();
     for job in jobs {
         match job {
             Job::Create(what, reply) => {
                 let (root, name, spec, manager) = *what;
-                drop(reply.send(hands.create(root, &name, &spec, manager)));
+                drop(reply.send(document_writer.create(root, &name, &spec, manager)));
             }
-            Job::Release(name, reply) => drop(reply.send(hands.release_hold(&name))),
+            Job::Release(name, reply) => drop(reply.send(document_writer.lift_hold(&name))),
             Job::Edit(name, edit, reply) => {
                 edits.push((name, edit));
                 replies.push(reply);
@@ -89,7 +89,7 @@ fn work(hands: &Hands, file: &FileKey, jobs: Vec<Job>) {
         }
     }
     if !edits.is_empty() {
-        for (reply, answer) in replies.into_iter().zip(hands.edit(file, &edits)) {
+        for (reply, answer) in replies.into_iter().zip(document_writer.edit(file, &edits)) {
             drop(reply.send(answer));
         }
     }

@@ -1,4 +1,4 @@
-//! The thread that reads files which may have changed, and hands them to the keeper.
+//! The thread that reads files which may have changed, and hands them to the object store.
 
 use std::{
     collections::{BTreeSet, HashMap},

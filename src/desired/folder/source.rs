@@ -15,17 +15,17 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    hands::{Edit, Hands},
-    health::Board,
-    keeper::{Keeper, Parts},
-    keeper_loop,
+    document_writer::{DocumentWriter, Edit},
+    event_sender::{EventReceiver, streams},
     mailbox::{Bulk, Found, Mailbox, Urgent, closed},
+    message_loop,
     object::{Assemble, FileKey, Kind, Root, Spec, assemble},
-    outlets::{Inlets, streams},
+    object_store::{Dependencies, ObjectStore},
     queue::{Job, JobQueue},
     record::{self, Writer},
     scan::Digests,
     scanner::{self, Scanner},
+    source_status::SourceStatus,
     walk::Roots,
     watch,
 };
@@ -64,12 +64,12 @@ pub struct FolderOptions {
 /// brought them (they can be derived again); files, and tombstones, before anybody hears of them.
 pub struct FolderSource {
     roots: Arc<Roots>,
-    board: Arc<Board>,
+    source_status: Arc<SourceStatus>,
     mailbox: Arc<Mailbox>,
     scanner: Mutex<Option<Scanner>>,
-    hands: Arc<Hands>,
+    document_writer: Arc<DocumentWriter>,
     queue: Arc<JobQueue>,
-    inlets: Inlets,
+    events: EventReceiver,
     writer: Writer,
     options: FolderOptions,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -99,18 +99,18 @@ impl FolderSource {
         }
         fs::create_dir_all(&own).map_err(failed(&own))?;
         let roots = Arc::new(Roots::new(people, own, None));
-        let board = Arc::new(Board::default());
+        let source_status = Arc::new(SourceStatus::default());
         let mailbox = Arc::new(Mailbox::default());
         let digests = Digests::default();
-        let (outlets, inlets) = streams();
+        let (sender, events) = streams();
         let (reader, writer, record) = record::open(&data)?;
         let no_thread = |error: io::Error| DesiredError::Unavailable(format!("no thread can be had: {error}"));
         let (scanner, scanning) = scanner::start(roots.clone(), digests.clone(), mailbox.clone()).map_err(no_thread)?;
-        let keeper = Keeper::new(Parts {
+        let object_store = ObjectStore::new(Dependencies {
             clock: options.clock.clone(),
             roots: roots.clone(),
-            board: board.clone(),
-            out: outlets,
+            source_status: source_status.clone(),
+            out: sender,
             reader,
             writer: writer.clone(),
             digests: digests.clone(),
@@ -119,10 +119,10 @@ impl FolderSource {
             last_known_max_age: options.last_known_max_age,
         });
         let keeping = thread::Builder::new()
-            .name("folder-keeper".into())
-            .spawn(move || keeper_loop::run(keeper))
+            .name("folder-objects".into())
+            .spawn(move || message_loop::run(object_store))
             .map_err(no_thread)?;
-        let hands = Arc::new(Hands {
+        let document_writer = Arc::new(DocumentWriter {
             roots: roots.clone(),
             digests,
             mailbox: mailbox.clone(),
@@ -130,12 +130,12 @@ impl FolderSource {
         });
         Ok(Arc::new(Self {
             roots,
-            board,
+            source_status,
             mailbox,
             scanner: Mutex::new(Some(scanner)),
-            hands,
+            document_writer,
             queue: Arc::default(),
-            inlets,
+            events,
             writer,
             options,
             threads: Mutex::new(vec![keeping, scanning]),
@@ -155,9 +155,9 @@ impl FolderSource {
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
             .ok_or_else(closed)?;
-        let parts = watch::Parts {
+        let dependencies = watch::Dependencies {
             roots: self.roots.clone(),
-            board: self.board.clone(),
+            source_status: self.source_status.clone(),
             mailbox: self.mailbox.clone(),
             scanner,
             clock: self.options.clock.clone(),
@@ -165,7 +165,7 @@ impl FolderSource {
         };
         let (sender, signals) = mpsc::channel();
         let stop = StopOnDrop(sender.clone());
-        let mut watching = tokio::task::spawn_blocking(move || watch::run(parts, &signals, sender));
+        let mut watching = tokio::task::spawn_blocking(move || watch::run(dependencies, &signals, sender));
         tokio::select! {
             () = cancel.cancelled() => {
                 drop(stop);
@@ -195,7 +195,7 @@ impl FolderSource {
         let what = Box::new((root, name.to_owned(), spec, manager));
         let found = self
             .queue
-            .run(&self.hands, file, |reply| Job::Create(what, reply))
+            .run(&self.document_writer, file, |reply| Job::Create(what, reply))
             .await?;
         object(&found)
     }
@@ -217,7 +217,9 @@ impl FolderSource {
             let file = found.row.file.clone();
             let done = self
                 .queue
-                .run(&self.hands, file, |reply| Job::Edit(name.to_owned(), edit, reply))
+                .run(&self.document_writer, file, |reply| {
+                    Job::Edit(name.to_owned(), edit, reply)
+                })
                 .await;
             if !matches!(done, Err(DesiredError::NotFound { .. })) {
                 return done;
@@ -280,11 +282,11 @@ impl Drop for FolderSource {
 #[async_trait]
 impl DesiredState for FolderSource {
     fn watch(&self) -> Watches {
-        self.inlets.take()
+        self.events.take()
     }
 
     fn health(&self) -> SourceHealth {
-        self.board.health(self.writer.problem())
+        self.source_status.health(self.writer.problem())
     }
 
     async fn get_user(&self, name: &str) -> Result<Option<VpnUser>> {
@@ -312,13 +314,15 @@ impl DesiredState for FolderSource {
         self.create(Root::Own, name, Spec::Hold(Box::new(spec)), manager).await
     }
 
-    async fn release_hold(&self, name: &str, _: FieldManager) -> Result<()> {
+    async fn lift_hold(&self, name: &str, _: FieldManager) -> Result<()> {
         let file = FileKey {
             root: Root::Own,
             path: format!("{name}.yaml").into(),
         };
         self.queue
-            .run(&self.hands, file, |reply| Job::Release(name.to_owned(), reply))
+            .run(&self.document_writer, file, |reply| {
+                Job::Release(name.to_owned(), reply)
+            })
             .await
     }
 
@@ -335,15 +339,15 @@ impl DesiredState for FolderSource {
     }
 
     // Objects of the folder are born with the finalizer.
-    async fn guard_user(&self, _: &VpnUser) -> Result<()> {
+    async fn add_user_finalizer(&self, _: &VpnUser) -> Result<()> {
         Ok(())
     }
 
-    async fn guard_hold(&self, _: &VpnHold) -> Result<()> {
+    async fn add_hold_finalizer(&self, _: &VpnHold) -> Result<()> {
         Ok(())
     }
 
-    async fn guard_gateway(&self, _: &VpnGateway) -> Result<()> {
+    async fn add_gateway_finalizer(&self, _: &VpnGateway) -> Result<()> {
         Ok(())
     }
 
@@ -354,15 +358,15 @@ impl DesiredState for FolderSource {
         })
     }
 
-    async fn release_user(&self, name: &str) -> Result<()> {
+    async fn remove_user_finalizer(&self, name: &str) -> Result<()> {
         self.release(Kind::User, name).await
     }
 
-    async fn forget_hold(&self, name: &str) -> Result<()> {
+    async fn remove_hold_finalizer(&self, name: &str) -> Result<()> {
         self.release(Kind::Hold, name).await
     }
 
-    async fn release_gateway(&self, name: &str) -> Result<()> {
+    async fn remove_gateway_finalizer(&self, name: &str) -> Result<()> {
         self.release(Kind::Gateway, name).await
     }
 }

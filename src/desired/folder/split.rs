@@ -17,40 +17,40 @@ pub(super) struct Slice<'a> {
 /// Cuts a file into documents. Linear; the texts put together are the file.
 pub(super) fn split(text: &str) -> Vec<Slice<'_>> {
     let mut slices = Vec::new();
-    let mut cut = Cut::default();
+    let mut slicer = Slicer::default();
     let (mut offset, mut line) = (0, 1u32);
     for row in text.split_inclusive('\n') {
         let begins = is_marker(row, "---");
-        if begins && (cut.content || cut.marker) {
-            cut.take(text, offset, line, &mut slices);
+        if begins && (slicer.content || slicer.marker) {
+            slicer.take(text, offset, line, &mut slices);
         }
         offset += row.len();
         line = line.saturating_add(1);
         if begins {
-            cut.marker = true;
-            cut.content = !is_filler(row.get(3..).unwrap_or_default());
+            slicer.marker = true;
+            slicer.content = !is_filler(row.get(3..).unwrap_or_default());
         } else if is_marker(row, "...") {
-            cut.take(text, offset, line, &mut slices);
-        } else if !cut.content {
-            let directive = !cut.marker && row.starts_with('%');
-            cut.content = !directive && !is_filler(row);
+            slicer.take(text, offset, line, &mut slices);
+        } else if !slicer.content {
+            let directive = !slicer.marker && row.starts_with('%');
+            slicer.content = !directive && !is_filler(row);
         }
     }
-    if offset > cut.start {
-        cut.take(text, offset, line, &mut slices);
+    if offset > slicer.start {
+        slicer.take(text, offset, line, &mut slices);
     }
     slices
 }
 
 /// The document that is being collected.
-struct Cut {
+struct Slicer {
     start: usize,
     line: u32,
     marker: bool,
     content: bool,
 }
 
-impl Default for Cut {
+impl Default for Slicer {
     fn default() -> Self {
         Self {
             start: 0,
@@ -61,7 +61,7 @@ impl Default for Cut {
     }
 }
 
-impl Cut {
+impl Slicer {
     fn take<'a>(&mut self, text: &'a str, end: usize, line: u32, into: &mut Vec<Slice<'a>>) {
         into.push(Slice {
             text: text.get(self.start..end).unwrap_or_default(),

@@ -18,10 +18,10 @@ use notify::{
 };
 
 use super::{
-    health::Board,
     mailbox::{Bulk, Mailbox, Urgent, Walked},
     object::{FileKey, Root},
     scanner::Scanner,
+    source_status::SourceStatus,
     walk::{Identity, Listing, Roots, Signatures, is_declared_name, list, signature},
 };
 use crate::clock::SharedClock;
@@ -44,9 +44,9 @@ pub(super) enum Signal {
 }
 
 /// What the watching thread is made of.
-pub(super) struct Parts {
+pub(super) struct Dependencies {
     pub roots: Arc<Roots>,
-    pub board: Arc<Board>,
+    pub source_status: Arc<SourceStatus>,
     pub mailbox: Arc<Mailbox>,
     pub scanner: Scanner,
     pub clock: SharedClock,
@@ -54,7 +54,7 @@ pub(super) struct Parts {
 }
 
 struct Watch {
-    parts: Parts,
+    dependencies: Dependencies,
     notify: Option<INotifyWatcher>,
     /// Watched folders.
     watched: HashMap<PathBuf, Identity>,
@@ -65,8 +65,8 @@ struct Watch {
 }
 
 /// Watches until told to stop.
-pub(super) fn run(parts: Parts, signals: &Receiver<Signal>, sender: Sender<Signal>) {
-    let Ok(signatures) = parts.mailbox.ask(Urgent::Signatures) else {
+pub(super) fn run(dependencies: Dependencies, signals: &Receiver<Signal>, sender: Sender<Signal>) {
+    let Ok(signatures) = dependencies.mailbox.ask(Urgent::Signatures) else {
         return;
     };
     let notify = INotifyWatcher::new(
@@ -75,7 +75,7 @@ pub(super) fn run(parts: Parts, signals: &Receiver<Signal>, sender: Sender<Signa
     );
     let polling = notify.is_err();
     let mut watch = Watch {
-        parts,
+        dependencies,
         notify: notify.ok(),
         watched: HashMap::new(),
         signatures,
@@ -126,8 +126,8 @@ impl Watch {
             return;
         }
         if is_declared_name(name) && !path.is_dir() {
-            if let Some(file) = self.parts.roots.key(path) {
-                self.parts.scanner.wish(file, Instant::now() + delay);
+            if let Some(file) = self.dependencies.roots.key(path) {
+                self.dependencies.scanner.wish(file, Instant::now() + delay);
             }
         } else if path.is_dir() {
             self.walk_within(GATHER);
@@ -142,7 +142,7 @@ impl Watch {
     fn walk(&mut self) {
         let begun = Instant::now();
         let mut unreadable = Vec::new();
-        let people = match self.parts.roots.check(Root::People) {
+        let people = match self.dependencies.roots.check(Root::People) {
             Err(error) => Err(error.to_string()),
             Ok(identity) => match self.walk_root(Root::People, &mut unreadable) {
                 Err(error) => Err(error.to_string()),
@@ -150,24 +150,24 @@ impl Watch {
             },
         };
         if let Err(error) = self.walk_root(Root::Own, &mut unreadable) {
-            unreadable.push((self.parts.roots.own.display().to_string(), error.to_string()));
+            unreadable.push((self.dependencies.roots.own.display().to_string(), error.to_string()));
         }
         let took = begun.elapsed();
         self.next_walk = Instant::now()
             + if self.polling || people.is_err() {
-                self.parts.rescan_interval.min(HASTY.max(took * 10))
+                self.dependencies.rescan_interval.min(HASTY.max(took * 10))
             } else {
-                self.parts.rescan_interval
+                self.dependencies.rescan_interval
             };
-        self.parts.mailbox.bulk(Bulk::Walked(Walked {
+        self.dependencies.mailbox.bulk(Bulk::Walked(Walked {
             people,
             unreadable,
-            at: self.parts.clock.now(),
+            at: self.dependencies.clock.now(),
         }));
     }
 
     fn walk_root(&mut self, root: Root, unreadable: &mut Vec<(String, String)>) -> io::Result<()> {
-        let path = self.parts.roots.path(root).to_owned();
+        let path = self.dependencies.roots.path(root).to_owned();
         let mut entered = HashSet::new();
         let listing = list(&path, |folder| {
             entered.insert(folder.to_owned());
@@ -205,7 +205,7 @@ impl Watch {
                     "{shown}: file events cannot be had ({error}), so the folder is looked through every second or so \
                      instead: {advice}"
                 );
-                self.parts.board.set_source("events", Some(line));
+                self.dependencies.source_status.set_source("events", Some(line));
             }
         }
     }
@@ -219,14 +219,14 @@ impl Watch {
                 root,
                 path: path.clone(),
             };
-            let meta = fs::metadata(self.parts.roots.absolute(&file));
+            let meta = fs::metadata(self.dependencies.roots.absolute(&file));
             let stamp = meta.as_ref().map_or(0, signature);
             let fresh = meta.is_ok_and(|meta| {
                 meta.modified()
                     .is_ok_and(|modified| wall.duration_since(modified).is_ok_and(|age| age < FRESH))
             });
             if self.signatures.get(&file) != Some(&stamp) {
-                self.parts.scanner.wish(file.clone(), now);
+                self.dependencies.scanner.wish(file.clone(), now);
                 // A signature that nothing matches: looked at once more.
                 self.signatures.insert(file.clone(), if fresh { 1 } else { stamp });
             }
@@ -236,7 +236,7 @@ impl Watch {
         let gone: Vec<FileKey> = self.signatures.keys().filter(|file| gone(file)).cloned().collect();
         for file in gone {
             self.signatures.remove(&file);
-            self.parts.scanner.wish(file, now);
+            self.dependencies.scanner.wish(file, now);
         }
     }
 }

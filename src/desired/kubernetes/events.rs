@@ -26,7 +26,7 @@ use crate::{
     clock::SharedClock,
     desired::{
         DesiredError, FieldManager,
-        handout::{Announcement, Announcer, Tone},
+        announcement::{Announcement, Announcer, Tone},
     },
     model::{API_VERSION, user::VpnUser},
 };
@@ -43,14 +43,14 @@ const SERIES: Duration = Duration::from_secs(360);
 /// Series that are remembered.
 const REMEMBERED: usize = 4096;
 
-struct Told {
+struct QueuedAnnouncement {
     user: ObjectReference,
     announcement: Announcement,
 }
 
 /// The end that announcements are handed to.
 pub struct EventAnnouncer {
-    sender: mpsc::Sender<Told>,
+    sender: mpsc::Sender<QueuedAnnouncement>,
 }
 
 /// The end that publishes them.
@@ -58,7 +58,7 @@ pub struct Publisher {
     api: Api<Event>,
     clock: SharedClock,
     instance: String,
-    receiver: mpsc::Receiver<Told>,
+    receiver: mpsc::Receiver<QueuedAnnouncement>,
     series: HashMap<Key, (String, i32, Instant)>,
 }
 
@@ -96,7 +96,7 @@ impl Announcer for EventAnnouncer {
             // Without the version: repetitions speak of the same object.
             ..ObjectReference::default()
         };
-        if self.sender.try_send(Told { user, announcement }).is_err() {
+        if self.sender.try_send(QueuedAnnouncement { user, announcement }).is_err() {
             tracing::debug!("an Event is left out: too many wait");
         }
     }
@@ -106,12 +106,12 @@ impl Publisher {
     /// Publishes until `cancel`. What cannot be published is left out: the status and the history have it.
     pub async fn run(mut self, cancel: CancellationToken) {
         loop {
-            let told = tokio::select! {
+            let queued = tokio::select! {
                 () = cancel.cancelled() => return,
-                told = self.receiver.recv() => told,
+                queued = self.receiver.recv() => queued,
             };
-            let Some(told) = told else { return };
-            match self.publish(told).await {
+            let Some(queued) = queued else { return };
+            match self.publish(queued).await {
                 Ok(()) => {}
                 // Nothing can be created in a namespace that is being deleted.
                 Err(error) if error.to_string().contains("being terminated") => {
@@ -122,17 +122,17 @@ impl Publisher {
         }
     }
 
-    async fn publish(&mut self, told: Told) -> Result<(), DesiredError> {
+    async fn publish(&mut self, queued: QueuedAnnouncement) -> Result<(), DesiredError> {
         let Announcement {
             tone,
             reason,
             action,
             note,
-        } = told.announcement;
+        } = queued.announcement;
         let note = short(note);
         let now = MicroTime(self.clock.now());
         let key = Key {
-            uid: told.user.uid.clone().unwrap_or_default(),
+            uid: queued.user.uid.clone().unwrap_or_default(),
             reason: reason.clone(),
             note: note.clone(),
         };
@@ -160,20 +160,20 @@ impl Publisher {
                 Err(error) => return Err(error),
             }
         }
-        let about = told.user.name.as_deref().unwrap_or_default();
+        let about = queued.user.name.as_deref().unwrap_or_default();
         // As other reporters name theirs.
         let name = format!("{about}.{:x}", now.0.as_nanosecond());
         let event = Event {
             metadata: ObjectMeta {
                 name: Some(name),
-                namespace: told.user.namespace.clone(),
+                namespace: queued.user.namespace.clone(),
                 ..ObjectMeta::default()
             },
             action: Some(action.to_owned()),
             event_time: Some(now),
             note: Some(note),
             reason: Some(reason.to_string()),
-            regarding: Some(told.user),
+            regarding: Some(queued.user),
             reporting_controller: Some(FieldManager::Operator.as_str().to_owned()),
             reporting_instance: Some(self.instance.clone()),
             type_: Some(

@@ -18,10 +18,11 @@ use crate::{
 /// How often taking off is tried again when the object changes at the same time.
 const ATTEMPTS: usize = 5;
 
-/// Puts the finalizer on. Of another object by the same name nothing is touched.
-pub(super) async fn put_on<K>(api: &Api<K>, kind: &'static str, object: &K) -> Result<()>
+/// Puts the finalizer on. Of another object by the same name nothing is touched. What is answered is read as an `A`.
+pub(super) async fn put_on<K, A>(api: &Api<A>, kind: &'static str, object: &K) -> Result<()>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+    K: Resource,
+    A: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
 {
     let name = object.name_any();
     let body = json!({

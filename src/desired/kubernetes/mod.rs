@@ -4,22 +4,22 @@
 //! finalizer and marking a released hold are the two exceptions: both must work on an object whatever became of it. Reads
 //! come from watches; what is asked for by name is read from the API server.
 
-mod board;
 mod call;
 mod events;
 mod finalizer;
-mod guarded;
-mod handouts;
+mod lenient;
 mod owned;
 mod pace;
 mod referenced;
 mod source;
+mod source_status;
+mod user_secrets;
 
 pub use self::{
     events::{EventAnnouncer, Publisher},
-    handouts::SecretHandouts,
     referenced::ReferencedSecrets,
     source::KubernetesSource,
+    user_secrets::UserSecrets,
 };
 
 /// Label of what the operator makes, and its value.

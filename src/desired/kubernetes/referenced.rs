@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client, ResourceExt,
     core::PartialObjectMeta,
-    runtime::{WatchStreamExt as _, watcher},
+    runtime::{WatchStreamExt as _, watcher, watcher::Event},
 };
 use secrecy::{SecretString, zeroize::Zeroizing};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,7 @@ use super::{
     pace::Pace,
     source::watch_config,
 };
-use crate::{credentials::SecretLookup, desired::Event, model::secret_source::SecretKeyRef};
+use crate::{credentials::SecretLookup, model::secret_source::SecretKeyRef};
 
 /// Label of the operator's own Secrets. Whoever may write a `VpnUser` must not be able to copy the master key into a link.
 const OWN: &str = "vpn-operator.io/own";
@@ -32,7 +32,7 @@ const FORBIDDEN: &str = "the Secret is the operator's own, and no resource may u
 const MISSING: &str = "there is no such Secret in the namespace: create it, or correct the reference";
 
 /// How long a lookup waits for the first list.
-const PATIENCE: Duration = Duration::from_secs(5);
+const FIRST_LIST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is known of a Secret from its metadata.
 #[derive(Clone, PartialEq, Eq)]
@@ -90,8 +90,8 @@ impl ReferencedSecrets {
         let events = watcher(self.metadata.clone(), config).backoff(Pace::default());
         let mut events = Box::pin(events.take_until(cancel.cancelled_owned()));
         let mut listed: Option<HashMap<String, There>> = None;
-        while let Some(said) = events.next().await {
-            match said {
+        while let Some(event) = events.next().await {
+            match event {
                 Ok(Event::Init) => listed = Some(HashMap::new()),
                 Ok(Event::InitApply(secret)) => {
                     if let Some(listed) = &mut listed {
@@ -145,7 +145,10 @@ impl ReferencedSecrets {
 #[async_trait]
 impl SecretLookup for ReferencedSecrets {
     async fn lookup(&self, key: &SecretKeyRef) -> Result<SecretString, String> {
-        if tokio::time::timeout(PATIENCE, self.synced.cancelled()).await.is_err() {
+        if tokio::time::timeout(FIRST_LIST_TIMEOUT, self.synced.cancelled())
+            .await
+            .is_err()
+        {
             return Err("the Secrets of the namespace cannot be listed".to_owned());
         }
         if let Some(value) = self.remembered(key) {

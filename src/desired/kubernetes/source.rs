@@ -13,12 +13,12 @@ use kube::{
 use serde_json::json;
 
 use super::{
-    board::Board,
     call::{Subject, apply, apply_status, call, fenced, plain},
     finalizer,
-    guarded::{Guarded, Salvage},
+    lenient::{Lenient, Salvage},
     owned::{is_claimed_by_default, patched},
     pace::Pace,
+    source_status::SourceStatus,
 };
 use crate::{
     clock::SharedClock,
@@ -50,11 +50,12 @@ pub(super) fn watch_config() -> watcher::Config {
 /// Desired state in one namespace.
 pub struct KubernetesSource {
     users: Api<VpnUser>,
-    holds: Api<VpnHold>,
+    /// Holds are lifted, and their places are taken, whether or not this version can read them.
+    holds: Api<Lenient<VpnHold>>,
     gateways: Api<VpnGateway>,
     client: Client,
     namespace: String,
-    board: Arc<Board>,
+    source_status: Arc<SourceStatus>,
     fence: Fence,
 }
 
@@ -69,7 +70,7 @@ impl KubernetesSource {
             gateways: Api::namespaced(client.clone(), namespace),
             client: client.clone(),
             namespace: namespace.to_owned(),
-            board: Board::new(clock),
+            source_status: SourceStatus::new(clock),
             fence: fence.clone(),
         })
     }
@@ -85,18 +86,18 @@ impl KubernetesSource {
             + Sync
             + 'static,
     {
-        let api: Api<Guarded<K>> = Api::namespaced(self.client.clone(), &self.namespace);
-        let board = Arc::clone(&self.board);
+        let api: Api<Lenient<K>> = Api::namespaced(self.client.clone(), &self.namespace);
+        let source_status = Arc::clone(&self.source_status);
         watcher(api, watch_config())
             .backoff(Pace::default())
-            .filter_map(move |said| {
-                ready(match said {
+            .filter_map(move |event| {
+                ready(match event {
                     Ok(event) => {
-                        board.works(kind);
-                        readable(event, kind, &board)
+                        source_status.works(kind);
+                        readable(event, kind, &source_status)
                     }
                     Err(error) => {
-                        board.fails(kind, &plain(&error));
+                        source_status.fails(kind, &plain(&error));
                         None
                     }
                 })
@@ -105,38 +106,42 @@ impl KubernetesSource {
     }
 }
 
-/// An event with what can be understood of its object. One that cannot be read is noted, and must not stand in the way of the
-/// others.
-fn readable<K>(event: Event<Guarded<K>>, kind: &'static str, board: &Board) -> Option<Event<K>>
+/// An event with what can be understood of its object. One that cannot be read is noted and said, and stands in the way of no
+/// other.
+fn readable<K>(event: watcher::Event<Lenient<K>>, kind: &'static str, source_status: &SourceStatus) -> Option<Event<K>>
 where
     K: Resource<DynamicType = ()> + Salvage,
 {
-    let read = |guarded: Guarded<K>, leaves: bool| {
-        let name = guarded.meta().name.clone().unwrap_or_default();
-        match guarded.understood {
+    let read = |object: Lenient<K>, event: fn(K) -> Event<K>| {
+        let name = object.meta().name.clone().unwrap_or_default();
+        match object.understood {
             Ok(object) => {
-                board.readable(kind, &name);
-                Some(object)
-            }
-            Err(misunderstood) if leaves => {
-                board.readable(kind, &name);
-                misunderstood.salvage(true)
+                source_status.readable(kind, &name);
+                event(object)
             }
             Err(misunderstood) => {
-                board.unreadable(kind, &name, &misunderstood.error);
-                misunderstood.salvage(false)
+                source_status.unreadable(kind, &name, &misunderstood.error);
+                misunderstood.salvage(false).map_or(Event::Unreadable(name), event)
             }
         }
     };
     match event {
-        Event::Init => Some(Event::Init),
-        Event::InitDone => {
-            board.listed(kind);
+        watcher::Event::Init => {
+            source_status.listing(kind);
+            Some(Event::Init)
+        }
+        watcher::Event::InitDone => {
+            source_status.listed(kind);
             Some(Event::InitDone)
         }
-        Event::InitApply(object) => read(object, false).map(Event::InitApply),
-        Event::Apply(object) => read(object, false).map(Event::Apply),
-        Event::Delete(object) => read(object, true).map(Event::Delete),
+        watcher::Event::InitApply(object) => Some(read(object, Event::InitApply)),
+        watcher::Event::Apply(object) => Some(read(object, Event::Apply)),
+        watcher::Event::Delete(object) => {
+            source_status.readable(kind, object.meta().name.as_deref().unwrap_or_default());
+            // Of one whose name tells nobody nothing was ever in force. What was known of it before is gone with the next list.
+            let salvaged = object.understood.or_else(|it| it.salvage(true).ok_or(()));
+            salvaged.ok().map(Event::Delete)
+        }
     }
 }
 
@@ -168,7 +173,7 @@ impl DesiredState for KubernetesSource {
     }
 
     fn health(&self) -> SourceHealth {
-        self.board.health()
+        self.source_status.health()
     }
 
     async fn get_user(&self, name: &str) -> Result<Option<VpnUser>> {
@@ -226,8 +231,10 @@ impl DesiredState for KubernetesSource {
 
     async fn create_hold(&self, name: &str, spec: VpnHoldSpec, manager: FieldManager) -> Result<VpnHold> {
         match call(hold(name), self.holds.get_opt(name)).await? {
-            Some(there) if there.metadata.deletion_timestamp.is_some() => return Err(being_deleted(HOLD, name)),
-            Some(there) if there.spec == spec => return Ok(there),
+            Some(there) if there.meta().deletion_timestamp.is_some() => return Err(being_deleted(HOLD, name)),
+            Some(Lenient {
+                understood: Ok(there), ..
+            }) if there.spec == spec => return Ok(there),
             Some(_) => {
                 return Err(DesiredError::AlreadyExists {
                     kind: HOLD,
@@ -240,10 +247,11 @@ impl DesiredState for KubernetesSource {
             "apiVersion": API_VERSION, "kind": HOLD,
             "metadata": { "name": name, "finalizers": [FINALIZER] }, "spec": spec,
         });
-        apply(&self.holds, hold(name), &body, manager, false).await
+        let placed = apply(&self.holds, hold(name), &body, manager, false).await?;
+        placed.understood.map_err(|it| DesiredError::Invalid(it.error))
     }
 
-    async fn release_hold(&self, name: &str, manager: FieldManager) -> Result<()> {
+    async fn lift_hold(&self, name: &str, manager: FieldManager) -> Result<()> {
         let there = call(hold(name), self.holds.get_metadata(name)).await?;
         let marked = there.annotations().get(RELEASED).is_some_and(|value| value == "true");
         if !marked {
@@ -266,7 +274,7 @@ impl DesiredState for KubernetesSource {
             Ok(_) | Err(DesiredError::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
-        self.forget_hold(name).await
+        self.remove_hold_finalizer(name).await
     }
 
     async fn report_user(&self, of: &VpnUser, status: VpnUserStatus) -> Result<Version> {
@@ -302,15 +310,15 @@ impl DesiredState for KubernetesSource {
             .map(drop)
     }
 
-    async fn guard_user(&self, user: &VpnUser) -> Result<()> {
+    async fn add_user_finalizer(&self, user: &VpnUser) -> Result<()> {
         fenced(&self.fence, finalizer::put_on(&self.users, USER, user)).await
     }
 
-    async fn guard_hold(&self, hold: &VpnHold) -> Result<()> {
+    async fn add_hold_finalizer(&self, hold: &VpnHold) -> Result<()> {
         fenced(&self.fence, finalizer::put_on(&self.holds, HOLD, hold)).await
     }
 
-    async fn guard_gateway(&self, gateway: &VpnGateway) -> Result<()> {
+    async fn add_gateway_finalizer(&self, gateway: &VpnGateway) -> Result<()> {
         fenced(&self.fence, finalizer::put_on(&self.gateways, GATEWAY, gateway)).await
     }
 
@@ -321,15 +329,15 @@ impl DesiredState for KubernetesSource {
             .map(drop)
     }
 
-    async fn release_user(&self, name: &str) -> Result<()> {
+    async fn remove_user_finalizer(&self, name: &str) -> Result<()> {
         fenced(&self.fence, finalizer::take_off(&self.users, USER, name)).await
     }
 
-    async fn forget_hold(&self, name: &str) -> Result<()> {
+    async fn remove_hold_finalizer(&self, name: &str) -> Result<()> {
         finalizer::take_off(&self.holds, HOLD, name).await
     }
 
-    async fn release_gateway(&self, name: &str) -> Result<()> {
+    async fn remove_gateway_finalizer(&self, name: &str) -> Result<()> {
         fenced(&self.fence, finalizer::take_off(&self.gateways, GATEWAY, name)).await
     }
 }

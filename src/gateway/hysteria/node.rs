@@ -29,7 +29,7 @@ const FASTEST_LOOK: Duration = Duration::from_millis(100);
 /// Waits after failures.
 pub(super) const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 /// A look under way at a denial proves nothing about it; after so long it is given up for a new one.
-const PATIENCE: Duration = Duration::from_millis(50);
+const STALE_LOOK_TIMEOUT: Duration = Duration::from_millis(50);
 /// Ids in one kick.
 const KICK_CHUNK: usize = 2_000;
 
@@ -144,7 +144,7 @@ impl Worker {
                 let overtaken = async {
                     self.look_wanted.notified().await;
                     wanted = true;
-                    sleep(PATIENCE).await;
+                    sleep(STALE_LOOK_TIMEOUT).await;
                 };
                 tokio::select! {
                     answer = &mut call => Some(answer),

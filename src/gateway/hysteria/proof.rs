@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_was_not_known_opens_it_until_it_is_kicked_and_a_known_one_comes_back_contained() {
+    fn an_unknown_id_reopens_containment_and_a_known_one_does_not() {
         let start = Instant::now();
         let mut proof = Proof::expecting(["a".into()]);
         proof.kicked("a", start);

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use super::proof::Proof;
 use crate::{
-    gateway::{Cut, NodeName, RevocationProgress, Standing},
+    gateway::{NodeName, RevocationProgress, Revoke, Standing},
     model::session::{Epoch, SessionId},
 };
 
@@ -93,7 +93,7 @@ impl Revocation {
     }
 
     fn concerns(&self, epoch: Epoch, standing: Standing) -> bool {
-        epoch < self.below || (self.whole && standing == Standing::Cut)
+        epoch < self.below || (self.whole && standing == Standing::Revoked)
     }
 }
 
@@ -144,15 +144,15 @@ impl Revocations {
 
     /// Opens the revocation that a cut orders, unless it is open or done already. A cut of a later epoch replaces the one
     /// before and takes over its ids. `whole` says that the account is refused as a whole. Answers whether anything changed.
-    pub fn open(&mut self, account: &Arc<str>, cut: &Cut, whole: bool, now: Moment) -> bool {
-        let mut known: HashSet<Box<str>> = cut
+    pub fn open(&mut self, account: &Arc<str>, revoke: &Revoke, whole: bool, now: Moment) -> bool {
+        let mut known: HashSet<Box<str>> = revoke
             .known
             .iter()
-            .filter(|id| is_before(id, account, cut.below))
+            .filter(|id| is_before(id, account, revoke.below))
             .map(|id| id.as_str().into())
             .collect();
         if let Some(former) = self.accounts.get_mut(account) {
-            if cut.below <= former.below {
+            if revoke.below <= former.below {
                 former.whole = whole;
                 return former.watched && former.zero_at.is_none() && self.learn(account, &known);
             }
@@ -163,8 +163,8 @@ impl Revocations {
             }
         }
         let revocation = Revocation {
-            below: cut.below,
-            denied_at: cut.denied_at,
+            below: revoke.below,
+            denied_at: revoke.denied_at,
             since: now.at,
             whole,
             contained_at: None,
@@ -347,7 +347,7 @@ impl Revocations {
                     let online = by_account.entry(account.clone()).or_default();
                     online.push((&stranger.id, stranger.connections));
                 }
-                _ if stranger.standing == Standing::Cut => {
+                _ if stranger.standing == Standing::Revoked => {
                     let kicked_at = node.strays.get(&stranger.id).copied().flatten();
                     if kicked_at.is_none_or(|at| look.answered.saturating_duration_since(at) >= AGAIN) {
                         node.due.insert(stranger.id.clone());

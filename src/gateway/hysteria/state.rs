@@ -42,7 +42,7 @@ impl Operation {
 #[derive(Debug, Default)]
 struct View {
     /// It has no statistics API.
-    mute: bool,
+    without_statistics: bool,
     polled_at: Option<Timestamp>,
     errors: BTreeMap<Operation, String>,
     by_account: HashMap<Box<str>, u32>,
@@ -63,13 +63,13 @@ impl State {
             Some((account, _)) => account.clone(),
             None => account.into(),
         };
-        let (kind, cut, whole) = match target {
-            Target::Granted { cut, .. } => (Kind::Known, cut.as_ref(), false),
-            Target::Denied(cut) => (Kind::Known, Some(cut), true),
-            Target::Absent(cut) => (Kind::Absent, Some(cut), true),
+        let (kind, revoke, whole) = match target {
+            Target::Granted { revoke, .. } => (Kind::Known, revoke.as_ref(), false),
+            Target::Denied(revoke) => (Kind::Known, Some(revoke), true),
+            Target::Absent(revoke) => (Kind::Absent, Some(revoke), true),
         };
         self.revocations.set_whole(&account, whole);
-        let opened = cut.is_some_and(|cut| self.revocations.open(&account, cut, whole, now));
+        let opened = revoke.is_some_and(|revoke| self.revocations.open(&account, revoke, whole, now));
         self.accounts.insert(account, kind);
         opened
     }
@@ -91,10 +91,10 @@ impl State {
                 .filter_map(|view| view.by_account.get(account))
                 .sum(),
             revocation,
-            mute: self
+            without_statistics: self
                 .views
                 .iter()
-                .filter(|(_, view)| view.mute)
+                .filter(|(_, view)| view.without_statistics)
                 .map(|(name, _)| name.to_string())
                 .collect(),
             asked_to_leave: self.accounts.get(account) == Some(&Kind::Absent),
@@ -108,7 +108,7 @@ impl State {
 
     pub(super) fn add_node(&mut self, name: &NodeName, proves: bool, now: Moment) -> HashSet<String> {
         let mut view = View {
-            mute: !proves,
+            without_statistics: !proves,
             ..View::default()
         };
         if !proves {
@@ -152,7 +152,7 @@ impl State {
             polled_at: view.polled_at,
             error: view.errors.values().next().cloned(),
             sessions: view.sessions,
-            proves: !view.mute,
+            proves: !view.without_statistics,
         };
         self.views.iter().map(health).collect()
     }

@@ -118,11 +118,12 @@ impl Looker {
         match answer {
             Ok(online) => {
                 backoff.reset();
-                self.note(None, Online::count(&online).sessions());
                 // Whoever replaces this watch speaks for the node from now on.
                 if !self.end.is_cancelled() {
                     self.context.ledger.observed(&self.name, begun, &online);
                 }
+                // Last: who reads that the node was asked may rely on what it answered.
+                self.note(None, Online::count(&online).sessions());
                 self.context.poll_interval
             }
             Err(error) => {

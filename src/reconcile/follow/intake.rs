@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::Follower;
 use crate::{
     desired::{Event, Watches},
-    reconcile::intake::{Said, TICK, Vanishing, left_in_order, merged},
+    reconcile::intake::{SourceEvent, TICK, Vanishing, left_in_order, merged},
     roster::Input,
 };
 
@@ -50,6 +50,12 @@ impl Names {
             }
             Event::Delete(object) => {
                 self.known.remove(object.name_any().as_str());
+            }
+            // It is there. What was known of it stays.
+            Event::Unreadable(name) => {
+                if let Some(listed) = &mut self.listed {
+                    listed.insert(name.as_str().into());
+                }
             }
             Event::InitDone => {
                 self.done = true;
@@ -104,9 +110,10 @@ pub async fn run(watches: Watches, ctx: Arc<Follower>, cancel: CancellationToken
         };
         let Some(batch) = batch else { return };
         let mut inputs = Vec::with_capacity(batch.len());
-        for said in batch {
-            take(&mut seen, said, &ctx, |input| {
-                vanishing.sort(input, loaded, &mut inputs);
+        for event in batch {
+            take(&mut seen, event, &ctx, |input| {
+                let waits = loaded && !is_decided(&input);
+                vanishing.sort(input, waits, &mut inputs);
             });
         }
         ctx.apply(inputs);
@@ -127,10 +134,17 @@ pub async fn run(watches: Watches, ctx: Arc<Follower>, cancel: CancellationToken
     }
 }
 
+/// Whether it speaks of a deletion that the controller has reported about: nobody has to judge it together with others.
+fn is_decided(input: &Input) -> bool {
+    let Input::User(user) = input else { return false };
+    let observed = user.status.as_ref().map(|status| status.observed_generation);
+    user.metadata.deletion_timestamp.is_some() && observed.is_some() && observed == user.metadata.generation
+}
+
 /// Says what one event means.
-fn take(seen: &mut Seen, said: Said, ctx: &Follower, mut say: impl FnMut(Input)) {
-    match said {
-        Said::User(event) => {
+fn take(seen: &mut Seen, event: SourceEvent, ctx: &Follower, mut say: impl FnMut(Input)) {
+    match event {
+        SourceEvent::User(event) => {
             for name in seen.users.follow(&event) {
                 ctx.forget(&name);
                 say(Input::UserGone(name.into()));
@@ -146,10 +160,10 @@ fn take(seen: &mut Seen, said: Said, ctx: &Follower, mut say: impl FnMut(Input))
                     say(Input::UserGone(user.name_any()));
                 }
                 Event::InitDone => ctx.imported.listed(),
-                Event::Init => {}
+                Event::Init | Event::Unreadable(_) => {}
             }
         }
-        Said::Hold(event) => {
+        SourceEvent::Hold(event) => {
             for name in seen.holds.follow(&event) {
                 say(Input::HoldGone {
                     name: name.into(),
@@ -162,18 +176,68 @@ fn take(seen: &mut Seen, said: Said, ctx: &Follower, mut say: impl FnMut(Input))
                     name: hold.name_any(),
                     released: left_in_order(&hold),
                 }),
-                Event::Init | Event::InitDone => {}
+                Event::Init | Event::InitDone | Event::Unreadable(_) => {}
             }
         }
-        Said::Gateway(event) => {
+        SourceEvent::Gateway(event) => {
             for name in seen.gateways.follow(&event) {
                 ctx.nodes.gone(&name);
             }
             match event {
                 Event::Apply(gateway) | Event::InitApply(gateway) => ctx.nodes.declare(&gateway),
                 Event::Delete(gateway) => ctx.nodes.gone(&gateway.name_any()),
-                Event::Init | Event::InitDone => {}
+                Event::Init | Event::InitDone | Event::Unreadable(_) => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        corporate_id::CorporateId,
+        hold::{VpnHold, VpnHoldSpec},
+    };
+
+    fn hold(name: &str) -> VpnHold {
+        let spec = VpnHoldSpec {
+            corporate_id: CorporateId::parse("AB123456").unwrap(),
+            source: "hr".to_owned(),
+            reason: None,
+            from: None,
+            until: None,
+        };
+        VpnHold::new(name, spec)
+    }
+
+    /// What is gone by a list of these names, behind each of which stands whether it can be read.
+    fn lists(names: &mut Names, listed: &[(&str, bool)]) -> Vec<String> {
+        names.follow::<VpnHold>(&Event::Init);
+        for (name, readable) in listed {
+            names.follow(&match readable {
+                true => Event::InitApply(hold(name)),
+                false => Event::Unreadable((*name).to_owned()),
+            });
+        }
+        let gone = names.follow::<VpnHold>(&Event::InitDone);
+        gone.into_iter().map(Into::into).collect()
+    }
+
+    #[test]
+    fn what_is_left_out_of_a_list_is_gone_and_what_cannot_be_read_is_not() {
+        let mut names = Names::new(usize::MAX);
+        assert!(lists(&mut names, &[("a", true), ("b", true)]).is_empty());
+        assert_eq!(lists(&mut names, &[("a", false)]), ["b"]);
+        assert!(lists(&mut names, &[("a", false)]).is_empty(), "however often");
+        names.follow::<VpnHold>(&Event::Unreadable("a".to_owned()));
+        assert_eq!(lists(&mut names, &[]), ["a"]);
+    }
+
+    #[test]
+    fn a_list_of_what_cannot_be_read_is_no_empty_list() {
+        let mut names = Names::new(1);
+        lists(&mut names, &[("a", true), ("b", true)]);
+        assert_eq!(lists(&mut names, &[("a", false)]), ["b"]);
     }
 }

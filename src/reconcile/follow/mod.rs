@@ -148,7 +148,7 @@ pub async fn gauges(ctx: Arc<Follower>, cancel: CancellationToken) {
         }
         let guard = ctx.roster.guard();
         ctx.metrics.users(&ctx.roster.counts());
-        ctx.metrics.guard(guard.pending.len(), guard.limit);
+        ctx.metrics.guard(&guard.budgets);
         let source = ctx.desired.health();
         ctx.metrics.source(source.problems.len(), source.unreadable_since);
         for node in ctx.nodes.health() {

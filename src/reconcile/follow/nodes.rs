@@ -34,7 +34,7 @@ use crate::{
 const RETRY: Duration = Duration::from_secs(5);
 
 /// What this works with.
-pub struct Parts {
+pub struct Dependencies {
     /// What the environment says.
     pub environment: Environment,
     /// Reads the secrets that gateways name.
@@ -61,7 +61,7 @@ struct Running {
 
 /// The nodes that ask.
 pub struct Nodes {
-    parts: Parts,
+    dependencies: Dependencies,
     declared: Mutex<BTreeMap<String, Arc<VpnGatewaySpec>>>,
     running: Mutex<HashMap<String, Running>>,
     changed: Notify,
@@ -74,9 +74,9 @@ pub struct Nodes {
 impl Nodes {
     /// No nodes yet.
     #[must_use]
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(dependencies: Dependencies) -> Self {
         Self {
-            parts,
+            dependencies,
             declared: Mutex::default(),
             running: Mutex::default(),
             changed: Notify::new(),
@@ -155,9 +155,9 @@ impl Nodes {
     /// used goes on as it was.
     pub async fn converge(&self) {
         let declared = self.declared().clone();
-        let Parts {
+        let Dependencies {
             environment, sources, ..
-        } = &self.parts;
+        } = &self.dependencies;
         let mut wanted = Vec::new();
         for (name, spec) in &declared {
             wanted.push((name.clone(), environment.resolve(sources, name, spec, false).await));
@@ -200,13 +200,13 @@ impl Nodes {
         }
         let polled: HashSet<NodeName> = running.values().flat_map(|it| it.watches.keys().cloned()).collect();
         for left in before.difference(&polled) {
-            self.parts.index.node_removed(left);
-            self.parts.metrics.node_removed(&left.0);
+            self.dependencies.index.node_removed(left);
+            self.dependencies.metrics.node_removed(&left.0);
         }
-        self.parts.index.expect_polls_of(&polled);
+        self.dependencies.index.expect_polls_of(&polled);
         let tokens = running.values().flat_map(|it| it.as_wanted.tokens.iter().cloned());
         let tokens = shared_tokens(tokens.collect());
-        self.parts
+        self.dependencies
             .endpoint
             .set_tokens(tokens.iter().map(|(name, token)| (token, name)));
         refused
@@ -241,12 +241,12 @@ impl Nodes {
 
     fn context(&self) -> watch::Context {
         watch::Context {
-            ledger: Arc::clone(&self.parts.index) as _,
-            clock: Arc::clone(&self.parts.clock),
-            meter: meter(&self.parts.metrics),
-            poll_interval: self.parts.environment.poll_interval,
-            cancel: self.parts.cancel.clone(),
-            tasks: self.parts.tasks.clone(),
+            ledger: Arc::clone(&self.dependencies.index) as _,
+            clock: Arc::clone(&self.dependencies.clock),
+            meter: meter(&self.dependencies.metrics),
+            poll_interval: self.dependencies.environment.poll_interval,
+            cancel: self.dependencies.cancel.clone(),
+            tasks: self.dependencies.tasks.clone(),
         }
     }
 }

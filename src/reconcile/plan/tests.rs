@@ -36,6 +36,12 @@ fn person(reason: Reason, epoch: u64) -> Person {
         effective: decision(reason),
         declared: decision(reason),
         held_back_since: None,
+        held_back: Vec::new(),
+        kept_gateways: None,
+        held_back_holds: Vec::new(),
+        lost_holds: Vec::new(),
+        rejected_holds: Vec::new(),
+        verdict: 0,
         live_holds: Vec::new(),
         generation: 1,
         epoch: Epoch(epoch),
@@ -47,10 +53,10 @@ fn person(reason: Reason, epoch: u64) -> Person {
 fn obey(observation: &mut Observation, target: &Target, step: u8, now: Timestamp) {
     match target {
         Target::Granted { .. } => observation.account = AccountPresence::Present,
-        Target::Denied(cut) | Target::Absent(cut) => {
+        Target::Denied(revoke) | Target::Absent(revoke) => {
             observation.revocation = Some(RevocationProgress {
-                below: cut.below,
-                denied_at: cut.denied_at,
+                below: revoke.below,
+                denied_at: revoke.denied_at,
                 contained_at: (step > 0).then_some(now),
                 sessions_zero_at: (step > 1).then_some(now),
                 waiting_for: if step > 0 {
@@ -73,7 +79,7 @@ const NOTHING: Observation = Observation {
     account: AccountPresence::Unknown,
     sessions: 0,
     revocation: None,
-    mute: Vec::new(),
+    without_statistics: Vec::new(),
     asked_to_leave: false,
 };
 
@@ -110,7 +116,7 @@ proptest! {
             let mut done = None;
             for step in 0..4u8 {
                 let now = at(i64::try_from(index).unwrap() * 100 + i64::from(step));
-                let facts = Facts { person: &person, used: None, gateways: &gateways, handout: &HandoutState::NotKept, unreadable: None };
+                let facts = Facts { person: &person, used: None, gateways: &gateways, secret: &SecretOutcome::NotStored, unreadable: None };
                 let planned = plan(&user, &facts, now);
                 prop_assert!(
                     planned.finalizer != FinalizerStep::Release
@@ -131,7 +137,7 @@ proptest! {
                 done = Some(planned);
             }
             let now = at(i64::try_from(index).unwrap() * 100 + 50);
-            let again = plan(&user, &Facts { person: &person, used: None, gateways: &gateways, handout: &HandoutState::NotKept, unreadable: None }, now);
+            let again = plan(&user, &Facts { person: &person, used: None, gateways: &gateways, secret: &SecretOutcome::NotStored, unreadable: None }, now);
             prop_assert_eq!(&again.targets, &vec![]);
             prop_assert_eq!(Some(&again.status), user.status.as_ref());
             prop_assert_eq!(again.finalizer, done.unwrap().finalizer);
@@ -151,7 +157,7 @@ proptest! {
         };
         let observation = Observation { account: AccountPresence::Present, sessions: 1, revocation: Some(revocation), ..NOTHING };
         let gateways = [("default".to_owned(), Some(observation))];
-        let planned = plan(&user, &Facts { person: &person, used: None, gateways: &gateways, handout: &HandoutState::NotKept, unreadable: None }, at(2));
+        let planned = plan(&user, &Facts { person: &person, used: None, gateways: &gateways, secret: &SecretOutcome::NotStored, unreadable: None }, at(2));
         let ready = planned.status.conditions.iter().find(|c| c.type_ == types::READY).unwrap();
         prop_assert_eq!(ready.status == "True", contained && reason != Reason::Conflict);
     }
@@ -172,7 +178,7 @@ fn an_unknown_gateway_stalls_and_says_what_to_do() {
             person: &person,
             used: None,
             gateways: &gateways,
-            handout: &HandoutState::NotKept,
+            secret: &SecretOutcome::NotStored,
             unreadable: None,
         },
         at(0),
@@ -202,6 +208,14 @@ fn a_denial_that_the_guard_holds_back_neither_cuts_nor_lets_the_object_go() {
     let mut person = person(Reason::Active, 0);
     person.declared = decision(Reason::Deleted);
     person.held_back_since = Some(at(0));
+    person.held_back = vec![crate::model::guard::HeldBackCause {
+        cause: crate::model::guard::Budget::Declared,
+        key: "0123456789abcdef".to_owned(),
+        generation: 1,
+        since: at(0),
+        rejected: false,
+        kept: None,
+    }];
     let present = Observation {
         account: AccountPresence::Present,
         ..NOTHING
@@ -213,13 +227,15 @@ fn a_denial_that_the_guard_holds_back_neither_cuts_nor_lets_the_object_go() {
             person: &person,
             used: None,
             gateways: &gateways,
-            handout: &HandoutState::NotKept,
+            secret: &SecretOutcome::NotStored,
             unreadable: None,
         },
         at(1),
     );
     assert_eq!((planned.targets, planned.finalizer), (vec![], FinalizerStep::Keep));
     assert_eq!(planned.status.access, Some(Access::Granted));
+    assert_eq!(planned.status.reason, Some(Reason::GuardHeldBack));
+    assert_eq!(planned.status.guard, person.held_back);
     let stalled = planned
         .status
         .conditions
@@ -259,7 +275,7 @@ fn a_denied_user_whose_sessions_were_proved_gone_is_left_alone_after_a_restart()
             person: &person,
             used: None,
             gateways: &gateways,
-            handout: &HandoutState::NotKept,
+            secret: &SecretOutcome::NotStored,
             unreadable: None,
         },
         at(3),
@@ -296,7 +312,7 @@ fn a_deletion_waits_for_a_vanished_gateway_until_somebody_lets_go() {
         person: &person,
         used: None,
         gateways: &gateways,
-        handout: &HandoutState::NotKept,
+        secret: &SecretOutcome::NotStored,
         unreadable: None,
     };
     assert_eq!(plan(&user, &facts, at(1)).finalizer, FinalizerStep::Keep);

@@ -1,15 +1,17 @@
-use std::{net::TcpListener, path::Path};
+use std::{net::TcpListener, path::Path, sync::Arc, time::Duration};
 
 use reqwest::{Certificate, Client, StatusCode};
+use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use vpn_operator::{
     auth::listener::AuthEndpoint,
+    gateway::NodeName,
     metrics::Metrics,
     serve::{ServeError, TlsFiles, serve},
 };
 
-use super::*;
+use crate::roster::{House, held, hold, said, user};
 
 struct Running {
     url: String,
@@ -60,7 +62,7 @@ impl Running {
 const GOOD: &str = r#"{"addr":"198.51.100.7:4000","auth":"corp_ab123456:pw-ab123456-1","tx":125000}"#;
 
 #[tokio::test]
-async fn a_node_with_a_good_token_gets_yes_and_no_in_the_form_that_hysteria_reads() {
+async fn a_good_token_gets_yes_and_no_as_hysteria_reads_them() {
     let house = House::with(vec![said(&user("AB123456"))]);
     let running = start(&house, None);
     assert!(running.ok("/auth/t0ken", GOOD).await);

@@ -40,7 +40,7 @@ async fn an_edit_denies_and_grants_within_a_second() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_one_hold_denies_by_file_or_by_api_and_each_is_lifted_by_its_source() {
+async fn any_one_hold_denies_and_only_its_source_lifts_it() {
     let (house, [_node]) = House::with_nodes().await;
     house.write(
         "people.yaml",
@@ -137,7 +137,7 @@ async fn who_was_removed_while_the_operator_was_down_is_cut_and_disappears() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_typo_keeps_the_last_good_version_and_is_shown_with_its_place_everywhere() {
+async fn a_typo_keeps_the_last_good_version_and_is_shown_everywhere() {
     let (house, [_node]) = House::with_nodes().await;
     house.write(
         "people.yaml",

@@ -23,7 +23,7 @@ async fn pending(operator: &Operator) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn thirty_of_a_hundred_are_held_back_shown_and_denied_when_confirmed_after_a_restart() {
+async fn thirty_of_a_hundred_wait_over_a_restart_until_confirmed() {
     let (house, operator) = a_hundred().await;
     let secret = operator.credential(&id(3)).await;
     house.remove("leaving.yaml");
@@ -59,7 +59,7 @@ async fn thirty_of_a_hundred_are_held_back_shown_and_denied_when_confirmed_after
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_cancelled_stays_granted_over_a_restart_and_comes_back_with_its_file() {
+async fn who_was_cancelled_stays_in_over_a_restart() {
     let (house, operator) = a_hundred().await;
     let secret = operator.credential(&id(3)).await;
     let text = house.read("leaving.yaml");
@@ -123,4 +123,51 @@ async fn a_commit_that_deactivates_everybody_is_held_back_and_taken_back() {
     house.write("leaving.yaml", &text);
     eventually("nothing waits", async || (pending(&operator).await <= 1).then_some(())).await;
     assert_eq!(operator.verdict(&id(4)).await, "Granted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_that_says_it_again_after_a_rejection_means_it() {
+    let mut house = House::new();
+    house.set("GUARD_LIMIT", "10,hr=1");
+    house.set("GUARD_SHARE", "0");
+    house.set("GUARD_WINDOW", "2s");
+    house.write("people.yaml", &[user(&id(0), ""), user(&id(1), "")].join("---\n"));
+    let operator = house.start().await;
+    let secret = operator.credential(&id(1)).await;
+    let fired = async |number: usize| {
+        operator
+            .post_as("hr", &format!("/user/{}/deactivate", id(number)), json!({}))
+            .await
+    };
+    assert_eq!(fired(0).await.0, 200);
+    let (status, answer) = fired(1).await;
+    assert_eq!((status, &answer["status"]), (202, &json!("held_back")), "{answer}");
+    assert!(operator.login(&secret, "192.0.2.1:1").await);
+    let (status, answer) = operator.post("/guard/cancel", json!({})).await;
+    assert_eq!(status, 200, "{answer}");
+    eventually("there is room in the budget", async || {
+        let (_, guard) = operator.get("/guard").await;
+        let budgets = guard["budgets"].as_array()?.clone();
+        budgets
+            .iter()
+            .any(|it| it["budget"] == "Hr" && it["used"] == 0)
+            .then_some(())
+    })
+    .await;
+    assert!(operator.login(&secret, "192.0.2.1:2").await);
+    let (status, answer) = fired(1).await;
+    assert_eq!((status, &answer["status"]), (200, &json!("deactivated")), "{answer}");
+    assert!(!operator.login(&secret, "192.0.2.1:3").await);
+    let again = answer["hold"].clone();
+    eventually("a second later it is the same", async || {
+        let (status, answer) = fired(1).await;
+        assert_eq!((status, &answer["hold"]), (200, &again), "{answer}");
+        let (_, holds) = operator.get(&format!("/holds?corporate_id={}", id(1))).await;
+        assert_eq!(holds["holds"].as_array()?.len(), 2, "{holds}");
+        Some(())
+    })
+    .await;
+    operator.kill();
+    let operator = house.start().await;
+    assert!(!operator.login(&secret, "192.0.2.1:4").await);
 }

@@ -29,7 +29,7 @@ fn from_file(id: &str, path: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_from_a_file_or_a_variable_works_and_a_changed_file_cuts_the_old_one() {
+async fn an_imported_password_works_and_a_changed_one_cuts_the_old() {
     let (mut house, [node]) = House::with_nodes().await;
     house.set("CHRIS_PASSWORD", "chris: his own");
     let path = house.path("anna-password");

@@ -26,7 +26,7 @@ pub const STATS_SECRET: &str = "the-secret-of-statistics";
 pub const CORPORATE_SECRET: &str = "the-secret-of-callers";
 pub const MASTER_KEY: &str = "6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f";
 /// Longest time that anything here may take before a test fails.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const EVENTUALLY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What outlives a process: the folder that people write, the data folder, and the environment.
 pub struct House {
@@ -196,12 +196,12 @@ fn free_address() -> SocketAddr {
 /// Waits until `look` answers something.
 #[track_caller]
 pub fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> impl Future<Output = T> {
-    within(PATIENCE, what, look)
+    within(EVENTUALLY_TIMEOUT, what, look)
 }
 
 /// As [`eventually`], for at most so long.
 #[track_caller]
-pub fn within<T>(patience: Duration, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> impl Future<Output = T> {
+pub fn within<T>(timeout: Duration, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> impl Future<Output = T> {
     let place = std::panic::Location::caller();
     async move {
         let begun = Instant::now();
@@ -209,7 +209,7 @@ pub fn within<T>(patience: Duration, what: &str, mut look: impl AsyncFnMut() -> 
             if let Some(found) = look().await {
                 return found;
             }
-            assert!(begun.elapsed() < patience, "{place}: not within {patience:?}: {what}");
+            assert!(begun.elapsed() < timeout, "{place}: not within {timeout:?}: {what}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -336,6 +336,17 @@ impl Operator {
     pub async fn get(&self, path: &str) -> (u16, Value) {
         self.call(Method::GET, path, None).await
     }
+    /// As [`Self::post`], by a caller that says which source it is.
+    pub async fn post_as(&self, source: &str, path: &str, body: Value) -> (u16, Value) {
+        let request = self
+            .http
+            .post(self.url(path))
+            .header("X-Corporate-Secret", CORPORATE_SECRET)
+            .header("X-Vpn-Operator-Source", source);
+        let answer = request.json(&body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+    }
+
     pub async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         self.call(Method::POST, path, Some(body)).await
     }
@@ -364,6 +375,12 @@ impl Operator {
     pub async fn becomes(&self, id: &str, verdict: &str) {
         let what = format!("{id} becomes {verdict}");
         eventually(&what, async || (self.verdict(id).await == verdict).then_some(())).await;
+    }
+
+    /// Waits until nobody is declared by this ID, or the person is denied.
+    pub async fn becomes_nobody(&self, id: &str) {
+        let what = format!("{id} is gone");
+        eventually(&what, async || (self.verdict(id).await != "Granted").then_some(())).await;
     }
 
     /// The details of one check of `/readyz?verbose`.

@@ -163,7 +163,7 @@ async fn the_edit_that_the_readme_suggests_takes_access_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_first_run_makes_secrets_for_the_operator_alone_and_says_what_to_try() {
+async fn a_first_run_makes_secrets_and_says_what_to_try() {
     use std::os::unix::fs::PermissionsExt;
     let house = clone();
     let operator = started(&house, &commands()).await;

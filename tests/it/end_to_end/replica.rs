@@ -52,7 +52,7 @@ async fn until_login(replica: &Operator, id: &str, wanted: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replica_answers_from_watches_alone_and_goes_on_without_the_api_server() {
+async fn a_replica_goes_on_without_the_api_server() {
     let (house, [node]) = House::with_nodes().await;
     let mut cluster = KubeDouble::start().await;
     let kubectl = cluster.kubectl();
@@ -110,7 +110,7 @@ async fn a_replica_answers_from_watches_alone_and_goes_on_without_the_api_server
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replica_names_sessions_as_the_controller_does_so_that_none_of_them_is_cut() {
+async fn no_session_that_a_replica_let_in_is_cut() {
     let (house, [node]) = House::with_nodes().await;
     let cluster = KubeDouble::start().await;
     let kubectl = cluster.kubectl();

@@ -30,7 +30,7 @@ async fn granting_twice_at_once_gives_one_person_and_one_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deactivating_twice_at_once_gives_one_hold_and_both_are_told_the_proof() {
+async fn two_deactivations_at_once_give_one_hold_and_both_the_proof() {
     let (house, [node]) = House::with_nodes().await;
     house.write("anna.yaml", &user("AB123456", ""));
     let operator = house.start().await;

@@ -83,7 +83,7 @@ async fn two_grants_at_once_both_succeed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_grant_for_a_denied_person_is_refused_at_once_with_the_reason_and_changes_nothing() {
+async fn a_grant_for_a_denied_person_is_refused_with_the_reason() {
     let past: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
     let future: Timestamp = "2027-01-01T00:00:00Z".parse().unwrap();
     let world = World::new();
@@ -165,7 +165,7 @@ async fn without_a_node_a_grant_is_202_and_a_configuration_503() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_history_is_unavailable_nothing_is_granted_and_everything_is_denied() {
+async fn without_history_nothing_is_granted_and_everything_denied() {
     let world = World::new();
     world.declare("AB000001", |_| {});
     world.declare("AB000002", |_| {});
@@ -241,7 +241,7 @@ async fn nobody_who_is_denied_or_unknown_gets_a_configuration() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deactivation_places_a_hold_flips_the_object_and_answers_what_is_proved() {
+async fn a_deactivation_holds_flips_and_answers_what_is_proved() {
     let world = World::new();
     world.declare("AB123456", |_| {});
     let router = world.router();
@@ -327,7 +327,7 @@ async fn an_earlier_revocation_proves_nothing_about_this_denial() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_the_object_cannot_be_edited_the_hold_stands_alone_and_the_answer_says_so() {
+async fn where_the_object_cannot_be_edited_the_hold_stands_alone() {
     let world = World::new();
     world.declare("AB123456", |_| {});
     world.lock().not_editable = true;
@@ -340,18 +340,103 @@ async fn where_the_object_cannot_be_edited_the_hold_stands_alone_and_the_answer_
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_no_hold_can_be_placed_the_flip_stands_alone_and_the_answer_says_so() {
+async fn a_deactivation_that_no_hold_keeps_is_an_error_and_flips_all_the_same() {
     let world = World::new();
     world.declare("AB123456", |_| {});
     world.lock().holds_unwritable = true;
     let router = world.router();
-    let answer = ask("POST", "/user/AB123456/deactivate").of(&router).await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    assert_eq!(answer.json()["hold"], Value::Null);
-    assert!(answer.json()["detail"].as_str().unwrap().contains("read-only"));
+    let detail = ask("POST", "/user/AB123456/deactivate").of(&router).await.problem(503);
+    assert!(
+        detail.contains("read-only") && detail.contains("spec.active is false") && detail.contains("deactivate again"),
+        "{detail}"
+    );
+    assert!(!world.lock().users["ab123456"].spec.active);
     world.lock().not_editable = true;
     world.declare("AB000002", |_| {});
-    ask("POST", "/user/AB000002/deactivate").of(&router).await.problem(503);
+    let detail = ask("POST", "/user/AB000002/deactivate").of(&router).await.problem(503);
+    assert!(
+        detail.contains("could not be set to false either") && detail.contains("YAML alias"),
+        "{detail}"
+    );
+    world.hold("hr-deactivated-ab000006", hr_hold("AB000006"));
+    let detail = ask("POST", "/user/AB000006/deactivate").of(&router).await.problem(503);
+    assert!(detail.contains("there is no object"), "{detail}");
+    assert_eq!(world.actions(), ["deactivate.failed"; 3]);
+    let reason = world.lock().audit[0].entry.reason.clone();
+    assert!(reason.is_some_and(|reason| reason.contains("read-only")));
+
+    world.lock().holds_unwritable = false;
+    let answer = ask("POST", "/user/AB123456/deactivate").of(&router).await;
+    assert_eq!(answer.json()["hold"], "api-deactivated-ab123456", "{}", answer.text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_no_hold_can_carry_is_refused_before_anything_is_done() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    let router = world.router();
+    for source in [
+        "abcdefghijklmnopqr",
+        "abcdefghijklmnopq",
+        "Desk",
+        "help-desk",
+        "operator",
+    ] {
+        let asked = ask("POST", "/user/AB123456/deactivate").header("x-vpn-operator-source", source);
+        let detail = asked.of(&router).await.problem(422);
+        assert!(detail.contains("source"), "{detail}");
+    }
+    assert_eq!(world.lock().writes, 0);
+    let longest = ask("POST", "/user/AB123456/deactivate").header("x-vpn-operator-source", "abcdefghijklmnop");
+    let answer = longest.of(&router).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.json()["hold"], "abcdefghijklmnop-deactivated-ab123456");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_flip_waits_until_the_hold_denies() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    world.lock().lag = true;
+    let router = world.router();
+    let begun = tokio::time::Instant::now();
+    let look = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(world.lock().holds.contains_key("api-deactivated-ab123456"));
+        assert!(
+            world.lock().users["ab123456"].spec.active,
+            "the hold is not in force yet"
+        );
+        world.catch_up();
+    };
+    let (answer, ()) = tokio::join!(ask("POST", "/user/AB123456/deactivate").of(&router), look);
+    assert_eq!(answer.json()["status"], "deactivated", "{}", answer.text);
+    assert!(begun.elapsed() < Duration::from_millis(400), "{:?}", begun.elapsed());
+    assert!(!world.lock().users["ab123456"].spec.active);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_flip_does_not_wait_for_ever() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    world.lock().lag = true;
+    let router = world.router();
+    let begun = tokio::time::Instant::now();
+    let flipped = async {
+        while world.lock().users["ab123456"].spec.active {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        begun.elapsed()
+    };
+    let (answer, flipped) = tokio::join!(ask("POST", "/user/AB123456/deactivate").of(&router), flipped);
+    assert_eq!(
+        (answer.status.as_u16(), &answer.json()["status"]),
+        (202, &json!("accepted"))
+    );
+    assert!(
+        flipped >= Duration::from_secs(1) && flipped < Duration::from_millis(1100),
+        "{flipped:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -366,17 +451,47 @@ async fn a_stuck_audit_does_not_hold_up_a_denial() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_denial_that_the_guard_holds_back_is_202_and_says_how_to_confirm() {
+async fn a_feeds_denial_that_the_guard_holds_back_is_202_leaves_the_object_alone_and_says_how_to_confirm() {
     let world = World::new();
     world.declare("AB123456", |_| {});
     world.lock().guarded = vec![id("AB123456")];
+    let router = world.router();
+    let by_hr = || ask("POST", "/user/AB123456/deactivate").header("x-vpn-operator-source", "hr");
     let begun = tokio::time::Instant::now();
-    let answer = ask("POST", "/user/AB123456/deactivate").of(&world.router()).await;
-    assert_eq!(answer.status, 202);
+    let answer = by_hr().of(&router).await;
+    assert_eq!(answer.status, 202, "{}", answer.text);
     assert_eq!(answer.json()["status"], "held_back");
     assert_eq!(answer.json()["denied_at"], Value::Null);
-    assert!(answer.json()["detail"].as_str().unwrap().contains("/guard/confirm"));
+    let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+    assert!(
+        detail.contains("/guard/confirm") && detail.contains("spec.active"),
+        "{detail}"
+    );
     assert_eq!(begun.elapsed(), Duration::ZERO);
+    assert!(
+        world.lock().users["ab123456"].spec.active,
+        "the flip would deny what the guard holds back"
+    );
+
+    world.lock().guard_stuck = true;
+    let answer = by_hr().of(&router).await;
+    assert_eq!(
+        answer.json()["status"],
+        "accepted",
+        "what a crash would forget is not answered as settled"
+    );
+    assert!(begun.elapsed() < Duration::from_secs(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_is_in_force_whatever_the_guard_holds_back() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    world.lock().guarded = vec![id("AB123456")];
+    let answer = ask("POST", "/user/AB123456/deactivate").of(&world.router()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.json()["status"], "deactivated");
+    assert!(!world.lock().users["ab123456"].spec.active);
 }
 
 #[tokio::test(start_paused = true)]
@@ -426,7 +541,7 @@ async fn a_change_that_began_goes_on_when_the_caller_hangs_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn activating_lifts_only_holds_of_the_same_source_and_lists_what_remains() {
+async fn an_activation_lifts_holds_of_its_source_and_lists_the_rest() {
     let world = World::new();
     world.declare("AB123456", |_| {});
     let router = world.router();
@@ -457,7 +572,7 @@ async fn activating_lifts_only_holds_of_the_same_source_and_lists_what_remains()
 }
 
 #[tokio::test(start_paused = true)]
-async fn activating_somebody_active_writes_nothing_and_an_object_that_cannot_be_edited_keeps_its_holds() {
+async fn an_activation_that_is_not_needed_or_not_possible_lifts_nothing() {
     let world = World::new();
     world.declare("AB123456", |_| {});
     let router = world.router();
@@ -512,7 +627,7 @@ async fn rotating_raises_generations_and_hands_out_the_new_configuration() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rotation_of_a_denied_person_hands_out_nothing_and_an_imported_password_is_left_alone() {
+async fn a_rotation_shows_nothing_of_the_denied_nor_changes_imports() {
     let world = World::new();
     world.declare("AB000001", |spec| spec.active = false);
     world.declare("AB000002", |spec| {

@@ -21,7 +21,7 @@ fn the_document_that_is_checked_in_is_the_one_that_the_code_makes() {
 }
 
 #[test]
-fn every_reference_in_the_document_leads_somewhere_and_every_operation_has_words() {
+fn every_reference_leads_somewhere_and_every_operation_has_words() {
     let document = serde_json::to_value(vpn_operator::http::openapi()).unwrap();
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
     let text = document.to_string();

@@ -1,5 +1,7 @@
 //! Holds, guard and audit.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{World, ask, world::id};
@@ -74,14 +76,13 @@ async fn only_the_source_that_placed_a_hold_lifts_it() {
         200
     );
 
-    for source in ["hr", "registry", "operator"] {
+    for source in ["folder", "registry", "operator"] {
         let hold = json!({ "corporate_id": "AB123456", "source": source });
         ask("POST", "/holds").json(&hold).of(&router).await.problem(422);
         ask("DELETE", &format!("/holds/x?source={source}"))
             .of(&router)
             .await
             .problem(422);
-        ask("GET", "/guard").of(&router).await;
         let posing = ask("POST", "/user/AB123456/activate").header("x-vpn-operator-source", source);
         posing.of(&router).await.problem(422);
     }
@@ -116,16 +117,74 @@ async fn a_hold_with_a_mistake_in_it_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hold_that_the_guard_holds_back_is_never_called_live() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    world.lock().guarded = vec![id("AB123456")];
+    let router = world.router();
+    let hold = json!({ "corporate_id": "AB123456", "source": "hr" });
+    let answer = ask("POST", "/holds").json(&hold).of(&router).await;
+    assert_eq!(
+        (
+            answer.status.as_u16(),
+            &answer.json()["status"],
+            &answer.json()["phase"]
+        ),
+        (202, &json!("held_back"), &json!("HeldBack")),
+        "{}",
+        answer.text
+    );
+    let order = json!({ "corporate_id": "AB000002", "source": "helpdesk" });
+    ask("POST", "/holds").json(&order).of(&router).await;
+
+    let list = async |query: &str| ask("GET", &format!("/holds{query}")).of(&router).await.json();
+    let all = list("").await;
+    assert_eq!(
+        (&all["holds"][0]["phase"], &all["holds"][1]["phase"]),
+        (&json!("Live"), &json!("HeldBack"))
+    );
+    assert_eq!(all["holds"][0]["decide"], Value::Null);
+    assert_eq!(
+        all["holds"][1]["decide"],
+        json!({ "confirm": "vpn-operator guard confirm AB123456", "cancel": "vpn-operator guard cancel AB123456" })
+    );
+    let only = list("?phase=HeldBack").await;
+    assert_eq!(only["holds"].as_array().unwrap().len(), 1);
+    assert_eq!(only["holds"][0]["name"], "hr-held-ab123456");
+    assert_eq!(list("?phase=Live").await["holds"][0]["name"], "helpdesk-held-ab000002");
+    let person = ask("GET", "/user/AB123456").of(&router).await.json();
+    assert_eq!(person["holds"][0]["phase"], "HeldBack");
+
+    ask("POST", "/guard/confirm").of(&router).await;
+    assert_eq!(list("?corporate_id=AB123456").await["holds"][0]["phase"], "Live");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_the_guard_holds_back_is_shown_confirmed_and_cancelled_by_name() {
     let world = World::new();
     world.lock().guarded = ["AB000001", "AB000002", "AB000003"].map(id).to_vec();
     let router = world.router();
     let shown = ask("GET", "/guard").of(&router).await.json();
     assert_eq!(shown["pending"].as_array().unwrap().len(), 3);
-    assert_eq!(shown["pending"][0]["corporate_id"], "AB000001");
     assert_eq!(
-        (&shown["limit"], &shown["pending"][0]["reason"]),
-        (&json!(10), &json!("Held"))
+        shown["pending"][0],
+        json!({ "corporate_id": "AB000001", "reason": "Held", "budget": "Hr", "since": "2026-05-01T12:00:00Z",
+                "decide": { "confirm": "vpn-operator guard confirm AB000001",
+                            "cancel": "vpn-operator guard cancel AB000001" } })
+    );
+    assert_eq!(
+        shown["budgets"],
+        json!([
+            { "budget": "Declared", "limit": 10, "used": 4, "left": 6, "waiting": 0 },
+            { "budget": "Hr", "limit": 10, "used": 10, "left": 0, "waiting": 3 },
+            { "budget": "Usage", "limit": null, "used": 3, "left": null, "waiting": 0 },
+        ])
+    );
+    assert_eq!((&shown["orders"], &shown["window_seconds"]), (&json!(7), &json!(600)));
+    assert_eq!(
+        (&shown["recent"], &shown["limit"]),
+        (&json!(4), &json!(10)),
+        "as earlier installations answered"
     );
 
     let ids = json!({ "ids": ["ab000002", "AB999999"] });
@@ -142,6 +201,17 @@ async fn what_the_guard_holds_back_is_shown_confirmed_and_cancelled_by_name() {
     );
     assert_eq!(done["pending"], json!([]));
     assert_eq!(world.actions(), ["guard.confirm", "guard.cancel", "guard.cancel"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_guard_holds_back_is_answered_although_its_store_is_stuck() {
+    let world = World::new();
+    world.lock().guarded = vec![id("AB000001")];
+    world.lock().guard_stuck = true;
+    let begun = tokio::time::Instant::now();
+    let shown = ask("GET", "/guard").of(&world.router()).await.json();
+    assert_eq!(shown["pending"].as_array().unwrap().len(), 1);
+    assert!(begun.elapsed() >= Duration::from_secs(1) && begun.elapsed() < Duration::from_secs(3));
 }
 
 #[tokio::test(start_paused = true)]

@@ -109,3 +109,27 @@ async fn somebody_with_only_a_hold_is_shown() {
     assert_eq!((&body["declared"], &body["access"]), (&json!(false), &json!("Denied")));
     assert_eq!(body["holds"].as_array().unwrap().len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_has_access_only_because_of_the_guard_is_shown_so_with_the_command_that_decides() {
+    let world = World::new();
+    world.declare("AB000001", |_| {});
+    world.declare("AB000002", |spec| spec.active = false);
+    world.lock().guarded = vec![id("AB000002")];
+    let router = world.router();
+    let list = async |query: &str| ask("GET", &format!("/users?{query}")).of(&router).await.json();
+    let held_back = list("reason=GuardHeldBack").await;
+    assert_eq!(names(&held_back), ["ab000002"]);
+    let decide = json!({ "confirm": "vpn-operator guard confirm AB000002",
+                         "cancel": "vpn-operator guard cancel AB000002" });
+    let user = &held_back["users"][0];
+    assert_eq!(
+        (&user["access"], &user["reason"], &user["decide"]),
+        (&json!("Granted"), &json!("GuardHeldBack"), &decide)
+    );
+    assert_eq!(names(&list("reason=Active").await), ["ab000001"]);
+    let shown = ask("GET", "/user/AB000002").of(&router).await.json();
+    assert_eq!((&shown["reason"], &shown["decide"]), (&json!("GuardHeldBack"), &decide));
+    let other = ask("GET", "/user/AB000001").of(&router).await.json();
+    assert_eq!((&other["reason"], &other["decide"]), (&json!("Active"), &Value::Null));
+}

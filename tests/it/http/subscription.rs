@@ -117,7 +117,7 @@ async fn a_denied_person_reads_plain_words_and_gets_no_link() {
 }
 
 #[tokio::test]
-async fn a_link_that_was_rotated_away_or_guessed_is_unknown_and_guessing_is_limited() {
+async fn an_old_or_guessed_link_is_unknown_and_guessing_is_limited() {
     let world = world();
     let router = world.router();
     let what = json!({ "what": "subscription" });

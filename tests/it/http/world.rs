@@ -8,11 +8,12 @@ use std::{
 
 use async_trait::async_trait;
 use axum::Router;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use secrecy::SecretString;
 use tokio::sync::watch;
 use vpn_operator::{
-    access::{Access, Directory, Journal, Keys, Links, Parts, People, Settings, select},
+    access::{Dependencies, Directory, Journal, Keys, Links, People, Settings, UseCases, select},
     clock::ManualClock,
     desired::{DesiredError, DesiredState, FieldManager, Result, SourceHealth, UserPatch, Version, Watches},
     gateway::{Credentials, Link, NodeHealth, NodeName, RevocationProgress},
@@ -20,9 +21,10 @@ use vpn_operator::{
     http::{self, HttpState},
     metrics::Metrics,
     model::{
-        access::{Access as Verdict, Decision, HoldSpan, Quota, Terms, Usage, decide},
+        access::{Access, Decision, HoldSpan, Quota, Terms, Usage, decide},
         corporate_id::CorporateId,
         gateway::{VpnGateway, VpnGatewayStatus},
+        guard::{Budget, BudgetReport, Feed},
         hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
         session::Epoch,
         user::{VpnUser, VpnUserSpec, VpnUserStatus},
@@ -65,8 +67,14 @@ pub struct Inner {
     pub unreadable: bool,
     pub not_synced: bool,
     pub problems: Vec<Arc<str>>,
-    /// The guard holds back every denial of these.
+    /// The guard holds back every consequence for these.
     pub guarded: Vec<CorporateId>,
+    /// Holds that cannot be lifted.
+    pub unliftable: Vec<String>,
+    /// Lifts that are under way, and the most that ever were.
+    pub lifts: (usize, usize),
+    /// The guard's store does not take what the guard knows.
+    pub guard_stuck: bool,
     pub usage: HashMap<String, Totals>,
     pub panics: bool,
 }
@@ -81,6 +89,13 @@ pub fn id(text: &str) -> CorporateId {
     CorporateId::parse(text).unwrap()
 }
 
+fn span(hold: &VpnHold) -> HoldSpan {
+    HoldSpan {
+        from: hold.spec.from,
+        until: hold.spec.until,
+    }
+}
+
 impl World {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
@@ -93,8 +108,8 @@ impl World {
         })
     }
 
-    pub fn access(self: &Arc<Self>) -> Access {
-        Access::new(Parts {
+    pub fn use_cases(self: &Arc<Self>) -> UseCases {
+        UseCases::new(Dependencies {
             desired: self.clone(),
             people: self.clone(),
             directory: self.clone(),
@@ -119,7 +134,7 @@ impl World {
 
     pub fn router_with(self: &Arc<Self>, settings: http::Settings) -> Router {
         let metrics = Arc::new(Metrics::new());
-        http::router(HttpState::new(self.access(), metrics, self.clock.clone(), settings))
+        http::router(HttpState::new(self.use_cases(), metrics, self.clock.clone(), settings))
     }
 
     pub fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -140,6 +155,13 @@ impl World {
         self.change(|inner| {
             inner.holds.insert(name.to_owned(), Arc::new(VpnHold::new(name, spec)));
         });
+    }
+
+    /// As [`Self::hold`], with the time of its creation.
+    pub fn hold_placed(&self, name: &str, spec: VpnHoldSpec) {
+        let mut hold = VpnHold::new(name, spec);
+        hold.metadata.creation_timestamp = Some(Time(self.clock_now()));
+        self.change(|inner| inner.holds.insert(name.to_owned(), Arc::new(hold)));
     }
 
     pub fn actions(&self) -> Vec<String> {
@@ -205,10 +227,7 @@ impl Inner {
             .1
             .values()
             .filter(|hold| hold.spec.corporate_id == *id)
-            .map(|hold| HoldSpan {
-                from: hold.spec.from,
-                until: hold.spec.until,
-            })
+            .map(|hold| span(hold))
             .collect();
         if user.is_none() && holds.is_empty() {
             return None;
@@ -236,8 +255,11 @@ impl Inner {
     fn decision(&self, id: &CorporateId, now: Timestamp) -> Option<(Decision, Decision)> {
         let declared = decide(&self.terms(id)?, now);
         let mut effective = declared;
-        if declared.access == Verdict::Denied && self.guarded.contains(id) {
-            effective.access = Verdict::Granted;
+        let ordered = self.seen.1.values().any(|hold| {
+            hold.spec.corporate_id == *id && span(hold).is_live(now) && Feed::of_source(&hold.spec.source).is_none()
+        });
+        if declared.access == Access::Denied && self.guarded.contains(id) && !ordered {
+            effective.access = Access::Granted;
             effective.reason = vpn_operator::model::access::Reason::Active;
         }
         Some((effective, declared))
@@ -249,7 +271,7 @@ impl Inner {
         users
             .filter(|user| {
                 let decision = self.decision(&user.spec.corporate_id, now);
-                decision.is_some_and(|(effective, _)| effective.access == Verdict::Granted)
+                decision.is_some_and(|(effective, _)| effective.access == Access::Granted)
             })
             .map(|user| (user.spec.corporate_id.account(), user.spec.credential_generation))
             .collect()
@@ -342,6 +364,7 @@ impl DesiredState for World {
     }
     async fn create_hold(&self, name: &str, spec: VpnHoldSpec, _: FieldManager) -> Result<VpnHold> {
         tokio::task::yield_now().await;
+        let now = self.clock_now();
         self.write(|inner| {
             if inner.holds_unwritable {
                 return Err(DesiredError::Unavailable("the data folder is read-only".to_owned()));
@@ -353,7 +376,8 @@ impl DesiredState for World {
                     name: name.to_owned(),
                 }),
                 None => {
-                    let hold = VpnHold::new(name, spec);
+                    let mut hold = VpnHold::new(name, spec);
+                    hold.metadata.creation_timestamp = Some(Time(now));
                     inner.writes += 1;
                     inner.holds.insert(name.to_owned(), Arc::new(hold.clone()));
                     Ok(hold)
@@ -361,16 +385,27 @@ impl DesiredState for World {
             }
         })
     }
-    async fn release_hold(&self, name: &str, _: FieldManager) -> Result<()> {
-        self.write(|inner| match inner.holds.remove(name) {
-            Some(_) => {
-                inner.writes += 1;
-                Ok(())
+    async fn lift_hold(&self, name: &str, _: FieldManager) -> Result<()> {
+        {
+            let lifts = &mut self.lock().lifts;
+            *lifts = (lifts.0 + 1, lifts.1.max(lifts.0 + 1));
+        }
+        tokio::task::yield_now().await;
+        self.write(|inner| {
+            inner.lifts.0 -= 1;
+            if inner.unliftable.iter().any(|it| it == name) {
+                return Err(DesiredError::Unavailable("the data folder is read-only".to_owned()));
             }
-            None => Err(DesiredError::NotFound {
-                kind: "VpnHold",
-                name: name.to_owned(),
-            }),
+            match inner.holds.remove(name) {
+                Some(_) => {
+                    inner.writes += 1;
+                    Ok(())
+                }
+                None => Err(DesiredError::NotFound {
+                    kind: "VpnHold",
+                    name: name.to_owned(),
+                }),
+            }
         })
     }
     async fn report_user(&self, _: &VpnUser, _: VpnUserStatus) -> Result<Version> {
@@ -382,32 +417,36 @@ impl DesiredState for World {
     async fn report_gateway(&self, _: &VpnGateway, _: VpnGatewayStatus) -> Result<()> {
         panic!("shells report nothing")
     }
-    async fn guard_user(&self, _: &VpnUser) -> Result<()> {
+    async fn add_user_finalizer(&self, _: &VpnUser) -> Result<()> {
         panic!("shells guard nothing")
     }
-    async fn guard_hold(&self, _: &VpnHold) -> Result<()> {
+    async fn add_hold_finalizer(&self, _: &VpnHold) -> Result<()> {
         panic!("shells guard nothing")
     }
-    async fn guard_gateway(&self, _: &VpnGateway) -> Result<()> {
+    async fn add_gateway_finalizer(&self, _: &VpnGateway) -> Result<()> {
         panic!("shells guard nothing")
     }
     async fn delete_gateway(&self, _: &str) -> Result<()> {
         panic!("shells delete no gateway")
     }
-    async fn release_user(&self, _: &str) -> Result<()> {
+    async fn remove_user_finalizer(&self, _: &str) -> Result<()> {
         panic!("shells release nothing")
     }
-    async fn forget_hold(&self, _: &str) -> Result<()> {
+    async fn remove_hold_finalizer(&self, _: &str) -> Result<()> {
         panic!("shells forget nothing")
     }
-    async fn release_gateway(&self, _: &str) -> Result<()> {
+    async fn remove_gateway_finalizer(&self, _: &str) -> Result<()> {
         panic!("shells release nothing")
     }
 }
 
 #[async_trait]
 impl People for World {
-    async fn guard_kept(&self) {}
+    async fn guard_kept(&self) {
+        if self.lock().guard_stuck {
+            std::future::pending::<()>().await;
+        }
+    }
     fn is_loaded(&self) -> bool {
         !self.lock().not_synced
     }
@@ -416,13 +455,13 @@ impl People for World {
         let inner = self.lock();
         let (effective, declared) = inner.decision(id, now)?;
         let user = inner.seen.0.get(&id.object_name());
-        let live = inner.seen.1.iter().filter(|(_, hold)| {
-            let span = HoldSpan {
-                from: hold.spec.from,
-                until: hold.spec.until,
-            };
-            hold.spec.corporate_id == *id && span.is_live(now)
-        });
+        let live = |held_back: bool| -> Vec<String> {
+            let holds = inner.seen.1.iter().filter(|(_, hold)| {
+                let waits = inner.guarded.contains(id) && Feed::of_source(&hold.spec.source).is_some();
+                hold.spec.corporate_id == *id && span(hold).is_live(now) && waits == held_back
+            });
+            holds.map(|(name, _)| name.clone()).collect()
+        };
         Some(Person {
             corporate_id: user.map_or_else(|| id.clone(), |user| user.spec.corporate_id.clone()),
             user: user.map(|_| id.object_name()),
@@ -430,7 +469,13 @@ impl People for World {
             effective,
             declared,
             held_back_since: (effective != declared).then_some(now),
-            live_holds: live.map(|(name, _)| name.clone()).collect(),
+            live_holds: live(false),
+            held_back_holds: live(true),
+            lost_holds: Vec::new(),
+            rejected_holds: Vec::new(),
+            held_back: Vec::new(),
+            kept_gateways: None,
+            verdict: 0,
             generation: 1,
             epoch: Epoch(inner.epochs.get(&id.account()).copied().unwrap_or_default()),
             sessions: 0,
@@ -445,14 +490,38 @@ impl People for World {
         let pending = inner.guarded.iter().map(|id| PendingDenial {
             corporate_id: id.clone(),
             cause: "Held".to_owned(),
+            budget: Budget::Hr,
             since,
         });
         GuardReport {
             pending: pending.collect(),
             rejected: Vec::new(),
-            recent: 10,
-            limit: 10,
+            budgets: vec![
+                BudgetReport {
+                    budget: Budget::Declared,
+                    limit: Some(10),
+                    used: 4,
+                    waiting: 0,
+                },
+                BudgetReport {
+                    budget: Budget::Hr,
+                    limit: Some(10),
+                    used: 10,
+                    waiting: inner.guarded.len(),
+                },
+                BudgetReport {
+                    budget: Budget::Usage,
+                    limit: None,
+                    used: 3,
+                    waiting: 0,
+                },
+            ],
+            orders: 7,
+            window: SignedDuration::from_mins(10),
         }
+    }
+    fn guard_store(&self) -> Vec<String> {
+        Vec::new()
     }
     fn confirm(&self, ids: Option<&[CorporateId]>) {
         self.change(|inner| inner.guarded.retain(|id| ids.is_some_and(|ids| !ids.contains(id))));

@@ -13,7 +13,8 @@ use vpn_operator::{
     clock::{Clock, SystemClock},
     fence::Fence,
     gateway::{
-        Counters, Cut, Gateway, NodeName, RevocationProgress, SessionLedger, Standing, Target, UsageDelta, UsageSink,
+        Counters, Gateway, NodeName, RevocationProgress, Revoke, SessionLedger, Standing, Target, UsageDelta,
+        UsageSink,
         hysteria::{Context, HysteriaGateway, client::StatsEndpoint, config::NodeConfig, ports::Ports},
     },
     model::session::{Epoch, SessionId},
@@ -52,12 +53,12 @@ impl SmallAuth {
         person.allowed = true;
         Target::Granted {
             epoch: Epoch(person.epoch),
-            cut: None,
+            revoke: None,
         }
     }
 
     /// Raises the epoch; from the return on, the former sessions may not live.
-    fn cut(&self, account: &str, allowed: bool) -> Cut {
+    fn revoke(&self, account: &str, allowed: bool) -> Revoke {
         let mut people = self.people.lock().unwrap();
         let person = people.entry(account.to_owned()).or_default();
         let id = |slot| {
@@ -75,22 +76,22 @@ impl SmallAuth {
             slots: 0,
             last_yes: person.last_yes,
         };
-        Cut {
+        Revoke {
             below: Epoch(person.epoch),
             denied_at: Timestamp::now(),
             known,
         }
     }
 
-    pub fn deny(&self, account: &str) -> Cut {
-        self.cut(account, false)
+    pub fn deny(&self, account: &str) -> Revoke {
+        self.revoke(account, false)
     }
 
     pub fn rotate(&self, account: &str) -> Target {
-        let cut = self.cut(account, true);
+        let revoke = self.revoke(account, true);
         Target::Granted {
-            epoch: cut.below,
-            cut: Some(cut),
+            epoch: revoke.below,
+            revoke: Some(revoke),
         }
     }
 
@@ -118,7 +119,7 @@ impl SessionLedger for SmallAuth {
             None => Standing::Foreign,
             Some(session) => match people.get(session.account) {
                 Some(person) if person.allowed && person.epoch == session.epoch.0 => Standing::Permitted,
-                _ => Standing::Cut,
+                _ => Standing::Revoked,
             },
         }
     }
@@ -173,12 +174,12 @@ pub fn config(name: &str, node: &HysteriaNode) -> NodeConfig {
             url: node.stats_url().parse().unwrap(),
             secret: SECRET.into(),
         }),
-        ..mute(name)
+        ..without_statistics(name)
     }
 }
 
 /// A node without a statistics API.
-pub fn mute(name: &str) -> NodeConfig {
+pub fn without_statistics(name: &str) -> NodeConfig {
     NodeConfig {
         name: name.to_owned(),
         address: "vpn.example.com".to_owned(),

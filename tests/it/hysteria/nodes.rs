@@ -12,7 +12,7 @@ use vpn_operator::{
     gateway::{Credentials, Gateway, NodeName, hysteria::client::StatsClient},
 };
 
-use super::house::{House, SECRET, config, eventually, mute};
+use super::house::{House, SECRET, config, eventually, without_statistics};
 use crate::support::hysteria_node::{HysteriaNode, Mode};
 
 async fn node(secret: &str) -> Arc<HysteriaNode> {
@@ -89,7 +89,7 @@ async fn a_node_that_joins_proves_and_one_that_leaves_is_forgotten() {
 #[tokio::test]
 async fn a_node_without_statistics_keeps_revocations_open_and_says_why() {
     let x = node(SECRET).await;
-    let house = House::with(vec![config("x", &x), mute("dark")]);
+    let house = House::with(vec![config("x", &x), without_statistics("dark")]);
     house.permit("corp_a");
     house.deny("corp_a");
     eventually(|| (house.progress("corp_a").waiting_for == ["default/dark"]).then_some(())).await;
@@ -105,7 +105,7 @@ async fn a_node_without_statistics_keeps_revocations_open_and_says_why() {
 #[tokio::test]
 async fn an_account_has_a_link_for_each_node() {
     let x = node(SECRET).await;
-    let house = House::with(vec![config("x", &x), mute("dark")]);
+    let house = House::with(vec![config("x", &x), without_statistics("dark")]);
     let credentials = Credentials {
         username: "corp_a".to_owned(),
         password: "pw".into(),

@@ -37,7 +37,7 @@ fn busy(mut session: Session, stop: &Arc<AtomicBool>) -> tokio::task::JoinHandle
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn five_busy_devices_pass_no_byte_after_contained_and_another_account_loses_nothing() {
+async fn five_busy_devices_pass_no_byte_after_they_are_contained() {
     let (x, y) = (node().await, node().await);
     let house = House::with(vec![config("x", &x), config("y", &y)]);
     house.permit("corp_a");
@@ -108,7 +108,7 @@ async fn five_silent_devices_get_nothing_through_when_they_wake() {
 }
 
 #[tokio::test]
-async fn a_session_that_stays_silent_is_kicked_about_every_second_and_a_dead_one_ends_by_itself() {
+async fn a_silent_session_is_kicked_every_second_and_a_dead_one_ends() {
     let x = node().await;
     let house = House::with(vec![config("x", &x)]);
     house.permit("corp_a");
@@ -128,7 +128,7 @@ async fn a_session_that_stays_silent_is_kicked_about_every_second_and_a_dead_one
 }
 
 #[tokio::test]
-async fn a_node_that_cannot_be_reached_keeps_the_revocation_open_until_it_is_back() {
+async fn an_unreachable_node_keeps_the_revocation_open() {
     let (x, y) = (node().await, node().await);
     let mut house = House::with(vec![config("x", &x), config("y", &y)]);
     house.permit("corp_a");
@@ -165,7 +165,7 @@ async fn a_node_that_cannot_be_reached_keeps_the_revocation_open_until_it_is_bac
 }
 
 #[tokio::test]
-async fn a_session_that_registers_after_the_denial_passes_no_byte_and_reopens_zero() {
+async fn a_session_that_registers_late_passes_no_byte() {
     let x = node().await;
     let house = House::with(vec![config("x", &x)]);
     house.permit("corp_a");
@@ -211,7 +211,7 @@ async fn a_session_that_nobody_knew_of_is_found_and_held_down() {
 }
 
 #[tokio::test]
-async fn two_connections_of_one_id_are_both_gone_before_it_counts_as_contained() {
+async fn both_connections_of_one_id_go_before_it_is_contained() {
     let x = node().await;
     let house = House::with(vec![config("x", &x)]);
     house.permit("corp_a");
@@ -279,8 +279,8 @@ async fn an_account_is_absent_only_when_no_session_is_left() {
     assert_eq!(house.gateway.observe("corp_a").account, AccountPresence::Unknown);
     house.permit("corp_a");
     let mut session = house.connect(&x, "corp_a").await;
-    let cut = house.auth.deny("corp_a");
-    house.gateway.submit("corp_a", Target::Absent(cut));
+    let revoke = house.auth.deny("corp_a");
+    house.gateway.submit("corp_a", Target::Absent(revoke));
     house.contained("corp_a").await;
     assert_eq!(house.gateway.observe("corp_a").account, AccountPresence::Present);
     assert!(session.send(1, 1).is_err());
@@ -371,7 +371,7 @@ async fn a_restarted_node_has_nothing_left_to_cut() {
 }
 
 #[tokio::test]
-async fn sessions_of_a_former_process_are_cut_and_what_is_not_ours_is_left_alone() {
+async fn sessions_of_a_former_process_are_cut_and_foreign_ones_are_not() {
     let x = node().await;
     let mut stray = x.register("corp_gone.5.0".to_owned(), "192.0.2.1:1");
     let mut foreign = x.register("somebody".to_owned(), "192.0.2.2:1");

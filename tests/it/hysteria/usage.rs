@@ -99,7 +99,7 @@ async fn what_cannot_be_read_counts_nothing_and_is_named() {
 }
 
 #[tokio::test]
-async fn counters_that_run_backwards_are_taken_for_a_restart_and_never_for_negative_usage() {
+async fn counters_that_run_backwards_mean_a_restart() {
     let x = node().await;
     let house = House::with(vec![config("x", &x)]);
     house.permit("corp_a");

@@ -24,7 +24,7 @@ use crate::{
 /// Whom the API server takes the operator for.
 pub const OPERATOR: &str = "vpn-operator";
 /// Longest time that anything here may take before a test fails.
-pub const PATIENCE: Duration = Duration::from_secs(40);
+pub const UNTIL_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// What the chart grants the controller.
 pub fn role(name: &str) -> Vec<PolicyRule> {
@@ -82,6 +82,20 @@ impl Cluster {
         let mut args = vec!["--desired", "kubernetes"];
         args.extend(more);
         self.house.launch(&args).await
+    }
+
+    /// Starts a replica that only answers logins, as this user of the API server, with what the chart grants it.
+    pub async fn replica(&self, user: &str) -> Operator {
+        self.kube.restrict(user, role("auth"));
+        let config = self.house.path(user);
+        self.kube.kubeconfig(user, &config);
+        let mut command = self
+            .house
+            .command(&["run", "--desired", "kubernetes", "--components", "auth"]);
+        command.env("KUBECONFIG", &config);
+        let replica = Operator::launch(command);
+        replica.ready().await;
+        replica
     }
 
     /// `kill -9`, and the next one at once: the lease is taken away too, so that nobody waits until it expires.
@@ -204,7 +218,7 @@ impl Cluster {
     #[track_caller]
     #[expect(clippy::unused_self, reason = "reads as what happens in the cluster")]
     pub fn until<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> impl Future<Output = T> {
-        within(PATIENCE, what, async move || look())
+        within(UNTIL_TIMEOUT, what, async move || look())
     }
 
     /// Waits until everything that is under way is done: the operator is asked to look at a user of its own, twice.
@@ -273,7 +287,7 @@ impl Cluster {
     /// Waits for an Event with this reason.
     pub async fn event(&self, id: &str, reason: &str) -> Event {
         let what = format!("an Event {reason} about {id}");
-        within(PATIENCE, &what, async || {
+        within(UNTIL_TIMEOUT, &what, async || {
             let events = self.events(id).await;
             events.into_iter().find(|event| event.reason.as_deref() == Some(reason))
         })

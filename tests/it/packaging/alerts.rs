@@ -4,7 +4,13 @@ use std::time::Duration;
 
 use regex::Regex;
 use serde_yaml::Value;
-use vpn_operator::metrics::{Metrics, ReconcileOutcome, RevocationStage};
+use vpn_operator::{
+    metrics::{Metrics, ReconcileOutcome, RevocationStage},
+    model::{
+        access::Reason,
+        guard::{Budget, BudgetReport},
+    },
+};
 
 use super::{chart::file, read};
 
@@ -16,7 +22,15 @@ fn rules() -> Vec<Value> {
 fn answered() -> String {
     let metrics = Metrics::new();
     metrics.node_up("default/fra1", false);
-    metrics.guard(1, 10);
+    metrics.guard(&[BudgetReport {
+        budget: Budget::Declared,
+        limit: Some(10),
+        used: 10,
+        waiting: 1,
+    }]);
+    metrics.guard_store_failing(true);
+    metrics.orders_recent(11);
+    metrics.users(&[(Reason::Active, 200)]);
     metrics.source(1, None);
     metrics.history_failing(true);
     metrics.reconciled(ReconcileOutcome::Terminal, Duration::ZERO);

@@ -113,7 +113,7 @@ pub fn grants(role: &str) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 #[test]
-fn an_auth_replica_may_read_what_the_controller_may_read_and_write_nothing() {
+fn an_auth_replica_may_read_the_same_and_write_nothing() {
     let controller = grants("controller");
     let auth = grants("auth");
     for (resource, verbs) in &auth {

@@ -97,7 +97,7 @@ fn nobody_but_the_operator_touches_a_hold_of_hr() {
 }
 
 #[test]
-fn a_namespace_can_be_deleted_with_the_holds_in_it_and_their_finalizers_stay_the_operators() {
+fn controllers_of_the_cluster_may_only_delete_holds_of_hr() {
     let before = hold("hr-deactivated-ab123456", "hr");
     for controller in [NAMESPACES, GARBAGE] {
         for (operation, object, old) in requests(&before, &before) {
@@ -121,7 +121,7 @@ fn a_hold_of_another_source_is_left_to_whoever_has_the_role() {
 }
 
 #[test]
-fn neither_the_source_nor_the_name_of_a_hold_can_be_turned_into_those_of_hr_or_back() {
+fn no_hold_becomes_one_of_hr_or_stops_being_one() {
     let (theirs, hr) = (
         hold("helpdesk-lost-ab123456", "helpdesk"),
         hold("helpdesk-lost-ab123456", "hr"),

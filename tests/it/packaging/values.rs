@@ -113,6 +113,16 @@ fn the_schema_refuses_what_is_misspelt_or_of_another_kind() {
             ".gateway.nodes[0].adress: unknown",
         ),
         ("masterKey: { value: secret }", ".masterKey.value: unknown"),
+        ("settings: { guard: { limit: none } }", ".settings.guard.limit: pattern"),
+        ("settings: { guard: { limit: -1 } }", ".settings.guard.limit: minimum"),
+        (
+            "settings: { guard: { share: 'off' } }",
+            ".settings.guard.share: pattern",
+        ),
+        (
+            "settings: { guard: { window: ten } }",
+            ".settings.guard.window: pattern",
+        ),
     ] {
         assert_eq!(refused(text), [wanted]);
     }

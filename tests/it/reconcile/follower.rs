@@ -66,7 +66,7 @@ impl Replica {
         let roster = Roster::follower(key.clone(), Arc::new(move |user| known.password(user)), clock.clone());
         let roster = Arc::new(roster);
         let (cancel, looks) = (CancellationToken::new(), TaskTracker::new());
-        let nodes = Nodes::new(nodes::Parts {
+        let nodes = Nodes::new(nodes::Dependencies {
             environment: Environment {
                 spec: serde_json::from_value(json!({ "hysteria": { "nodes": [] } })).unwrap(),
                 known: Vec::new(),
@@ -179,7 +179,7 @@ async fn the_word_of_the_controller_is_followed_and_nothing_is_written() {
 }
 
 #[tokio::test]
-async fn devices_that_nodes_show_count_and_a_node_that_is_down_holds_nobody_up() {
+async fn devices_that_nodes_show_count_and_a_dead_node_stops_nobody() {
     let node = HysteriaNode::start(STATS_SECRET, Duration::from_secs(30)).await;
     let source = MemorySource::new();
     gateway(

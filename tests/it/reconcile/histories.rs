@@ -323,16 +323,7 @@ impl World {
                 }
             }
         }
-        assert!(
-            self.operator
-                .as_ref()
-                .unwrap()
-                .context
-                .roster
-                .guard()
-                .pending
-                .is_empty()
-        );
+        assert!(self.operator.as_ref().unwrap().core.roster.guard().pending.is_empty());
     }
 }
 
@@ -344,7 +335,7 @@ async fn history(seed: u64) {
         world.busy(Duration::from_millis(pause)).await;
         // The guard lets ten denials pass in ten minutes; what it holds back is confirmed, as a person would.
         if let Some(operator) = &world.operator {
-            operator.context.dispatch(operator.context.roster.confirm(None));
+            operator.core.dispatch(operator.core.roster.confirm(None));
         }
     }
     world.come_to_rest().await;

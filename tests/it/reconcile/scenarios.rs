@@ -63,7 +63,7 @@ async fn a_lifted_hold_is_forgotten() {
     source.lift("hr-dismissed-ab123456");
     settled(&source).await;
     assert!(is_in(&operator, ANNA));
-    assert_eq!(operator.context.roster.lost_holds_confirmed(), Vec::<String>::new());
+    assert_eq!(operator.core.roster.lost_holds_confirmed(), Vec::<String>::new());
     operator.kill().await;
 }
 
@@ -77,7 +77,7 @@ async fn a_hold_of_a_name_that_was_let_go_a_moment_ago_is_let_go_too() {
         source.hold("hr-dismissed-ab123456", ANNA);
         until("it denies", || {
             operator
-                .context
+                .core
                 .roster
                 .person_by_user("ab123456")
                 .unwrap()
@@ -101,7 +101,7 @@ async fn holds_looked_at(source: &Source, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_hold_that_somebody_elses_finalizer_keeps_is_let_go_once_and_not_every_second() {
+async fn a_lost_hold_with_a_foreign_finalizer_is_let_go_once() {
     let (data, source) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()));
     source.lock().keeps_holds = true;
     source.declare(ANNA, |_| {});
@@ -112,10 +112,7 @@ async fn a_lost_hold_that_somebody_elses_finalizer_keeps_is_let_go_once_and_not_
     for name in ["git-a", "git-b"] {
         holds_looked_at(&source, name).await;
     }
-    assert_eq!(
-        operator.context.roster.lost_holds_confirmed(),
-        ["hr-dismissed-ab123456"]
-    );
+    assert_eq!(operator.core.roster.lost_holds_confirmed(), ["hr-dismissed-ab123456"]);
     assert_eq!(source.lock().forgotten, ["hr-dismissed-ab123456"]);
     operator.kill().await;
 }
@@ -130,7 +127,7 @@ async fn who_may_not_act_lets_go_of_no_hold() {
     let operator = Operator::start_within(&source, data.path(), fence).await;
     source.lose_hold("hr-dismissed-ab123456");
     until("its loss took effect", || {
-        operator.context.roster.lost_holds_confirmed() == ["hr-dismissed-ab123456"]
+        operator.core.roster.lost_holds_confirmed() == ["hr-dismissed-ab123456"]
     })
     .await;
     holds_looked_at(&source, "git-a").await;
@@ -207,7 +204,7 @@ async fn what_is_left_on_a_gateway_that_was_taken_away_has_to_be_proved_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_gateway_that_was_taken_away_while_the_operator_was_down_is_left_too() {
+async fn a_gateway_taken_away_during_a_restart_is_left_too() {
     let (data, source) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()));
     let (n1, n2) = (node().await, node().await);
     source.gateway("default", &[("n1", &n1)]);
@@ -327,7 +324,7 @@ async fn a_restart_does_not_cut_people_whose_password_is_imported() {
         spec.credentials_from = serde_json::from_value(serde_json::json!({ "file": file })).unwrap();
     });
     let knows = |operator: &Operator| {
-        let index = operator.context.roster.index();
+        let index = operator.core.roster.index();
         let node = index.node(&vpn_operator::gateway::NodeName::new("default", "n1"));
         match index.login(&node, ADDRESS, "corp_ab123456:imported") {
             Verdict::Granted(session) => Some(session.id().to_string()),
@@ -381,7 +378,7 @@ async fn a_person_of_a_gateway_that_is_gone_is_not_let_go() {
 async fn stored(operator: &Operator, account: &str, bytes: u64) {
     let deadline = std::time::Instant::now() + Duration::from_secs(15);
     loop {
-        let totals = operator.context.history.totals(account.to_owned()).await;
+        let totals = operator.core.history.totals(account.to_owned()).await;
         let lifetime = totals.as_ref().map(|totals| totals.usage.lifetime);
         if lifetime.as_ref().is_ok_and(|lifetime| *lifetime == bytes) {
             return;
@@ -392,7 +389,7 @@ async fn stored(operator: &Operator, account: &str, bytes: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn traffic_of_the_past_counts_once_although_history_could_not_be_read_at_the_start() {
+async fn past_traffic_counts_once_when_history_is_read_late() {
     let (data, source, n1) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()), node().await);
     source.gateway("default", &[("n1", &n1)]);
     source.declare(ANNA, |spec| {
@@ -410,18 +407,21 @@ async fn traffic_of_the_past_counts_once_although_history_could_not_be_read_at_t
     settled(&source).await;
     assert!(is_in(&operator, ANNA));
     assert_eq!(
-        operator.context.usage.usage(account).lifetime,
-        0,
-        "nothing is counted that is not known to be new"
+        (
+            operator.core.usage.usage(account).lifetime,
+            operator.core.usage.totals(account).usage.lifetime
+        ),
+        (600, 0),
+        "what was reported counts, and nothing is counted that is not known to be new"
     );
     drop(other);
     until("the past is known", || {
-        operator.context.usage.usage(account).lifetime == 600
+        operator.core.usage.totals(account).usage.lifetime == 600
     })
     .await;
     session.send(300, 300).unwrap();
     until("used up", || !is_in(&operator, ANNA)).await;
-    assert_eq!(operator.context.usage.usage(account).lifetime, 1200);
+    assert_eq!(operator.core.usage.usage(account).lifetime, 1200);
     stored(&operator, account, 1200).await;
     operator.kill().await;
 }

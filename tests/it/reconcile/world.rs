@@ -30,16 +30,21 @@ use vpn_operator::{
     },
     reconcile::{
         backoff::Backoff,
-        context::{Context, Queue},
+        core::{Core, Queue},
+        gateway_convergence,
         gateways::{self, Environment, Gateways},
-        holds::{self, HoldWork},
+        hold_work::HoldWork,
+        holds,
         imported::{self, Imported},
-        intake, runner, upkeep,
+        intake, runner,
+        status_write_cache::StatusWriteCache,
+        upkeep,
         usage::UsageBook,
-        written::Written,
     },
     roster::Roster,
 };
+
+use vpn_operator::verdicts::{GUARD_FILE, VerdictStore};
 
 use crate::support::hysteria_node::{Auth, HysteriaNode, Login, Refused, Session};
 
@@ -301,7 +306,7 @@ impl DesiredState for Source {
     async fn create_hold(&self, _: &str, _: VpnHoldSpec, _: FieldManager) -> Result<VpnHold> {
         Err(DesiredError::Unavailable("not here".to_owned()))
     }
-    async fn release_hold(&self, _: &str, _: FieldManager) -> Result<()> {
+    async fn lift_hold(&self, _: &str, _: FieldManager) -> Result<()> {
         Err(DesiredError::Unavailable("not here".to_owned()))
     }
     async fn report_user(&self, user: &VpnUser, status: VpnUserStatus) -> Result<Version> {
@@ -329,23 +334,23 @@ impl DesiredState for Source {
             .change(&gateway.name_any(), false, |gateway| gateway.status = Some(status))
             .map(drop)
     }
-    async fn guard_user(&self, _: &VpnUser) -> Result<()> {
+    async fn add_user_finalizer(&self, _: &VpnUser) -> Result<()> {
         Ok(())
     }
-    async fn guard_hold(&self, _: &VpnHold) -> Result<()> {
+    async fn add_hold_finalizer(&self, _: &VpnHold) -> Result<()> {
         Ok(())
     }
-    async fn guard_gateway(&self, _: &VpnGateway) -> Result<()> {
+    async fn add_gateway_finalizer(&self, _: &VpnGateway) -> Result<()> {
         Ok(())
     }
     async fn delete_gateway(&self, _: &str) -> Result<()> {
         Err(DesiredError::Unavailable("not here".to_owned()))
     }
-    async fn release_user(&self, name: &str) -> Result<()> {
+    async fn remove_user_finalizer(&self, name: &str) -> Result<()> {
         self.lock().users.remove(name);
         Ok(())
     }
-    async fn forget_hold(&self, name: &str) -> Result<()> {
+    async fn remove_hold_finalizer(&self, name: &str) -> Result<()> {
         let mut objects = self.lock();
         objects.forgotten.push(name.to_owned());
         if !objects.keeps_holds {
@@ -353,7 +358,7 @@ impl DesiredState for Source {
         }
         Ok(())
     }
-    async fn release_gateway(&self, name: &str) -> Result<()> {
+    async fn remove_gateway_finalizer(&self, name: &str) -> Result<()> {
         self.lock().gateways.remove(name);
         Ok(())
     }
@@ -361,7 +366,7 @@ impl DesiredState for Source {
 
 /// One process.
 pub struct Operator {
-    pub context: Arc<Context>,
+    pub core: Arc<Core>,
     key: MasterKey,
     cancel: CancellationToken,
     tasks: JoinSet<()>,
@@ -401,8 +406,13 @@ impl Operator {
             Arc::new(move |user| imported.password(user))
         };
         let roster = Arc::new(Roster::new(key.clone(), passwords, clock.clone()));
-        let guard_file = data.join("guard.json");
-        roster.restore(upkeep::load_guard(&guard_file).unwrap());
+        let clock_of_store: vpn_operator::clock::SharedClock = clock.clone();
+        let (verdicts, memory) = VerdictStore::open(
+            &data.join(GUARD_FILE),
+            clock_of_store,
+            jiff::SignedDuration::from_mins(10),
+        );
+        roster.restore(memory);
         let endpoint = AuthEndpoint::new(roster.index(), Arc::clone(&metrics));
         let usage = UsageBook::open(history.clone(), clock.clone()).await;
         let _ = roster.apply(usage.inputs());
@@ -414,10 +424,10 @@ impl Operator {
         let (users, user_writer) = store();
         let (held, hold_writer) = store();
         let (declared_gateways, gateway_writer) = store();
-        let context = Arc::new(Context {
+        let core = Arc::new(Core {
             desired: Arc::clone(source) as Arc<dyn DesiredState>,
             roster: Arc::clone(&roster),
-            gateways: Gateways::new(gateways::Parts {
+            gateways: Gateways::new(gateways::Dependencies {
                 environment: Environment {
                     spec: serde_json::from_value(serde_json::json!({ "hysteria": { "nodes": [] } })).unwrap(),
                     known: Vec::new(),
@@ -446,33 +456,33 @@ impl Operator {
             imported,
             hold_work,
             backoff: Backoff::default(),
-            guard_kept: tokio::sync::watch::Sender::new(0),
+            verdicts: Arc::new(verdicts),
             namespace: NAMESPACE.to_owned(),
             source: "folder",
             fence,
-            written: Written::default(),
-            handing: std::sync::OnceLock::new(),
+            status_writes: StatusWriteCache::default(),
+            cluster_outputs: std::sync::OnceLock::new(),
         });
-        usage.attach(&context);
+        core.follow_usage();
         let writers = intake::Writers {
             users: user_writer,
             holds: hold_writer,
             gateways: gateway_writer,
         };
-        let ctx = || Arc::clone(&context);
+        let ctx = || Arc::clone(&core);
         let mut tasks = JoinSet::new();
         tasks.spawn(intake::run(source.watch(), writers, ctx(), cancel.clone()));
         tasks.spawn(runner::run(ctx(), queued, cancel.clone()));
         tasks.spawn(holds::run(ctx(), touched_holds, cancel.clone()));
-        tasks.spawn(Gateways::run(ctx(), cancel.clone()));
+        tasks.spawn(gateway_convergence::run(ctx(), cancel.clone()));
         tasks.spawn(imported::run(ctx(), to_import, cancel.clone()));
         tasks.spawn(usage.run(cancel.clone()));
         tasks.spawn(upkeep::completions(ctx(), completed, cancel.clone()));
-        tasks.spawn(upkeep::keep_guard(ctx(), guard_file, cancel.clone()));
+        tasks.spawn(upkeep::keep_guard(ctx(), cancel.clone()));
         let loaded = roster.index().wait_loaded().await;
         let () = loaded;
         Self {
-            context,
+            core,
             key,
             cancel,
             tasks,
@@ -492,7 +502,7 @@ impl Operator {
     /// What auth says to a login through a node.
     pub fn login(&self, gateway: &str, node: &str, id: &str, generation: i64, address: &str) -> Verdict {
         let id = CorporateId::parse(id).unwrap();
-        let index = self.context.roster.index();
+        let index = self.core.roster.index();
         let node = index.node(&NodeName::new(gateway, node));
         let password = self.key.password(&id, generation);
         index.login(

@@ -37,8 +37,8 @@ fn account() -> Arc<str> {
     "corp_a".into()
 }
 
-fn cut(below: u64, known: &[&str]) -> Cut {
-    Cut {
+fn revoke(below: u64, known: &[&str]) -> Revoke {
+    Revoke {
         below: Epoch(below),
         denied_at: Timestamp::from_second(1_767_225_600).unwrap(),
         known: known.iter().map(|id| (*id).to_owned()).collect(),
@@ -68,7 +68,7 @@ fn look(revocations: &mut Revocations, name: &str, online: &[(&str, u32)], time:
             .map(|(id, connections)| Stranger {
                 id: (*id).to_owned(),
                 connections: *connections,
-                standing: Standing::Cut,
+                standing: Standing::Revoked,
             })
             .collect(),
         last_yes: last_yes.collect(),
@@ -93,7 +93,12 @@ fn waiting_for(revocations: &Revocations) -> Vec<String> {
 fn one_kick_names_every_known_session_on_every_node_and_both_have_to_answer() {
     let mut time = Time::new();
     let mut all = with_nodes(&["x", "y"], &time);
-    assert!(all.open(&account(), &cut(5, &["corp_a.1.0", "corp_a.1.1"]), true, time.tick(1)));
+    assert!(all.open(
+        &account(),
+        &revoke(5, &["corp_a.1.0", "corp_a.1.1"]),
+        true,
+        time.tick(1)
+    ));
     assert_eq!(kick(&mut all, "x", &mut time), ["corp_a.1.0", "corp_a.1.1"]);
     look(&mut all, "x", &[], &mut time);
     let progress = all.progress("corp_a").unwrap();
@@ -110,7 +115,7 @@ fn one_kick_names_every_known_session_on_every_node_and_both_have_to_answer() {
 fn the_same_cut_again_changes_nothing_also_when_it_is_done() {
     let mut time = Time::new();
     let mut all = with_nodes(&["x"], &time);
-    let order = cut(5, &["corp_a.1.0"]);
+    let order = revoke(5, &["corp_a.1.0"]);
     assert!(all.open(&account(), &order, true, time.tick(1)));
     assert!(!all.open(&account(), &order, true, time.tick(1)));
     kick(&mut all, "x", &mut time);
@@ -127,15 +132,15 @@ fn the_same_cut_again_changes_nothing_also_when_it_is_done() {
 fn a_later_cut_replaces_an_open_one_and_loses_no_id() {
     let mut time = Time::new();
     let mut all = with_nodes(&["x"], &time);
-    all.open(&account(), &cut(5, &["corp_a.1.0"]), true, time.tick(1));
+    all.open(&account(), &revoke(5, &["corp_a.1.0"]), true, time.tick(1));
     look(&mut all, "x", &[("corp_a.2.7", 1)], &mut time);
-    all.open(&account(), &cut(9, &["corp_a.5.0"]), true, time.tick(1));
+    all.open(&account(), &revoke(9, &["corp_a.5.0"]), true, time.tick(1));
     assert_eq!(
         kick(&mut all, "x", &mut time),
         ["corp_a.1.0", "corp_a.2.7", "corp_a.5.0"]
     );
     assert_eq!(all.progress("corp_a").unwrap().below, Epoch(9));
-    all.open(&account(), &cut(5, &["corp_a.1.0"]), true, time.tick(1));
+    all.open(&account(), &revoke(5, &["corp_a.1.0"]), true, time.tick(1));
     assert_eq!(
         all.progress("corp_a").unwrap().below,
         Epoch(9),
@@ -147,7 +152,7 @@ fn a_later_cut_replaces_an_open_one_and_loses_no_id() {
 fn ids_of_others_and_of_the_present_epoch_are_never_kicked() {
     let mut time = Time::new();
     let mut all = with_nodes(&["x"], &time);
-    let order = cut(5, &["corp_a.1.0", "corp_b.1.0", "corp_a.5.0", "nonsense"]);
+    let order = revoke(5, &["corp_a.1.0", "corp_b.1.0", "corp_a.5.0", "nonsense"]);
     all.open(&account(), &order, true, time.tick(1));
     assert_eq!(kick(&mut all, "x", &mut time), ["corp_a.1.0"]);
 }
@@ -157,7 +162,7 @@ fn a_look_begun_before_the_denial_proves_nothing() {
     let mut time = Time::new();
     let mut all = with_nodes(&["x"], &time);
     let (begun, answered) = (time.tick(1).at, time.tick(1).at);
-    all.open(&account(), &cut(5, &[]), true, time.tick(1));
+    all.open(&account(), &revoke(5, &[]), true, time.tick(1));
     let early = Look {
         begun,
         answered,
@@ -174,7 +179,7 @@ fn a_look_begun_before_the_denial_proves_nothing() {
 fn zero_counts_only_from_a_look_later_than_the_last_yes() {
     let mut time = Time::new();
     let mut all = with_nodes(&["x"], &time);
-    all.open(&account(), &cut(5, &[]), true, time.tick(1));
+    all.open(&account(), &revoke(5, &[]), true, time.tick(1));
     let begun = time.tick(1).at;
     let early = Look {
         begun,
@@ -188,10 +193,10 @@ fn zero_counts_only_from_a_look_later_than_the_last_yes() {
 }
 
 #[test]
-fn a_session_that_comes_back_within_the_watch_reopens_zero_and_stays_contained_if_it_was_kicked() {
+fn a_session_that_comes_back_reopens_zero_and_not_containment() {
     let mut time = Time::new();
     let mut all = with_nodes(&["x"], &time);
-    all.open(&account(), &cut(5, &["corp_a.1.0"]), true, time.tick(1));
+    all.open(&account(), &revoke(5, &["corp_a.1.0"]), true, time.tick(1));
     kick(&mut all, "x", &mut time);
     look(&mut all, "x", &[], &mut time);
     time.tick(8_000);
@@ -213,7 +218,7 @@ fn a_session_that_comes_back_within_the_watch_reopens_zero_and_stays_contained_i
 fn a_session_that_shows_up_long_after_is_kicked_and_reopens_everything() {
     let mut time = Time::new();
     let mut all = with_nodes(&["x"], &time);
-    all.open(&account(), &cut(5, &[]), true, time.tick(1));
+    all.open(&account(), &revoke(5, &[]), true, time.tick(1));
     look(&mut all, "x", &[], &mut time);
     all.retire(time.tick(16_000).at);
     assert!(!all.is_urgent(&node("x")));
@@ -226,7 +231,7 @@ fn a_session_that_shows_up_long_after_is_kicked_and_reopens_everything() {
 fn after_a_rotation_sessions_of_the_new_epoch_do_not_count() {
     let mut time = Time::new();
     let mut all = with_nodes(&["x"], &time);
-    all.open(&account(), &cut(5, &["corp_a.1.0"]), false, time.tick(1));
+    all.open(&account(), &revoke(5, &["corp_a.1.0"]), false, time.tick(1));
     kick(&mut all, "x", &mut time);
     look(&mut all, "x", &[("corp_a.5.0", 1)], &mut time);
     assert!(all.progress("corp_a").unwrap().sessions_zero_at.is_some());
@@ -251,7 +256,7 @@ fn sessions_without_a_revocation_that_may_not_live_are_kicked_every_second() {
 fn a_node_that_joins_has_to_prove_as_well_and_one_that_leaves_is_not_waited_for() {
     let mut time = Time::new();
     let mut all = with_nodes(&["x"], &time);
-    all.open(&account(), &cut(5, &["corp_a.1.0"]), true, time.tick(1));
+    all.open(&account(), &revoke(5, &["corp_a.1.0"]), true, time.tick(1));
     kick(&mut all, "x", &mut time);
     look(&mut all, "x", &[], &mut time);
     assert!(all.add_node(&node("y"), true, time.tick(1)).contains("corp_a"));
@@ -267,7 +272,7 @@ fn a_node_without_statistics_is_waited_for_and_never_asked() {
     let mut time = Time::new();
     let mut all = with_nodes(&["x"], &time);
     all.add_node(&node("mute"), false, time.now());
-    all.open(&account(), &cut(5, &["corp_a.1.0"]), true, time.tick(1));
+    all.open(&account(), &revoke(5, &["corp_a.1.0"]), true, time.tick(1));
     kick(&mut all, "x", &mut time);
     look(&mut all, "x", &[], &mut time);
     assert_eq!(waiting_for(&all), ["default/mute"]);
@@ -370,7 +375,7 @@ impl World {
                         .map(|(id, connections)| Stranger {
                             id,
                             connections,
-                            standing: Standing::Cut,
+                            standing: Standing::Revoked,
                         })
                         .collect(),
                     last_yes: waiting.map(|account| (account, None)).collect(),
@@ -446,7 +451,7 @@ proptest! {
         }
         let mut all = with_nodes(&["x", "y"], &time);
         let known: Vec<&str> = known.into_iter().collect();
-        all.open(&account(), &cut(5, &known), true, time.tick(1));
+        all.open(&account(), &revoke(5, &known), true, time.tick(1));
         let mut world = World { servers, names, all, time };
         for step in &steps {
             world.do_step(step);

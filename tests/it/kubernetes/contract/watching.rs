@@ -13,7 +13,7 @@ use vpn_operator::model::user::VpnUser;
 use crate::kubernetes::house::{House, user, version, with};
 
 /// A watch without a pause in it: what it sends must come.
-const PATIENCE: Duration = Duration::from_secs(60);
+const EVENT_TIMEOUT: Duration = Duration::from_secs(60);
 
 struct Seen(Pin<Box<dyn Stream<Item = kube::Result<WatchEvent<DynamicObject>>> + Send>>);
 
@@ -25,7 +25,7 @@ impl Seen {
     }
 
     async fn next(&mut self) -> Option<kube::Result<WatchEvent<DynamicObject>>> {
-        tokio::time::timeout(PATIENCE, self.0.next())
+        tokio::time::timeout(EVENT_TIMEOUT, self.0.next())
             .await
             .expect("nothing comes")
     }
@@ -224,7 +224,7 @@ async fn a_watcher_of_metadata_follows_an_object() {
     let stream = watcher(api, watcher::Config::default()).applied_objects();
     let mut stream = std::pin::pin!(stream);
     let mut next = async || -> PartialObjectMeta<VpnUser> {
-        tokio::time::timeout(PATIENCE, stream.next())
+        tokio::time::timeout(EVENT_TIMEOUT, stream.next())
             .await
             .unwrap()
             .unwrap()

@@ -76,7 +76,7 @@ async fn a_deleted_user_stays_until_the_node_has_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn four_writes_for_a_new_user_one_for_a_status_and_none_when_nothing_is_to_do() {
+async fn four_writes_for_a_new_user_one_for_a_status_none_otherwise() {
     let (cluster, operator) = Cluster::running().await;
     cluster.rest().await;
     cluster.kube.recorder().clear();

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     end_to_end::operator::{Operator, within},
-    kubernetes::cluster::{Cluster, OPERATOR, PATIENCE, user},
+    kubernetes::cluster::{Cluster, OPERATOR, UNTIL_TIMEOUT, user},
 };
 
 const ANNA: &str = "AB123456";
@@ -20,7 +20,7 @@ async fn probe(operator: &Operator, path: &str) -> u16 {
 
 /// Waits until a process waits for the lease: it lives, and is not ready.
 async fn waits(operator: &Operator) {
-    within(PATIENCE, "it waits for the lease", async || {
+    within(UNTIL_TIMEOUT, "it waits for the lease", async || {
         operator.log().contains("another process holds the lease").then_some(())
     })
     .await;
@@ -66,8 +66,12 @@ async fn of_two_one_acts_and_hands_over_when_it_is_stopped() {
     cluster.edit(ANNA, json!({ "active": false })).await;
     cluster.current(ANNA).await;
     assert!(!second.login(&cluster.credential(ANNA), "192.0.2.1:2").await);
-    let writes = cluster.kube.recorder().changes("the-second");
-    assert!(writes.iter().any(|call| call.subresource == "status"), "{writes:#?}");
+    cluster
+        .until("the second reported it", || {
+            let writes = cluster.kube.recorder().changes("the-second");
+            writes.iter().any(|call| call.subresource == "status").then_some(())
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

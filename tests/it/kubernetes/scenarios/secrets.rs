@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     end_to_end::operator::within,
-    kubernetes::cluster::{Cluster, PATIENCE, secret_name},
+    kubernetes::cluster::{Cluster, UNTIL_TIMEOUT, secret_name},
 };
 
 const ANNA: &str = "AB123456";
@@ -66,7 +66,7 @@ async fn what_somebody_does_to_it_is_undone() {
 }
 
 async fn repaired(operator: &crate::end_to_end::operator::Operator, times: usize) {
-    within(PATIENCE, "it is counted", async || {
+    within(UNTIL_TIMEOUT, "it is counted", async || {
         let counted = operator.metric("vpn_operator_drift_repaired_total").await;
         (counted.to_string() == times.to_string()).then_some(())
     })

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 use vpn_operator::{
-    access::{Access, Caller, NewHold},
+    access::{Caller, NewHold, UseCases},
     desired::FieldManager,
     model::{corporate_id::CorporateId, gateway::VpnGateway, user::VpnUser},
 };
@@ -129,12 +129,12 @@ fn caller() -> Caller {
 }
 
 /// A client of the API asks once. Whether it was done is seen from what is declared.
-async fn once<F>(world: &mut World, act: impl FnOnce(Access) -> F)
+async fn once<F>(world: &mut World, act: impl FnOnce(UseCases) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
     if let Some(process) = &world.process {
-        let _ = process.handle.spawn(act(process.access.clone())).await;
+        let _ = process.handle.spawn(act(process.use_cases.clone())).await;
     }
 }
 
@@ -146,14 +146,14 @@ async fn place(world: &mut World, id: &'static str) {
         from: None,
         until: None,
     };
-    let act = |access: Access| async move { drop(access.place_hold(caller(), hold).await) };
+    let act = |use_cases: UseCases| async move { drop(use_cases.place_hold(caller(), hold).await) };
     once(world, act).await;
 }
 
 async fn release(world: &mut World, id: &'static str) {
     world.touch(id);
     let name = format!("api-audit-{}", object(id));
-    let act = |access: Access| async move { drop(access.release_hold(caller(), name).await) };
+    let act = |use_cases: UseCases| async move { drop(use_cases.release_hold(caller(), name).await) };
     once(world, act).await;
 }
 
@@ -176,7 +176,7 @@ fn confirm(world: &World) {
     if let Some(process) = &world.process
         && !world.machine.is_down()
     {
-        let context = Arc::clone(&process.context);
+        let context = Arc::clone(&process.core);
         process
             .handle
             .spawn(async move { context.dispatch(context.roster.confirm(None)) });
@@ -238,7 +238,7 @@ async fn history(seed: u64) {
             "seed {seed}: it does not come to rest: open {:?}, {:#?}, pending {:?}",
             world.open(),
             world.picture(),
-            world.process.as_ref().map(|it| it.context.roster.guard().pending)
+            world.process.as_ref().map(|it| it.core.roster.guard().pending)
         );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -16,16 +16,16 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use vpn_operator::{
-    access::Access,
+    access::UseCases,
     auth::index::Verdict,
-    cli::run::{Cluster, Core, Ground, Tasks, wire},
+    cli::run::{Cluster, Tasks, WireInputs, Wired, wire},
     clock::SystemClock,
     cluster::client::bounded,
     config::{Config, Settings},
     fence::Fence,
     history::History,
     metrics::Metrics,
-    reconcile::context::Context,
+    reconcile::core::Core,
 };
 
 use super::oracle::{Way, Word, key, object, ways, word};
@@ -79,8 +79,8 @@ impl Machine {
 
 /// A running process.
 pub struct Process {
-    pub context: Arc<Context>,
-    pub access: Access,
+    pub core: Arc<Core>,
+    pub use_cases: UseCases,
     pub handle: Handle,
 }
 
@@ -100,20 +100,20 @@ impl Process {
         *lock(&machine.runtime) = Some(runtime);
         handle.spawn(async move {
             let mut tasks = Tasks::new();
-            let core = wire(&config, &key(), &ground(&url), tasks.core_token()).await.unwrap();
-            let Core { context, access, .. } = &core;
-            let (context, access) = (Arc::clone(context), access.clone());
-            tokio::spawn(ask(Arc::clone(&context), Arc::clone(&findings)));
-            core.start(&mut tasks);
+            let wired = wire(&config, &key(), &inputs(&url), tasks.core_token()).await.unwrap();
+            let Wired { core, use_cases, .. } = &wired;
+            let (core, use_cases) = (Arc::clone(core), use_cases.clone());
+            tokio::spawn(ask(Arc::clone(&core), Arc::clone(&findings)));
+            wired.start(&mut tasks);
             // Nobody waits for it any more if it was killed meanwhile.
-            let _ = sender.send((context, access));
+            let _ = sender.send((core, use_cases));
             let ended = tasks.until(CancellationToken::new(), std::future::pending()).await;
             lock(&findings).broken.push(format!("a task ended: {ended:?}"));
         });
-        let (context, access) = started.await.ok()?;
+        let (core, use_cases) = started.await.ok()?;
         Some(Self {
-            context,
-            access,
+            core,
+            use_cases,
             handle,
         })
     }
@@ -128,12 +128,12 @@ async fn free(path: &Path) {
     }
 }
 
-fn ground(url: &str) -> Ground {
+fn inputs(url: &str) -> WireInputs {
     let mut access = kube::Config::new(url.parse().unwrap());
     // The machine's certificates take longer to read than all the rest.
     access.root_cert = Some(Vec::new());
     access.auth_info.token = Some(OPERATOR.to_owned().into());
-    Ground {
+    WireInputs {
         cluster: Some(Cluster {
             client: bounded(access, ANSWER).unwrap(),
             namespace: "default".to_owned(),
@@ -171,16 +171,16 @@ fn config(data: &Path) -> Config {
 
 /// Asks auth all the time for everybody who must not be let in: by what the process has been told, and by what was declared
 /// before it started.
-async fn ask(context: Arc<Context>, findings: Arc<Mutex<Findings>>) {
-    let index = context.roster.index();
+async fn ask(core: Arc<Core>, findings: Arc<Mutex<Findings>>) {
+    let index = core.roster.index();
     index.wait_loaded().await;
     let mut vanished: HashMap<Way, Instant> = HashMap::new();
     loop {
         // One after the other: the stores before the question, and nothing else runs in between.
-        let holds = context.holds.state();
-        let held_back = lock(&findings).guarded && !context.roster.guard().pending.is_empty();
+        let holds = core.holds.state();
+        let held_back = lock(&findings).guarded && !core.roster.guard().pending.is_empty();
         for way in ways() {
-            let user = context.users.get(&ObjectRef::new(&object(way.id)).within("default"));
+            let user = core.users.get(&ObjectRef::new(&object(way.id)).within("default"));
             let now = jiff::Timestamp::now();
             let told = word(&way, user.as_deref(), holds.iter().map(|hold| &**hold), now);
             let since = (told == Word::Vanished).then(|| *vanished.entry(way).or_insert_with(Instant::now));
@@ -197,7 +197,7 @@ async fn ask(context: Arc<Context>, findings: Arc<Mutex<Findings>>) {
                 } else {
                     "denied as the process knows"
                 };
-                let person = context.roster.person_by_user(&object(way.id));
+                let person = core.roster.person_by_user(&object(way.id));
                 // Somebody may have changed the declaration while auth was asked.
                 if told_no || lock(&findings).denied_before.contains(&way) {
                     lock(&findings).broken.push(format!(

@@ -89,7 +89,7 @@ async fn a_hold_is_placed_and_released_through_the_api(world: &mut World) {
     world.user(ANNA, json!({})).await;
     world.begin().await;
     let place = async |world: &mut World| {
-        let act = |access: vpn_operator::access::Access| async move {
+        let act = |use_cases: vpn_operator::access::UseCases| async move {
             let hold = NewHold {
                 corporate_id: anna(),
                 cause: "audit".to_owned(),
@@ -97,15 +97,15 @@ async fn a_hold_is_placed_and_released_through_the_api(world: &mut World) {
                 from: None,
                 until: None,
             };
-            access.place_hold(caller(), hold).await.map(drop)
+            use_cases.place_hold(caller(), hold).await.map(drop)
         };
         world.ask(ANNA, act).await;
     };
     place(world).await;
     world.rest().await;
     world.expect_open(&[]);
-    let release = |access: vpn_operator::access::Access| async move {
-        match access.release_hold(caller(), "api-audit-ab123456".to_owned()).await {
+    let release = |use_cases: vpn_operator::access::UseCases| async move {
+        match use_cases.release_hold(caller(), "api-audit-ab123456".to_owned()).await {
             // Done by an attempt whose answer was lost.
             Ok(_) | Err(AccessError::UnknownHold(_) | AccessError::Desired(DesiredError::NotFound { .. })) => Ok(()),
             Err(error) => Err(error),
@@ -119,8 +119,8 @@ async fn a_hold_is_placed_and_released_through_the_api(world: &mut World) {
 async fn a_user_is_deactivated_and_activated_through_the_api(world: &mut World) {
     world.user(ANNA, json!({})).await;
     world.begin().await;
-    let deactivate = |access: vpn_operator::access::Access| async move {
-        let done = access.deactivate(caller(), anna(), None).await?;
+    let deactivate = |use_cases: vpn_operator::access::UseCases| async move {
+        let done = use_cases.deactivate(caller(), anna(), None).await?;
         // What could not be done is said, and asked for again.
         match done.note {
             None => Ok(()),
@@ -131,7 +131,7 @@ async fn a_user_is_deactivated_and_activated_through_the_api(world: &mut World) 
     world.rest().await;
     world.expect_open(&[]);
     let activate =
-        |access: vpn_operator::access::Access| async move { access.activate(caller(), anna()).await.map(drop) };
+        |use_cases: vpn_operator::access::UseCases| async move { use_cases.activate(caller(), anna()).await.map(drop) };
     world.ask(ANNA, activate).await;
     world.rest().await;
     world.expect_open(&["AB123456@1 default"]);

@@ -11,7 +11,7 @@ use std::{
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use vpn_operator::{
-    access::{Access, AccessError},
+    access::{AccessError, UseCases},
     auth::index::Verdict,
     model::{
         access::Access::Granted,
@@ -189,7 +189,7 @@ impl World {
     }
 
     fn is_up(&self) -> bool {
-        let loaded = |process: &Process| process.context.roster.is_loaded();
+        let loaded = |process: &Process| process.core.roster.is_loaded();
         !self.machine.is_down() && self.process.as_ref().is_some_and(loaded)
     }
 
@@ -285,7 +285,7 @@ impl World {
     }
 
     /// A client of the API asks for something until it is done, whatever becomes of the operator meanwhile.
-    pub async fn ask<F>(&mut self, id: &str, act: impl Fn(Access) -> F)
+    pub async fn ask<F>(&mut self, id: &str, act: impl Fn(UseCases) -> F)
     where
         F: Future<Output = Result<(), AccessError>> + Send + 'static,
     {
@@ -302,7 +302,7 @@ impl World {
             // Also for a process that has just started: from now on this may grant.
             self.touch(id);
             if let Some(process) = &self.process {
-                let work = act(process.access.clone());
+                let work = act(process.use_cases.clone());
                 match process.handle.spawn(work).await {
                     Ok(Ok(())) => return,
                     Ok(Err(error)) => last = error.to_string(),
@@ -455,7 +455,7 @@ impl World {
         self.process = None;
         self.double.recorder().clear();
         self.revive().await;
-        let index = self.process.as_ref().unwrap().context.roster.index();
+        let index = self.process.as_ref().unwrap().core.roster.index();
         index.wait_loaded().await;
         tokio::time::sleep(CALM).await;
         let writes = self.double.recorder().writes(OPERATOR);
@@ -475,7 +475,7 @@ impl World {
     /// Whether everybody who may come in does, nobody else does, and nobody else is in.
     pub fn people_agree(&mut self) -> bool {
         let Some(process) = &self.process else { return false };
-        let index = process.context.roster.index();
+        let index = process.core.roster.index();
         if !index.is_loaded() {
             return false;
         }
@@ -507,7 +507,7 @@ impl World {
         let Some(process) = self.process.as_ref().filter(|_| !self.machine.is_down()) else {
             return;
         };
-        let index = process.context.roster.index();
+        let index = process.core.roster.index();
         let now = Timestamp::now();
         for way in ways() {
             let inside = self.sessions.iter().any(|(of, _)| *of == way);
@@ -574,7 +574,7 @@ impl World {
                 && gateway.metadata.finalizers.is_some()
                 && stalled == gateway.metadata.deletion_timestamp.is_some()
         });
-        users && holds && gateways && self.process.as_ref().is_some_and(|it| it.context.roster.is_loaded())
+        users && holds && gateways && self.process.as_ref().is_some_and(|it| it.core.roster.is_loaded())
     }
 
     /// What is stored, without what differs from run to run.

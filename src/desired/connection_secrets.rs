@@ -1,0 +1,57 @@
+//! What a source can do besides keeping desired state: keep what people need to connect.
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use super::Result;
+use crate::model::user::VpnUser;
+
+/// What one person needs to connect.
+#[derive(Debug, Clone)]
+pub struct ConnectionSecret {
+    /// Client link of the first node.
+    pub hy2_url: SecretString,
+    /// Where clients fetch all links.
+    pub subscription_url: SecretString,
+    /// Account on the gateways.
+    pub username: String,
+    /// Password of the account.
+    pub password: SecretString,
+}
+
+/// How what is kept for a person compares with what should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretState {
+    /// It is the same.
+    Same,
+    /// There is nothing yet.
+    Missing,
+    /// It is as it should have been before: the content is due to change.
+    Outdated,
+    /// It was as it should be, and somebody edited or deleted it.
+    Drifted,
+    /// Nobody knows yet.
+    Unknown,
+}
+
+/// Keeps a secret for each person, where others can read it. In Kubernetes a Secret.
+#[async_trait]
+pub trait ConnectionSecrets: Send + Sync + 'static {
+    /// Name of what is kept for a user.
+    fn name(&self, user: &VpnUser) -> String;
+
+    /// Compares, from memory.
+    fn compare(&self, user: &VpnUser, secret: &ConnectionSecret) -> SecretState;
+
+    /// Keeps a secret.
+    ///
+    /// # Errors
+    /// [`super::DesiredError::NotEditable`] if something that belongs to somebody else has the name.
+    async fn put(&self, user: &VpnUser, secret: &ConnectionSecret) -> Result<()>;
+
+    /// The user is gone, and what was kept goes with it.
+    fn forget(&self, user: &VpnUser);
+
+    /// Waits until [`Self::compare`] knows, for a bounded time.
+    async fn wait_synced(&self);
+}

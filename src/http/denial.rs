@@ -1,0 +1,79 @@
+//! What every answer about a denial has in common.
+
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::problem::Problem;
+use crate::{access::Proof, history::redact};
+
+/// Longest reason that is taken, in characters.
+const MAX_REASON: usize = 500;
+
+/// How far a denial is proved.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ProofBody {
+    /// Auth refused from then on, at the latest.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    denied_at: Option<Timestamp>,
+    /// From then on no session could pass another byte.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    contained_at: Option<Timestamp>,
+    /// From then on no session was left.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    sessions_zero_at: Option<Timestamp>,
+    /// Nodes whose word is missing.
+    waiting_for: Vec<String>,
+    /// Those of them whose word never comes, because they have no statistics API.
+    unprovable: Vec<String>,
+}
+
+impl From<Proof> for ProofBody {
+    fn from(proof: Proof) -> Self {
+        Self {
+            denied_at: proof.denied_at,
+            contained_at: proof.contained_at,
+            sessions_zero_at: proof.sessions_zero_at,
+            waiting_for: proof.waiting_for,
+            unprovable: proof.unprovable,
+        }
+    }
+}
+
+/// Status of an answer about a denial.
+pub(super) fn progress(proof: &Proof, done: StatusCode, word: &'static str) -> (StatusCode, &'static str) {
+    if proof.in_force {
+        (done, word)
+    } else if proof.held_back {
+        (StatusCode::ACCEPTED, "held_back")
+    } else {
+        (StatusCode::ACCEPTED, "accepted")
+    }
+}
+
+/// Why a denial is not in force.
+pub(super) fn lag(proof: &Proof) -> Option<&'static str> {
+    if proof.in_force {
+        None
+    } else if proof.held_back {
+        Some(
+            "the denial takes no effect until somebody confirms: this feed denied more people than usual at once, see \
+             GET /guard and POST /guard/confirm",
+        )
+    } else {
+        Some("the denial is declared, but auth has not taken it in yet")
+    }
+}
+
+pub(super) fn checked_reason(reason: Option<String>) -> Result<Option<String>, Problem> {
+    match reason {
+        Some(reason) if reason.chars().count() > MAX_REASON => {
+            Err(Problem::invalid(format!("reason: at most {MAX_REASON} characters")))
+        }
+        // It is kept in a hold and shown: a link that somebody pasted is left out.
+        other => Ok(other
+            .filter(|reason| !reason.trim().is_empty())
+            .map(|reason| redact(&reason).into_owned())),
+    }
+}

@@ -1,0 +1,57 @@
+//! What probes are answered.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::access::Check;
+
+/// Health for people and for earlier callers.
+#[derive(Serialize, ToSchema)]
+pub(super) struct HealthBody {
+    /// `healthy`
+    pub(super) status: &'static str,
+    /// Version of the operator.
+    pub(super) version: &'static str,
+    /// Whether desired state was loaded.
+    pub(super) ready: bool,
+    /// Names of the checks that found something wrong; `/readyz?verbose` says what.
+    pub(super) degraded: Vec<String>,
+}
+
+/// Whether the process lives.
+#[derive(Serialize, ToSchema)]
+pub(super) struct StatusBody {
+    /// `alive`
+    pub(super) status: &'static str,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(super) struct CheckBody {
+    /// What was looked at.
+    pub(super) name: String,
+    /// Whether it is as it should be.
+    pub(super) ok: bool,
+    /// What is wrong and where.
+    pub(super) details: Vec<String>,
+}
+
+impl From<Check> for CheckBody {
+    fn from(check: Check) -> Self {
+        Self {
+            name: check.name,
+            ok: check.ok,
+            details: check.details,
+        }
+    }
+}
+
+/// Whether requests are served rightly.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ReadyBody {
+    /// `ready`
+    pub(super) status: &'static str,
+    /// What was looked at, when `verbose` was asked for. A fault of a node, a document or history does not end readiness.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) checks: Option<Vec<CheckBody>>,
+}

@@ -1,0 +1,14 @@
+//! What the operator's SQLite files have in common: one process owns each, nobody else on the machine may read it, and what
+//! is wrong with it is said in words that say what to do.
+//!
+//! What stands in a file, and what becomes of one that is damaged, is the business of the room that has it.
+
+mod fault;
+mod files;
+mod lock;
+
+pub use self::{
+    fault::{Fault, is_environmental, needs_reopen},
+    files::{beside, create_private, quick_check, sync_folder, tighten_modes},
+    lock::OwnerLock,
+};

@@ -1,0 +1,105 @@
+//! What is in force stays in force: random histories over the real roster, the real plan and simulated stores.
+//!
+//! Every store keeps its earlier versions. Between any two writes of any store the leader may crash, and while nobody leads a
+//! store may be put back or lost. In a cluster two followers hear of users and holds late, each kind in order and by itself. A
+//! ledger that knows nothing of how the operator decides says who was told what, and whom an instruction permits again.
+
+mod adapter;
+mod checks;
+mod edits;
+mod faults;
+mod folder;
+mod leader;
+mod ledger;
+mod limits;
+mod listener;
+mod orders;
+mod passing;
+mod reports;
+mod steps;
+mod stores;
+mod world;
+
+use proptest::{prelude::*, test_runner::TestRunner};
+
+use self::{
+    checks::Promise,
+    steps::{Step, history},
+    world::{Mode, Pace, World},
+};
+
+/// Histories that are tried for each promise, unless `PROPTEST_CASES` says otherwise.
+const CASES: u32 = 64;
+
+fn run(mode: Mode, promises: &[Promise], pace: Pace, steps: Vec<Step>) -> Result<(), String> {
+    let mut world = World::new(mode);
+    for step in steps.into_iter().chain([Step::Settle]) {
+        world.take(step, pace)?;
+        world.check(promises)?;
+    }
+    Ok(())
+}
+
+/// Tries histories until one breaks a promise.
+fn holds(mode: Mode, promises: &[Promise]) {
+    let cases = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok());
+    let config = ProptestConfig {
+        cases: cases.unwrap_or(CASES),
+        failure_persistence: None,
+        max_shrink_iters: 20_000,
+        ..ProptestConfig::default()
+    };
+    let outcome = TestRunner::new(config).run(&history(mode), |(pace, steps)| {
+        run(mode, promises, pace, steps).map_err(TestCaseError::fail)
+    });
+    if let Err(error) = outcome {
+        panic!("{mode:?}: {error}");
+    }
+}
+
+#[test]
+fn a_denial_that_was_told_stays_in_a_folder() {
+    holds(Mode::Folder, &[Promise::ToldStays]);
+}
+
+#[test]
+fn a_denial_that_was_told_stays_in_a_cluster() {
+    holds(Mode::Cluster, &[Promise::ToldStays]);
+}
+
+#[test]
+fn no_order_waits_in_a_folder() {
+    holds(Mode::Folder, &[Promise::NoOrderWaits]);
+}
+
+#[test]
+fn no_order_waits_in_a_cluster() {
+    holds(Mode::Cluster, &[Promise::NoOrderWaits]);
+}
+
+#[test]
+fn every_listener_agrees_when_everything_was_heard() {
+    holds(Mode::Cluster, &[Promise::ListenersAgree]);
+}
+
+#[test]
+fn what_is_held_back_is_reported_and_found_again_in_a_folder() {
+    holds(Mode::Folder, &[Promise::HeldBackIsFound]);
+}
+
+#[test]
+fn what_is_held_back_is_reported_and_found_again_in_a_cluster() {
+    holds(Mode::Cluster, &[Promise::HeldBackIsFound]);
+}
+
+#[test]
+fn no_more_than_the_limit_lose_access_in_a_folder() {
+    holds(Mode::Folder, &[Promise::LimitHolds]);
+}
+
+#[test]
+fn no_more_than_the_limit_lose_access_in_a_cluster() {
+    holds(Mode::Cluster, &[Promise::LimitHolds]);
+}
