@@ -142,7 +142,8 @@ impl Usage {
     pub fn in_period(&self, period: Period, now: Timestamp) -> u64 {
         match period {
             Period::Lifetime => self.lifetime,
-            Period::Month if self.month_start == period.start(now) => self.month,
+            // Most have used nothing yet, and the calendar is the dear part of the answer.
+            Period::Month if self.month > 0 && self.month_start == period.start(now) => self.month,
             Period::Month => 0,
         }
     }

@@ -137,12 +137,13 @@ impl UsageBook {
         for user in users {
             let Some(status) = &user.status else { continue };
             let told = reported_usage(status);
-            if told == Usage::default() {
+            let reported = status.traffic.as_ref().map_or(0, |traffic| traffic.used.get());
+            if reported == 0 {
+                // A month in which nothing was used yet. That is so of most people, and nothing that could be lost.
                 continue;
             }
             let account = account_of(user);
             let known = book.usage(&account);
-            let reported = status.traffic.as_ref().map_or(0, |traffic| traffic.used.get());
             let rounded = match told.month_start {
                 None => Usage {
                     lifetime: reported,
@@ -355,5 +356,38 @@ impl UsageSink for UsageBook {
         }
         self.wake.notify_one();
         self.tell(inputs);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn only_who_used_more_than_is_known_is_raised() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock: SharedClock = Arc::new(SystemClock);
+        let history = History::open_or_retry(&folder.path().join("history.db"), clock.clone()).unwrap();
+        let book = UsageBook::open(history, clock).await;
+        let user = |used: &str| -> VpnUser {
+            serde_json::from_value(json!({
+                "apiVersion": "vpn-operator.io/v1alpha1", "kind": "VpnUser", "metadata": { "name": "ab123456" },
+                "spec": { "corporateId": "AB123456" },
+                "status": {
+                    "observedGeneration": 1,
+                    "traffic": { "used": used, "periodStart": "2026-05-01T00:00:00Z" },
+                },
+            }))
+            .unwrap()
+        };
+        assert!(
+            book.at_least([&user("0")].into_iter()).is_empty(),
+            "a month without traffic"
+        );
+        assert_eq!(book.at_least([&user("3Mi")].into_iter()).len(), 1);
+        assert!(book.at_least([&user("3Mi")].into_iter()).is_empty(), "it is known now");
     }
 }

@@ -15,7 +15,7 @@ use super::{
     verdicts::HoldJudged,
 };
 use crate::model::{
-    access::{Reason, Terms, decide},
+    access::{Decision, Reason, Terms, decide},
     corporate_id::CorporateId,
     gateway::DEFAULT_GATEWAY,
     guard::{Budget, BudgetReport, WaitingHold},
@@ -154,12 +154,13 @@ impl Tables {
         let holds = || entry.holds.iter();
         let waits = |hold: &&Hold| hold.counts() && hold.judgement.keeps() && hold.facts.span.is_live(now);
         let verdicts = holds().map(|hold| verdict(hold).verdict).max().unwrap_or(0);
+        let (effective, declared) = self.decisions(entry, user, now);
         let nobody = Person {
             corporate_id: entry.id.clone(),
             user: None,
             account: entry.id.account(),
-            effective: decide(&nobody(entry, Hold::denies), now),
-            declared: decide(&nobody(entry, Hold::counts), now),
+            effective,
+            declared,
             held_back_since: None,
             held_back: Vec::new(),
             kept_gateways: None,
@@ -174,8 +175,6 @@ impl Tables {
         };
         let Some(user) = user else { return nobody };
         let facts = &user.facts;
-        let declared = decide(&self.register.declared(entry, user), now);
-        let effective = user.in_force.as_ref().map_or(declared, |terms| decide(terms, now));
         let sessions = self
             .index
             .sessions(&facts.account)
@@ -210,6 +209,21 @@ impl Tables {
             sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
             ..nobody
         }
+    }
+
+    /// What auth does, and what is declared.
+    fn decisions(&self, entry: &Entry, user: Option<&User>, now: Timestamp) -> (Decision, Decision) {
+        let Some(user) = user else {
+            return (
+                decide(&nobody(entry, Hold::denies), now),
+                decide(&nobody(entry, Hold::counts), now),
+            );
+        };
+        let terms = self.register.declared(entry, user);
+        let declared = decide(&terms, now);
+        // Nearly always the same, since nothing is held back.
+        let other = user.in_force.as_ref().filter(|in_force| ***in_force != terms);
+        (other.map_or(declared, |in_force| decide(in_force, now)), declared)
     }
 
     /// IDs, out of those named or of all, for which something waits for a person.
