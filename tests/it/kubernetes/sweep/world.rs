@@ -189,7 +189,7 @@ impl World {
     }
 
     fn is_up(&self) -> bool {
-        let loaded = |process: &Process| process.core.roster.is_loaded();
+        let loaded = |process: &Process| process.core.roster.index().is_loaded();
         !self.machine.is_down() && self.process.as_ref().is_some_and(loaded)
     }
 
@@ -405,7 +405,7 @@ impl World {
             self.revive().await;
             self.move_bytes();
             let writes = self.writes();
-            if writes != written.0 || !self.is_up() {
+            if writes != written.0 || !self.is_up() || !self.people_agree() {
                 written = (writes, Instant::now());
             }
             let calls = || self.double.recorder().writes(OPERATOR);
