@@ -234,6 +234,17 @@ impl Tables {
         let former = last
             .filter(|it| it.verdict == Verdict::Passed)
             .and_then(|it| it.kept.as_ref());
+        // The last version that passed denies as well, or this one takes nothing away from it: it is in force, whatever a
+        // status that was put back lists as held back.
+        if fresh
+            && role == Role::Controller
+            && let Some(former) = former.map(SpecTerms::of_kept)
+            && (reason_at(&former.alone(false, usage), now) != Reason::Active
+                || (reason_at(&facts.spec.alone(deleted, usage), now) == Reason::Active
+                    && !facts.spec.narrows(&former)))
+        {
+            return Outcome::InForce;
+        }
         let remembered = record
             .filter(|it| it.verdict.keeps())
             .and_then(|it| it.kept.as_ref())
@@ -362,6 +373,16 @@ impl Tables {
                 match before {
                     // That it denies, or will by time alone, passed with this version.
                     StandingState::Changed { .. } | StandingState::Kept(_) if spec.may_deny(user.is_deleted(), now) => {
+                        let record = spec_verdict(user, &id, spec.key(user.is_deleted()), now);
+                        Some(GuardChange::Verdict(record))
+                    }
+                    // It came into force while nobody looked, or the store was lost: from now on it is remembered.
+                    StandingState::New
+                        if spec.may_deny(user.is_deleted(), now)
+                            && record.is_none_or(|it| {
+                                it.verdict != Verdict::Passed || it.key != spec.key(user.is_deleted())
+                            }) =>
+                    {
                         let record = spec_verdict(user, &id, spec.key(user.is_deleted()), now);
                         Some(GuardChange::Verdict(record))
                     }

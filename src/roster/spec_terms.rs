@@ -78,6 +78,10 @@ impl SpecTerms {
 
     /// Names what the object says about access: the same for the same, whatever else is edited, in every process.
     pub(super) fn key(&self, deleted: bool) -> String {
+        // A deletion is the same whatever the object said: a record that was put back may have another version.
+        if deleted {
+            return "deleted".to_owned();
+        }
         let time = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |at| at.to_string());
         let quota = self.quota.map(|quota| format!("{}/{:?}", quota.limit, quota.period));
         let gateways = self.gateways.names().map(|mut names| {
