@@ -28,6 +28,10 @@ pub struct HoldView {
     pub phase: Phase,
     /// The guard holds it back, and a person rejected it: it will not deny any more.
     pub rejected: bool,
+    /// When it was placed; `None` if its source does not say.
+    pub since: Option<Timestamp>,
+    /// Whether it denies now: auth refuses the person because of it.
+    pub in_force: bool,
 }
 
 /// Which holds to list.
@@ -209,8 +213,12 @@ impl Dependencies {
             phase => phase,
         };
         let person = self.people.person(&hold.spec.corporate_id);
-        let rejected = person.is_some_and(|person| person.rejected_holds.contains(&name));
+        let among = |names: fn(&Person) -> &Vec<String>| person.as_ref().is_some_and(|it| names(it).contains(&name));
+        let rejected = among(|person| &person.rejected_holds);
+        let in_force = among(|person| &person.live_holds);
         HoldView {
+            since: hold.metadata.creation_timestamp.as_ref().map(|at| at.0),
+            in_force,
             name,
             spec: hold.spec.clone(),
             phase,

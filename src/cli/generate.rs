@@ -1,9 +1,9 @@
-//! `crd`, `openapi` and `completions`: text that is made from the program itself.
+//! `crd`, `openapi` and `man`: text that is made from the program itself.
 
 use clap::CommandFactory;
 
 use super::{
-    args::{Cli, Completions, Crd},
+    args::{Cli, Crd, Man},
     exit::CommandError,
     output::Output,
     rooms,
@@ -17,8 +17,19 @@ pub(super) fn openapi(output: &mut Output) -> Result<(), CommandError> {
     output.text(&rooms::openapi()?)
 }
 
-pub(super) fn completions(args: &Completions, output: &mut Output) -> Result<(), CommandError> {
-    let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "vpn-operator", &mut script);
-    output.text(&String::from_utf8_lossy(&script))
+pub(super) fn man(args: &Man, output: &mut Output) -> Result<(), CommandError> {
+    let command = Cli::command();
+    let failed = |error: std::io::Error| CommandError::failed(format!("cannot write the manual: {error}"));
+    match &args.dir {
+        Some(folder) => {
+            let wrong = |error| CommandError::failed(format!("{}: {error}", folder.display()));
+            std::fs::create_dir_all(folder).map_err(wrong)?;
+            clap_mangen::generate_to(command, folder).map_err(wrong)
+        }
+        None => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(command).render(&mut page).map_err(failed)?;
+            output.text(&String::from_utf8_lossy(&page))
+        }
+    }
 }

@@ -1,23 +1,28 @@
 //! The command line: parses, wires, asks, prints. It decides nothing about access.
 //!
 //! `run` wires the rooms together. `user`, `hold` and `guard` are clients of a running operator's HTTP API and touch
-//! neither its data nor a gateway. `check`, `crd`, `openapi`, `gateway render`, `seal` and `completions` need no operator.
+//! neither its data nor a gateway. `check`, `crd`, `openapi`, `gateway render`, `seal`, `completions` and `man` need no operator.
 //! Everything for stdout goes through [`output::Output`].
 
 mod args;
 mod ask;
 mod check;
 mod client;
+mod complete;
 mod decide;
+mod denial;
 mod doctor;
 mod exit;
 mod generate;
 mod guard;
 mod hold;
 mod hold_args;
+mod human;
 mod json;
 mod nodes;
 pub mod output;
+mod person;
+mod qr;
 mod release_many;
 mod render;
 mod render_args;
@@ -34,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     args::Cli,
+    complete::answer as complete,
     exit::{CommandError, Exit, report},
 };
 use self::{
@@ -88,7 +94,8 @@ async fn execute(task: Task, output: &mut Output) -> Result<(), CommandError> {
         Task::Check(args) => check::run(&args, output).await,
         Task::Crd(args) => generate::crd(&args, output),
         Task::Openapi => generate::openapi(output),
-        Task::Completions(args) => generate::completions(&args, output),
+        Task::Completions(args) => complete::registration(&args, output),
+        Task::Man(args) => generate::man(&args, output),
         Task::Gateway(args) => render::run(&args.command, output).await,
         Task::User(args) => user::run(args.command, output).await,
         Task::Hold(args) => hold::run(args.command, output).await,

@@ -7,12 +7,11 @@ use utoipa::ToSchema;
 
 use super::{HttpState, auth::Who, decide::DecideBody, extract::OptionalBody, problem::Problem};
 use crate::{
-    access::{Confirmed, GuardView},
+    access::{Confirmed, GuardView, WaitingDenial},
     model::{
         corporate_id::CorporateId,
         guard::{Budget, BudgetReport},
     },
-    roster::PendingDenial,
 };
 
 /// What the guard holds back, and how much more it lets through.
@@ -66,8 +65,12 @@ impl From<BudgetReport> for BudgetBody {
 pub(super) struct PendingBody {
     /// Whom it concerns.
     corporate_id: String,
+    /// Text that is shown to admins.
+    owner: Option<String>,
     /// Why the person would be denied: a reason, or the name of a hold. For a lost hold, its name.
     reason: String,
+    /// The file that declares it, or the reason that the hold was given; null when neither is known.
+    from: Option<String>,
     /// The budget that it was too much for.
     budget: &'static str,
     /// Since when.
@@ -77,9 +80,12 @@ pub(super) struct PendingBody {
     decide: DecideBody,
 }
 
-impl From<PendingDenial> for PendingBody {
-    fn from(pending: PendingDenial) -> Self {
+impl From<WaitingDenial> for PendingBody {
+    fn from(waiting: WaitingDenial) -> Self {
+        let pending = waiting.denial;
         Self {
+            owner: waiting.owner,
+            from: waiting.from,
             decide: DecideBody::about(pending.corporate_id.as_str()),
             corporate_id: pending.corporate_id.into(),
             reason: pending.cause,

@@ -18,6 +18,9 @@ pub(super) struct HoldBody {
     pub(super) source: String,
     /// Why, for people.
     pub(super) reason: Option<String>,
+    /// When it was placed.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(super) since: Option<Timestamp>,
     /// When it begins.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub(super) from: Option<Timestamp>,
@@ -27,6 +30,8 @@ pub(super) struct HoldBody {
     /// `Pending`, `Live`, `Expired`, or `HeldBack`: placed by a feed together with many others, and not denying until it is
     /// confirmed.
     pub(super) phase: &'static str,
+    /// Whether auth refuses the person because of it now.
+    pub(super) in_force: bool,
     /// Somebody cancelled it while it was held back: it will not deny any more.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) rejected: bool,
@@ -40,6 +45,8 @@ impl From<HoldView> for HoldBody {
         let waits = hold.phase == Phase::HeldBack && !hold.rejected;
         Self {
             rejected: hold.rejected,
+            since: hold.since,
+            in_force: hold.in_force,
             decide: waits.then(|| DecideBody::about(hold.spec.corporate_id.as_str())),
             name: hold.name,
             corporate_id: hold.spec.corporate_id.into(),
