@@ -98,7 +98,7 @@ fn write_and_remove(probe: &Path) -> std::io::Result<()> {
         .create_new(true)
         .mode(0o600)
         .open(probe)?;
-    let written = file.write_all(&[b'x'; 64 << 10]).and_then(|()| file.sync_data());
+    let written = file.write_all(&vec![b'x'; 64 << 10]).and_then(|()| file.sync_data());
     written.and(std::fs::remove_file(probe))
 }
 
