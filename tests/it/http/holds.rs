@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use vpn_operator::model::hold::VpnHoldSpec;
+
 use super::{World, ask, world::id};
 
 #[tokio::test(start_paused = true)]
@@ -163,12 +165,22 @@ async fn a_hold_that_the_guard_holds_back_is_never_called_live() {
 async fn what_the_guard_holds_back_is_shown_confirmed_and_cancelled_by_name() {
     let world = World::new();
     world.lock().guarded = ["AB000001", "AB000002", "AB000003"].map(id).to_vec();
+    world.declare("AB000001", |spec| spec.owner = Some("Anna".to_owned()));
+    let held = VpnHoldSpec {
+        corporate_id: id("AB000001"),
+        source: "hr".to_owned(),
+        reason: Some("left the company".to_owned()),
+        from: None,
+        until: None,
+    };
+    world.hold("Held", held);
     let router = world.router();
     let shown = ask("GET", "/guard").of(&router).await.json();
     assert_eq!(shown["pending"].as_array().unwrap().len(), 3);
     assert_eq!(
         shown["pending"][0],
-        json!({ "corporate_id": "AB000001", "reason": "Held", "budget": "Hr", "since": "2026-05-01T12:00:00Z",
+        json!({ "corporate_id": "AB000001", "owner": "Anna", "reason": "Held", "from": "left the company", "budget": "Hr",
+                "since": "2026-05-01T12:00:00Z",
                 "decide": { "confirm": "vpn-operator guard confirm AB000001",
                             "cancel": "vpn-operator guard cancel AB000001" } })
     );
