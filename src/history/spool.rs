@@ -157,7 +157,7 @@ impl Spool {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         read_lines(&self.path, &bytes, state);
-        state.dirty = bytes.len() as u64;
+        state.dirty = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |at| at as u64 + 1);
         // What was never acknowledged, or is no spool.
         clear(&mut file, state, state.end)?;
         sqlite::sync_folder(&self.path).map_err(io::Error::other)

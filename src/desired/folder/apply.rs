@@ -78,6 +78,8 @@ impl ObjectStore {
         let rests = file.changed.is_none_or(|at| now.duration_since(at) >= SETTLE);
         let patience = match (rests, present && documents.is_empty()) {
             _ if present && self.writers.has(&scan.file) => MAX_WRITING,
+            // What was removed while no process ran is gone from the first answer on.
+            _ if self.loading && rests => SETTLE,
             (true, false) => SETTLE,
             (true, true) => EMPTY_SETTLE,
             (false, _) => MAX_SETTLE,
