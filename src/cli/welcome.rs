@@ -96,7 +96,10 @@ impl Place {
         };
         let edit = match &config.state.desired {
             DesiredLocation::Folder(path) => {
-                format!("write `active: false` under `spec:` of {example_id} in {}", path.display())
+                format!(
+                    "write `active: false` under `spec:` of {example_id} in {}",
+                    path.display()
+                )
             }
             DesiredLocation::Kubernetes => format!("set `spec.active: false` of {example_id} with kubectl"),
         };
@@ -169,7 +172,9 @@ mod tests {
                 .filter(|line| line.starts_with("vpn-operator ") && !line.contains("is running"))
                 .collect();
             for command in &commands {
-                let words = command.replace("'/srv/my data'", "/srv/data").replace("'laptop stolen'", "stolen");
+                let words = command
+                    .replace("'/srv/my data'", "/srv/data")
+                    .replace("'laptop stolen'", "stolen");
                 Cli::try_parse_from(words.split_whitespace()).unwrap();
                 assert!(words.contains("--data /srv/data"), "{words}");
             }

@@ -42,6 +42,12 @@ mod tests {
         for name in ["fra1.nodes.invalid", "invalid", "FRA1.INVALID."] {
             assert_eq!(resolve(name).await, Err(ExampleName.to_string()), "{name}");
         }
-        assert!(resolve("localhost").await.unwrap().iter().all(|address| address.ip().is_loopback()));
+        assert!(
+            resolve("localhost")
+                .await
+                .unwrap()
+                .iter()
+                .all(|address| address.ip().is_loopback())
+        );
     }
 }

@@ -41,7 +41,9 @@ pub struct Person {
 impl Person {
     /// One device; as many as may be used at once where that is limited, and never more than have a name.
     fn devices(&self) -> &'static [&'static str] {
-        let count = self.max_devices.map_or(1, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let count = self
+            .max_devices
+            .map_or(1, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         &NAMES[..count.min(NAMES.len())]
     }
 }
@@ -80,7 +82,11 @@ pub async fn run(world: World, end: CancellationToken) -> reqwest::Result<()> {
         .build()?;
     let (mut known, mut devices, board) = (HashSet::new(), JoinSet::new(), Board::default());
     loop {
-        let people = if known.len() < MAX_PEOPLE { (world.people)() } else { Vec::new() };
+        let people = if known.len() < MAX_PEOPLE {
+            (world.people)()
+        } else {
+            Vec::new()
+        };
         for person in people {
             if known.len() == MAX_PEOPLE || !known.insert(person.id.clone()) {
                 continue;
@@ -123,7 +129,12 @@ impl Device {
         let (person, device) = (&self.person, self.name);
         let mut refused = false;
         loop {
-            if let Some(id) = self.log_in().await {
+            let Some(credential) = (self.world.credentials)(person) else {
+                // Nothing to log in with: no link yet, or the person is gone.
+                tokio::time::sleep(LOOK).await;
+                continue;
+            };
+            if let Some(id) = self.log_in(&credential).await {
                 refused = false;
                 self.note(true);
                 tracing::info!(person, device, "a simulated device is connected");
@@ -139,10 +150,13 @@ impl Device {
     }
 
     /// Asks auth as a node does: everything but a good yes is a refusal.
-    async fn log_in(&self) -> Option<String> {
-        let credential = (self.world.credentials)(&self.person)?;
+    async fn log_in(&self, credential: &SecretString) -> Option<String> {
         let login = json!({ "addr": self.addr, "auth": credential.expose_secret(), "tx": 0 });
-        let asked = self.client.post(self.world.auth_url.expose_secret()).json(&login).send();
+        let asked = self
+            .client
+            .post(self.world.auth_url.expose_secret())
+            .json(&login)
+            .send();
         let answer: Value = asked.await.ok()?.error_for_status().ok()?.json().await.ok()?;
         let id = answer["id"].as_str().filter(|_| answer["ok"] == true)?;
         Some(id.to_owned())
@@ -152,7 +166,13 @@ impl Device {
     async fn work(&self, id: String) {
         let connection = self.world.node.lock().connect(id, &self.addr);
         let (up, down) = BYTES;
-        while self.world.node.lock().send(connection, up, down, Instant::now()).is_ok() {
+        while self
+            .world
+            .node
+            .lock()
+            .send(connection, up, down, Instant::now())
+            .is_ok()
+        {
             tokio::time::sleep(PAUSE).await;
         }
     }

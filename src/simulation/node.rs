@@ -121,7 +121,9 @@ impl Node {
     /// The connections with their numbers.
     pub fn connections(&mut self, now: Instant) -> impl Iterator<Item = (u64, &Connection)> {
         self.expire(now);
-        self.connections.iter().map(|(number, connection)| (*number, connection))
+        self.connections
+            .iter()
+            .map(|(number, connection)| (*number, connection))
     }
 
     /// The server is restarted: connections, counters and kick set are gone.

@@ -54,7 +54,9 @@ pub enum SimulationError {
         gateways: String,
     },
     /// What a real operator keeps would be mixed with what is simulated.
-    #[error("the data folder {path} is a real operator's: give --simulate one of its own, like --data ./simulated-data")]
+    #[error(
+        "the data folder {path} is a real operator's: give --simulate one of its own, like --data ./simulated-data"
+    )]
     RealData {
         /// The folder.
         path: String,

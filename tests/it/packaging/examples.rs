@@ -91,7 +91,9 @@ fn reachable_nodes(text: &str) -> Vec<String> {
 /// Other URLs in a text that name somebody's host.
 fn foreign_urls(text: &str) -> Vec<String> {
     let url = Regex::new(r#"https?://[^\s"'`)<>}]+"#).unwrap();
-    let urls = url.find_iter(text).map(|found| found.as_str());
+    let urls = url
+        .find_iter(text)
+        .map(|found| found.as_str().trim_end_matches(['.', ',']));
     urls.filter(|url| {
         let host = host(url);
         let known = is_loopback(host) || is_within(host, &NAMES) || is_within(host, &["invalid", "internal"]);

@@ -31,7 +31,10 @@ fn systemd_takes_the_unit_without_a_word() {
     let Some((good, said)) = analyze("verify", &["--man=no"]) else {
         return;
     };
-    let own: Vec<_> = said.lines().filter(|line| line.contains("vpn-operator.service")).collect();
+    let own: Vec<_> = said
+        .lines()
+        .filter(|line| line.contains("vpn-operator.service"))
+        .collect();
     assert!(good && own.is_empty(), "{said}");
 }
 

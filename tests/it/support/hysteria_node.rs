@@ -335,7 +335,11 @@ async fn behave(State(mut api): State<Api>, request: Request, next: Next) -> Res
     }
     let answer = next.run(Request::from_parts(head, Body::from(body.clone()))).await;
     lock(&api.behaviour).calls[call].ids = serde_json::from_slice(&body).unwrap_or_default();
-    if mode == Mode::Backwards { halved(answer).await } else { answer }
+    if mode == Mode::Backwards {
+        halved(answer).await
+    } else {
+        answer
+    }
 }
 
 /// The same counters, half as high.
