@@ -9,7 +9,7 @@ use std::{
 use axum::{
     Json, Router,
     extract::{Query, Request, State},
-    http::{StatusCode, header::AUTHORIZATION},
+    http::{HeaderValue, StatusCode, header::AUTHORIZATION},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -42,7 +42,7 @@ pub fn router(node: SharedNode, secret: SecretString) -> Router {
 }
 
 async fn authorize(State(secret): State<SecretString>, request: Request, next: Next) -> Response {
-    let presented = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes());
+    let presented = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
     let secret = secret.expose_secret();
     if !secret.is_empty() && presented != Some(secret.as_bytes()) {
         return StatusCode::UNAUTHORIZED.into_response();

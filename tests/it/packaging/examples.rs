@@ -76,10 +76,9 @@ fn foreign_addresses(text: &str) -> Vec<String> {
 /// Statistics APIs in a text that the operator would ask: of a node that is neither on this machine nor nobody's.
 fn reachable_nodes(text: &str) -> Vec<String> {
     let url = Regex::new(r#"(?:statsUrl:|HYSTERIA_STATS_URLS[=:])\s*"?(https?://[^\s"'}]+)"#).unwrap();
-    let urls = url.captures_iter(text).flat_map(|found| {
-        let list: Vec<String> = found[1].split(',').map(str::to_owned).collect();
-        list
-    });
+    let urls = url
+        .captures_iter(text)
+        .flat_map(|found| found[1].split(',').map(str::to_owned).collect::<Vec<_>>());
     urls.filter(|url| {
         let host = host(url);
         // `hysteria` is the other container of the compose file.
