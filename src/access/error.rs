@@ -84,6 +84,16 @@ pub enum AccessError {
     /// Nothing is known of this ID.
     #[error("nobody is declared with the corporate ID {0}")]
     UnknownPerson(CorporateId),
+    /// Nobody is declared with this ID any more.
+    #[error(
+        "nobody is declared with the corporate ID {corporate_id} any more: {last}. GET /audit?corporate_id={corporate_id} has the rest"
+    )]
+    Former {
+        /// Whom it concerned.
+        corporate_id: CorporateId,
+        /// What happened last, for people.
+        last: String,
+    },
     /// No hold of that name.
     #[error("there is no hold named {0}")]
     UnknownHold(String),

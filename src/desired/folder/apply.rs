@@ -1,21 +1,30 @@
 //! What a file says is taken over: which documents are in force, which are refused, and what is missing.
 
-use std::{collections::BTreeSet, mem, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeSet,
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 
 use super::{
+    backoff::retry_pause,
     damage::{UNREAD, hold_of_own_file},
     document::{Bad, Declared, faults_against},
     mailbox::Urgent,
     object::{Digest, Kind, Notes, Root, Spec, new_uid},
-    object_store::{Entry, MAX_SETTLE, ObjectStore, SETTLE},
+    object_store::{EMPTY_SETTLE, Entry, MAX_SETTLE, MAX_WRITING, ObjectStore, SETTLE},
     problem::Problem,
     scan::{Content, Document, FileScan, What},
 };
 
 /// Documents that are applied between two looks at what somebody waits for.
 const STRIDE: usize = 16;
+
+/// Pause between looks at a file that is being written.
+const HASTE: Duration = Duration::from_secs(1);
 
 /// One file being applied.
 struct Pass {
@@ -28,8 +37,8 @@ struct Pass {
     claimed: BTreeSet<u32>,
     /// Faulty documents each of which may be a recorded object that cannot be told any more.
     hiding: usize,
-    /// The file has not changed for long enough that what is missing can be believed.
-    rests: bool,
+    /// How long what is missing must have been missing before that is believed.
+    patience: Duration,
 }
 
 impl ObjectStore {
@@ -41,6 +50,10 @@ impl ObjectStore {
             Content::Documents(documents) => (documents, true),
             Content::Gone => (Vec::new(), false),
             Content::Unreadable(reason) => return self.keep_all(id, scan.ticket, &display, reason),
+            Content::Failed(reason) => {
+                self.keep_all(id, scan.ticket, &display, reason);
+                return self.try_again(id);
+            }
         };
         let stale = |document: &Document| match document.what {
             What::Known(known) => self.entry(known).is_none_or(|entry| entry.digest != document.digest),
@@ -57,11 +70,20 @@ impl ObjectStore {
         }
         file.ticket = scan.ticket;
         file.present = present;
+        file.failures = 0;
         let now = Instant::now();
         if mem::replace(&mut file.signature, scan.signature) != scan.signature {
             file.changed = Some(now);
         }
         let rests = file.changed.is_none_or(|at| now.duration_since(at) >= SETTLE);
+        let patience = match (rests, present && documents.is_empty()) {
+            _ if present && self.writers.has(&scan.file) => MAX_WRITING,
+            // What was removed while no process ran is gone from the first answer on.
+            _ if self.loading && rests => SETTLE,
+            (true, false) => SETTLE,
+            (true, true) => EMPTY_SETTLE,
+            (false, _) => MAX_SETTLE,
+        };
         let before = mem::take(&mut file.owned);
         let claimed = mem::take(&mut file.claiming);
         for object in &claimed {
@@ -77,7 +99,7 @@ impl ObjectStore {
             owned: Vec::with_capacity(documents.len()),
             claimed,
             hiding: 0,
-            rests,
+            patience,
         };
         let outer = self.applying.replace(id);
         // Unchanged documents first: of two for one object, the recorded one keeps it.
@@ -169,7 +191,9 @@ impl ObjectStore {
             }
             Some(id) => _ = self.take(pass, id, 0),
             // Whoever writes it may not be done.
-            None if !pass.rests && !self.loading => return self.scanner.wish(key, Instant::now() + SETTLE),
+            None if pass.patience > EMPTY_SETTLE && !self.loading => {
+                return self.scanner.wish(key, Instant::now() + SETTLE);
+            }
             None => self.create(pass, &hold, 0, UNREAD),
         }
         let message = format!(
@@ -202,7 +226,7 @@ impl ObjectStore {
             owned: Vec::new(),
             claimed: BTreeSet::new(),
             hiding: 0,
-            rests: true,
+            patience: SETTLE,
         };
         if !known {
             self.stand_in(&mut pass);
@@ -213,6 +237,16 @@ impl ObjectStore {
         }
         self.source_status
             .set_file(display, pass.lines.iter().map(ToString::to_string).collect());
+    }
+
+    /// Has a file read again that could not be: at once for what is over in a moment, and ever more rarely.
+    fn try_again(&mut self, id: u32) {
+        let Some(file) = self.files.get_mut(id as usize) else {
+            return;
+        };
+        let pause = retry_pause(file.failures);
+        file.failures = file.failures.saturating_add(1);
+        self.scanner.wish(file.key.clone(), Instant::now() + pause);
     }
 
     /// Sends out what applying a file has brought about elsewhere.
@@ -456,8 +490,7 @@ impl ObjectStore {
                 continue;
             }
             let since = entry.missing;
-            let wait = if pass.rests { SETTLE } else { MAX_SETTLE };
-            if on_purpose || since.is_some_and(|since| now.duration_since(since) >= wait) {
+            if on_purpose || since.is_some_and(|since| now.duration_since(since) >= pass.patience) {
                 self.bury(id);
             } else if since.is_none() {
                 if let Some(entry) = self.entry_mut(id) {
@@ -471,7 +504,9 @@ impl ObjectStore {
             }
         }
         if settles {
-            self.settling.push_back((now + SETTLE, pass.file));
+            // A long file that is being written need not be read all the time; its end is heard.
+            let pause = if pass.patience == MAX_WRITING { HASTE } else { SETTLE };
+            self.settling.insert((now + pause, pass.file));
         }
         if !stuck.is_empty() {
             let names = stuck.iter().take(5).cloned().collect::<Vec<_>>().join(", ");

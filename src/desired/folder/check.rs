@@ -61,7 +61,9 @@ pub fn check(path: &Path) -> io::Result<CheckReport> {
         let shown = &*file.path;
         match scan_file(&roots, &file, &Digests::default()).content {
             Content::Gone => {}
-            Content::Unreadable(reason) => report.problems.push(Problem::of_file(shown, reason)),
+            Content::Unreadable(reason) | Content::Failed(reason) => {
+                report.problems.push(Problem::of_file(shown, reason))
+            }
             Content::Documents(documents) => {
                 for document in documents {
                     match document.what {

@@ -21,7 +21,7 @@ pub(super) fn run(mut store: ObjectStore) {
             store.urgent(message);
         }
         store.out.flush();
-        let until = store.settling.front().map(|(due, _)| *due);
+        let until = store.settling.first().map(|(due, _)| *due);
         let mailbox = store.mailbox.clone();
         match mailbox.next(until) {
             Message::Urgent(message) => store.urgent(message),
@@ -115,8 +115,8 @@ impl ObjectStore {
     /// Has the files read again whose missing documents have settled.
     fn settle(&mut self) {
         let now = Instant::now();
-        while self.settling.front().is_some_and(|(due, _)| *due <= now) {
-            let Some((_, id)) = self.settling.pop_front() else {
+        while self.settling.first().is_some_and(|(due, _)| *due <= now) {
+            let Some((_, id)) = self.settling.pop_first() else {
                 return;
             };
             let Some(file) = self.file(id) else { continue };

@@ -6,6 +6,7 @@
 //! hold an object in memory that the record holds, or treat something that cannot be read as something that is gone.
 
 mod apply;
+mod backoff;
 mod check;
 mod damage;
 mod document;
@@ -33,6 +34,8 @@ mod spanned_document;
 mod split;
 mod walk;
 mod watch;
+mod ways;
+mod writers;
 
 pub use check::{CheckReport, check};
 pub use object::SOURCE_FILE;

@@ -43,8 +43,10 @@ pub(super) struct FileScan {
 /// What was in the file.
 #[derive(Debug)]
 pub(super) enum Content {
-    /// It cannot be read as a whole.
+    /// It cannot be read as a whole, for what it says.
     Unreadable(String),
+    /// It cannot be read at present: trying again may help.
+    Failed(String),
     /// There is no such file.
     Gone,
     /// Its documents, in their order; those that do not concern us left out.
@@ -86,9 +88,10 @@ pub(super) fn scan_file(roots: &Roots, file: &FileKey, digests: &Digests) -> Fil
         Err(error) if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(&path).is_err() => {
             match roots.check(file.root) {
                 Ok(_) => Content::Gone,
-                Err(error) => Content::Unreadable(format!("the folder cannot be read: {error}")),
+                Err(error) => Content::Failed(format!("the folder cannot be read: {error}")),
             }
         }
+        Err(error) if error.raw_os_error().is_some() => Content::Failed(format!("cannot be read: {error}")),
         Err(error) => Content::Unreadable(format!("cannot be read: {error}")),
     }));
     FileScan {

@@ -97,6 +97,8 @@ pub(super) struct Listing {
     pub files: Vec<Arc<str>>,
     /// Sub-folders (and files with unreadable names) that could not be listed, with the reason. What is below is unknown.
     pub unreadable: Vec<(String, String)>,
+    /// Names that are links, absolute.
+    pub links: Vec<PathBuf>,
     /// Left over from edits that were cut short.
     pub temporary: Vec<PathBuf>,
 }
@@ -179,6 +181,7 @@ fn list_one(path: &Path, folder: &str, listing: &mut Listing) -> io::Result<Vec<
         };
         let mut kind = entry.file_type()?;
         if kind.is_symlink() {
+            listing.links.push(entry.path());
             match fs::metadata(entry.path()) {
                 Ok(meta) => kind = meta.file_type(),
                 // A link that leads nowhere is read as a file, and reported then.
