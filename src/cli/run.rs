@@ -25,7 +25,7 @@ pub use self::{
     tasks::Tasks,
     wire::{WireInputs, Wired, wire},
 };
-use super::{output::Output, welcome};
+use super::{output::Output, surroundings, welcome};
 use crate::{
     clock::{SharedClock, SystemClock},
     cluster::lease::Leadership,
@@ -35,10 +35,10 @@ use crate::{
     fence::Fence,
     history::HistoryError,
     http::{self, HttpState},
-    metrics::Metrics,
+    metrics::{Listener, Metrics},
     model::access::Access::Granted,
     reconcile::{core::Core, namespace_teardown},
-    serve::{TlsError, TlsFiles, serve},
+    serve::{Connections, Descriptors, TlsError, TlsFiles, serve},
 };
 
 /// Why the operator could not start, or ended.
@@ -126,7 +126,17 @@ async fn run_all(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     let mut tasks = Tasks::new();
     let metrics = Arc::new(Metrics::new());
     let routes = SwappableRouter::new(http::waiting(Arc::clone(&metrics)));
-    let api = serve(api_socket, routes.router(), api_tls, tasks.front_token());
+    let descriptors = Descriptors::raise();
+    let connections = |listener, most| Connections::new(listener, most, Arc::clone(&metrics));
+    let api_connections = connections(Listener::Api, descriptors.api);
+    let auth_connections = connections(Listener::Auth, descriptors.auth);
+    let api = serve(
+        api_socket,
+        routes.router(),
+        api_tls,
+        api_connections,
+        tasks.front_token(),
+    );
     tasks.front("the HTTP API", log_failure(api));
     let cluster = match config.state.desired {
         DesiredLocation::Kubernetes => Some(Cluster::infer(&config).await?),
@@ -148,6 +158,7 @@ async fn run_all(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         fence,
         metrics,
         clock: Arc::clone(&clock),
+        process: surroundings::checks(&config, descriptors),
     };
     let wired = wire(&config, &secrets.key, &inputs, tasks.core_token()).await?;
     let Wired {
@@ -158,7 +169,13 @@ async fn run_all(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         ..
     } = &wired;
     let (core, use_cases, nodes) = (Arc::clone(core), use_cases.clone(), nodes.clone());
-    let auth = serve(auth_socket, endpoint.router(), auth_tls, tasks.core_token());
+    let auth = serve(
+        auth_socket,
+        endpoint.router(),
+        auth_tls,
+        auth_connections,
+        tasks.core_token(),
+    );
     tasks.core("the auth listener", log_failure(auth));
     let state = HttpState::new(
         use_cases.clone(),
