@@ -123,7 +123,7 @@ impl Framing {
             },
             (At::RequestLine { .. } | At::Request, b'\n') => NO_NAME,
             (At::RequestLine { .. } | At::Request, _) => At::Request,
-            (at @ At::Name { len: 0, .. }, b'\r') => at,
+            (at @ At::Name { len: 0, .. }, b'\r') | (at @ (At::Body(_) | At::Chunk(_) | At::Elsewhere), _) => at,
             (At::Name { len: 0, .. }, b'\n') => {
                 if self.content_length.is_some() && self.transfer_encoding {
                     return false;
@@ -149,7 +149,6 @@ impl Framing {
                 let digit = u64::from(byte - b'0');
                 At::Value(Header::ContentLength(length.saturating_mul(10).saturating_add(digit)))
             }
-            (at @ At::Value(_), _) => at,
             (At::ChunkSize { size: 0, .. }, b'\n') => At::Trailer { empty: true },
             // The line break behind a chunk, which has two bytes.
             (At::ChunkSize { size, .. }, b'\n') => At::Chunk(size.saturating_add(2)),
@@ -169,7 +168,7 @@ impl Framing {
                     digits_over: true,
                 },
             },
-            (at @ At::ChunkSize { .. }, _) => at,
+            (at @ (At::Value(_) | At::ChunkSize { .. }), _) => at,
             (At::Trailer { empty: true }, b'\n') => {
                 self.content_length = None;
                 self.transfer_encoding = false;
@@ -178,7 +177,6 @@ impl Framing {
             (At::Trailer { .. }, b'\n') => At::Trailer { empty: true },
             (At::Trailer { empty }, b'\r') => At::Trailer { empty },
             (At::Trailer { .. }, _) => At::Trailer { empty: false },
-            (at @ (At::Body(_) | At::Chunk(_) | At::Elsewhere), _) => at,
         };
         true
     }

@@ -1,6 +1,6 @@
 //! Volumes of Kubernetes that never change.
 //!
-//! A ConfigMap, a Secret or a projected volume is a folder of links into a folder named after the moment
+//! A `ConfigMap`, a Secret or a projected volume is a folder of links into a folder named after the moment
 //! (`..2026_11_26_12_00_00.123`), which is exchanged at every change. A mount by `subPath` is one of what was there at the
 //! start, behind the links: it keeps the old content for as long as the pod lives.
 
