@@ -5,6 +5,7 @@
 //! secret can get in.
 
 mod guard;
+mod listeners;
 
 use std::time::Duration;
 
@@ -15,8 +16,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use self::guard::GuardMetrics;
-pub use self::guard::OrderSource;
+use self::{guard::GuardMetrics, listeners::ListenerMetrics};
+pub use self::{guard::OrderSource, listeners::Listener};
 use crate::model::access::{Access, Reason};
 
 /// How a login ended.
@@ -208,6 +209,7 @@ pub struct Metrics {
     history_failing: Gauge,
     http_requests: Family<HttpLabels, Counter>,
     node_up: Family<NodeLabels, Gauge>,
+    listeners: ListenerMetrics,
 }
 
 fn reconcile_buckets() -> Histogram {
@@ -241,6 +243,7 @@ impl Metrics {
             revocation_seconds: Family::new_with_constructor(revocation_buckets),
             users: Family::default(),
             guard: GuardMetrics::register(&mut registry),
+            listeners: ListenerMetrics::register(&mut registry),
             source_problems: Gauge::default(),
             source_unreadable: Gauge::default(),
             history_failing: Gauge::default(),

@@ -1,5 +1,7 @@
 //! Whether the house can do its work: the one list of checks. Readiness says it, `doctor` shows it.
 
+use std::sync::Arc;
+
 use super::UseCases;
 use crate::{desired::SourceHealth, gateway::NodeHealth, reconcile::follow::Follower};
 
@@ -25,7 +27,12 @@ pub struct Check {
     pub details: Vec<String>,
     /// What to do about it.
     pub advice: Option<String>,
+    /// What was seen, also when nothing is wrong.
+    pub note: Option<String>,
 }
+
+/// What the process around the use cases finds: room on the disk, certificates, limits. To be answered at once.
+pub type ProcessChecks = Arc<dyn Fn() -> Vec<Check> + Send + Sync>;
 
 impl Check {
     /// A check that fails if there are details.
@@ -47,7 +54,15 @@ impl Check {
             result: if is_fine { CheckResult::Ok } else { found },
             advice: (!is_fine && !advice.is_empty()).then(|| advice.to_owned()),
             details,
+            note: None,
         }
+    }
+
+    /// Says what was seen, also when nothing is wrong.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into());
+        self
     }
 
     /// Whether it is as it should be.
@@ -91,6 +106,7 @@ impl UseCases {
             "until then it goes on from memory; after a restart it would judge anew what it decided meanwhile",
         ));
         checks.extend(dependencies.links.health().into_iter().map(of_node));
+        checks.extend((dependencies.process)());
         Health { ready: loaded, checks }
     }
 }
@@ -98,7 +114,7 @@ impl UseCases {
 impl Health {
     /// Looks at a replica that only answers logins, from memory.
     #[must_use]
-    pub fn of_replica(follower: &Follower) -> Self {
+    pub fn of_replica(follower: &Follower, process: &ProcessChecks) -> Self {
         let source = follower.desired.health();
         let loaded = source.synced && follower.roster.is_loaded();
         let mut checks = of_source(&source, loaded);
@@ -120,6 +136,7 @@ impl Health {
         ));
         checks.push(of_guard(follower.roster.guard().pending.len()));
         checks.extend(follower.nodes.health().into_iter().map(of_node));
+        checks.extend(process());
         Self {
             ready: follower.is_ready(),
             checks,

@@ -31,7 +31,7 @@ pub use deactivate::{Deactivation, Proof};
 pub use error::{AccessError, Denial, Flip};
 pub use grant::Grant;
 pub use guard::{Confirmed, GuardView, WaitingDenial};
-pub use health::{Check, CheckResult, Health};
+pub use health::{Check, CheckResult, Health, ProcessChecks};
 pub use holds::{HoldFilter, HoldView, NewHold, Phase, PlacedHold, ReleasedHold};
 pub use release_many::{ReleaseMany, ReleasedMany, ReleasedOne, ReleasedPerson};
 pub use rotate::{Rotate, Rotation};
@@ -100,6 +100,8 @@ pub struct Dependencies {
     pub journal: Arc<dyn Journal>,
     /// The clock.
     pub clock: SharedClock,
+    /// What the process around finds.
+    pub process: ProcessChecks,
     /// What can be set.
     pub settings: Settings,
 }

@@ -2,7 +2,7 @@
 
 use std::{io::Write, process::ExitCode};
 
-use crate::config::ConfigError;
+use crate::{config::ConfigError, telemetry::printable};
 
 /// Exit codes. They are part of the interface: scripts rely on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +100,7 @@ impl From<ConfigError> for CommandError {
 #[must_use]
 pub fn report(message: &str, exit: Exit) -> Exit {
     // Nobody is left to tell when stderr is closed.
-    let _ = writeln!(std::io::stderr(), "error: {message}");
+    let message: Vec<_> = message.lines().map(printable).collect();
+    let _ = writeln!(std::io::stderr(), "error: {}", message.join("\n"));
     exit
 }

@@ -30,6 +30,7 @@ mod rooms;
 pub mod run;
 mod seal;
 mod signals;
+mod surroundings;
 mod user;
 mod values;
 mod wait;

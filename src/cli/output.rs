@@ -7,6 +7,9 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::exit::{CommandError, Exit};
+/// Text of strangers so that it cannot drive the terminal or turn a line around.
+pub(super) use crate::telemetry::printable;
+use crate::telemetry::printable_json;
 
 /// Form of what a command prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -125,7 +128,7 @@ impl Output {
     pub fn json(&mut self, value: &impl Serialize) -> Result<(), CommandError> {
         let text = serde_json::to_string_pretty(value)
             .map_err(|error| CommandError::failed(format!("cannot write the answer as JSON: {error}")))?;
-        self.line(&text)
+        self.line(&printable_json(&text))
     }
 
     /// Writes a table. Each row has as many cells as the header.
@@ -226,11 +229,6 @@ pub(super) fn note(text: &str) {
 /// Whether somebody watches: progress is shown to people only.
 pub(super) fn is_watched() -> bool {
     std::io::stderr().is_terminal()
-}
-
-/// Text without control characters, so that what somebody wrote into a name cannot drive the terminal.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn printable_lines(text: &str) -> String {

@@ -1,5 +1,6 @@
 //! The command line as a person and a script meet it: the real binary, and a fake of the operator's API.
 
+mod doctor;
 mod guarded;
 mod person;
 
@@ -549,6 +550,25 @@ async fn a_list_is_a_table_for_people_and_the_answer_itself_for_programs() {
         fake.seen()[1].headers["x-vpn-operator-actor"].as_bytes(),
         "Zoë".as_bytes()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_of_strangers_cannot_turn_a_line_around() {
+    let role = "left\u{202e}gnp.exe \u{200b}Анна";
+    let answer = json!({ "users": [{ "corporate_id": "AB123456", "role": role, "owner": role }] });
+    let fake = Fake::start(move |_, _| (200, answer.clone())).await;
+    for form in ["table", "json"] {
+        let outcome = fake.run(&["user", "list", "--output", form]).await;
+        assert!(!outcome.stdout.contains(['\u{202e}', '\u{200b}']), "{}", outcome.stdout);
+        assert!(outcome.stdout.contains("Анна"), "{}", outcome.stdout);
+        if form == "json" {
+            let same: Value = serde_json::from_str(&outcome.stdout).unwrap();
+            assert!(same.to_string().contains(role), "{same}");
+        }
+    }
+    let refusal = Fake::start(move |_, _| (409, json!({ "detail": role }))).await;
+    let outcome = refusal.run(&["user", "list"]).await;
+    assert!(outcome.stderr.contains("left\\u{202e}gnp.exe"), "{}", outcome.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,7 +17,7 @@ use super::{
     tasks::Tasks,
 };
 use crate::{
-    access::{Dependencies, Derived, LivePeople, Settings, UseCases},
+    access::{Dependencies, Derived, LivePeople, ProcessChecks, Settings, UseCases},
     auth::listener::AuthEndpoint,
     clock::SharedClock,
     config::{self, Config},
@@ -76,6 +76,8 @@ pub struct WireInputs {
     pub metrics: Arc<Metrics>,
     /// The clock.
     pub clock: SharedClock,
+    /// What the process finds of its surroundings.
+    pub process: ProcessChecks,
 }
 
 /// Wires the core.
@@ -93,6 +95,7 @@ pub async fn wire(
         fence,
         metrics,
         clock,
+        process,
     } = inputs;
     let data = &config.state.data_dir;
     let history = open_history(&data.join(config::HISTORY_FILE), clock)?;
@@ -156,7 +159,7 @@ pub async fn wire(
         cluster_outputs: OnceLock::new(),
     });
     core.follow_usage();
-    let use_cases = use_cases(config, key, &core, &passwords);
+    let use_cases = use_cases(config, key, &core, &passwords, process);
     if let Some(outputs) = source.outputs(&use_cases) {
         let _ = core.cluster_outputs.set(outputs);
     }
@@ -246,7 +249,13 @@ pub fn environment(config: &Config) -> Environment {
     }
 }
 
-fn use_cases(config: &Config, key: &MasterKey, core: &Arc<Core>, passwords: &Passwords) -> UseCases {
+fn use_cases(
+    config: &Config,
+    key: &MasterKey,
+    core: &Arc<Core>,
+    passwords: &Passwords,
+    process: &ProcessChecks,
+) -> UseCases {
     let dispatch = {
         let core = Arc::downgrade(core);
         Arc::new(move |transitions| {
@@ -268,6 +277,7 @@ fn use_cases(config: &Config, key: &MasterKey, core: &Arc<Core>, passwords: &Pas
         keys: Arc::new(Derived::new(key.clone(), Arc::clone(passwords))),
         journal: Arc::new(core.history.clone()),
         clock: Arc::clone(&core.clock),
+        process: Arc::clone(process),
         settings: Settings {
             public_url: config.public_url.clone(),
             ..Settings::default()

@@ -7,8 +7,9 @@ use tokio_util::sync::CancellationToken;
 use vpn_operator::{
     auth::listener::AuthEndpoint,
     gateway::NodeName,
+    metrics::Listener,
     metrics::Metrics,
-    serve::{ServeError, TlsFiles, serve},
+    serve::{Connections, ServeError, TlsFiles, serve},
 };
 
 use crate::roster::{House, held, hold, said, user};
@@ -29,7 +30,13 @@ fn start(house: &House, tls: Option<TlsFiles>) -> Running {
     let endpoint = AuthEndpoint::new(house.roster.index(), metrics.clone());
     endpoint.set_tokens([(&SecretString::from("t0ken"), &NodeName("default/a".into()))]);
     let stop = CancellationToken::new();
-    let task = tokio::spawn(serve(listener, endpoint.router(), tls, stop.clone()));
+    let task = tokio::spawn(serve(
+        listener,
+        endpoint.router(),
+        tls,
+        Connections::new(Listener::Auth, 100, Arc::default()),
+        stop.clone(),
+    ));
     Running {
         url,
         endpoint,

@@ -117,6 +117,7 @@ impl World {
             keys: self.clone(),
             journal: self.clone(),
             clock: self.clock.clone(),
+            process: Arc::new(Vec::new),
             settings: Settings {
                 public_url: "https://vpn.example.com".to_owned(),
                 ..Settings::default()

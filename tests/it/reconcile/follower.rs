@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use vpn_operator::{
-    access::Health,
+    access::{Health, ProcessChecks},
     auth::{index::Verdict, listener::AuthEndpoint},
     clock::SystemClock,
     credentials::{MasterKey, SecretLookup, Sources},
@@ -210,7 +210,7 @@ async fn devices_that_nodes_show_count_and_a_dead_node_stops_nobody() {
         replica.follower.nodes.health().iter().any(|it| it.error.is_some())
     })
     .await;
-    let health = Health::of_replica(&replica.follower);
+    let health = Health::of_replica(&replica.follower, &no_checks());
     assert!(health.ready, "{health:?}");
     assert!(
         health
@@ -244,7 +244,7 @@ async fn a_replica_without_any_token_is_not_ready_until_it_can_be_read() {
     let replica = Replica::start(&source);
     until("everything is listed", || replica.follower.roster.is_loaded()).await;
     assert!(!replica.follower.is_ready());
-    let health = Health::of_replica(&replica.follower);
+    let health = Health::of_replica(&replica.follower, &no_checks());
     assert!(
         !health.ready
             && health
@@ -319,7 +319,7 @@ async fn a_replica_is_not_ready_before_the_imported_passwords_are_read() {
     let replica = Replica::start_reading(&source, |own| Sources::cluster(own, secrets));
     until("everything is listed", || replica.follower.roster.is_loaded()).await;
     assert!(!replica.follower.is_ready());
-    let health = Health::of_replica(&replica.follower);
+    let health = Health::of_replica(&replica.follower, &no_checks());
     assert!(
         !health.ready
             && health
@@ -383,4 +383,9 @@ async fn an_imported_password_is_read_and_nothing_else_lets_in() {
         Verdict::BadPassword
     ));
     replica.stop().await;
+}
+
+/// A process that finds nothing around it.
+fn no_checks() -> ProcessChecks {
+    Arc::new(Vec::new)
 }

@@ -143,6 +143,7 @@ fn inputs(url: &str) -> WireInputs {
         fence: Fence::always_open(),
         metrics: Arc::new(Metrics::new()),
         clock: Arc::new(SystemClock),
+        process: Arc::new(Vec::new),
     }
 }
 
