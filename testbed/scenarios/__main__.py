@@ -56,6 +56,7 @@ SCENARIOS = [
     kubernetes_faults.a_controller_killed_at_any_moment_converges,
     kubernetes_faults.the_api_server_goes_and_comes_back_under_load,
     kubernetes_faults.a_watch_that_is_too_old_misses_nothing,
+    kubernetes_faults.what_changes_while_a_watch_is_begun_again_is_seen_to,
     kubernetes_lease.of_two_controllers_only_the_holder_of_the_lease_acts,
     kubernetes_lease.a_frozen_holder_that_wakes_does_nothing_and_ends,
     kubernetes_lease.a_clock_that_jumps_by_an_hour,
