@@ -156,7 +156,10 @@ mod tests {
             followed.gone.sort_unstable();
             followed.changed.sort_unstable();
             for name in &followed.changed {
-                assert!(self.knows().contains(name), "{name} is asked for before it can be found");
+                assert!(
+                    self.knows().contains(name),
+                    "{name} is asked for before it can be found"
+                );
             }
             followed
         }
@@ -239,6 +242,9 @@ mod tests {
         watch.says(&Event::InitApply(at("a", "2")));
         watch.says(&Event::InitApply(at("c", "4")));
         let followed = watch.says(&Event::InitDone);
-        assert_eq!((followed.gone, followed.changed), (vec!["b".to_owned()], vec!["a".to_owned(), "c".to_owned()]));
+        assert_eq!(
+            (followed.gone, followed.changed),
+            (vec!["b".to_owned()], vec!["a".to_owned(), "c".to_owned()])
+        );
     }
 }

@@ -158,6 +158,10 @@ async fn release(user: &VpnUser, account: &str, plan: Plan, ctx: &Core) -> Resul
         // Told only once, however often letting go has to be tried.
         ctx.status_writes.failed(&name, plan.status);
     }
+    if let Some(outputs) = ctx.cluster_outputs() {
+        // It goes with the user by its owner, which somebody may have taken away.
+        outputs.secrets.settle(user, account).await?;
+    }
     ctx.desired.remove_user_finalizer(&name).await?;
     for gateway in ctx.gateways.all() {
         gateway.forget(account);
