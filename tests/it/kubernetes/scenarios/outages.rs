@@ -203,10 +203,12 @@ async fn an_api_server_that_takes_no_status_keeps_nobody_from_logging_in() {
             "metadata": { "name": format!("gateway-{number}") },
             "spec": { "hysteria": { "nodes": [{ "name": "one", "address": format!("g{number}.example.com") }] } },
         });
-        let apply = cluster
+        let manifest = manifest.to_string();
+        cluster
             .kubectl
-            .apply::<VpnGateway>("kubectl", &manifest.to_string(), false);
-        apply.await.unwrap();
+            .apply::<VpnGateway>("kubectl", &manifest, false)
+            .await
+            .unwrap();
     }
     for resource in ["vpngateways", "vpngateways/status"] {
         let writes = When::every().by(OPERATOR).verb("patch").resource(resource);
