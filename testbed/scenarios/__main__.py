@@ -46,6 +46,7 @@ SCENARIOS = [
     kubernetes_users.a_first_user_with_nothing_but_kubectl,
     kubernetes_users.kubectl_wait_and_kstatus_are_right_at_every_moment,
     kubernetes_users.a_secret_that_is_deleted_or_edited_comes_back_the_same,
+    kubernetes_users.a_secret_that_is_somebody_elses_is_left_alone,
     kubernetes_holds.a_hold_beats_apply_replace_delete_and_create,
     kubernetes_holds.git_and_the_api_do_not_fight,
     kubernetes_references.what_does_not_resolve_is_stalled_and_heals_by_itself,
