@@ -205,6 +205,7 @@ pub struct Metrics {
     users: Family<UserLabels, Gauge>,
     guard: GuardMetrics,
     source_problems: Gauge,
+    unobserved: Gauge,
     source_unreadable: Gauge,
     history_failing: Gauge,
     http_requests: Family<HttpLabels, Counter>,
@@ -245,6 +246,7 @@ impl Metrics {
             guard: GuardMetrics::register(&mut registry),
             listeners: ListenerMetrics::register(&mut registry),
             source_problems: Gauge::default(),
+            unobserved: Gauge::default(),
             source_unreadable: Gauge::default(),
             history_failing: Gauge::default(),
             http_requests: Family::default(),
@@ -276,6 +278,11 @@ impl Metrics {
             revocation,
         );
         registry.register("users", "Declared users by access and reason", metrics.users.clone());
+        registry.register(
+            "unobserved",
+            "Objects whose present spec no status speaks of for longer than a minute",
+            metrics.unobserved.clone(),
+        );
         let problems = metrics.source_problems.clone();
         registry.register(
             "source_problems",
@@ -374,6 +381,11 @@ impl Metrics {
         self.source_problems.set(int(problems));
         self.source_unreadable
             .set(unreadable_since.map_or(0, Timestamp::as_second));
+    }
+
+    /// How many objects nobody has reported about for longer than a minute.
+    pub fn unobserved(&self, objects: usize) {
+        self.unobserved.set(int(objects));
     }
 
     /// Whether history cannot be written at present.

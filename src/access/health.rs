@@ -95,6 +95,11 @@ impl UseCases {
         let loaded = source.synced && self.is_loaded();
         let mut checks = of_source(&source, loaded);
         checks.push(Check::fails_with(
+            "observed",
+            dependencies.directory.unobserved(),
+            "what they say about access is in force all the same, but nobody is told: look at the log, or change an annotation of theirs",
+        ));
+        checks.push(Check::fails_with(
             "history",
             lines(dependencies.journal.last_error().as_ref()),
             "until then logins and denials work, grants are refused, and nothing new is recorded",

@@ -106,6 +106,9 @@ pub trait Directory: Send + Sync + 'static {
 
     /// Every hold. There are few, compared to users.
     fn holds(&self) -> Vec<Arc<VpnHold>>;
+
+    /// Objects whose present spec no status speaks of for longer than a minute, one line each.
+    fn unobserved(&self) -> Vec<String>;
 }
 
 /// The `limit` smallest of `users` by name that lie behind `after` and that `keep` accepts, in order. One pass, in

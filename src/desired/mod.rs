@@ -38,6 +38,14 @@ pub enum FieldManager {
 }
 
 impl FieldManager {
+    const ALL: [Self; 4] = [Self::Operator, Self::Hr, Self::Api, Self::Bot];
+
+    /// Whether this is the name of one of them.
+    #[must_use]
+    pub fn is_one(name: &str) -> bool {
+        Self::ALL.into_iter().any(|manager| manager.as_str() == name)
+    }
+
     /// Name of the manager.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

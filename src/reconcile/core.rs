@@ -15,6 +15,7 @@ use super::{
     imported::{Imported, Reader},
     plan::gateway_names,
     status_write_cache::StatusWriteCache,
+    unobserved::Unobserved,
     usage::UsageBook,
 };
 use crate::{
@@ -81,6 +82,8 @@ pub struct Core {
     pub fence: Fence,
     /// What was reported last, until the source shows it.
     pub status_writes: StatusWriteCache,
+    /// What nobody has reported about for too long.
+    pub unobserved: Unobserved,
     /// What a folder does not have. Set once, when everything that it needs exists.
     pub cluster_outputs: OnceLock<ClusterOutputs>,
 }

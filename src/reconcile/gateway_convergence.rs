@@ -90,6 +90,9 @@ pub async fn converge(ctx: &Core) {
     let mut refused: HashMap<String, Refusal> = HashMap::new();
     let mut reports = Vec::new();
     let mut incomplete = false;
+    // Nothing is written before logins are answered: an API server that is slow to take a status must not keep anybody out.
+    // Whoever opens has gateways converge once more.
+    let opened = ctx.roster.is_loaded();
     // Before anybody is counted: who leaves meanwhile is looked at again.
     let leaving = declared.iter().any(|it| it.metadata.deletion_timestamp.is_some());
     gateways.awaited.store(leaving, Ordering::SeqCst);
@@ -98,19 +101,24 @@ pub async fn converge(ctx: &Core) {
         let gone = gateway.metadata.deletion_timestamp.is_some();
         let in_use = gone && users_of(ctx, &name) > 0;
         if gone && !in_use {
-            if let Err(error) = ctx.desired.remove_gateway_finalizer(&name).await {
+            if opened && let Err(error) = ctx.desired.remove_gateway_finalizer(&name).await {
                 tracing::warn!(gateway = name, %error, "a deleted gateway could not be let go");
                 incomplete = true;
             }
             continue;
         }
         let has_finalizer = gone || gateway.finalizers().iter().any(|it| it == FINALIZER);
-        if !has_finalizer && let Err(error) = ctx.desired.add_gateway_finalizer(gateway).await {
+        if opened
+            && !has_finalizer
+            && let Err(error) = ctx.desired.add_gateway_finalizer(gateway).await
+        {
             tracing::warn!(gateway = name, %error, "a gateway could not be given its finalizer");
             incomplete = true;
         }
         incomplete |= in_use;
-        reports.push((Arc::clone(gateway), in_use));
+        if opened {
+            reports.push((Arc::clone(gateway), in_use));
+        }
         match environment.resolve(sources, &name, &gateway.spec, false).await {
             Ok(ready) => drop(wanted.insert(name, ready)),
             Err(refusal) => drop(refused.insert(name, refusal)),

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     core::Core,
     gateway_convergence,
-    listing::Listing,
+    listing::{Followed, Listing},
     plan::{LET_GO, PAUSE, RECONCILE_NOW},
     status_write_cache::StatusWriteCache,
 };
@@ -149,6 +149,10 @@ pub async fn run(watches: Watches, mut writers: Writers, ctx: Arc<Core>, cancel:
             });
         }
         ctx.dispatch(ctx.roster.apply(inputs));
+        // Everybody is asked for when the load is over.
+        for name in seen.touched_users.drain(..).filter(|_| loaded) {
+            ctx.queue.push(&name, &ctx.namespace);
+        }
         for name in seen.touched_holds.drain(..) {
             ctx.hold_work.touched(name);
         }
@@ -183,9 +187,9 @@ struct Seen {
     users: Listing,
     holds: Listing,
     gateways: Listing,
-    /// Users of a list that is not complete yet, about which something is to be done that no decision speaks of.
-    asked: Vec<String>,
-    /// Holds that have to be reported when they are judged.
+    /// Users to be looked at although no decision may speak of them. The store shows each of them.
+    touched_users: Vec<String>,
+    /// Holds that have to be reported when they are judged. The store shows each of them.
     touched_holds: Vec<String>,
 }
 
@@ -202,12 +206,22 @@ impl Seen {
                             .unreadable(object, &ctx.namespace, &ctx.users, &mut writers.users);
                     }
                 };
-                let gone = self.users.follow(&event, &ctx.users);
-                if let watcher::Event::Apply(user) | watcher::Event::InitApply(user) = &event
-                    && let Some(before) = ctx.user(&user.name_any())
-                    && asks(&before, user, &ctx.status_writes)
-                {
-                    self.asked.push(user.name_any());
+                let Followed { gone, changed } = self.users.follow(&event, &ctx.users);
+                let looked_at = match &event {
+                    watcher::Event::Apply(user) => {
+                        let before = ctx.user(&user.name_any());
+                        before.is_some_and(|before| asks(&before, user, &ctx.status_writes))
+                    }
+                    // Decisions about what is listed are there before the store shows it.
+                    _ => true,
+                };
+                if looked_at {
+                    self.touched_users.extend(changed);
+                }
+                for name in &gone {
+                    if let Some(user) = ctx.user(name) {
+                        forget(&user, ctx);
+                    }
                 }
                 writers.users.apply_watcher_event(&event);
                 for name in gone {
@@ -216,23 +230,13 @@ impl Seen {
                 if !matches!(event, watcher::Event::Init | watcher::Event::InitApply(_)) {
                     ctx.gateways.user_changed();
                 }
-                // The store shows what is listed when the list is complete.
-                if matches!(event, watcher::Event::Apply(_) | watcher::Event::InitDone) {
-                    for name in self.asked.drain(..) {
-                        ctx.queue.push(&name, &ctx.namespace);
-                    }
-                }
                 match event {
                     watcher::Event::Apply(user) | watcher::Event::InitApply(user) => {
                         ctx.imported.touched(&user);
                         say(Input::User(Arc::new(user)));
                     }
                     watcher::Event::Delete(user) => {
-                        ctx.backoff.forget(&user.name_any());
-                        ctx.status_writes.forget(&user.name_any());
-                        if let Some(outputs) = ctx.cluster_outputs() {
-                            outputs.secrets.forget(&user);
-                        }
+                        forget(&user, ctx);
                         say(Input::UserGone(user.name_any()));
                     }
                     watcher::Event::InitDone => ctx.imported.listed(),
@@ -248,14 +252,14 @@ impl Seen {
                             .unreadable(object, &ctx.namespace, &ctx.holds, &mut writers.holds);
                     }
                 };
-                let gone = self.holds.follow(&event, &ctx.holds);
+                let Followed { gone, changed } = self.holds.follow(&event, &ctx.holds);
+                self.touched_holds.extend(changed);
                 writers.holds.apply_watcher_event(&event);
                 for name in gone {
                     say(Input::HoldGone { name, released: false });
                 }
                 match event {
                     watcher::Event::Apply(hold) | watcher::Event::InitApply(hold) => {
-                        self.touched_holds.push(hold.name_any());
                         say(Input::Hold(Arc::new(hold)));
                     }
                     watcher::Event::Delete(hold) => say(Input::HoldGone {
@@ -276,6 +280,15 @@ impl Seen {
                 ctx.gateways.changed();
             }
         }
+    }
+}
+
+/// What was kept about a user who is gone goes too.
+fn forget(user: &VpnUser, ctx: &Core) {
+    ctx.backoff.forget(&user.name_any());
+    ctx.status_writes.forget(&user.name_any());
+    if let Some(outputs) = ctx.cluster_outputs() {
+        outputs.secrets.forget(user);
     }
 }
 

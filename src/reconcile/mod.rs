@@ -21,6 +21,7 @@ pub mod plan;
 pub mod runner;
 pub mod status_write_cache;
 mod tell;
+pub mod unobserved;
 pub mod upkeep;
 pub mod usage;
 pub mod user;

@@ -167,6 +167,10 @@ async fn release(user: &Arc<VpnUser>, account: &str, plan: Plan, ctx: &Arc<Core>
         // Told only once, however often letting go has to be tried.
         ctx.status_writes.failed(&name, plan.status);
     }
+    if let Some(outputs) = ctx.cluster_outputs() {
+        // It goes with the user by its owner, which somebody may have taken away.
+        outputs.secrets.settle(user, account).await?;
+    }
     ctx.desired.remove_user_finalizer(&name).await?;
     let lasts = status
         .revocation

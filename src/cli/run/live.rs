@@ -36,6 +36,10 @@ impl Directory for Live {
     fn holds(&self) -> Vec<Arc<VpnHold>> {
         self.0.upgrade().map(|core| core.holds.state()).unwrap_or_default()
     }
+
+    fn unobserved(&self) -> Vec<String> {
+        self.0.upgrade().map(|core| core.unobserved.lines()).unwrap_or_default()
+    }
 }
 
 impl Live {

@@ -36,6 +36,7 @@ use crate::{
         imported::{self, Imported},
         intake, runner,
         status_write_cache::StatusWriteCache,
+        unobserved::{self, Unobserved},
         upkeep,
         usage::UsageBook,
     },
@@ -156,6 +157,7 @@ pub async fn wire(
         source: word,
         fence: fence.clone(),
         status_writes: StatusWriteCache::default(),
+        unobserved: Unobserved::default(),
         cluster_outputs: OnceLock::new(),
     });
     core.follow_usage();
@@ -205,6 +207,7 @@ impl Wired {
         tasks.core("the traffic book", Arc::clone(&core.usage).run(end()));
         tasks.core("the completions", upkeep::completions(ctx(), work.completions, end()));
         tasks.core("the guard's memory", upkeep::keep_guard(ctx(), end()));
+        tasks.core("the look for what is overdue", unobserved::run(ctx(), end()));
         tasks.core("the gauges", upkeep::gauges(ctx(), end()));
     }
 }

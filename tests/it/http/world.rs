@@ -546,6 +546,9 @@ impl Directory for World {
     fn holds(&self) -> Vec<Arc<VpnHold>> {
         self.lock().seen.1.values().cloned().collect()
     }
+    fn unobserved(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 impl Links for World {

@@ -460,6 +460,7 @@ impl Operator {
             namespace: NAMESPACE.to_owned(),
             source: "folder",
             fence,
+            unobserved: vpn_operator::reconcile::unobserved::Unobserved::default(),
             status_writes: StatusWriteCache::default(),
             cluster_outputs: std::sync::OnceLock::new(),
         });
