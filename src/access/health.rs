@@ -10,7 +10,7 @@ pub struct Check {
     pub name: String,
     /// Whether it is as it should be.
     pub ok: bool,
-    /// What is wrong and where, one line each. Without secrets.
+    /// What is wrong and where, or worth knowing, one line each. Without secrets.
     pub details: Vec<String>,
 }
 
@@ -49,6 +49,11 @@ impl UseCases {
             ok: store.is_empty(),
             details: store,
         });
+        checks.extend(dependencies.links.refusals().into_iter().map(|(name, why)| Check {
+            name: format!("gateway/{name}"),
+            ok: false,
+            details: vec![why],
+        }));
         checks.extend(dependencies.links.health().into_iter().map(of_node));
         Health { ready: loaded, checks }
     }
@@ -124,9 +129,14 @@ fn of_guard(pending: usize) -> Check {
 }
 
 fn of_node(node: NodeHealth) -> Check {
+    let undeclared = node.undeclared.then(|| UNDECLARED.to_owned());
     Check {
         name: format!("node/{}", node.node.0),
         ok: node.error.is_none(),
-        details: node.error.into_iter().collect(),
+        details: node.error.into_iter().chain(undeclared).collect(),
     }
 }
+
+/// What is said once, and of nobody's status, while no server is declared.
+const UNDECLARED: &str = "no server is declared yet: links lead to this machine, and that sessions are gone cannot be proved. Declare a \
+                          VpnGateway, or give DOMAIN and HYSTERIA_STATS_URLS";

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::{
     backoff::Backoff,
+    denials::{self, Orders},
     gateways::Gateways,
     hold_work::HoldWork,
     imported::{Imported, Reader},
@@ -69,6 +70,8 @@ pub struct Core {
     pub imported: Arc<Imported>,
     /// Holds whose phase is to be reported.
     pub hold_work: HoldWork,
+    /// Who gives orders just now.
+    pub orders: Arc<Orders>,
     /// Waits of users that failed.
     pub backoff: Backoff,
     /// What the guard decided, for the next process.
@@ -140,9 +143,12 @@ impl Core {
                 self.revoke(transition, revoke);
             }
         }
-        for transition in transitions {
+        for transition in &transitions {
             self.queue.push(&transition.user, &self.namespace);
         }
+        denials::tell(&transitions, &self.orders, |name| {
+            self.holds.get(&ObjectRef::new(name).within(&self.namespace))
+        });
         for source in self.roster.take_orders() {
             self.metrics.order(OrderSource::of(&source));
         }

@@ -13,4 +13,5 @@ mod replica;
 mod secrets;
 mod starting;
 mod taken_back;
+mod telling;
 mod twice;

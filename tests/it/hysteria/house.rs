@@ -189,6 +189,8 @@ pub fn without_statistics(name: &str) -> NodeConfig {
         insecure: false,
         obfs: None,
         stats: None,
+        fault: None,
+        undeclared: false,
     }
 }
 

@@ -244,7 +244,8 @@ fn agreeing_gateways(user: &VpnUser, person: &Person, now: Timestamp) -> Vec<(St
             },
             sessions: 0,
             revocation,
-            without_statistics: Vec::new(),
+            unprovable: Vec::new(),
+            unusable: Vec::new(),
             asked_to_leave: leaving,
         };
         (name, Some(observation))
