@@ -48,6 +48,8 @@ pub enum AuthOutcome {
     TooManyDevices,
     /// Refused: desired state was not loaded yet.
     NotLoaded,
+    /// Refused: the right password, but not as `username:password`.
+    WrongForm,
     /// Refused: not `username:password`, or not a request that Hysteria sends.
     Malformed,
     /// 404: the token in the path is none of ours.
@@ -70,6 +72,7 @@ impl AuthOutcome {
         Self::OtherGateway,
         Self::TooManyDevices,
         Self::NotLoaded,
+        Self::WrongForm,
         Self::Malformed,
         Self::WrongToken,
     ];

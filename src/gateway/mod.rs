@@ -16,6 +16,7 @@ use std::{
 
 use jiff::Timestamp;
 use secrecy::SecretString;
+use tokio::sync::watch;
 
 use crate::model::{gateway::Reachable, session::Epoch, user::AccountPresence};
 
@@ -118,6 +119,12 @@ pub trait SessionLedger: Send + Sync + 'static {
 
     /// When auth last said yes to this account.
     fn last_yes(&self, account: &str) -> Option<Instant>;
+
+    /// Bytes that an account has left in its period; `None` without a limit.
+    fn remaining(&self, account: &str) -> Option<u64>;
+
+    /// Counts logins of accounts that have little left.
+    fn logins_near_limits(&self) -> watch::Receiver<u64>;
 
     /// Everything that a node shows online, from a poll that was begun at `polled`. Slots that no node shows become free.
     fn observed(&self, node: &NodeName, polled: Instant, online: &HashMap<String, u32>);

@@ -10,6 +10,7 @@ pub mod client;
 pub mod config;
 pub mod links;
 mod node;
+pub(crate) mod pace;
 pub mod ports;
 mod proof;
 pub mod render;

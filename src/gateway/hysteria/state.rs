@@ -168,6 +168,12 @@ impl State {
         self.revocations.looked(name, look, now)
     }
 
+    /// On how many nodes an account was online at the last look; one at the least.
+    pub(super) fn nodes_showing(&self, account: &str) -> usize {
+        let showing = self.views.values().filter(|view| view.by_account.contains_key(account));
+        showing.count().max(1)
+    }
+
     /// Remembers how a call ended. Answers whether that differs from the last one of its kind.
     pub(super) fn called(&mut self, name: &NodeName, operation: Operation, error: Option<String>) -> bool {
         let Some(view) = self.views.get_mut(name) else {

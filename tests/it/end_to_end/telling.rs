@@ -142,3 +142,81 @@ async fn without_any_server_it_is_said_once_and_of_nobody() {
     );
     assert!(!operator.log().contains("statsUrl"), "{}", operator.log());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_password_in_the_wrong_form_is_counted_and_told_once() {
+    let (house, [_node]) = House::with_nodes().await;
+    house.write("anna.yaml", &user("AB123456", ""));
+    let operator = house.start().await;
+    let credential = operator.credential("AB123456").await;
+    let (name, password) = credential.split_once(':').unwrap();
+    for number in 0..20 {
+        assert!(
+            !operator
+                .login(&format!("{name}%3A{password}"), &format!("192.0.2.1:{number}"))
+                .await
+        );
+        assert!(
+            !operator
+                .login(&format!("{name}%3Awrong"), &format!("192.0.2.2:{number}"))
+                .await
+        );
+    }
+    assert!(
+        operator.login(&credential, "192.0.2.1:100").await,
+        "nothing is held against the person"
+    );
+    let metrics = operator.text("/metrics").await;
+    let counted = metrics
+        .lines()
+        .find(|line| line.contains("outcome=\"wrong_form\""))
+        .unwrap();
+    assert!(counted.ends_with(" 20"), "{counted}");
+    let log = operator.log();
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("wrong form")).collect();
+    let [line] = &told[..] else { panic!("once: {told:?}") };
+    assert!(line.contains(name) && line.contains("username:password"), "{line}");
+    assert!(!log.contains(password));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_logins_grow_neither_log_nor_database() {
+    const CLIENTS: usize = 500;
+    let (house, [_node]) = House::with_nodes().await;
+    let people: Vec<String> = (0..CLIENTS)
+        .map(|number| format!("AB{:06}", 200_000 + number))
+        .collect();
+    let documents: Vec<String> = people.iter().map(|id| user(id, "  active: false\n")).collect();
+    house.write("people.yaml", &documents.join("\n---\n"));
+    let operator = house.start().await;
+    operator
+        .recorded_with(&house, "sessionsZeroAt", CLIENTS.try_into().unwrap())
+        .await;
+    let kept = || {
+        let files = [
+            "history.db",
+            "history.db-wal",
+            "desired.db",
+            "desired.db-wal",
+            "guard.db",
+            "guard.db-wal",
+        ];
+        files.map(|file| std::fs::metadata(house.data().join(file)).map_or(0, |it| it.len()))
+    };
+    // One round beforehand, so that whatever is said once is said.
+    let mut before = (String::new(), [0; 6]);
+    for round in 0..4 {
+        for id in &people {
+            let right = super::operator::derived(id);
+            for auth in [right.clone(), format!("{right}x"), right.replace(':', "%3A")] {
+                assert!(!operator.login(&auth, &format!("192.0.2.{round}:1000")).await);
+            }
+        }
+        let now = (operator.log(), kept());
+        if round > 0 {
+            assert!(now == before, "round {round} left something behind");
+        }
+        before = now;
+    }
+    assert!(before.0.lines().filter(|line| line.contains("wrong form")).count() <= 60);
+}
