@@ -58,7 +58,7 @@ pub enum AuthOutcome {
 
 impl AuthOutcome {
     /// Every outcome, in the order of their discriminants.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Granted,
         Self::BadPassword,
         Self::UnknownUser,

@@ -169,7 +169,7 @@ async fn a_right_password_in_the_wrong_form_is_counted_and_told_once() {
     let metrics = operator.text("/metrics").await;
     let counted = metrics
         .lines()
-        .find(|line| line.contains("outcome=\"wrong_form\""))
+        .find(|line| line.contains("outcome=\"WrongForm\""))
         .unwrap();
     assert!(counted.ends_with(" 20"), "{counted}");
     let log = operator.log();
