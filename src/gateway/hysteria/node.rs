@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Call, Shared,
     client::{StatsClient, StatsEndpoint, StatsError},
-    pace::{FASTEST, Limited, Pace},
+    pace::{Limited, Pace},
     revocation::{Look, Stranger},
     state::{Online, Operation},
     usage::UsageMeter,
@@ -277,7 +277,7 @@ impl Worker {
                         // Never ends when nobody counts.
                         Ok(()) = logins.changed() => {
                             login_at = Some(context.clock.monotonic());
-                            sleep(FASTEST.max(pace.took * 9).min(context.poll_interval)).await;
+                            sleep(pace.floor()).await;
                         }
                     }
                 }

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 /// Shortest wait between two reads.
-pub(super) const FASTEST: Duration = Duration::from_millis(200);
+const FASTEST: Duration = Duration::from_millis(200);
 /// Shortest wait on account of somebody who is silent.
 const SILENT: Duration = Duration::from_secs(1);
 /// Wait between reads after somebody with little left logged in, until a look shows who is online.
@@ -46,12 +46,16 @@ pub(super) struct Pace {
 }
 
 impl Pace {
+    /// The shortest wait.
+    pub(super) fn floor(self) -> Duration {
+        FASTEST.max(self.took * (SHARE - 1)).min(self.interval)
+    }
+
     /// How long to wait for the next read.
     pub(super) fn wait(self, limited: impl Iterator<Item = Limited>) -> Duration {
         let login = self.after_login.then_some(AFTER_LOGIN);
         let soonest = limited.map(wait_for).chain(login).min();
-        let floor = FASTEST.max(self.took * (SHARE - 1)).min(self.interval);
-        soonest.map_or(self.interval, |wait| wait.clamp(floor, self.interval))
+        soonest.map_or(self.interval, |wait| wait.clamp(self.floor(), self.interval))
     }
 }
 
