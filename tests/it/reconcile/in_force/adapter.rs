@@ -189,6 +189,7 @@ pub fn user_plan(roster: &Roster, user: &VpnUser, used: Option<(u64, Period)>, n
         person: &person,
         used,
         gateways: &gateways,
+        refused: &[],
         secret: &SecretOutcome::NotStored,
         unreadable: None,
     };
