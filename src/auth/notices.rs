@@ -7,7 +7,7 @@ use std::{
 };
 
 /// How long an account that was spoken of is not spoken of again.
-const QUIET: Duration = Duration::from_mins(10);
+const QUIET: Duration = Duration::from_secs(600);
 /// Most lines in [`QUIET`], whoever they are about.
 const LINES: usize = 60;
 

@@ -143,12 +143,12 @@ impl Core {
                 self.revoke(transition, revoke);
             }
         }
-        for transition in &transitions {
-            self.queue.push(&transition.user, &self.namespace);
-        }
         denials::tell(&transitions, &self.orders, |name| {
             self.holds.get(&ObjectRef::new(name).within(&self.namespace))
         });
+        for transition in transitions {
+            self.queue.push(&transition.user, &self.namespace);
+        }
         for source in self.roster.take_orders() {
             self.metrics.order(OrderSource::of(&source));
         }

@@ -150,7 +150,7 @@ mod tests {
         }
     }
 
-    fn placed(name: &str) -> Option<Arc<VpnHold>> {
+    fn placed(name: &str) -> Arc<VpnHold> {
         let spec = VpnHoldSpec {
             corporate_id: CorporateId::parse("AB123456").unwrap(),
             source: "api".to_owned(),
@@ -158,7 +158,7 @@ mod tests {
             from: None,
             until: None,
         };
-        Some(Arc::new(VpnHold::new(name, spec)))
+        Arc::new(VpnHold::new(name, spec))
     }
 
     #[test]
@@ -166,7 +166,7 @@ mod tests {
         let orders = Orders::default();
         orders.begins("api-deactivated-ab123456", "192.0.2.7");
         let held = loss(Reason::Held, &["api-deactivated-ab123456"], false);
-        let told = line("ab123456", &held, &orders, placed);
+        let told = line("ab123456", &held, &orders, |name| Some(placed(name)));
         assert_eq!(told.by, "hold api-deactivated-ab123456 of api, by 192.0.2.7");
         assert_eq!((told.reason, told.why.as_str()), ("Held", "laptop lost\nat night"));
         assert!(orders.ends("api-deactivated-ab123456"), "the line told of it");

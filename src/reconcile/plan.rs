@@ -40,7 +40,7 @@ pub mod reasons {
     pub const GATEWAY_NOT_FOUND: &str = "GatewayNotFound";
     /// The guard holds a denial back until a person confirms it.
     pub const GUARD_HELD_BACK: &str = crate::model::condition::texts::GUARD_HELD_BACK;
-    /// The VpnGateway cannot run as it is declared.
+    /// The `VpnGateway` cannot run as it is declared.
     pub const GATEWAY_NOT_RUNNING: &str = "GatewayNotRunning";
     /// A node cannot be run as it is declared.
     pub const NODE_NOT_RUNNING: &str = "NodeNotRunning";

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::{
     conclude::Open,
-    entry::{Entry, Key, LastReported, Touched, User},
+    entry::{Entry, Hold, Key, LastReported, Touched, User},
     messages::{Loss, Transition},
     register::Register,
     tables::Tables,
@@ -271,15 +271,17 @@ fn loss(
     if !has_access(before) || before == now_reported.reason || now_reported.reason == Reason::Active {
         return None;
     }
-    let holds = entry.holds.iter().filter(|hold| match held_back {
-        true => hold.counts() && hold.judgement.keeps() && hold.facts.span.is_live(now),
-        false => hold.is_live(now),
-    });
+    let waits = |hold: &Hold| hold.counts() && hold.judgement.keeps() && hold.facts.span.is_live(now);
+    let holds = entry
+        .holds
+        .iter()
+        .filter(|hold| if held_back { waits(hold) } else { hold.is_live(now) });
     Some(Loss {
         corporate_id: user.facts.id.clone(),
-        reason: match held_back {
-            true => reason_at(&register.declared(entry, user), now),
-            false => now_reported.reason,
+        reason: if held_back {
+            reason_at(&register.declared(entry, user), now)
+        } else {
+            now_reported.reason
         },
         holds: holds.map(|hold| hold.facts.name.to_string()).collect(),
         held_back,

@@ -212,9 +212,12 @@ impl View {
     }
 
     fn error(&self) -> Option<String> {
-        let fault = self.fault.as_ref().map(|fault| match fault.goes_on {
-            false => fault.why.clone(),
-            true => format!("{}; until then it runs as it was declared before", fault.why),
+        let fault = self.fault.as_ref().map(|fault| {
+            if fault.goes_on {
+                format!("{}; until then it runs as it was declared before", fault.why)
+            } else {
+                fault.why.clone()
+            }
         });
         let missing = (!self.proves && !self.undeclared)
             .then(|| "no statsUrl is declared: sessions cannot be ended, and nothing can be proved".to_owned());

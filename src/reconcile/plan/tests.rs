@@ -676,6 +676,8 @@ proptest! {
                 lived.memory = [NOTHING, NOTHING];
             }
         }
+        // What was proved of an earlier denial stays proved: the last one is new.
+        lived.live(&State { reason: Reason::Active, ..last.clone() }, 90);
         lived.live(&last, 100);
         let mut fresh = Life::new();
         fresh.live(&last, 100);
