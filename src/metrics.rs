@@ -49,6 +49,8 @@ pub enum AuthOutcome {
     TooManyDevices,
     /// Refused: desired state was not loaded yet.
     NotLoaded,
+    /// Refused: the right password, but not as `username:password`.
+    WrongForm,
     /// Refused: not `username:password`, or not a request that Hysteria sends.
     Malformed,
     /// 404: the token in the path is none of ours.
@@ -57,7 +59,7 @@ pub enum AuthOutcome {
 
 impl AuthOutcome {
     /// Every outcome, in the order of their discriminants.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Granted,
         Self::BadPassword,
         Self::UnknownUser,
@@ -71,6 +73,7 @@ impl AuthOutcome {
         Self::OtherGateway,
         Self::TooManyDevices,
         Self::NotLoaded,
+        Self::WrongForm,
         Self::Malformed,
         Self::WrongToken,
     ];

@@ -96,6 +96,7 @@ impl Dependencies {
             Ok(hold) => hold,
             Err(error) => return Err(self.not_held(caller, id, user.as_ref(), entry, error).await),
         };
+        let why = entry.reason.clone();
         let audit = async {
             if was_active || !stood {
                 self.audit_denial(entry).await;
@@ -106,6 +107,7 @@ impl Dependencies {
             self.await_denial(id, &hold),
             audit
         );
+        self.order_ends(caller, id, &hold, why.as_deref(), &proof);
         let note = match flip {
             Flip::Failed(error) => Some(format!(
                 "the hold keeps the person out, but spec.active could not be set to false: {error}"
@@ -209,7 +211,7 @@ impl Dependencies {
         let name = hold_name(&caller.source, DEACTIVATED, id);
         let taken = self.directory.hold(&name).is_some() && !self.stands_for_good(&name);
         if !taken {
-            match self.desired.create_hold(&name, spec.clone(), caller.manager).await {
+            match self.order(caller, &name, spec.clone()).await {
                 // One with another reason does the same work.
                 Ok(_) | Err(DesiredError::AlreadyExists { .. }) => return Ok(name),
                 Err(error) => return Err(error),
@@ -220,7 +222,7 @@ impl Dependencies {
         }
         let cause = format!("{DEACTIVATED}{}", self.clock.now().as_second());
         let name = hold_name(&caller.source, &cause, id);
-        match self.desired.create_hold(&name, spec, caller.manager).await {
+        match self.order(caller, &name, spec).await {
             // Somebody said the same in the same second.
             Ok(_) | Err(DesiredError::AlreadyExists { .. }) => Ok(name),
             Err(error) => Err(error),

@@ -70,6 +70,14 @@ impl std::fmt::Display for Flip {
     }
 }
 
+fn obstacles(why: &[String]) -> String {
+    if why.is_empty() {
+        "none of the person's gateways has a node yet".to_owned()
+    } else {
+        why.join("; ")
+    }
+}
+
 /// Why a use case was not carried out. Never holds a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
@@ -129,10 +137,13 @@ pub enum AccessError {
     )]
     ImportedPassword(CorporateId),
     /// The person has access, but there is nothing to connect to, or the password cannot be read.
-    #[error(
-        "{0} has access, but there is no link: none of the person's gateways has a node, or the declared password cannot be read"
-    )]
-    NoLink(CorporateId),
+    #[error("{id} has access, but there is no link: {}", obstacles(.why))]
+    NoLink {
+        /// Whom it concerns.
+        id: CorporateId,
+        /// What is in the way, one line each.
+        why: Vec<String>,
+    },
     /// Desired state did not take the change.
     #[error(transparent)]
     Desired(#[from] DesiredError),

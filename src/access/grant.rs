@@ -136,7 +136,7 @@ impl Dependencies {
             .person(id)
             .is_some_and(|person| person.effective.access == Access::Granted);
         if granted && self.links(user).is_empty() {
-            AccessError::NoLink(id.clone()).to_string()
+            self.no_link(user).to_string()
         } else {
             format!("{id} is declared, but the access is not in force yet")
         }

@@ -23,7 +23,7 @@ pub struct Check {
     pub name: String,
     /// How it went.
     pub result: CheckResult,
-    /// What is wrong and where, one line each; empty when nothing is. Without secrets.
+    /// What is wrong and where, or worth knowing, one line each. Without secrets.
     pub details: Vec<String>,
     /// What to do about it.
     pub advice: Option<String>,
@@ -110,6 +110,8 @@ impl UseCases {
             dependencies.people.guard_store(),
             "until then it goes on from memory; after a restart it would judge anew what it decided meanwhile",
         ));
+        let refusals = dependencies.links.refusals().into_iter();
+        checks.extend(refusals.map(|(name, why)| Check::fails_with(format!("gateway/{name}"), vec![why], "")));
         checks.extend(dependencies.links.health().into_iter().map(of_node));
         checks.extend((dependencies.process)());
         Health { ready: loaded, checks }
@@ -185,7 +187,15 @@ fn of_guard(pending: usize) -> Check {
 
 fn of_node(node: NodeHealth) -> Check {
     let name = format!("node/{}", node.node.0);
-    if !node.proves {
+    if node.undeclared {
+        return Check {
+            name,
+            result: CheckResult::Ok,
+            details: vec![UNDECLARED.to_owned()],
+            advice: None,
+        };
+    }
+    if !node.proves && !node.faulty {
         return Check::warns_with(
             name,
             vec!["has no statistics URL: a revocation there cannot be proved, and sessions are not cut".to_owned()],
@@ -195,3 +205,7 @@ fn of_node(node: NodeHealth) -> Check {
     // The error says what to do.
     Check::fails_with(name, node.error.into_iter().collect(), "")
 }
+
+/// What is said once, and of nobody's status, while no server is declared.
+const UNDECLARED: &str = "no server is declared yet: links lead to this machine, and that sessions are gone cannot be proved. Declare a \
+                          VpnGateway, or give DOMAIN and HYSTERIA_STATS_URLS";

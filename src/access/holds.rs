@@ -140,7 +140,7 @@ impl Dependencies {
             until: new.until,
         };
         let existed = self.directory.hold(&name).is_some_and(|hold| hold.spec == spec);
-        let hold = self.desired.create_hold(&name, spec, caller.manager).await?;
+        let hold = self.order(caller, &name, spec).await?;
         let mut view = self.hold_view(&hold, now);
         let mut entry = caller.entry("hold.create", Some(id));
         entry.reason.clone_from(&view.spec.reason);
@@ -163,8 +163,41 @@ impl Dependencies {
             }
         };
         let (proof, ()) = tokio::join!(proof, audit);
+        self.order_ends(caller, id, &name, view.spec.reason.as_deref(), &proof);
         view.phase = self.hold_view(&hold, now).phase;
         Ok(PlacedHold { hold: view, proof })
+    }
+
+    /// Places a hold, and has the line in the log that tells of the denial name who ordered it.
+    pub(super) async fn order(
+        &self,
+        caller: &Caller,
+        name: &str,
+        spec: VpnHoldSpec,
+    ) -> std::result::Result<VpnHold, DesiredError> {
+        self.people.order_begins(name, &caller.actor);
+        let placed = self.desired.create_hold(name, spec, caller.manager).await;
+        if placed.is_err() {
+            self.people.order_ends(name);
+        }
+        placed
+    }
+
+    /// Tells of an order by which nobody lost access: the person had none, or has it still.
+    pub(super) fn order_ends(&self, caller: &Caller, id: &CorporateId, hold: &str, why: Option<&str>, proof: &Proof) {
+        if self.people.order_ends(hold) {
+            return;
+        }
+        let (by, why) = (&caller.actor, why.unwrap_or_default());
+        tracing::info!(
+            corporate_id = %id,
+            hold,
+            ?by,
+            ?why,
+            in_force = proof.in_force,
+            held_back = proof.held_back,
+            "a denial was ordered by which nobody lost access at this moment"
+        );
     }
 
     async fn release_hold(&self, caller: &Caller, name: &str) -> Result<ReleasedHold> {

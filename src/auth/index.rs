@@ -31,10 +31,11 @@ use super::{
     password::Digest,
     slots::{BLOCK, BLOCKS, RESERVED, Request, TooMany},
     words::{Gateways, Role},
+    wrong_form::{self, Form, Search, WrongForm},
 };
 use crate::{
     clock::SharedClock,
-    gateway::{ANY, NodeName, Revoke},
+    gateway::{ANY, NodeName, Revoke, hysteria::pace::is_near},
     metrics::AuthOutcome,
     model::{
         access::{Reason, Terms},
@@ -86,6 +87,8 @@ pub enum Verdict {
     TooManyDevices,
     /// No: it is not known yet who may log in.
     NotLoaded,
+    /// No: the right password, in a form that is not `username:password`.
+    WrongForm(WrongForm),
     /// No: not `username:password`.
     Malformed,
 }
@@ -110,6 +113,7 @@ impl Verdict {
             Self::OtherGateway => AuthOutcome::OtherGateway,
             Self::TooManyDevices => AuthOutcome::TooManyDevices,
             Self::NotLoaded => AuthOutcome::NotLoaded,
+            Self::WrongForm(_) => AuthOutcome::WrongForm,
         }
     }
 }
@@ -155,6 +159,9 @@ pub struct AuthIndex {
     /// Whether this process ever uses numbers outside its block.
     leaves_block: bool,
     first_of_block: u32,
+    search: Search,
+    /// Counts logins of accounts that have little left.
+    pub(super) near_limits: watch::Sender<u64>,
     /// Of the processes that let people in besides this one.
     pub(super) blocks: Blocks,
 }
@@ -171,6 +178,8 @@ impl AuthIndex {
             accounts: papaya::HashMap::new(),
             nodes: papaya::HashMap::new(),
             started: clock.monotonic(),
+            search: Search::new(clock.monotonic()),
+            near_limits: watch::Sender::new(0),
             clock,
             loaded: AtomicBool::new(false),
             loaded_signal: watch::Sender::new(false),
@@ -201,6 +210,43 @@ impl AuthIndex {
 
     /// Decides a login: `auth` is what the client sent, `username:password`; `address` its `ip:port`.
     pub fn login(&self, node: &Arc<Node>, address: &str, auth: &str) -> Verdict {
+        match self.decide(node, address, auth) {
+            refusal @ (Verdict::BadPassword | Verdict::UnknownUser | Verdict::Malformed) => {
+                self.wrong_form(auth).map_or(refusal, Verdict::WrongForm)
+            }
+            verdict => verdict,
+        }
+    }
+
+    /// Whether a refused login has the right password all the same. Nobody but who knows it is told anything by that.
+    fn wrong_form(&self, auth: &str) -> Option<WrongForm> {
+        if !self.is_loaded() {
+            return None;
+        }
+        let decoded = wrong_form::decoded(auth);
+        if let Some((username, password)) = decoded.as_deref().and_then(|decoded| decoded.split_once(':')) {
+            let account = self.account_of_client(username)?;
+            let known = account.policy.load().password;
+            return Digest::of(password).matches(known.as_ref()).then(|| WrongForm {
+                account: Arc::clone(&account.name),
+                form: Form::Encoded,
+            });
+        }
+        if auth.contains(':') || !self.search.may(self.clock.monotonic()) {
+            return None;
+        }
+        let accounts = self.accounts.pin();
+        let passwords = accounts
+            .iter()
+            .map(|(name, account)| (name, account.policy.load().password));
+        let account = wrong_form::owner(decoded.as_deref().unwrap_or(auth), passwords)?;
+        Some(WrongForm {
+            account,
+            form: Form::PasswordAlone,
+        })
+    }
+
+    fn decide(&self, node: &Arc<Node>, address: &str, auth: &str) -> Verdict {
         let Some((username, password)) = auth.split_once(':') else {
             return Verdict::Malformed;
         };
@@ -235,6 +281,9 @@ impl AuthIndex {
             first: if settled { 0 } else { self.first_of_block },
         });
         drop(sessions);
+        if present.remaining_at(self.clock.now()).is_some_and(is_near) {
+            self.near_limits.send_modify(|count| *count = count.wrapping_add(1));
+        }
         match admitted {
             Ok(slot) => Verdict::Granted(Session {
                 epoch: present.epoch,

@@ -257,3 +257,41 @@ fn a_denial_names_also_what_other_processes_may_hand_out_next() {
         .unwrap();
     assert_eq!(revoke.known, [shown[0].clone()], "nobody else lets people in any more");
 }
+
+#[test]
+fn a_right_password_in_the_wrong_form_is_told_from_a_wrong_one_and_refused_all_the_same() {
+    use super::super::wrong_form::Form::{Encoded, PasswordAlone};
+    let (clock, index) = index();
+    let password = Some(Digest::of("pa:ss/wd"));
+    let change = Change {
+        password,
+        ..change(granting(), true)
+    };
+    index.put(&"corp_b".into(), change, clock.now());
+    let node = index.node(&name("a"));
+    let said = |auth: &str| {
+        clock.advance(Duration::from_secs(1));
+        match index.login(&node, "192.0.2.1:1", auth) {
+            Verdict::WrongForm(wrong) => Some((wrong.account.to_string(), wrong.form)),
+            Verdict::Granted(_) => panic!("{auth} is let in"),
+            _ => None,
+        }
+    };
+    for encoded in ["corp_b%3Apa%3Ass%2Fwd", "corp_b:pa%3Ass%2Fwd", "CORP%5FB:pa:ss%2fwd"] {
+        assert_eq!(said(encoded), Some(("corp_b".to_owned(), Encoded)), "{encoded}");
+    }
+    for alone in ["pw", "%70w"] {
+        assert_eq!(said(alone), Some(("corp_a".to_owned(), PasswordAlone)), "{alone}");
+    }
+    for wrong in [
+        "corp_b%3Apass",
+        "corp_a%3Apa%3Ass%2Fwd",
+        "corp_c%3Apw",
+        "p",
+        "%",
+        "corp_a",
+        "",
+    ] {
+        assert_eq!(said(wrong), None, "{wrong}");
+    }
+}

@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, sync::PoisonError, time::Instant};
 
+use tokio::sync::watch;
+
 use super::index::AuthIndex;
 use crate::{
     gateway::{NodeName, SessionLedger, Standing},
@@ -35,6 +37,15 @@ impl SessionLedger for AuthIndex {
         let account = self.account(account);
         let said = account.and_then(|account| account.sessions().slots.last_yes());
         Some(said.unwrap_or(self.started))
+    }
+
+    fn remaining(&self, account: &str) -> Option<u64> {
+        let policy = self.account(account)?.policy.load_full();
+        policy.remaining_at(self.clock.now())
+    }
+
+    fn logins_near_limits(&self) -> watch::Receiver<u64> {
+        self.near_limits.subscribe()
     }
 
     fn observed(&self, node: &NodeName, polled: Instant, online: &HashMap<String, u32>) {

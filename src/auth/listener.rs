@@ -23,6 +23,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::{
     index::{AuthIndex, Verdict},
     node::Node,
+    notices::Notices,
     password::Digest,
 };
 use crate::{
@@ -59,6 +60,7 @@ pub struct AuthEndpoint {
     metrics: Arc<Metrics>,
     tokens: ArcSwap<Vec<Token>>,
     load_deadline: Instant,
+    notices: Notices,
 }
 
 impl AuthEndpoint {
@@ -70,6 +72,7 @@ impl AuthEndpoint {
             metrics,
             tokens: ArcSwap::default(),
             load_deadline: Instant::now() + LOAD_TIMEOUT,
+            notices: Notices::default(),
         })
     }
 
@@ -126,6 +129,16 @@ impl AuthEndpoint {
         self.load().await;
         let verdict = self.index.login(node, &login.addr, &login.auth);
         self.metrics.auth(verdict.outcome());
+        if let Verdict::WrongForm(wrong) = &verdict
+            && self.notices.may(&wrong.account, Instant::now().into_std())
+        {
+            tracing::warn!(
+                account = &*wrong.account,
+                node = %node.name(),
+                "a client sends the right password in the wrong form: {}. It has to be username:password; the link has both",
+                wrong.form.as_str()
+            );
+        }
         let Verdict::Granted(session) = verdict else {
             return json(REFUSED.into());
         };

@@ -13,6 +13,8 @@ pub mod index;
 mod ledger;
 pub mod listener;
 pub mod node;
+mod notices;
 pub(crate) mod password;
 mod slots;
 pub mod words;
+mod wrong_form;

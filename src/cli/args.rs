@@ -152,6 +152,12 @@ pub struct Check {
     /// The folder, or one file
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
+    /// Read the variables and files that nodes and people name as well: here and now, so in the environment of the operator
+    #[arg(long)]
+    pub strict: bool,
+    /// Data folder of the operator, where no document may read
+    #[arg(long = "data", env = "DATA_DIR", value_name = "PATH", default_value = "./data")]
+    pub data_dir: PathBuf,
     /// Output.
     #[command(flatten)]
     pub output: OutputArgs,

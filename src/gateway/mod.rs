@@ -17,8 +17,9 @@ use std::{
 
 use jiff::Timestamp;
 use secrecy::SecretString;
+use tokio::sync::watch;
 
-use crate::model::{session::Epoch, user::AccountPresence};
+use crate::model::{gateway::Reachable, session::Epoch, user::AccountPresence};
 
 /// What an account should be on a gateway. The latest target of an account wins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,10 +72,32 @@ pub struct Observation {
     pub sessions: u32,
     /// The revocation under way, or the last one until it is replaced.
     pub revocation: Option<RevocationProgress>,
-    /// Nodes that can never prove anything, because they have no statistics API.
-    pub without_statistics: Vec<String>,
+    /// Nodes that can prove nothing.
+    pub unprovable: Vec<Unprovable>,
+    /// Why nobody can be let in on any node, by node. Empty while there is one on which people can.
+    pub unusable: Vec<String>,
     /// The last target was [`Target::Absent`].
     pub asked_to_leave: bool,
+}
+
+/// A node that can prove nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unprovable {
+    /// Its name, as it stands in [`RevocationProgress::waiting_for`].
+    pub node: String,
+    /// Why.
+    pub why: WhyUnprovable,
+}
+
+/// Why a node can prove nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WhyUnprovable {
+    /// It has no statistics API.
+    NoStatistics,
+    /// It cannot be run as it is declared; names the field and what to do.
+    NotRunning(String),
+    /// It stands in for servers that nobody has declared yet.
+    Undeclared,
 }
 
 /// Whether a session that a node shows may live.
@@ -97,6 +120,12 @@ pub trait SessionLedger: Send + Sync + 'static {
 
     /// When auth last said yes to this account.
     fn last_yes(&self, account: &str) -> Option<Instant>;
+
+    /// Bytes that an account has left in its period; `None` without a limit.
+    fn remaining(&self, account: &str) -> Option<u64>;
+
+    /// Counts logins of accounts that have little left.
+    fn logins_near_limits(&self) -> watch::Receiver<u64>;
 
     /// Everything that a node shows online, from a poll that was begun at `polled`. Slots that no node shows become free.
     fn observed(&self, node: &NodeName, polled: Instant, online: &HashMap<String, u32>);
@@ -198,13 +227,22 @@ pub struct NodeHealth {
     pub node: NodeName,
     /// Last successful poll, UTC.
     pub polled_at: Option<Timestamp>,
-    /// Why the node cannot be reached, without secrets.
+    /// Why the node cannot be reached, or cannot be run as it is declared, without secrets.
     pub error: Option<String>,
     /// Sessions online at the last poll.
     pub sessions: u32,
     /// It has a statistics API. Without one it can never prove anything.
     pub proves: bool,
+    /// Whether it answered one of the last [`PATIENCE`] polls.
+    pub reachable: Reachable,
+    /// The node cannot be run as it is declared.
+    pub faulty: bool,
+    /// It stands in for servers that nobody has declared yet.
+    pub undeclared: bool,
 }
+
+/// Polls that a node may leave unanswered, before it counts as unreachable.
+pub const PATIENCE: u32 = 3;
 
 /// A place where VPN accounts live.
 pub trait Gateway: Send + Sync + 'static {
@@ -226,6 +264,9 @@ pub trait Gateway: Send + Sync + 'static {
 
     /// Client links for an account, one a node.
     fn links(&self, credentials: &Credentials) -> Vec<Link>;
+
+    /// Why nobody can be let in on any node, by node. Empty while there is one on which people can.
+    fn unusable(&self) -> Vec<String>;
 
     /// Health of each node.
     fn health(&self) -> Vec<NodeHealth>;

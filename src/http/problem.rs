@@ -201,7 +201,7 @@ impl From<AccessError> for Problem {
             .denied(denial),
             AccessError::ForeignHold { .. } => Self::conflict("foreign-hold", detail),
             AccessError::ImportedPassword(_) => Self::conflict("imported-password", detail),
-            AccessError::NoLink(_) | AccessError::History(_) => Self::unavailable(detail),
+            AccessError::NoLink { .. } | AccessError::History(_) => Self::unavailable(detail),
             AccessError::Desired(error) | AccessError::NotHeld { error, .. } => Self::desired(&error, detail),
             AccessError::Interrupted => Self::internal(),
         }

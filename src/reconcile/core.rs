@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::{
     backoff::Backoff,
+    denials::{self, Orders},
     gateways::Gateways,
     hold_work::HoldWork,
     imported::{Imported, Reader},
@@ -70,6 +71,8 @@ pub struct Core {
     pub imported: Arc<Imported>,
     /// Holds whose phase is to be reported.
     pub hold_work: HoldWork,
+    /// Who gives orders just now.
+    pub orders: Arc<Orders>,
     /// Waits of users that failed.
     pub backoff: Backoff,
     /// What the guard decided, for the next process.
@@ -143,6 +146,9 @@ impl Core {
                 self.revoke(transition, revoke);
             }
         }
+        denials::tell(&transitions, &self.orders, |name| {
+            self.holds.get(&ObjectRef::new(name).within(&self.namespace))
+        });
         for transition in transitions {
             self.queue.push(&transition.user, &self.namespace);
         }

@@ -8,11 +8,14 @@ use crate::{
     credentials::Sources,
     gateway::{
         ANY, NodeName,
-        hysteria::{Meter, config::NodeConfig},
+        hysteria::{
+            Meter,
+            config::{NodeConfig, NodeFault},
+        },
     },
     metrics::{GatewayOperation, GatewayOutcome, Metrics},
     model::{
-        gateway::{DEFAULT_GATEWAY, VpnGatewaySpec},
+        gateway::{DEFAULT_GATEWAY, HysteriaNode, VpnGatewaySpec},
         secret_source::SecretSource,
     },
 };
@@ -27,11 +30,14 @@ pub struct Environment {
     pub auth_token: SecretString,
     /// The statistics secret of nodes that have none of their own.
     pub stats_secret: SecretString,
+    /// `spec` stands in for servers that nobody has declared yet.
+    pub undeclared: bool,
     /// Pause between two polls of a node.
     pub poll_interval: Duration,
 }
 
 /// Why a declared gateway does not run.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) reason: &'static str,
     pub(super) message: String,
@@ -52,10 +58,11 @@ impl Environment {
         self.resolve(sources, DEFAULT_GATEWAY, &self.spec, true).await
     }
 
-    /// Reads what a gateway needs to run. `own`: the spec is the environment's, whose secrets are known.
+    /// Reads what a gateway needs to run. `own`: the spec is the environment's, whose secrets are known. A node that cannot be run
+    /// as it is declared is among the answered all the same, with its fault.
     ///
     /// # Errors
-    /// It cannot run as it is declared.
+    /// The gateway as a whole cannot run.
     pub(super) async fn resolve(
         &self,
         sources: &Sources,
@@ -74,57 +81,104 @@ impl Environment {
             tokens: Vec::new(),
         };
         for node in &hysteria.nodes {
-            let mut node = node.clone();
-            let mut read = if own { self.known.clone() } else { Vec::new() };
-            // A node that names no secret of its own has the environment's.
-            let fallback = SecretSource {
-                env: Some(String::new()),
-                ..SecretSource::default()
-            };
-            read.push((fallback.clone(), self.stats_secret.clone()));
-            if node.stats_url.is_some() && node.stats_secret.is_none() {
-                node.stats_secret = Some(fallback);
-            }
-            let named = [
-                node.stats_secret.as_ref(),
-                node.obfs.as_ref().map(|obfs| &obfs.password),
-                node.auth_token.as_ref(),
-            ];
-            for source in named.into_iter().flatten() {
-                if !read.iter().any(|(known, _)| known == source) {
-                    let secret = sources.resolve(source).await.map_err(|error| Refusal {
-                        reason: "SecretNotFound",
-                        message: format!("node {}: {error}", node.name),
-                    })?;
-                    read.push((source.clone(), secret));
-                }
-            }
-            let secret = |source: &SecretSource| {
-                let found = read.iter().find(|(known, _)| known == source);
-                found
-                    .map(|(_, secret)| secret.clone())
-                    .ok_or_else(|| "it was not read".to_owned())
-            };
-            let invalid = |message: String| Refusal {
-                reason: "InvalidNode",
-                message,
-            };
-            wanted
-                .nodes
-                .push(NodeConfig::resolve(&node, &secret).map_err(|error| invalid(error.to_string()))?);
-            let token = match &node.auth_token {
-                Some(source) => secret(source).map_err(invalid)?,
-                None => self.auth_token.clone(),
-            };
-            if token.expose_secret().is_empty() {
-                return Err(invalid(format!(
-                    "node {} has no authToken: declare one, or give HYSTERIA_AUTH_TOKEN",
-                    node.name
-                )));
-            }
-            wanted.tokens.push((NodeName::new(name, &node.name), token));
+            self.resolve_node(sources, name, node.clone(), own, &mut wanted).await;
         }
         Ok(wanted)
+    }
+
+    /// Reads what one node needs to run. What cannot be read keeps that node alone from running.
+    async fn resolve_node(
+        &self,
+        sources: &Sources,
+        gateway: &str,
+        mut node: HysteriaNode,
+        own: bool,
+        wanted: &mut Wanted,
+    ) {
+        let known = if own { self.known.as_slice() } else { &[] };
+        let mut read: Vec<(SecretSource, Result<SecretString, String>)> = known
+            .iter()
+            .map(|(source, secret)| (source.clone(), Ok(secret.clone())))
+            .collect();
+        // A node that names no secret of its own has the environment's.
+        let fallback = SecretSource {
+            env: Some(String::new()),
+            ..SecretSource::default()
+        };
+        read.push((fallback.clone(), Ok(self.stats_secret.clone())));
+        if node.stats_url.is_some() && node.stats_secret.is_none() {
+            node.stats_secret = Some(fallback);
+        }
+        let named = [
+            node.stats_secret.as_ref(),
+            node.obfs.as_ref().map(|obfs| &obfs.password),
+            node.auth_token.as_ref(),
+        ];
+        for source in named.into_iter().flatten() {
+            if !read.iter().any(|(known, _)| known == source) {
+                let secret = sources.resolve(source).await.map_err(|error| error.to_string());
+                read.push((source.clone(), secret));
+            }
+        }
+        let secret = |source: &SecretSource| {
+            let found = read.iter().find(|(known, _)| known == source);
+            found.map_or_else(|| Err("it was not read".to_owned()), |(_, secret)| secret.clone())
+        };
+        let (mut config, mistake) = NodeConfig::resolve_leniently(&node, &secret);
+        config.undeclared = own && self.undeclared;
+        if let Some(mistake) = mistake {
+            config.refuse(mistake.to_string());
+        }
+        let token = match &node.auth_token {
+            Some(source) => secret(source).map_err(|error| format!("node {}: authToken: {error}", node.name)),
+            None => Ok(self.auth_token.clone()),
+        };
+        let token = token.and_then(|token| match token.expose_secret() {
+            "" => Err(format!(
+                "node {} has no authToken: declare one, or give HYSTERIA_AUTH_TOKEN",
+                node.name
+            )),
+            _ => Ok(token),
+        });
+        // Nobody is let in where a session could not be ended although it was meant to be.
+        let can_be_cut = node.stats_url.is_none() || config.stats.is_some();
+        match token {
+            Ok(token) if can_be_cut => wanted.tokens.push((NodeName::new(gateway, &node.name), token)),
+            Ok(_) => {}
+            Err(why) => config.refuse(why),
+        }
+        wanted.nodes.push(config);
+    }
+}
+
+impl Wanted {
+    /// Nodes that cannot be run as they are declared now go on as they ran before: their sessions have to be counted and cut,
+    /// and a Secret that is gone for a moment takes nobody's link away.
+    pub(super) fn go_on(&mut self, gateway: &str, before: &Self) {
+        for node in &mut self.nodes {
+            let Some(fault) = &node.fault else { continue };
+            let former = before.nodes.iter().find(|it| it.name == node.name && it.has_link());
+            let Some(former) = former else { continue };
+            let fault = NodeFault {
+                why: fault.why.clone(),
+                goes_on: true,
+            };
+            *node = NodeConfig {
+                fault: Some(fault),
+                ..former.clone()
+            };
+            let name = NodeName::new(gateway, &node.name);
+            self.tokens.retain(|(known, _)| *known != name);
+            self.tokens
+                .extend(before.tokens.iter().filter(|(known, _)| *known == name).cloned());
+        }
+    }
+
+    /// The nodes that cannot be run as they are declared, and why.
+    pub(super) fn faults(&self) -> impl Iterator<Item = (&str, &NodeFault)> {
+        self.nodes
+            .iter()
+            .filter_map(|node| Some((node.name.as_str(), node.fault.as_ref()?)))
     }
 }
 

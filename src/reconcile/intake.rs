@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use futures::{Stream, StreamExt as _, stream};
+use jiff::Timestamp;
 use kube::{
     Resource, ResourceExt,
     runtime::{reflector::store::Writer, watcher},
@@ -27,9 +28,9 @@ use crate::{
 /// Events taken in one batch. The guard judges a batch as a whole; the bound keeps a first load from being one lump.
 const BATCH: usize = 4096;
 
-/// How often deadlines are compared with the wall clock. A timer that counted down to them would miss a clock that is
-/// set, or a machine that slept.
-pub(super) const TICK: Duration = Duration::from_secs(1);
+/// How often deadlines are compared with the wall clock, beside the timer that counts down to the next one: that would miss
+/// a clock that is set, or a machine that slept.
+pub const TICK: Duration = Duration::from_secs(1);
 
 /// How long a disappearance waits for the next one, and at the most. Files of one commit, and objects of one prune, leave one
 /// by one, on a busy machine with pauses between them.
@@ -120,18 +121,31 @@ impl Vanishing {
     }
 }
 
-/// Takes events until `cancel`, or until the source ends. Never waits for anything but events.
-pub async fn run(watches: Watches, mut writers: Writers, ctx: Arc<Core>, cancel: CancellationToken) {
+/// How long to wait for a deadline at `now`, at the most until the next tick looks anyway. Never nothing at all: a timer may end
+/// early by what the clocks differ.
+fn wait_for(deadline: Option<Timestamp>, now: Timestamp, tick: Duration) -> Option<Duration> {
+    let wait = Duration::try_from(deadline?.duration_since(now)).unwrap_or_default();
+    (wait <= tick).then(|| wait.max(Duration::from_millis(1)))
+}
+
+/// Takes events until `cancel`, or until the source ends. Never waits for anything but events, deadlines and `tick`.
+pub async fn run(watches: Watches, mut writers: Writers, ctx: Arc<Core>, tick: Duration, cancel: CancellationToken) {
     let mut events = Box::pin(merged(watches).ready_chunks(BATCH).take_until(cancel.cancelled_owned()));
-    let mut tick = tokio::time::interval(TICK);
+    let pause = tick;
+    let mut tick = tokio::time::interval(tick);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut seen = Seen::default();
     let mut vanishing = Vanishing::default();
     let mut loaded = false;
     loop {
         let due = vanishing.due();
+        let deadline = wait_for(ctx.roster.next_deadline().filter(|_| loaded), ctx.clock.now(), pause);
         let batch = tokio::select! {
             batch = events.next() => batch,
+            () = tokio::time::sleep(deadline.unwrap_or_default()), if deadline.is_some() => {
+                ctx.dispatch(ctx.roster.tick());
+                continue;
+            }
             () = async { tokio::time::sleep_until(due.unwrap_or_else(Instant::now)).await }, if due.is_some() => {
                 ctx.dispatch(ctx.roster.apply(vanishing.take()));
                 continue;
@@ -328,4 +342,25 @@ fn slim<K: Resource>(object: &mut K) {
         annotations.retain(|name, _| asked(name));
         (!annotations.is_empty()).then_some(annotations)
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_waited_for_to_the_millisecond_and_a_far_one_is_left_to_the_tick() {
+        let now = Timestamp::from_millisecond(1_767_225_600_250).unwrap();
+        let after = |millis: i64| Timestamp::from_millisecond(now.as_millisecond() + millis).ok();
+        assert_eq!(wait_for(None, now, TICK), None);
+        assert_eq!(wait_for(after(137), now, TICK), Some(Duration::from_millis(137)));
+        assert_eq!(wait_for(after(1001), now, TICK), None);
+        for past in [0, -5, -86_400_000] {
+            assert_eq!(
+                wait_for(after(past), now, TICK),
+                Some(Duration::from_millis(1)),
+                "the clock was set"
+            );
+        }
+    }
 }

@@ -85,11 +85,13 @@ pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Core>) -> Result<Action, Rec
         (usage.in_period(limit.period, now), limit.period)
     });
     let unreadable = ctx.imported.failure(&user);
+    let refused = refusals(&user, &ctx);
     let planned = |gateways: &[(String, Option<Observation>)], secret: &SecretOutcome| {
         let facts = Facts {
             person: &person,
             used,
             gateways,
+            refused: &refused,
             secret,
             unreadable: unreadable.as_deref(),
         };
@@ -129,6 +131,14 @@ pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Core>) -> Result<Action, Rec
         .map_err(|_| ReconcileError::Timeout)??;
     ctx.backoff.forget(&name);
     Ok(Action::await_change())
+}
+
+/// Why gateways that the user names do not run as they are declared.
+fn refusals(user: &VpnUser, ctx: &Core) -> Vec<(String, String)> {
+    let named = gateway_names(user).into_iter();
+    named
+        .filter_map(|name| ctx.gateways.refusal(&name).map(|why| (name, why)))
+        .collect()
 }
 
 fn observe(user: &VpnUser, person: &Person, ctx: &Core) -> Vec<(String, Option<Observation>)> {

@@ -15,4 +15,5 @@ mod replica;
 mod secrets;
 mod starting;
 mod taken_back;
+mod telling;
 mod twice;

@@ -64,6 +64,35 @@ impl Links for Live {
             .collect()
     }
 
+    fn obstacles(&self, user: &VpnUser) -> Vec<String> {
+        let Some(core) = self.0.upgrade() else {
+            return Vec::new();
+        };
+        let mut obstacles = Vec::new();
+        if let Some(why) = core.imported.failure(user) {
+            obstacles.push(format!("the password in spec.credentialsFrom cannot be read: {why}"));
+        } else if core.imported.is_awaited(user) {
+            obstacles.push("the password in spec.credentialsFrom is being read".to_owned());
+        }
+        for name in gateway_names(user) {
+            match (core.gateways.get(&name), core.gateways.refusal(&name)) {
+                (Some(gateway), _) => obstacles.extend(gateway.unusable()),
+                (None, Some(why)) => obstacles.push(format!("VpnGateway {name} cannot run as it is declared: {why}")),
+                (None, None) => obstacles.push(format!(
+                    "there is no VpnGateway named {name}: create it, or correct spec.gateways"
+                )),
+            }
+        }
+        obstacles
+    }
+
+    fn refusals(&self) -> Vec<(String, String)> {
+        self.0
+            .upgrade()
+            .map(|core| core.gateways.refusals())
+            .unwrap_or_default()
+    }
+
     fn revocation(&self, account: &str) -> Option<RevocationProgress> {
         let mut newest: HashMap<_, Vec<RevocationProgress>> = HashMap::new();
         for revocation in self

@@ -151,6 +151,7 @@ pub async fn wire(
         queue: Queue(queue),
         imported,
         hold_work,
+        orders: Arc::default(),
         backoff: Backoff::default(),
         verdicts,
         namespace,
@@ -199,7 +200,7 @@ impl Wired {
         let end = || end.clone();
         let watches = core.desired.watch();
         source.start(&core, tasks);
-        tasks.core("the intake", intake::run(watches, writers, ctx(), end()));
+        tasks.core("the intake", intake::run(watches, writers, ctx(), intake::TICK, end()));
         tasks.core("the reconciler", runner::run(ctx(), work.users, end()));
         tasks.core("the hold reporter", holds::run(ctx(), work.holds, end()));
         tasks.core("the gateway keeper", gateway_convergence::run(ctx(), end()));
@@ -248,6 +249,7 @@ pub fn environment(config: &Config) -> Environment {
         spec: gateway.spec,
         auth_token: gateway.auth_token.unwrap_or_default(),
         stats_secret: gateway.stats_secret.unwrap_or_default(),
+        undeclared: gateway.undeclared,
         poll_interval: config.times.hysteria_poll_interval,
     }
 }
@@ -274,6 +276,7 @@ fn use_cases(
             Arc::clone(&core.roster),
             dispatch,
             Arc::clone(&core.verdicts),
+            Arc::clone(&core.orders),
         )),
         directory: Arc::clone(&live) as _,
         links: live,

@@ -9,6 +9,7 @@ use std::{
 use super::{
     object::{FileKey, Kind, Root},
     problem::Problem,
+    references::{self, Reference},
     scan::{Content, Digests, What, scan_file},
     walk::{Roots, list},
 };
@@ -26,6 +27,8 @@ pub struct CheckReport {
     pub gateways: usize,
     /// Everything that is wrong, in the order of files and lines.
     pub problems: Vec<Problem>,
+    /// What good documents name that has to be read elsewhere.
+    pub references: Vec<Reference>,
 }
 
 /// Reads a folder, or one file, as the operator would on its first start.
@@ -91,6 +94,9 @@ pub fn check(path: &Path) -> io::Result<CheckReport> {
                                 continue;
                             }
                             places.insert(key, place);
+                            report
+                                .references
+                                .extend(references::of(&declared, shown, document.line));
                             match declared.kind {
                                 Kind::User => report.users += 1,
                                 Kind::Hold => report.holds += 1,

@@ -10,6 +10,7 @@ pub mod client;
 pub mod config;
 pub mod links;
 mod node;
+pub(crate) mod pace;
 pub mod ports;
 mod proof;
 pub mod render;
@@ -28,7 +29,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{client::StatsError, config::NodeConfig, node::Worker, revocation::Moment, state::State};
 use super::{
-    Completions, Credentials, Gateway, Link, NodeHealth, NodeName, Observation, SessionLedger, Target, UsageSink,
+    Completions, Credentials, Gateway, Link, NodeHealth, NodeName, Observation, PATIENCE, SessionLedger, Target,
+    UsageSink,
 };
 use crate::{clock::SharedClock, fence::Fence};
 
@@ -180,6 +182,12 @@ impl HysteriaGateway {
             }
         }
         *members = next.into_iter().map(|(_, member)| member).collect();
+        {
+            let mut state = self.shared.state();
+            for member in members.iter() {
+                state.describe(&member.name, member.config.fault.clone(), member.config.undeclared);
+            }
+        }
         self.shared.complete(completed);
         Ok(())
     }
@@ -218,10 +226,19 @@ impl Gateway for HysteriaGateway {
 
     fn links(&self, credentials: &Credentials) -> Vec<Link> {
         let configs: Vec<_> = self.members().iter().map(|member| member.config.clone()).collect();
-        configs.iter().map(|config| links::link(config, credentials)).collect()
+        let usable = configs.iter().filter(|config| config.has_link());
+        usable.map(|config| links::link(config, credentials)).collect()
+    }
+
+    fn unusable(&self) -> Vec<String> {
+        self.shared.state().unusable()
     }
 
     fn health(&self) -> Vec<NodeHealth> {
-        self.shared.state().health()
+        let context = &self.shared.context;
+        let now = context.clock.monotonic();
+        // Where polls are quick, one that is under way has the time that an answer may take.
+        let patience = (context.poll_interval * PATIENCE).max(context.poll_interval + client::CALL_TIMEOUT);
+        self.shared.state().health(now, patience)
     }
 }

@@ -7,7 +7,10 @@ use std::{
     collections::HashMap,
     panic::AssertUnwindSafe,
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -18,11 +21,15 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Call, Shared,
     client::{StatsClient, StatsEndpoint, StatsError},
+    pace::{Limited, Pace},
     revocation::{Look, Stranger},
     state::{Online, Operation},
     usage::UsageMeter,
 };
-use crate::gateway::{NodeName, Standing, retry::Backoff};
+use crate::{
+    gateway::{NodeName, Standing, UsageDelta, retry::Backoff},
+    model::session::SessionId,
+};
 
 /// Waits between looks while a revocation is open begin with this, and grow by half up to the poll interval.
 const FASTEST_LOOK: Duration = Duration::from_millis(100);
@@ -39,6 +46,8 @@ pub(super) struct Worker {
     shared: Arc<Shared>,
     kick_wanted: Notify,
     look_wanted: Notify,
+    /// The least that anybody who is online here has left; all ones when nobody has a limit.
+    least_left: AtomicU64,
     cancel: CancellationToken,
 }
 
@@ -51,6 +60,7 @@ impl Worker {
             shared,
             kick_wanted: Notify::new(),
             look_wanted: Notify::new(),
+            least_left: AtomicU64::new(u64::MAX),
         }))
     }
 
@@ -221,6 +231,7 @@ impl Worker {
             )
         };
         context.ledger.observed(&self.name, begun, online);
+        self.note_least_left(online);
         if due {
             self.kick_wanted.notify_one();
         }
@@ -232,21 +243,80 @@ impl Worker {
         let context = &self.shared.context;
         let mut meter = None;
         let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
+        let mut logins = context.ledger.logins_near_limits();
+        let mut login_at: Option<Instant> = None;
+        let mut last_read: Option<Instant> = None;
         loop {
+            let begun = context.clock.monotonic();
             match self.call(Operation::Traffic, self.client.traffic()).await {
                 Ok(counters) => {
                     backoff.reset();
                     meter = meter.or_else(|| context.usage.baseline(&self.name).map(UsageMeter::new));
+                    let mut moved = Vec::new();
                     if let Some(change) = meter.as_mut().and_then(|meter| meter.read(&counters)) {
+                        let bytes = |delta: &UsageDelta| delta.upload.saturating_add(delta.download);
+                        moved = change
+                            .deltas
+                            .iter()
+                            .map(|delta| (delta.account.clone(), bytes(delta)))
+                            .collect();
                         context
                             .usage
                             .account(&self.name, change.deltas, change.changed, change.reset);
                     }
-                    sleep(context.poll_interval).await;
+                    let elapsed = last_read.map(|last| begun.saturating_duration_since(last));
+                    last_read = Some(begun);
+                    let pace = Pace {
+                        interval: context.poll_interval,
+                        took: context.clock.monotonic().saturating_duration_since(begun),
+                        after_login: login_at
+                            .is_some_and(|at| begun.saturating_duration_since(at) < context.poll_interval),
+                    };
+                    tokio::select! {
+                        () = sleep(pace.wait(self.limited(&moved, elapsed).into_iter())) => {}
+                        // Never ends when nobody counts.
+                        Ok(()) = logins.changed() => {
+                            login_at = Some(context.clock.monotonic());
+                            sleep(pace.floor()).await;
+                        }
+                    }
                 }
                 Err(error) => sleep(wait(&mut backoff, &error)).await,
             }
         }
+    }
+
+    /// Who has a limit, of those that moved bytes and of those that are online. The ledger knows by now what was moved.
+    fn limited(&self, moved: &[(String, u64)], elapsed: Option<Duration>) -> Vec<Limited> {
+        let seconds = elapsed.map_or(0.0, |elapsed| elapsed.as_secs_f64());
+        let of = |(account, bytes): &(String, u64)| {
+            let remaining = self.shared.context.ledger.remaining(account)?;
+            let nodes = self.shared.state().nodes_showing(account);
+            #[expect(clippy::cast_precision_loss, reason = "a speed is estimated")]
+            let rate = if seconds > 0.0 {
+                *bytes as f64 / seconds * nodes as f64
+            } else {
+                0.0
+            };
+            // Who has nothing left is cut already.
+            (remaining > 0).then_some(Limited { remaining, rate })
+        };
+        let least = self.least_left.load(Ordering::Relaxed);
+        let silent = Limited {
+            remaining: least,
+            rate: 0.0,
+        };
+        let silent = (0 < least && least < u64::MAX).then_some(silent);
+        moved.iter().filter_map(of).chain(silent).collect()
+    }
+
+    fn note_least_left(&self, online: &HashMap<String, u32>) {
+        let ledger = &self.shared.context.ledger;
+        let sessions = online.keys().filter_map(|id| SessionId::parse(id));
+        let left = sessions
+            .filter_map(|session| ledger.remaining(session.account))
+            .filter(|left| *left > 0);
+        self.least_left.store(left.min().unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Makes a call and remembers how it ended.

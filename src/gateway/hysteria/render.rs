@@ -331,6 +331,8 @@ mod tests {
                 url: "http://10.0.0.5:9999".parse().unwrap(),
                 secret: "stats-pw".into(),
             }),
+            fault: None,
+            undeclared: false,
         }
     }
 

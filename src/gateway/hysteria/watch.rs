@@ -20,6 +20,7 @@ use crate::{
     clock::SharedClock,
     fence::Fence,
     gateway::{NodeHealth, NodeName, SessionLedger, retry::Backoff},
+    model::gateway::Reachable,
 };
 
 /// What a look needs.
@@ -58,6 +59,9 @@ impl NodeWatch {
             error: None,
             sessions: 0,
             proves: true,
+            reachable: Reachable::Unknown,
+            faulty: false,
+            undeclared: false,
         }));
         let looker = Looker {
             // Looking is no act, and as many may look as want to.
@@ -146,6 +150,11 @@ impl Looker {
             health.polled_at = Some(self.context.clock.now());
             health.sessions = sessions;
         }
+        health.reachable = if error.is_none() {
+            Reachable::True
+        } else {
+            Reachable::False
+        };
         health.error = error;
     }
 }

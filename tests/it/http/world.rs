@@ -23,7 +23,7 @@ use vpn_operator::{
     model::{
         access::{Access, Decision, HoldSpan, Quota, Terms, Usage, decide},
         corporate_id::CorporateId,
-        gateway::{VpnGateway, VpnGatewayStatus},
+        gateway::{Reachable, VpnGateway, VpnGatewayStatus},
         guard::{Budget, BudgetReport, Feed},
         hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
         session::Epoch,
@@ -477,6 +477,7 @@ impl People for World {
             held_back: Vec::new(),
             kept_gateways: None,
             verdict: 0,
+            has_password: true,
             generation: 1,
             epoch: Epoch(inner.epochs.get(&id.account()).copied().unwrap_or_default()),
             sessions: 0,
@@ -521,6 +522,10 @@ impl People for World {
             window: SignedDuration::from_mins(10),
         }
     }
+    fn order_begins(&self, _: &str, _: &str) {}
+    fn order_ends(&self, _: &str) -> bool {
+        true
+    }
     fn guard_store(&self) -> Vec<String> {
         Vec::new()
     }
@@ -563,6 +568,12 @@ impl Links for World {
         };
         (0..self.lock().nodes).map(link).collect()
     }
+    fn obstacles(&self, _: &VpnUser) -> Vec<String> {
+        Vec::new()
+    }
+    fn refusals(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
     fn revocation(&self, account: &str) -> Option<RevocationProgress> {
         self.lock().revocations.get(account).cloned()
     }
@@ -577,6 +588,9 @@ impl Links for World {
             error: inner.nodes_down.then(|| "connection refused".to_owned()),
             sessions: 0,
             proves: true,
+            reachable: Reachable::Unknown,
+            faulty: false,
+            undeclared: false,
         };
         (0..inner.nodes).map(node).collect()
     }

@@ -126,6 +126,14 @@ impl SessionLedger for SmallAuth {
     fn last_yes(&self, account: &str) -> Option<Instant> {
         self.people.lock().unwrap().get(account)?.last_yes
     }
+    fn remaining(&self, _: &str) -> Option<u64> {
+        None
+    }
+
+    fn logins_near_limits(&self) -> tokio::sync::watch::Receiver<u64> {
+        tokio::sync::watch::channel(0).1
+    }
+
     fn observed(&self, node: &NodeName, polled: Instant, online: &HashMap<String, u32>) {
         self.observed
             .lock()
@@ -189,6 +197,8 @@ pub fn without_statistics(name: &str) -> NodeConfig {
         insecure: false,
         obfs: None,
         stats: None,
+        fault: None,
+        undeclared: false,
     }
 }
 

@@ -72,6 +72,7 @@ impl Replica {
                 known: Vec::new(),
                 auth_token: "auth-token".into(),
                 stats_secret: STATS_SECRET.into(),
+                undeclared: false,
                 poll_interval: Duration::from_millis(50),
             },
             sources,

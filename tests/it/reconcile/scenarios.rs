@@ -299,7 +299,7 @@ async fn a_gateway_that_is_declared_badly_runs_on_as_it_was() {
         status
             .conditions
             .iter()
-            .any(|it| it.type_ == "Ready" && it.reason == "SecretNotFound")
+            .any(|it| it.type_ == "Ready" && it.reason == "NodeNotRunning" && it.message.contains("/nowhere/token"))
     })
     .await;
     source.declare(ANNA, |spec| spec.active = false);

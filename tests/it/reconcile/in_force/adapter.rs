@@ -189,6 +189,7 @@ pub fn user_plan(roster: &Roster, user: &VpnUser, used: Option<(u64, Period)>, n
         person: &person,
         used,
         gateways: &gateways,
+        refused: &[],
         secret: &SecretOutcome::NotStored,
         unreadable: None,
     };
@@ -244,7 +245,8 @@ fn agreeing_gateways(user: &VpnUser, person: &Person, now: Timestamp) -> Vec<(St
             },
             sessions: 0,
             revocation,
-            without_statistics: Vec::new(),
+            unprovable: Vec::new(),
+            unusable: Vec::new(),
             asked_to_leave: leaving,
         };
         (name, Some(observation))
