@@ -90,7 +90,7 @@ fn row(pending: &Value) -> [String; 5] {
 
 async fn send(what: &str, decide: &Decide, output: &mut Output) -> Result<(), CommandError> {
     let body = if decide.all {
-        json!({})
+        json!({ "all": true })
     } else {
         json!({ "ids": decide.ids })
     };

@@ -5,10 +5,20 @@ use utoipa::ToSchema;
 
 use super::denial::ProofBody;
 
+/// Why a person is denied. Whatever else is sent is taken as far as it can be read.
+#[derive(ToSchema)]
+#[schema(example = json!({ "reason": "left the company" }))]
+#[expect(dead_code, reason = "the schema of what is read by hand")]
+pub(super) struct WhyBody {
+    /// For people; stands in the hold and the audit. What is longer than 500 characters is cut.
+    reason: Option<String>,
+}
+
 /// Why.
 #[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ReasonBody {
-    /// For people; stands in the hold and the audit.
+    /// For people; stands in the audit. One line.
     #[serde(default)]
     #[schema(max_length = 500)]
     pub(super) reason: Option<String>,
@@ -25,7 +35,7 @@ pub(super) struct DeactivatedBody {
     pub(super) hold: String,
     #[serde(flatten)]
     pub(super) proof: ProofBody,
-    /// What could not be done, or what is waited for.
+    /// What could not be done, what is waited for, and what of the order could not be taken as it came.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) detail: Option<String>,
 }
@@ -45,4 +55,7 @@ pub(super) struct ActivatedBody {
     pub(super) released: Vec<String>,
     /// Holds that still deny: their own sources have to lift them.
     pub(super) remaining: Vec<String>,
+    /// What overtook the activation, or what is waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) detail: Option<String>,
 }

@@ -9,6 +9,7 @@ use super::{
     HttpState,
     extract::Params,
     problem::{Problem, ProblemBody},
+    value::{number, optional_number},
 };
 use crate::{history::AuditRow, model::corporate_id::CorporateId};
 
@@ -23,10 +24,11 @@ pub(super) struct ListQuery {
     /// Only rows about this person.
     corporate_id: Option<String>,
     /// At most so many rows, up to 1000.
-    #[serde(default = "page")]
+    #[serde(default = "page", deserialize_with = "number")]
     #[param(default = 100, minimum = 1, maximum = 1000)]
     limit: u32,
     /// `next` of the page before.
+    #[serde(default, deserialize_with = "optional_number")]
     before: Option<i64>,
 }
 

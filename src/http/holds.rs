@@ -7,9 +7,10 @@ use utoipa::IntoParams;
 use super::{
     HttpState,
     auth::{Who, check_source},
-    denial::{checked_reason, lag, progress},
-    extract::{Body, Params, Segment},
+    denial::{detail, lag, progress},
+    extract::{Params, Segment},
     hold_bodies::{HoldsBody, NewHoldBody, PlacedBody, ReleasedBody},
+    order::{OrderOf, reason},
     problem::{Problem, ProblemBody},
 };
 use crate::{
@@ -51,7 +52,9 @@ pub(super) async fn list(
 
 /// Place a hold.
 ///
-/// Placing the same again succeeds. The person need not be declared.
+/// Placing the same again succeeds. The person need not be declared. A hold is an order that denies: its body is read in
+/// whatever encoding and of whatever content type it comes, and its reason as far as it can be; `detail` and the audit say so.
+/// Whom it denies, in whose name and how long is never guessed: what is wrong there, or unknown, is refused.
 #[utoipa::path(
     post, path = "/holds", operation_id = "create_hold", tag = "holds", request_body = NewHoldBody,
     responses(
@@ -63,22 +66,26 @@ pub(super) async fn list(
 )]
 pub(super) async fn create(
     State(state): State<HttpState>,
-    Who(mut caller): Who,
-    Body(body): Body<NewHoldBody>,
+    OrderOf {
+        mut caller,
+        body,
+        remarks,
+    }: OrderOf<NewHoldBody>,
 ) -> Result<(StatusCode, Json<PlacedBody>), Problem> {
     if let Some(source) = body.source {
         check_source(&source)?;
         caller.source = source;
     }
+    let why = reason(body.reason, remarks);
     let hold = NewHold {
         corporate_id: CorporateId::parse(&body.corporate_id)?,
         cause: body.cause,
-        reason: checked_reason(body.reason)?,
+        why: why.clone(),
         from: body.from,
         until: body.until,
     };
     let placed = state.use_cases.place_hold(caller, hold).await?;
-    let (code, status, detail) = if matches!(placed.hold.phase, Phase::Live | Phase::HeldBack) {
+    let (code, status, lag) = if matches!(placed.hold.phase, Phase::Live | Phase::HeldBack) {
         let (code, status) = progress(&placed.proof, StatusCode::CREATED, "created");
         (code, status, lag(&placed.proof))
     } else {
@@ -88,7 +95,7 @@ pub(super) async fn create(
         status,
         hold: placed.hold.into(),
         proof: placed.proof.into(),
-        detail,
+        detail: detail(lag.map(str::to_owned).into_iter().chain(why.remarks)),
     };
     Ok((code, Json(body)))
 }

@@ -12,6 +12,7 @@ use super::{
     extract::Body,
     problem::{Problem, ProblemBody},
     user_bodies::access_word,
+    value::moment,
 };
 use crate::access::{ReleaseMany, ReleasedMany, ReleasedOne, ReleasedPerson};
 
@@ -23,6 +24,7 @@ pub(super) struct ReleaseManyBody {
     #[schema(pattern = "^[a-z][a-z0-9]{0,15}$")]
     source: Option<String>,
     /// Those placed at this moment or later, RFC 3339.
+    #[serde(deserialize_with = "moment")]
     #[schema(value_type = String, format = DateTime)]
     since: Timestamp,
     /// Why, for people; stands in the audit.

@@ -9,6 +9,7 @@ use super::{
     extract::{Params, PathId},
     problem::{Problem, ProblemBody},
     user_bodies::{UserDetailBody, UsersBody},
+    value::number,
 };
 use crate::{
     access::UserFilter,
@@ -34,7 +35,7 @@ pub(super) struct ListQuery {
     /// Only people whose ID, owner, email or role holds this text.
     q: Option<String>,
     /// At most so many people, up to 1000.
-    #[serde(default = "page")]
+    #[serde(default = "page", deserialize_with = "number")]
     #[param(default = 100, minimum = 1, maximum = 1000)]
     limit: usize,
     /// `next` of the page before.

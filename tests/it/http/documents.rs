@@ -1,8 +1,10 @@
 //! The OpenAPI document and its page.
 
-use std::path::Path;
+use std::{io::Read as _, path::Path};
 
+use axum::http;
 use serde_json::Value;
+use tower::ServiceExt as _;
 
 use super::{World, bare};
 
@@ -66,6 +68,7 @@ async fn every_documented_operation_is_there_and_protected_as_documented() {
             let expected = match (open, path.as_str()) {
                 (false, _) => 403,
                 (true, "/sub/x") => 404,
+                (true, "/docs") => 307,
                 (true, _) => 200,
             };
             assert_eq!(answer.status.as_u16(), expected, "{method} {path}");
@@ -75,23 +78,50 @@ async fn every_documented_operation_is_there_and_protected_as_documented() {
     assert!(seen >= 20, "{seen}");
 }
 
+/// A file of the page, unpacked, and the headers that it came with.
+async fn file(router: &axum::Router, path: &str) -> (http::HeaderMap, String) {
+    let request = http::Request::get(path).body(axum::body::Body::empty()).unwrap();
+    let answer = router.clone().oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), 200, "{path}");
+    let (parts, body) = answer.into_parts();
+    let bytes = axum::body::to_bytes(body, 1 << 23).await.unwrap();
+    let packed = parts.headers.get("content-encoding").is_some_and(|encoding| encoding == "gzip");
+    let mut text = String::new();
+    if packed {
+        flate2::read::GzDecoder::new(bytes.as_ref()).read_to_string(&mut text).unwrap();
+    } else {
+        text = String::from_utf8(bytes.to_vec()).unwrap();
+    }
+    (parts.headers, text)
+}
+
 #[tokio::test]
-async fn the_page_shows_every_operation_and_needs_nothing_from_elsewhere() {
+async fn the_page_is_served_whole_and_needs_nothing_from_elsewhere() {
     let world = World::new();
-    let answer = bare("GET", "/docs").of(&world.router()).await;
-    assert_eq!(answer.status, 200);
-    assert!(
-        answer
-            .header("content-security-policy")
-            .starts_with("default-src 'none'")
-    );
-    for path in vpn_operator::http::openapi().paths.paths.keys() {
-        assert!(answer.text.contains(&format!("<code>{path}</code>")), "{path}");
+    let router = world.router();
+    let answer = bare("GET", "/docs").of(&router).await;
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (307, "docs/"));
+    let (headers, page) = file(&router, "/docs/").await;
+    let policy = headers["content-security-policy"].to_str().unwrap();
+    for rule in ["default-src 'none'", "script-src 'self';", "connect-src 'self';", "frame-ancestors 'none'"] {
+        assert!(policy.contains(rule), "{policy}");
     }
-    for elsewhere in ["<script", "src=", "@import", "http://", "https://"] {
-        assert!(!answer.text.contains(elsewhere), "{elsewhere}");
+    let mut files = 0;
+    for attribute in ["src=\"", "href=\""] {
+        for part in page.split(attribute).skip(1) {
+            let name = part.split('"').next().unwrap();
+            assert!(!name.contains("//"), "{name}");
+            let path = format!("/docs/{}", name.trim_start_matches("./"));
+            let answer = bare("HEAD", &path).of(&router).await;
+            assert_eq!(answer.status, 200, "{path}");
+            files += 1;
+        }
     }
-    if let Ok(folder) = std::env::var("WRITE_PAGES") {
-        std::fs::write(format!("{folder}/docs.html"), &answer.text).unwrap();
-    }
+    assert!(files >= 5, "{page}");
+    let (headers, settings) = file(&router, "/docs/swagger-initializer.js").await;
+    assert!(headers["content-type"].to_str().unwrap().starts_with("text/javascript"), "{headers:?}");
+    assert!(settings.contains("\"../openapi.json\"") && !settings.contains("://"), "{settings}");
+    assert!(settings.contains("\"validatorUrl\": \"none\""), "{settings}");
+    let answer = bare("GET", "/docs/nothing.js").of(&router).await;
+    answer.problem(404);
 }
