@@ -17,6 +17,7 @@ use super::{
     extract::{Body, PathId},
     problem::{Problem, ProblemBody},
     qr,
+    schemas::{CorporateIdText, EmailText, ONE_LINE},
     value::optional_moment,
 };
 use crate::{
@@ -29,16 +30,16 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub(super) struct GrantBody {
     /// Corporate ID; case does not matter.
-    #[schema(example = "AB123456")]
+    #[schema(value_type = CorporateIdText)]
     corporate_id: String,
     /// Text that is shown to admins, usually the person's name.
-    #[schema(max_length = 256, example = "Anna Example")]
+    #[schema(max_length = 256, pattern = ONE_LINE, example = "Anna Example")]
     owner: Option<String>,
     /// Mail address.
-    #[schema(max_length = 254, example = "anna@example.com")]
+    #[schema(value_type = Option<EmailText>)]
     email: Option<String>,
     /// Free text, for example a job title.
-    #[schema(max_length = 128)]
+    #[schema(max_length = 128, pattern = ONE_LINE)]
     role: Option<String>,
     /// First moment after access, RFC 3339; never when absent.
     #[serde(default, deserialize_with = "optional_moment")]
@@ -192,7 +193,7 @@ pub(super) async fn grant(
 /// Configuration of a person who has access.
 #[utoipa::path(
     get, path = "/user/{corporate_id}/config", operation_id = "show_config", tag = "access",
-    params(("corporate_id" = String, Path, description = "Corporate ID; case does not matter")),
+    params(("corporate_id" = CorporateIdText, Path, description = "Corporate ID; case does not matter")),
     responses(
         (status = 200, description = "Links, QR code and traffic", body = FullConfigBody),
         (status = 403, description = "The person is denied (or the secret is wrong: see `type`)", body = ProblemBody,
@@ -246,7 +247,7 @@ pub(super) struct RotatedBody {
 /// Rotate the password, the subscription link, or both.
 #[utoipa::path(
     post, path = "/user/{corporate_id}/rotate", operation_id = "rotate_credentials", tag = "access", request_body = RotateBody,
-    params(("corporate_id" = String, Path, description = "Corporate ID; case does not matter")),
+    params(("corporate_id" = CorporateIdText, Path, description = "Corporate ID; case does not matter")),
     responses(
         (status = 200, description = "The new one works, the old one does not", body = RotatedBody),
         (status = 202, description = "Declared, but auth has not taken it in yet", body = RotatedBody),

@@ -4,12 +4,13 @@ use axum::{Json, extract::State, http::StatusCode};
 
 use super::{
     HttpState,
-    activation_bodies::{ActivatedBody, DeactivatedBody, ReasonBody, WhyBody},
+    activation_bodies::{ActivatedBody, DeactivatedBody, ReasonBody},
     auth::Who,
     denial::{checked_reason, detail, lag, progress},
     extract::{OptionalBody, PathId},
     order::Order,
     problem::{Problem, ProblemBody},
+    schemas::{CorporateIdText, WhyBody},
     user_bodies::access_word,
 };
 
@@ -22,8 +23,8 @@ use super::{
 /// comes, a reason that is too long is cut, one that cannot be read is replaced by a note, and unknown fields are left out.
 /// `detail` and the audit say so.
 #[utoipa::path(
-    post, path = "/user/{corporate_id}/deactivate", operation_id = "deactivate_user", tag = "access", request_body = Option<WhyBody>,
-    params(("corporate_id" = String, Path, description = "Corporate ID; case does not matter")),
+    post, path = "/user/{corporate_id}/deactivate", operation_id = "deactivate_user", tag = "access", request_body = WhyBody,
+    params(("corporate_id" = CorporateIdText, Path, description = "Corporate ID; case does not matter")),
     responses(
         (status = 200, description = "Auth refuses the person", body = DeactivatedBody),
         (status = 202, description = "Declared, but not in force: the guard holds it back, or auth lags behind",
@@ -61,8 +62,8 @@ pub(super) async fn deactivate(
 /// Lifts the holds of the caller's own source and sets `spec.active`. What other sources placed stays, and is listed. A denial
 /// that is ordered meanwhile wins: the answer comes at once, and `detail` names it.
 #[utoipa::path(
-    post, path = "/user/{corporate_id}/activate", operation_id = "activate_user", tag = "access", request_body = Option<ReasonBody>,
-    params(("corporate_id" = String, Path, description = "Corporate ID; case does not matter")),
+    post, path = "/user/{corporate_id}/activate", operation_id = "activate_user", tag = "access", request_body = ReasonBody,
+    params(("corporate_id" = CorporateIdText, Path, description = "Corporate ID; case does not matter")),
     responses(
         (status = 200, description = "Done; `access` says what it came to", body = ActivatedBody),
         (status = 202, description = "Declared, but auth has not taken it in yet", body = ActivatedBody),

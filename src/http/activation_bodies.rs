@@ -3,16 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::denial::ProofBody;
-
-/// Why a person is denied. Whatever else is sent is taken as far as it can be read.
-#[derive(ToSchema)]
-#[schema(example = json!({ "reason": "left the company" }))]
-#[expect(dead_code, reason = "the schema of what is read by hand")]
-pub(super) struct WhyBody {
-    /// For people; stands in the hold and the audit. What is longer than 500 characters is cut.
-    reason: Option<String>,
-}
+use super::{denial::ProofBody, schemas::ONE_LINE};
 
 /// Why.
 #[derive(Default, Deserialize, ToSchema)]
@@ -20,7 +11,7 @@ pub(super) struct WhyBody {
 pub(super) struct ReasonBody {
     /// For people; stands in the audit. One line.
     #[serde(default)]
-    #[schema(max_length = 500)]
+    #[schema(max_length = 500, pattern = ONE_LINE)]
     pub(super) reason: Option<String>,
 }
 

@@ -9,6 +9,7 @@ use super::{
     HttpState,
     extract::Params,
     problem::{Problem, ProblemBody},
+    schemas::CorporateIdText,
     value::{number, optional_number},
 };
 use crate::{history::AuditRow, model::corporate_id::CorporateId};
@@ -22,6 +23,7 @@ const MAX_PAGE: u32 = 1000;
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
     /// Only rows about this person.
+    #[param(value_type = Option<CorporateIdText>)]
     corporate_id: Option<String>,
     /// At most so many rows, up to 1000.
     #[serde(default = "page", deserialize_with = "number")]
@@ -29,6 +31,7 @@ pub(super) struct ListQuery {
     limit: u32,
     /// `next` of the page before.
     #[serde(default, deserialize_with = "optional_number")]
+    #[param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
     before: Option<i64>,
 }
 

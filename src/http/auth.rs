@@ -22,7 +22,7 @@ pub(super) const SOURCE_HEADER: &str = "x-vpn-operator-source";
 pub(super) const ACTOR_HEADER: &str = "x-vpn-operator-actor";
 
 /// Longest name of a person, in characters.
-const MAX_ACTOR: usize = 64;
+pub(super) const MAX_ACTOR: usize = 64;
 
 /// Sources whose holds only parts of the operator place and lift. A feed (`hr`, `scim`) may also be a caller of this API: it
 /// says so, and its denials are then consequences that the guard counts, and no orders.

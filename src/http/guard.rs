@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{HttpState, auth::Who, decide::DecideBody, extract::Body, problem::Problem};
+use super::{HttpState, auth::Who, decide::DecideBody, extract::Body, problem::Problem, schemas::CorporateIdText};
 use crate::{
     access::{Confirmed, GuardView},
     model::{
@@ -108,7 +108,8 @@ impl From<GuardView> for GuardBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WordBody {
-    /// Corporate IDs.
+    /// Corporate IDs, at least one.
+    #[schema(value_type = Option<Vec<CorporateIdText>>, min_items = 1)]
     ids: Option<Vec<String>>,
     /// `true`: everybody about whom something waits.
     #[serde(default)]

@@ -12,6 +12,7 @@ use super::{
     hold_bodies::{HoldsBody, NewHoldBody, PlacedBody, ReleasedBody},
     order::{OrderOf, reason},
     problem::{Problem, ProblemBody},
+    schemas::{CorporateIdText, HoldNameText, PhaseWord, SourceText},
 };
 use crate::{
     access::{HoldFilter, NewHold, Phase},
@@ -24,11 +25,13 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
     /// Only those of this person.
+    #[param(value_type = Option<CorporateIdText>)]
     corporate_id: Option<String>,
     /// Only those of this source.
+    #[param(value_type = Option<SourceText>)]
     source: Option<String>,
     /// Only those in this phase: `Pending`, `Live`, `Expired` or `HeldBack`.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<PhaseWord>)]
     phase: Option<Phase>,
 }
 
@@ -106,13 +109,14 @@ pub(super) async fn create(
 #[into_params(parameter_in = Query)]
 pub(super) struct ReleaseQuery {
     /// In whose name, if not in the caller's: the source that placed the hold.
+    #[param(value_type = Option<SourceText>)]
     source: Option<String>,
 }
 
 /// Lift a hold of one's own source.
 #[utoipa::path(
     delete, path = "/holds/{name}", operation_id = "release_hold", tag = "holds",
-    params(("name" = String, Path, description = "Name of the hold"), ReleaseQuery),
+    params(("name" = HoldNameText, Path, description = "Name of the hold"), ReleaseQuery),
     responses(
         (status = 200, description = "The hold is gone", body = ReleasedBody),
         (status = 404, description = "There is no hold of that name", body = ProblemBody,

@@ -27,6 +27,7 @@ mod order;
 mod problem;
 mod qr;
 mod release_many;
+mod schemas;
 mod subscription;
 mod user_bodies;
 mod users;
@@ -208,7 +209,9 @@ fn no_such_path(uri: &Uri) -> String {
     let first: String = parts.next().unwrap_or_default().chars().take(20).collect();
     match parts.next() {
         None => format!("there is no path /{first}: /docs lists what there is"),
-        Some("") => format!("there is no path /{first}/: no path of the API ends with '/', and /docs lists what there is"),
+        Some("") => {
+            format!("there is no path /{first}/: no path of the API ends with '/', and /docs lists what there is")
+        }
         Some(_) => format!("there is no such path under /{first}: /docs lists what there is"),
     }
 }

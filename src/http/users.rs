@@ -8,6 +8,7 @@ use super::{
     HttpState,
     extract::{Params, PathId},
     problem::{Problem, ProblemBody},
+    schemas::{AccessWord, CorporateIdText, ReasonWord},
     user_bodies::{UserDetailBody, UsersBody},
     value::number,
 };
@@ -25,10 +26,10 @@ const MAX_PAGE: usize = 1000;
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
     /// Only people with this access: `Granted` or `Denied`.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<AccessWord>)]
     access: Option<Access>,
     /// Only people for this reason: `Active`, `Held`, `Inactive`, `NotYetValid`, `Expired`, `OverQuota`, …
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<ReasonWord>)]
     reason: Option<Reason>,
     /// Only people with a live hold (`true`), or without (`false`).
     held: Option<bool>,
@@ -74,7 +75,7 @@ pub(super) async fn list(
 /// Everything that is known of a person, without secrets.
 #[utoipa::path(
     get, path = "/user/{corporate_id}", operation_id = "show_user", tag = "people",
-    params(("corporate_id" = String, Path, description = "Corporate ID; case does not matter")),
+    params(("corporate_id" = CorporateIdText, Path, description = "Corporate ID; case does not matter")),
     responses(
         (status = 200, description = "The person", body = UserDetailBody),
         (status = 404, description = "Nothing is known of this ID", body = ProblemBody,

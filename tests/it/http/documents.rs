@@ -47,6 +47,50 @@ fn every_reference_leads_somewhere_and_every_operation_has_words() {
     }
 }
 
+#[test]
+fn requests_are_described_as_narrowly_as_they_are_read() {
+    let document = serde_json::to_value(vpn_operator::http::openapi()).unwrap();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let place = format!("{method} {path}");
+            if operation.get("security").is_none() {
+                for status in ["403", "429"] {
+                    assert!(operation["responses"][status].is_object(), "{place} {status}");
+                }
+            }
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let schema = &parameter["schema"];
+                let schema = match schema["$ref"].as_str() {
+                    Some(reference) => document.pointer(reference.trim_start_matches('#')).unwrap(),
+                    None => schema,
+                };
+                let name = parameter["name"].as_str().unwrap();
+                let free = ["q", "after", "token", "verbose", "X-Vpn-Operator-Actor"].contains(&name);
+                let bounded = schema["type"] != "string" || schema.get("pattern").or(schema.get("enum")).is_some();
+                assert!(free || bounded, "{place} {name}");
+                assert_ne!(schema["type"], "null", "{place} {name}");
+            }
+            let body = &operation["requestBody"]["content"]["application/json"]["schema"];
+            assert!(!body.to_string().contains("null"), "{place} takes no null");
+        }
+    }
+    let schemas = &document["components"]["schemas"];
+    for schema in ["CorporateId", "Source", "HoldName"] {
+        assert!(
+            schemas[schema]["pattern"].is_string() && schemas[schema]["maxLength"].is_u64(),
+            "{schema}"
+        );
+    }
+    let reasons = schemas["Reason"]["enum"].as_array().unwrap();
+    for word in reasons {
+        let read: vpn_operator::model::access::Reason = serde_json::from_value(word.clone()).unwrap();
+        assert_eq!(read.as_str(), word);
+    }
+    for word in schemas["Phase"]["enum"].as_array().unwrap() {
+        serde_json::from_value::<vpn_operator::model::hold::HoldPhase>(word.clone()).unwrap();
+    }
+}
+
 #[tokio::test]
 async fn every_documented_operation_is_there_and_protected_as_documented() {
     let world = World::new();
@@ -85,10 +129,15 @@ async fn file(router: &axum::Router, path: &str) -> (http::HeaderMap, String) {
     assert_eq!(answer.status(), 200, "{path}");
     let (parts, body) = answer.into_parts();
     let bytes = axum::body::to_bytes(body, 1 << 23).await.unwrap();
-    let packed = parts.headers.get("content-encoding").is_some_and(|encoding| encoding == "gzip");
+    let packed = parts
+        .headers
+        .get("content-encoding")
+        .is_some_and(|encoding| encoding == "gzip");
     let mut text = String::new();
     if packed {
-        flate2::read::GzDecoder::new(bytes.as_ref()).read_to_string(&mut text).unwrap();
+        flate2::read::GzDecoder::new(bytes.as_ref())
+            .read_to_string(&mut text)
+            .unwrap();
     } else {
         text = String::from_utf8(bytes.to_vec()).unwrap();
     }
@@ -103,7 +152,12 @@ async fn the_page_is_served_whole_and_needs_nothing_from_elsewhere() {
     assert_eq!((answer.status.as_u16(), answer.header("location")), (307, "docs/"));
     let (headers, page) = file(&router, "/docs/").await;
     let policy = headers["content-security-policy"].to_str().unwrap();
-    for rule in ["default-src 'none'", "script-src 'self';", "connect-src 'self';", "frame-ancestors 'none'"] {
+    for rule in [
+        "default-src 'none'",
+        "script-src 'self';",
+        "connect-src 'self';",
+        "frame-ancestors 'none'",
+    ] {
         assert!(policy.contains(rule), "{policy}");
     }
     let mut files = 0;
@@ -119,8 +173,14 @@ async fn the_page_is_served_whole_and_needs_nothing_from_elsewhere() {
     }
     assert!(files >= 5, "{page}");
     let (headers, settings) = file(&router, "/docs/swagger-initializer.js").await;
-    assert!(headers["content-type"].to_str().unwrap().starts_with("text/javascript"), "{headers:?}");
-    assert!(settings.contains("\"../openapi.json\"") && !settings.contains("://"), "{settings}");
+    assert!(
+        headers["content-type"].to_str().unwrap().starts_with("text/javascript"),
+        "{headers:?}"
+    );
+    assert!(
+        settings.contains("\"../openapi.json\"") && !settings.contains("://"),
+        "{settings}"
+    );
     assert!(settings.contains("\"validatorUrl\": \"none\""), "{settings}");
     let answer = bare("GET", "/docs/nothing.js").of(&router).await;
     answer.problem(404);
