@@ -17,7 +17,7 @@ use super::{
     extract::{Body, PathId},
     problem::{Problem, ProblemBody},
     qr,
-    schemas::{CorporateIdText, EmailText, ONE_LINE},
+    schemas::{CorporateIdText, EmailText, OwnerText, RoleText},
     value::optional_moment,
 };
 use crate::{
@@ -33,13 +33,13 @@ pub(super) struct GrantBody {
     #[schema(value_type = CorporateIdText)]
     corporate_id: String,
     /// Text that is shown to admins, usually the person's name.
-    #[schema(max_length = 256, pattern = ONE_LINE, example = "Anna Example")]
+    #[schema(value_type = Option<OwnerText>)]
     owner: Option<String>,
     /// Mail address.
     #[schema(value_type = Option<EmailText>)]
     email: Option<String>,
     /// Free text, for example a job title.
-    #[schema(max_length = 128, pattern = ONE_LINE)]
+    #[schema(value_type = Option<RoleText>)]
     role: Option<String>,
     /// First moment after access, RFC 3339; never when absent.
     #[serde(default, deserialize_with = "optional_moment")]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{denial::ProofBody, schemas::ONE_LINE};
+use super::{denial::ProofBody, schemas::ReasonText};
 
 /// Why.
 #[derive(Default, Deserialize, ToSchema)]
@@ -11,7 +11,7 @@ use super::{denial::ProofBody, schemas::ONE_LINE};
 pub(super) struct ReasonBody {
     /// For people; stands in the audit. One line.
     #[serde(default)]
-    #[schema(max_length = 500, pattern = ONE_LINE)]
+    #[schema(value_type = Option<ReasonText>)]
     pub(super) reason: Option<String>,
 }
 

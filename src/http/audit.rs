@@ -16,6 +16,8 @@ use crate::{history::AuditRow, model::corporate_id::CorporateId};
 
 /// Most rows in a page.
 const MAX_PAGE: u32 = 1000;
+/// Largest number of a row that JSON carries everywhere.
+const MAX_SEQ: i64 = (1 << 53) - 1;
 
 /// Which rows to read.
 #[derive(Deserialize, IntoParams)]
@@ -31,7 +33,7 @@ pub(super) struct ListQuery {
     limit: u32,
     /// `next` of the page before.
     #[serde(default, deserialize_with = "optional_number")]
-    #[param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
+    #[param(minimum = 0, maximum = 9007199254740991)]
     before: Option<i64>,
 }
 
@@ -107,6 +109,9 @@ pub(super) async fn list(
 ) -> Result<Json<AuditPageBody>, Problem> {
     if !(1..=MAX_PAGE).contains(&query.limit) {
         return Err(Problem::invalid(format!("limit: give a number from 1 to {MAX_PAGE}")));
+    }
+    if query.before.is_some_and(|before| !(0..=MAX_SEQ).contains(&before)) {
+        return Err(Problem::invalid(format!("before: give a number from 0 to {MAX_SEQ}")));
     }
     let id = query.corporate_id.as_deref().map(CorporateId::parse).transpose()?;
     let page = state.use_cases.audit(id.as_ref(), query.limit, query.before).await?;

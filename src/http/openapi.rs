@@ -11,7 +11,7 @@ use utoipa::{
 
 use super::{
     access, activation, audit, docs, guard, health, holds, problem, release_many,
-    schemas::{ActorText, SourceText},
+    schemas::{self, ActorText, SourceText},
     subscription, users,
 };
 
@@ -38,7 +38,11 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         guard::show, guard::confirm, guard::cancel, audit::list, subscription::show,
         health::health, health::livez, health::readyz, health::metrics, docs::document, docs::page,
     ),
-    components(schemas(problem::ProblemBody)),
+    components(schemas(
+        problem::ProblemBody, schemas::CorporateIdText, schemas::SourceText, schemas::HoldNameText, schemas::AccessWord,
+        schemas::ReasonWord, schemas::PhaseWord, schemas::WhyBody, schemas::OwnerText, schemas::EmailText, schemas::RoleText,
+        schemas::ReasonText, subscription::Format,
+    )),
     security(("corporate_secret" = [])),
     tags(
         (name = "access", description = "Give access and take it away"),

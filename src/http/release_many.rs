@@ -11,7 +11,7 @@ use super::{
     denial::checked_reason,
     extract::Body,
     problem::{Problem, ProblemBody},
-    schemas::{ONE_LINE, SourceText},
+    schemas::{ReasonText, SourceText},
     user_bodies::access_word,
     value::moment,
 };
@@ -29,7 +29,7 @@ pub(super) struct ReleaseManyBody {
     #[schema(value_type = String, format = DateTime)]
     since: Timestamp,
     /// Why, for people; stands in the audit.
-    #[schema(max_length = 500, pattern = ONE_LINE)]
+    #[schema(value_type = Option<ReasonText>)]
     reason: Option<String>,
     /// Only say what would happen.
     #[serde(default)]

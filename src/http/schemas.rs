@@ -8,19 +8,20 @@ use utoipa::{
     openapi::{ObjectBuilder, RefOr, Schema, Type, schema::SchemaType},
 };
 
-use super::auth::MAX_ACTOR;
+use super::{auth::MAX_ACTOR, denial::MAX_REASON};
 use crate::model::{
     access::{Access, Reason},
     corporate_id,
     hold::HoldPhase,
     syntax::{self, Syntax},
+    user::{MAX_OWNER_LEN, MAX_ROLE_LEN},
 };
 
 /// A schema by a name of its own.
 macro_rules! named {
     ($(#[$doc:meta])* $type:ident, $name:literal, $schema:expr) => {
         $(#[$doc])*
-        pub(super) struct $type;
+        pub(super) enum $type {}
 
         impl PartialSchema for $type {
             fn schema() -> RefOr<Schema> {
@@ -52,7 +53,27 @@ fn one_of(words: impl IntoIterator<Item = &'static str>) -> ObjectBuilder {
 }
 
 /// One line without control characters, as [`char::is_control`] has them.
-pub(super) const ONE_LINE: &str = "^[^\\x00-\\x1f\\x7f-\\x9f]*$";
+fn one_line(max_len: usize) -> ObjectBuilder {
+    text()
+        .pattern(Some("^[^\\x00-\\x1f\\x7f-\\x9f]*$"))
+        .max_length(Some(max_len))
+}
+
+named!(
+    /// Whose access it is.
+    OwnerText, "Owner",
+    one_line(MAX_OWNER_LEN)
+        .description(Some("Text that is shown to admins, usually the person's name."))
+        .examples([json!("Anna Example")])
+);
+named!(
+    /// A job title.
+    RoleText, "Role", one_line(MAX_ROLE_LEN).description(Some("Free text, for example a job title."))
+);
+named!(
+    /// Why something is done that denies nobody.
+    ReasonText, "ReasonText", one_line(MAX_REASON).description(Some("Why, for people; stands in the audit."))
+);
 
 named!(
     /// A corporate ID.
