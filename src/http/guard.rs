@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{HttpState, auth::Who, decide::DecideBody, extract::Body, problem::Problem, schemas::CorporateIdText};
+use super::{HttpState, auth::Who, decide::DecideBody, extract::Body, problem::Problem, schemas::GuardWord};
 use crate::{
     access::{Confirmed, GuardView},
     model::{
@@ -105,11 +105,10 @@ impl From<GuardView> for GuardBody {
 }
 
 /// Whom a word to the guard concerns: people by name, or expressly everybody.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WordBody {
     /// Corporate IDs, at least one.
-    #[schema(value_type = Option<Vec<CorporateIdText>>, min_items = 1)]
     ids: Option<Vec<String>>,
     /// `true`: everybody about whom something waits.
     #[serde(default)]
@@ -165,7 +164,7 @@ pub(super) async fn show(State(state): State<HttpState>) -> Json<GuardBody> {
 
 /// Let pending denials through.
 #[utoipa::path(
-    post, path = "/guard/confirm", operation_id = "confirm_guard", tag = "guard", request_body = WordBody,
+    post, path = "/guard/confirm", operation_id = "confirm_guard", tag = "guard", request_body = GuardWord,
     responses((status = 200, description = "They are denied now", body = DoneBody))
 )]
 pub(super) async fn confirm(
@@ -179,7 +178,7 @@ pub(super) async fn confirm(
 
 /// Reject pending denials: the people keep their access until their objects change again.
 #[utoipa::path(
-    post, path = "/guard/cancel", operation_id = "cancel_guard", tag = "guard", request_body = WordBody,
+    post, path = "/guard/cancel", operation_id = "cancel_guard", tag = "guard", request_body = GuardWord,
     responses((status = 200, description = "They keep their access", body = DoneBody))
 )]
 pub(super) async fn cancel(

@@ -41,7 +41,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     components(schemas(
         problem::ProblemBody, schemas::CorporateIdText, schemas::SourceText, schemas::HoldNameText, schemas::AccessWord,
         schemas::ReasonWord, schemas::PhaseWord, schemas::WhyBody, schemas::OwnerText, schemas::EmailText, schemas::RoleText,
-        schemas::ReasonText, subscription::Format,
+        schemas::ReasonText, schemas::GuardWord, subscription::Format,
     )),
     security(("corporate_secret" = [])),
     tags(

@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use serde_json::json;
 use utoipa::{
     PartialSchema, ToSchema,
-    openapi::{ObjectBuilder, RefOr, Schema, Type, schema::SchemaType},
+    openapi::{
+        ArrayBuilder, ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, Type,
+        schema::{AdditionalProperties, SchemaType},
+    },
 };
 
 use super::{auth::MAX_ACTOR, denial::MAX_REASON};
@@ -25,7 +28,7 @@ macro_rules! named {
 
         impl PartialSchema for $type {
             fn schema() -> RefOr<Schema> {
-                Schema::Object($schema.build()).into()
+                $schema.into()
             }
         }
 
@@ -124,6 +127,30 @@ named!(
         ))
         .examples([json!({ "reason": "left the company" })])
 );
+named!(
+    /// People by name, or expressly everybody.
+    GuardWord, "GuardWord",
+    OneOfBuilder::new()
+        .item(word(false).property("ids", ArrayBuilder::new().items(id_reference()).min_items(Some(1))).required("ids"))
+        .item(word(true).property("ids", ObjectBuilder::new().schema_type(Type::Null)).required("all"))
+        .description(Some("About whom: `ids` names people, `all: true` is everybody about whom something waits."))
+        .examples([json!({ "ids": ["AB123456"] })])
+);
+
+fn id_reference() -> Ref {
+    Ref::from_schema_name(CorporateIdText::name())
+}
+
+/// A word to the guard in which `all` is this.
+fn word(all: bool) -> ObjectBuilder {
+    ObjectBuilder::new()
+        .property(
+            "all",
+            ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([all])),
+        )
+        .additional_properties(Some(AdditionalProperties::FreeForm(false)))
+}
+
 named!(
     /// A mail address.
     EmailText, "Email",
