@@ -33,7 +33,7 @@ pub(super) struct ListQuery {
     limit: u32,
     /// `next` of the page before.
     #[serde(default, deserialize_with = "optional_number")]
-    #[param(minimum = 0, maximum = 9007199254740991)]
+    #[param(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     before: Option<i64>,
 }
 

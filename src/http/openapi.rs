@@ -75,7 +75,7 @@ impl Modify for Common {
                 operation
                     .parameters
                     .get_or_insert_default()
-                    .extend(caller_headers(lenient));
+                    .extend(caller_headers(lenient).map(RefOr::T));
             }
             let operations = [&mut item.get, &mut item.post, &mut item.delete];
             for operation in operations.into_iter().flatten() {
@@ -129,7 +129,7 @@ fn complete(operation: &mut Operation) {
         .operation_id
         .as_deref()
         .is_some_and(|id| WITHOUT_BODY.contains(&id));
-    if let Some(body) = operation.request_body.as_mut().filter(|_| is_optional) {
+    if is_optional && let Some(RefOr::T(body)) = operation.request_body.as_mut() {
         body.required = Some(Required::False);
     }
     let responses = &mut operation.responses.responses;
