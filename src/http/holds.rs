@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     access::{HoldFilter, NewHold, Phase},
-    model::corporate_id::CorporateId,
+    model::{corporate_id::CorporateId, syntax::SOURCE},
 };
 
 /// Which holds to list.
@@ -44,6 +44,9 @@ pub(super) async fn list(
     State(state): State<HttpState>,
     Params(query): Params<ListQuery>,
 ) -> Result<Json<HoldsBody>, Problem> {
+    if query.source.as_deref().is_some_and(|source| !SOURCE.accepts(source)) {
+        return Err(Problem::invalid(format!("source: must be {}", SOURCE.rule)));
+    }
     let filter = HoldFilter {
         corporate_id: query.corporate_id.as_deref().map(CorporateId::parse).transpose()?,
         source: query.source,

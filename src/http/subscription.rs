@@ -86,10 +86,10 @@ struct Message<'a> {
     responses(
         (status = 200, description = "Links, or a page; usage is in the header `Subscription-Userinfo`",
          content((String = "text/plain"), (String = "text/html"))),
-        (status = 403, description = "The person is denied", body = ProblemBody,
-         content_type = "application/problem+json"),
-        (status = 404, description = "No such link, or it was rotated away", body = ProblemBody,
-         content_type = "application/problem+json"),
+        (status = 403, description = "The person is denied",
+         content((ProblemBody = "application/problem+json"), (String = "text/html"))),
+        (status = 404, description = "No such link, or it was rotated away",
+         content((ProblemBody = "application/problem+json"), (String = "text/html"))),
         (status = 429, description = "Too many unknown links from this address", body = ProblemBody,
          content_type = "application/problem+json"),
     )

@@ -180,6 +180,7 @@ async fn errors_speak_of_fields_and_not_of_the_types_of_a_program() {
         ("/users?access=granted", "access: unknown variant `granted`"),
         ("/users?page=2", "unknown field `page`"),
         ("/holds?phase=live", "phase: unknown variant `live`"),
+        ("/holds?source=", "source: must be"),
         ("/audit?before=x", "before: give a whole number"),
     ] {
         let detail = ask("GET", path).of(&router).await.problem(422);
