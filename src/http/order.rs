@@ -168,7 +168,7 @@ fn without_meaning<'a>(
     let mut list: Vec<String> = names
         .iter()
         .take(NAMED)
-        .map(|name| format!("'{}'", shown(name)))
+        .map(|name| format!("'{}'", shown(&redact(name))))
         .collect();
     if more > 0 {
         list.push(format!("{more} more"));
@@ -298,6 +298,7 @@ mod tests {
             ("application/json", "{\"reason\":[\"left\"]}", "no text"),
             ("application/json", "{\"raeson\":\"left\"}", "'raeson'"),
             ("application/x-www-form-urlencoded", "raeson=left", "'raeson'"),
+            ("application/json", "{\"hy2://u:p@h\":1}", "'[redacted]'"),
         ] {
             let why = of(content_type, body);
             assert!(why.reason.unwrap().contains(what), "{body}");
