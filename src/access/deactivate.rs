@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{AccessError, Caller, Dependencies, Flip, Result, UseCases, account, canonical, tell};
+use super::{AccessError, Caller, Dependencies, Flip, Result, UseCases, Why, account, canonical, tell};
 use crate::{
     desired::{DesiredError, UserPatch},
     history::AuditEntry,
@@ -21,6 +21,9 @@ use crate::{
 
 /// Cause in the name of the hold that a deactivation places.
 pub(super) const DEACTIVATED: &str = "deactivated";
+
+/// Cause in the name of a hold that is placed without one.
+pub const HELD: &str = "held";
 
 /// Longest that the flip of `spec.active` waits for the hold before it.
 const FLIP_TIMEOUT: Duration = Duration::from_secs(1);
@@ -62,15 +65,15 @@ impl UseCases {
     ///
     /// # Errors
     /// Nothing is known of the person, or the hold could not be placed; `spec.active` is set to false as well as it goes then.
-    pub async fn deactivate(&self, caller: Caller, id: CorporateId, reason: Option<String>) -> Result<Deactivation> {
+    pub async fn deactivate(&self, caller: Caller, id: CorporateId, why: Why) -> Result<Deactivation> {
         let dependencies = self.dependencies.clone();
-        self.to_the_end(async move { dependencies.deactivate(&caller, &id, reason).await })
+        self.to_the_end(async move { dependencies.deactivate(&caller, &id, why).await })
             .await
     }
 }
 
 impl Dependencies {
-    async fn deactivate(&self, caller: &Caller, id: &CorporateId, reason: Option<String>) -> Result<Deactivation> {
+    async fn deactivate(&self, caller: &Caller, id: &CorporateId, why: Why) -> Result<Deactivation> {
         let user = match self.desired.get_user(&id.object_name()).await {
             Ok(user) => user,
             // A source that cannot be read now must not keep a known person in.
@@ -81,17 +84,20 @@ impl Dependencies {
             Err(error) => return Err(error.into()),
         };
         if user.is_none() && self.people.person(id).is_none() {
-            return Err(AccessError::UnknownPerson(id.clone()));
+            return Err(AccessError::NobodyToDeny {
+                corporate_id: id.clone(),
+                hold: hold_name(&caller.source, HELD, id),
+            });
         }
         let id = user.as_ref().map_or(id, |user| &user.spec.corporate_id);
         let was_active = user.as_ref().is_some_and(|user| user.spec.active);
         let stood = self.stands_for_good(&hold_name(&caller.source, DEACTIVATED, id));
 
-        let placed = self.place_standing_hold(caller, id, reason.clone()).await;
+        let placed = self.place_standing_hold(caller, id, why.reason.clone()).await;
         let mut entry = caller.entry("deactivate", Some(id));
-        entry.reason = reason;
+        entry.reason.clone_from(&why.reason);
         entry.before = Some(tell::json(&json!({ "active": was_active })));
-        entry.after = Some(tell::json(&json!({ "active": false, "hold": placed.as_ref().ok() })));
+        entry.after = Some(why.after(json!({ "active": false, "hold": placed.as_ref().ok() })));
         let hold = match placed {
             Ok(hold) => hold,
             Err(error) => return Err(self.not_held(caller, id, user.as_ref(), entry, error).await),
@@ -135,9 +141,9 @@ impl Dependencies {
         let of_feed = Feed::of_source(&caller.source).is_some();
         let flip = match self.flip(caller, user.filter(|_| !of_feed), false).await {
             Err(error) => Flip::Failed(error),
-            Ok(()) if of_feed => Flip::OfFeed,
-            Ok(()) if user.is_none() => Flip::Undeclared,
-            Ok(()) => Flip::Done,
+            Ok(_) if of_feed => Flip::OfFeed,
+            Ok(_) if user.is_none() => Flip::Undeclared,
+            Ok(_) => Flip::Done,
         };
         let error = AccessError::NotHeld {
             corporate_id: id.clone(),
@@ -168,20 +174,20 @@ impl Dependencies {
             return Flip::Waits;
         }
         match self.flip(caller, Some(user), false).await {
-            Ok(()) => Flip::Done,
+            Ok(_) => Flip::Done,
             Err(error) => Flip::Failed(error),
         }
     }
 
-    /// Sets `spec.active` and nothing else.
+    /// Sets `spec.active` and nothing else. Gives the object where that changed it.
     pub(super) async fn flip(
         &self,
         caller: &Caller,
         user: Option<&VpnUser>,
         active: bool,
-    ) -> std::result::Result<(), DesiredError> {
+    ) -> std::result::Result<Option<VpnUser>, DesiredError> {
         let Some(user) = user.filter(|user| user.spec.active != active) else {
-            return Ok(());
+            return Ok(None);
         };
         let patch = UserPatch {
             active: Some(active),
@@ -189,8 +195,8 @@ impl Dependencies {
         };
         let name = user.spec.corporate_id.object_name();
         match self.desired.patch_user(&name, patch, caller.manager).await {
-            Err(DesiredError::NotFound { .. }) if !active => Ok(()),
-            other => other.map(|_| ()),
+            Err(DesiredError::NotFound { .. }) if !active => Ok(None),
+            other => other.map(Some),
         }
     }
 

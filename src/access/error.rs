@@ -102,6 +102,28 @@ pub enum AccessError {
         /// What happened last, for people.
         last: String,
     },
+    /// Nothing is known of this ID, and somebody wants it denied.
+    #[error(
+        "nobody is declared with the corporate ID {corporate_id}, so nobody was put out. To keep out whoever is declared with it \
+         later, place the hold {hold}: POST /holds, or vpn-operator hold create {corporate_id}"
+    )]
+    NobodyToDeny {
+        /// Whom it concerns.
+        corporate_id: CorporateId,
+        /// The hold that does.
+        hold: String,
+    },
+    /// The person is declared already, with something else than a grant gives.
+    #[error(
+        "{corporate_id} is declared already, with another {}: nothing was changed. Edit the object, or leave that out",
+        fields.join(", ")
+    )]
+    DeclaredOtherwise {
+        /// Whom it concerns.
+        corporate_id: CorporateId,
+        /// What differs.
+        fields: Vec<&'static str>,
+    },
     /// No hold of that name.
     #[error("there is no hold named {0}")]
     UnknownHold(String),

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{AccessError, Caller, Dependencies, Proof, Result, UseCases, canonical, deactivate::DEACTIVATED, tell};
+use super::{
+    AccessError, Caller, Dependencies, Proof, Result, UseCases, Why, canonical, deactivate::DEACTIVATED, tell,
+};
 use crate::{
     desired::DesiredError,
     model::{
@@ -52,8 +54,8 @@ pub struct NewHold {
     pub corporate_id: CorporateId,
     /// A short word that becomes part of the name.
     pub cause: String,
-    /// Why, for people.
-    pub reason: Option<String>,
+    /// Why.
+    pub why: Why,
     /// When it begins.
     pub from: Option<Timestamp>,
     /// When it ends.
@@ -135,7 +137,7 @@ impl Dependencies {
         let spec = VpnHoldSpec {
             corporate_id: canonical(id),
             source: caller.source.clone(),
-            reason: new.reason,
+            reason: new.why.reason.clone(),
             from: new.from,
             until: new.until,
         };
@@ -144,9 +146,8 @@ impl Dependencies {
         let mut view = self.hold_view(&hold, now);
         let mut entry = caller.entry("hold.create", Some(id));
         entry.reason.clone_from(&view.spec.reason);
-        entry.after = Some(tell::json(
-            &json!({ "hold": name, "from": new.from, "until": new.until }),
-        ));
+        let after = json!({ "hold": name, "from": new.from, "until": new.until });
+        entry.after = Some(new.why.after(after));
         let begun = phase_at(&view.spec, now) == Phase::Live;
         let proof = async {
             if begun {
@@ -329,7 +330,7 @@ mod tests {
         NewHold {
             corporate_id: CorporateId::parse("AB123456").unwrap(),
             cause: cause.to_owned(),
-            reason: None,
+            why: Why::default(),
             from: from.map(|at| at.parse().unwrap()),
             until: until.map(|at| at.parse().unwrap()),
         }

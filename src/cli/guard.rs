@@ -92,7 +92,7 @@ fn row(pending: &Value, moments: &Moments) -> [String; 6] {
 
 async fn send(what: &str, decide: &Decide, output: &mut Output) -> Result<(), CommandError> {
     let body = if decide.all {
-        json!({})
+        json!({ "all": true })
     } else {
         json!({ "ids": decide.ids })
     };

@@ -329,6 +329,7 @@ fn http_settings(config: &Config) -> http::Settings {
             .map(|secret| secret.value.clone())
             .collect(),
         trusted_proxies: config.trusted_proxies.clone(),
+        failures_per_minute: config.failed_attempts,
         ..http::Settings::default()
     }
 }

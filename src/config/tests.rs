@@ -47,6 +47,7 @@ fn the_defaults_are_those_of_one_machine() {
     assert_eq!(config.times.last_known_max_age, Duration::from_secs(86_400));
     assert_eq!(config.times.hysteria_poll_interval, Duration::from_secs(5));
     assert!(config.trusted_proxies.is_empty());
+    assert_eq!(config.failed_attempts, 10);
     assert!(config.secrets.corporate.is_none());
 }
 

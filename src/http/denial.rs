@@ -9,7 +9,7 @@ use super::problem::Problem;
 use crate::{access::Proof, history::redact};
 
 /// Longest reason that is taken, in characters.
-const MAX_REASON: usize = 500;
+pub(super) const MAX_REASON: usize = 500;
 
 /// How far a denial is proved.
 #[derive(Serialize, ToSchema)]
@@ -66,14 +66,23 @@ pub(super) fn lag(proof: &Proof) -> Option<&'static str> {
     }
 }
 
+/// What an answer says beside the proof, if anything.
+pub(super) fn detail(parts: impl IntoIterator<Item = String>) -> Option<String> {
+    let parts: Vec<String> = parts.into_iter().collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// The reason of an order that denies nobody: one line of text.
 pub(super) fn checked_reason(reason: Option<String>) -> Result<Option<String>, Problem> {
-    match reason {
-        Some(reason) if reason.chars().count() > MAX_REASON => {
-            Err(Problem::invalid(format!("reason: at most {MAX_REASON} characters")))
-        }
-        // It is kept in a hold and shown: a link that somebody pasted is left out.
-        other => Ok(other
-            .filter(|reason| !reason.trim().is_empty())
-            .map(|reason| redact(&reason).into_owned())),
+    let Some(reason) = reason.filter(|reason| !reason.trim().is_empty()) else {
+        return Ok(None);
+    };
+    if reason.chars().count() > MAX_REASON {
+        return Err(Problem::invalid(format!("reason: at most {MAX_REASON} characters")));
     }
+    if reason.chars().any(char::is_control) {
+        return Err(Problem::invalid("reason: must be one line, without control characters"));
+    }
+    // It is kept and shown: a link that somebody pasted is left out.
+    Ok(Some(redact(&reason).into_owned()))
 }

@@ -188,9 +188,11 @@ impl From<AccessError> for Problem {
         let detail = error.to_string();
         match error {
             AccessError::Invalid { .. } => Self::invalid(detail),
-            AccessError::UnknownPerson(_) | AccessError::Former { .. } | AccessError::UnknownHold(_) => {
-                Self::not_found(detail)
-            }
+            AccessError::UnknownPerson(_)
+            | AccessError::Former { .. }
+            | AccessError::UnknownHold(_)
+            | AccessError::NobodyToDeny { .. } => Self::not_found(detail),
+            AccessError::DeclaredOtherwise { .. } => Self::conflict("declared-otherwise", detail),
             AccessError::Conflict(denial) => Self::conflict("access-denied", detail).denied(denial),
             AccessError::Denied(denial) => Self::new(
                 StatusCode::FORBIDDEN,

@@ -172,7 +172,7 @@ def _compare(room, vpn, people):
 def _agree_with_the_guard(vpn):
     """Random edits may deny more people in ten minutes than the guard lets through: a person agrees."""
     try:
-        vpn.call("POST", "/guard/confirm")
+        vpn.call("POST", "/guard/confirm", {"all": True})
     except OSError:
         pass
 

@@ -950,7 +950,10 @@ async fn guard_show_exits_with_6_while_somebody_has_to_decide() {
         (seen[1].uri.path(), &seen[1].body),
         ("/guard/confirm", &json!({ "ids": ["AB123456", "AB123457"] }))
     );
-    assert_eq!((seen[2].uri.path(), &seen[2].body), ("/guard/cancel", &json!({})));
+    assert_eq!(
+        (seen[2].uri.path(), &seen[2].body),
+        ("/guard/cancel", &json!({ "all": true }))
+    );
 }
 
 // ── doctor ───────────────────────────────────────────────────────────────────────────────────────────────────────────

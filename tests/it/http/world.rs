@@ -75,6 +75,8 @@ pub struct Inner {
     pub lifts: (usize, usize),
     /// The guard's store does not take what the guard knows.
     pub guard_stuck: bool,
+    /// A lift is done for a moment before its answer comes.
+    pub lifted_slowly: bool,
     pub usage: HashMap<String, Totals>,
     pub panics: bool,
 }
@@ -148,7 +150,19 @@ impl World {
         edit(&mut spec);
         let name = spec.corporate_id.object_name();
         self.change(|inner| {
-            inner.users.insert(name.clone(), Arc::new(VpnUser::new(&name, spec)));
+            let mut user = VpnUser::new(&name, spec);
+            user.metadata.generation = Some(1);
+            inner.users.insert(name.clone(), Arc::new(user));
+        });
+    }
+
+    /// Edits a user as a person would.
+    pub fn edit(&self, text: &str, edit: impl FnOnce(&mut VpnUserSpec)) {
+        let name = id(text).object_name();
+        self.change(|inner| {
+            let user = Arc::make_mut(inner.users.get_mut(&name).unwrap());
+            edit(&mut user.spec);
+            user.metadata.generation = user.metadata.generation.map(|generation| generation + 1);
         });
     }
 
@@ -355,7 +369,10 @@ impl DesiredState for World {
             spec.active = patch.active.unwrap_or(spec.active);
             spec.credential_generation = patch.credential_generation.unwrap_or(spec.credential_generation);
             spec.subscription_generation = patch.subscription_generation.unwrap_or(spec.subscription_generation);
-            inner.writes += usize::from(next != **user);
+            if next != **user {
+                inner.writes += 1;
+                next.metadata.generation = next.metadata.generation.map(|generation| generation + 1);
+            }
             *user = Arc::new(next.clone());
             Ok(next)
         })
@@ -380,6 +397,7 @@ impl DesiredState for World {
                     let mut hold = VpnHold::new(name, spec);
                     hold.metadata.creation_timestamp = Some(Time(now));
                     inner.writes += 1;
+                    hold.metadata.uid = Some(format!("uid-{}", inner.writes));
                     inner.holds.insert(name.to_owned(), Arc::new(hold.clone()));
                     Ok(hold)
                 }
@@ -392,7 +410,7 @@ impl DesiredState for World {
             *lifts = (lifts.0 + 1, lifts.1.max(lifts.0 + 1));
         }
         tokio::task::yield_now().await;
-        self.write(|inner| {
+        let lifted = self.write(|inner| {
             inner.lifts.0 -= 1;
             if inner.unliftable.iter().any(|it| it == name) {
                 return Err(DesiredError::Unavailable("the data folder is read-only".to_owned()));
@@ -407,7 +425,11 @@ impl DesiredState for World {
                     name: name.to_owned(),
                 }),
             }
-        })
+        });
+        if self.lock().lifted_slowly {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        lifted
     }
     async fn report_user(&self, _: &VpnUser, _: VpnUserStatus) -> Result<Version> {
         panic!("shells report nothing")
