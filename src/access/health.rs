@@ -193,6 +193,7 @@ fn of_node(node: NodeHealth) -> Check {
             result: CheckResult::Ok,
             details: vec![UNDECLARED.to_owned()],
             advice: None,
+            note: None,
         };
     }
     if !node.proves && !node.faulty {

@@ -103,6 +103,7 @@ impl HysteriaDefaults {
     pub fn simulated(stats_url: String) -> Self {
         Self {
             node_name: "simulated",
+            undeclared: false,
             address: "simulated.invalid".to_owned(),
             ports: Ports("443".to_owned()),
             sni: None,
