@@ -49,8 +49,8 @@ pub(super) fn stranger(user: &VpnUser, account: &str, secret: &Secret) -> Option
 }
 
 pub(super) fn controller(secret: &Secret) -> Option<&OwnerReference> {
-    let owners = secret.owner_references().iter();
-    owners.into_iter().find(|owner| owner.controller == Some(true))
+    let mut owners = secret.owner_references().iter();
+    owners.find(|owner| owner.controller == Some(true))
 }
 
 /// The owners of a Secret with the user as the one that controls it. Others that want it to stay are left.
@@ -168,7 +168,7 @@ mod tests {
         json!({ "apiVersion": api, "kind": kind, "name": name, "uid": uid, "controller": true })
     }
 
-    fn secret(metadata: serde_json::Value, username: &str) -> Secret {
+    fn secret(metadata: &serde_json::Value, username: &str) -> Secret {
         let data = json!({ "username": ByteString(username.as_bytes().to_vec()), "note": ByteString(b"x".to_vec()) });
         serde_json::from_value(json!({ "metadata": metadata, "data": data })).unwrap()
     }
@@ -178,7 +178,7 @@ mod tests {
         let labels = json!({ "app.kubernetes.io/managed-by": "vpn-operator" });
         let made = json!([{ "manager": "vpn-operator", "operation": "Update" }]);
         let is_users = |metadata: serde_json::Value, username: &str| {
-            stranger(&user(), ACCOUNT, &secret(metadata, username)).is_none()
+            stranger(&user(), ACCOUNT, &secret(&metadata, username)).is_none()
         };
         let owned = |owner: serde_json::Value| json!({ "ownerReferences": [owner] });
         assert!(is_users(
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_change_takes_out_foreign_keys_and_leaves_references_of_others() {
-        let mut there = secret(json!({ "uid": "s-1", "resourceVersion": "7" }), ACCOUNT);
+        let mut there = secret(&json!({ "uid": "s-1", "resourceVersion": "7" }), ACCOUNT);
         there.metadata.owner_references = serde_json::from_value(json!([
             owner(API_VERSION, "VpnUser", "ab123456", "u-0"),
             { "apiVersion": "v1", "kind": "ConfigMap", "name": "backup", "uid": "u-9" },

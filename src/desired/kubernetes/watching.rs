@@ -53,10 +53,7 @@ where
             }
         };
         // After an error a list begins anew, if one was under way.
-        match &said {
-            Ok(event) => listing = matches!(event, Event::Init | Event::InitApply(_)),
-            Err(_) => listing = false,
-        }
+        listing = matches!(&said, Ok(Event::Init | Event::InitApply(_)));
         Some((said, (events, begin, listing)))
     })
 }
