@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 pub const MAX_LEN: usize = 40;
 
 /// What [`CorporateId::parse`] accepts, apart from the length, as the schema says it.
-const PATTERN: &str = "^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9._])?$";
+pub(super) const PATTERN: &str = "^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9._])?$";
 
 /// Longest account name in bytes.
 pub const MAX_ACCOUNT_LEN: usize = 96;

@@ -9,8 +9,8 @@ use super::{
     mailbox::Urgent,
     object::{Digest, Kind, Notes, Spec, new_uid},
     object_store::{Entry, MAX_SETTLE, ObjectStore, SETTLE},
-    problem::Problem,
-    scan::{Content, Document, FileScan, What},
+    problem::{Fault, Problem},
+    scan::{Content, Document, FileScan, What, concerns_us},
 };
 
 /// Documents that are applied between two looks at what somebody waits for.
@@ -22,11 +22,15 @@ struct Pass {
     ticket: u64,
     display: String,
     lines: Vec<Problem>,
+    /// Edits of who may have access that are not in force.
+    refused: Vec<Problem>,
     owned: Vec<u32>,
     /// Claims of the previous reading.
     claimed: BTreeSet<u32>,
     /// Faulty documents each of which may be a recorded object that cannot be told any more.
     hiding: usize,
+    /// One of them says nothing at all that can be read.
+    blind: bool,
     /// The file has not changed for long enough that what is missing can be believed.
     rests: bool,
 }
@@ -62,6 +66,12 @@ impl ObjectStore {
         }
         let rests = file.changed.is_none_or(|at| now.duration_since(at) >= SETTLE);
         let before = mem::take(&mut file.owned);
+        let documents = if before.is_empty() && !concerns_us(&documents) {
+            // A file of somebody else's in the same repository.
+            Vec::new()
+        } else {
+            documents
+        };
         let claimed = mem::take(&mut file.claiming);
         for object in &claimed {
             if let Some(files) = self.claims.get_mut(object) {
@@ -73,9 +83,11 @@ impl ObjectStore {
             ticket: scan.ticket,
             display,
             lines: Vec::new(),
+            refused: Vec::new(),
             owned: Vec::with_capacity(documents.len()),
             claimed,
             hiding: 0,
+            blind: false,
             rests,
         };
         let outer = self.applying.replace(id);
@@ -106,9 +118,8 @@ impl ObjectStore {
         }
         self.missing(&mut pass, before, &scan.deleted);
         self.applying = outer;
-        pass.lines.sort();
         self.source_status
-            .set_file(&pass.display, pass.lines.iter().map(ToString::to_string).collect());
+            .set_file(&pass.display, lines(&mut pass.lines), lines(&mut pass.refused));
         if let Some(file) = self.files.get_mut(id as usize) {
             file.owned = pass.owned;
         }
@@ -147,13 +158,21 @@ impl ObjectStore {
         };
         file.ticket = ticket;
         file.present = true;
-        for object in file.owned.clone() {
+        let owned = file.owned.clone();
+        let hidden = !owned.is_empty();
+        for object in owned {
             if let Some(entry) = self.entry_mut(object).filter(|entry| entry.file == id) {
                 entry.missing = None;
             }
         }
+        let refused = hidden.then(|| {
+            let message = "what this file declares stays in force as it was last read: nobody can tell whether it puts \
+                           somebody out by now";
+            Problem::of_file(display, message).to_string()
+        });
+        let problem = Problem::of_file(display, reason).to_string();
         self.source_status
-            .set_file(display, vec![Problem::of_file(display, reason).to_string()]);
+            .set_file(display, vec![problem], refused.into_iter().collect());
     }
 
     /// Sends out what applying a file has brought about elsewhere.
@@ -276,10 +295,11 @@ impl ObjectStore {
         let (tombstone, unserved) = (entry.deleted, !entry.served);
         let old = self.row(id);
         let old_spec = old.as_ref().and_then(|row| Spec::from_json(row.kind, &row.spec).ok());
-        let faults = faults_against(declared, old_spec.as_ref(), text);
+        let (faults, refused) = faults_against(declared, old_spec.as_ref(), text);
         if !faults.is_empty() {
-            pass.lines
-                .extend(faults.into_iter().map(|fault| fault.at(&pass.display, base)));
+            let placed = |faults: Vec<Fault>| faults.into_iter().map(|fault| fault.at(&pass.display, base));
+            pass.lines.extend(placed(faults));
+            pass.refused.extend(placed(refused));
             if unserved && !self.loading && tombstone.is_none() {
                 self.announce(id);
             }
@@ -343,6 +363,7 @@ impl ObjectStore {
     }
 
     fn bad(&mut self, pass: &mut Pass, bad: Bad, (base, line): (u32, u32)) {
+        self.refused_access(pass, &bad, base);
         pass.lines
             .extend(bad.faults.into_iter().map(|fault| fault.at(&pass.display, base)));
         let recorded = bad.identity.and_then(|(kind, name)| self.find(kind, &name));
@@ -369,6 +390,28 @@ impl ObjectStore {
         if moved || unserved {
             self.announce(id);
         }
+    }
+
+    /// Notes what a faulty document was to change about access.
+    fn refused_access(&self, pass: &mut Pass, bad: &Bad, base: u32) {
+        let (Some(kind), Some(access)) = (bad.kind, &bad.access) else {
+            pass.blind = true;
+            return;
+        };
+        let named = bad.identity.as_ref().map(|(_, name)| name.as_str());
+        let names = [named, access.about.as_deref().filter(|_| kind == Kind::User)];
+        let known = names
+            .into_iter()
+            .flatten()
+            .find_map(|name| Some((name, self.find(kind, name)?)));
+        let row = known
+            .and_then(|(_, id)| self.row(id))
+            .filter(|row| row.deleted.is_none());
+        let old = row.and_then(|row| Spec::from_json(kind, &row.spec).ok());
+        let name = known.map(|(name, _)| name).or(named).unwrap_or("without a name");
+        let refused = access.refused(kind, name, old.as_ref());
+        pass.refused
+            .extend(refused.into_iter().map(|fault| fault.at(&pass.display, base)));
     }
 
     /// Decides about the objects that were in the file before and are not now.
@@ -419,6 +462,9 @@ impl ObjectStore {
                  faulty documents are mended",
                 stuck.len()
             );
+            if pass.blind {
+                pass.refused.push(Problem::of_file(pass.display.clone(), &message));
+            }
             pass.lines.push(Problem::of_file(pass.display.clone(), message));
         }
     }
@@ -435,6 +481,11 @@ impl ObjectStore {
             self.doomed.push((id, version));
         }
     }
+}
+
+fn lines(problems: &mut [Problem]) -> Vec<String> {
+    problems.sort();
+    problems.iter().map(ToString::to_string).collect()
 }
 
 fn texts(declared: &Declared) -> Option<(Arc<str>, Option<Arc<str>>)> {

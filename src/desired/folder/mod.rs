@@ -5,6 +5,7 @@
 //! What the operator itself changes is written gently. May use the model and the clock; must never decide about access,
 //! hold an object in memory that the record holds, or treat something that cannot be read as something that is gone.
 
+mod access_edit;
 mod apply;
 mod check;
 mod document;
@@ -17,6 +18,7 @@ mod mailbox;
 mod message_loop;
 mod object;
 mod object_store;
+mod odd_characters;
 mod problem;
 mod queue;
 mod reading_state;
@@ -31,6 +33,7 @@ mod spanned_document;
 mod split;
 mod walk;
 mod watch;
+mod yaml_value;
 
 pub use check::{CheckReport, check};
 pub use object::SOURCE_FILE;
