@@ -74,7 +74,7 @@ pub struct HysteriaGateway {
 #[x_kube(validation = Rule::new(
     format!("self.ports.matches('{}')", syntax::PORTS.pattern)
 )
-.message(format!("ports must be {}", syntax::PORTS.rule))
+.message(format!("ports must be {}", syntax::PORTS.rule).as_str())
 .field_path(".ports"),
 validation = Rule::new(
     // What is no range of ports is said by the rule above.

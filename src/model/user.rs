@@ -1,7 +1,7 @@
 //! `VpnUser`: one person who should (or should not) have access.
 
 use jiff::Timestamp;
-use kube::{CustomResource, KubeSchema, core::Message};
+use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -143,6 +143,13 @@ fn place(mark: &Marker) -> (u32, u32) {
     (line, u32::try_from(mark.col()).unwrap_or(u32::MAX).saturating_add(1))
 }
 
+fn too_deep(mark: &Marker) -> Broken {
+    broken(
+        mark,
+        &format!("brackets or fields are nested more than {MAX_DEPTH} levels deep here"),
+    )
+}
+
 fn broken(mark: &Marker, message: &str) -> Broken {
     let (line, column) = place(mark);
     Broken {
@@ -208,7 +215,10 @@ impl Reader {
     fn run(&mut self, text: &str) -> Result<(), Broken> {
         let mut parser = Parser::new_from_str(text);
         while let Some(event) = parser.next_event() {
-            let (event, span) = event.map_err(|error| broken(error.marker(), error.info()))?;
+            let (event, span) = event.map_err(|error| match error.info() {
+                "recursion limit exceeded" => too_deep(error.marker()),
+                info => broken(error.marker(), info),
+            })?;
             match event {
                 Event::Scalar(text, style, anchor, tag) => {
                     let content = Content::Scalar {
@@ -236,8 +246,7 @@ impl Reader {
                 Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) => {}
             }
             if self.stack.len() > MAX_DEPTH {
-                let message = format!("brackets or fields are nested more than {MAX_DEPTH} levels deep here");
-                return Err(broken(&span.start, &message));
+                return Err(too_deep(&span.start));
             }
         }
         Ok(())
