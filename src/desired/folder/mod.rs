@@ -8,6 +8,7 @@
 mod access_edit;
 mod apply;
 mod check;
+mod damage;
 mod document;
 mod document_writer;
 mod edit;
@@ -15,6 +16,7 @@ mod event_sender;
 mod files;
 mod load;
 mod mailbox;
+mod mend;
 mod message_loop;
 mod object;
 mod object_store;
