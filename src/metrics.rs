@@ -209,6 +209,7 @@ pub struct Metrics {
     guard: GuardMetrics,
     source_problems: Gauge,
     unobserved: Gauge,
+    source_refused_access_edits: Gauge,
     source_unreadable: Gauge,
     history_failing: Gauge,
     http_requests: Family<HttpLabels, Counter>,
@@ -250,6 +251,7 @@ impl Metrics {
             listeners: ListenerMetrics::register(&mut registry),
             source_problems: Gauge::default(),
             unobserved: Gauge::default(),
+            source_refused_access_edits: Gauge::default(),
             source_unreadable: Gauge::default(),
             history_failing: Gauge::default(),
             http_requests: Family::default(),
@@ -291,6 +293,12 @@ impl Metrics {
             "source_problems",
             "Documents that are not in force as written",
             problems,
+        );
+        let refused = metrics.source_refused_access_edits.clone();
+        registry.register(
+            "source_refused_access_edits",
+            "Edits of active, validUntil or a hold that are not in force because their document is faulty",
+            refused,
         );
         let unreadable = metrics.source_unreadable.clone();
         registry.register(
@@ -379,9 +387,11 @@ impl Metrics {
         }
     }
 
-    /// How many documents are not in force as written, and since when the source cannot be read.
-    pub fn source(&self, problems: usize, unreadable_since: Option<Timestamp>) {
+    /// How many documents are not in force as written, how many edits of who may have access among them, and since when the
+    /// source cannot be read.
+    pub fn source(&self, problems: usize, refused_edits: usize, unreadable_since: Option<Timestamp>) {
         self.source_problems.set(int(problems));
+        self.source_refused_access_edits.set(int(refused_edits));
         self.source_unreadable
             .set(unreadable_since.map_or(0, Timestamp::as_second));
     }

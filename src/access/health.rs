@@ -173,6 +173,11 @@ fn of_source(source: &SourceHealth, loaded: bool) -> Vec<Check> {
             source.problems.iter().map(ToString::to_string).collect(),
             "correct them; until then the last version of each that could be read is in force",
         ),
+        Check::fails_with(
+            "access-edits",
+            source.refused_edits.iter().map(ToString::to_string).collect(),
+            "correct these documents first: somebody who left may still get in",
+        ),
     ]
 }
 

@@ -164,6 +164,9 @@ pub struct SourceHealth {
     pub unreadable_since: Option<Timestamp>,
     /// One line a problem, naming file, line, column and field where there are any.
     pub problems: Vec<Arc<str>>,
+    /// Edits of `active`, `validUntil` or a hold that are refused because their document is faulty, one line each: the last
+    /// good version stays in force, so that somebody who left may stay in.
+    pub refused_edits: Vec<Arc<str>>,
 }
 
 /// A place where desired state lives.

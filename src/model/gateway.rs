@@ -92,7 +92,14 @@ pub struct HysteriaGateway {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(validation = Rule::new(
-    "self.ports.split(',').all(entry, !entry.contains('-') || int(entry.split('-')[0]) < int(entry.split('-')[1]))"
+    format!("self.ports.matches('{}')", syntax::PORTS.pattern)
+)
+.message(format!("ports must be {}", syntax::PORTS.rule).as_str())
+.field_path(".ports"),
+validation = Rule::new(
+    // What is no range of ports is said by the rule above.
+    "self.ports.split(',').all(entry, !entry.matches('^[0-9]{1,5}-[0-9]{1,5}$') || \
+     int(entry.split('-')[0]) < int(entry.split('-')[1]))"
 )
 .message("the first port of a range must be below its last")
 .field_path(".ports"))]
@@ -105,7 +112,7 @@ pub struct HysteriaNode {
     pub address: String,
     /// Public port (`443`), hopping range (`20000-50000`) or list of both.
     #[serde(default = "default_ports")]
-    #[schemars(length(min = 1, max = syntax::PORTS.max_len), regex(pattern = syntax::PORTS.pattern))]
+    #[schemars(length(min = 1, max = syntax::PORTS.max_len))]
     pub ports: String,
     /// Server name of the TLS handshake; `address` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -14,6 +14,7 @@ pub mod hold;
 pub mod quantity;
 pub mod secret_source;
 pub mod session;
+pub mod shape;
 pub mod syntax;
 pub mod traffic;
 pub mod user;

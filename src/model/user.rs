@@ -40,9 +40,12 @@ pub const MAX_GATEWAYS: usize = 16;
         "self.metadata.name == \
          self.spec.corporateId.lowerAscii().replace('-', '--').replace('_', '-u').replace('.', '-d')"
     )
-    .message(
-        "metadata.name must be the encoding of spec.corporateId: in lower case, with '-' as '--', '_' as '-u' and '.' as '-d'"
-    ),
+    .message(Message::Expression(
+        "'metadata.name must be ' + \
+         self.spec.corporateId.lowerAscii().replace('-', '--').replace('_', '-u').replace('.', '-d') + \
+         ', the encoding of spec.corporateId: in lower case, with - as --, _ as -u and . as -d'"
+            .to_owned()
+    )),
     printcolumn(name = "ID", type_ = "string", json_path = ".spec.corporateId", description = "Corporate ID"),
     printcolumn(name = "Owner", type_ = "string", json_path = ".spec.owner", description = "Whose access it is"),
     printcolumn(name = "Access", type_ = "string", json_path = ".status.access", description = "Granted or Denied"),

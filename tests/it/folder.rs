@@ -1117,6 +1117,105 @@ async fn a_quiet_folder_writes_nothing() {
     house.stop().await;
 }
 
+#[tokio::test]
+async fn an_edit_of_access_in_a_faulty_document_is_told_apart_until_it_is_mended() {
+    let place = Place::new();
+    place.put("a.yaml", &join(&[user(1, ""), user(2, "")]));
+    let mut house = place.open().await;
+    place.swap("a.yaml", &join(&[user(1, "  ownr: x\n"), user(2, "")]));
+    house.problem("spec.ownr").await;
+    assert!(house.source.health().refused_edits.is_empty(), "a typo of another kind");
+    place.swap("a.yaml", &join(&[user(1, "  active: false\n  ownr: x\n"), user(2, "")]));
+    house
+        .poll(|_| (!house.source.health().refused_edits.is_empty()).then_some(()))
+        .await;
+    let line = house.source.health().refused_edits[0].to_string();
+    assert!(line.starts_with("a.yaml:7:3: spec.active: "), "{line}");
+    assert!(
+        line.contains(&name(1)) && line.contains("last good version stays in force with active: true"),
+        "{line}"
+    );
+    assert!(house.user(&name(1)).spec.active);
+    // A whole file that cannot be read hides whatever was edited in it.
+    fs::write(place.path("a.yaml"), b"owner: Zo\xeb\n").unwrap();
+    house
+        .poll(|problems| problems.iter().any(|line| line.contains("Latin-1")).then_some(()))
+        .await;
+    house
+        .poll(|_| {
+            house
+                .source
+                .health()
+                .refused_edits
+                .iter()
+                .any(|line| line.contains("cannot be found"))
+                .then_some(())
+        })
+        .await;
+    place.swap("a.yaml", &join(&[user(1, "  active: false\n"), user(2, "")]));
+    house.users.until(|users| !users[&name(1)].spec.active).await;
+    house
+        .poll(|_| house.source.health().refused_edits.is_empty().then_some(()))
+        .await;
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn documents_that_are_not_ours_are_quiet_unless_they_stand_among_ours() {
+    let place = Place::new();
+    place.put("kustomization.yaml", "resources: [people.YAML]\n");
+    place.put("values.yaml", "vpn: {replicas: 2}\n");
+    place.put("renovate.json", "{\"extends\": [\"config:base\"]}\n");
+    place.put("templates/x.yaml", "{{- if .Values.a }}\na: [\n");
+    place.put("people.YAML", &user(1, ""));
+    let house = place.open().await;
+    assert!(house.user(&name(1)).spec.active);
+    house.no_problems().await;
+    assert_eq!(check(&place.root()).unwrap().problems, []);
+    place.put("mixed.yaml", &join(&[user(2, ""), "replicas: 2\n".to_owned()]));
+    house.problem("mixed.yaml:9").await;
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn the_items_of_a_list_are_objects_that_can_be_edited_in_place() {
+    let place = Place::new();
+    let item = |number: usize| {
+        user(number, "")
+            .lines()
+            .map(|line| format!("  {line}\n"))
+            .collect::<String>()
+    };
+    let list = |items: &[String]| {
+        let items: String = items.iter().map(|item| item.replacen("  ", "- ", 1)).collect();
+        format!("apiVersion: v1\nitems:\n{items}kind: List\nmetadata:\n  resourceVersion: \"\"\n")
+    };
+    place.put("all.yaml", &list(&[item(1), item(2)]));
+    let mut house = place.open().await;
+    assert_eq!(house.names(), [name(1), name(2)]);
+    let before = house.user(&name(2)).metadata.resource_version.clone();
+    let off = UserPatch {
+        active: Some(false),
+        ..UserPatch::default()
+    };
+    house.source.patch_user(&name(1), off, FieldManager::Api).await.unwrap();
+    house.users.until(|users| !users[&name(1)].spec.active).await;
+    assert_eq!(
+        house.user(&name(2)).metadata.resource_version,
+        before,
+        "nothing of the other item changed"
+    );
+    assert!(place.text("all.yaml").contains("active: false"));
+    let refused = house.source.delete_user(&name(1), FieldManager::Api).await;
+    assert!(matches!(refused, Err(DesiredError::NotEditable { .. })), "{refused:?}");
+    place.swap("all.yaml", &list(&[item(2)]));
+    house
+        .users
+        .until(|users| users[&name(1)].metadata.deletion_timestamp.is_some())
+        .await;
+    house.stop().await;
+}
+
 #[test]
 fn a_check_names_every_problem_and_touches_nothing() {
     let place = Place::new();

@@ -16,8 +16,8 @@ use super::{
     mailbox::Urgent,
     object::{Digest, Kind, Notes, Root, Spec, new_uid},
     object_store::{EMPTY_SETTLE, Entry, MAX_SETTLE, MAX_WRITING, ObjectStore, SETTLE},
-    problem::Problem,
-    scan::{Content, Document, FileScan, What},
+    problem::{Fault, Problem},
+    scan::{Content, Document, FileScan, What, concerns_us},
 };
 
 /// Documents that are applied between two looks at what somebody waits for.
@@ -32,6 +32,8 @@ struct Pass {
     ticket: u64,
     display: String,
     lines: Vec<Problem>,
+    /// Edits of who may have access that are not in force.
+    refused: Vec<Problem>,
     owned: Vec<u32>,
     /// Claims of the previous reading.
     claimed: BTreeSet<u32>,
@@ -39,6 +41,8 @@ struct Pass {
     hiding: usize,
     /// How long what is missing must have been missing before that is believed.
     patience: Duration,
+    /// One of them says nothing at all that can be read.
+    blind: bool,
 }
 
 impl ObjectStore {
@@ -85,6 +89,12 @@ impl ObjectStore {
             (false, _) => MAX_SETTLE,
         };
         let before = mem::take(&mut file.owned);
+        let documents = if before.is_empty() && !concerns_us(&documents) {
+            // A file of somebody else's in the same repository.
+            Vec::new()
+        } else {
+            documents
+        };
         let claimed = mem::take(&mut file.claiming);
         for object in &claimed {
             if let Some(files) = self.claims.get_mut(object) {
@@ -96,10 +106,12 @@ impl ObjectStore {
             ticket: scan.ticket,
             display,
             lines: Vec::new(),
+            refused: Vec::new(),
             owned: Vec::with_capacity(documents.len()),
             claimed,
             hiding: 0,
             patience,
+            blind: false,
         };
         let outer = self.applying.replace(id);
         // Unchanged documents first: of two for one object, the recorded one keeps it.
@@ -130,9 +142,8 @@ impl ObjectStore {
         self.stand_in(&mut pass);
         self.missing(&mut pass, before, &scan.deleted);
         self.applying = outer;
-        pass.lines.sort();
         self.source_status
-            .set_file(&pass.display, pass.lines.iter().map(ToString::to_string).collect());
+            .set_file(&pass.display, lines(&mut pass.lines), lines(&mut pass.refused));
         if let Some(file) = self.files.get_mut(id as usize) {
             file.owned = pass.owned;
         }
@@ -211,8 +222,10 @@ impl ObjectStore {
         };
         file.ticket = ticket;
         file.present = true;
+        let owned = file.owned.clone();
+        let hidden = !owned.is_empty();
         let mut known = false;
-        for object in file.owned.clone() {
+        for object in owned {
             if let Some(entry) = self.entry_mut(object).filter(|entry| entry.file == id) {
                 entry.missing = None;
                 known |= entry.digest != UNREAD;
@@ -223,11 +236,18 @@ impl ObjectStore {
             ticket,
             display: display.to_owned(),
             lines: vec![Problem::of_file(display, reason)],
+            refused: Vec::new(),
             owned: Vec::new(),
             claimed: BTreeSet::new(),
             hiding: 0,
             patience: SETTLE,
+            blind: true,
         };
+        if hidden {
+            let message = "what this file declares stays in force as it was last read: nobody can tell whether it puts \
+                           somebody out by now";
+            pass.refused.push(Problem::of_file(display, message));
+        }
         if !known {
             self.stand_in(&mut pass);
         }
@@ -236,7 +256,7 @@ impl ObjectStore {
             file.owned.append(&mut pass.owned);
         }
         self.source_status
-            .set_file(display, pass.lines.iter().map(ToString::to_string).collect());
+            .set_file(display, lines(&mut pass.lines), lines(&mut pass.refused));
     }
 
     /// Has a file read again that could not be: at once for what is over in a moment, and ever more rarely.
@@ -371,10 +391,11 @@ impl ObjectStore {
         // What was made up for a document that could not be read binds nobody.
         let known = old.as_ref().filter(|row| row.digest != UNREAD);
         let old_spec = known.and_then(|row| Spec::from_json(row.kind, &row.spec).ok());
-        let faults = faults_against(declared, old_spec.as_ref(), text);
+        let (faults, refused) = faults_against(declared, old_spec.as_ref(), text);
         if !faults.is_empty() {
-            pass.lines
-                .extend(faults.into_iter().map(|fault| fault.at(&pass.display, base)));
+            let placed = |faults: Vec<Fault>| faults.into_iter().map(|fault| fault.at(&pass.display, base));
+            pass.lines.extend(placed(faults));
+            pass.refused.extend(placed(refused));
             if unserved && !self.loading && tombstone.is_none() {
                 self.announce(id);
             }
@@ -438,6 +459,7 @@ impl ObjectStore {
     }
 
     fn bad(&mut self, pass: &mut Pass, bad: Bad, (base, line): (u32, u32)) {
+        self.refused_access(pass, &bad, base);
         pass.lines
             .extend(bad.faults.into_iter().map(|fault| fault.at(&pass.display, base)));
         let recorded = bad.identity.and_then(|(kind, name)| self.find(kind, &name));
@@ -464,6 +486,28 @@ impl ObjectStore {
         if moved || unserved {
             self.announce(id);
         }
+    }
+
+    /// Notes what a faulty document was to change about access.
+    fn refused_access(&self, pass: &mut Pass, bad: &Bad, base: u32) {
+        let (Some(kind), Some(access)) = (bad.kind, &bad.access) else {
+            pass.blind = true;
+            return;
+        };
+        let named = bad.identity.as_ref().map(|(_, name)| name.as_str());
+        let names = [named, access.about.as_deref().filter(|_| kind == Kind::User)];
+        let known = names
+            .into_iter()
+            .flatten()
+            .find_map(|name| Some((name, self.find(kind, name)?)));
+        let row = known
+            .and_then(|(_, id)| self.row(id))
+            .filter(|row| row.deleted.is_none());
+        let old = row.and_then(|row| Spec::from_json(kind, &row.spec).ok());
+        let name = known.map(|(name, _)| name).or(named).unwrap_or("without a name");
+        let refused = access.refused(kind, name, old.as_ref());
+        pass.refused
+            .extend(refused.into_iter().map(|fault| fault.at(&pass.display, base)));
     }
 
     /// Decides about the objects that were in the file before and are not now.
@@ -515,6 +559,9 @@ impl ObjectStore {
                  faulty documents are mended",
                 stuck.len()
             );
+            if pass.blind {
+                pass.refused.push(Problem::of_file(pass.display.clone(), &message));
+            }
             pass.lines.push(Problem::of_file(pass.display.clone(), message));
         }
     }
@@ -531,6 +578,11 @@ impl ObjectStore {
             self.doomed.push((id, version));
         }
     }
+}
+
+fn lines(problems: &mut [Problem]) -> Vec<String> {
+    problems.sort();
+    problems.iter().map(ToString::to_string).collect()
 }
 
 fn texts(declared: &Declared) -> Option<(Arc<str>, Option<Arc<str>>)> {

@@ -163,11 +163,11 @@ impl ObjectStore {
     fn set_unreadable_folders(&mut self, folders: Vec<(String, String)>) {
         let now: BTreeSet<String> = folders.iter().map(|(folder, _)| folder.clone()).collect();
         for mended in self.reading.unreadable.difference(&now) {
-            self.source_status.set_file(mended, Vec::new());
+            self.source_status.set_file(mended, Vec::new(), Vec::new());
         }
         for (folder, reason) in folders {
             let line = format!("{folder}: cannot be read, what was known of it stays in force: {reason}");
-            self.source_status.set_file(&folder, vec![line]);
+            self.source_status.set_file(&folder, vec![line], Vec::new());
         }
         self.reading.unreadable = now;
     }

@@ -5,6 +5,7 @@
 //! What the operator itself changes is written gently. May use the model and the clock; must never decide about access,
 //! hold an object in memory that the record holds, or treat something that cannot be read as something that is gone.
 
+mod access_edit;
 mod apply;
 mod backoff;
 mod check;
@@ -20,6 +21,7 @@ mod mend;
 mod message_loop;
 mod object;
 mod object_store;
+mod odd_characters;
 mod problem;
 mod queue;
 mod reading_state;
@@ -37,6 +39,7 @@ mod walk;
 mod watch;
 mod ways;
 mod writers;
+mod yaml_value;
 
 pub use check::{CheckReport, check};
 pub use object::SOURCE_FILE;

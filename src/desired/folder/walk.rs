@@ -204,7 +204,12 @@ fn list_one(path: &Path, folder: &str, listing: &mut Listing) -> io::Result<Vec<
 /// Whether a file of this name is read. Editors' files and hidden ones are not.
 pub(super) fn is_declared_name(name: &str) -> bool {
     let ending = name.rsplit_once('.').map(|(_, ending)| ending);
-    !name.starts_with('.') && matches!(ending, Some("yaml" | "yml" | "json"))
+    let read = |ending: &str| {
+        ["yaml", "yml", "json"]
+            .iter()
+            .any(|read| ending.eq_ignore_ascii_case(read))
+    };
+    !name.starts_with('.') && ending.is_some_and(read)
 }
 
 /// Short for everything in a file's metadata that changes with its content.
@@ -259,10 +264,15 @@ mod tests {
             ".u.yaml.swp",
             "t.tmp",
             "README.md",
+            "people.YAML",
+            "z.Yml",
         ] {
             put(path);
         }
-        assert_eq!(files(dir.path()), ["a/x.yml", "a/y.json", "b.yaml"]);
+        assert_eq!(
+            files(dir.path()),
+            ["a/x.yml", "a/y.json", "b.yaml", "people.YAML", "z.Yml"]
+        );
     }
 
     #[test]

@@ -150,7 +150,9 @@ pub async fn gauges(ctx: Arc<Follower>, cancel: CancellationToken) {
         ctx.metrics.users(&ctx.roster.counts());
         ctx.metrics.guard(&guard.budgets);
         let source = ctx.desired.health();
-        ctx.metrics.source(source.problems.len(), source.unreadable_since);
+        let refused = source.refused_edits.len();
+        ctx.metrics
+            .source(source.problems.len(), refused, source.unreadable_since);
         for node in ctx.nodes.health() {
             ctx.metrics
                 .node_up(&node.node.0, node.error.is_none() && node.polled_at.is_some());

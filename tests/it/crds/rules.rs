@@ -339,6 +339,22 @@ fn every_rule_for_gateways_refuses_on_both_sides() {
     );
 }
 
+/// What an API server says is what a person needs to know, not a pattern or a slip of the rule itself.
+#[test]
+fn an_api_server_names_the_wanted_name_and_speaks_of_ports() {
+    let found = ApiServer::of(Kind::VpnUser).refuses(&with(user(), "/metadata/name", json!("anna")), None);
+    assert!(
+        found.iter().any(|reason| reason.contains("must be a--b-u1-dc,")),
+        "{found:?}"
+    );
+    for ports in ["443-", "443-x", "x", "-", "70000", "1-2-3"] {
+        let wrong = with(gateway(), "/spec/hysteria/nodes/0/ports", json!(ports));
+        let found = ApiServer::of(Kind::VpnGateway).refuses(&wrong, None);
+        assert_eq!(found.len(), 1, "{ports}: {found:?}");
+        assert!(found[0].contains("ports must be a port (443), a range"), "{found:?}");
+    }
+}
+
 #[test]
 fn unknown_fields_and_wrong_shapes_are_errors_without_an_api_server_too() {
     for (pointer, value) in [

@@ -324,6 +324,7 @@ impl DesiredState for World {
             synced: !inner.not_synced,
             unreadable_since: None,
             problems: inner.problems.clone(),
+            refused_edits: Vec::new(),
         }
     }
     async fn get_user(&self, name: &str) -> Result<Option<VpnUser>> {
