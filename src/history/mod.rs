@@ -183,7 +183,8 @@ impl History {
         queue.spool_later(stamped).await
     }
 
-    /// Inserts or completes a revocation (key: account and epoch). Times that are set are never moved. Durable when it
+    /// Inserts or completes a revocation (key: account and epoch). Times that are set are never moved, unless they
+    /// were taken back. Durable when it
     /// returns.
     ///
     /// # Errors

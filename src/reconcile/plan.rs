@@ -148,7 +148,7 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
         .filter(|(name, observation)| observation.is_none() && wanted.contains(name))
         .map(|(name, _)| name.as_str())
         .collect();
-    let contained = revocation.as_ref().is_none_or(|r| r.contained_at.is_some());
+    let contained = revocation.as_ref().is_none_or(Revocation::is_settled);
     let without_statistics = only_nodes_without_statistics_missing(facts.gateways, revocation.as_ref());
     let finalizer = finalizer_step(
         user,
@@ -242,6 +242,11 @@ fn target_for(
         below: epoch,
         denied_at,
         known: Vec::new(),
+        // Who was left out stays so over a restart.
+        left_out: recorded
+            .filter(|r| r.denied_at == denied_at)
+            .map(|r| r.left_out.clone())
+            .unwrap_or_default(),
     };
     if person.effective.access == Access::Granted && !leaving {
         // A revocation that a former process did not see the end of is proved by this one.
@@ -295,11 +300,19 @@ fn merged_revocation(
     let mut waiting_for: Vec<String> = current.iter().flat_map(|r| r.waiting_for.iter().cloned()).collect();
     waiting_for.sort_unstable();
     waiting_for.dedup();
+    let mut left_out: Vec<String> = current.iter().flat_map(|r| r.left_out.iter().cloned()).collect();
+    left_out.sort_unstable();
+    left_out.dedup();
+    let kept = before.revocation.as_ref().filter(|r| r.denied_at == denied_at);
+    let withdrawn = current.iter().map(|r| r.withdrawn_at);
+    let withdrawn_at = withdrawn.chain([kept.and_then(|r| r.withdrawn_at)]).flatten().max();
     Some(Revocation {
         denied_at,
         contained_at: latest(current.iter().map(|r| r.contained_at).collect()),
         sessions_zero_at: latest(current.iter().map(|r| r.sessions_zero_at).collect()),
         waiting_for,
+        left_out,
+        withdrawn_at,
     })
 }
 

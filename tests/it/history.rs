@@ -401,6 +401,8 @@ async fn a_revocation_is_completed_and_its_times_never_move() {
         denied_at: at("2026-03-01T10:00:00Z"),
         contained_at: None,
         sessions_zero_at: None,
+        left_out: Vec::new(),
+        withdrawn_at: None,
     };
     let contained = RevocationRow {
         contained_at: Some(at("2026-03-01T10:00:01Z")),
@@ -412,6 +414,12 @@ async fn a_revocation_is_completed_and_its_times_never_move() {
         sessions_zero_at: Some(at("2026-03-01T10:00:09Z")),
         ..first.clone()
     };
+    let taken_back = RevocationRow {
+        epoch: 5,
+        withdrawn_at: Some(at("2026-03-01T10:00:03Z")),
+        ..first.clone()
+    };
+    let _ = taken_back;
     let next_epoch = RevocationRow {
         epoch: 4,
         denied_at: at("2026-03-05T10:00:00Z"),
@@ -577,6 +585,8 @@ async fn sizes_and_times_of_a_sample() {
                 denied_at: now,
                 contained_at: Some(now),
                 sessions_zero_at: Some(now),
+                left_out: Vec::new(),
+                withdrawn_at: None,
             };
             let history = history.clone();
             tokio::spawn(async move { history.record_revocation(row).await })

@@ -36,6 +36,8 @@ pub enum Mode {
     Slow(Duration),
     /// Counters are half of what they were.
     Backwards,
+    /// A kick is acknowledged and does nothing.
+    Ignored,
 }
 
 /// One call of the statistics API.
@@ -395,7 +397,7 @@ async fn behave(State(mut api): State<Api>, request: Request, next: Next) -> Res
         (mode, UnderWay(api.inner.clone(), path))
     };
     match mode {
-        Mode::Normal | Mode::Backwards => {}
+        Mode::Normal | Mode::Backwards | Mode::Ignored => {}
         Mode::Hang => {
             let _ = api.down.wait_for(|down| *down).await;
             return StatusCode::SERVICE_UNAVAILABLE.into_response();
@@ -431,7 +433,9 @@ async fn traffic(State(api): State<Api>, Query(query): Query<HashMap<String, Str
 
 async fn kick(State(api): State<Api>, Json(ids): Json<Vec<String>>) -> StatusCode {
     let mut inner = lock(&api.inner);
-    inner.kick_set.extend(ids.iter().cloned());
+    if inner.modes.get("/kick") != Some(&Mode::Ignored) {
+        inner.kick_set.extend(ids.iter().cloned());
+    }
     if let Some(call) = inner
         .calls
         .iter_mut()
