@@ -26,6 +26,7 @@ mod memory;
 mod people;
 mod proc;
 mod quiet;
+mod repair;
 mod report;
 mod restart;
 mod wire;
@@ -38,9 +39,10 @@ use report::Report;
 
 type Part = (&'static str, fn(&mut Report));
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     ("auth", auth::measure),
     ("restart", restart::measure),
+    ("repair", repair::measure),
     ("change", change::measure),
     ("grant", grant::measure),
     ("denial", denial::measure),

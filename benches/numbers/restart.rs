@@ -62,13 +62,15 @@ pub fn measure(report: &mut Report) {
     }
 }
 
-fn start(house: &House, count: usize) -> crate::house::Operator {
+/// Starts the operator, and waits until the last person can log in.
+pub fn start(house: &House, count: usize) -> crate::house::Operator {
     let operator = house.start();
     house.wait_usable(count - 1);
     operator
 }
 
-fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+/// Does it, and says how long it took.
+pub fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let begin = Instant::now();
     let done = work();
     (done, begin.elapsed())

@@ -1,17 +1,60 @@
-//! Whether the house can do its work.
+//! Whether the house can do its work: the one list of checks. Readiness says it, `doctor` shows it.
 
 use super::UseCases;
 use crate::{desired::SourceHealth, gateway::NodeHealth, reconcile::follow::Follower};
+
+/// How a check went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CheckResult {
+    /// As it should be.
+    Ok,
+    /// It works, and somebody should look at it.
+    Warning,
+    /// It does not work.
+    Failed,
+}
 
 /// One thing that was looked at.
 #[derive(Debug, Clone)]
 pub struct Check {
     /// What was looked at: `desired-state`, `history`, `node/<name>`, …
     pub name: String,
-    /// Whether it is as it should be.
-    pub ok: bool,
-    /// What is wrong and where, one line each. Without secrets.
+    /// How it went.
+    pub result: CheckResult,
+    /// What is wrong and where, one line each; empty when nothing is. Without secrets.
     pub details: Vec<String>,
+    /// What to do about it.
+    pub advice: Option<String>,
+}
+
+impl Check {
+    /// A check that fails if there are details.
+    #[must_use]
+    pub fn fails_with(name: impl Into<String>, details: Vec<String>, advice: &str) -> Self {
+        Self::new(name, CheckResult::Failed, details, advice)
+    }
+
+    /// A check that warns if there are details.
+    #[must_use]
+    pub fn warns_with(name: impl Into<String>, details: Vec<String>, advice: &str) -> Self {
+        Self::new(name, CheckResult::Warning, details, advice)
+    }
+
+    fn new(name: impl Into<String>, found: CheckResult, details: Vec<String>, advice: &str) -> Self {
+        let is_fine = details.is_empty();
+        Self {
+            name: name.into(),
+            result: if is_fine { CheckResult::Ok } else { found },
+            advice: (!is_fine && !advice.is_empty()).then(|| advice.to_owned()),
+            details,
+        }
+    }
+
+    /// Whether it is as it should be.
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        self.result == CheckResult::Ok
+    }
 }
 
 /// Everything that was looked at.
@@ -36,19 +79,17 @@ impl UseCases {
         let source = dependencies.desired.health();
         let loaded = source.synced && self.is_loaded();
         let mut checks = of_source(&source, loaded);
-        let history = dependencies.journal.last_error();
-        checks.push(Check {
-            name: "history".to_owned(),
-            ok: history.is_none(),
-            details: history.iter().map(ToString::to_string).collect(),
-        });
+        checks.push(Check::fails_with(
+            "history",
+            lines(dependencies.journal.last_error().as_ref()),
+            "until then logins and denials work, grants are refused, and nothing new is recorded",
+        ));
         checks.push(of_guard(dependencies.people.guard().pending.len()));
-        let store = dependencies.people.guard_store();
-        checks.push(Check {
-            name: "guard-store".to_owned(),
-            ok: store.is_empty(),
-            details: store,
-        });
+        checks.push(Check::fails_with(
+            "guard-store",
+            dependencies.people.guard_store(),
+            "until then it goes on from memory; after a restart it would judge anew what it decided meanwhile",
+        ));
         checks.extend(dependencies.links.health().into_iter().map(of_node));
         Health { ready: loaded, checks }
     }
@@ -60,27 +101,23 @@ impl Health {
     pub fn of_replica(follower: &Follower) -> Self {
         let source = follower.desired.health();
         let loaded = source.synced && follower.roster.is_loaded();
-        let tokens = follower.nodes.are_known();
         let mut checks = of_source(&source, loaded);
-        checks.push(Check {
-            name: "tokens".to_owned(),
-            ok: tokens,
-            details: if tokens {
-                Vec::new()
-            } else {
-                vec!["no token of a node is known yet: see the log for what is missing".to_owned()]
-            },
-        });
-        let passwords = follower.passwords_are_read();
-        checks.push(Check {
-            name: "passwords".to_owned(),
-            ok: passwords,
-            details: if passwords {
-                Vec::new()
-            } else {
-                vec!["passwords in spec.credentialsFrom are being read".to_owned()]
-            },
-        });
+        checks.push(Check::fails_with(
+            "tokens",
+            unless(
+                follower.nodes.are_known(),
+                "no token of a node is known yet: see the log for what is missing",
+            ),
+            "until then no node is answered",
+        ));
+        checks.push(Check::fails_with(
+            "passwords",
+            unless(
+                follower.passwords_are_read(),
+                "passwords in spec.credentialsFrom are being read",
+            ),
+            "",
+        ));
         checks.push(of_guard(follower.roster.guard().pending.len()));
         checks.extend(follower.nodes.health().into_iter().map(of_node));
         Self {
@@ -90,43 +127,49 @@ impl Health {
     }
 }
 
+fn unless(fine: bool, detail: &str) -> Vec<String> {
+    if fine { Vec::new() } else { vec![detail.to_owned()] }
+}
+
+fn lines(found: Option<&impl ToString>) -> Vec<String> {
+    found.map(ToString::to_string).into_iter().collect()
+}
+
 fn of_source(source: &SourceHealth, loaded: bool) -> Vec<Check> {
+    let unread = if loaded {
+        let line = |since| format!("cannot be read since {since}; what was known last is in force");
+        lines(source.unreadable_since.map(line).as_ref())
+    } else {
+        vec!["the first full load is not over".to_owned()]
+    };
     vec![
-        Check {
-            name: "desired-state".to_owned(),
-            ok: loaded && source.unreadable_since.is_none(),
-            details: if !loaded {
-                vec!["the first full load is not over".to_owned()]
-            } else if let Some(since) = source.unreadable_since {
-                vec![format!("cannot be read since {since}; what was known last is in force")]
-            } else {
-                Vec::new()
-            },
-        },
-        Check {
-            name: "documents".to_owned(),
-            ok: source.problems.is_empty(),
-            details: source.problems.iter().map(ToString::to_string).collect(),
-        },
+        Check::fails_with("desired-state", unread, "see the log for what is in the way"),
+        Check::fails_with(
+            "documents",
+            source.problems.iter().map(ToString::to_string).collect(),
+            "correct them; until then the last version of each that could be read is in force",
+        ),
     ]
 }
 
 fn of_guard(pending: usize) -> Check {
-    Check {
-        name: "guard".to_owned(),
-        ok: pending == 0,
-        details: if pending == 0 {
-            Vec::new()
-        } else {
-            vec![format!("{pending} denials wait for 'guard confirm' or 'guard cancel'")]
-        },
-    }
+    let detail = format!("{pending} denials wait for 'guard confirm' or 'guard cancel'");
+    Check::warns_with(
+        "guard",
+        unless(pending == 0, &detail),
+        "vpn-operator guard show names them",
+    )
 }
 
 fn of_node(node: NodeHealth) -> Check {
-    Check {
-        name: format!("node/{}", node.node.0),
-        ok: node.error.is_none(),
-        details: node.error.into_iter().collect(),
+    let name = format!("node/{}", node.node.0);
+    if !node.proves {
+        return Check::warns_with(
+            name,
+            vec!["has no statistics URL: a revocation there cannot be proved, and sessions are not cut".to_owned()],
+            "set trafficStats in its configuration (vpn-operator gateway render), and statsUrl (HYSTERIA_STATS_URLS) here",
+        );
     }
+    // The error says what to do.
+    Check::fails_with(name, node.error.into_iter().collect(), "")
 }

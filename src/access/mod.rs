@@ -31,7 +31,7 @@ pub use deactivate::{Deactivation, Proof};
 pub use error::{AccessError, Denial, Flip};
 pub use grant::Grant;
 pub use guard::{Confirmed, GuardView};
-pub use health::{Check, Health};
+pub use health::{Check, CheckResult, Health};
 pub use holds::{HoldFilter, HoldView, NewHold, Phase, PlacedHold, ReleasedHold};
 pub use release_many::{ReleaseMany, ReleasedMany, ReleasedOne, ReleasedPerson};
 pub use rotate::{Rotate, Rotation};

@@ -34,6 +34,8 @@ const MAX_GROUP: usize = 512;
 const RETRY: Duration = Duration::from_secs(1);
 /// Longest wait for the companions of a job.
 const MAX_LINGER: Duration = Duration::from_micros(500);
+/// How often a writer that has nothing to do looks whether it could write.
+const LOOK: Duration = Duration::from_secs(5);
 /// How often rows past retention are looked for, in a transaction that writes anyway.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 
@@ -137,14 +139,18 @@ impl Writer {
     /// Serves the inbox until nobody can send any more; everything that was sent is answered.
     pub(super) fn run(mut self, inbox: &Receiver<Message>) {
         loop {
-            // In trouble after a pause, with entries in the spool at once, otherwise when there is something to do.
+            // In trouble after a pause, with entries in the spool at once, otherwise when there is something to do or to see.
             let pause = match self.health.last_error() {
-                Some(_) => Some(RETRY),
-                None if self.spool.is_empty() => None,
-                None => Some(Duration::ZERO),
+                Some(_) => RETRY,
+                None if self.spool.is_empty() => LOOK,
+                None => Duration::ZERO,
             };
             let mut group = Vec::new();
             match next(inbox, pause) {
+                Next::Nothing if pause == LOOK => {
+                    self.look();
+                    continue;
+                }
                 Next::Waited(Message::Job(job)) => self.gather(inbox, &mut group, job, false),
                 Next::Ready(Message::Job(job)) => self.gather(inbox, &mut group, job, true),
                 Next::Waited(Message::Wake) | Next::Ready(Message::Wake) | Next::Nothing => {}
@@ -184,6 +190,16 @@ impl Writer {
                 Ok(message) => group.extend(message.job()),
                 Err(_) => return,
             }
+        }
+    }
+
+    /// Takes the right to write and gives it back, so that a lock of another program is known before anybody is refused.
+    fn look(&mut self) {
+        let Some(conn) = self.conn.as_mut() else { return };
+        let taken = conn.transaction_with_behavior(TransactionBehavior::Immediate).map(drop);
+        if let Err(error) = taken {
+            let shown = HistoryError::sqlite(&self.path, &error);
+            self.trouble(&error, shown);
         }
     }
 
@@ -287,16 +303,13 @@ enum Next {
     Closed,
 }
 
-/// The next message; without a pause, whenever it comes.
-fn next(inbox: &Receiver<Message>, pause: Option<Duration>) -> Next {
+/// The next message, if it comes before the pause is over.
+fn next(inbox: &Receiver<Message>, pause: Duration) -> Next {
     match inbox.try_recv() {
         Ok(message) => return Next::Ready(message),
         Err(TryRecvError::Disconnected) => return Next::Closed,
         Err(TryRecvError::Empty) => {}
     }
-    let Some(pause) = pause else {
-        return inbox.recv().map_or(Next::Closed, Next::Waited);
-    };
     match inbox.recv_timeout(pause) {
         Ok(message) => Next::Waited(message),
         Err(RecvTimeoutError::Timeout) => Next::Nothing,

@@ -74,7 +74,7 @@ pub(super) async fn health(State(probes): State<Probes>) -> Json<HealthBody> {
         degraded: health
             .checks
             .into_iter()
-            .filter(|check| !check.ok)
+            .filter(|check| !check.is_ok())
             .map(|check| check.name)
             .collect(),
     })

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::access::Check;
+use crate::access::{Check, CheckResult};
 
 /// Health for people and for earlier callers.
 #[derive(Serialize, ToSchema)]
@@ -25,6 +25,18 @@ pub(super) struct StatusBody {
     pub(super) status: &'static str,
 }
 
+/// How a check went.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum CheckResultBody {
+    /// As it should be.
+    Ok,
+    /// It works, and somebody should look at it.
+    Warning,
+    /// It does not work.
+    Failed,
+}
+
 /// One thing that was looked at.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(super) struct CheckBody {
@@ -32,16 +44,27 @@ pub(super) struct CheckBody {
     pub(super) name: String,
     /// Whether it is as it should be.
     pub(super) ok: bool,
-    /// What is wrong and where.
+    /// How it went.
+    pub(super) result: CheckResultBody,
+    /// What is wrong and where; empty when nothing is.
     pub(super) details: Vec<String>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) advice: Option<String>,
 }
 
 impl From<Check> for CheckBody {
     fn from(check: Check) -> Self {
         Self {
+            ok: check.is_ok(),
+            result: match check.result {
+                CheckResult::Ok => CheckResultBody::Ok,
+                CheckResult::Warning => CheckResultBody::Warning,
+                CheckResult::Failed => CheckResultBody::Failed,
+            },
             name: check.name,
-            ok: check.ok,
             details: check.details,
+            advice: check.advice,
         }
     }
 }

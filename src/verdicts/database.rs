@@ -148,7 +148,7 @@ impl Database {
         match &self.standing {
             Standing::Replace { .. } => return Ok(None),
             Standing::Unread if present.is_none() => {
-                if open::file_id(&open::log_of(&self.path))?.is_some() {
+                if open::file_id(&sqlite::log_of(&self.path))?.is_some() {
                     let why = format!("{} is gone, and its log is there", self.path.display());
                     self.standing = Standing::Replace { what: "damaged", why };
                 }
@@ -186,7 +186,7 @@ impl Database {
     /// Moves aside what is there, and makes a new file.
     fn begin_anew(&mut self, now: Timestamp) -> Result<Connection, Fault> {
         if let Standing::Replace { what, why } = &mut self.standing
-            && let Some(aside) = open::move_aside(&self.path, what, now)?
+            && let Some(aside) = sqlite::move_aside(&self.path, what, now)?
         {
             *why = format!("{why}; it was moved to {}", aside.display());
         }
@@ -216,7 +216,7 @@ impl Database {
     }
 
     fn files(&self) -> Result<Option<(FileId, FileId)>, Fault> {
-        let log = open::file_id(&open::log_of(&self.path))?;
+        let log = open::file_id(&sqlite::log_of(&self.path))?;
         Ok(open::file_id(&self.path)?.zip(log))
     }
 

@@ -1,15 +1,8 @@
-//! Opening the file, recognising it, making a new one, and moving one aside that cannot be used.
+//! Opening the file, recognising it, and making a new one.
 
-use std::{
-    fs,
-    io::ErrorKind,
-    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, io::ErrorKind, os::unix::fs::MetadataExt as _, path::Path};
 
-use jiff::Timestamp;
-use rusqlite::{Connection, OpenFlags, config::DbConfig};
+use rusqlite::{Connection, OpenFlags};
 
 use super::rows::{self, Counting, Loaded, TABLES};
 use crate::sqlite::{self, Fault, beside};
@@ -18,8 +11,6 @@ use crate::sqlite::{self, Fault, beside};
 const VERSION: i64 = 1;
 /// Marks the file as this program's (`PRAGMA application_id`): "VPNG".
 const APPLICATION_ID: i64 = 0x5650_4e47;
-/// How long a lock of another program is waited for.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
 const READ_WRITE: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
@@ -40,11 +31,6 @@ pub(super) fn file_id(path: &Path) -> Result<Option<FileId>, Fault> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Fault::io("look at", path, &error)),
     }
-}
-
-/// The log that SQLite keeps beside the file.
-pub(super) fn log_of(path: &Path) -> PathBuf {
-    beside(path, "-wal")
 }
 
 /// Why a file is not opened as it is.
@@ -83,7 +69,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, Refused> {
         );
         return Err(Refused::Unavailable(Fault::Unavailable(line)));
     }
-    claim(&conn).map_err(failed)?;
+    sqlite::claim(&conn).map_err(failed)?;
     let pragma = |name: &str| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let (application, version) = (
         pragma("application_id").map_err(failed)?,
@@ -96,8 +82,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, Refused> {
         return Err(Refused::Newer(version));
     }
     sqlite::quick_check(&conn, path)?;
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
-        .map_err(failed)?;
+    sqlite::keep_log(&conn, false).map_err(failed)?;
     let mode: String = conn
         .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
         .map_err(failed)?;
@@ -114,14 +99,6 @@ pub(super) fn open(path: &Path) -> Result<Connection, Refused> {
     )
     .map_err(failed)?;
     Ok(conn)
-}
-
-/// Until the file is known to be ours, closing it must not write its log back. And nothing but the log is needed beside it
-/// when only one connection ever uses it, so that a full disk can still be read.
-fn claim(conn: &Connection) -> rusqlite::Result<()> {
-    conn.busy_timeout(BUSY_TIMEOUT)?;
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    conn.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))
 }
 
 /// Makes a file with empty tables. There is none of this name, and none half made of it is ever seen.
@@ -150,61 +127,7 @@ pub(super) fn create(path: &Path) -> Result<(), Fault> {
     sqlite::sync_folder(path)
 }
 
-/// Gives the file and its log another name, `<name>.<what>-<time>`, that no other file has. Answers the name; `None` if
-/// there was no file.
-///
-/// # Errors
-/// The folder cannot be written.
-pub(super) fn move_aside(path: &Path, what: &str, now: Timestamp) -> Result<Option<PathBuf>, Fault> {
-    let time = now.strftime("%Y%m%dT%H%M%SZ");
-    let mut number = 1;
-    let aside = loop {
-        let again = if number == 1 {
-            String::new()
-        } else {
-            format!("-{number}")
-        };
-        let aside = beside(path, &format!(".{what}-{time}{again}"));
-        if [&aside, &log_of(&aside)]
-            .iter()
-            .all(|path| fs::symlink_metadata(path).is_err())
-        {
-            break aside;
-        }
-        number += 1;
-    };
-    let mut moved = false;
-    // A log that stayed would be taken for that of the next file.
-    for (from, to) in [(path.to_owned(), aside.clone()), (log_of(path), log_of(&aside))] {
-        match fs::rename(&from, &to) {
-            Ok(()) => moved = true,
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(Fault::io("move", &from, &error)),
-        }
-    }
-    if moved {
-        sqlite::sync_folder(path)?;
-    }
-    Ok(moved.then_some(aside))
-}
-
 /// Reads what can be read of a file that cannot be opened as it should be. Changes nothing.
 pub(super) fn rescue(path: &Path, counting: Counting) -> Loaded {
-    let read = |conn: &Connection| {
-        // So that a file which is shorter than it says is read as far as it goes.
-        conn.execute_batch("PRAGMA writable_schema = ON; PRAGMA query_only = ON;")?;
-        conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
-        Ok(rows::rescue(conn, counting))
-    };
-    let as_it_is = Connection::open_with_flags(path, READ_WRITE).and_then(|conn| {
-        claim(&conn)?;
-        read(&conn)
-    });
-    // `immutable`, because reading in the ordinary way wants to write. What only the log has is missing then.
-    let without_log = || {
-        let name = percent_encoding::percent_encode(path.as_os_str().as_bytes(), percent_encoding::NON_ALPHANUMERIC);
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-        Connection::open_with_flags(format!("file:{name}?immutable=1"), flags).and_then(|conn| read(&conn))
-    };
-    as_it_is.or_else(|_| without_log()).unwrap_or_default()
+    sqlite::read_damaged(path, |conn| Ok(rows::rescue(conn, counting))).unwrap_or_default()
 }

@@ -789,7 +789,13 @@ async fn guard_show_exits_with_6_while_somebody_has_to_decide() {
 /// An operator, its auth listener and a node's statistics API in one.
 async fn house(good: bool) -> Fake {
     Fake::start(move |seen, _| match (seen.method.as_str(), seen.uri.path()) {
-        ("GET", "/readyz") => (200, json!({ "ready": true })),
+        ("GET", "/readyz") => (
+            200,
+            json!({ "status": "ready", "checks": [
+                { "name": "documents", "ok": good, "result": if good { "ok" } else { "failed" },
+                  "details": if good { vec![] } else { vec!["a.yaml:7:3: spec.activ: unknown field"] } },
+            ] }),
+        ),
         ("GET", "/users") => (
             if good && seen.headers["x-corporate-secret"] == SECRET {
                 200
@@ -852,11 +858,27 @@ async fn doctor_finds_a_good_house_good_and_a_bad_one_bad() {
     for (good, verdict) in [(true, "ok"), (false, "failed")] {
         let fake = house(good).await;
         let (code, found) = findings(doctor(&fake, &[])).await;
-        for name in ["operator API", "auth listener", "statistics of default/node-1"] {
+        for name in ["operator API", "documents", "auth listener"] {
             assert_eq!(result_of(&found, name), verdict, "{found:?}");
+        }
+        // What the operator knows by itself is not looked at twice.
+        for name in ["desired state", "statistics of default/node-1"] {
+            assert!(found.iter().all(|finding| finding.0 != name), "{found:?}");
         }
         assert_eq!(result_of(&found, "clock"), "ok");
         assert!(good || code == 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_without_an_operator_asks_the_nodes_itself() {
+    for (good, verdict) in [(true, "ok"), (false, "failed")] {
+        let fake = house(good).await;
+        let (code, found) = findings(doctor(&fake, &["--listen", "127.0.0.1:1"])).await;
+        assert_eq!(code, 1);
+        assert_eq!(result_of(&found, "operator API"), "failed", "{found:?}");
+        assert_eq!(result_of(&found, "statistics of default/node-1"), verdict, "{found:?}");
+        assert_eq!(result_of(&found, "desired state"), "ok", "{found:?}");
     }
 }
 
@@ -926,7 +948,12 @@ async fn doctor_asks_the_nodes_of_declared_gateways() {
     std::fs::write(vpn.path().join("gateways.yaml"), document).unwrap();
     let (_, found) = findings(doctor(
         &fake,
-        &["--desired", &format!("folder:{}", vpn.path().display())],
+        &[
+            "--listen",
+            "127.0.0.1:1",
+            "--desired",
+            &format!("folder:{}", vpn.path().display()),
+        ],
     ))
     .await;
     assert_eq!(result_of(&found, "statistics of europe/fra"), "ok", "{found:?}");
@@ -939,7 +966,7 @@ async fn doctor_looks_at_key_and_database_without_changing_them() {
     use vpn_operator::{clock::SystemClock, config::HISTORY_FILE, credentials::MasterKey, history::History};
     let fake = house(true).await;
     let (_, found) = findings(doctor(&fake, &[])).await;
-    for name in ["master key", "database"] {
+    for name in ["master key", "audit chain"] {
         assert_eq!(result_of(&found, name), "skipped", "{found:?}");
     }
     assert_eq!(
@@ -953,7 +980,7 @@ async fn doctor_looks_at_key_and_database_without_changing_them() {
     let database = fake.data.path().join(HISTORY_FILE);
     let history = History::open(&database, Arc::new(SystemClock)).unwrap();
     let (_, found) = findings(doctor(&fake, &[])).await;
-    assert_eq!(result_of(&found, "database"), "ok", "{found:?}");
+    assert_eq!(result_of(&found, "audit chain"), "ok", "{found:?}");
     assert_eq!(result_of(&found, "master key"), "ok", "{found:?}");
     assert!(found.iter().any(|finding| finding.2.contains(key.id())), "{found:?}");
 
@@ -962,7 +989,7 @@ async fn doctor_looks_at_key_and_database_without_changing_them() {
     std::fs::write(fake.data.path().join("master.key"), "00".repeat(32)).unwrap();
     let (code, found) = findings(doctor(&fake, &[])).await;
     assert_eq!(code, 1);
-    for name in ["master key", "database"] {
+    for name in ["master key", "audit chain"] {
         assert_eq!(result_of(&found, name), "failed", "{found:?}");
     }
 }

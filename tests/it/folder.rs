@@ -1,5 +1,7 @@
 //! A folder of YAML as the source: what people do to it, and what the operator makes of it.
 
+mod damaged;
+
 use std::{
     collections::BTreeMap,
     fs,

@@ -2,6 +2,7 @@
 
 use std::{
     fs::OpenOptions,
+    io::Write as _,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::Path,
 };
@@ -57,13 +58,7 @@ pub(super) fn data_folder(data_dir: &Path) -> Finding {
         return Finding::skipped(NAME, format!("{shown} does not exist yet; the first run makes it"));
     }
     let probe = data_dir.join(format!(".doctor-{}", std::process::id()));
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&probe)
-        .and_then(|_| std::fs::remove_file(&probe));
-    if let Err(error) = written {
+    if let Err(error) = write_and_remove(&probe) {
         return Finding::failed(
             NAME,
             format!("{shown} cannot be written: {error}"),
@@ -96,6 +91,17 @@ pub(super) fn data_folder(data_dir: &Path) -> Finding {
     }
 }
 
+/// Writes so much that a full disk says so, and takes it away again.
+fn write_and_remove(probe: &Path) -> std::io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(probe)?;
+    let written = file.write_all(&vec![b'x'; 64 << 10]).and_then(|()| file.sync_data());
+    written.and(std::fs::remove_file(probe))
+}
+
 /// The master key is there, can be read, and is the one that the data was made with.
 pub(super) fn master_key(config: &Config) -> Finding {
     const NAME: &str = "master key";
@@ -110,9 +116,9 @@ pub(super) fn master_key(config: &Config) -> Finding {
     }
 }
 
-/// The database can be read and is whole.
-pub(super) async fn database(data_dir: &Path) -> Finding {
-    const NAME: &str = "database";
+/// What is on the disk of the database is whole. Whether it can be written is known by the operator that has it open.
+pub(super) async fn audit_chain(data_dir: &Path) -> Finding {
+    const NAME: &str = "audit chain";
     match rooms::check_history(data_dir).await {
         Ok(Some(message)) => Finding::ok(NAME, message),
         Ok(None) => Finding::skipped(NAME, "there is none yet; the first run makes it"),

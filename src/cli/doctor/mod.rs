@@ -1,9 +1,13 @@
 //! `doctor`: looks at everything an operator needs, changes nothing, and says what to do.
+//!
+//! What the running operator knows about itself is its own list of checks, asked of it: doctor adds what only a process
+//! outside can see. Without a running operator it looks at desired state and the nodes by itself.
 
 mod local;
+mod operator;
 mod remote;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
@@ -16,7 +20,7 @@ use super::{
 use crate::config::{Config, secrets::process_environment};
 
 /// How a check went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Verdict {
     Ok,
@@ -44,7 +48,7 @@ struct Finding {
     /// What was looked at.
     name: String,
     result: Verdict,
-    /// What was seen.
+    /// What was seen; of several things a line each.
     message: String,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,13 +93,16 @@ pub(super) async fn run(args: Doctor, output: &mut Output) -> Result<(), Command
         local::clock(&config.state.data_dir),
         local::data_folder(&config.state.data_dir),
         local::master_key(&config),
-        local::database(&config.state.data_dir).await,
-        local::desired(&config.state.desired),
+        local::audit_chain(&config.state.data_dir).await,
     ];
+    let operator = operator::ask(&config).await;
+    findings.extend(operator.findings);
+    if !operator.told_its_checks {
+        findings.push(local::desired(&config.state.desired));
+        findings.extend(remote::statistics(&gateways).await);
+    }
     findings.extend(local::certificate(args.cert.as_deref(), &gateways));
-    findings.push(remote::api(&config).await);
     findings.push(remote::auth_listener(&config).await);
-    findings.extend(remote::statistics(&gateways).await);
     progress.finish_and_clear();
 
     let failed = findings
@@ -112,7 +119,12 @@ pub(super) async fn run(args: Doctor, output: &mut Output) -> Result<(), Command
                     message,
                     advice,
                 } = finding;
-                output.line(&format!("{} {name}: {}", result.mark(), printable(message)))?;
+                let mut lines = message.lines();
+                let first = printable(lines.next().unwrap_or_default());
+                output.line(&format!("{} {}: {first}", result.mark(), printable(name)))?;
+                for line in lines {
+                    output.line(&format!("    {}", printable(line)))?;
+                }
                 if let Some(advice) = advice {
                     output.line(&format!("    {}", printable(advice)))?;
                 }

@@ -1,4 +1,4 @@
-//! Checks over the network: the operator's API, its auth listener, the nodes' statistics.
+//! Checks over the network: the operator's auth listener, the nodes' statistics.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A client for probes. It trusts a listener's own certificate under any name: it asks this machine by address.
-fn probe(tls: Option<&TlsFiles>) -> Result<reqwest::Client, CommandError> {
+pub(super) fn probe(tls: Option<&TlsFiles>) -> Result<reqwest::Client, CommandError> {
     let mut builder = reqwest::Client::builder()
         .timeout(TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
@@ -37,73 +37,11 @@ fn probe(tls: Option<&TlsFiles>) -> Result<reqwest::Client, CommandError> {
         .map_err(|error| CommandError::failed(format!("cannot make an HTTP client: {error}")))
 }
 
-fn why(error: &reqwest::Error) -> String {
+pub(super) fn why(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         format!("no answer within {TIMEOUT:?}")
     } else {
         root_cause(error)
-    }
-}
-
-/// The API answers, is ready, and knows the secret.
-pub(super) async fn api(config: &Config) -> Finding {
-    const NAME: &str = "operator API";
-    let base = config::local_url(config.listen.api, config.api_tls.is_some());
-    let client = match probe(config.api_tls.as_ref()) {
-        Ok(client) => client,
-        Err(error) => return Finding::failed(NAME, error.message, "correct TLS_CERT_FILE"),
-    };
-    let ready = match client.get(format!("{base}/readyz?verbose")).send().await {
-        Ok(answer) => answer,
-        Err(error) => {
-            return Finding::failed(
-                NAME,
-                format!("cannot reach {base}: {}", why(&error)),
-                "start it: vpn-operator run; or correct --listen (LISTEN_ADDR)",
-            );
-        }
-    };
-    if !ready.status().is_success() {
-        let status = ready.status();
-        let said = ready.text().await.unwrap_or_default();
-        let said: String = said
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ")
-            .chars()
-            .take(400)
-            .collect();
-        return Finding::failed(
-            NAME,
-            format!("is not ready ({status}): {said}"),
-            "see what the answer names",
-        );
-    }
-    let Some(corporate) = &config.secrets.corporate else {
-        return Finding::warning(
-            NAME,
-            "is ready; its secret is not known here",
-            "name its data folder with --data",
-        );
-    };
-    let asked = client
-        .get(format!("{base}/users?limit=1"))
-        .header("X-Corporate-Secret", corporate.value.expose_secret())
-        .send()
-        .await;
-    match asked.map(|answer| answer.status()) {
-        Ok(status) if status.is_success() => Finding::ok(NAME, format!("{base} is ready and accepts the secret")),
-        Ok(StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED) => Finding::failed(
-            NAME,
-            format!("{base} refuses the secret"),
-            "use the same CORPORATE_SECRET(_FILE) or --data as the running operator",
-        ),
-        Ok(status) => Finding::failed(NAME, format!("{base} answered {status}"), "see the operator's log"),
-        Err(error) => Finding::failed(
-            NAME,
-            format!("cannot reach {base}: {}", why(&error)),
-            "see the operator's log",
-        ),
     }
 }
 

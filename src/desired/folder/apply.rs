@@ -5,9 +5,10 @@ use std::{collections::BTreeSet, mem, sync::Arc, time::Instant};
 use jiff::Timestamp;
 
 use super::{
+    damage::{UNREAD, hold_of_own_file},
     document::{Bad, Declared, faults_against},
     mailbox::Urgent,
-    object::{Digest, Kind, Notes, Spec, new_uid},
+    object::{Digest, Kind, Notes, Root, Spec, new_uid},
     object_store::{Entry, MAX_SETTLE, ObjectStore, SETTLE},
     problem::Problem,
     scan::{Content, Document, FileScan, What},
@@ -104,6 +105,7 @@ impl ObjectStore {
                 What::Bad(bad) => self.bad(&mut pass, bad, (document.base, document.line)),
             }
         }
+        self.stand_in(&mut pass);
         self.missing(&mut pass, before, &scan.deleted);
         self.applying = outer;
         pass.lines.sort();
@@ -140,6 +142,44 @@ impl ObjectStore {
         self.file_ids.get(&scan.file).copied() == self.applying
     }
 
+    /// One of the operator's own files in which no object can be read: whom its name keeps out stays out.
+    fn stand_in(&mut self, pass: &mut Pass) {
+        let Some(file) = self
+            .file(pass.file)
+            .filter(|file| file.present && file.key.root == Root::Own)
+        else {
+            return;
+        };
+        let key = file.key.clone();
+        let is_read = |id: &u32| self.entry(*id).is_some_and(|entry| entry.seen == pass.ticket);
+        if pass.owned.iter().any(is_read) {
+            return;
+        }
+        let Some(hold) = hold_of_own_file(&key.path) else {
+            return;
+        };
+        match self.find(hold.kind, &hold.name) {
+            // Known, and not by its name alone.
+            Some(id)
+                if self
+                    .entry(id)
+                    .is_none_or(|it| it.file != pass.file || it.digest != UNREAD) =>
+            {
+                return;
+            }
+            Some(id) => _ = self.take(pass, id, 0),
+            // Whoever writes it may not be done.
+            None if !pass.rests && !self.loading => return self.scanner.wish(key, Instant::now() + SETTLE),
+            None => self.create(pass, &hold, 0, UNREAD),
+        }
+        let message = format!(
+            "no hold can be read in this file of the operator: whom its name tells stays out, as VpnHold {}, until the file \
+             is put back or the hold is released",
+            hold.name
+        );
+        pass.lines.push(Problem::of_file(pass.display.clone(), message));
+    }
+
     /// Nothing can be said about a file: everything recorded in it stays.
     fn keep_all(&mut self, id: u32, ticket: u64, display: &str, reason: String) {
         let Some(file) = self.files.get_mut(id as usize).filter(|file| file.ticket < ticket) else {
@@ -147,13 +187,32 @@ impl ObjectStore {
         };
         file.ticket = ticket;
         file.present = true;
+        let mut known = false;
         for object in file.owned.clone() {
             if let Some(entry) = self.entry_mut(object).filter(|entry| entry.file == id) {
                 entry.missing = None;
+                known |= entry.digest != UNREAD;
             }
         }
+        let mut pass = Pass {
+            file: id,
+            ticket,
+            display: display.to_owned(),
+            lines: vec![Problem::of_file(display, reason)],
+            owned: Vec::new(),
+            claimed: BTreeSet::new(),
+            hiding: 0,
+            rests: true,
+        };
+        if !known {
+            self.stand_in(&mut pass);
+        }
+        if let Some(file) = self.files.get_mut(id as usize) {
+            pass.owned.retain(|object| !file.owned.contains(object));
+            file.owned.append(&mut pass.owned);
+        }
         self.source_status
-            .set_file(display, vec![Problem::of_file(display, reason).to_string()]);
+            .set_file(display, pass.lines.iter().map(ToString::to_string).collect());
     }
 
     /// Sends out what applying a file has brought about elsewhere.
@@ -275,7 +334,9 @@ impl ObjectStore {
         let Some(entry) = self.take(pass, id, line) else { return };
         let (tombstone, unserved) = (entry.deleted, !entry.served);
         let old = self.row(id);
-        let old_spec = old.as_ref().and_then(|row| Spec::from_json(row.kind, &row.spec).ok());
+        // What was made up for a document that could not be read binds nobody.
+        let known = old.as_ref().filter(|row| row.digest != UNREAD);
+        let old_spec = known.and_then(|row| Spec::from_json(row.kind, &row.spec).ok());
         let faults = faults_against(declared, old_spec.as_ref(), text);
         if !faults.is_empty() {
             pass.lines

@@ -15,11 +15,12 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
+    damage::UNREAD,
     event_sender::Change,
     mailbox::Walked,
     object::{FileKey, Root, Row},
     object_store::{Entry, ObjectStore, SETTLE},
-    record::Fact,
+    record::{Fact, UnreadableRow},
     scan::{Content, FileScan, scan_file},
     walk::{Listing, list},
 };
@@ -41,7 +42,10 @@ impl ObjectStore {
         }
         self.send_recorded(serve);
         self.read_again();
+        // Now and then a document did not help.
+        self.announce_unserved(serve);
         self.loading = false;
+        self.tell_damage();
         self.fit();
         self.source_status.set_synced();
         self.out.init_done();
@@ -50,12 +54,27 @@ impl ObjectStore {
     /// Takes the record over; answers the age of the last whole reading.
     fn recall(&mut self) -> Option<Duration> {
         let mut heads = Vec::new();
-        if let Err(error) = self.reader.each_head(|head| heads.push(head)) {
+        let mut unreadable = Vec::new();
+        let read = self.reader.each_head(|head| match head {
+            Ok(head) => heads.push(head),
+            Err(UnreadableRow(id)) => unreadable.push(id),
+        });
+        if let Err(error) = read {
             self.source_status
-                .set_source("record", Some(format!("desired.db cannot be read: {error}")));
+                .set_source("record-reading", Some(format!("desired.db cannot be read: {error}")));
         }
         for head in &heads {
-            self.adopt(head);
+            if self.find(head.kind, &head.name).is_some() {
+                unreadable.push(Some(head.id));
+            } else {
+                self.adopt(head);
+            }
+        }
+        for id in unreadable {
+            self.damage.row();
+            if let Some(id) = id {
+                self.writer.forget(id);
+            }
         }
         let fact = |fact| self.reader.fact(fact).ok().flatten();
         if let (Some(device), Some(inode)) = (fact(Fact::Device), fact(Fact::Inode)) {
@@ -244,7 +263,8 @@ impl ObjectStore {
             if wanted && (people || row.file.root == Root::Own) {
                 match out.send(Change::Init, &row) {
                     Ok(()) => sent.push(row.id),
-                    Err(error) => broken.push((row.id, error)),
+                    // Told at the end of the load, in one line.
+                    Err(_) => broken.push(row.id),
                 }
             }
         };
@@ -252,23 +272,34 @@ impl ObjectStore {
             && let Err(error) = self.reader.each(visit)
         {
             self.source_status
-                .set_source("record", Some(format!("desired.db cannot be read: {error}")));
+                .set_source("record-reading", Some(format!("desired.db cannot be read: {error}")));
         }
         for id in sent {
             if let Some(entry) = self.entry_mut(id) {
                 entry.served = true;
             }
         }
-        for (id, error) in &broken {
-            self.reread(*id, error);
+        for id in broken {
+            if let Some(row) = self.row(id) {
+                self.mend(id, &row);
+            }
         }
-        // What changed a moment ago is not in the file yet.
+        // What changed a moment ago is not in the file yet; what is read again waits for that.
+        self.announce_matching(people, |entry| entry.digest != UNREAD);
+    }
+
+    fn announce_unserved(&mut self, people: bool) {
+        self.announce_matching(people, |_| true);
+    }
+
+    /// Sends out what was not sent yet.
+    fn announce_matching(&mut self, people: bool, wanted: impl Fn(&Entry) -> bool) {
         for id in 0..u32::try_from(self.entries.len()).unwrap_or(u32::MAX) {
             let own = |entry: &Entry| self.file(entry.file).is_some_and(|file| file.key.root == Root::Own);
             let wanted = self
                 .entry(id)
-                .is_some_and(|entry| !entry.served && (people || own(entry)));
-            if wanted && !broken.iter().any(|(broken, _)| *broken == id) {
+                .is_some_and(|entry| !entry.served && wanted(entry) && (people || own(entry)));
+            if wanted {
                 self.announce(id);
             }
         }

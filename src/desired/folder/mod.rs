@@ -7,6 +7,7 @@
 
 mod apply;
 mod check;
+mod damage;
 mod document;
 mod document_writer;
 mod edit;
@@ -14,6 +15,7 @@ mod event_sender;
 mod files;
 mod load;
 mod mailbox;
+mod mend;
 mod message_loop;
 mod object;
 mod object_store;

@@ -182,6 +182,34 @@ pub(super) fn assemble<K: Assemble>(row: &Row) -> Result<K, serde_json::Error> {
     Ok(K::assemble(metadata, serde_json::from_str(&row.spec)?, status))
 }
 
+/// What of a row cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Broken {
+    /// Spec, labels or annotations: what its document says.
+    pub document: bool,
+    pub status: bool,
+}
+
+impl Row {
+    /// Looks at the parts one by one.
+    pub fn broken(&self) -> Broken {
+        fn parts<K: Assemble>(row: &Row) -> Broken {
+            fn is_bad<T: DeserializeOwned>(text: Option<&str>) -> bool {
+                text.is_some_and(|text| serde_json::from_str::<T>(text).is_err())
+            }
+            Broken {
+                document: is_bad::<K::Spec>(Some(&row.spec)) || is_bad::<Notes>(row.notes.as_deref()),
+                status: is_bad::<K::Status>(row.status.as_deref()),
+            }
+        }
+        match self.kind {
+            Kind::User => parts::<VpnUser>(self),
+            Kind::Hold => parts::<VpnHold>(self),
+            Kind::Gateway => parts::<VpnGateway>(self),
+        }
+    }
+}
+
 /// A random uid (version 4).
 pub(super) fn new_uid() -> [u8; 16] {
     let mut bytes = [0; 16];

@@ -11,6 +11,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
+    damage::{Damage, UNREAD},
     event_sender::{Change, EventSender},
     mailbox::{Mailbox, Urgent},
     object::{Digest, FileKey, Kind, Row},
@@ -103,6 +104,8 @@ pub(super) struct ObjectStore {
     /// Signatures seen by the first load, until the walker takes them.
     pub signatures: Signatures,
     pub reading: ReadingState,
+    /// What of the record could not be read.
+    pub damage: Damage,
 }
 
 /// The parts that an object store is made of.
@@ -147,6 +150,7 @@ impl ObjectStore {
             version: 0,
             signatures: Signatures::new(),
             reading: ReadingState::new(dependencies.last_known_max_age),
+            damage: Damage::default(),
         }
     }
 
@@ -191,7 +195,7 @@ impl ObjectStore {
             Ok(row) => row,
             Err(error) => {
                 self.source_status
-                    .set_source("record", Some(format!("desired.db cannot be read: {error}")));
+                    .set_source("record-reading", Some(format!("desired.db cannot be read: {error}")));
                 None
             }
         }
@@ -252,10 +256,12 @@ impl ObjectStore {
         if let Some(names) = self.names.get_mut(&kind) {
             names.insert(name, id);
         }
-        self.digests
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(digest, id);
+        if digest != UNREAD {
+            self.digests
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(digest, id);
+        }
     }
 
     pub fn namespace(&mut self, name: &str) -> Arc<str> {
@@ -274,7 +280,9 @@ impl ObjectStore {
         if old != digest && digests.get(&old) == Some(&id) {
             digests.remove(&old);
         }
-        digests.insert(digest, id);
+        if digest != UNREAD {
+            digests.insert(digest, id);
+        }
     }
 
     /// Records an object under a new resource version; `changed` raises its generation too.
@@ -325,20 +333,12 @@ impl ObjectStore {
                     entry.served = true;
                 }
             }
-            Err(error) => self.reread(id, &error),
+            Err(error) => {
+                let (kind, name) = (row.kind, &row.name);
+                tracing::warn!(%kind, %name, %error, "the recorded version is not understood");
+                self.mend(id, &row);
+            }
         }
-    }
-
-    /// The recorded version of an object cannot be used by this program: its document is read again.
-    pub fn reread(&mut self, id: u32, error: &serde_json::Error) {
-        let Some(entry) = self.entry_mut(id) else { return };
-        tracing::warn!(kind = %entry.kind, name = %entry.name, %error, "the recorded version is not understood");
-        let (old, file) = (mem::take(&mut entry.digest), entry.file);
-        self.digests
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&old);
-        self.again.insert(file);
     }
 
     /// Removes an object for good.

@@ -17,7 +17,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow, params};
 
 use super::{
     object::{FileKey, Kind, Root, Row},
-    record_file::{Opened, connect},
+    record_file::{COLUMNS, Opened, PLACES, connect},
 };
 use crate::desired::DesiredError;
 
@@ -25,10 +25,10 @@ use crate::desired::DesiredError;
 const BATCH: Duration = Duration::from_millis(200);
 /// Pause before a failed transaction is tried again.
 const RETRY: Duration = Duration::from_secs(1);
-const COLUMNS: &str =
-    "id, kind, namespace, name, uid, generation, version, created, deleted, own, file, digest, spec, notes, status";
 const HEAD_COLUMNS: &str =
     "id, kind, namespace, name, uid, generation, version, created, deleted, own, file, digest, '', NULL, NULL";
+/// Most that the number of an object can be: numbers are given out again, so a higher one was never given out.
+const LAST_ID: u32 = 1 << 24;
 
 /// What the record knows besides objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -155,14 +155,28 @@ pub(super) struct Reader {
     writer: Writer,
 }
 
+/// An open record.
+pub(super) struct Record {
+    pub reader: Reader,
+    pub writer: Writer,
+    /// The writer's thread.
+    pub thread: thread::JoinHandle<()>,
+    /// What was wrong with the file that was there.
+    pub found: Option<String>,
+}
+
 /// Opens the record and starts its writer.
-pub(super) fn open(data_dir: &Path) -> Result<(Reader, Writer, thread::JoinHandle<()>), DesiredError> {
+///
+/// # Errors
+/// A newer version of this program wrote it, another program holds it, or no thread can be had.
+pub(super) fn open(data_dir: &Path, now: Timestamp) -> Result<Record, DesiredError> {
     let path = data_dir.join("desired.db");
     let Opened {
         writer: db,
         reader,
         stuck,
-    } = connect(&path)?;
+        found,
+    } = connect(&path, now)?;
     let writer = Writer(Arc::new(Shared {
         queue: Mutex::default(),
         wake: Condvar::new(),
@@ -177,8 +191,17 @@ pub(super) fn open(data_dir: &Path) -> Result<(Reader, Writer, thread::JoinHandl
         db: reader,
         writer: writer.clone(),
     };
-    Ok((reader, writer, thread))
+    Ok(Record {
+        reader,
+        writer,
+        thread,
+        found,
+    })
 }
+
+/// A row that says not even whose it is. Carries its number, if that can be one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct UnreadableRow(pub Option<u32>);
 
 impl Reader {
     /// One object as it was last written, batches on their way included.
@@ -194,21 +217,21 @@ impl Reader {
         Ok(query.query_row([id], read_row).optional()?.map(Arc::new))
     }
 
-    /// Every durable object, in the order of their numbers.
-    pub fn each(&self, visit: impl FnMut(Row)) -> Result<(), rusqlite::Error> {
-        self.select(COLUMNS, visit)
+    /// Every durable object that can be told, in the order of their numbers.
+    pub fn each(&self, mut visit: impl FnMut(Row)) -> Result<(), rusqlite::Error> {
+        self.select(COLUMNS, |row| row.into_iter().for_each(&mut visit))
     }
 
-    /// [`Self::each`] without spec, notes and status.
-    pub fn each_head(&self, visit: impl FnMut(Row)) -> Result<(), rusqlite::Error> {
+    /// Every durable object without spec, notes and status.
+    pub fn each_head(&self, visit: impl FnMut(Result<Row, UnreadableRow>)) -> Result<(), rusqlite::Error> {
         self.select(HEAD_COLUMNS, visit)
     }
 
-    fn select(&self, columns: &str, mut visit: impl FnMut(Row)) -> Result<(), rusqlite::Error> {
+    fn select(&self, columns: &str, mut visit: impl FnMut(Result<Row, UnreadableRow>)) -> Result<(), rusqlite::Error> {
         let mut query = self.db.prepare(&format!("SELECT {columns} FROM objects ORDER BY id"))?;
         let mut rows = query.query([])?;
         while let Some(row) = rows.next()? {
-            visit(read_row(row)?);
+            visit(read_row(row).map_err(|_| UnreadableRow(row.get(0).ok())));
         }
         Ok(())
     }
@@ -230,20 +253,25 @@ fn read_row(row: &SqlRow<'_>) -> Result<Row, rusqlite::Error> {
             .map(Arc::<str>::from)
             .map_err(rusqlite::Error::from)
     };
-    let maybe = |at: usize| {
-        row.get_ref(at)?
-            .as_str_or_null()
-            .map(|text| text.map(Arc::<str>::from))
-            .map_err(rusqlite::Error::from)
+    // What is no text is no JSON either, and is mended as such: the object is still told by the rest.
+    let json = |at: usize| match row.get_ref(at) {
+        Ok(value) => value.as_str_or_null().unwrap_or(Some("")).map(Arc::<str>::from),
+        Err(_) => Some("".into()),
     };
+    let unknown = |at: usize| rusqlite::Error::IntegralValueOutOfRange(at, row.get(at).unwrap_or_default());
     let kind = match row.get::<_, i64>(1)? {
         0 => Kind::User,
         1 => Kind::Hold,
-        _ => Kind::Gateway,
+        2 => Kind::Gateway,
+        _ => return Err(unknown(1)),
     };
+    let id: u32 = row.get(0)?;
+    if id > LAST_ID {
+        return Err(unknown(0));
+    }
     let second = |value: i64| Timestamp::from_second(value).unwrap_or(Timestamp::UNIX_EPOCH);
     Ok(Row {
-        id: row.get(0)?,
+        id,
         kind,
         namespace: text(2)?,
         name: text(3)?,
@@ -257,9 +285,9 @@ fn read_row(row: &SqlRow<'_>) -> Result<Row, rusqlite::Error> {
             path: text(10)?,
         },
         digest: row.get(11)?,
-        spec: text(12)?,
-        notes: maybe(13)?,
-        status: maybe(14)?,
+        spec: json(12).unwrap_or_default(),
+        notes: json(13),
+        status: json(14),
     })
 }
 
@@ -347,9 +375,8 @@ fn write(db: &mut Connection, ops: &[(u32, Op)], facts: &HashMap<Fact, i64>) -> 
     }
     let transaction = db.transaction()?;
     {
-        let mut put = transaction.prepare_cached(&format!(
-            "INSERT OR REPLACE INTO objects ({COLUMNS}) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)"
-        ))?;
+        let mut put =
+            transaction.prepare_cached(&format!("INSERT OR REPLACE INTO objects ({COLUMNS}) VALUES ({PLACES})"))?;
         let mut forget = transaction.prepare_cached("DELETE FROM objects WHERE id = ?1")?;
         for (id, op) in ops {
             match op {

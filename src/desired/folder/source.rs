@@ -22,7 +22,7 @@ use super::{
     object::{Assemble, FileKey, Kind, Root, Spec, assemble},
     object_store::{Dependencies, ObjectStore},
     queue::{Job, JobQueue},
-    record::{self, Writer},
+    record::{self, Record, Writer},
     scan::Digests,
     scanner::{self, Scanner},
     source_status::SourceStatus,
@@ -103,7 +103,13 @@ impl FolderSource {
         let mailbox = Arc::new(Mailbox::default());
         let digests = Digests::default();
         let (sender, events) = streams();
-        let (reader, writer, record) = record::open(&data)?;
+        let Record {
+            reader,
+            writer,
+            thread: record,
+            found,
+        } = record::open(&data, options.clock.now())?;
+        source_status.set_source("record", found);
         let no_thread = |error: io::Error| DesiredError::Unavailable(format!("no thread can be had: {error}"));
         let (scanner, scanning) = scanner::start(roots.clone(), digests.clone(), mailbox.clone()).map_err(no_thread)?;
         let object_store = ObjectStore::new(Dependencies {

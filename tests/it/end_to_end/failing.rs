@@ -2,7 +2,7 @@
 
 use std::{os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::operator::{House, Operator, eventually, user};
 use crate::support::hysteria_node::HysteriaNode;
@@ -87,6 +87,70 @@ async fn a_locked_history_stands_in_nobodys_way_and_heals_by_itself() {
     eventually("the denial is in the audit", async || {
         let (_, audit) = operator.get("/audit?corporate_id=AB123456").await;
         audit.to_string().contains("\"deactivate\"").then_some(())
+    })
+    .await;
+}
+
+/// Every check of the operator's own as `doctor` shows it, and its exit code.
+async fn doctor(house: &House, operator: &Operator) -> (i32, Value) {
+    let auth = operator.auth.to_string();
+    let args = [
+        "doctor",
+        "-o",
+        "json",
+        "--desired",
+        "folder:vpn",
+        "--auth-listen",
+        &auth,
+    ];
+    let (code, said, _) = operator.cli(house, &args).await;
+    (code, serde_json::from_str(&said).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_shows_what_the_operator_says_of_itself() {
+    let (house, _node) = used().await;
+    let operator = house.start().await;
+    let (code, found) = doctor(&house, &operator).await;
+    assert_eq!(code, 0, "{found}");
+
+    // Nobody asks for anything meanwhile: the operator finds out by itself.
+    let database = rusqlite::Connection::open(house.data().join("history.db")).unwrap();
+    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    eventually("readiness says it", async || {
+        (!operator.check("history").await.is_empty()).then_some(())
+    })
+    .await;
+    house.write("typo.yaml", &user("GH456789", "  activ: false\n"));
+    eventually("the typo is read", async || {
+        (!operator.check("documents").await.is_empty()).then_some(())
+    })
+    .await;
+    let (_, ready) = operator.get("/readyz?verbose").await;
+    let (code, found) = doctor(&house, &operator).await;
+    assert_eq!(code, 1, "{found}");
+    let shown = found["checks"].as_array().unwrap();
+    for check in ready["checks"].as_array().unwrap() {
+        let same = shown.iter().find(|finding| finding["name"] == check["name"]);
+        let same = same.unwrap_or_else(|| panic!("{check} is missing: {found}"));
+        assert_eq!(same["result"], check["result"], "{found}");
+        for detail in check["details"].as_array().unwrap() {
+            assert!(
+                same["message"].as_str().unwrap().contains(detail.as_str().unwrap()),
+                "{same}"
+            );
+        }
+    }
+    for (name, words) in [("history", "lock"), ("documents", "activ")] {
+        let finding = shown.iter().find(|finding| finding["name"] == name).unwrap();
+        assert_eq!(finding["result"], "failed");
+        assert!(finding["message"].as_str().unwrap().contains(words), "{finding}");
+    }
+
+    database.execute_batch("ROLLBACK").unwrap();
+    house.remove("typo.yaml");
+    eventually("all is well again", async || {
+        (doctor(&house, &operator).await.0 == 0).then_some(())
     })
     .await;
 }
@@ -181,6 +245,13 @@ async fn a_full_disk_loses_nothing_that_was_answered() {
     }
     let (number, status, problem) = refused.unwrap();
     assert_eq!(status, 503, "{problem}");
+    let (code, found) = doctor(&house, &operator).await;
+    assert_eq!(code, 1, "{found}");
+    for name in ["history", "data folder"] {
+        let checks = found["checks"].as_array().unwrap();
+        let finding = checks.iter().find(|finding| finding["name"] == name).unwrap();
+        assert_eq!(finding["result"], "failed", "{found}");
+    }
     assert!(operator.login(&secret, "192.0.2.1:2").await);
     // No room for a hold, so it is not answered as kept. The flip in the folder, which is on another disk, denies all the same.
     let (status, answer) = operator.post("/user/AB123456/deactivate", json!({})).await;

@@ -216,7 +216,7 @@ async fn devices_that_nodes_show_count_and_a_dead_node_stops_nobody() {
         health
             .checks
             .iter()
-            .any(|check| check.name == "node/default/a" && !check.ok)
+            .any(|check| check.name == "node/default/a" && !check.is_ok())
     );
     assert!(replica.is_in("AB222222"));
     node.bring_up().await;
@@ -246,7 +246,11 @@ async fn a_replica_without_any_token_is_not_ready_until_it_can_be_read() {
     assert!(!replica.follower.is_ready());
     let health = Health::of_replica(&replica.follower);
     assert!(
-        !health.ready && health.checks.iter().any(|check| check.name == "tokens" && !check.ok),
+        !health.ready
+            && health
+                .checks
+                .iter()
+                .any(|check| check.name == "tokens" && !check.is_ok()),
         "{health:?}"
     );
     std::fs::write(&token, "the-token\n").unwrap();
@@ -317,7 +321,11 @@ async fn a_replica_is_not_ready_before_the_imported_passwords_are_read() {
     assert!(!replica.follower.is_ready());
     let health = Health::of_replica(&replica.follower);
     assert!(
-        !health.ready && health.checks.iter().any(|check| check.name == "passwords" && !check.ok),
+        !health.ready
+            && health
+                .checks
+                .iter()
+                .any(|check| check.name == "passwords" && !check.is_ok()),
         "{health:?}"
     );
     cluster.gate.add_permits(1);
