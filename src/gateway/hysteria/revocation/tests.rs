@@ -281,7 +281,12 @@ fn a_node_that_joins_has_to_prove_as_well_and_one_that_leaves_is_not_waited_for(
     assert_eq!(all.take_due(&node("y")), ["corp_a.1.0"]);
     assert!(all.remove_node(&node("y"), time.tick(1)).contains("corp_a"));
     let progress = all.progress("corp_a").unwrap();
-    assert!(progress.sessions_zero_at.is_some() && progress.waiting_for.is_empty());
+    assert!(progress.waiting_for.is_empty());
+    assert_eq!(
+        progress.left_out,
+        ["default/y"],
+        "it was asked, and left without a word"
+    );
 }
 
 #[test]
