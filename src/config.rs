@@ -123,6 +123,9 @@ pub const STATS_SECRET_FILE: &str = "hysteria-stats-secret";
 /// Name of the database in the data folder.
 pub const HISTORY_FILE: &str = "history.db";
 
+/// Name of the file that marks a data folder as a simulation's.
+pub const SIMULATED_FILE: &str = "simulated";
+
 /// Where the two listeners are.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Listeners")]

@@ -3,7 +3,7 @@
 //! The floors of the house, from the ground up; a room uses only what stands on the floors before it in this list, and
 //! beside it what does not use it back:
 //! [`model`], [`clock`], [`fence`] and [`sqlite`]; [`desired`], [`credentials`], [`gateway`], [`history`], [`verdicts`], [`metrics`], [`cluster`],
-//! [`config`], [`serve`] and [`telemetry`]; [`auth`]; [`roster`]; [`reconcile`]; [`access`]; [`http`]; [`cli`].
+//! [`config`], [`serve`], [`telemetry`] and [`simulation`]; [`auth`]; [`roster`]; [`reconcile`]; [`access`]; [`http`]; [`cli`].
 
 pub mod access;
 pub mod auth;
@@ -22,6 +22,7 @@ pub mod model;
 pub mod reconcile;
 pub mod roster;
 pub mod serve;
+pub mod simulation;
 pub mod sqlite;
 pub mod telemetry;
 pub mod verdicts;

@@ -267,10 +267,10 @@ impl Slots {
         settled.max().unwrap_or(now).max(now)
     }
 
-    /// Makes room although nothing is known to be gone, because a node says nothing for hours: better a number that may be
-    /// borne twice than a person who cannot get in.
+    /// Makes room although nothing is known to be gone, because a node says nothing for hours, or a client logs in without end and
+    /// connects with none of it: better a number that may be borne twice than a person who cannot get in.
     fn forget_oldest(&mut self, epoch: Epoch, now: Instant) -> Result<(), TooMany> {
-        let mine = |slot: &Slot| slot.epoch == epoch && !slot.surplus && !slot.is_live(now);
+        let mine = |slot: &Slot| slot.epoch == epoch && !slot.surplus && !slot.is_counted(now);
         let forgettable = self.taken.iter().enumerate().filter(|(_, slot)| mine(slot));
         let oldest = forgettable.min_by_key(|(_, slot)| slot.handed_out.as_ref().map(|it| it.at));
         let (at, _) = oldest.ok_or(TooMany { ask_after: None })?;

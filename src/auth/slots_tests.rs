@@ -266,6 +266,17 @@ fn an_account_has_no_more_than_so_many_slots() {
 }
 
 #[test]
+fn who_logs_in_without_end_and_never_connects_is_still_let_in() {
+    let mut bench = Bench::new(None);
+    for _ in 0..1024 {
+        assert!(bench.login(0).is_some());
+    }
+    assert_eq!(bench.login(1), None);
+    bench.poll(1, 1, &[]);
+    assert!(bench.login(1).is_some());
+}
+
+#[test]
 fn sessions_of_past_epochs_are_named_until_they_are_known_to_be_gone() {
     let mut bench = Bench::new(None);
     bench.login(0);

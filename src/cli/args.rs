@@ -55,6 +55,8 @@ Examples:
       desired state in ./vpn, data in ./data, the API on 127.0.0.1:8080,
       and Hysteria asks 127.0.0.1:8081
   vpn-operator run --desired folder:/srv/vpn --data /var/lib/vpn-operator
+  vpn-operator run --simulate --desired folder:examples/quickstart
+      no Hysteria needed: devices of the people declared log in, are cut, come back
 
 SIGTERM and SIGINT drain; a second one ends at once. While the operator is down
 nobody new can log in.", after_long_help = format!("{SECRETS}\n\n{EXIT_CODES}"))]
@@ -123,6 +125,9 @@ Examples:
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub struct Run {
+    /// For trying out: with a simulated node and simulated devices, in this process, instead of a real node
+    #[arg(long)]
+    pub simulate: bool,
     /// Settings.
     #[command(flatten)]
     pub settings: Settings,

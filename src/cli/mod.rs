@@ -77,8 +77,11 @@ pub async fn main(cli: Cli) -> Exit {
 
 async fn run(args: args::Run, shutdown: CancellationToken) -> Result<(), CommandError> {
     telemetry::announce();
+    if args.simulate {
+        run::refuse_beside(&args.settings)?;
+    }
     let config = Config::load(args.settings, &process_environment)?;
-    run::run(config, shutdown)
+    run::run(config, args.simulate, shutdown)
         .await
         .map_err(|error| CommandError::failed(error.to_string()))
 }

@@ -43,10 +43,7 @@ pub(super) struct Gateways {
 impl Gateways {
     /// Reads the declared gateways, or makes the environment's. Gateways in a cluster are not looked at.
     pub(super) fn find(state: &State, defaults: &HysteriaDefaults, secrets: &Secrets) -> Result<Self, CommandError> {
-        let declared = match &state.desired {
-            DesiredLocation::Folder(path) if path.exists() => in_folder(path)?,
-            _ => Vec::new(),
-        };
+        let declared = declared(state)?;
         if !declared.is_empty() {
             let origin = Origin::Declared(Sources::local(&state.data_dir));
             return Ok(Self { list: declared, origin });
@@ -76,6 +73,14 @@ impl Gateways {
             let nodes = gateway.nodes().iter();
             nodes.map(|node| (format!("{}/{}", gateway.name, node.name), node))
         })
+    }
+}
+
+/// The gateways that a folder declares.
+pub(super) fn declared(state: &State) -> Result<Vec<NamedGateway>, CommandError> {
+    match &state.desired {
+        DesiredLocation::Folder(path) if path.exists() => in_folder(path),
+        _ => Ok(Vec::new()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod live;
 mod replica;
+mod simulated;
 mod source;
 mod swappable_router;
 mod tasks;
@@ -18,9 +19,10 @@ use std::{
 
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use self::{source::lead, swappable_router::SwappableRouter, tasks::log_failure};
+use self::{simulated::Simulated, source::lead, swappable_router::SwappableRouter, tasks::log_failure};
 // The core without the process around it.
 pub use self::{
+    simulated::{SimulationError, refuse_beside},
     source::Cluster,
     tasks::Tasks,
     wire::{WireInputs, Wired, wire},
@@ -87,6 +89,12 @@ pub enum RunError {
     /// Desired state.
     #[error(transparent)]
     Desired(#[from] DesiredError),
+    /// Declared gateways cannot be looked at.
+    #[error("the declared gateways cannot be read: {0}")]
+    Nodes(String),
+    /// A simulation beside something real.
+    #[error(transparent)]
+    Simulation(#[from] SimulationError),
     /// The cluster.
     #[error("the cluster cannot be used: {0}")]
     Cluster(String),
@@ -95,6 +103,9 @@ pub enum RunError {
     Ended(&'static str),
 }
 
+/// Name of the file in the data folder that the process which owns it has locked.
+const OWNER_FILE: &str = "operator.lock";
+
 /// Secrets that the operator has of its own.
 struct OwnSecrets {
     key: MasterKey,
@@ -102,27 +113,31 @@ struct OwnSecrets {
 }
 
 /// Runs the operator until `shutdown` is cancelled, then drains: no new requests, those under way to their end, then the core.
+/// With `simulate`, on a simulated node.
 ///
 /// # Errors
 /// It could not start, or a part of it ended unexpectedly.
-pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
+pub async fn run(config: Config, simulate: bool, shutdown: CancellationToken) -> Result<(), RunError> {
     if let Some(warning) = config.guard.warning() {
         tracing::warn!("{warning}");
     }
     match config.cluster.components {
-        Components::All => run_all(config, shutdown).await,
+        Components::All => run_all(config, simulate, shutdown).await,
         Components::Auth => replica::run(config, shutdown).await,
     }
 }
 
-async fn run_all(mut config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
+async fn run_all(mut config: Config, simulate: bool, shutdown: CancellationToken) -> Result<(), RunError> {
+    let simulated = simulate.then(|| Simulated::prepare(&mut config)).transpose()?;
     make_private_folder(&config.state.data_dir)?;
     let _owner = own_folder(&config.state.data_dir)?;
+    simulated::keep_data_apart(&config.state.data_dir, simulate)?;
     let secrets = own_secrets(&mut config)?;
     let (auth_tls, api_tls) = (tls(config.auth_tls.as_ref())?, tls(config.api_tls.as_ref())?);
     let clock: SharedClock = Arc::new(SystemClock);
     let api_socket = listen(config.listen.api, "LISTEN_ADDR")?;
     let auth_socket = listen(config.listen.auth, "HYSTERIA_AUTH_LISTEN")?;
+    let auth_address = auth_socket.local_addr().unwrap_or(config.listen.auth);
     let mut tasks = Tasks::new();
     let metrics = Arc::new(Metrics::new());
     let routes = SwappableRouter::new(http::waiting(Arc::clone(&metrics)));
@@ -168,13 +183,16 @@ async fn run_all(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     );
     routes.set(http::router(state));
     wired.start(&mut tasks);
+    if let Some(simulated) = simulated {
+        simulated.start(&config, &core, &use_cases, auth_address, &mut tasks);
+    }
 
     let drain = CancellationToken::new();
     let last_duty = last_duty(shutdown, inputs.cluster, Arc::clone(&core), drain.clone());
     let _last_duty = AbortOnDropHandle::new(tokio::spawn(last_duty));
     let ended = tokio::select! {
         ended = tasks.until(drain, use_cases.drain()) => ended,
-        () = announced(&config, &secrets, &core) => None,
+        () = announced(&config, &secrets, simulate, &core) => None,
     };
     nodes.close();
     nodes.wait().await;
@@ -182,6 +200,9 @@ async fn run_all(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         leadership.release().await;
     }
     tracing::info!("drained");
+    if simulate {
+        simulated::overtaken(&config, &core)?;
+    }
     ended.map_or(Ok(()), |name| Err(RunError::Ended(name)))
 }
 
@@ -220,7 +241,7 @@ fn make_private_folder(path: &Path) -> Result<(), RunError> {
 
 /// One process owns the data folder, for as long as the answered file is open.
 fn own_folder(path: &Path) -> Result<File, RunError> {
-    let lock = path.join("operator.lock");
+    let lock = path.join(OWNER_FILE);
     let unusable = |error| RunError::DataFolder {
         path: path.display().to_string(),
         error,
@@ -307,7 +328,7 @@ fn tls(files: Option<&config::TlsFiles>) -> Result<Option<TlsFiles>, RunError> {
 }
 
 /// Says what runs, and after a first start what to try next. Never ends.
-async fn announced(config: &Config, secrets: &OwnSecrets, core: &Core) {
+async fn announced(config: &Config, secrets: &OwnSecrets, simulate: bool, core: &Core) {
     tracing::info!(
         desired = %config.state.desired,
         data = %config.state.data_dir.display(),
@@ -331,7 +352,8 @@ async fn announced(config: &Config, secrets: &OwnSecrets, core: &Core) {
         let example = granted.map(|user| user.spec.corporate_id.to_string()).min();
         let example = example.unwrap_or_else(|| "AB123456".to_owned());
         // A closed stdout is no reason to stop.
-        let _ = Output::stdout().text(&welcome::first_steps(config, &example));
+        let steps = if simulate { welcome::tour } else { welcome::first_steps };
+        let _ = Output::stdout().text(&steps(config, &example));
     }
     std::future::pending::<()>().await;
 }

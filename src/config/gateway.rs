@@ -45,6 +45,8 @@ impl DefaultGateway {
 /// The Hysteria settings, checked: what is empty counts as absent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HysteriaDefaults {
+    /// What nodes are called, before their number.
+    pub node_name: &'static str,
     /// Public host name or address.
     pub address: String,
     /// Public ports.
@@ -73,6 +75,7 @@ impl Hysteria {
             }
         }
         Ok(HysteriaDefaults {
+            node_name: "node",
             address: domain.unwrap_or_else(|| "127.0.0.1".to_owned()),
             ports: self.port,
             sni,
@@ -89,11 +92,25 @@ impl Hysteria {
 }
 
 impl HysteriaDefaults {
+    /// One simulated node. Its links lead nowhere: no name ends in `.invalid`.
+    #[must_use]
+    pub fn simulated(stats_url: String) -> Self {
+        Self {
+            node_name: "simulated",
+            address: "simulated.invalid".to_owned(),
+            ports: Ports("443".to_owned()),
+            sni: None,
+            pin_sha256: None,
+            insecure: false,
+            stats_urls: vec![stats_url],
+        }
+    }
+
     /// The gateway that these settings define.
     #[must_use]
     pub fn gateway(&self, secrets: &Secrets) -> DefaultGateway {
         let node = |number: usize, stats_url: Option<&String>| HysteriaNode {
-            name: format!("node-{number}"),
+            name: format!("{}-{number}", self.node_name),
             address: self.address.clone(),
             ports: self.ports.0.clone(),
             sni: self.sni.clone(),

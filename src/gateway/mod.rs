@@ -5,6 +5,7 @@
 //! access, never writes desired state, and never lets a secret into a log, an error or a metric.
 
 pub mod hysteria;
+pub mod names;
 pub mod redact;
 pub mod retry;
 

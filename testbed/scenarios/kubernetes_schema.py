@@ -6,7 +6,7 @@ from .kubernetes import API_VERSION, hold_document, user_document
 from .processes import check
 
 _SECRET = {"secretKeyRef": {"name": "panel", "key": "token"}}
-_NODE = {"name": "one", "address": "vpn.example.com", "statsUrl": "http://10.0.0.5:9999"}
+_NODE = {"name": "one", "address": "vpn.example.com", "statsUrl": "http://fra1.nodes.invalid:9999"}
 
 
 def the_api_server_refuses_what_cannot_be_meant(world):

@@ -31,6 +31,7 @@ const FLOORS: &[&[&str]] = &[
         "config",
         "serve",
         "telemetry",
+        "simulation",
     ],
     &["auth"],
     &["roster"],

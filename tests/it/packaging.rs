@@ -2,8 +2,10 @@
 
 mod alerts;
 mod chart;
+mod examples;
 mod handbook;
 mod hr_holds;
+mod service;
 mod values;
 
 use std::{collections::BTreeSet, fs, path::Path};

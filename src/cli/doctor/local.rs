@@ -102,6 +102,17 @@ fn write_and_remove(probe: &Path) -> std::io::Result<()> {
     written.and(std::fs::remove_file(probe))
 }
 
+/// What stands in the data folder is not real; nothing is said where it is.
+pub(super) fn simulation(data_dir: &Path) -> Option<Finding> {
+    data_dir.join(config::SIMULATED_FILE).exists().then(|| {
+        Finding::warning(
+            "simulation",
+            "the node and its devices are simulated: nobody can really connect",
+            "for real nodes, run without --simulate, with another --data",
+        )
+    })
+}
+
 /// The master key is there, can be read, and is the one that the data was made with.
 pub(super) fn master_key(config: &Config) -> Finding {
     const NAME: &str = "master key";

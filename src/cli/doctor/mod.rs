@@ -95,6 +95,7 @@ pub(super) async fn run(args: Doctor, output: &mut Output) -> Result<(), Command
         local::master_key(&config),
         local::audit_chain(&config.state.data_dir).await,
     ];
+    findings.extend(local::simulation(&config.state.data_dir));
     let operator = operator::ask(&config).await;
     findings.extend(operator.findings);
     if !operator.told_its_checks {

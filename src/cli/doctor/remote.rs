@@ -1,6 +1,6 @@
 //! Checks over the network: the operator's auth listener, the nodes' statistics.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use reqwest::StatusCode;
@@ -16,6 +16,7 @@ use crate::{
         render::auth_url,
     },
     config::{self, Config, TlsFiles},
+    gateway::names::NodeNames,
     model::gateway::HysteriaNode,
 };
 
@@ -136,6 +137,7 @@ async fn node_statistics(gateways: &Gateways, name: String, node: &HysteriaNode)
     let client = match reqwest::Client::builder()
         .timeout(TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
+        .dns_resolver(Arc::new(NodeNames))
         .build()
     {
         Ok(client) => client,

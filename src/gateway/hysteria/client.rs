@@ -4,7 +4,7 @@
 //! scheme; `GET /online` answers `{id: connections}`, `GET /traffic` `{id: {tx, rx}}`, `POST /kick` takes `[id, …]` and
 //! answers 200 whether anybody is cut or not.
 
-use std::{collections::HashMap, fmt, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use reqwest::{
     Method,
@@ -17,7 +17,7 @@ use url::Url;
 
 use crate::{
     fence::{Fence, Fenced},
-    gateway::{redact, retry},
+    gateway::{names::NodeNames, redact, retry},
 };
 
 /// How long a connection to a node may take.
@@ -30,7 +30,7 @@ const MAX_ANSWER: usize = 64 << 20;
 /// Where a node's statistics API is, and its secret.
 #[derive(Clone)]
 pub struct StatsEndpoint {
-    /// Base URL, like `http://10.0.0.5:9999`.
+    /// Base URL, like `http://127.0.0.1:9999`.
     pub url: Url,
     /// Value of the `Authorization` header.
     pub secret: SecretString,
@@ -179,6 +179,7 @@ impl StatsClient {
             .redirect(redirect::Policy::none())
             // Nodes are addressed directly; a proxy of the environment would be given the secret.
             .no_proxy()
+            .dns_resolver(Arc::new(NodeNames))
             .tcp_nodelay(true)
             .build()
             .map_err(|error| StatsError::Setup(cause(error)))?;

@@ -1,24 +1,25 @@
-//! An in-process double of a Hysteria2 node: the statistics API as the server has it, the kick set included, HTTP auth,
-//! and sessions that move bytes when told to.
+//! An in-process double of a Hysteria2 node: what [`vpn_operator::simulation`] knows of the contract (statistics API, kick set),
+//! with HTTP auth, sessions that move bytes when told to, and the faults that tests need.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
 use axum::{
-    Json, Router,
-    extract::{Query, Request, State},
-    http::{StatusCode, header::AUTHORIZATION},
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    http::StatusCode,
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+pub use vpn_operator::simulation::node::Closed;
+use vpn_operator::simulation::statistics::{SharedNode, router};
 
 /// How the statistics API behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,7 +37,7 @@ pub enum Mode {
     Slow(Duration),
     /// Counters are half of what they were.
     Backwards,
-    /// A kick is acknowledged and does nothing.
+    /// It is acknowledged and does nothing: for a kick.
     Ignored,
 }
 
@@ -74,47 +75,13 @@ pub enum Auth<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused;
 
-/// The connection is closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Closed;
-
-#[derive(Debug, Clone)]
-struct Connection {
-    id: String,
-    addr: String,
-    /// The client is gone without a goodbye; the connection ends by itself then.
-    ends: Option<Instant>,
-    tx: u64,
-    rx: u64,
-}
-
+/// What the statistics API was asked, and how it is to behave.
 #[derive(Default)]
-struct Inner {
-    next: u64,
-    connections: BTreeMap<u64, Connection>,
-    traffic: HashMap<String, (u64, u64)>,
-    kick_set: BTreeSet<String>,
+struct Behaviour {
     modes: HashMap<String, Mode>,
     calls: Vec<ApiCall>,
     under_way: HashMap<String, usize>,
     most_under_way: HashMap<String, usize>,
-}
-
-impl Inner {
-    fn expire(&mut self) {
-        let now = Instant::now();
-        self.connections
-            .retain(|_, connection| connection.ends.is_none_or(|ends| ends > now));
-    }
-
-    fn online(&mut self) -> BTreeMap<String, u32> {
-        self.expire();
-        let mut online = BTreeMap::new();
-        for connection in self.connections.values() {
-            *online.entry(connection.id.clone()).or_default() += 1;
-        }
-        online
-    }
 }
 
 /// A node. Dropping it ends the statistics API.
@@ -123,7 +90,8 @@ pub struct HysteriaNode {
     secret: String,
     idle_timeout: Duration,
     registration_delay: Mutex<Duration>,
-    inner: Arc<Mutex<Inner>>,
+    node: SharedNode,
+    behaviour: Arc<Mutex<Behaviour>>,
     server: Mutex<Option<(watch::Sender<bool>, JoinHandle<()>)>>,
     /// Made when it is first needed: it reads the machine's certificates.
     http: OnceLock<reqwest::Client>,
@@ -131,8 +99,7 @@ pub struct HysteriaNode {
 
 #[derive(Clone)]
 struct Api {
-    secret: String,
-    inner: Arc<Mutex<Inner>>,
+    behaviour: Arc<Mutex<Behaviour>>,
     /// Turns true when the API goes down: calls that hang are dropped.
     down: watch::Receiver<bool>,
 }
@@ -151,7 +118,8 @@ impl HysteriaNode {
             secret: secret.to_owned(),
             idle_timeout,
             registration_delay: Mutex::default(),
-            inner: Arc::default(),
+            node: SharedNode::default(),
+            behaviour: Arc::default(),
             server: Mutex::default(),
             http: OnceLock::new(),
         });
@@ -162,17 +130,11 @@ impl HysteriaNode {
     fn serve(&self, listener: TcpListener) {
         let (stop, down) = watch::channel(false);
         let api = Api {
-            secret: self.secret.clone(),
-            inner: self.inner.clone(),
+            behaviour: self.behaviour.clone(),
             down: down.clone(),
         };
-        let router = Router::new()
-            .route("/online", get(online))
-            .route("/traffic", get(traffic))
-            .route("/kick", post(kick))
-            .route("/dump/streams", get(streams))
-            .layer(middleware::from_fn_with_state(api.clone(), behave))
-            .with_state(api);
+        let asked = middleware::from_fn_with_state(api, behave);
+        let router = router(self.node.clone(), self.secret.clone().into()).layer(asked);
         let stopped = async move {
             let mut down = down;
             let _ = down.wait_for(|down| *down).await;
@@ -207,15 +169,12 @@ impl HysteriaNode {
 
     /// The server is restarted: connections, counters and kick set are gone.
     pub fn restart(&self) {
-        let mut inner = lock(&self.inner);
-        inner.connections.clear();
-        inner.traffic.clear();
-        inner.kick_set.clear();
+        self.node.lock().restart();
     }
 
     /// How one path of the API behaves from now on.
     pub fn set_mode(&self, path: &str, mode: Mode) {
-        lock(&self.inner).modes.insert(path.to_owned(), mode);
+        lock(&self.behaviour).modes.insert(path.to_owned(), mode);
     }
 
     /// Time between the answer of auth and the registration of the session.
@@ -225,7 +184,7 @@ impl HysteriaNode {
 
     /// Every call of the API so far.
     pub fn calls(&self) -> Vec<ApiCall> {
-        lock(&self.inner).calls.clone()
+        lock(&self.behaviour).calls.clone()
     }
 
     /// Every id that was ever kicked, once for each call.
@@ -235,12 +194,12 @@ impl HysteriaNode {
 
     /// The most calls of a path that were ever under way at once.
     pub fn most_under_way(&self, path: &str) -> usize {
-        lock(&self.inner).most_under_way.get(path).copied().unwrap_or(0)
+        lock(&self.behaviour).most_under_way.get(path).copied().unwrap_or(0)
     }
 
     /// Connections by id.
     pub fn online(&self) -> BTreeMap<String, u32> {
-        lock(&self.inner).online()
+        self.node.lock().online(Instant::now())
     }
 
     /// A client connects: auth is asked, and the session registered when it says yes.
@@ -259,18 +218,7 @@ impl HysteriaNode {
 
     /// A session is there, whoever let it in.
     pub fn register(self: &Arc<Self>, id: String, addr: &str) -> Session {
-        let mut inner = lock(&self.inner);
-        inner.next += 1;
-        let key = inner.next;
-        let connection = Connection {
-            id: id.clone(),
-            addr: addr.to_owned(),
-            ends: None,
-            tx: 0,
-            rx: 0,
-        };
-        inner.connections.insert(key, connection);
-        drop(inner);
+        let key = self.node.lock().connect(id.clone(), addr);
         Session {
             node: self.clone(),
             key,
@@ -320,26 +268,12 @@ pub struct Session {
 impl Session {
     /// Moves bytes up and down. The first after a kick closes the connection instead.
     pub fn send(&mut self, up: u64, down: u64) -> Result<(), Closed> {
-        let mut inner = lock(&self.node.inner);
-        inner.expire();
-        if !inner.connections.contains_key(&self.key) {
-            return Err(Closed);
+        let mut node = self.node.node.lock();
+        node.send(self.key, up, down, Instant::now())?;
+        if up + down > 0 {
+            // While the node is locked: a kick that comes now comes later.
+            self.last_moved = Some(Timestamp::now());
         }
-        if up + down == 0 {
-            return Ok(());
-        }
-        if inner.kick_set.remove(&self.id) {
-            inner.connections.remove(&self.key);
-            return Err(Closed);
-        }
-        if let Some(connection) = inner.connections.get_mut(&self.key) {
-            connection.tx += up;
-            connection.rx += down;
-        }
-        let counter = inner.traffic.entry(self.id.clone()).or_default();
-        counter.0 += up;
-        counter.1 += down;
-        self.last_moved = Some(Timestamp::now());
         Ok(())
     }
 
@@ -350,20 +284,18 @@ impl Session {
 
     /// Says goodbye.
     pub fn close(self) {
-        lock(&self.node.inner).connections.remove(&self.key);
+        self.node.node.lock().close(self.key);
     }
 
     /// Is gone without a goodbye: it stays online for the idle timeout.
     pub fn vanish(self) {
-        let ends = Some(Instant::now() + self.node.idle_timeout);
-        if let Some(connection) = lock(&self.node.inner).connections.get_mut(&self.key) {
-            connection.ends = ends;
-        }
+        let until = Instant::now() + self.node.idle_timeout;
+        self.node.node.lock().vanish(self.key, until);
     }
 }
 
 /// Counts a call for as long as it is under way.
-struct UnderWay(Arc<Mutex<Inner>>, String);
+struct UnderWay(Arc<Mutex<Behaviour>>, String);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
@@ -373,28 +305,25 @@ impl Drop for UnderWay {
 
 async fn behave(State(mut api): State<Api>, request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
-    let presented = request
-        .headers()
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
-    if !api.secret.is_empty() && presented != Some(api.secret.as_str()) {
-        return StatusCode::UNAUTHORIZED.into_response();
-    }
-    let (mode, _guard) = {
-        let mut inner = lock(&api.inner);
-        inner.calls.push(ApiCall {
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let (head, body) = request.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap();
+    let (mode, call, _guard) = {
+        let mut behaviour = lock(&api.behaviour);
+        let call = behaviour.calls.len();
+        behaviour.calls.push(ApiCall {
             path: path.clone(),
             ids: Vec::new(),
-            query: request.uri().query().unwrap_or_default().to_owned(),
+            query,
             at: Instant::now(),
         });
-        let under_way = inner.under_way.entry(path.clone()).or_default();
+        let under_way = behaviour.under_way.entry(path.clone()).or_default();
         *under_way += 1;
         let under_way = *under_way;
-        let most = inner.most_under_way.entry(path.clone()).or_default();
+        let most = behaviour.most_under_way.entry(path.clone()).or_default();
         *most = under_way.max(*most);
-        let mode = inner.modes.get(&path).copied().unwrap_or_default();
-        (mode, UnderWay(api.inner.clone(), path))
+        let mode = behaviour.modes.get(&path).copied().unwrap_or_default();
+        (mode, call, UnderWay(api.behaviour.clone(), path))
     };
     match mode {
         Mode::Normal | Mode::Backwards | Mode::Ignored => {}
@@ -406,59 +335,24 @@ async fn behave(State(mut api): State<Api>, request: Request, next: Next) -> Res
         Mode::Garbage => return "<html>not what you think</html>".into_response(),
         Mode::Slow(delay) => tokio::time::sleep(delay).await,
     }
-    next.run(request).await
-}
-
-async fn online(State(api): State<Api>) -> Json<BTreeMap<String, u32>> {
-    Json(lock(&api.inner).online())
-}
-
-async fn traffic(State(api): State<Api>, Query(query): Query<HashMap<String, String>>) -> Json<Value> {
-    let mut inner = lock(&api.inner);
-    let divisor = match inner.modes.get("/traffic") {
-        Some(Mode::Backwards) => 2,
-        _ => 1,
+    let answer = match mode {
+        Mode::Ignored => StatusCode::OK.into_response(),
+        _ => next.run(Request::from_parts(head, Body::from(body.clone()))).await,
     };
-    let counters: HashMap<&String, Value> = inner
-        .traffic
-        .iter()
-        .map(|(id, (tx, rx))| (id, json!({ "tx": tx / divisor, "rx": rx / divisor })))
-        .collect();
-    let answer = json!(counters);
-    if matches!(query.get("clear").map(String::as_str), Some("1" | "true")) {
-        inner.traffic.clear();
+    lock(&api.behaviour).calls[call].ids = serde_json::from_slice(&body).unwrap_or_default();
+    if mode == Mode::Backwards {
+        halved(answer).await
+    } else {
+        answer
     }
-    Json(answer)
 }
 
-async fn kick(State(api): State<Api>, Json(ids): Json<Vec<String>>) -> StatusCode {
-    let mut inner = lock(&api.inner);
-    if inner.modes.get("/kick") != Some(&Mode::Ignored) {
-        inner.kick_set.extend(ids.iter().cloned());
+/// The same counters, half as high.
+async fn halved(answer: Response) -> Response {
+    let bytes = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+    let mut counters: BTreeMap<String, BTreeMap<String, u64>> = serde_json::from_slice(&bytes).unwrap();
+    for value in counters.values_mut().flat_map(BTreeMap::values_mut) {
+        *value /= 2;
     }
-    if let Some(call) = inner
-        .calls
-        .iter_mut()
-        .rev()
-        .find(|call| call.path == "/kick" && call.ids.is_empty())
-    {
-        call.ids = ids;
-    }
-    StatusCode::OK
-}
-
-async fn streams(State(api): State<Api>) -> Json<Value> {
-    let mut inner = lock(&api.inner);
-    inner.expire();
-    let streams: Vec<Value> = inner
-        .connections
-        .iter()
-        .map(|(key, connection)| {
-            json!({
-                "state": "estab", "auth": connection.id, "connection": key, "stream": 0,
-                "req_addr": connection.addr, "tx": connection.tx, "rx": connection.rx,
-            })
-        })
-        .collect();
-    Json(json!({ "streams": streams }))
+    axum::Json(counters).into_response()
 }
