@@ -72,12 +72,22 @@ impl Live {
     }
 }
 
+/// The last look at a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum LastLook {
+    /// There was none since the denial.
+    #[default]
+    None,
+    /// More may be on the node than it shows.
+    Doubted,
+    /// What the node shows is all that is on it.
+    Believed,
+}
+
 /// What one node has proved about one revocation.
 #[derive(Debug, Default)]
 pub(super) struct Proof {
-    looked: bool,
-    /// What the node shows is all that is on it.
-    believed: bool,
+    last_look: LastLook,
     contained: bool,
     zero: bool,
     ids: HashMap<Box<str>, Live>,
@@ -137,7 +147,7 @@ impl Proof {
         let mut kick = Vec::new();
         for (id, live) in &mut self.ids {
             let shown = online.get(id.as_ref()).copied().unwrap_or(0);
-            let came_back = self.looked && live.shown == 0;
+            let came_back = self.last_look != LastLook::None && live.shown == 0;
             live.shown = shown;
             live.shown_at = Some(answered);
             if shown == 0 {
@@ -155,8 +165,11 @@ impl Proof {
                 kick.push(id.to_string());
             }
         }
-        self.looked = true;
-        self.believed = believed;
+        self.last_look = if believed {
+            LastLook::Believed
+        } else {
+            LastLook::Doubted
+        };
         if !online.is_empty() || !believed {
             self.zero = false;
         } else if settled {
@@ -204,14 +217,14 @@ impl Proof {
         live.kicked_at = live.kicked_at.max(Some(begun));
         live.acknowledged_at = live.acknowledged_at.max(Some(acknowledged));
         let known_single = live.shown == 1 && live.shown_at.is_some_and(|at| at <= begun);
-        if self.looked && !live.defies && (live.shown == 0 || known_single) {
+        if self.last_look != LastLook::None && !live.defies && (live.shown == 0 || known_single) {
             live.held_down = true;
         }
         self.judge();
     }
 
     fn judge(&mut self) {
-        self.contained = self.looked && self.believed && self.ids.values().all(|live| live.held_down);
+        self.contained = self.last_look == LastLook::Believed && self.ids.values().all(|live| live.held_down);
     }
 }
 
