@@ -190,7 +190,7 @@ impl History {
     /// # Errors
     /// Nothing was written.
     pub async fn record_revocation(&self, row: RevocationRow) -> Result<(), HistoryError> {
-        self.write(Work::Revocation(row)).await
+        self.write(Work::Revocation(Box::new(row))).await
     }
 
     /// Adds traffic and keeps the node's counters in one transaction. Durable when it returns. When it fails, the deltas
