@@ -215,6 +215,7 @@ pub struct Metrics {
     http_requests: Family<HttpLabels, Counter>,
     node_up: Family<NodeLabels, Gauge>,
     listeners: ListenerMetrics,
+    kicks_without_effect: Counter,
 }
 
 fn reconcile_buckets() -> Histogram {
@@ -256,6 +257,7 @@ impl Metrics {
             history_failing: Gauge::default(),
             http_requests: Family::default(),
             node_up: Family::default(),
+            kicks_without_effect: Counter::default(),
             registry: Registry::default(),
         };
         registry.register("auth_decisions", "Logins that nodes asked about", auth);
@@ -316,6 +318,11 @@ impl Metrics {
             "Requests to the HTTP API",
             metrics.http_requests.clone(),
         );
+        registry.register(
+            "kicks_without_effect",
+            "Sessions that moved on after a node acknowledged their kick",
+            metrics.kicks_without_effect.clone(),
+        );
         let up = metrics.node_up.clone();
         registry.register("node_up", "Whether a node answered its last poll (1) or not (0)", up);
         Self { registry, ..metrics }
@@ -357,6 +364,11 @@ impl Metrics {
         self.gateway_calls
             .get_or_create(&CallLabels { operation, outcome })
             .inc();
+    }
+
+    /// A session moved on after a node acknowledged its kick.
+    pub fn kick_without_effect(&self) {
+        self.kicks_without_effect.inc();
     }
 
     /// A revocation reached a stage this long after the denial.

@@ -45,6 +45,10 @@ pub struct Proof {
     pub waiting_for: Vec<String>,
     /// Those of them whose word never comes, because they have no statistics API.
     pub unprovable: Vec<String>,
+    /// Nodes that were taken out of their gateway before their word was there: nobody knows what passes through them.
+    pub left_out: Vec<String>,
+    /// When `contained_at` was last taken back.
+    pub withdrawn_at: Option<Timestamp>,
 }
 
 /// What became of a deactivation.
@@ -287,7 +291,8 @@ impl Dependencies {
     fn nothing_follows(&self, id: &CorporateId, proof: &Proof) -> bool {
         let only_without_statistics =
             !proof.waiting_for.is_empty() && proof.unprovable.len() == proof.waiting_for.len();
-        only_without_statistics || self.known_user(id).is_none() || self.links.health().is_empty()
+        let only_left_out = proof.waiting_for.is_empty() && !proof.left_out.is_empty();
+        only_without_statistics || only_left_out || self.known_user(id).is_none() || self.links.health().is_empty()
     }
 
     /// What is proved now. `seen` keeps when the denial was first seen in force.
@@ -337,6 +342,8 @@ impl Dependencies {
                 contained_at: progress.contained_at,
                 sessions_zero_at: progress.sessions_zero_at,
                 waiting_for: progress.waiting_for,
+                left_out: progress.left_out,
+                withdrawn_at: progress.withdrawn_at,
                 ..Proof::default()
             };
         }
@@ -354,6 +361,8 @@ impl Dependencies {
                 contained_at: kept.contained_at,
                 sessions_zero_at: kept.sessions_zero_at,
                 waiting_for: kept.waiting_for,
+                left_out: kept.left_out,
+                withdrawn_at: kept.withdrawn_at,
                 ..Proof::default()
             },
             None => Proof::default(),

@@ -11,8 +11,7 @@
 //! replicas hand out disjoint slots.
 
 use std::{
-    collections::HashSet,
-    hash::{DefaultHasher, Hash, Hasher},
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -27,6 +26,7 @@ use tokio::sync::watch;
 use super::{
     account::{Account, GrantedWindow, Policy, Sessions},
     blocks::Blocks,
+    inquiry::Inquiry,
     node::Node,
     password::Digest,
     slots::{BLOCK, BLOCKS, RESERVED, Request, TooMany},
@@ -84,7 +84,10 @@ pub enum Verdict {
     /// No: the user has no account on the gateway of this node.
     OtherGateway,
     /// No: as many devices as allowed are connected.
-    TooManyDevices,
+    TooManyDevices {
+        /// What nodes show from then on says whether some of them are gone. `None`: that would change nothing.
+        ask_after: Option<Instant>,
+    },
     /// No: it is not known yet who may log in.
     NotLoaded,
     /// No: the right password, in a form that is not `username:password`.
@@ -111,7 +114,7 @@ impl Verdict {
             Self::Denied(Reason::Expired) => AuthOutcome::Expired,
             Self::Denied(Reason::OverQuota) => AuthOutcome::OverQuota,
             Self::OtherGateway => AuthOutcome::OtherGateway,
-            Self::TooManyDevices => AuthOutcome::TooManyDevices,
+            Self::TooManyDevices { .. } => AuthOutcome::TooManyDevices,
             Self::NotLoaded => AuthOutcome::NotLoaded,
             Self::WrongForm(_) => AuthOutcome::WrongForm,
         }
@@ -164,6 +167,7 @@ pub struct AuthIndex {
     pub(super) near_limits: watch::Sender<u64>,
     /// Of the processes that let people in besides this one.
     pub(super) blocks: Blocks,
+    inquiry: Inquiry,
 }
 
 impl AuthIndex {
@@ -187,6 +191,7 @@ impl AuthIndex {
             leaves_block: role == Role::Controller,
             first_of_block,
             blocks: Blocks::new(first_of_block),
+            inquiry: Inquiry::default(),
         }
     }
 
@@ -208,9 +213,9 @@ impl AuthIndex {
         self.loaded_signal.send_replace(true);
     }
 
-    /// Decides a login: `auth` is what the client sent, `username:password`; `address` its `ip:port`.
-    pub fn login(&self, node: &Arc<Node>, address: &str, auth: &str) -> Verdict {
-        match self.decide(node, address, auth) {
+    /// Decides a login: `auth` is what the client sent, `username:password`. Every yes is a session of its own.
+    pub fn login(&self, node: &Arc<Node>, auth: &str) -> Verdict {
+        match self.decide(node, auth) {
             refusal @ (Verdict::BadPassword | Verdict::UnknownUser | Verdict::Malformed) => {
                 self.wrong_form(auth).map_or(refusal, Verdict::WrongForm)
             }
@@ -246,7 +251,7 @@ impl AuthIndex {
         })
     }
 
-    fn decide(&self, node: &Arc<Node>, address: &str, auth: &str) -> Verdict {
+    fn decide(&self, node: &Arc<Node>, auth: &str) -> Verdict {
         let Some((username, password)) = auth.split_once(':') else {
             return Verdict::Malformed;
         };
@@ -269,14 +274,11 @@ impl AuthIndex {
         {
             return refusal;
         }
-        let mut hasher = DefaultHasher::new();
-        address.hash(&mut hasher);
         let settled = self.settled.load(Ordering::Acquire);
         let admitted = sessions.slots.admit(&Request {
             epoch: present.epoch,
             now: self.clock.monotonic(),
             node: &node.clock,
-            address: hasher.finish(),
             max_devices: present.max_devices,
             first: if settled { 0 } else { self.first_of_block },
         });
@@ -290,7 +292,7 @@ impl AuthIndex {
                 account,
                 slot,
             }),
-            Err(TooMany) => Verdict::TooManyDevices,
+            Err(TooMany { ask_after }) => Verdict::TooManyDevices { ask_after },
         }
     }
 
@@ -362,7 +364,7 @@ impl AuthIndex {
         }
         let revoke = raise.then(|| {
             let at = self.clock.monotonic();
-            let mut known = sessions.slots.known(&account.name, epoch, at);
+            let (mut known, left_out) = sessions.slots.take_known(&account.name, epoch, at);
             let others = self.blocks.others(at);
             if !others.is_empty() {
                 known.extend(sessions.slots.next(&account.name, old.epoch, &others));
@@ -372,6 +374,7 @@ impl AuthIndex {
                 below: epoch,
                 denied_at: now,
                 known,
+                left_out: left_out.iter().map(ToString::to_string).collect(),
             }
         });
         (epoch, revoke)
@@ -413,12 +416,32 @@ impl AuthIndex {
         self.settle();
     }
 
+    /// Names the nodes that are declared with the statistics address of another, each with that other one. What they show proves
+    /// nothing.
+    pub fn declare_alike(&self, alike: &HashMap<NodeName, NodeName>) {
+        for (name, node) in &self.nodes.pin() {
+            node.set_alike(alike.get(name).cloned());
+        }
+    }
+
     /// Whether a poll of this node that was begun at that moment or later has been taken in.
     pub fn was_polled(&self, name: &NodeName, since: Instant) -> bool {
         self.nodes
             .pin()
             .get(name)
             .is_some_and(|node| node.clock.polled_since(since))
+    }
+
+    /// How nodes are asked who is online before a login is refused for too many devices.
+    pub fn inquiry(&self) -> &Inquiry {
+        &self.inquiry
+    }
+
+    /// Whether every node that is polled has answered a poll that was begun at that moment or later.
+    pub(super) fn all_polled_since(&self, since: Instant) -> bool {
+        let nodes = self.nodes.pin();
+        let mut expected = nodes.values().filter(|node| node.clock.is_expected());
+        expected.all(|node| node.clock.polled_since(since))
     }
 
     /// Looks whether every polled node has shown what an earlier process left behind. A name that stands for several nodes
@@ -457,6 +480,7 @@ pub(crate) fn empty_revoke(below: Epoch, denied_at: Timestamp) -> Revoke {
         below,
         denied_at,
         known: Vec::new(),
+        left_out: Vec::new(),
     }
 }
 

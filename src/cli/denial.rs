@@ -59,6 +59,13 @@ pub(super) async fn follow(
         )
         .hint("declare statsUrl (HYSTERIA_STATS_URLS): then sessions are cut, and that is proved"));
     }
+    if let Some(nodes) = outcome.left_out {
+        return Err(CommandError::new(
+            Exit::Pending,
+            format!("logins are refused; that sessions end cannot be proved, because {nodes} was taken out of its gateway"),
+        )
+        .hint("if that server still runs, stop it, or put it back into its VpnGateway: then sessions are cut, and that is proved"));
+    }
     let missing = outcome
         .waiting_for
         .map_or_else(String::new, |nodes| format!(", waiting for {nodes}"));

@@ -46,6 +46,8 @@ pub struct Revoke {
     pub denied_at: Timestamp,
     /// Ids of the sessions that were handed out and are not known to be gone. More may show up on a node.
     pub known: Vec<String>,
+    /// Nodes that had some of these sessions when they were taken out of their gateway, and cannot be asked.
+    pub left_out: Vec<String>,
 }
 
 /// How far a revocation has come, as proved by the nodes. Times are UTC.
@@ -61,6 +63,11 @@ pub struct RevocationProgress {
     pub sessions_zero_at: Option<Timestamp>,
     /// Nodes whose word is missing.
     pub waiting_for: Vec<String>,
+    /// Nodes that were taken out of their gateway before their word was there. Nobody can say what passes through them, so
+    /// the times that need their word are absent.
+    pub left_out: Vec<String>,
+    /// When `contained_at` was last taken back, because something moved on or turned up.
+    pub withdrawn_at: Option<Timestamp>,
 }
 
 /// What is known of an account on a gateway, from memory.
@@ -111,6 +118,49 @@ pub enum Standing {
     Foreign,
 }
 
+/// Why what a node shows proves nothing. Displays as a sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Doubt {
+    /// It shows sessions that auth handed to another node.
+    SessionsOf(NodeName),
+    /// It and another node show one and the same session, which is on one server only.
+    SameAs(NodeName),
+    /// It is declared with the same statistics address as another node.
+    SameAddress(NodeName),
+}
+
+impl Doubt {
+    /// The other node.
+    #[must_use]
+    pub const fn other(&self) -> &NodeName {
+        match self {
+            Self::SessionsOf(other) | Self::SameAs(other) | Self::SameAddress(other) => other,
+        }
+    }
+}
+
+impl std::fmt::Display for Doubt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::SessionsOf(other) => write!(
+                f,
+                "statsUrl leads to another node: its statistics show sessions that were let in by {other}, so nothing can be \
+                 proved; compare statsUrl and authToken of the two"
+            ),
+            Self::SameAs(other) => write!(
+                f,
+                "its statistics and those of {other} show the same session, so nothing can be proved on either; one of the two \
+                 has the wrong statsUrl"
+            ),
+            Self::SameAddress(other) => write!(
+                f,
+                "statsUrl is that of {other} too, and one address speaks of one server, so nothing can be proved on either; give \
+                 each its own"
+            ),
+        }
+    }
+}
+
 /// What gateways need to know of the sessions that auth hands out, and tell it. Implemented by the auth index.
 ///
 /// Every method answers from memory at once and is safe from any thread.
@@ -130,7 +180,14 @@ pub trait SessionLedger: Send + Sync + 'static {
     /// Everything that a node shows online, from a poll that was begun at `polled`. Slots that no node shows become free.
     fn observed(&self, node: &NodeName, polled: Instant, online: &HashMap<String, u32>);
 
-    /// A node that was there is no longer part of any gateway.
+    /// Why what this node shows proves nothing, by what nodes showed so far.
+    fn doubt(&self, node: &NodeName) -> Option<Doubt>;
+
+    /// Whether a session of this account, of an epoch below `below`, was handed out to this very node, which should have shown it
+    /// by now and has shown neither it nor any other. It may be on a server that the node's statistics do not speak of.
+    fn misses(&self, node: &NodeName, account: &str, below: Epoch) -> bool;
+
+    /// A node that was there is no longer part of any gateway, or another server answers under its name.
     fn node_removed(&self, node: &NodeName);
 }
 

@@ -27,6 +27,12 @@ pub(super) struct ProofBody {
     waiting_for: Vec<String>,
     /// Those of them whose word never comes, because they have no statistics API.
     unprovable: Vec<String>,
+    /// Nodes that were taken out of their gateway before their word was there. `contained_at` stays null then: sessions on them may
+    /// go on.
+    left_out: Vec<String>,
+    /// When `contained_at` was last taken back, because a session moved on after its kick or turned up later.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    withdrawn_at: Option<Timestamp>,
 }
 
 impl From<Proof> for ProofBody {
@@ -37,6 +43,8 @@ impl From<Proof> for ProofBody {
             sessions_zero_at: proof.sessions_zero_at,
             waiting_for: proof.waiting_for,
             unprovable: proof.unprovable,
+            left_out: proof.left_out,
+            withdrawn_at: proof.withdrawn_at,
         }
     }
 }

@@ -77,8 +77,13 @@ pub struct VpnGatewaySpec {
 }
 
 /// Hysteria2 nodes that ask the operator whom to let in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new(
+    "self.nodes.all(a, !has(a.statsUrl) || self.nodes.exists_one(b, has(b.statsUrl) && b.statsUrl == a.statsUrl))"
+)
+.message("two nodes have the same statsUrl: each server has statistics of its own")
+.field_path(".nodes"))]
 pub struct HysteriaGateway {
     /// The nodes; a client gets a link for each.
     #[schemars(

@@ -310,7 +310,8 @@ pub struct TrafficState {
 pub struct Revocation {
     /// From then on auth refused.
     pub denied_at: Timestamp,
-    /// From then on no session could pass another byte: every node acknowledged a kick of every live session.
+    /// From then on no session could pass another byte: every node acknowledged a kick of every live session. Absent while a word
+    /// is missing, and for good when the node whose word it is was left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contained_at: Option<Timestamp>,
     /// From then on no session was left on any node.
@@ -320,4 +321,20 @@ pub struct Revocation {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub waiting_for: Vec<String>,
+    /// Nodes that were taken out of their gateway before their word was there, and are not asked any more. Sessions on them may go
+    /// on for as long as those servers run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub left_out: Vec<String>,
+    /// When `containedAt` was last taken back: a session moved on after its kick, or one turned up that nobody knew of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn_at: Option<Timestamp>,
+}
+
+impl Revocation {
+    /// Whether no node that can be asked lets another byte pass.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.contained_at.is_some() || (self.waiting_for.is_empty() && !self.left_out.is_empty())
+    }
 }

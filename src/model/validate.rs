@@ -182,6 +182,17 @@ fn hysteria_fields(errors: &mut Errors, hysteria: &HysteriaGateway) {
         node_fields(errors, &format!("spec.hysteria.nodes[{at}]"), node);
     }
     errors.unique("spec.hysteria.nodes", nodes.iter().map(|node| node.name.as_str()));
+    let mut urls = HashSet::new();
+    if !nodes
+        .iter()
+        .filter_map(|node| node.stats_url.as_deref())
+        .all(|url| urls.insert(url))
+    {
+        errors.add(
+            "spec.hysteria.nodes",
+            "two nodes have the same statsUrl: each server has statistics of its own",
+        );
+    }
 }
 
 fn node_fields(errors: &mut Errors, path: &str, node: &HysteriaNode) {

@@ -1,6 +1,6 @@
 //! What gateways are to run as: what is declared, with its secrets read.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -9,7 +9,8 @@ use crate::{
     gateway::{
         ANY, NodeName,
         hysteria::{
-            Meter,
+            Meter, WITHOUT_EFFECT,
+            client::StatsEndpoint,
             config::{NodeConfig, NodeFault},
         },
     },
@@ -198,7 +199,10 @@ pub(super) fn names_secret(gateway: &VpnGatewaySpec, secret: &str) -> bool {
 /// Counts calls to nodes.
 pub(super) fn meter(metrics: &Arc<Metrics>) -> Meter {
     let metrics = Arc::clone(metrics);
-    Arc::new(move |call| metrics.gateway_call(operation(call.operation), outcome(call.outcome)))
+    Arc::new(move |call| match call.outcome {
+        WITHOUT_EFFECT => metrics.kick_without_effect(),
+        made => metrics.gateway_call(operation(call.operation), outcome(made)),
+    })
 }
 
 /// The nodes that tokens stand for. A token that several nodes share does not say which of them asks; it stands for any
@@ -218,6 +222,29 @@ pub(super) fn shared_tokens(tokens: Vec<(NodeName, SecretString)>) -> Vec<(NodeN
     by_value
 }
 
+/// The nodes that are declared with the statistics address of another, each with one that has the same.
+pub(super) fn alike<'a>(declared: impl Iterator<Item = (NodeName, &'a StatsEndpoint)>) -> HashMap<NodeName, NodeName> {
+    let mut by_address: HashMap<_, Vec<NodeName>> = HashMap::new();
+    for (name, endpoint) in declared {
+        let url = &endpoint.url;
+        let path = url.path().trim_end_matches('/').to_owned();
+        let address = (url.host_str().map(ToOwned::to_owned), url.port_or_known_default(), path);
+        by_address.entry(address).or_default().push(name);
+    }
+    let mut alike = HashMap::new();
+    for mut names in by_address.into_values() {
+        names.sort_unstable();
+        let [first, second, ..] = names.as_slice() else {
+            continue;
+        };
+        for name in &names {
+            let other = if name == first { second } else { first };
+            alike.insert(name.clone(), other.clone());
+        }
+    }
+    alike
+}
+
 fn operation(name: &str) -> GatewayOperation {
     match name {
         "kick" => GatewayOperation::Kick,
@@ -234,5 +261,40 @@ fn outcome(category: &str) -> GatewayOutcome {
         "status" => GatewayOutcome::Refused,
         "malformed" | "too_large" => GatewayOutcome::Malformed,
         _ => GatewayOutcome::Unreachable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_the_same_however_they_are_written() {
+        let endpoint = |url: &str| StatsEndpoint {
+            url: url.parse().unwrap(),
+            secret: "s".into(),
+        };
+        let urls = [
+            "http://a.example",
+            "http://A.example:80/",
+            "http://a.example:81",
+            "http://b.example/stats",
+            "http://b.example/stats/",
+            "http://b.example",
+        ];
+        let endpoints = urls.map(endpoint);
+        let named = endpoints
+            .iter()
+            .zip(0..)
+            .map(|(it, n)| (NodeName::new("g", &format!("n{n}")), it));
+        let alike = alike(named);
+        let of = |n: u32| {
+            alike
+                .get(&NodeName::new("g", &format!("n{n}")))
+                .map(ToString::to_string)
+        };
+        let others: Vec<_> = (0..6).map(of).collect();
+        let named = |n: &str| Some(format!("g/{n}"));
+        assert_eq!(others, [named("n1"), named("n0"), None, named("n4"), named("n3"), None]);
     }
 }

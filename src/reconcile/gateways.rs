@@ -14,7 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use super::declared::Environment;
 use super::{
-    declared::{Refusal, Wanted, meter, shared_tokens},
+    declared::{Refusal, Wanted, alike, meter, shared_tokens},
     usage::UsageBook,
 };
 use crate::{
@@ -193,6 +193,12 @@ impl Gateways {
             tokens.extend(present.as_wanted.tokens.iter().cloned());
         }
         self.dependencies.index.expect_polls_of(&nodes);
+        let declared = running
+            .iter()
+            .flat_map(|(name, present)| present.as_wanted.nodes.iter().map(move |node| (name, node)));
+        let addresses =
+            declared.filter_map(|(name, node)| Some((NodeName::new(name, &node.name), node.stats.as_ref()?)));
+        self.dependencies.index.declare_alike(&alike(addresses));
         let tokens = shared_tokens(tokens);
         self.dependencies
             .endpoint

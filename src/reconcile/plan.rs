@@ -259,6 +259,11 @@ fn target_for(
         below: epoch,
         denied_at,
         known: Vec::new(),
+        // Who was left out stays so over a restart.
+        left_out: recorded
+            .filter(|r| r.denied_at == denied_at)
+            .map(|r| r.left_out.clone())
+            .unwrap_or_default(),
     };
     if person.effective.access == Access::Granted && !leaving {
         // A revocation that a former process did not see the end of is proved by this one.
@@ -312,11 +317,19 @@ fn merged_revocation(
     let mut waiting_for: Vec<String> = current.iter().flat_map(|r| r.waiting_for.iter().cloned()).collect();
     waiting_for.sort_unstable();
     waiting_for.dedup();
+    let mut left_out: Vec<String> = current.iter().flat_map(|r| r.left_out.iter().cloned()).collect();
+    left_out.sort_unstable();
+    left_out.dedup();
+    let kept = before.revocation.as_ref().filter(|r| r.denied_at == denied_at);
+    let withdrawn = current.iter().map(|r| r.withdrawn_at);
+    let withdrawn_at = withdrawn.chain([kept.and_then(|r| r.withdrawn_at)]).flatten().max();
     Some(Revocation {
         denied_at,
         contained_at: latest(current.iter().map(|r| r.contained_at).collect()),
         sessions_zero_at: latest(current.iter().map(|r| r.sessions_zero_at).collect()),
         waiting_for,
+        left_out,
+        withdrawn_at,
     })
 }
 
@@ -337,7 +350,7 @@ struct Awaited {
 
 impl Awaited {
     fn of(gateways: &[(String, Option<Observation>)], revocation: Option<&Revocation>) -> Self {
-        let Some(revocation) = revocation.filter(|revocation| revocation.contained_at.is_none()) else {
+        let Some(revocation) = revocation.filter(|revocation| !revocation.is_settled()) else {
             return Self::default();
         };
         let mut awaited = Self {

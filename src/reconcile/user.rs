@@ -379,6 +379,8 @@ async fn remember(user: &VpnUser, account: &str, before: &VpnUserStatus, after: 
             denied_at: revocation.denied_at,
             contained_at: revocation.contained_at,
             sessions_zero_at: revocation.sessions_zero_at,
+            left_out: revocation.left_out.clone(),
+            withdrawn_at: revocation.withdrawn_at,
         };
         if let Err(error) = ctx.history.record_revocation(row).await {
             tracing::warn!(%error, corporate_id = %user.spec.corporate_id, "the revocation stands in the status, but not in the history");

@@ -109,6 +109,8 @@ impl Links for Live {
             contained_at: a.contained_at.zip(b.contained_at).map(|(a, b)| a.max(b)),
             sessions_zero_at: a.sessions_zero_at.zip(b.sessions_zero_at).map(|(a, b)| a.max(b)),
             waiting_for: a.waiting_for.into_iter().chain(b.waiting_for).collect(),
+            left_out: a.left_out.into_iter().chain(b.left_out).collect(),
+            withdrawn_at: a.withdrawn_at.max(b.withdrawn_at),
         })
     }
 

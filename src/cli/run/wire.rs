@@ -162,6 +162,7 @@ pub async fn wire(
         cluster_outputs: OnceLock::new(),
     });
     core.follow_usage();
+    core.answer_inquiries();
     let use_cases = use_cases(config, key, &core, &passwords, process);
     if let Some(outputs) = source.outputs(&use_cases) {
         let _ = core.cluster_outputs.set(outputs);

@@ -19,6 +19,8 @@ mod state;
 pub mod usage;
 pub mod watch;
 
+pub use node::WITHOUT_EFFECT;
+
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -171,10 +173,8 @@ impl HysteriaGateway {
                 completed.extend(state.add_node(&new.name, new.worker.is_some(), now));
             }
         }
-        for old in members.iter() {
-            if !next.iter().any(|(_, member)| member.name == old.name) {
-                self.shared.context.ledger.node_removed(&old.name);
-            }
+        for old in members.iter().filter(|old| !is_kept(&old.name)) {
+            self.shared.context.ledger.node_removed(&old.name);
         }
         for (_, new) in next.iter().filter(|(kept, _)| !kept) {
             if let Some(worker) = &new.worker {

@@ -4,7 +4,7 @@
 //! read of the counters delays them. Kick first, look after: a look that finds more wakes the kicks again.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     panic::AssertUnwindSafe,
     pin::pin,
     sync::{
@@ -22,7 +22,7 @@ use super::{
     Call, Shared,
     client::{StatsClient, StatsEndpoint, StatsError},
     pace::{Limited, Pace},
-    revocation::{Look, Stranger},
+    revocation::{Look, Reading, Stranger},
     state::{Online, Operation},
     usage::UsageMeter,
 };
@@ -39,6 +39,12 @@ pub(super) const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Du
 const STALE_LOOK_TIMEOUT: Duration = Duration::from_millis(50);
 /// Ids in one kick.
 const KICK_CHUNK: usize = 2_000;
+/// Outcome of a kick that was acknowledged, and whose session moves on.
+pub const WITHOUT_EFFECT: &str = "without_effect";
+const KICK_WITHOUT_EFFECT: &str = "it acknowledges kicks, and sessions move on all the same: sessions on it cannot be ended until it is \
+                                   restarted or the statistics API that answers is its own";
+const NEVER_SHOWN: &str = "a session that was let in with its authToken never showed in its statistics, and no other has so far: \
+                           compare statsUrl and authToken with the node; revocations that need its word stay open";
 
 pub(super) struct Worker {
     name: NodeName,
@@ -48,6 +54,7 @@ pub(super) struct Worker {
     look_wanted: Notify,
     /// The least that anybody who is online here has left; all ones when nobody has a limit.
     least_left: AtomicU64,
+    counters_wanted: Notify,
     cancel: CancellationToken,
 }
 
@@ -61,6 +68,7 @@ impl Worker {
             kick_wanted: Notify::new(),
             look_wanted: Notify::new(),
             least_left: AtomicU64::new(u64::MAX),
+            counters_wanted: Notify::new(),
         }))
     }
 
@@ -194,6 +202,12 @@ impl Worker {
     fn looked(&self, begun: Instant, online: &HashMap<String, u32>) -> bool {
         let context = &self.shared.context;
         let answered = context.clock.monotonic();
+        if self.cancel.is_cancelled() {
+            return false;
+        }
+        // First: what the ledger says of the node rests on this look as well.
+        context.ledger.observed(&self.name, begun, online);
+        let doubt = context.ledger.doubt(&self.name);
         let strangers = online.iter().filter_map(|(id, connections)| {
             let standing = context.ledger.standing(&self.name, id);
             (standing != Standing::Permitted && *connections > 0).then(|| Stranger {
@@ -205,18 +219,26 @@ impl Worker {
         let strangers = strangers.collect();
         // The ledger is never asked while the state is locked: it may be locked itself while it hands over a cut.
         let waiting = self.shared.state().revocations.waiting(&self.name);
-        let last_yes = waiting.into_iter().map(|account| {
+        let mut missed = HashSet::new();
+        let mut last_yes = HashMap::with_capacity(waiting.len());
+        for (account, below) in waiting {
+            if context.ledger.misses(&self.name, &account, below) {
+                missed.insert(account.clone());
+            }
             let yes = context.ledger.last_yes(&account);
-            (account, yes)
-        });
+            last_yes.insert(account, yes);
+        }
+        let misses = (!missed.is_empty()).then(|| NEVER_SHOWN.to_owned());
         let look = Look {
             begun,
             answered,
             strangers,
-            last_yes: last_yes.collect(),
+            last_yes,
+            doubted: doubt.is_some(),
+            missed,
         };
         let counted = Online::count(online);
-        let (known, urgent, due) = {
+        let (known, urgent, due, counters) = {
             let now = self.shared.now();
             let mut state = self.shared.state();
             if self.cancel.is_cancelled() {
@@ -228,15 +250,56 @@ impl Worker {
                 known,
                 revocations.is_urgent(&self.name),
                 revocations.has_due(&self.name),
+                revocations.wants_counters(&self.name),
             )
         };
-        context.ledger.observed(&self.name, begun, online);
         self.note_least_left(online);
+        self.note(Operation::Identity, doubt.map(|doubt| doubt.to_string()).or(misses));
+        self.note_effect();
         if due {
             self.kick_wanted.notify_one();
         }
+        if counters {
+            self.counters_wanted.notify_one();
+        }
         self.shared.complete(known);
         urgent
+    }
+
+    /// Looks whether sessions that are held down have moved.
+    fn counted(&self, begun: Instant, counters: &HashMap<String, (u64, u64)>) {
+        let now = self.shared.now();
+        let reading = Reading {
+            begun,
+            answered: now.at,
+            counters,
+        };
+        let (known, defiant) = {
+            let mut state = self.shared.state();
+            if self.cancel.is_cancelled() {
+                return;
+            }
+            state.revocations.counted(&self.name, &reading, now)
+        };
+        for _ in 0..defiant {
+            (self.shared.context.meter)(&Call {
+                node: &self.name,
+                operation: Operation::Kick.as_str(),
+                outcome: WITHOUT_EFFECT,
+                took: Duration::ZERO,
+            });
+        }
+        if defiant > 0 {
+            self.note_effect();
+            self.kick_wanted.notify_one();
+        }
+        self.shared.complete(known);
+    }
+
+    /// Says whether the node's kicks do what they should.
+    fn note_effect(&self) {
+        let defied = self.shared.state().revocations.is_defied(&self.name);
+        self.note(Operation::Effect, defied.then(|| KICK_WITHOUT_EFFECT.to_owned()));
     }
 
     async fn traffic(&self) {
@@ -251,6 +314,7 @@ impl Worker {
             match self.call(Operation::Traffic, self.client.traffic()).await {
                 Ok(counters) => {
                     backoff.reset();
+                    self.counted(begun, &counters);
                     meter = meter.or_else(|| context.usage.baseline(&self.name).map(UsageMeter::new));
                     let mut moved = Vec::new();
                     if let Some(change) = meter.as_mut().and_then(|meter| meter.read(&counters)) {
@@ -279,6 +343,7 @@ impl Worker {
                             login_at = Some(context.clock.monotonic());
                             sleep(pace.floor()).await;
                         }
+                        () = self.counters_wanted.notified() => {}
                     }
                 }
                 Err(error) => sleep(wait(&mut backoff, &error)).await,
@@ -337,18 +402,23 @@ impl Worker {
             outcome: answer.as_ref().err().map_or("ok", StatsError::category),
             took: begun.elapsed(),
         });
-        let error = answer.as_ref().err().map(ToString::to_string);
+        self.note(operation, answer.as_ref().err().map(ToString::to_string));
+        answer
+    }
+
+    /// Remembers what is wrong with the node, and says it once.
+    fn note(&self, operation: Operation, error: Option<String>) {
+        let said = error.clone();
         let changed = self.shared.state().called(&self.name, operation, error);
-        match &answer {
-            Err(error) if changed => {
+        match said {
+            Some(error) if changed => {
                 tracing::warn!(node = %self.name, operation = operation.as_str(), %error, "a node does not answer as it should");
             }
-            Ok(_) if changed => {
+            None if changed => {
                 tracing::info!(node = %self.name, operation = operation.as_str(), "the node answers again");
             }
             _ => {}
         }
-        answer
     }
 }
 

@@ -28,6 +28,10 @@ enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Operation {
     Online,
+    /// Not a call: whether what the node shows is what is on it.
+    Identity,
+    /// Not a call: whether a kick does what it says.
+    Effect,
     Kick,
     Traffic,
 }
@@ -36,6 +40,8 @@ impl Operation {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Online => "online",
+            Self::Identity => "identity",
+            Self::Effect => "effect",
             Self::Kick => "kick",
             Self::Traffic => "traffic",
         }
@@ -83,9 +89,7 @@ impl State {
 
     pub(super) fn observe(&self, account: &str) -> Observation {
         let revocation = self.revocations.progress(account);
-        let gone = revocation
-            .as_ref()
-            .is_some_and(|progress| progress.sessions_zero_at.is_some());
+        let gone = self.revocations.is_over(account);
         Observation {
             account: match self.accounts.get(account) {
                 Some(Kind::Absent) if gone => AccountPresence::Absent,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::FutureExt as _;
-use tokio::time::sleep;
+use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
@@ -43,6 +43,7 @@ pub struct Context {
 /// A node that is looked at until this is dropped. Nothing waits for it.
 pub struct NodeWatch {
     health: Arc<Mutex<NodeHealth>>,
+    look_wanted: Arc<Notify>,
     _end: DropGuard,
 }
 
@@ -63,7 +64,9 @@ impl NodeWatch {
             faulty: false,
             undeclared: false,
         }));
+        let look_wanted = Arc::new(Notify::new());
         let looker = Looker {
+            look_wanted: Arc::clone(&look_wanted),
             // Looking is no act, and as many may look as want to.
             client: StatsClient::new(endpoint, Fence::always_open())?,
             name,
@@ -74,8 +77,14 @@ impl NodeWatch {
         context.tasks.spawn(looker.run());
         Ok(Self {
             health,
+            look_wanted,
             _end: end.drop_guard(),
         })
+    }
+
+    /// Has the node looked at now, or as soon as the look under way has ended.
+    pub fn look(&self) {
+        self.look_wanted.notify_one();
     }
 
     /// What the last look showed.
@@ -89,6 +98,7 @@ struct Looker {
     name: NodeName,
     client: StatsClient,
     health: Arc<Mutex<NodeHealth>>,
+    look_wanted: Arc<Notify>,
     end: CancellationToken,
     context: Context,
 }
@@ -103,7 +113,10 @@ impl Looker {
                     tracing::error!(node = %self.name, "a look at a node failed and is begun anew: report this");
                     BACKOFF.1
                 });
-                sleep(pause).await;
+                tokio::select! {
+                    () = sleep(pause) => {}
+                    () = self.look_wanted.notified() => {}
+                }
             }
         };
         let _: Option<()> = self.end.run_until_cancelled(looks).await;

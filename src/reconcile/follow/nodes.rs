@@ -136,6 +136,13 @@ impl Nodes {
         health
     }
 
+    /// Has every node looked at now.
+    pub fn look_now(&self) {
+        for (_, watch) in self.running().values().flat_map(|running| running.watches.values()) {
+            watch.look();
+        }
+    }
+
     /// Follows what is declared until `cancel`, after the first load (which calls [`Self::converge`] itself).
     pub async fn run(ctx: Arc<Follower>, cancel: CancellationToken) {
         let nodes = &ctx.nodes;

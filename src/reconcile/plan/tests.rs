@@ -61,6 +61,8 @@ fn obey(observation: &mut Observation, target: &Target, step: u8, now: Timestamp
                 denied_at: revoke.denied_at,
                 contained_at: (step > 0).then_some(now),
                 sessions_zero_at: (step > 1).then_some(now),
+                left_out: vec![],
+                withdrawn_at: None,
                 waiting_for: if step > 0 {
                     vec![]
                 } else {
@@ -156,6 +158,7 @@ proptest! {
         let person = person(reason, epoch);
         let revocation = RevocationProgress {
             below: Epoch(epoch), denied_at: at(0), contained_at: contained.then(|| at(1)), sessions_zero_at: None,
+            left_out: vec![], withdrawn_at: None,
             waiting_for: if contained { vec![] } else { vec!["default/a".to_owned()] },
         };
         let observation = Observation { account: AccountPresence::Present, sessions: 1, revocation: Some(revocation), ..NOTHING };
@@ -270,6 +273,8 @@ fn a_denied_user_whose_sessions_were_proved_gone_is_left_alone_after_a_restart()
             contained_at: Some(at(1)),
             sessions_zero_at: Some(at(2)),
             waiting_for: vec![],
+            left_out: vec![],
+            withdrawn_at: None,
         }),
         ..VpnUserStatus::default()
     });

@@ -303,6 +303,8 @@ impl Inner {
             denied_at: now,
             contained_at: (!self.nodes_down).then_some(now),
             sessions_zero_at: None,
+            left_out: Vec::new(),
+            withdrawn_at: None,
             waiting_for: if self.nodes_down {
                 vec!["default/node0".to_owned()]
             } else {
@@ -685,6 +687,8 @@ impl Journal for World {
             denied_at: self.clock_now(),
             contained_at: None,
             sessions_zero_at: None,
+            left_out: Vec::new(),
+            withdrawn_at: None,
         }])
     }
     async fn traffic_by_day(&self, _: String, _: u32) -> Result<Vec<TrafficRow>, HistoryError> {

@@ -13,7 +13,7 @@ use vpn_operator::{
     clock::{Clock, SystemClock},
     fence::Fence,
     gateway::{
-        Counters, Gateway, NodeName, RevocationProgress, Revoke, SessionLedger, Standing, Target, UsageDelta,
+        Counters, Doubt, Gateway, NodeName, RevocationProgress, Revoke, SessionLedger, Standing, Target, UsageDelta,
         UsageSink,
         hysteria::{Context, HysteriaGateway, client::StatsEndpoint, config::NodeConfig, ports::Ports},
     },
@@ -44,6 +44,8 @@ pub struct SmallAuth {
     people: Mutex<HashMap<String, Person>>,
     pub observed: Mutex<Vec<Observed>>,
     pub removed: Mutex<Vec<NodeName>>,
+    pub doubts: Mutex<HashMap<NodeName, Doubt>>,
+    pub missed: Mutex<HashSet<(NodeName, String)>>,
 }
 
 impl SmallAuth {
@@ -80,6 +82,7 @@ impl SmallAuth {
             below: Epoch(person.epoch),
             denied_at: Timestamp::now(),
             known,
+            left_out: Vec::new(),
         }
     }
 
@@ -139,6 +142,13 @@ impl SessionLedger for SmallAuth {
             .lock()
             .unwrap()
             .push((node.clone(), polled, online.clone()));
+    }
+    fn doubt(&self, node: &NodeName) -> Option<Doubt> {
+        self.doubts.lock().unwrap().get(node).cloned()
+    }
+    fn misses(&self, node: &NodeName, account: &str, _: Epoch) -> bool {
+        let missed = self.missed.lock().unwrap();
+        missed.contains(&(node.clone(), account.to_owned()))
     }
     fn node_removed(&self, node: &NodeName) {
         self.removed.lock().unwrap().push(node.clone());

@@ -495,6 +495,7 @@ impl Operator {
             cluster_outputs: std::sync::OnceLock::new(),
         });
         core.follow_usage();
+        core.answer_inquiries();
         let writers = intake::Writers {
             users: user_writer,
             holds: hold_writer,
@@ -531,16 +532,12 @@ impl Operator {
     }
 
     /// What auth says to a login through a node.
-    pub fn login(&self, gateway: &str, node: &str, id: &str, generation: i64, address: &str) -> Verdict {
+    pub fn login(&self, gateway: &str, node: &str, id: &str, generation: i64) -> Verdict {
         let id = CorporateId::parse(id).unwrap();
         let index = self.core.roster.index();
         let node = index.node(&NodeName::new(gateway, node));
         let password = self.key.password(&id, generation);
-        index.login(
-            &node,
-            address,
-            &format!("{}:{}", id.account(), password.expose_secret()),
-        )
+        index.login(&node, &format!("{}:{}", id.account(), password.expose_secret()))
     }
 
     /// A client of a person connects to a node.
@@ -551,7 +548,7 @@ impl Operator {
         id: &str,
         address: &str,
     ) -> Result<Session, Refused> {
-        let answer = |login: &Login<'_>| match self.login(gateway, node, id, 1, login.addr) {
+        let answer = |_: &Login<'_>| match self.login(gateway, node, id, 1) {
             Verdict::Granted(session) => Some(session.id().to_string()),
             _ => None,
         };

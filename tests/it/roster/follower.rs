@@ -209,7 +209,7 @@ impl Pair {
         let generation = generation.map_or(1, |user| user.spec.credential_generation);
         let index = self.replica.index();
         let auth = format!("{}:{}", id.account(), password(id.key(), generation));
-        index.login(&index.node(&NodeName("default/a".into())), "198.51.100.7:4000", &auth)
+        index.login(&index.node(&NodeName("default/a".into())), &auth)
     }
 
     fn is_in(&self, n: usize) -> bool {

@@ -489,13 +489,13 @@ impl World {
             if permits && !inside {
                 self.port += 1;
                 let address = format!("192.0.2.1:{}", self.port);
-                let Verdict::Granted(session) = way.login(&index, &address) else {
+                let Verdict::Granted(session) = way.login(&index) else {
                     return false;
                 };
                 let at = GATEWAYS.iter().position(|gateway| *gateway == way.gateway).unwrap();
                 let session = self.nodes[at].register(session.id().to_string(), &address);
                 self.sessions.push((way, session));
-            } else if !permits && (inside || matches!(way.login(&index, "192.0.2.9:9"), Verdict::Granted(_))) {
+            } else if !permits && (inside || matches!(way.login(&index), Verdict::Granted(_))) {
                 return false;
             }
         }
@@ -516,7 +516,7 @@ impl World {
             }
             self.port += 1;
             let address = format!("192.0.2.1:{}", self.port);
-            if let Verdict::Granted(session) = way.login(&index, &address) {
+            if let Verdict::Granted(session) = way.login(&index) {
                 let at = GATEWAYS.iter().position(|gateway| *gateway == way.gateway).unwrap();
                 let session = self.nodes[at].register(session.id().to_string(), &address);
                 self.sessions.push((way, session));
