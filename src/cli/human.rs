@@ -22,7 +22,7 @@ impl Moments {
 
     /// A field as local time and how long ago: `2026-11-26 20:02:11 CET, 2 h ago`.
     pub(super) fn full(&self, value: &Value, name: &str) -> String {
-        self.show(value, name, |at| {
+        show(value, name, |at| {
             let local = at.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z");
             format!("{local}, {}", self.relative(at))
         })
@@ -30,14 +30,7 @@ impl Moments {
 
     /// A field as how long ago or ahead it is: `2 h ago`, `in 3 d`.
     pub(super) fn ago(&self, value: &Value, name: &str) -> String {
-        self.show(value, name, |at| self.relative(at))
-    }
-
-    fn show(&self, value: &Value, name: &str, words: impl Fn(Timestamp) -> String) -> String {
-        field(value, name).map_or_else(
-            || "-".to_owned(),
-            |found| moment(found).map_or_else(|| text(found), words),
-        )
+        show(value, name, |at| self.relative(at))
     }
 
     fn relative(&self, at: Timestamp) -> String {
@@ -48,6 +41,13 @@ impl Moments {
             _ => format!("in {}", coarse(since.abs())),
         }
     }
+}
+
+fn show(value: &Value, name: &str, words: impl Fn(Timestamp) -> String) -> String {
+    field(value, name).map_or_else(
+        || "-".to_owned(),
+        |found| moment(found).map_or_else(|| text(found), words),
+    )
 }
 
 fn moment(value: &Value) -> Option<Timestamp> {

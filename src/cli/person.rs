@@ -81,14 +81,10 @@ fn verdict(user: &Value, moments: &Moments, output: &mut Output) -> Result<(), C
 
 /// A hold by its name, with who placed it, when, and why.
 pub(super) fn described(hold: &Value, moments: &Moments) -> String {
-    let mut words = format!("{} by {}", cell(hold, "name"), cell(hold, "source"));
-    if field(hold, "since").is_some() {
-        words.push_str(&format!(", since {}", moments.full(hold, "since")));
-    }
-    if let Some(reason) = field(hold, "reason") {
-        words.push_str(&format!(": {}", text(reason)));
-    }
-    words
+    let [name, source] = ["name", "source"].map(|field| cell(hold, field));
+    let since = field(hold, "since").map_or_else(String::new, |_| format!(", since {}", moments.full(hold, "since")));
+    let reason = field(hold, "reason").map_or_else(String::new, |reason| format!(": {}", text(reason)));
+    format!("{name} by {source}{since}{reason}")
 }
 
 fn list_of<'a>(value: &'a Value, name: &str) -> &'a [Value] {

@@ -65,7 +65,7 @@ pub fn check(path: &Path) -> io::Result<CheckReport> {
         match scan_file(&roots, &file, &Digests::default()).content {
             Content::Gone => {}
             Content::Unreadable(reason) | Content::Failed(reason) => {
-                report.problems.push(Problem::of_file(shown, reason))
+                report.problems.push(Problem::of_file(shown, reason));
             }
             Content::Documents(documents) if !concerns_us(&documents) => {}
             Content::Documents(documents) => {

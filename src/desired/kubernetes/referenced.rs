@@ -48,13 +48,16 @@ impl There {
     }
 }
 
+/// The version of a Secret, and what was found in it.
+type Reading = (String, Result<SecretString, &'static str>);
+
 #[derive(Default)]
 struct State {
     /// By name.
     there: HashMap<String, There>,
     /// What was read, by name and key, with the version it is of. What is wrong with a value is wrong until there is another
     /// version: whoever asks again and again must not cause a read each time.
-    read: HashMap<(String, String), (String, Result<SecretString, &'static str>)>,
+    read: HashMap<(String, String), Reading>,
 }
 
 /// Secrets of a namespace that are not the operator's own.

@@ -45,12 +45,11 @@ where
         } else {
             Ok(events.next().await)
         };
-        let said = match next {
-            Ok(next) => next?.map_err(|error| plain(&error)),
-            Err(_) => {
-                events = begin();
-                Err(format!("a list said nothing for {} s", LIST_SILENCE.as_secs()))
-            }
+        let said = if let Ok(next) = next {
+            next?.map_err(|error| plain(&error))
+        } else {
+            events = begin();
+            Err(format!("a list said nothing for {} s", LIST_SILENCE.as_secs()))
         };
         // After an error a list begins anew, if one was under way.
         listing = matches!(&said, Ok(Event::Init | Event::InitApply(_)));

@@ -437,6 +437,8 @@ fn without_any_server_a_denial_is_nobodys_fault() {
             contained_at: None,
             sessions_zero_at: None,
             waiting_for: vec!["default/node-1".to_owned()],
+            left_out: Vec::new(),
+            withdrawn_at: None,
         }),
         unprovable: vec![Unprovable {
             node: "default/node-1".to_owned(),
@@ -657,6 +659,8 @@ fn take(memory: &mut Observation, gateway: &str, target: &Target) {
             contained_at: None,
             sessions_zero_at: None,
             waiting_for: vec![format!("{gateway}/n1")],
+            left_out: Vec::new(),
+            withdrawn_at: None,
         });
     }
 }

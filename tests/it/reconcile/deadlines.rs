@@ -34,7 +34,7 @@ async fn sessions_end_at_valid_until_and_at_the_beginning_of_a_hold_without_any_
     for (device, id) in devices.iter_mut().zip(people) {
         until("it is cut", || device.send(1, 1).is_err()).await;
         assert!(Timestamp::now() >= soon, "not before");
-        let verdict = operator.login("default", "n1", id, 1, "192.0.2.9:1000");
+        let verdict = operator.login("default", "n1", id, 1);
         assert!(matches!(verdict, Verdict::Denied(_)), "{verdict:?}");
     }
     operator.kill().await;

@@ -15,7 +15,7 @@ async fn node() -> Arc<HysteriaNode> {
 }
 
 fn is_in(operator: &Operator, id: &str) -> bool {
-    matches!(operator.login("default", "n1", id, 1, ADDRESS), Verdict::Granted(_))
+    matches!(operator.login("default", "n1", id, 1), Verdict::Granted(_))
 }
 
 /// What a status says, apart from when, and from what was cut on the way.
