@@ -253,7 +253,7 @@ fn a_document_that_begins_within_another_is_explained() {
         assert!(
             bad.faults
                 .iter()
-                .any(|fault| (fault.message.contains("line ends") || fault.message.contains("byte order mark"))),
+                .any(|fault| fault.message.contains("line ends") || fault.message.contains("byte order mark")),
             "{:?}",
             bad.faults
         );
