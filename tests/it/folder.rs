@@ -1173,7 +1173,7 @@ async fn documents_that_are_not_ours_are_quiet_unless_they_stand_among_ours() {
     house.no_problems().await;
     assert_eq!(check(&place.root()).unwrap().problems, []);
     place.put("mixed.yaml", &join(&[user(2, ""), "replicas: 2\n".to_owned()]));
-    house.problem("mixed.yaml:9").await;
+    house.problem("mixed.yaml:8").await;
     house.stop().await;
 }
 
