@@ -229,6 +229,10 @@ impl Worker {
             last_yes.insert(account, yes);
         }
         let misses = (!missed.is_empty()).then(|| NEVER_SHOWN.to_owned());
+        let (unwaited, missed): (HashSet<_>, HashSet<_>) = {
+            let state = self.shared.state();
+            missed.into_iter().partition(|account| state.is_leaving(account))
+        };
         let look = Look {
             begun,
             answered,
@@ -236,6 +240,7 @@ impl Worker {
             last_yes,
             doubted: doubt.is_some(),
             missed,
+            unwaited,
         };
         let counted = Online::count(online);
         let (known, urgent, due, counters) = {

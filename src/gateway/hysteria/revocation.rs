@@ -61,6 +61,8 @@ pub struct Look {
     pub doubted: bool,
     /// Accounts of which the node should have shown a session, and did not.
     pub missed: HashSet<Arc<str>>,
+    /// Those of which the same is so, and that are to be gone: the node is left out, so that what is deleted can go.
+    pub unwaited: HashSet<Arc<str>>,
 }
 
 /// One look at the counters of a node.
@@ -362,6 +364,9 @@ impl Revocations {
             };
             if look.begun < revocation.since {
                 continue;
+            }
+            if look.unwaited.contains(&account) {
+                revocation.left_out.insert((*name.0).into(), false);
             }
             let Some(proof) = revocation.proof(name) else {
                 continue;

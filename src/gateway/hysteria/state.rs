@@ -117,6 +117,11 @@ impl State {
         }
     }
 
+    /// Whether nothing of the account is to be left.
+    pub(super) fn is_leaving(&self, account: &str) -> bool {
+        self.accounts.get(account) == Some(&Kind::Absent)
+    }
+
     pub(super) fn forget(&mut self, account: &str) {
         self.accounts.remove(account);
         self.revocations.forget(account);

@@ -85,6 +85,7 @@ fn look_believed(
         last_yes: last_yes.collect(),
         doubted: !believed,
         missed: HashSet::new(),
+        unwaited: HashSet::new(),
     };
     revocations.looked(&node(name), &look, now)
 }
@@ -183,6 +184,7 @@ fn a_look_begun_before_the_denial_proves_nothing() {
         last_yes: HashMap::from([(account(), None)]),
         doubted: false,
         missed: HashSet::new(),
+        unwaited: HashSet::new(),
     };
     all.looked(&node("x"), &early, time.tick(1));
     assert_eq!(waiting_for(&all), ["default/x"]);
@@ -203,6 +205,7 @@ fn zero_counts_only_from_a_look_later_than_the_last_yes() {
         last_yes: HashMap::from([(account(), Some(begun))]),
         doubted: false,
         missed: HashSet::new(),
+        unwaited: HashSet::new(),
     };
     all.looked(&node("x"), &early, time.tick(1));
     let progress = all.progress("corp_a").unwrap();
@@ -382,6 +385,7 @@ fn a_session_that_a_node_never_showed_keeps_its_own_revocation_open_and_no_other
         last_yes: HashMap::from([(account(), None)]),
         doubted: false,
         missed: HashSet::from([account()]),
+        unwaited: HashSet::new(),
     };
     all.looked(&node("x"), &look_at, time.tick(1));
     assert_eq!(waiting_for(&all), ["default/x"]);
@@ -559,6 +563,7 @@ impl World {
                     last_yes: waiting.map(|(account, _)| (account, None)).collect(),
                     doubted: false,
                     missed: HashSet::new(),
+                    unwaited: HashSet::new(),
                 };
                 self.all.looked(&self.names[at], &look, self.time.now());
             }
