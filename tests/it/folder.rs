@@ -1181,10 +1181,10 @@ async fn documents_that_are_not_ours_are_quiet_unless_they_stand_among_ours() {
 async fn the_items_of_a_list_are_objects_that_can_be_edited_in_place() {
     let place = Place::new();
     let item = |number: usize| {
-        user(number, "")
+        let lines = user(number, "");
+        lines
             .lines()
-            .map(|line| format!("  {line}\n"))
-            .collect::<String>()
+            .fold(String::new(), |text, line| text + "  " + line + "\n")
     };
     let list = |items: &[String]| {
         let items: String = items.iter().map(|item| item.replacen("  ", "- ", 1)).collect();
