@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{
+    document::advice,
     object::{FileKey, Kind, Root},
     problem::Problem,
     scan::{Content, Digests, Document, What, concerns_us, scan_file},
@@ -26,6 +27,8 @@ pub struct CheckReport {
     pub gateways: usize,
     /// Everything that is wrong, in the order of files and lines.
     pub problems: Vec<Problem>,
+    /// What is in force as it is written and most likely not meant, in the same order.
+    pub warnings: Vec<Problem>,
 }
 
 /// Reads a folder, or one file, as the operator would on its first start.
@@ -71,6 +74,7 @@ pub fn check(path: &Path) -> io::Result<CheckReport> {
         }
     }
     report.problems.sort();
+    report.warnings.sort();
     Ok(report)
 }
 
@@ -85,7 +89,9 @@ impl CheckReport {
                 let faults = bad.faults.into_iter();
                 self.problems.extend(faults.map(|fault| fault.at(file, document.base)));
             }
-            What::Object(declared, _) => {
+            What::Object(declared, text) => {
+                let advice = advice(&declared, &text).into_iter();
+                self.warnings.extend(advice.map(|fault| fault.at(file, document.base)));
                 let key = (declared.kind, declared.name.clone());
                 if let Some(first) = places.get(&key) {
                     self.problems.push(Problem {
