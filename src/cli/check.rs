@@ -40,11 +40,15 @@ pub(super) async fn run(args: &Check, output: &mut Output) -> Result<(), Command
             "users": report.users,
             "holds": report.holds,
             "gateways": report.gateways,
+            "warnings": report.warnings.iter().map(as_json).collect::<Vec<_>>(),
             "problems": report.problems.iter().map(as_json).collect::<Vec<_>>(),
         }))?,
         Form::Table => {
             for problem in &report.problems {
                 output.line(&printable(&problem.to_string()))?;
+            }
+            for warning in &report.warnings {
+                output.line(&printable(&format!("warning: {warning}")))?;
             }
             output.line(&format!(
                 "{} files: {} users, {} holds, {} gateways are good",

@@ -1,57 +1,22 @@
-//! Completion in a shell: the shell asks this program, which asks a running operator for IDs and names of holds.
+//! What a shell is offered for IDs and names of holds: what a running operator has.
 
 use std::{ffi::OsStr, time::Duration};
 
-use clap::{Args, Command, CommandFactory, FromArgMatches};
-use clap_complete::{
-    CompleteEnv,
-    engine::{ArgValueCompleter, CompletionCandidate},
-    env::Shells,
-};
+use clap::{Args, Command, FromArgMatches};
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use serde_json::Value;
 
 use super::{
-    args::{Cli, Completions},
     client::{Client, ClientArgs},
-    exit::CommandError,
     json::{cell, field, list},
-    output::Output,
 };
 use crate::config::secrets::process_environment;
-
-/// The variable by which a shell asks.
-const VARIABLE: &str = "COMPLETE";
 
 /// A person waits with a finger on the tab key.
 const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// More than these help nobody.
 const MOST: &str = "100";
-
-/// Answers a shell that asks what could be typed. False when no shell asks, and the program is to run as usual.
-///
-/// # Errors
-/// The shell is unknown, or the answer cannot be written.
-pub fn answer() -> Result<bool, clap::Error> {
-    let here = std::env::current_dir().ok();
-    CompleteEnv::with_factory(Cli::command)
-        .var(VARIABLE)
-        .try_complete(std::env::args_os(), here.as_deref())
-}
-
-/// Prints what a shell has to be told once.
-pub(super) fn registration(args: &Completions, output: &mut Output) -> Result<(), CommandError> {
-    let shells = Shells::builtins();
-    let shell = args.shell.to_string();
-    let completer = shells
-        .completer(&shell)
-        .ok_or_else(|| CommandError::invalid(format!("{shell}: there is no completion for this shell")))?;
-    let (name, mut script) = ("vpn-operator", Vec::new());
-    completer
-        .write_registration(VARIABLE, name, name, name, &mut script)
-        .map_err(|error| CommandError::failed(format!("cannot make the script: {error}")))?;
-    output.text(&String::from_utf8_lossy(&script))
-}
 
 /// Completes corporate IDs.
 pub(super) fn people() -> ArgValueCompleter {

@@ -40,8 +40,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     args::Cli,
-    complete::answer as complete,
     exit::{CommandError, Exit, report},
+    generate::answer as complete,
 };
 use self::{
     args::{Command, Task},
@@ -98,7 +98,7 @@ async fn execute(task: Task, output: &mut Output) -> Result<(), CommandError> {
         Task::Check(args) => check::run(&args, output).await,
         Task::Crd(args) => generate::crd(&args, output),
         Task::Openapi => generate::openapi(output),
-        Task::Completions(args) => complete::registration(&args, output),
+        Task::Completions(args) => generate::registration(&args, output),
         Task::Man(args) => generate::man(&args, output),
         Task::Gateway(args) => render::run(&args.command, output).await,
         Task::User(args) => user::run(args.command, output).await,

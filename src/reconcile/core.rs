@@ -14,9 +14,9 @@ use super::{
     gateways::Gateways,
     hold_work::HoldWork,
     imported::{Imported, Reader},
+    overdue::Unobserved,
     plan::gateway_names,
     status_write_cache::StatusWriteCache,
-    unobserved::Unobserved,
     usage::UsageBook,
 };
 use crate::{

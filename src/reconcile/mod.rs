@@ -19,6 +19,7 @@ pub mod imported;
 pub mod intake;
 mod listing;
 pub mod namespace_teardown;
+pub mod overdue;
 pub mod plan;
 pub mod runner;
 pub mod status_write_cache;

@@ -16,14 +16,7 @@ use crate::{
     roster::Person,
 };
 
-pub use crate::model::LET_GO;
-
-/// Annotation by which somebody keeps the operator from granting on gateways and from writing the Secret of a user. Its value
-/// must be `true`. A denial is never paused.
-pub const PAUSE: &str = "vpn-operator.io/pause";
-
-/// Annotation by which somebody asks for a reconcile now. A new value is repeated in the status when that is done.
-pub const RECONCILE_NOW: &str = "vpn-operator.io/reconcile-now";
+pub use crate::model::{LET_GO, PAUSE, RECONCILE_NOW};
 
 /// Most characters of the value of [`RECONCILE_NOW`] that the status repeats.
 const MAX_REQUEST_LEN: usize = 256;

@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -20,30 +20,6 @@ const AGAIN: Duration = Duration::from_secs(30);
 
 /// How long a report may take before somebody has to know.
 const OVERDUE: Duration = Duration::from_secs(60);
-
-/// Most objects that are named.
-const NAMED: usize = 5;
-
-/// Objects that nobody has reported about for too long, for readiness.
-#[derive(Debug, Default)]
-pub struct Unobserved(Mutex<Vec<String>>);
-
-impl Unobserved {
-    /// One line each; the last one counts those that are not named.
-    #[must_use]
-    pub fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set(&self, mut overdue: Vec<String>) {
-        let left = overdue.len().saturating_sub(NAMED);
-        overdue.truncate(NAMED);
-        if left > 0 {
-            overdue.push(format!("and {left} more"));
-        }
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = overdue;
-    }
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Kind {
@@ -224,15 +200,5 @@ mod tests {
         watch.look(vec![one("b", 1)], at(50, begin));
         let found = watch.look(vec![one("a", 1), one("b", 1)], at(100, begin));
         assert_eq!(found.overdue, [subject("b")]);
-    }
-
-    #[test]
-    fn not_everything_is_named() {
-        let unobserved = Unobserved::default();
-        unobserved.set((0..8).map(|number| format!("VpnUser {number}")).collect());
-        let lines = unobserved.lines();
-        assert_eq!((lines.len(), lines[5].as_str()), (6, "and 3 more"));
-        unobserved.set(Vec::new());
-        assert!(unobserved.lines().is_empty());
     }
 }

@@ -1217,6 +1217,33 @@ async fn the_items_of_a_list_are_objects_that_can_be_edited_in_place() {
 }
 
 #[test]
+fn a_check_warns_of_what_is_most_likely_not_meant() {
+    let place = Place::new();
+    let text = user(1, "").replace(
+        "metadata:\n",
+        "metadata:\n  annotations:\n    vpn-operator.io/pause: \"yes\"\n",
+    );
+    place.put("a.yaml", &text);
+    let pin = "ab".repeat(32);
+    place.put(
+        "g.yaml",
+        &format!("apiVersion: vpn-operator.io/v1alpha1\nkind: VpnGateway\nmetadata: {{name: g}}\nspec:\n  hysteria:\n    nodes:\n    - name: n1\n      address: a\n      pinSha256: {pin}\n"),
+    );
+    let report = check(&place.root()).unwrap();
+    assert_eq!(report.problems, []);
+    let lines: Vec<String> = report.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    assert!(
+        lines[0].starts_with("a.yaml:5:5: metadata.annotations[vpn-operator.io/pause]: "),
+        "{lines:#?}"
+    );
+    assert!(
+        lines[1].starts_with("g.yaml:9:7: spec.hysteria.nodes[0].pinSha256: "),
+        "{lines:#?}"
+    );
+}
+
+#[test]
 fn a_check_names_every_problem_and_touches_nothing() {
     let place = Place::new();
     place.put(

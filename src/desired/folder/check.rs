@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{
+    document::advice,
     object::{FileKey, Kind, Root},
     problem::Problem,
     references::{self, Reference},
@@ -27,6 +28,8 @@ pub struct CheckReport {
     pub gateways: usize,
     /// Everything that is wrong, in the order of files and lines.
     pub problems: Vec<Problem>,
+    /// What is in force as it is written and most likely not meant, in the same order.
+    pub warnings: Vec<Problem>,
     /// What the good documents name that has to be read elsewhere.
     pub references: Vec<Reference>,
 }
@@ -76,6 +79,7 @@ pub fn check(path: &Path) -> io::Result<CheckReport> {
         }
     }
     report.problems.sort();
+    report.warnings.sort();
     Ok(report)
 }
 
@@ -90,7 +94,9 @@ impl CheckReport {
                 let faults = bad.faults.into_iter();
                 self.problems.extend(faults.map(|fault| fault.at(file, document.base)));
             }
-            What::Object(declared, _) => {
+            What::Object(declared, text) => {
+                let advice = advice(&declared, &text).into_iter();
+                self.warnings.extend(advice.map(|fault| fault.at(file, document.base)));
                 let key = (declared.kind, declared.name.clone());
                 if let Some(first) = places.get(&key) {
                     self.problems.push(Problem {

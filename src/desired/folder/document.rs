@@ -21,6 +21,7 @@ use super::{
 };
 use crate::model::{
     API_VERSION, GROUP,
+    advice::{annotation_advice, gateway_advice},
     corporate_id::CorporateId,
     shape::{shape_errors, take_out_nulls},
     validate::FieldError,
@@ -160,6 +161,22 @@ pub(super) fn faults_against(declared: &Declared, old: Option<&Spec>, text: &str
     let spec = declared.spec.to_value().unwrap_or_default();
     let access = SeenAccess::new(&spec, &spanned, &prefix, None);
     (faults, access.refused(declared.kind, &declared.name, old))
+}
+
+/// What a good document most likely does not mean.
+pub(super) fn advice(declared: &Declared, text: &str) -> Vec<Fault> {
+    let mut found = annotation_advice(&declared.notes.annotations);
+    if let Spec::Gateway(spec) = &declared.spec {
+        found.extend(gateway_advice(spec));
+    }
+    if found.is_empty() {
+        return Vec::new();
+    }
+    place_all(
+        found,
+        &SpannedDocument::read(without_mark(text)),
+        &prefix(declared.item),
+    )
 }
 
 fn prefix(item: Option<usize>) -> String {

@@ -498,10 +498,10 @@ proptest! {
         );
         for (field, (spelling, value)) in &fields {
             if *field == "limit" {
-                text = format!("{text}  traffic:\n    limit: {spelling}\n");
+                text += &["  traffic:\n    limit: ", spelling, "\n"].concat();
                 spec["traffic"] = json!({ "limit": value });
             } else {
-                text = format!("{text}  {field}: {spelling}\n");
+                text += &["  ", field, ": ", spelling, "\n"].concat();
                 spec[*field] = value.clone();
             }
         }

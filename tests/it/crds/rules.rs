@@ -339,6 +339,22 @@ fn every_rule_for_gateways_refuses_on_both_sides() {
     );
 }
 
+#[test]
+fn a_pin_in_another_form_is_told_the_hex_to_write() {
+    let hex = "ab".repeat(32);
+    let base64 = "q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s=";
+    for pin in [
+        base64.to_owned(),
+        format!("sha256/{base64}"),
+        format!("sha256:{hex}"),
+        base64.replace('=', ""),
+    ] {
+        let wrong = with(gateway(), "/spec/hysteria/nodes/0/pinSha256", json!(pin));
+        let errors = serde_json::from_value::<VpnGateway>(wrong).unwrap().validate(None);
+        assert!(errors[0].message.contains(&format!("write {hex}")), "{errors:?}");
+    }
+}
+
 /// What an API server says is what a person needs to know, not a pattern or a slip of the rule itself.
 #[test]
 fn an_api_server_names_the_wanted_name_and_speaks_of_ports() {
