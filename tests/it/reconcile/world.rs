@@ -490,7 +490,7 @@ impl Operator {
             namespace: NAMESPACE.to_owned(),
             source: "folder",
             fence,
-            unobserved: vpn_operator::reconcile::unobserved::Unobserved::default(),
+            unobserved: vpn_operator::reconcile::overdue::Unobserved::default(),
             status_writes: StatusWriteCache::default(),
             cluster_outputs: std::sync::OnceLock::new(),
         });
