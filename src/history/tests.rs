@@ -271,7 +271,7 @@ async fn what_an_attempt_left_behind_in_the_spool_is_never_taken_for_an_entry() 
     let fixture = Fixture::new();
     let (path, spool) = (fixture.path(), fixture.folder.path().join("audit-spool.jsonl"));
     fixture.fill_disk().await;
-    assert!(fixture.history.audit_or_spool(vec![entry("one")]).await);
+    assert!(fixture.history.audit_or_spool(vec![large("one")]).await);
     let whole = in_spool(&spool);
     let line = whole.lines().last().unwrap().replace("\"n\":1", "\"n\":2");
     let Fixture { folder, clock, history } = fixture;

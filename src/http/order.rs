@@ -278,7 +278,7 @@ mod tests {
             (
                 json,
                 "{\"reason\":\"see hysteria2://u:p@h\"}",
-                Some("see [redacted]"),
+                Some("see hysteria2://[redacted]"),
                 "",
             ),
         ] {
@@ -298,7 +298,7 @@ mod tests {
             ("application/json", "{\"reason\":[\"left\"]}", "no text"),
             ("application/json", "{\"raeson\":\"left\"}", "'raeson'"),
             ("application/x-www-form-urlencoded", "raeson=left", "'raeson'"),
-            ("application/json", "{\"hy2://u:p@h\":1}", "'[redacted]'"),
+            ("application/json", "{\"hy2://u:p@h\":1}", "'hy2://[redacted]'"),
         ] {
             let why = of(content_type, body);
             assert!(why.reason.unwrap().contains(what), "{body}");

@@ -206,7 +206,7 @@ struct Reporter {
     standing: Vec<Standing>,
     /// By name: the last report, until the store has had time to show it.
     written: HashMap<String, Report>,
-    begun: bool,
+    begun: Option<Instant>,
 }
 
 struct Report {
@@ -218,12 +218,12 @@ struct Report {
 
 impl Reporter {
     const fn has_begun(&self) -> bool {
-        self.begun
+        self.begun.is_some()
     }
 
     async fn report(&mut self, ctx: &Core) {
-        self.begun = true;
         let now = ctx.clock.monotonic();
+        let begun = *self.begun.get_or_insert(now);
         let present: HashSet<String> = self.standing.iter().map(|it| it.gateway.name_any()).collect();
         self.written.retain(|name, _| present.contains(name));
         let refused = ctx.gateways.refused();
@@ -250,7 +250,9 @@ impl Reporter {
                 nodes: &nodes,
             };
             let status = gateway_report::status(gateway, before, &facts, ctx.clock.now());
-            let may_wait = age.is_some_and(|age| age < gateway_report::NUMBERS);
+            // A restart is no reason to write what would have waited.
+            let age = age.unwrap_or_else(|| now.saturating_duration_since(begun));
+            let may_wait = age < gateway_report::NUMBERS;
             if status == *before || (may_wait && gateway_report::differ_in_numbers_only(&status, before)) {
                 continue;
             }

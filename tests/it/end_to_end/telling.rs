@@ -70,7 +70,7 @@ async fn every_denial_is_one_line_with_who_and_why_and_without_a_secret() {
 /// A gateway of two nodes, of which one names an environment variable for its statistics secret.
 fn two_nodes(node: &Arc<HysteriaNode>) -> String {
     format!(
-        "apiVersion: vpn-operator.io/v1alpha1\nkind: VpnGateway\nmetadata: {{ name: default }}\nspec:\n  hysteria:\n    nodes:\n    - {{ name: fra1, address: fra1.example.com, statsUrl: \"{url}\", statsSecret: {{ env: SECRET_OF_FRA1 }} }}\n    - {{ name: ams1, address: ams1.example.com, statsUrl: \"{url}\" }}\n",
+        "apiVersion: vpn-operator.io/v1alpha1\nkind: VpnGateway\nmetadata: {{ name: default }}\nspec:\n  hysteria:\n    nodes:\n    - {{ name: fra1, address: fra1.example.com, statsUrl: \"http://127.0.0.1:1\", statsSecret: {{ env: SECRET_OF_FRA1 }} }}\n    - {{ name: ams1, address: ams1.example.com, statsUrl: \"{url}\" }}\n",
         url = node.stats_url()
     )
 }
