@@ -231,6 +231,15 @@ pub struct Api {
         hide_default_value = true
     )]
     pub trusted_proxies: ProxyNetworks,
+    /// Failed attempts (a wrong secret, an unknown subscription link) that an address has in a minute
+    #[arg(
+        long = "failed-attempts",
+        env = "FAILED_ATTEMPTS_PER_MINUTE",
+        value_name = "N",
+        default_value_t = 10,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub failed_attempts: u32,
 }
 
 /// The gateway that the environment defines, used when no `VpnGateway` is declared, and the pace of polling.
@@ -363,6 +372,8 @@ pub struct Config {
     pub public_url: String,
     /// Reverse proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// Failed attempts that an address has in a minute.
+    pub failed_attempts: u32,
     /// The gateway of the environment.
     pub hysteria: HysteriaDefaults,
     /// How many people may lose access without a person.
@@ -399,6 +410,7 @@ impl Config {
             auth_tls: listen.auth_tls()?,
             public_url: public_url(api.public_url.as_deref(), &listen, api_tls.is_some())?,
             trusted_proxies: api.trusted_proxies.0,
+            failed_attempts: api.failed_attempts,
             hysteria: hysteria.check()?,
             guard: guard.limits(),
             secrets: Secrets::load(environment)?,

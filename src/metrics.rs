@@ -5,6 +5,7 @@
 //! secret can get in.
 
 mod guard;
+mod listeners;
 
 use std::time::Duration;
 
@@ -15,8 +16,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use self::guard::GuardMetrics;
-pub use self::guard::OrderSource;
+use self::{guard::GuardMetrics, listeners::ListenerMetrics};
+pub use self::{guard::OrderSource, listeners::Listener};
 use crate::model::access::{Access, Reason};
 
 /// How a login ended.
@@ -48,6 +49,8 @@ pub enum AuthOutcome {
     TooManyDevices,
     /// Refused: desired state was not loaded yet.
     NotLoaded,
+    /// Refused: the right password, but not as `username:password`.
+    WrongForm,
     /// Refused: not `username:password`, or not a request that Hysteria sends.
     Malformed,
     /// 404: the token in the path is none of ours.
@@ -56,7 +59,7 @@ pub enum AuthOutcome {
 
 impl AuthOutcome {
     /// Every outcome, in the order of their discriminants.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Granted,
         Self::BadPassword,
         Self::UnknownUser,
@@ -70,6 +73,7 @@ impl AuthOutcome {
         Self::OtherGateway,
         Self::TooManyDevices,
         Self::NotLoaded,
+        Self::WrongForm,
         Self::Malformed,
         Self::WrongToken,
     ];
@@ -204,10 +208,14 @@ pub struct Metrics {
     users: Family<UserLabels, Gauge>,
     guard: GuardMetrics,
     source_problems: Gauge,
+    unobserved: Gauge,
+    source_refused_access_edits: Gauge,
     source_unreadable: Gauge,
     history_failing: Gauge,
     http_requests: Family<HttpLabels, Counter>,
     node_up: Family<NodeLabels, Gauge>,
+    listeners: ListenerMetrics,
+    kicks_without_effect: Counter,
 }
 
 fn reconcile_buckets() -> Histogram {
@@ -241,11 +249,15 @@ impl Metrics {
             revocation_seconds: Family::new_with_constructor(revocation_buckets),
             users: Family::default(),
             guard: GuardMetrics::register(&mut registry),
+            listeners: ListenerMetrics::register(&mut registry),
             source_problems: Gauge::default(),
+            unobserved: Gauge::default(),
+            source_refused_access_edits: Gauge::default(),
             source_unreadable: Gauge::default(),
             history_failing: Gauge::default(),
             http_requests: Family::default(),
             node_up: Family::default(),
+            kicks_without_effect: Counter::default(),
             registry: Registry::default(),
         };
         registry.register("auth_decisions", "Logins that nodes asked about", auth);
@@ -273,11 +285,22 @@ impl Metrics {
             revocation,
         );
         registry.register("users", "Declared users by access and reason", metrics.users.clone());
+        registry.register(
+            "unobserved",
+            "Objects whose present spec no status speaks of for longer than a minute",
+            metrics.unobserved.clone(),
+        );
         let problems = metrics.source_problems.clone();
         registry.register(
             "source_problems",
             "Documents that are not in force as written",
             problems,
+        );
+        let refused = metrics.source_refused_access_edits.clone();
+        registry.register(
+            "source_refused_access_edits",
+            "Edits of active, validUntil or a hold that are not in force because their document is faulty",
+            refused,
         );
         let unreadable = metrics.source_unreadable.clone();
         registry.register(
@@ -294,6 +317,11 @@ impl Metrics {
             "http_requests",
             "Requests to the HTTP API",
             metrics.http_requests.clone(),
+        );
+        registry.register(
+            "kicks_without_effect",
+            "Sessions that moved on after a node acknowledged their kick",
+            metrics.kicks_without_effect.clone(),
         );
         let up = metrics.node_up.clone();
         registry.register("node_up", "Whether a node answered its last poll (1) or not (0)", up);
@@ -338,6 +366,11 @@ impl Metrics {
             .inc();
     }
 
+    /// A session moved on after a node acknowledged its kick.
+    pub fn kick_without_effect(&self) {
+        self.kicks_without_effect.inc();
+    }
+
     /// A revocation reached a stage this long after the denial.
     pub fn revocation(&self, stage: RevocationStage, after: Duration) {
         let labels = RevocationLabels { stage };
@@ -366,11 +399,18 @@ impl Metrics {
         }
     }
 
-    /// How many documents are not in force as written, and since when the source cannot be read.
-    pub fn source(&self, problems: usize, unreadable_since: Option<Timestamp>) {
+    /// How many documents are not in force as written, how many edits of who may have access among them, and since when the
+    /// source cannot be read.
+    pub fn source(&self, problems: usize, refused_edits: usize, unreadable_since: Option<Timestamp>) {
         self.source_problems.set(int(problems));
+        self.source_refused_access_edits.set(int(refused_edits));
         self.source_unreadable
             .set(unreadable_since.map_or(0, Timestamp::as_second));
+    }
+
+    /// How many objects nobody has reported about for longer than a minute.
+    pub fn unobserved(&self, objects: usize) {
+        self.unobserved.set(int(objects));
     }
 
     /// Whether history cannot be written at present.

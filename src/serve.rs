@@ -1,5 +1,10 @@
 //! Serving a router over TCP, plain or with TLS, until it is told to stop. For every listener of the process.
 
+mod connections;
+mod descriptors;
+mod expiry;
+mod framing;
+
 use std::{
     fs, io,
     net::{SocketAddr, TcpListener},
@@ -11,12 +16,18 @@ use std::{
 use axum::Router;
 use axum_server::{
     Handle,
-    accept::NoDelayAcceptor,
     tls_rustls::{RustlsAcceptor, RustlsConfig},
 };
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject};
 use tokio_util::sync::CancellationToken;
+
+use self::{connections::Bounded, framing::Strict};
+pub use self::{
+    connections::Connections,
+    descriptors::Descriptors,
+    expiry::{expiry, expiry_of_file},
+};
 
 /// How long requests that are under way may take once the server was told to stop.
 pub const DRAIN: Duration = Duration::from_secs(10);
@@ -57,6 +68,12 @@ pub enum TlsError {
         what: &'static str,
         /// What went wrong.
         source: pem::Error,
+    },
+    /// PEM, and no certificate in it.
+    #[error("{path} holds no X.509 certificate")]
+    NoCertificate {
+        /// Path of the file.
+        path: PathBuf,
     },
     /// They do not fit together, or are of a kind that is not supported.
     #[error("the certificate {cert} and the key {key} cannot be used: {source}")]
@@ -128,7 +145,7 @@ impl TlsFiles {
 }
 
 /// Serves until `shutdown`, then takes no more connections and gives requests that are under way [`DRAIN`] to end. Handlers
-/// find the client's address in `ConnectInfo<SocketAddr>`.
+/// find the client's address in `ConnectInfo<SocketAddr>`. A request that says its length in two ways is answered 400.
 ///
 /// # Errors
 /// The socket, or the TLS files at the start. Files that go bad later are a warning.
@@ -136,6 +153,7 @@ pub async fn serve(
     listener: TcpListener,
     router: Router,
     tls: Option<TlsFiles>,
+    connections: Arc<Connections>,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
     let handle = Handle::new();
@@ -151,14 +169,14 @@ pub async fn serve(
     };
     let outcome = match tls {
         None => {
-            let serving = server.acceptor(NoDelayAcceptor::new()).serve(service);
+            let serving = server.acceptor(Strict(Bounded(connections))).serve(service);
             tokio::select! { ended = serving => ended, () = stop => Ok(()) }
         }
         Some(files) => {
             let stamp = files.stamp();
             let config = RustlsConfig::from_config(files.load()?);
-            let acceptor = RustlsAcceptor::new(config.clone()).acceptor(NoDelayAcceptor::new());
-            let serving = server.acceptor(acceptor).serve(service);
+            let acceptor = RustlsAcceptor::new(config.clone()).acceptor(Bounded(connections));
+            let serving = server.acceptor(Strict(acceptor)).serve(service);
             tokio::select! { ended = serving => ended, () = stop => Ok(()), () = files.reload(config, stamp) => Ok(()) }
         }
     };

@@ -1,8 +1,13 @@
 //! Logs: text or JSON, on stderr. Never holds a secret: nothing that is logged anywhere in the house may.
 
+mod printable;
+
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
+
+use self::printable::{Escape, Escaping};
+pub use self::printable::{printable, printable_json};
 
 use crate::config::{LogFormat, Logging};
 
@@ -38,9 +43,17 @@ pub fn start(logging: &Logging, default_level: &str) -> Result<(), TelemetryErro
         name,
         message: error.to_string(),
     })?;
+    let how = match logging.log_format {
+        LogFormat::Text => Escape::Text,
+        LogFormat::Json => Escape::Json,
+    };
+    let stderr = move || Escaping {
+        to: std::io::stderr(),
+        how,
+    };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(stderr)
         .with_ansi(std::io::stderr().is_terminal());
     match logging.log_format {
         LogFormat::Text => builder.try_init(),

@@ -12,7 +12,10 @@ use std::{
 use axum::{Router, body::to_bytes, extract::Request, response::Response};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
-use vpn_operator::serve::serve;
+use vpn_operator::{
+    metrics::Listener,
+    serve::{Connections, serve},
+};
 
 use crate::{
     house::{BINARY, House, login_request},
@@ -166,8 +169,9 @@ pub fn peer() {
         .build()
         .unwrap();
     let router = Router::new().fallback(bare).with_state(state);
+    let connections = Connections::new(Listener::Auth, 10_000, Arc::default());
     runtime
-        .block_on(serve(listener, router, None, CancellationToken::new()))
+        .block_on(serve(listener, router, None, connections, CancellationToken::new()))
         .unwrap();
 }
 

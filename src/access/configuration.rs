@@ -94,7 +94,7 @@ impl Dependencies {
         let id = &user.spec.corporate_id;
         let links = self.links(user);
         if links.is_empty() {
-            return Err(AccessError::NoLink(id.clone()));
+            return Err(self.no_link(user));
         }
         let username = account(user);
         Ok(Configuration {
@@ -104,6 +104,14 @@ impl Dependencies {
             traffic: self.traffic(&username).await,
             username,
         })
+    }
+
+    /// Says why there is no link.
+    pub(super) fn no_link(&self, user: &VpnUser) -> AccessError {
+        AccessError::NoLink {
+            id: user.spec.corporate_id.clone(),
+            why: self.links.obstacles(user),
+        }
     }
 
     /// Totals of an account; a history that cannot be read keeps nobody from a configuration.

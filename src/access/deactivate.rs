@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{AccessError, Caller, Dependencies, Flip, Result, UseCases, account, canonical, tell};
+use super::{AccessError, Caller, Dependencies, Flip, Result, UseCases, Why, account, canonical, tell};
 use crate::{
     desired::{DesiredError, UserPatch},
     history::AuditEntry,
@@ -21,6 +21,9 @@ use crate::{
 
 /// Cause in the name of the hold that a deactivation places.
 pub(super) const DEACTIVATED: &str = "deactivated";
+
+/// Cause in the name of a hold that is placed without one.
+pub const HELD: &str = "held";
 
 /// Longest that the flip of `spec.active` waits for the hold before it.
 const FLIP_TIMEOUT: Duration = Duration::from_secs(1);
@@ -42,6 +45,10 @@ pub struct Proof {
     pub waiting_for: Vec<String>,
     /// Those of them whose word never comes, because they have no statistics API.
     pub unprovable: Vec<String>,
+    /// Nodes that were taken out of their gateway before their word was there: nobody knows what passes through them.
+    pub left_out: Vec<String>,
+    /// When `contained_at` was last taken back.
+    pub withdrawn_at: Option<Timestamp>,
 }
 
 /// What became of a deactivation.
@@ -62,15 +69,15 @@ impl UseCases {
     ///
     /// # Errors
     /// Nothing is known of the person, or the hold could not be placed; `spec.active` is set to false as well as it goes then.
-    pub async fn deactivate(&self, caller: Caller, id: CorporateId, reason: Option<String>) -> Result<Deactivation> {
+    pub async fn deactivate(&self, caller: Caller, id: CorporateId, why: Why) -> Result<Deactivation> {
         let dependencies = self.dependencies.clone();
-        self.to_the_end(async move { dependencies.deactivate(&caller, &id, reason).await })
+        self.to_the_end(async move { dependencies.deactivate(&caller, &id, why).await })
             .await
     }
 }
 
 impl Dependencies {
-    async fn deactivate(&self, caller: &Caller, id: &CorporateId, reason: Option<String>) -> Result<Deactivation> {
+    async fn deactivate(&self, caller: &Caller, id: &CorporateId, why: Why) -> Result<Deactivation> {
         let user = match self.desired.get_user(&id.object_name()).await {
             Ok(user) => user,
             // A source that cannot be read now must not keep a known person in.
@@ -81,21 +88,25 @@ impl Dependencies {
             Err(error) => return Err(error.into()),
         };
         if user.is_none() && self.people.person(id).is_none() {
-            return Err(AccessError::UnknownPerson(id.clone()));
+            return Err(AccessError::NobodyToDeny {
+                corporate_id: id.clone(),
+                hold: hold_name(&caller.source, HELD, id),
+            });
         }
         let id = user.as_ref().map_or(id, |user| &user.spec.corporate_id);
         let was_active = user.as_ref().is_some_and(|user| user.spec.active);
         let stood = self.stands_for_good(&hold_name(&caller.source, DEACTIVATED, id));
 
-        let placed = self.place_standing_hold(caller, id, reason.clone()).await;
+        let placed = self.place_standing_hold(caller, id, why.reason.clone()).await;
         let mut entry = caller.entry("deactivate", Some(id));
-        entry.reason = reason;
+        entry.reason.clone_from(&why.reason);
         entry.before = Some(tell::json(&json!({ "active": was_active })));
-        entry.after = Some(tell::json(&json!({ "active": false, "hold": placed.as_ref().ok() })));
+        entry.after = Some(why.after(json!({ "active": false, "hold": placed.as_ref().ok() })));
         let hold = match placed {
             Ok(hold) => hold,
             Err(error) => return Err(self.not_held(caller, id, user.as_ref(), entry, error).await),
         };
+        let why = entry.reason.clone();
         let audit = async {
             if was_active || !stood {
                 self.audit_denial(entry).await;
@@ -106,6 +117,7 @@ impl Dependencies {
             self.await_denial(id, &hold),
             audit
         );
+        self.order_ends(caller, id, &hold, why.as_deref(), &proof);
         let note = match flip {
             Flip::Failed(error) => Some(format!(
                 "the hold keeps the person out, but spec.active could not be set to false: {error}"
@@ -133,9 +145,9 @@ impl Dependencies {
         let of_feed = Feed::of_source(&caller.source).is_some();
         let flip = match self.flip(caller, user.filter(|_| !of_feed), false).await {
             Err(error) => Flip::Failed(error),
-            Ok(()) if of_feed => Flip::OfFeed,
-            Ok(()) if user.is_none() => Flip::Undeclared,
-            Ok(()) => Flip::Done,
+            Ok(_) if of_feed => Flip::OfFeed,
+            Ok(_) if user.is_none() => Flip::Undeclared,
+            Ok(_) => Flip::Done,
         };
         let error = AccessError::NotHeld {
             corporate_id: id.clone(),
@@ -166,20 +178,20 @@ impl Dependencies {
             return Flip::Waits;
         }
         match self.flip(caller, Some(user), false).await {
-            Ok(()) => Flip::Done,
+            Ok(_) => Flip::Done,
             Err(error) => Flip::Failed(error),
         }
     }
 
-    /// Sets `spec.active` and nothing else.
+    /// Sets `spec.active` and nothing else. Gives the object where that changed it.
     pub(super) async fn flip(
         &self,
         caller: &Caller,
         user: Option<&VpnUser>,
         active: bool,
-    ) -> std::result::Result<(), DesiredError> {
+    ) -> std::result::Result<Option<VpnUser>, DesiredError> {
         let Some(user) = user.filter(|user| user.spec.active != active) else {
-            return Ok(());
+            return Ok(None);
         };
         let patch = UserPatch {
             active: Some(active),
@@ -187,8 +199,8 @@ impl Dependencies {
         };
         let name = user.spec.corporate_id.object_name();
         match self.desired.patch_user(&name, patch, caller.manager).await {
-            Err(DesiredError::NotFound { .. }) if !active => Ok(()),
-            other => other.map(|_| ()),
+            Err(DesiredError::NotFound { .. }) if !active => Ok(None),
+            other => other.map(Some),
         }
     }
 
@@ -209,7 +221,7 @@ impl Dependencies {
         let name = hold_name(&caller.source, DEACTIVATED, id);
         let taken = self.directory.hold(&name).is_some() && !self.stands_for_good(&name);
         if !taken {
-            match self.desired.create_hold(&name, spec.clone(), caller.manager).await {
+            match self.order(caller, &name, spec.clone()).await {
                 // One with another reason does the same work.
                 Ok(_) | Err(DesiredError::AlreadyExists { .. }) => return Ok(name),
                 Err(error) => return Err(error),
@@ -220,7 +232,7 @@ impl Dependencies {
         }
         let cause = format!("{DEACTIVATED}{}", self.clock.now().as_second());
         let name = hold_name(&caller.source, &cause, id);
-        match self.desired.create_hold(&name, spec, caller.manager).await {
+        match self.order(caller, &name, spec).await {
             // Somebody said the same in the same second.
             Ok(_) | Err(DesiredError::AlreadyExists { .. }) => Ok(name),
             Err(error) => Err(error),
@@ -279,7 +291,8 @@ impl Dependencies {
     fn nothing_follows(&self, id: &CorporateId, proof: &Proof) -> bool {
         let only_without_statistics =
             !proof.waiting_for.is_empty() && proof.unprovable.len() == proof.waiting_for.len();
-        only_without_statistics || self.known_user(id).is_none() || self.links.health().is_empty()
+        let only_left_out = proof.waiting_for.is_empty() && !proof.left_out.is_empty();
+        only_without_statistics || only_left_out || self.known_user(id).is_none() || self.links.health().is_empty()
     }
 
     /// What is proved now. `seen` keeps when the denial was first seen in force.
@@ -329,6 +342,8 @@ impl Dependencies {
                 contained_at: progress.contained_at,
                 sessions_zero_at: progress.sessions_zero_at,
                 waiting_for: progress.waiting_for,
+                left_out: progress.left_out,
+                withdrawn_at: progress.withdrawn_at,
                 ..Proof::default()
             };
         }
@@ -346,6 +361,8 @@ impl Dependencies {
                 contained_at: kept.contained_at,
                 sessions_zero_at: kept.sessions_zero_at,
                 waiting_for: kept.waiting_for,
+                left_out: kept.left_out,
+                withdrawn_at: kept.withdrawn_at,
                 ..Proof::default()
             },
             None => Proof::default(),

@@ -70,6 +70,14 @@ impl std::fmt::Display for Flip {
     }
 }
 
+fn obstacles(why: &[String]) -> String {
+    if why.is_empty() {
+        "none of the person's gateways has a node yet".to_owned()
+    } else {
+        why.join("; ")
+    }
+}
+
 /// Why a use case was not carried out. Never holds a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
@@ -84,6 +92,38 @@ pub enum AccessError {
     /// Nothing is known of this ID.
     #[error("nobody is declared with the corporate ID {0}")]
     UnknownPerson(CorporateId),
+    /// Nobody is declared with this ID any more.
+    #[error(
+        "nobody is declared with the corporate ID {corporate_id} any more: {last}. GET /audit?corporate_id={corporate_id} has the rest"
+    )]
+    Former {
+        /// Whom it concerned.
+        corporate_id: CorporateId,
+        /// What happened last, for people.
+        last: String,
+    },
+    /// Nothing is known of this ID, and somebody wants it denied.
+    #[error(
+        "nobody is declared with the corporate ID {corporate_id}, so nobody was put out. To keep out whoever is declared with it \
+         later, place the hold {hold}: POST /holds, or vpn-operator hold create {corporate_id}"
+    )]
+    NobodyToDeny {
+        /// Whom it concerns.
+        corporate_id: CorporateId,
+        /// The hold that does.
+        hold: String,
+    },
+    /// The person is declared already, with something else than a grant gives.
+    #[error(
+        "{corporate_id} is declared already, with another {}: nothing was changed. Edit the object, or leave that out",
+        fields.join(", ")
+    )]
+    DeclaredOtherwise {
+        /// Whom it concerns.
+        corporate_id: CorporateId,
+        /// What differs.
+        fields: Vec<&'static str>,
+    },
     /// No hold of that name.
     #[error("there is no hold named {0}")]
     UnknownHold(String),
@@ -119,10 +159,13 @@ pub enum AccessError {
     )]
     ImportedPassword(CorporateId),
     /// The person has access, but there is nothing to connect to, or the password cannot be read.
-    #[error(
-        "{0} has access, but there is no link: none of the person's gateways has a node, or the declared password cannot be read"
-    )]
-    NoLink(CorporateId),
+    #[error("{id} has access, but there is no link: {}", obstacles(.why))]
+    NoLink {
+        /// Whom it concerns.
+        id: CorporateId,
+        /// What is in the way, one line each.
+        why: Vec<String>,
+    },
     /// Desired state did not take the change.
     #[error(transparent)]
     Desired(#[from] DesiredError),

@@ -1,12 +1,44 @@
 //! The guard, for people: what is held back, and the word to let it through or to reject it.
 
+use jiff::SignedDuration;
+use kube::ResourceExt;
 use serde_json::json;
 
-use super::{Caller, Result, UseCases, tell};
-use crate::{desired::DesiredError, model::corporate_id::CorporateId, roster::GuardReport};
+use super::{Caller, Dependencies, Result, UseCases, tell};
+use crate::{
+    desired::{DesiredError, folder::SOURCE_FILE},
+    model::{
+        corporate_id::CorporateId,
+        guard::{Budget, BudgetReport},
+    },
+    roster::{GuardReport, PendingDenial},
+};
 
-/// What the guard holds back.
-pub type GuardView = GuardReport;
+/// What the guard holds back, as people need it to decide.
+#[derive(Debug, Clone)]
+pub struct GuardView {
+    /// Denials and lost holds that wait for a person.
+    pub pending: Vec<WaitingDenial>,
+    /// Denials that a person rejected, of people whose objects are deleted for good: they keep access until somebody confirms.
+    pub rejected: Vec<WaitingDenial>,
+    /// Each budget, in the order of [`Budget::ALL`].
+    pub budgets: Vec<BudgetReport>,
+    /// People who were denied by orders within the window.
+    pub orders: usize,
+    /// The time over which is counted.
+    pub window: SignedDuration,
+}
+
+/// One thing that the guard holds back, with whom and what it came from.
+#[derive(Debug, Clone)]
+pub struct WaitingDenial {
+    /// What is held back.
+    pub denial: PendingDenial,
+    /// Text that is shown to admins.
+    pub owner: Option<String>,
+    /// The file that declares it, or the reason that the hold was given.
+    pub from: Option<String>,
+}
 
 /// What became of a word to the guard.
 #[derive(Debug, Clone)]
@@ -21,9 +53,9 @@ impl UseCases {
     /// What the guard holds back, and how much more it lets through. Nothing is answered that a crash would forget, as long as
     /// the guard's store takes it in time.
     pub async fn guard(&self) -> GuardView {
-        let report = self.dependencies.people.guard();
+        let view = self.dependencies.guard_view();
         self.dependencies.guard_kept().await;
-        report
+        view
     }
 
     /// Lets pending denials through, and rejected ones that cannot be taken back: those named, or all. Names that nothing is pending for are passed over.
@@ -87,9 +119,42 @@ impl UseCases {
             }
             Ok(Confirmed {
                 affected,
-                report: dependencies.people.guard(),
+                report: dependencies.guard_view(),
             })
         })
         .await
+    }
+}
+
+impl Dependencies {
+    fn guard_view(&self) -> GuardView {
+        let report = self.people.guard();
+        let seen = |waiting: Vec<PendingDenial>| waiting.into_iter().map(|denial| self.seen(denial)).collect();
+        GuardView {
+            pending: seen(report.pending),
+            rejected: seen(report.rejected),
+            budgets: report.budgets,
+            orders: report.orders,
+            window: report.window,
+        }
+    }
+
+    fn seen(&self, denial: PendingDenial) -> WaitingDenial {
+        let user = self.directory.user(&denial.corporate_id.object_name());
+        // Only holds of feeds and lost holds are named as causes.
+        let hold = matches!(denial.budget, Budget::Hr | Budget::Scim | Budget::Holds)
+            .then(|| self.directory.hold(&denial.cause))
+            .flatten();
+        let file = |annotations: &std::collections::BTreeMap<String, String>| annotations.get(SOURCE_FILE).cloned();
+        let from = match (&hold, &user) {
+            (Some(hold), _) => hold.spec.reason.clone().or_else(|| file(hold.annotations())),
+            (None, Some(user)) => file(user.annotations()),
+            (None, None) => None,
+        };
+        WaitingDenial {
+            owner: user.and_then(|user| user.spec.owner.clone()),
+            from,
+            denial,
+        }
     }
 }

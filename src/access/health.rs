@@ -1,5 +1,7 @@
 //! Whether the house can do its work: the one list of checks. Readiness says it, `doctor` shows it.
 
+use std::sync::Arc;
+
 use super::UseCases;
 use crate::{desired::SourceHealth, gateway::NodeHealth, reconcile::follow::Follower};
 
@@ -21,11 +23,16 @@ pub struct Check {
     pub name: String,
     /// How it went.
     pub result: CheckResult,
-    /// What is wrong and where, one line each; empty when nothing is. Without secrets.
+    /// What is wrong and where, or worth knowing, one line each. Without secrets.
     pub details: Vec<String>,
     /// What to do about it.
     pub advice: Option<String>,
+    /// What was seen, also when nothing is wrong.
+    pub note: Option<String>,
 }
+
+/// What the process around the use cases finds: room on the disk, certificates, limits. To be answered at once.
+pub type ProcessChecks = Arc<dyn Fn() -> Vec<Check> + Send + Sync>;
 
 impl Check {
     /// A check that fails if there are details.
@@ -47,7 +54,15 @@ impl Check {
             result: if is_fine { CheckResult::Ok } else { found },
             advice: (!is_fine && !advice.is_empty()).then(|| advice.to_owned()),
             details,
+            note: None,
         }
+    }
+
+    /// Says what was seen, also when nothing is wrong.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into());
+        self
     }
 
     /// Whether it is as it should be.
@@ -80,6 +95,11 @@ impl UseCases {
         let loaded = source.synced && self.is_loaded();
         let mut checks = of_source(&source, loaded);
         checks.push(Check::fails_with(
+            "observed",
+            dependencies.directory.unobserved(),
+            "what they say about access is in force all the same, but nobody is told: look at the log, or change an annotation of theirs",
+        ));
+        checks.push(Check::fails_with(
             "history",
             lines(dependencies.journal.last_error().as_ref()),
             "until then logins and denials work, grants are refused, and nothing new is recorded",
@@ -90,7 +110,10 @@ impl UseCases {
             dependencies.people.guard_store(),
             "until then it goes on from memory; after a restart it would judge anew what it decided meanwhile",
         ));
+        let refusals = dependencies.links.refusals().into_iter();
+        checks.extend(refusals.map(|(name, why)| Check::fails_with(format!("gateway/{name}"), vec![why], "")));
         checks.extend(dependencies.links.health().into_iter().map(of_node));
+        checks.extend((dependencies.process)());
         Health { ready: loaded, checks }
     }
 }
@@ -98,7 +121,7 @@ impl UseCases {
 impl Health {
     /// Looks at a replica that only answers logins, from memory.
     #[must_use]
-    pub fn of_replica(follower: &Follower) -> Self {
+    pub fn of_replica(follower: &Follower, process: &ProcessChecks) -> Self {
         let source = follower.desired.health();
         let loaded = source.synced && follower.roster.is_loaded();
         let mut checks = of_source(&source, loaded);
@@ -120,6 +143,7 @@ impl Health {
         ));
         checks.push(of_guard(follower.roster.guard().pending.len()));
         checks.extend(follower.nodes.health().into_iter().map(of_node));
+        checks.extend(process());
         Self {
             ready: follower.is_ready(),
             checks,
@@ -149,6 +173,11 @@ fn of_source(source: &SourceHealth, loaded: bool) -> Vec<Check> {
             source.problems.iter().map(ToString::to_string).collect(),
             "correct them; until then the last version of each that could be read is in force",
         ),
+        Check::fails_with(
+            "access-edits",
+            source.refused_edits.iter().map(ToString::to_string).collect(),
+            "correct these documents first: somebody who left may still get in",
+        ),
     ]
 }
 
@@ -163,7 +192,16 @@ fn of_guard(pending: usize) -> Check {
 
 fn of_node(node: NodeHealth) -> Check {
     let name = format!("node/{}", node.node.0);
-    if !node.proves {
+    if node.undeclared {
+        return Check {
+            name,
+            result: CheckResult::Ok,
+            details: vec![UNDECLARED.to_owned()],
+            advice: None,
+            note: None,
+        };
+    }
+    if !node.proves && !node.faulty {
         return Check::warns_with(
             name,
             vec!["has no statistics URL: a revocation there cannot be proved, and sessions are not cut".to_owned()],
@@ -173,3 +211,7 @@ fn of_node(node: NodeHealth) -> Check {
     // The error says what to do.
     Check::fails_with(name, node.error.into_iter().collect(), "")
 }
+
+/// What is said once, and of nobody's status, while no server is declared.
+const UNDECLARED: &str = "no server is declared yet: links lead to this machine, and that sessions are gone cannot be proved. Declare a \
+                          VpnGateway, or give DOMAIN and HYSTERIA_STATS_URLS";

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{AccessError, Caller, Dependencies, Proof, Result, UseCases, canonical, deactivate::DEACTIVATED, tell};
+use super::{
+    AccessError, Caller, Dependencies, Proof, Result, UseCases, Why, canonical, deactivate::DEACTIVATED, tell,
+};
 use crate::{
     desired::DesiredError,
     model::{
@@ -28,6 +30,10 @@ pub struct HoldView {
     pub phase: Phase,
     /// The guard holds it back, and a person rejected it: it will not deny any more.
     pub rejected: bool,
+    /// When it was placed; `None` if its source does not say.
+    pub since: Option<Timestamp>,
+    /// Whether it denies now: auth refuses the person because of it.
+    pub in_force: bool,
 }
 
 /// Which holds to list.
@@ -48,8 +54,8 @@ pub struct NewHold {
     pub corporate_id: CorporateId,
     /// A short word that becomes part of the name.
     pub cause: String,
-    /// Why, for people.
-    pub reason: Option<String>,
+    /// Why.
+    pub why: Why,
     /// When it begins.
     pub from: Option<Timestamp>,
     /// When it ends.
@@ -131,18 +137,17 @@ impl Dependencies {
         let spec = VpnHoldSpec {
             corporate_id: canonical(id),
             source: caller.source.clone(),
-            reason: new.reason,
+            reason: new.why.reason.clone(),
             from: new.from,
             until: new.until,
         };
         let existed = self.directory.hold(&name).is_some_and(|hold| hold.spec == spec);
-        let hold = self.desired.create_hold(&name, spec, caller.manager).await?;
+        let hold = self.order(caller, &name, spec).await?;
         let mut view = self.hold_view(&hold, now);
         let mut entry = caller.entry("hold.create", Some(id));
         entry.reason.clone_from(&view.spec.reason);
-        entry.after = Some(tell::json(
-            &json!({ "hold": name, "from": new.from, "until": new.until }),
-        ));
+        let after = json!({ "hold": name, "from": new.from, "until": new.until });
+        entry.after = Some(new.why.after(after));
         let begun = phase_at(&view.spec, now) == Phase::Live;
         let proof = async {
             if begun {
@@ -159,8 +164,41 @@ impl Dependencies {
             }
         };
         let (proof, ()) = tokio::join!(proof, audit);
+        self.order_ends(caller, id, &name, view.spec.reason.as_deref(), &proof);
         view.phase = self.hold_view(&hold, now).phase;
         Ok(PlacedHold { hold: view, proof })
+    }
+
+    /// Places a hold, and has the line in the log that tells of the denial name who ordered it.
+    pub(super) async fn order(
+        &self,
+        caller: &Caller,
+        name: &str,
+        spec: VpnHoldSpec,
+    ) -> std::result::Result<VpnHold, DesiredError> {
+        self.people.order_begins(name, &caller.actor);
+        let placed = self.desired.create_hold(name, spec, caller.manager).await;
+        if placed.is_err() {
+            self.people.order_ends(name);
+        }
+        placed
+    }
+
+    /// Tells of an order by which nobody lost access: the person had none, or has it still.
+    pub(super) fn order_ends(&self, caller: &Caller, id: &CorporateId, hold: &str, why: Option<&str>, proof: &Proof) {
+        if self.people.order_ends(hold) {
+            return;
+        }
+        let (by, why) = (&caller.actor, why.unwrap_or_default());
+        tracing::info!(
+            corporate_id = %id,
+            hold,
+            ?by,
+            ?why,
+            in_force = proof.in_force,
+            held_back = proof.held_back,
+            "a denial was ordered by which nobody lost access at this moment"
+        );
     }
 
     async fn release_hold(&self, caller: &Caller, name: &str) -> Result<ReleasedHold> {
@@ -209,8 +247,12 @@ impl Dependencies {
             phase => phase,
         };
         let person = self.people.person(&hold.spec.corporate_id);
-        let rejected = person.is_some_and(|person| person.rejected_holds.contains(&name));
+        let among = |names: fn(&Person) -> &Vec<String>| person.as_ref().is_some_and(|it| names(it).contains(&name));
+        let rejected = among(|person| &person.rejected_holds);
+        let in_force = among(|person| &person.live_holds);
         HoldView {
+            since: hold.metadata.creation_timestamp.as_ref().map(|at| at.0),
+            in_force,
             name,
             spec: hold.spec.clone(),
             phase,
@@ -288,7 +330,7 @@ mod tests {
         NewHold {
             corporate_id: CorporateId::parse("AB123456").unwrap(),
             cause: cause.to_owned(),
-            reason: None,
+            why: Why::default(),
             from: from.map(|at| at.parse().unwrap()),
             until: until.map(|at| at.parse().unwrap()),
         }

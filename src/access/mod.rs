@@ -27,11 +27,11 @@ use tokio_util::task::TaskTracker;
 pub use activate::Activation;
 pub use audit::AuditPage;
 pub use configuration::Configuration;
-pub use deactivate::{Deactivation, Proof};
+pub use deactivate::{Deactivation, HELD, Proof};
 pub use error::{AccessError, Denial, Flip};
-pub use grant::Grant;
-pub use guard::{Confirmed, GuardView};
-pub use health::{Check, CheckResult, Health};
+pub use grant::{Grant, NewUser};
+pub use guard::{Confirmed, GuardView, WaitingDenial};
+pub use health::{Check, CheckResult, Health, ProcessChecks};
 pub use holds::{HoldFilter, HoldView, NewHold, Phase, PlacedHold, ReleasedHold};
 pub use release_many::{ReleaseMany, ReleasedMany, ReleasedOne, ReleasedPerson};
 pub use rotate::{Rotate, Rotation};
@@ -60,6 +60,15 @@ pub struct Caller {
     pub request_id: Option<String>,
     /// Who writes to desired state.
     pub manager: FieldManager,
+}
+
+/// Why a denial is ordered, as far as it could be read: an order is carried out whatever was said beside it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Why {
+    /// For people; stands in the hold and the audit.
+    pub reason: Option<String>,
+    /// What of the order could not be taken as it came; stands in the audit.
+    pub remarks: Vec<String>,
 }
 
 /// What can be set.
@@ -100,6 +109,8 @@ pub struct Dependencies {
     pub journal: Arc<dyn Journal>,
     /// The clock.
     pub clock: SharedClock,
+    /// What the process around finds.
+    pub process: ProcessChecks,
     /// What can be set.
     pub settings: Settings,
 }

@@ -12,6 +12,7 @@ use crate::{
     gateway::{Credentials, Link, NodeHealth, RevocationProgress},
     history::{AuditEntry, AuditRow, History, HistoryError, Page, RevocationRow, Totals, TrafficRow},
     model::{corporate_id::CorporateId, hold::VpnHold, user::VpnUser},
+    reconcile::denials::Orders,
     roster::{GuardReport, Passwords, Person, Roster, Transition},
     verdicts::VerdictStore,
 };
@@ -35,6 +36,10 @@ pub trait People: Send + Sync + 'static {
     async fn guard_kept(&self);
     /// What is wrong with the guard's store, one line each.
     fn guard_store(&self) -> Vec<String>;
+    /// Somebody is about to place this hold: the line in the log that tells of a denial by it is to name them.
+    fn order_begins(&self, hold: &str, by: &str);
+    /// The hold is placed, or could not be. Answers whether a line told of it.
+    fn order_ends(&self, hold: &str) -> bool;
 }
 
 /// The roster together with the way its transitions go to reconciler and gateways.
@@ -42,21 +47,24 @@ pub struct LivePeople {
     roster: Arc<Roster>,
     dispatch: Arc<dyn Fn(Vec<Transition>) + Send + Sync>,
     verdicts: Arc<VerdictStore>,
+    orders: Arc<Orders>,
 }
 
 impl LivePeople {
-    /// `dispatch` must hand the cuts to the gateways at once and queue the users to be reconciled; `verdicts` keeps
-    /// [`Roster::guard_changes`].
+    /// `dispatch` must hand the cuts to the gateways at once and queue the users to be reconciled, and tell of denials with the
+    /// names in `orders`; `verdicts` keeps [`Roster::guard_changes`].
     #[must_use]
     pub fn new(
         roster: Arc<Roster>,
         dispatch: Arc<dyn Fn(Vec<Transition>) + Send + Sync>,
         verdicts: Arc<VerdictStore>,
+        orders: Arc<Orders>,
     ) -> Self {
         Self {
             roster,
             dispatch,
             verdicts,
+            orders,
         }
     }
 }
@@ -89,6 +97,12 @@ impl People for LivePeople {
     fn guard_store(&self) -> Vec<String> {
         self.verdicts.health().lines()
     }
+    fn order_begins(&self, hold: &str, by: &str) {
+        self.orders.begins(hold, by);
+    }
+    fn order_ends(&self, hold: &str) -> bool {
+        self.orders.ends(hold)
+    }
 }
 
 /// Objects of desired state as last seen. From memory, at once; may lag behind the source for a moment.
@@ -106,6 +120,9 @@ pub trait Directory: Send + Sync + 'static {
 
     /// Every hold. There are few, compared to users.
     fn holds(&self) -> Vec<Arc<VpnHold>>;
+
+    /// Objects whose present spec no status speaks of for longer than a minute, one line each.
+    fn unobserved(&self) -> Vec<String>;
 }
 
 /// The `limit` smallest of `users` by name that lie behind `after` and that `keep` accepts, in order. One pass, in
@@ -167,6 +184,11 @@ pub fn select(
 pub trait Links: Send + Sync + 'static {
     /// Client links of a user, one a node of each of the user's gateways.
     fn links(&self, user: &VpnUser, credentials: &Credentials) -> Vec<Link>;
+    /// Why a user has no link, one line a cause: gateways that are missing or cannot run, nodes that cannot, a password that
+    /// cannot be read. Empty where nothing is in the way.
+    fn obstacles(&self, user: &VpnUser) -> Vec<String>;
+    /// Gateways that cannot run as they are declared as a whole, by name, and why.
+    fn refusals(&self) -> Vec<(String, String)>;
     /// The revocation of an account that is under way, or the last one. Of several gateways: the slowest.
     fn revocation(&self, account: &str) -> Option<RevocationProgress>;
     /// Sessions online at the last poll, on all gateways.

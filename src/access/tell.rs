@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Caller, Dependencies, Result, canonical};
+use super::{Caller, Dependencies, Result, Why, canonical};
 use crate::{history::AuditEntry, model::corporate_id::CorporateId};
 
 /// First and longest pause between two looks at memory while something is awaited that announces itself nowhere.
@@ -32,6 +32,16 @@ impl Caller {
             request_id: self.request_id.clone(),
             ..AuditEntry::default()
         }
+    }
+}
+
+impl Why {
+    /// `after` of an audit row, with what of the order could not be taken as it came.
+    pub(super) fn after(&self, mut after: Value) -> String {
+        if let (Value::Object(fields), false) = (&mut after, self.remarks.is_empty()) {
+            fields.insert("remarks".to_owned(), self.remarks.clone().into());
+        }
+        json(&after)
     }
 }
 

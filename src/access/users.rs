@@ -114,7 +114,7 @@ impl UseCases {
             .map(|user| user.spec.corporate_id.clone())
             .or_else(|| person.as_ref().map(|person| person.corporate_id.clone()))
         else {
-            return Err(AccessError::UnknownPerson(id.clone()));
+            return Err(dependencies.nobody(id).await);
         };
         let summary = dependencies.summary(&id, user.clone(), person.as_ref());
         let revocation = person
@@ -161,6 +161,27 @@ impl UseCases {
 }
 
 impl Dependencies {
+    /// What is said of somebody of whom no object and no hold is left: that they are nobody, and what happened to them last.
+    async fn nobody(&self, id: &CorporateId) -> AccessError {
+        let key: String = canonical(id).into();
+        let page = Page { limit: 1, before: None };
+        let (revocations, audit) = tokio::join!(
+            self.journal.revocations(key.clone(), 1),
+            self.journal.audit_rows(Some(key), page)
+        );
+        let revocation = revocations.ok().and_then(|rows| rows.into_iter().next());
+        let row = audit.ok().and_then(|rows| rows.into_iter().next());
+        let last = match (revocation, row) {
+            (Some(revocation), _) => last_revocation(&revocation),
+            (None, Some(row)) => format!("{} by {} at {}", row.entry.action, row.entry.actor, row.at),
+            (None, None) => return AccessError::UnknownPerson(id.clone()),
+        };
+        AccessError::Former {
+            corporate_id: id.clone(),
+            last,
+        }
+    }
+
     fn users(&self, filter: &UserFilter, limit: usize, after: Option<&str>) -> UserPage {
         let q = filter.q.as_deref().map(str::to_lowercase);
         let asks_person = filter.access.is_some() || filter.reason.is_some() || filter.held.is_some();
@@ -210,6 +231,19 @@ impl Dependencies {
             held_back_since: person.and_then(|person| person.held_back_since),
         }
     }
+}
+
+fn last_revocation(revocation: &RevocationRow) -> String {
+    let RevocationRow { reason, denied_at, .. } = revocation;
+    let contained = match revocation.contained_at {
+        Some(at) => format!("no session passed another byte from {at} on"),
+        None => "that every session was cut is not proved".to_owned(),
+    };
+    let zero = match revocation.sessions_zero_at {
+        Some(at) => format!("no session was left from {at} on"),
+        None => "when the last session was gone is not known".to_owned(),
+    };
+    format!("access was revoked at {denied_at} ({reason}), {contained}, {zero}")
 }
 
 fn verdict(person: Option<&Person>) -> (Access, Reason) {

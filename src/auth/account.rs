@@ -55,6 +55,16 @@ impl PartialEq for GrantedWindow {
 }
 
 impl Policy {
+    /// Bytes left in the period that holds `now`; `None` without a limit.
+    pub(super) fn remaining_at(&self, now: Timestamp) -> Option<u64> {
+        let quota = self.terms.quota?;
+        Some(
+            quota
+                .limit
+                .saturating_sub(self.terms.usage.in_period(quota.period, now)),
+        )
+    }
+
     /// Why access is granted or denied at `now`.
     pub(super) fn reason_at(&self, now: Timestamp) -> Reason {
         if self.granted.contains(now) {

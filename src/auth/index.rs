@@ -11,8 +11,7 @@
 //! replicas hand out disjoint slots.
 
 use std::{
-    collections::HashSet,
-    hash::{DefaultHasher, Hash, Hasher},
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -27,14 +26,16 @@ use tokio::sync::watch;
 use super::{
     account::{Account, GrantedWindow, Policy, Sessions},
     blocks::Blocks,
+    inquiry::Inquiry,
     node::Node,
     password::Digest,
     slots::{BLOCK, BLOCKS, RESERVED, Request, TooMany},
     words::{Gateways, Role},
+    wrong_form::{self, Form, Search, WrongForm},
 };
 use crate::{
     clock::SharedClock,
-    gateway::{ANY, NodeName, Revoke},
+    gateway::{ANY, NodeName, Revoke, hysteria::pace::is_near},
     metrics::AuthOutcome,
     model::{
         access::{Reason, Terms},
@@ -83,9 +84,14 @@ pub enum Verdict {
     /// No: the user has no account on the gateway of this node.
     OtherGateway,
     /// No: as many devices as allowed are connected.
-    TooManyDevices,
+    TooManyDevices {
+        /// What nodes show from then on says whether some of them are gone. `None`: that would change nothing.
+        ask_after: Option<Instant>,
+    },
     /// No: it is not known yet who may log in.
     NotLoaded,
+    /// No: the right password, in a form that is not `username:password`.
+    WrongForm(WrongForm),
     /// No: not `username:password`.
     Malformed,
 }
@@ -108,8 +114,9 @@ impl Verdict {
             Self::Denied(Reason::Expired) => AuthOutcome::Expired,
             Self::Denied(Reason::OverQuota) => AuthOutcome::OverQuota,
             Self::OtherGateway => AuthOutcome::OtherGateway,
-            Self::TooManyDevices => AuthOutcome::TooManyDevices,
+            Self::TooManyDevices { .. } => AuthOutcome::TooManyDevices,
             Self::NotLoaded => AuthOutcome::NotLoaded,
+            Self::WrongForm(_) => AuthOutcome::WrongForm,
         }
     }
 }
@@ -155,8 +162,12 @@ pub struct AuthIndex {
     /// Whether this process ever uses numbers outside its block.
     leaves_block: bool,
     first_of_block: u32,
+    search: Search,
+    /// Counts logins of accounts that have little left.
+    pub(super) near_limits: watch::Sender<u64>,
     /// Of the processes that let people in besides this one.
     pub(super) blocks: Blocks,
+    inquiry: Inquiry,
 }
 
 impl AuthIndex {
@@ -171,6 +182,8 @@ impl AuthIndex {
             accounts: papaya::HashMap::new(),
             nodes: papaya::HashMap::new(),
             started: clock.monotonic(),
+            search: Search::new(clock.monotonic()),
+            near_limits: watch::Sender::new(0),
             clock,
             loaded: AtomicBool::new(false),
             loaded_signal: watch::Sender::new(false),
@@ -178,6 +191,7 @@ impl AuthIndex {
             leaves_block: role == Role::Controller,
             first_of_block,
             blocks: Blocks::new(first_of_block),
+            inquiry: Inquiry::default(),
         }
     }
 
@@ -199,8 +213,45 @@ impl AuthIndex {
         self.loaded_signal.send_replace(true);
     }
 
-    /// Decides a login: `auth` is what the client sent, `username:password`; `address` its `ip:port`.
-    pub fn login(&self, node: &Arc<Node>, address: &str, auth: &str) -> Verdict {
+    /// Decides a login: `auth` is what the client sent, `username:password`. Every yes is a session of its own.
+    pub fn login(&self, node: &Arc<Node>, auth: &str) -> Verdict {
+        match self.decide(node, auth) {
+            refusal @ (Verdict::BadPassword | Verdict::UnknownUser | Verdict::Malformed) => {
+                self.wrong_form(auth).map_or(refusal, Verdict::WrongForm)
+            }
+            verdict => verdict,
+        }
+    }
+
+    /// Whether a refused login has the right password all the same. Nobody but who knows it is told anything by that.
+    fn wrong_form(&self, auth: &str) -> Option<WrongForm> {
+        if !self.is_loaded() {
+            return None;
+        }
+        let decoded = wrong_form::decoded(auth);
+        if let Some((username, password)) = decoded.as_deref().and_then(|decoded| decoded.split_once(':')) {
+            let account = self.account_of_client(username)?;
+            let known = account.policy.load().password;
+            return Digest::of(password).matches(known.as_ref()).then(|| WrongForm {
+                account: Arc::clone(&account.name),
+                form: Form::Encoded,
+            });
+        }
+        if auth.contains(':') || !self.search.may(self.clock.monotonic()) {
+            return None;
+        }
+        let accounts = self.accounts.pin();
+        let passwords = accounts
+            .iter()
+            .map(|(name, account)| (name, account.policy.load().password));
+        let account = wrong_form::owner(decoded.as_deref().unwrap_or(auth), passwords)?;
+        Some(WrongForm {
+            account,
+            form: Form::PasswordAlone,
+        })
+    }
+
+    fn decide(&self, node: &Arc<Node>, auth: &str) -> Verdict {
         let Some((username, password)) = auth.split_once(':') else {
             return Verdict::Malformed;
         };
@@ -223,25 +274,25 @@ impl AuthIndex {
         {
             return refusal;
         }
-        let mut hasher = DefaultHasher::new();
-        address.hash(&mut hasher);
         let settled = self.settled.load(Ordering::Acquire);
         let admitted = sessions.slots.admit(&Request {
             epoch: present.epoch,
             now: self.clock.monotonic(),
             node: &node.clock,
-            address: hasher.finish(),
             max_devices: present.max_devices,
             first: if settled { 0 } else { self.first_of_block },
         });
         drop(sessions);
+        if present.remaining_at(self.clock.now()).is_some_and(is_near) {
+            self.near_limits.send_modify(|count| *count = count.wrapping_add(1));
+        }
         match admitted {
             Ok(slot) => Verdict::Granted(Session {
                 epoch: present.epoch,
                 account,
                 slot,
             }),
-            Err(TooMany) => Verdict::TooManyDevices,
+            Err(TooMany { ask_after }) => Verdict::TooManyDevices { ask_after },
         }
     }
 
@@ -313,7 +364,7 @@ impl AuthIndex {
         }
         let revoke = raise.then(|| {
             let at = self.clock.monotonic();
-            let mut known = sessions.slots.known(&account.name, epoch, at);
+            let (mut known, left_out) = sessions.slots.take_known(&account.name, epoch, at);
             let others = self.blocks.others(at);
             if !others.is_empty() {
                 known.extend(sessions.slots.next(&account.name, old.epoch, &others));
@@ -323,6 +374,7 @@ impl AuthIndex {
                 below: epoch,
                 denied_at: now,
                 known,
+                left_out: left_out.iter().map(ToString::to_string).collect(),
             }
         });
         (epoch, revoke)
@@ -364,12 +416,32 @@ impl AuthIndex {
         self.settle();
     }
 
+    /// Names the nodes that are declared with the statistics address of another, each with that other one. What they show proves
+    /// nothing.
+    pub fn declare_alike(&self, alike: &HashMap<NodeName, NodeName>) {
+        for (name, node) in &self.nodes.pin() {
+            node.set_alike(alike.get(name).cloned());
+        }
+    }
+
     /// Whether a poll of this node that was begun at that moment or later has been taken in.
     pub fn was_polled(&self, name: &NodeName, since: Instant) -> bool {
         self.nodes
             .pin()
             .get(name)
             .is_some_and(|node| node.clock.polled_since(since))
+    }
+
+    /// How nodes are asked who is online before a login is refused for too many devices.
+    pub fn inquiry(&self) -> &Inquiry {
+        &self.inquiry
+    }
+
+    /// Whether every node that is polled has answered a poll that was begun at that moment or later.
+    pub(super) fn all_polled_since(&self, since: Instant) -> bool {
+        let nodes = self.nodes.pin();
+        let mut expected = nodes.values().filter(|node| node.clock.is_expected());
+        expected.all(|node| node.clock.polled_since(since))
     }
 
     /// Looks whether every polled node has shown what an earlier process left behind. A name that stands for several nodes
@@ -408,6 +480,7 @@ pub(crate) fn empty_revoke(below: Epoch, denied_at: Timestamp) -> Revoke {
         below,
         denied_at,
         known: Vec::new(),
+        left_out: Vec::new(),
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! Hysteria sends no header of its own, so the node proves itself by a token in the path. Nothing here logs a path, and
 //! everything odd is a refusal. A node waits 10 s for an answer; while desired state is loaded for the first time logins
-//! wait for at most [`LOAD_TIMEOUT`] of them.
+//! wait for at most [`LOAD_TIMEOUT`] of them, and a login that would be refused for too many devices waits for at most two
+//! seconds until the nodes have said who is online now.
 
 use std::{borrow::Cow, fmt::Write as _, sync::Arc, time::Duration};
 
@@ -22,7 +23,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
     index::{AuthIndex, Verdict},
+    inquiry,
     node::Node,
+    notices::Notices,
     password::Digest,
 };
 use crate::{
@@ -39,11 +42,9 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const REFUSED: &str = r#"{"ok":false,"id":""}"#;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// What a node sends. `tx` and whatever later versions add are of no interest.
+/// What a node sends. `addr`, `tx` and whatever later versions add are of no interest: behind a relay many devices have one address.
 #[derive(Deserialize)]
 struct Login<'a> {
-    #[serde(borrow, default)]
-    addr: Cow<'a, str>,
     #[serde(borrow)]
     auth: Cow<'a, str>,
 }
@@ -59,6 +60,7 @@ pub struct AuthEndpoint {
     metrics: Arc<Metrics>,
     tokens: ArcSwap<Vec<Token>>,
     load_deadline: Instant,
+    notices: Notices,
 }
 
 impl AuthEndpoint {
@@ -70,6 +72,7 @@ impl AuthEndpoint {
             metrics,
             tokens: ArcSwap::default(),
             load_deadline: Instant::now() + LOAD_TIMEOUT,
+            notices: Notices::default(),
         })
     }
 
@@ -114,6 +117,31 @@ impl AuthEndpoint {
         }
     }
 
+    /// Decides a login. Before one is refused for too many devices the nodes are asked who is online now.
+    async fn decide(&self, node: &Arc<Node>, auth: &str) -> Verdict {
+        let verdict = self.index.login(node, auth);
+        let Verdict::TooManyDevices { ask_after: Some(after) } = verdict else {
+            return verdict;
+        };
+        let inquiry = self.index.inquiry();
+        let Some(_place) = inquiry.place() else {
+            return verdict;
+        };
+        let answered = async {
+            let mut polls = inquiry.polls();
+            let asked = inquiry.ask(after, &*self.index.clock).await;
+            while polls.changed().await.is_ok() {
+                let all = self.index.all_polled_since(asked);
+                let verdict = self.index.login(node, auth);
+                if all || !matches!(verdict, Verdict::TooManyDevices { .. }) {
+                    return verdict;
+                }
+            }
+            Verdict::TooManyDevices { ask_after: None }
+        };
+        timeout(inquiry::TIMEOUT, answered).await.unwrap_or(verdict)
+    }
+
     async fn answer(&self, node: &Arc<Node>, body: Body) -> Response {
         let Ok(Ok(body)) = timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await else {
             self.metrics.auth(AuthOutcome::Malformed);
@@ -124,8 +152,18 @@ impl AuthEndpoint {
             return json(REFUSED.into());
         };
         self.load().await;
-        let verdict = self.index.login(node, &login.addr, &login.auth);
+        let verdict = self.decide(node, &login.auth).await;
         self.metrics.auth(verdict.outcome());
+        if let Verdict::WrongForm(wrong) = &verdict
+            && self.notices.may(&wrong.account, Instant::now().into_std())
+        {
+            tracing::warn!(
+                account = &*wrong.account,
+                node = %node.name(),
+                "a client sends the right password in the wrong form: {}. It has to be username:password; the link has both",
+                wrong.form.as_str()
+            );
+        }
         let Verdict::Granted(session) = verdict else {
             return json(REFUSED.into());
         };

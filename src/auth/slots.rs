@@ -4,7 +4,8 @@
 //! - no node shows it online;
 //! - it was not handed out within [`RESERVED`] (a node registers a session only after it got our yes, and waits at most
 //!   10 s for it);
-//! - if the node that it was handed out to is one that is polled, a poll of it that began after that time did not show it.
+//! - if the node that it was handed out to is one that is polled, a poll of it that began after that time did not show it,
+//!   and what this node does not show is not there: it showed this session once, or others.
 
 use std::{
     sync::{
@@ -21,6 +22,11 @@ use crate::{
 
 /// How long a slot stays taken after it was handed out, whatever nodes show.
 pub(super) const RESERVED: Duration = Duration::from_secs(12);
+/// How long after our yes a poll may begin and still not show the session. A node registers it as soon as it has the answer. Only
+/// how many devices are counted rests on this, never which number is used again.
+const SETTLE: Duration = Duration::from_millis(500);
+/// A session that a poll begun so long after our yes did not show ended before, or the node does not show what it should.
+const UNSHOWN: Duration = Duration::from_secs(5);
 /// How long one session more than `maxDevices` may live: a phone that changes networks leaves its old session for 30 s.
 const OVERLAP: Duration = Duration::from_secs(40);
 /// How long an account that kept its extra session is given none.
@@ -50,6 +56,10 @@ pub(super) struct NodeClock {
     polled: AtomicU64,
     /// Whether this node is polled at all. If not, only time frees its slots.
     expected: AtomicBool,
+    /// It is part of no gateway any more.
+    removed: AtomicBool,
+    /// It has shown a session that is on it and on no other node. Until then what it does not show may be there.
+    vouched: AtomicBool,
 }
 
 impl NodeClock {
@@ -59,7 +69,28 @@ impl NodeClock {
             origin,
             polled: AtomicU64::new(0),
             expected: AtomicBool::new(false),
+            removed: AtomicBool::new(false),
+            vouched: AtomicBool::new(false),
         }
+    }
+
+    pub(super) fn remove(&self) {
+        self.removed.store(true, Ordering::Release);
+        self.expect(false);
+    }
+
+    fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_vouched(&self, vouched: bool) {
+        self.vouched.store(vouched, Ordering::Release);
+    }
+
+    /// Whether a session that it does not show is not there. Which of several nodes has a session that was let in with their
+    /// common token is not known, so nothing can be missed on one of them.
+    fn is_vouched(&self) -> bool {
+        self.vouched.load(Ordering::Acquire) || self.name.is_shared()
     }
 
     pub(super) fn expect(&self, expected: bool) {
@@ -98,8 +129,6 @@ impl NodeClock {
 struct HandedOut {
     at: Instant,
     node: Arc<NodeClock>,
-    /// Hash of the client's address and port.
-    address: u64,
 }
 
 #[derive(Debug)]
@@ -110,6 +139,10 @@ struct Slot {
     handed_out: Option<HandedOut>,
     /// Nodes that show it online, each with the number of the poll that last did.
     online: Vec<(Arc<NodeClock>, u32)>,
+    /// Some node showed it.
+    shown: bool,
+    /// When it was to be ended, the node that it was handed out to should have shown it and had not.
+    unshown: bool,
     /// One session too many: to be cut, and never used again in this epoch, since a kick that nothing consumed would hit
     /// the next session with this id.
     surplus: bool,
@@ -124,25 +157,50 @@ impl Slot {
         !self.online.is_empty() || self.is_reserved(now)
     }
 
+    /// Whether it counts as a connected device.
+    fn is_counted(&self, now: Instant) -> bool {
+        let settled = |it: &HandedOut| it.node.polled_since(it.at + SETTLE);
+        !self.online.is_empty() || (self.is_reserved(now) && !self.handed_out.as_ref().is_some_and(settled))
+    }
+
     fn is_gone(&self, now: Instant) -> bool {
         !self.is_live(now)
-            && self
-                .handed_out
-                .as_ref()
-                .is_none_or(|it| !it.node.is_expected() || it.node.polled_since(it.at + RESERVED))
+            && self.handed_out.as_ref().is_none_or(|it| {
+                let unpolled = !it.node.is_expected() && !it.node.is_removed();
+                unpolled || (it.node.polled_since(it.at + RESERVED) && (self.shown || it.node.is_vouched()))
+            })
+    }
+
+    /// The node that has it is part of no gateway any more, and no other has shown it since.
+    fn left_with(&self) -> Option<&NodeName> {
+        let handed = self.handed_out.as_ref().filter(|it| it.node.is_removed())?;
+        self.online.is_empty().then_some(&handed.node.name)
     }
 }
 
 /// Every slot is taken, or as many devices as allowed are connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TooMany;
+pub(super) struct TooMany {
+    /// Polls that begin from then on say whether some of the devices are gone. `None`: that would change nothing.
+    pub(super) ask_after: Option<Instant>,
+}
+
+/// What a poll says of a session besides that it is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Sighting {
+    /// It is where it should be, or that cannot be told.
+    Here,
+    /// It was handed out to another node, by a token of its own.
+    Handed(NodeName),
+    /// Another node shows it too.
+    Also(NodeName),
+}
 
 /// A login that asks for a slot.
 pub(super) struct Request<'a> {
     pub(super) epoch: Epoch,
     pub(super) now: Instant,
     pub(super) node: &'a Arc<NodeClock>,
-    pub(super) address: u64,
     pub(super) max_devices: Option<u32>,
     /// Lowest number that may be given.
     pub(super) first: u32,
@@ -164,39 +222,35 @@ impl Slots {
     pub(super) fn admit(&mut self, ask: &Request<'_>) -> Result<u32, TooMany> {
         let now = ask.now;
         self.drop_gone(ask.epoch, now);
-        let again = self.taken.iter_mut().find_map(|slot| {
-            let reserved = slot.epoch == ask.epoch && !slot.surplus && slot.is_reserved(now);
-            let handed = slot.handed_out.as_mut().filter(|_| reserved)?;
-            (handed.address == ask.address && Arc::ptr_eq(&handed.node, ask.node)).then_some((slot.number, handed))
-        });
-        if let Some((number, handed)) = again {
-            handed.at = now;
-            self.last_yes = Some(now);
-            return Ok(number);
-        }
         if self.of(ask.epoch).filter(|slot| !slot.surplus).count() >= MAX_SLOTS {
             self.forget_oldest(ask.epoch, now)?;
         }
         if let Some(max) = ask.max_devices {
             let max = usize::try_from(max).unwrap_or(usize::MAX);
-            let live = self.live(ask.epoch, now);
+            let counted = self.of(ask.epoch).filter(|slot| slot.is_counted(now)).count();
             let punished = self.no_extra_until.is_some_and(|until| now < until);
-            if max == 0 || live > max || (live == max && punished) {
-                return Err(TooMany);
+            if max == 0 {
+                return Err(TooMany { ask_after: None });
             }
-            self.over_since = (live == max).then_some(now);
+            if counted > max || (counted == max && punished) {
+                return Err(TooMany {
+                    ask_after: Some(self.ask_after(ask.epoch, now)),
+                });
+            }
+            self.over_since = (counted == max).then_some(now);
         }
         let (at, number) = self.lowest_free(ask.epoch, ask.first);
         let handed_out = Some(HandedOut {
             at: now,
             node: ask.node.clone(),
-            address: ask.address,
         });
         let slot = Slot {
             epoch: ask.epoch,
             number,
             handed_out,
             online: Vec::new(),
+            shown: false,
+            unshown: false,
             surplus: false,
         };
         self.taken.insert(at, slot);
@@ -204,23 +258,28 @@ impl Slots {
         Ok(number)
     }
 
-    /// Makes room although nothing is known to be gone, because a node says nothing for hours: better a number that may be
-    /// borne twice than a person who cannot get in.
+    /// From when on a poll says of every session whether it counts.
+    fn ask_after(&self, epoch: Epoch, now: Instant) -> Instant {
+        let counted = self
+            .of(epoch)
+            .filter(|slot| slot.online.is_empty() && slot.is_counted(now));
+        let settled = counted.filter_map(|slot| slot.handed_out.as_ref().map(|it| it.at + SETTLE));
+        settled.max().unwrap_or(now).max(now)
+    }
+
+    /// Makes room although nothing is known to be gone, because a node says nothing for hours, or a client logs in without end and
+    /// connects with none of it: better a number that may be borne twice than a person who cannot get in.
     fn forget_oldest(&mut self, epoch: Epoch, now: Instant) -> Result<(), TooMany> {
-        let mine = |slot: &Slot| slot.epoch == epoch && !slot.surplus && !slot.is_live(now);
+        let mine = |slot: &Slot| slot.epoch == epoch && !slot.surplus && !slot.is_counted(now);
         let forgettable = self.taken.iter().enumerate().filter(|(_, slot)| mine(slot));
         let oldest = forgettable.min_by_key(|(_, slot)| slot.handed_out.as_ref().map(|it| it.at));
-        let (at, _) = oldest.ok_or(TooMany)?;
+        let (at, _) = oldest.ok_or(TooMany { ask_after: None })?;
         self.taken.remove(at);
         Ok(())
     }
 
     fn of(&self, epoch: Epoch) -> impl Iterator<Item = &Slot> {
         self.taken.iter().filter(move |slot| slot.epoch == epoch)
-    }
-
-    fn live(&self, epoch: Epoch, now: Instant) -> usize {
-        self.of(epoch).filter(|slot| slot.is_live(now)).count()
     }
 
     fn lowest_free(&self, epoch: Epoch, first: u32) -> (usize, u32) {
@@ -274,26 +333,42 @@ impl Slots {
     }
 
     /// A node shows a session in its poll number `poll`.
-    pub(super) fn seen(&mut self, epoch: Epoch, number: u32, node: &Arc<NodeClock>, poll: u32) {
+    pub(super) fn seen(&mut self, epoch: Epoch, number: u32, node: &Arc<NodeClock>, poll: u32) -> Sighting {
         let full = self.taken.len() >= MAX_SEEN;
-        match self.find(epoch, number) {
-            Ok(slot) => match slot.online.iter_mut().find(|(at, _)| Arc::ptr_eq(at, node)) {
-                Some((_, last)) => *last = poll,
-                None => slot.online.push((node.clone(), poll)),
-            },
+        let slot = match self.find(epoch, number) {
+            Ok(slot) => slot,
             // More than were ever handed out.
-            Err(_) if full => {}
+            Err(_) if full => return Sighting::Here,
             Err(at) => {
                 let slot = Slot {
                     epoch,
                     number,
                     handed_out: None,
                     online: vec![(node.clone(), poll)],
+                    shown: true,
+                    unshown: false,
                     surplus: false,
                 };
                 self.taken.insert(at, slot);
+                return Sighting::Here;
             }
+        };
+        match slot.online.iter_mut().find(|(at, _)| Arc::ptr_eq(at, node)) {
+            Some((_, last)) => *last = poll,
+            None => slot.online.push((node.clone(), poll)),
         }
+        slot.shown = true;
+        match &mut slot.handed_out {
+            Some(handed) if Arc::ptr_eq(&handed.node, node) => return Sighting::Here,
+            // The server goes on under another name.
+            Some(handed) if handed.node.is_removed() => handed.node = node.clone(),
+            Some(handed) if handed.node.is_expected() && !handed.node.name.is_shared() => {
+                return Sighting::Handed(handed.node.name.clone());
+            }
+            _ => {}
+        }
+        let other = slot.online.iter().find(|(at, _)| !Arc::ptr_eq(at, node));
+        other.map_or(Sighting::Here, |(at, _)| Sighting::Also(at.name.clone()))
     }
 
     /// A session that a node showed before its poll number `poll` is not there any more, unless that poll showed it too.
@@ -331,11 +406,9 @@ impl Slots {
     pub(super) fn lost_sight(&mut self, epoch: Epoch, number: u32, node: &Arc<NodeClock>, now: Instant) {
         if let Ok(slot) = self.find(epoch, number) {
             slot.online.retain(|(at, _)| !Arc::ptr_eq(at, node));
-            let address = slot.handed_out.as_ref().map_or(0, |it| it.address);
             slot.handed_out = Some(HandedOut {
                 at: now,
                 node: node.clone(),
-                address,
             });
         }
     }
@@ -348,7 +421,12 @@ impl Slots {
             return;
         };
         let max = usize::try_from(max).unwrap_or(usize::MAX);
-        if self.of(epoch).filter(|slot| !slot.surplus && slot.is_live(now)).count() <= max {
+        if self
+            .of(epoch)
+            .filter(|slot| !slot.surplus && slot.is_counted(now))
+            .count()
+            <= max
+        {
             self.over_since = None;
             return;
         }
@@ -386,16 +464,41 @@ impl Slots {
         self.of(epoch).next().is_some()
     }
 
-    /// Ids of all sessions that are not known to be gone, of epochs below `below`.
-    pub(super) fn known(&mut self, account: &str, below: Epoch, now: Instant) -> Vec<String> {
+    /// Everything that is not known to be gone, of epochs below `below`: the ids, and the nodes that left with some of them. Who
+    /// left with a node is named once.
+    pub(super) fn take_known(&mut self, account: &str, below: Epoch, now: Instant) -> (Vec<String>, Vec<NodeName>) {
         self.drop_gone(below, now);
-        let older = self.taken.iter().filter(|slot| slot.epoch < below);
-        older
-            .map(|slot| {
-                let (epoch, slot) = (slot.epoch, slot.number);
-                SessionId { account, epoch, slot }.to_string()
-            })
-            .collect()
+        let mut left: Vec<NodeName> = Vec::new();
+        let mut ids = Vec::new();
+        for slot in self.taken.iter_mut().filter(|slot| slot.epoch < below) {
+            let (epoch, number) = (slot.epoch, slot.number);
+            ids.push(
+                SessionId {
+                    account,
+                    epoch,
+                    slot: number,
+                }
+                .to_string(),
+            );
+            left.extend(slot.left_with().filter(|node| !left.contains(node)).cloned());
+            let due = |it: &HandedOut| {
+                it.node.is_expected() && !it.node.is_vouched() && it.node.polled_since(it.at + UNSHOWN)
+            };
+            slot.unshown = !slot.shown && slot.handed_out.as_ref().is_some_and(due);
+        }
+        self.taken
+            .retain(|slot| slot.epoch >= below || slot.left_with().is_none() || slot.is_reserved(now));
+        (ids, left)
+    }
+
+    /// Whether a session of an epoch below `below` was handed out to this node that it should have shown before it was to be
+    /// ended, and the node has not shown any other either.
+    pub(super) fn misses(&self, node: &Arc<NodeClock>, below: Epoch) -> bool {
+        let missed = |slot: &Slot| {
+            let here = slot.handed_out.as_ref().is_some_and(|it| Arc::ptr_eq(&it.node, node));
+            slot.epoch < below && slot.unshown && !slot.shown && here
+        };
+        !node.is_vouched() && self.taken.iter().any(missed)
     }
 
     /// Sessions that are not known to be gone.

@@ -3,8 +3,12 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
+use jiff::Timestamp;
 
-use super::{ask::Ask, exit::EXIT_CODES, hold_args::Hold, output::OutputArgs, render_args::RenderArgs, values::one_of};
+use super::{
+    ask::Ask, complete, exit::EXIT_CODES, hold_args::Hold, output::OutputArgs, qr::Qr, render_args::RenderArgs,
+    values::one_of,
+};
 use crate::{
     config::{Logging, Settings, duration},
     model::corporate_id::CorporateId,
@@ -118,8 +122,17 @@ Takes the same settings as `run`; changes nothing. Exit code 1 when a check fail
     #[command(after_help = "\
 Examples:
   vpn-operator completions bash > /etc/bash_completion.d/vpn-operator
-  vpn-operator completions zsh > \"${fpath[1]}/_vpn-operator\"")]
+  vpn-operator completions zsh > \"${fpath[1]}/_vpn-operator\"
+
+The script asks this program, and the program asks the operator that VPN_OPERATOR_URL,
+LISTEN_ADDR and DATA_DIR name for corporate IDs and names of holds.")]
     Completions(Completions),
+    /// Print the manual page, or write one a command into a folder
+    #[command(after_help = "\
+Examples:
+  vpn-operator man | man -l -
+  vpn-operator man --dir /usr/local/share/man/man1")]
+    Man(Man),
 }
 
 /// Arguments of `run`.
@@ -139,6 +152,12 @@ pub struct Check {
     /// The folder, or one file
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
+    /// Read the variables and files that nodes and people name as well: here and now, so in the environment of the operator
+    #[arg(long)]
+    pub strict: bool,
+    /// Data folder of the operator, where no document may read
+    #[arg(long = "data", env = "DATA_DIR", value_name = "PATH", default_value = "./data")]
+    pub data_dir: PathBuf,
     /// Output.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -157,6 +176,14 @@ pub struct Crd {
 pub struct Completions {
     /// The shell
     pub shell: clap_complete::Shell,
+}
+
+/// Arguments of `man`.
+#[derive(Debug, Args)]
+pub struct Man {
+    /// Folder to write the pages of all commands into
+    #[arg(long, value_name = "PATH")]
+    pub dir: Option<PathBuf>,
 }
 
 /// Arguments of `gateway`.
@@ -231,6 +258,7 @@ Examples:
   vpn-operator user show AB123456 --config      also the links. They are secrets")]
     Show {
         /// Corporate ID
+        #[arg(add = complete::people())]
         id: CorporateId,
         /// Also show the links, which are secrets
         #[arg(long)]
@@ -243,17 +271,13 @@ Examples:
     #[command(after_help = "\
 Examples:
   vpn-operator user grant AB123456
+  vpn-operator user grant AB123456 --owner \"Anna Ivanova\" --email anna@example.com \\
+      --until 2027-01-01T00:00:00Z
 
 Granting never lifts a hold and never reactivates: exit code 4 says what is in
 the way. Exit code 6 means that the account is accepted and not usable yet.
-The links are secrets.")]
-    Grant {
-        /// Corporate ID
-        id: CorporateId,
-        /// Ask.
-        #[command(flatten)]
-        ask: Ask,
-    },
+The links and the QR code are secrets.")]
+    Grant(Box<Grant>),
     /// Put a person out, and wait until it is proved that no session can pass another byte
     #[command(after_help = "\
 Examples:
@@ -266,6 +290,7 @@ for half a minute). Exit code 6 when it was not contained in time; the denial is
 force then, and the operator goes on.")]
     Deactivate {
         /// Corporate ID
+        #[arg(add = complete::people())]
         id: CorporateId,
         /// Why; stands in the hold and in the audit
         #[arg(long)]
@@ -278,8 +303,14 @@ force then, and the operator goes on.")]
         ask: Ask,
     },
     /// Lift what the command line has put in a person's way, and list what remains
+    #[command(after_help = "\
+Examples:
+  vpn-operator user activate AB123456
+
+Exit code 4 when the person stays denied by something else: it is named then.")]
     Activate {
         /// Corporate ID
+        #[arg(add = complete::people())]
         id: CorporateId,
         /// Ask.
         #[command(flatten)]
@@ -292,6 +323,7 @@ Examples:
   vpn-operator user rotate AB123456 --what subscription      new subscription link only")]
     Rotate {
         /// Corporate ID
+        #[arg(add = complete::people())]
         id: CorporateId,
         /// What becomes new
         #[arg(long, default_value = "password", value_parser = ["password", "subscription", "both"])]
@@ -300,6 +332,32 @@ Examples:
         #[command(flatten)]
         ask: Ask,
     },
+}
+
+/// Arguments of `user grant`.
+#[derive(Debug, Args)]
+pub struct Grant {
+    /// Corporate ID
+    #[arg(add = complete::people())]
+    pub id: CorporateId,
+    /// Whose access it is, for admins
+    #[arg(long, value_name = "TEXT")]
+    pub owner: Option<String>,
+    /// Mail address
+    #[arg(long, value_name = "ADDRESS")]
+    pub email: Option<String>,
+    /// What the person does, for admins
+    #[arg(long, value_name = "TEXT")]
+    pub role: Option<String>,
+    /// Access ends at this moment, RFC 3339
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<Timestamp>,
+    /// When the link is shown as a QR code; `auto` is in a terminal
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub qr: Qr,
+    /// Ask.
+    #[command(flatten)]
+    pub ask: Ask,
 }
 
 /// Arguments of `guard`.
@@ -333,7 +391,7 @@ Examples:
 #[derive(Debug, Args)]
 pub struct Decide {
     /// Corporate IDs
-    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all", add = complete::people())]
     pub ids: Vec<CorporateId>,
     /// Everything that waits now
     #[arg(long)]

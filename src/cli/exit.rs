@@ -2,7 +2,7 @@
 
 use std::{io::Write, process::ExitCode};
 
-use crate::config::ConfigError;
+use crate::{config::ConfigError, telemetry::printable};
 
 /// Exit codes. They are part of the interface: scripts rely on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,9 +14,9 @@ pub enum Exit {
     Failed = 1,
     /// A wrong argument, setting or document.
     Invalid = 2,
-    /// What was named does not exist.
+    /// What was named does not exist, or nothing is left of it to act on.
     NotFound = 3,
-    /// The operator refused: a conflict, a hold, a wrong secret.
+    /// The operator refused: a conflict, a hold that keeps somebody denied, a wrong secret.
     Refused = 4,
     /// The operator, or something that it needs, cannot be reached. Trying again may help.
     Unavailable = 5,
@@ -30,8 +30,9 @@ Exit codes:
   0  done
   1  failed, or a check of doctor failed
   2  wrong argument, setting or document
-  3  not found
-  4  refused: a conflict, a hold, a wrong secret
+  3  not found: no such person or hold, or nothing left to act on
+  4  refused: a conflict, a wrong secret, or somebody stays denied by a hold or
+     for another reason
   5  unavailable: the operator cannot be reached; trying again may help
   6  pending: accepted and not finished (the guard waits for a person, a
      revocation is not contained, a grant is not usable yet)";
@@ -99,6 +100,7 @@ impl From<ConfigError> for CommandError {
 #[must_use]
 pub fn report(message: &str, exit: Exit) -> Exit {
     // Nobody is left to tell when stderr is closed.
-    let _ = writeln!(std::io::stderr(), "error: {message}");
+    let message: Vec<_> = message.lines().map(printable).collect();
+    let _ = writeln!(std::io::stderr(), "error: {}", message.join("\n"));
     exit
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{
     args::{Decide, GuardCommand},
     exit::{CommandError, Exit},
+    human::Moments,
     json::{cell, field, list},
     output::{Form, Output, note},
     user::{client, print},
@@ -44,20 +45,21 @@ fn show(answer: &Value, output: &mut Output) -> Result<(), CommandError> {
             cell(answer, "orders")
         ))?;
     }
+    let moments = Moments::here();
     let pending = list(answer, "pending");
     if pending.is_empty() {
         note("Nothing waits for a decision.");
     } else {
         separate(budgets.is_some(), output)?;
-        output.table(HEADER, pending.iter().map(row))?;
+        output.table(HEADER, pending.iter().map(|waiting| row(waiting, &moments)))?;
         note(
-            "\nNone of this takes effect until somebody decides. About all of it at once:\n  vpn-operator guard confirm --all    it happens\n  vpn-operator guard cancel --all     it does not: these people keep access, and lost holds stay",
+            "\nNone of this takes effect until somebody decides about an ID, or about all of it at once:\n  vpn-operator guard confirm ID…      it happens\n  vpn-operator guard confirm --all    it happens\n  vpn-operator guard cancel --all     it does not: these people keep access, and lost holds stay",
         );
     }
     let rejected = list(answer, "rejected");
     if !rejected.is_empty() {
         separate(true, output)?;
-        output.table(HEADER, rejected.iter().map(row))?;
+        output.table(HEADER, rejected.iter().map(|waiting| row(waiting, &moments)))?;
         note(
             "\nThese were cancelled, and are deleted for good: they keep access until\n  vpn-operator guard confirm --all    (or single IDs) lets them go",
         );
@@ -80,25 +82,29 @@ fn budget(budget: &Value) -> [String; 5] {
     ]
 }
 
-const HEADER: [&str; 5] = ["ID", "CAUSE", "BUDGET", "SINCE", "LET IT HAPPEN WITH"];
+const HEADER: [&str; 6] = ["ID", "OWNER", "CAUSE", "FROM", "BUDGET", "SINCE"];
 
-fn row(pending: &Value) -> [String; 5] {
-    let [id, cause, budget, since] = ["corporate_id", "reason", "budget", "since"].map(|name| cell(pending, name));
-    let command = field(pending, "decide").map_or_else(|| "-".to_owned(), |decide| cell(decide, "confirm"));
-    [id, cause, budget, since, command]
+fn row(pending: &Value, moments: &Moments) -> [String; 6] {
+    let [id, owner, cause, from, budget] =
+        ["corporate_id", "owner", "reason", "from", "budget"].map(|name| cell(pending, name));
+    [id, owner, cause, from, budget, moments.full(pending, "since")]
 }
 
 async fn send(what: &str, decide: &Decide, output: &mut Output) -> Result<(), CommandError> {
     let body = if decide.all {
-        json!({})
+        json!({ "all": true })
     } else {
         json!({ "ids": decide.ids })
     };
     let answer = client(&decide.ask)?.post(&["guard", what], &body).await?;
     print(&decide.ask, &answer, output)?;
-    if !decide.all && list(&answer.body, "affected").is_empty() {
+    if list(&answer.body, "affected").is_empty() {
         let named: Vec<String> = decide.ids.iter().map(ToString::to_string).collect();
-        let message = format!("nothing waits for a decision about {}", named.join(", "));
+        let message = if decide.all {
+            "nothing waits for a decision".to_owned()
+        } else {
+            format!("nothing waits for a decision about {}", named.join(", "))
+        };
         return Err(CommandError::new(Exit::NotFound, message).hint("vpn-operator guard show lists what waits"));
     }
     Ok(())

@@ -1,15 +1,18 @@
 //! `hold`: standing denials, through the API.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{
     ask::Ask,
-    decide,
+    decide, denial,
     exit::CommandError,
     hold_args::{HoldCommand, Release},
+    human::Moments,
     json::{cell, field, list},
     output::{Form, Output, note},
-    release_many,
+    person, release_many,
     user::{client, print},
 };
 use crate::model::corporate_id::CorporateId;
@@ -23,6 +26,7 @@ pub(super) async fn run(command: HoldCommand, output: &mut Output) -> Result<(),
             reason,
             from,
             until,
+            wait,
             ask,
         } => {
             if let (Some(from), Some(until)) = (from, until)
@@ -37,8 +41,12 @@ pub(super) async fn run(command: HoldCommand, output: &mut Output) -> Result<(),
                 fields.extend(from.map(|from| ("from".to_owned(), json!(from))));
                 fields.extend(until.map(|until| ("until".to_owned(), json!(until))));
             }
-            let answer = client(&ask)?.post(&["holds"], &body).await?;
-            print(&ask, &answer, output)
+            let client = client(&ask)?;
+            let answer = client.post(&["holds"], &body).await?.body;
+            // Nothing is to be proved of a hold that does not deny yet.
+            let denies_now = matches!(cell(&answer, "phase").as_str(), "Live" | "HeldBack");
+            let wait = if denies_now { wait } else { Duration::ZERO };
+            denial::follow(&client, &id, answer, wait, &ask, output).await
         }
         HoldCommand::Release(Release {
             name: Some(name),
@@ -72,16 +80,20 @@ async fn show_list(
         note("There are no holds.");
         return Ok(());
     }
+    let moments = Moments::here();
     let row = |hold: &Value| {
-        let mut row =
-            ["name", "corporate_id", "source", "phase", "from", "until", "reason"].map(|name| cell(hold, name));
-        if field(hold, "rejected").and_then(Value::as_bool) == Some(true) {
-            row[3].push_str(" (cancelled)");
-        }
-        row
+        [
+            cell(hold, "corporate_id"),
+            person::in_force(hold, &moments),
+            cell(hold, "source"),
+            moments.full(hold, "since"),
+            moments.ago(hold, "until"),
+            cell(hold, "name"),
+            cell(hold, "reason"),
+        ]
     };
     output.table(
-        ["NAME", "ID", "SOURCE", "PHASE", "FROM", "UNTIL", "REASON"],
+        ["ID", "IN FORCE", "BY", "SINCE", "ENDS", "NAME", "REASON"],
         holds.iter().map(row),
     )?;
     let waits = |hold: &&Value| field(hold, "decide").is_some();

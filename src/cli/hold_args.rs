@@ -1,13 +1,16 @@
 //! What can be typed about holds.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
 use super::{
     ask::Ask,
+    complete,
     values::{one_of, past, source},
 };
-use crate::model::corporate_id::CorporateId;
+use crate::{config::duration, model::corporate_id::CorporateId};
 
 /// Arguments of `hold`.
 #[derive(Debug, Args)]
@@ -28,7 +31,7 @@ Examples:
   vpn-operator hold list --phase HeldBack      what a feed placed and the guard keeps from denying")]
     List {
         /// Only holds on this corporate ID
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", add = complete::people())]
         id: Option<CorporateId>,
         /// Only holds in this phase
         #[arg(long, ignore_case = true, value_parser = one_of(["Pending", "Live", "Expired", "HeldBack"]))]
@@ -41,9 +44,14 @@ Examples:
     #[command(after_help = "\
 Examples:
   vpn-operator hold create AB123456 --reason \"audit\"
-  vpn-operator hold create AB123456 --until 2027-01-01T00:00:00Z")]
+  vpn-operator hold create AB123456 --until 2027-01-01T00:00:00Z
+
+Waits and ends as `user deactivate` does: exit code 6 when the denial was not proved
+contained in time. A hold that begins later, or on somebody who is not declared,
+has nothing to wait for.")]
     Create {
         /// Corporate ID; the person need not exist yet
+        #[arg(add = complete::people())]
         id: CorporateId,
         /// Who holds; only the same source lifts it. `cli` when absent
         #[arg(long, value_parser = source)]
@@ -57,6 +65,9 @@ Examples:
         /// The hold ends at this moment, RFC 3339
         #[arg(long, value_name = "TIME")]
         until: Option<Timestamp>,
+        /// How long to wait until it is proved that no session can pass another byte
+        #[arg(long, default_value = "30s", value_name = "TIME", value_parser = duration)]
+        wait: Duration,
         /// Ask.
         #[command(flatten)]
         ask: Ask,
@@ -73,7 +84,7 @@ Examples:
 Only the source that placed a hold lifts it. Exit code 4 when it was another one.
 With --since, `spec.active` is set back too where a deactivation by that source
 had set it to false; exit code 1 when something could not be taken back. What
-could not is named, and asking again finds it.")]
+could not is named, and asking again finds it. Exit code 3 when there is nothing to release.")]
     Release(Release),
 }
 
@@ -81,7 +92,7 @@ could not is named, and asking again finds it.")]
 #[derive(Debug, Args)]
 pub struct Release {
     /// Name of the hold, as `hold list` shows it
-    #[arg(required_unless_present = "since", conflicts_with = "since")]
+    #[arg(required_unless_present = "since", conflicts_with = "since", add = complete::holds())]
     pub name: Option<String>,
     /// In whose name: the source that placed it. `cli` when absent
     #[arg(long, value_parser = source)]

@@ -44,7 +44,7 @@ pub(super) fn text(value: &Value) -> String {
 }
 
 /// Fields that people look for first, in this order; the others follow in the order of their names.
-const FIRST: [&str; 22] = [
+const FIRST: [&str; 24] = [
     "status",
     "detail",
     "at",
@@ -67,6 +67,8 @@ const FIRST: [&str; 22] = [
     "contained_at",
     "sessions_zero_at",
     "waiting_for",
+    "left_out",
+    "withdrawn_at",
 ];
 
 fn rank(name: &str) -> usize {

@@ -1,23 +1,28 @@
 //! The command line: parses, wires, asks, prints. It decides nothing about access.
 //!
 //! `run` wires the rooms together. `user`, `hold` and `guard` are clients of a running operator's HTTP API and touch
-//! neither its data nor a gateway. `check`, `crd`, `openapi`, `gateway render`, `seal` and `completions` need no operator.
+//! neither its data nor a gateway. `check`, `crd`, `openapi`, `gateway render`, `seal`, `completions` and `man` need no operator.
 //! Everything for stdout goes through [`output::Output`].
 
 mod args;
 mod ask;
 mod check;
 mod client;
+mod complete;
 mod decide;
+mod denial;
 mod doctor;
 mod exit;
 mod generate;
 mod guard;
 mod hold;
 mod hold_args;
+mod human;
 mod json;
 mod nodes;
 pub mod output;
+mod person;
+mod qr;
 mod release_many;
 mod render;
 mod render_args;
@@ -25,6 +30,7 @@ mod rooms;
 pub mod run;
 mod seal;
 mod signals;
+mod surroundings;
 mod user;
 mod values;
 mod wait;
@@ -35,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::{
     args::Cli,
     exit::{CommandError, Exit, report},
+    generate::answer as complete,
 };
 use self::{
     args::{Command, Task},
@@ -91,7 +98,8 @@ async fn execute(task: Task, output: &mut Output) -> Result<(), CommandError> {
         Task::Check(args) => check::run(&args, output).await,
         Task::Crd(args) => generate::crd(&args, output),
         Task::Openapi => generate::openapi(output),
-        Task::Completions(args) => generate::completions(&args, output),
+        Task::Completions(args) => generate::registration(&args, output),
+        Task::Man(args) => generate::man(&args, output),
         Task::Gateway(args) => render::run(&args.command, output).await,
         Task::User(args) => user::run(args.command, output).await,
         Task::Hold(args) => hold::run(args.command, output).await,

@@ -59,6 +59,18 @@ impl Gateways {
         })
     }
 
+    /// The gateways that a cluster declares.
+    pub(super) fn declared_in_cluster(found: Vec<VpnGateway>, sources: Sources) -> Self {
+        let named = |gateway: VpnGateway| NamedGateway {
+            name: gateway.metadata.name.unwrap_or_default(),
+            spec: gateway.spec,
+        };
+        Self {
+            list: found.into_iter().map(named).collect(),
+            origin: Origin::Declared(sources),
+        }
+    }
+
     /// Reads a secret that a node names; the error says why not.
     pub(super) async fn secret(&self, source: &SecretSource) -> Result<SecretString, String> {
         match &self.origin {

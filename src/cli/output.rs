@@ -7,6 +7,9 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::exit::{CommandError, Exit};
+/// Text of strangers so that it cannot drive the terminal or turn a line around.
+pub(super) use crate::telemetry::printable;
+use crate::telemetry::printable_json;
 
 /// Form of what a command prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -29,19 +32,71 @@ pub struct OutputArgs {
 /// What commands print to. A reader that went away ends the command quietly.
 pub struct Output {
     writer: Box<dyn Write + Send>,
+    terminal: bool,
+    colours: bool,
+}
+
+/// What a colour says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// As it should be.
+    Good,
+    /// Somebody is out, or something is wrong.
+    Bad,
+    /// A heading.
+    Strong,
+}
+
+impl Tone {
+    /// Select Graphic Rendition, ECMA-48.
+    const fn sgr(self) -> &'static str {
+        match self {
+            Self::Good => "32",
+            Self::Bad => "31",
+            Self::Strong => "1",
+        }
+    }
 }
 
 impl Output {
     /// Standard output.
     #[must_use]
     pub fn stdout() -> Self {
-        Self::to(Box::new(std::io::stdout()))
+        let terminal = std::io::stdout().is_terminal();
+        // The conventions of no-color.org and of terminfo.
+        let unwanted = |name: &str, value: Option<&str>| {
+            std::env::var_os(name).is_some_and(|set| value.map_or(!set.is_empty(), |value| set == value))
+        };
+        Self {
+            terminal,
+            colours: terminal && !unwanted("NO_COLOR", None) && !unwanted("TERM", Some("dumb")),
+            ..Self::to(Box::new(std::io::stdout()))
+        }
     }
 
     /// Any writer.
     #[must_use]
     pub fn to(writer: Box<dyn Write + Send>) -> Self {
-        Self { writer }
+        Self {
+            writer,
+            terminal: false,
+            colours: false,
+        }
+    }
+
+    /// Whether a person watches stdout.
+    pub(super) const fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    /// Text without control characters, in a colour where the terminal has them.
+    pub(super) fn paint(&self, tone: Tone, text: &str) -> String {
+        let text = printable(text);
+        if self.colours {
+            format!("\u{1b}[{}m{text}\u{1b}[0m", tone.sgr())
+        } else {
+            text
+        }
     }
 
     /// Writes text as it is.
@@ -73,7 +128,7 @@ impl Output {
     pub fn json(&mut self, value: &impl Serialize) -> Result<(), CommandError> {
         let text = serde_json::to_string_pretty(value)
             .map_err(|error| CommandError::failed(format!("cannot write the answer as JSON: {error}")))?;
-        self.line(&text)
+        self.line(&printable_json(&text))
     }
 
     /// Writes a table. Each row has as many cells as the header.
@@ -85,11 +140,75 @@ impl Output {
         header: impl IntoIterator<Item = impl AsRef<str>>,
         rows: impl IntoIterator<Item = Row>,
     ) -> Result<(), CommandError> {
+        self.grid(None, header, rows)
+    }
+
+    /// As [`Self::table`], with long cells wrapped so that no line is wider than `width` columns.
+    ///
+    /// # Errors
+    /// The table cannot be written.
+    pub(super) fn table_within<Row: IntoIterator<Item = String>>(
+        &mut self,
+        width: u16,
+        header: impl IntoIterator<Item = impl AsRef<str>>,
+        rows: impl IntoIterator<Item = Row>,
+    ) -> Result<(), CommandError> {
+        self.grid(Some(width), header, rows)
+    }
+
+    /// Writes a line a fact: a label, and what is known; long ones wrapped within `width` columns.
+    ///
+    /// # Errors
+    /// The lines cannot be written.
+    pub(super) fn facts<'a>(
+        &mut self,
+        width: u16,
+        facts: impl IntoIterator<Item = (&'a str, String)>,
+    ) -> Result<(), CommandError> {
+        let rows = facts.into_iter().map(|(label, fact)| [label.to_owned(), fact]);
+        self.grid(Some(width), std::iter::empty::<&str>(), rows)
+    }
+
+    /// Writes a sentence, wrapped within `width` columns; the lines that follow keep its indentation.
+    ///
+    /// # Errors
+    /// The text cannot be written.
+    pub(super) fn wrapped(&mut self, width: u16, text: &str) -> Result<(), CommandError> {
+        let words = text.trim_start();
+        let indent = text.len() - words.len();
+        let space = usize::from(width).saturating_sub(indent);
+        let mut line = String::new();
+        for word in printable(words).split_whitespace() {
+            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > space {
+                self.line(&format!("{:indent$}{line}", ""))?;
+                line.clear();
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        self.line(&format!("{:indent$}{line}", ""))
+    }
+
+    fn grid<Row: IntoIterator<Item = String>>(
+        &mut self,
+        width: Option<u16>,
+        header: impl IntoIterator<Item = impl AsRef<str>>,
+        rows: impl IntoIterator<Item = Row>,
+    ) -> Result<(), CommandError> {
         let mut table = Table::new();
-        table
-            .load_style(presets::NOTHING)
-            .set_content_arrangement(ContentArrangement::Disabled)
-            .set_header(header.into_iter().map(|name| name.as_ref().to_uppercase()));
+        table.load_style(presets::NOTHING);
+        match width {
+            Some(width) => table
+                .set_content_arrangement(ContentArrangement::Dynamic)
+                .set_width(width),
+            None => table.set_content_arrangement(ContentArrangement::Disabled),
+        };
+        let header: Vec<String> = header.into_iter().map(|name| name.as_ref().to_uppercase()).collect();
+        if !header.is_empty() {
+            table.set_header(header);
+        }
         for row in rows {
             table.add_row(row.into_iter().map(|cell| printable(&cell)));
         }
@@ -110,11 +229,6 @@ pub(super) fn note(text: &str) {
 /// Whether somebody watches: progress is shown to people only.
 pub(super) fn is_watched() -> bool {
     std::io::stderr().is_terminal()
-}
-
-/// Text without control characters, so that what somebody wrote into a name cannot drive the terminal.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn printable_lines(text: &str) -> String {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{
     exit::{CommandError, Exit},
     hold_args::Release,
+    human::Moments,
     json::{cell, field, list, text},
     output::{Form, Output, note},
     user::client,
@@ -22,9 +23,10 @@ pub(super) async fn run(release: &Release, output: &mut Output) -> Result<(), Co
     } else if people.is_empty() {
         note("No hold of that source was placed since then.");
     } else {
+        let moments = &Moments::here();
         let rows = people
             .iter()
-            .flat_map(|person| list(person, "holds").iter().map(move |hold| row(person, hold)));
+            .flat_map(|person| list(person, "holds").iter().map(move |hold| row(person, hold, moments)));
         output.table(
             [
                 "ID",
@@ -49,6 +51,9 @@ pub(super) async fn run(release: &Release, output: &mut Output) -> Result<(), Co
             ))
         })
         .collect();
+    if people.is_empty() {
+        return Err(CommandError::silent(Exit::NotFound));
+    }
     if failures.is_empty() {
         return Ok(());
     }
@@ -68,11 +73,11 @@ fn against(person: &Value) -> String {
     }
 }
 
-fn row(person: &Value, hold: &Value) -> [String; 7] {
+fn row(person: &Value, hold: &Value, moments: &Moments) -> [String; 7] {
     [
         cell(person, "corporate_id"),
         cell(hold, "name"),
-        cell(hold, "since"),
+        moments.full(hold, "since"),
         cell(hold, "reason"),
         cell(hold, "released"),
         cell(person, "access"),

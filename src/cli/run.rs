@@ -27,7 +27,7 @@ pub use self::{
     tasks::Tasks,
     wire::{WireInputs, Wired, wire},
 };
-use super::{output::Output, welcome};
+use super::{output::Output, surroundings, welcome};
 use crate::{
     clock::{SharedClock, SystemClock},
     cluster::lease::Leadership,
@@ -37,10 +37,10 @@ use crate::{
     fence::Fence,
     history::HistoryError,
     http::{self, HttpState},
-    metrics::Metrics,
+    metrics::{Listener, Metrics},
     model::access::Access::Granted,
     reconcile::{core::Core, namespace_teardown},
-    serve::{TlsError, TlsFiles, serve},
+    serve::{Connections, Descriptors, TlsError, TlsFiles, serve},
 };
 
 /// Why the operator could not start, or ended.
@@ -141,7 +141,17 @@ async fn run_all(mut config: Config, simulate: bool, shutdown: CancellationToken
     let mut tasks = Tasks::new();
     let metrics = Arc::new(Metrics::new());
     let routes = SwappableRouter::new(http::waiting(Arc::clone(&metrics)));
-    let api = serve(api_socket, routes.router(), api_tls, tasks.front_token());
+    let descriptors = Descriptors::raise();
+    let connections = |listener, most| Connections::new(listener, most, Arc::clone(&metrics));
+    let api_connections = connections(Listener::Api, descriptors.api);
+    let auth_connections = connections(Listener::Auth, descriptors.auth);
+    let api = serve(
+        api_socket,
+        routes.router(),
+        api_tls,
+        api_connections,
+        tasks.front_token(),
+    );
     tasks.front("the HTTP API", log_failure(api));
     let cluster = match config.state.desired {
         DesiredLocation::Kubernetes => Some(Cluster::infer(&config).await?),
@@ -163,6 +173,7 @@ async fn run_all(mut config: Config, simulate: bool, shutdown: CancellationToken
         fence,
         metrics,
         clock: Arc::clone(&clock),
+        process: surroundings::checks(&config, descriptors),
     };
     let wired = wire(&config, &secrets.key, &inputs, tasks.core_token()).await?;
     let Wired {
@@ -173,7 +184,13 @@ async fn run_all(mut config: Config, simulate: bool, shutdown: CancellationToken
         ..
     } = &wired;
     let (core, use_cases, nodes) = (Arc::clone(core), use_cases.clone(), nodes.clone());
-    let auth = serve(auth_socket, endpoint.router(), auth_tls, tasks.core_token());
+    let auth = serve(
+        auth_socket,
+        endpoint.router(),
+        auth_tls,
+        auth_connections,
+        tasks.core_token(),
+    );
     tasks.core("the auth listener", log_failure(auth));
     let state = HttpState::new(
         use_cases.clone(),
@@ -312,6 +329,7 @@ fn http_settings(config: &Config) -> http::Settings {
             .map(|secret| secret.value.clone())
             .collect(),
         trusted_proxies: config.trusted_proxies.clone(),
+        failures_per_minute: config.failed_attempts,
         ..http::Settings::default()
     }
 }

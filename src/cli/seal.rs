@@ -10,7 +10,10 @@ use super::{
     output::{Output, note},
     rooms,
 };
-use crate::config::{Secrets, secrets::process_environment};
+use crate::{
+    config::{Secrets, secrets::process_environment},
+    credentials::secret_in,
+};
 
 /// More than any password has.
 const MAX_LEN: u64 = 4096;
@@ -33,8 +36,7 @@ fn read(from: impl Read) -> Result<SecretString, CommandError> {
         .take(MAX_LEN + 1)
         .read_to_string(&mut text)
         .map_err(|error| CommandError::invalid(format!("the password cannot be read from stdin: {error}")))?;
-    let line = text.strip_suffix('\n').unwrap_or(&text);
-    let password = SecretString::from(line.strip_suffix('\r').unwrap_or(line));
+    let password = SecretString::from(secret_in(&text));
     let wrong = |what: &str| Err(CommandError::invalid(format!("the password on stdin {what}")));
     if length as u64 > MAX_LEN {
         return wrong(&format!("is longer than {MAX_LEN} bytes"));

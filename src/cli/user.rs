@@ -6,14 +6,15 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::{
-    args::UserCommand,
+    args::{Grant, UserCommand},
     ask::Ask,
     client::{Answer, Client},
-    decide,
+    decide, denial,
     exit::{CommandError, Exit},
+    human::Moments,
     json::{cell, describe, field, list, text},
-    output::{Form, Output, note, printable},
-    wait,
+    output::{Form, Output, Tone, note, printable},
+    person, qr,
 };
 use crate::{config::secrets::process_environment, model::corporate_id::CorporateId};
 
@@ -39,19 +40,12 @@ pub(super) async fn run(command: UserCommand, output: &mut Output) -> Result<(),
             show_list(&ask, &pairs, output).await
         }
         UserCommand::Show { id, config, ask } => show(&ask, &id, config, output).await,
-        UserCommand::Grant { id, ask } => grant(&ask, &id, output).await,
+        UserCommand::Grant(args) => grant(&args, output).await,
         UserCommand::Deactivate { id, reason, wait, ask } => deactivate(&ask, &id, reason, wait, output).await,
         UserCommand::Activate { id, ask } => activate(&ask, &id, output).await,
         UserCommand::Rotate { id, what, ask } => rotate(&ask, &id, &what, output).await,
     }
 }
-
-/// The times of a revocation, and what they are called for people.
-const TIMES: [(&str, &str); 3] = [
-    ("denied", "denied_at"),
-    ("contained", "contained_at"),
-    ("sessions zero", "sessions_zero_at"),
-];
 
 /// A client as the arguments say.
 pub(super) fn client(ask: &Ask) -> Result<Client, CommandError> {
@@ -94,14 +88,26 @@ async fn show(ask: &Ask, id: &CorporateId, config: bool, output: &mut Output) ->
     if ask.output.output == Form::Json {
         return output.json(&user);
     }
-    describe(&user, &NOT_FOR_PEOPLE, output)
+    person::show(&user, &Moments::here(), output)
 }
 
-async fn grant(ask: &Ask, id: &CorporateId, output: &mut Output) -> Result<(), CommandError> {
-    let answer = client(ask)?
-        .post(&["access", "grant"], &json!({ "corporate_id": id }))
-        .await?;
+async fn grant(grant: &Grant, output: &mut Output) -> Result<(), CommandError> {
+    let Grant { id, qr, ask, .. } = grant;
+    let mut body = json!({ "corporate_id": id });
+    if let Value::Object(fields) = &mut body {
+        let texts = [("owner", &grant.owner), ("email", &grant.email), ("role", &grant.role)];
+        fields.extend(
+            texts
+                .into_iter()
+                .filter_map(|(name, text)| Some((name.to_owned(), json!(text.as_ref()?)))),
+        );
+        fields.extend(grant.until.map(|until| ("valid_until".to_owned(), json!(until))));
+    }
+    let answer = client(ask)?.post(&["access", "grant"], &body).await?;
     print(ask, &answer, output)?;
+    if ask.output.output == Form::Table {
+        qr::print(&answer.body, *qr, output)?;
+    }
     if answer.status == StatusCode::ACCEPTED {
         return Err(CommandError::new(
             Exit::Pending,
@@ -121,69 +127,107 @@ async fn deactivate(
 ) -> Result<(), CommandError> {
     let client = client(ask)?;
     let body = reason.map_or_else(|| json!({}), |reason| json!({ "reason": reason }));
-    let mut answer = client.post(&["user", id.as_str(), "deactivate"], &body).await?.body;
-    let outcome = wait::for_containment(&client, id, &answer, timeout).await?;
-    if let (Value::Object(fields), Some(Value::Object(times))) = (&mut answer, &outcome.times) {
-        fields.extend(times.clone());
-    }
-    match ask.output.output {
-        Form::Json => output.json(&answer)?,
-        Form::Table => {
-            for (label, name) in TIMES {
-                output.line(&format!("{label:<14} {}", cell(&answer, name)))?;
-            }
-            for (label, name) in [("hold", "hold"), ("note", "detail")] {
-                if field(&answer, name).is_some() {
-                    output.line(&format!("{label:<14} {}", printable(&cell(&answer, name))))?;
-                }
-            }
-        }
-    }
-    if outcome.held_back {
-        return Err(CommandError::new(
-            Exit::Pending,
-            format!("{id} still has access: too many people would lose it at once, and the guard waits for a decision"),
-        )
-        .hint(format!("let it happen with: vpn-operator guard confirm {id}")));
-    }
-    if outcome.contained || timeout.is_zero() {
-        return Ok(());
-    }
-    if outcome.unprovable {
-        let nodes = outcome.waiting_for.unwrap_or_default();
-        return Err(CommandError::new(
-            Exit::Pending,
-            format!("logins are refused; that sessions end cannot be proved, because {nodes} has no statistics API"),
-        )
-        .hint("declare statsUrl (HYSTERIA_STATS_URLS): then sessions are cut, and that is proved"));
-    }
-    let missing = outcome
-        .waiting_for
-        .map_or_else(String::new, |nodes| format!(", waiting for {nodes}"));
-    let hint = if field(&answer, "denied_at").is_some() {
-        "logins are refused already, and the operator goes on"
-    } else {
-        "the denial is recorded, and the operator goes on"
-    };
-    Err(CommandError::new(
-        Exit::Pending,
-        format!("not proved contained within {timeout:?}{missing}"),
-    )
-    .hint(format!("{hint}; look again with: vpn-operator user show {id}")))
+    let answer = client.post(&["user", id.as_str(), "deactivate"], &body).await?.body;
+    denial::follow(&client, id, answer, timeout, ask, output).await
 }
 
 async fn activate(ask: &Ask, id: &CorporateId, output: &mut Output) -> Result<(), CommandError> {
-    let answer = client(ask)?
-        .post(&["user", id.as_str(), "activate"], &json!({}))
-        .await?;
-    print(ask, &answer, output)
+    let client = client(ask)?;
+    let answer = client.post(&["user", id.as_str(), "activate"], &json!({})).await?;
+    if ask.output.output == Form::Json {
+        output.json(&answer.body)?;
+    } else {
+        for hold in list(&answer.body, "released") {
+            output.line(&format!("released  {}", printable(&text(hold))))?;
+        }
+        if let Some(detail) = field(&answer.body, "detail") {
+            output.wrapped(person::WIDTH, &text(detail))?;
+        }
+    }
+    if answer.status == StatusCode::ACCEPTED {
+        return Err(CommandError::new(
+            Exit::Pending,
+            format!("{id} is activated, and logins do not follow that yet"),
+        )
+        .hint(format!("look again with: vpn-operator user show {id}")));
+    }
+    if cell(&answer.body, "access") != "Denied" {
+        return if ask.output.output == Form::Json {
+            Ok(())
+        } else {
+            let granted = output.paint(Tone::Good, "Granted");
+            output.line(&format!("{granted}: nothing stands against the access of {id}"))
+        };
+    }
+    let remaining = list(&answer.body, "remaining");
+    if remaining.is_empty() {
+        let message = format!("{id} stays denied: {}", cell(&answer.body, "reason"));
+        return Err(CommandError::new(Exit::Refused, message).hint(format!("vpn-operator user show {id} says more")));
+    }
+    let against = standing(&client, id, remaining).await.join("\n  ");
+    Err(CommandError::new(
+        Exit::Refused,
+        format!("{id} stays denied by what others placed\n  {against}"),
+    )
+    .hint("only the source that placed a hold lifts it: hold release NAME --source SOURCE"))
+}
+
+/// The holds of these names, as people need them. Just the names when the operator cannot say more now.
+async fn standing(client: &Client, id: &CorporateId, names: &[Value]) -> Vec<String> {
+    let answer = client.get(&["holds"], &[("corporate_id", id.to_string())]).await;
+    let holds = answer.map(|answer| answer.body).unwrap_or_default();
+    let described = |name: &Value| {
+        let hold = list(&holds, "holds")
+            .iter()
+            .find(|hold| field(hold, "name") == Some(name));
+        hold.map_or_else(|| text(name), |hold| person::described(hold, &Moments::here()))
+    };
+    names.iter().map(described).collect()
 }
 
 async fn rotate(ask: &Ask, id: &CorporateId, what: &str, output: &mut Output) -> Result<(), CommandError> {
     let answer = client(ask)?
         .post(&["user", id.as_str(), "rotate"], &json!({ "what": what }))
         .await?;
-    print(ask, &answer, output)
+    let body = &answer.body;
+    if ask.output.output == Form::Json {
+        output.json(body)?;
+    } else {
+        if what != "subscription" {
+            output.wrapped(
+                person::WIDTH,
+                &format!(
+                    "{id} has a new password (generation {}); the old one is refused, and its sessions are cut.",
+                    cell(body, "credential_generation")
+                ),
+            )?;
+        }
+        if what != "password" {
+            output.wrapped(
+                person::WIDTH,
+                &format!(
+                    "{id} has a new subscription link (generation {}); the old one answers nobody. Sessions stay.",
+                    cell(body, "subscription_generation")
+                ),
+            )?;
+        }
+        person::links(body, output)?;
+        if field(body, "config").is_none() && answer.status != StatusCode::ACCEPTED {
+            note(&format!(
+                "{id} has no access now: there are no links. vpn-operator user show {id} says why"
+            ));
+        }
+    }
+    if answer.status == StatusCode::ACCEPTED {
+        return Err(CommandError::new(
+            Exit::Pending,
+            format!("what became new for {id} is declared, and logins do not follow it yet"),
+        )
+        .hint(format!(
+            "see the links later with: vpn-operator user show {id} --config"
+        )));
+    }
+    Ok(())
 }
 
 /// Prints an answer that is one object.

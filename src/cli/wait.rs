@@ -27,11 +27,18 @@ pub(super) struct Outcome {
     pub times: Option<Value>,
     /// Nodes whose word is missing.
     pub waiting_for: Option<String>,
+    /// Nodes that left before their word was there, when nothing else is waited for.
+    pub left_out: Option<String>,
     /// No missing word will ever come: those nodes have no statistics API.
     pub unprovable: bool,
 }
 
 impl Outcome {
+    /// Whether waiting on brings nothing more.
+    const fn is_final(&self) -> bool {
+        self.contained || self.held_back || self.unprovable || self.left_out.is_some()
+    }
+
     /// Reads the answer to a deactivation, or a person's page.
     fn of(answer: &Value) -> Self {
         let is_held_back = field(answer, "held_back_since").is_some();
@@ -39,12 +46,16 @@ impl Outcome {
         // A person's page has the times in a part of its own, the answer to a deactivation has them in itself.
         let times = field(answer, "revocation").unwrap_or(answer);
         let waiting_for = list(times, "waiting_for");
+        let left_out = list(times, "left_out");
+        let named =
+            |nodes: &[Value]| (!nodes.is_empty()).then(|| nodes.iter().map(text).collect::<Vec<_>>().join(", "));
         Self {
             contained: !held_back && field(times, "contained_at").is_some(),
             held_back,
             times: field(answer, "revocation").cloned(),
             unprovable: !waiting_for.is_empty() && list(times, "unprovable").len() == waiting_for.len(),
-            waiting_for: (!waiting_for.is_empty()).then(|| waiting_for.iter().map(text).collect::<Vec<_>>().join(", ")),
+            left_out: named(left_out).filter(|_| waiting_for.is_empty()),
+            waiting_for: named(waiting_for),
         }
     }
 }
@@ -59,7 +70,7 @@ pub(super) async fn for_containment(
     let begun = Instant::now();
     let mut outcome = Outcome::of(first);
     let progress = progress("waiting until every node has cut the sessions");
-    while !outcome.contained && !outcome.held_back && !outcome.unprovable && begun.elapsed() < timeout {
+    while !outcome.is_final() && begun.elapsed() < timeout {
         tokio::time::sleep(PAUSE.min(timeout.saturating_sub(begun.elapsed()))).await;
         match client.get(&["user", id.as_str()], &[]).await {
             Ok(answer) => outcome = Outcome::of(&answer.body),

@@ -21,6 +21,8 @@ pub struct DefaultGateway {
     pub obfs_password: Option<SecretString>,
     /// Path secret with which every node asks the auth listener.
     pub auth_token: Option<SecretString>,
+    /// No server is declared: neither `DOMAIN` nor `HYSTERIA_STATS_URLS` is given, and the one node stands in for it.
+    pub undeclared: bool,
 }
 
 impl DefaultGateway {
@@ -59,6 +61,8 @@ pub struct HysteriaDefaults {
     pub insecure: bool,
     /// Base URLs of the statistics APIs, one a node, without a trailing slash.
     pub stats_urls: Vec<String>,
+    /// Nothing names a server.
+    pub undeclared: bool,
 }
 
 impl Hysteria {
@@ -74,19 +78,21 @@ impl Hysteria {
                 check_host(name, host)?;
             }
         }
+        let stats_urls = values::stats_urls(self.stats_urls.as_deref().unwrap_or_default()).map_err(|message| {
+            ConfigError::Value {
+                name: "HYSTERIA_STATS_URLS",
+                message,
+            }
+        })?;
         Ok(HysteriaDefaults {
             node_name: "node",
+            undeclared: domain.is_none() && stats_urls.is_empty(),
             address: domain.unwrap_or_else(|| "127.0.0.1".to_owned()),
             ports: self.port,
             sni,
             pin_sha256: given(self.pin_sha256).map(|pin| parse_pin(&pin)).transpose()?,
             insecure: self.insecure,
-            stats_urls: values::stats_urls(self.stats_urls.as_deref().unwrap_or_default()).map_err(|message| {
-                ConfigError::Value {
-                    name: "HYSTERIA_STATS_URLS",
-                    message,
-                }
-            })?,
+            stats_urls,
         })
     }
 }
@@ -97,6 +103,7 @@ impl HysteriaDefaults {
     pub fn simulated(stats_url: String) -> Self {
         Self {
             node_name: "simulated",
+            undeclared: false,
             address: "simulated.invalid".to_owned(),
             ports: Ports("443".to_owned()),
             sni: None,
@@ -141,6 +148,7 @@ impl HysteriaDefaults {
             stats_secret: value(&secrets.hysteria_stats_secret),
             obfs_password: value(&secrets.hysteria_obfs_password),
             auth_token: value(&secrets.hysteria_auth_token),
+            undeclared: self.undeclared,
         }
     }
 }

@@ -5,10 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use secrecy::SecretString;
+use secrecy::{SecretString, zeroize::Zeroizing};
 
 use super::{AUTH_TOKEN_FILE, CORPORATE_SECRET_FILE, ConfigError, STATS_SECRET_FILE, open_to_others};
-use crate::credentials::{Origin, load_or_create_secret};
+use crate::credentials::{Origin, load_or_create_secret, secret_in};
 
 /// Looks up a variable of the environment.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -209,26 +209,22 @@ fn read_file(path: &Path, setting: &str) -> Result<SecretString, ConfigError> {
         );
     }
     let bytes = std::fs::read(path).map_err(unreadable)?;
-    let Ok(mut value) = String::from_utf8(bytes) else {
-        return Err(ConfigError::NotText { origin });
-    };
-    let kept = value
-        .strip_suffix('\n')
-        .map_or(value.len(), |rest| rest.strip_suffix('\r').unwrap_or(rest).len());
-    value.truncate(kept);
+    let bytes = Zeroizing::new(bytes);
+    let value = std::str::from_utf8(&bytes).map_err(|_| ConfigError::NotText { origin: origin.clone() })?;
     not_empty(value, &origin)
 }
 
 fn text(value: OsString, origin: &str) -> Result<SecretString, ConfigError> {
     match value.into_string() {
-        Ok(value) => not_empty(value, origin),
+        Ok(value) => not_empty(&Zeroizing::new(value), origin),
         Err(_) => Err(ConfigError::NotText {
             origin: origin.to_owned(),
         }),
     }
 }
 
-fn not_empty(value: String, origin: &str) -> Result<SecretString, ConfigError> {
+fn not_empty(text: &str, origin: &str) -> Result<SecretString, ConfigError> {
+    let value = secret_in(text);
     if value.trim().is_empty() {
         return Err(ConfigError::EmptySecret {
             origin: origin.to_owned(),

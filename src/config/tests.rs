@@ -47,6 +47,7 @@ fn the_defaults_are_those_of_one_machine() {
     assert_eq!(config.times.last_known_max_age, Duration::from_secs(86_400));
     assert_eq!(config.times.hysteria_poll_interval, Duration::from_secs(5));
     assert!(config.trusted_proxies.is_empty());
+    assert_eq!(config.failed_attempts, 10);
     assert!(config.secrets.corporate.is_none());
 }
 
@@ -86,18 +87,37 @@ fn a_missing_secret_file_is_named() {
 }
 
 #[test]
-fn one_trailing_newline_of_a_secret_file_is_not_part_of_the_secret() {
+fn line_ends_behind_a_secret_are_not_part_of_it_wherever_it_is_read() {
     let file = tempfile::NamedTempFile::new().unwrap();
     for (content, expected) in [
         ("s3cret\n", "s3cret"),
         ("s3cret\r\n", "s3cret"),
         ("s3cret", "s3cret"),
         (" a b \n", " a b "),
+        ("s3cret\r\n\r\n", "s3cret"),
+        ("\u{feff}s3cret\r\n", "s3cret"),
     ] {
         std::fs::write(file.path(), content).unwrap();
         let env = environment(&[("CORPORATE_SECRET_FILE", file.path().to_str().unwrap())]);
         let secret = Secret::load("CORPORATE_SECRET", &env).unwrap().unwrap();
         assert_eq!(value(&secret.value), expected, "{content:?}");
+        // As `--env-file` leaves it, and a Secret that is given as a variable.
+        let env = environment(&[("CORPORATE_SECRET", content)]);
+        let secret = Secret::load("CORPORATE_SECRET", &env).unwrap().unwrap();
+        assert_eq!(value(&secret.value), expected, "{content:?}");
+        // What was made on a first run and edited since, as the operator and its command line read it.
+        let folder = tempfile::tempdir().unwrap();
+        let kept = folder.path().join("corporate-secret");
+        std::fs::write(&kept, content).unwrap();
+        std::fs::set_permissions(&kept, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let (operators, _) =
+            crate::credentials::load_or_create_secret(folder.path(), "corporate-secret", None).unwrap();
+        let callers = secrets::read_kept(&kept).unwrap().unwrap();
+        assert_eq!(
+            (value(&operators), value(&callers)),
+            (expected, expected),
+            "{content:?}"
+        );
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{FileError, Origin, private_file};
+use super::{FileError, Origin, private_file, secret_in};
 
 /// Finds a secret: the given `value`, else the file of that name in the data folder, else a new random one that is kept
 /// there with mode 0600. A trailing newline is not part of it. The caller logs the file of a new one, never the value.
@@ -17,7 +17,7 @@ pub fn load_or_create_secret(
     value: Option<SecretString>,
 ) -> Result<(SecretString, Origin), FileError> {
     if let Some(value) = value {
-        let secret = value.expose_secret().trim_end_matches(['\n', '\r']);
+        let secret = secret_in(value.expose_secret());
         if secret.is_empty() {
             return Err(FileError::Empty(format!("the value given for {file_name}")));
         }

@@ -26,6 +26,15 @@ pub use sources::{SecretLookup, SourceError, Sources};
 
 use crate::model::corporate_id::CorporateId;
 
+/// The secret in a text that was read from a file, a variable or a Secret: the line ends behind it (LF, CRLF, or several) and
+/// the byte order mark before it are what an editor left, and no part of it. The same wherever a secret is read.
+#[must_use]
+pub fn secret_in(text: &str) -> &str {
+    text.strip_prefix('\u{feff}')
+        .unwrap_or(text)
+        .trim_end_matches(['\n', '\r'])
+}
+
 /// Where a secret came from. Paths are for the log; the secret never is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {

@@ -9,7 +9,7 @@ use std::{
 
 use secrecy::{SecretString, zeroize::Zeroizing};
 
-use super::token;
+use super::{secret_in, token};
 
 /// More than any secret has.
 const MAX_LEN: u64 = 64 * 1024;
@@ -78,7 +78,7 @@ pub(super) fn read(path: &Path) -> Result<Option<SecretString>, FileError> {
     }
     let mut text = Zeroizing::new(String::new());
     file.take(MAX_LEN).read_to_string(&mut text).map_err(failed)?;
-    let secret = text.trim_end_matches(['\n', '\r']);
+    let secret = secret_in(&text);
     if secret.is_empty() {
         return Err(FileError::Empty(path.display().to_string()));
     }

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 use tokio::io::AsyncReadExt;
 
+use super::secret_in;
 use crate::model::secret_source::{SecretKeyRef, SecretSource};
 
 /// More than any secret has, certificates included.
@@ -96,7 +97,7 @@ impl Sources {
         }
     }
 
-    /// Reads a secret. One trailing newline is not part of it.
+    /// Reads a secret. Line ends behind it are not part of it.
     ///
     /// # Errors
     /// Names the source and what to do.
@@ -132,9 +133,7 @@ impl Sources {
             } => (self.read_file(Path::new(path)).await?, path.clone()),
             _ => return Err(SourceError::NotOne),
         };
-        let text = text.expose_secret();
-        let secret = text.strip_suffix('\n').unwrap_or(text);
-        let secret = secret.strip_suffix('\r').unwrap_or(secret);
+        let secret = secret_in(text.expose_secret());
         if secret.is_empty() {
             return Err(SourceError::Empty(place));
         }

@@ -378,7 +378,7 @@ mod sources {
     }
 
     #[tokio::test]
-    async fn variables_and_files_are_read_without_the_last_newline() {
+    async fn variables_and_files_are_read_without_the_line_ends_behind_them() {
         let (data, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let sources = Sources::local(data.path());
         let found = sources.resolve(&env("CARGO_PKG_NAME")).await.unwrap();
@@ -387,7 +387,8 @@ mod sources {
             ("s3cret", "s3cret"),
             ("s3cret\n", "s3cret"),
             ("s3cret\r\n", "s3cret"),
-            (" s\n\n", " s\n"),
+            (" s\n\n", " s"),
+            ("s\r\n", "s"),
         ] {
             let path = elsewhere.path().join("secret");
             fs::write(&path, content).unwrap();

@@ -43,11 +43,17 @@ pub trait ConnectionSecrets: Send + Sync + 'static {
     /// Compares, from memory.
     fn compare(&self, user: &VpnUser, secret: &ConnectionSecret) -> SecretState;
 
-    /// Keeps a secret.
+    /// Keeps a secret. What has the name and was not made for this user is left as it is.
     ///
     /// # Errors
     /// [`super::DesiredError::NotEditable`] if something that belongs to somebody else has the name.
     async fn put(&self, user: &VpnUser, secret: &ConnectionSecret) -> Result<()>;
+
+    /// Sees to it that what is kept goes when the user does, whatever somebody did to it. `account` is the user's.
+    ///
+    /// # Errors
+    /// It could not be looked at or written.
+    async fn settle(&self, user: &VpnUser, account: &str) -> Result<()>;
 
     /// The user is gone, and what was kept goes with it.
     fn forget(&self, user: &VpnUser);

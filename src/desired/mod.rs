@@ -38,6 +38,14 @@ pub enum FieldManager {
 }
 
 impl FieldManager {
+    const ALL: [Self; 4] = [Self::Operator, Self::Hr, Self::Api, Self::Bot];
+
+    /// Whether this is the name of one of them.
+    #[must_use]
+    pub fn is_one(name: &str) -> bool {
+        Self::ALL.into_iter().any(|manager| manager.as_str() == name)
+    }
+
     /// Name of the manager.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -156,6 +164,9 @@ pub struct SourceHealth {
     pub unreadable_since: Option<Timestamp>,
     /// One line a problem, naming file, line, column and field where there are any.
     pub problems: Vec<Arc<str>>,
+    /// Edits of `active`, `validUntil` or a hold that are refused because their document is faulty, one line each: the last
+    /// good version stays in force, so that somebody who left may stay in.
+    pub refused_edits: Vec<Arc<str>>,
 }
 
 /// A place where desired state lives.

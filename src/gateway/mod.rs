@@ -17,8 +17,9 @@ use std::{
 
 use jiff::Timestamp;
 use secrecy::SecretString;
+use tokio::sync::watch;
 
-use crate::model::{session::Epoch, user::AccountPresence};
+use crate::model::{gateway::Reachable, session::Epoch, user::AccountPresence};
 
 /// What an account should be on a gateway. The latest target of an account wins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct Revoke {
     pub denied_at: Timestamp,
     /// Ids of the sessions that were handed out and are not known to be gone. More may show up on a node.
     pub known: Vec<String>,
+    /// Nodes that had some of these sessions when they were taken out of their gateway, and cannot be asked.
+    pub left_out: Vec<String>,
 }
 
 /// How far a revocation has come, as proved by the nodes. Times are UTC.
@@ -60,6 +63,11 @@ pub struct RevocationProgress {
     pub sessions_zero_at: Option<Timestamp>,
     /// Nodes whose word is missing.
     pub waiting_for: Vec<String>,
+    /// Nodes that were taken out of their gateway before their word was there. Nobody can say what passes through them, so
+    /// the times that need their word are absent.
+    pub left_out: Vec<String>,
+    /// When `contained_at` was last taken back, because something moved on or turned up.
+    pub withdrawn_at: Option<Timestamp>,
 }
 
 /// What is known of an account on a gateway, from memory.
@@ -71,10 +79,32 @@ pub struct Observation {
     pub sessions: u32,
     /// The revocation under way, or the last one until it is replaced.
     pub revocation: Option<RevocationProgress>,
-    /// Nodes that can never prove anything, because they have no statistics API.
-    pub without_statistics: Vec<String>,
+    /// Nodes that can prove nothing.
+    pub unprovable: Vec<Unprovable>,
+    /// Why nobody can be let in on any node, by node. Empty while there is one on which people can.
+    pub unusable: Vec<String>,
     /// The last target was [`Target::Absent`].
     pub asked_to_leave: bool,
+}
+
+/// A node that can prove nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unprovable {
+    /// Its name, as it stands in [`RevocationProgress::waiting_for`].
+    pub node: String,
+    /// Why.
+    pub why: WhyUnprovable,
+}
+
+/// Why a node can prove nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WhyUnprovable {
+    /// It has no statistics API.
+    NoStatistics,
+    /// It cannot be run as it is declared; names the field and what to do.
+    NotRunning(String),
+    /// It stands in for servers that nobody has declared yet.
+    Undeclared,
 }
 
 /// Whether a session that a node shows may live.
@@ -88,6 +118,49 @@ pub enum Standing {
     Foreign,
 }
 
+/// Why what a node shows proves nothing. Displays as a sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Doubt {
+    /// It shows sessions that auth handed to another node.
+    SessionsOf(NodeName),
+    /// It and another node show one and the same session, which is on one server only.
+    SameAs(NodeName),
+    /// It is declared with the same statistics address as another node.
+    SameAddress(NodeName),
+}
+
+impl Doubt {
+    /// The other node.
+    #[must_use]
+    pub const fn other(&self) -> &NodeName {
+        match self {
+            Self::SessionsOf(other) | Self::SameAs(other) | Self::SameAddress(other) => other,
+        }
+    }
+}
+
+impl std::fmt::Display for Doubt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::SessionsOf(other) => write!(
+                f,
+                "statsUrl leads to another node: its statistics show sessions that were let in by {other}, so nothing can be \
+                 proved; compare statsUrl and authToken of the two"
+            ),
+            Self::SameAs(other) => write!(
+                f,
+                "its statistics and those of {other} show the same session, so nothing can be proved on either; one of the two \
+                 has the wrong statsUrl"
+            ),
+            Self::SameAddress(other) => write!(
+                f,
+                "statsUrl is that of {other} too, and one address speaks of one server, so nothing can be proved on either; give \
+                 each its own"
+            ),
+        }
+    }
+}
+
 /// What gateways need to know of the sessions that auth hands out, and tell it. Implemented by the auth index.
 ///
 /// Every method answers from memory at once and is safe from any thread.
@@ -98,10 +171,23 @@ pub trait SessionLedger: Send + Sync + 'static {
     /// When auth last said yes to this account.
     fn last_yes(&self, account: &str) -> Option<Instant>;
 
+    /// Bytes that an account has left in its period; `None` without a limit.
+    fn remaining(&self, account: &str) -> Option<u64>;
+
+    /// Counts logins of accounts that have little left.
+    fn logins_near_limits(&self) -> watch::Receiver<u64>;
+
     /// Everything that a node shows online, from a poll that was begun at `polled`. Slots that no node shows become free.
     fn observed(&self, node: &NodeName, polled: Instant, online: &HashMap<String, u32>);
 
-    /// A node that was there is no longer part of any gateway.
+    /// Why what this node shows proves nothing, by what nodes showed so far.
+    fn doubt(&self, node: &NodeName) -> Option<Doubt>;
+
+    /// Whether a session of this account, of an epoch below `below`, was handed out to this very node, which should have shown it
+    /// by now and has shown neither it nor any other. It may be on a server that the node's statistics do not speak of.
+    fn misses(&self, node: &NodeName, account: &str, below: Epoch) -> bool;
+
+    /// A node that was there is no longer part of any gateway, or another server answers under its name.
     fn node_removed(&self, node: &NodeName);
 }
 
@@ -198,13 +284,22 @@ pub struct NodeHealth {
     pub node: NodeName,
     /// Last successful poll, UTC.
     pub polled_at: Option<Timestamp>,
-    /// Why the node cannot be reached, without secrets.
+    /// Why the node cannot be reached, or cannot be run as it is declared, without secrets.
     pub error: Option<String>,
     /// Sessions online at the last poll.
     pub sessions: u32,
     /// It has a statistics API. Without one it can never prove anything.
     pub proves: bool,
+    /// Whether it answered one of the last [`PATIENCE`] polls.
+    pub reachable: Reachable,
+    /// The node cannot be run as it is declared.
+    pub faulty: bool,
+    /// It stands in for servers that nobody has declared yet.
+    pub undeclared: bool,
 }
+
+/// Polls that a node may leave unanswered, before it counts as unreachable.
+pub const PATIENCE: u32 = 3;
 
 /// A place where VPN accounts live.
 pub trait Gateway: Send + Sync + 'static {
@@ -226,6 +321,9 @@ pub trait Gateway: Send + Sync + 'static {
 
     /// Client links for an account, one a node.
     fn links(&self, credentials: &Credentials) -> Vec<Link>;
+
+    /// Why nobody can be let in on any node, by node. Empty while there is one on which people can.
+    fn unusable(&self) -> Vec<String>;
 
     /// Health of each node.
     fn health(&self) -> Vec<NodeHealth>;

@@ -183,13 +183,14 @@ impl History {
         queue.spool_later(stamped).await
     }
 
-    /// Inserts or completes a revocation (key: account and epoch). Times that are set are never moved. Durable when it
+    /// Inserts or completes a revocation (key: account and epoch). Times that are set are never moved, unless they
+    /// were taken back. Durable when it
     /// returns.
     ///
     /// # Errors
     /// Nothing was written.
     pub async fn record_revocation(&self, row: RevocationRow) -> Result<(), HistoryError> {
-        self.write(Work::Revocation(row)).await
+        self.write(Work::Revocation(Box::new(row))).await
     }
 
     /// Adds traffic and keeps the node's counters in one transaction. Durable when it returns. When it fails, the deltas

@@ -11,6 +11,9 @@ pub(super) const RETENTION_DAYS: i64 = 400;
 /// Most rows that one pruning step removes.
 const PRUNE_STEP: u32 = 2_000;
 
+/// Between the names of nodes, none of which can have it.
+const SEPARATOR: &str = " ";
+
 /// A person's revocation as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -29,18 +32,29 @@ pub struct RevocationRow {
     pub contained_at: Option<Timestamp>,
     /// No session was left from then on.
     pub sessions_zero_at: Option<Timestamp>,
+    /// Nodes that were taken out of their gateway before their word was there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+    /// When `contained_at` was last taken back because it was not true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn_at: Option<Timestamp>,
 }
 
-/// Inserts the revocation of an account's epoch, or fills in times that were missing. Times that are set are never moved.
+/// Inserts the revocation of an account's epoch, or fills in what was missing. Times that are set are moved only when they were
+/// taken back since.
 pub(super) fn record(conn: &Connection, row: &RevocationRow) -> rusqlite::Result<()> {
     conn.prepare_cached(
         "INSERT INTO revocations (account, epoch, corporate_id, corporate_key, reason, denied_at, contained_at, \
-         sessions_zero_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+         sessions_zero_at, left_out, withdrawn_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
          ON CONFLICT (account, epoch) DO UPDATE SET \
-         contained_at = coalesce(contained_at, excluded.contained_at), \
-         sessions_zero_at = coalesce(sessions_zero_at, excluded.sessions_zero_at) \
+         contained_at = CASE WHEN excluded.withdrawn_at > coalesce(withdrawn_at, 0) THEN excluded.contained_at \
+         ELSE coalesce(contained_at, excluded.contained_at) END, \
+         sessions_zero_at = CASE WHEN excluded.withdrawn_at > coalesce(withdrawn_at, 0) THEN excluded.sessions_zero_at \
+         ELSE coalesce(sessions_zero_at, excluded.sessions_zero_at) END, \
+         left_out = excluded.left_out, withdrawn_at = coalesce(excluded.withdrawn_at, withdrawn_at) \
          WHERE (contained_at IS NULL AND excluded.contained_at IS NOT NULL) \
-         OR (sessions_zero_at IS NULL AND excluded.sessions_zero_at IS NOT NULL)",
+         OR (sessions_zero_at IS NULL AND excluded.sessions_zero_at IS NOT NULL) \
+         OR left_out <> excluded.left_out OR excluded.withdrawn_at > coalesce(withdrawn_at, 0)",
     )?
     .execute(params![
         row.account,
@@ -51,6 +65,8 @@ pub(super) fn record(conn: &Connection, row: &RevocationRow) -> rusqlite::Result
         row.denied_at.as_microsecond(),
         row.contained_at.map(Timestamp::as_microsecond),
         row.sessions_zero_at.map(Timestamp::as_microsecond),
+        row.left_out.join(SEPARATOR),
+        row.withdrawn_at.map(Timestamp::as_microsecond),
     ])?;
     Ok(())
 }
@@ -58,7 +74,8 @@ pub(super) fn record(conn: &Connection, row: &RevocationRow) -> rusqlite::Result
 /// Revocations of a person, newest first.
 pub(super) fn of_person(conn: &Connection, corporate_id: &str, limit: u32) -> rusqlite::Result<Vec<RevocationRow>> {
     conn.prepare_cached(
-        "SELECT corporate_id, account, epoch, reason, denied_at, contained_at, sessions_zero_at FROM revocations \
+        "SELECT corporate_id, account, epoch, reason, denied_at, contained_at, sessions_zero_at, left_out, \
+         withdrawn_at FROM revocations \
          WHERE corporate_key = ?1 ORDER BY denied_at DESC, epoch DESC LIMIT ?2",
     )?
     .query_map(params![corporate_id.to_ascii_lowercase(), limit], |row| {
@@ -70,9 +87,19 @@ pub(super) fn of_person(conn: &Connection, corporate_id: &str, limit: u32) -> ru
             denied_at: time::column(row, 4)?,
             contained_at: time::optional_column(row, 5)?,
             sessions_zero_at: time::optional_column(row, 6)?,
+            left_out: names(&row.get::<_, String>(7)?),
+            withdrawn_at: time::optional_column(row, 8)?,
         })
     })?
     .collect()
+}
+
+fn names(joined: &str) -> Vec<String> {
+    joined
+        .split(SEPARATOR)
+        .filter(|name| !name.is_empty())
+        .map(Into::into)
+        .collect()
 }
 
 /// Removes rows that are past retention, a bounded number a call.

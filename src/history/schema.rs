@@ -1,10 +1,10 @@
 //! The schema, one step a version.
 
 /// The steps. Step `n` leads from version `n` to `n + 1`; a released step is never edited.
-pub(super) const STEPS: [&str; 1] = [FIRST];
+pub(super) const STEPS: [&str; 2] = [FIRST, LEFT_OUT];
 
 /// Version of the schema that this program reads and writes: the number of steps.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// Marks the file as this program's (`PRAGMA application_id`): "VPNO".
 pub(super) const APPLICATION_ID: i64 = 0x5650_4e4f;
@@ -108,4 +108,10 @@ CREATE TABLE counters (
     rx INTEGER NOT NULL,
     PRIMARY KEY (node, id)
 ) STRICT, WITHOUT ROWID;
+";
+
+// Names of nodes with spaces between them; and when `contained_at` was last taken back.
+const LEFT_OUT: &str = "
+ALTER TABLE revocations ADD COLUMN left_out TEXT NOT NULL DEFAULT '';
+ALTER TABLE revocations ADD COLUMN withdrawn_at INTEGER;
 ";

@@ -1,13 +1,16 @@
-//! Where audit entries wait while the database cannot be written: in memory, and in a file beside it if that can be written.
+//! Where audit entries wait while the database cannot be written: in memory, and in a file beside it.
 //!
-//! The file is a line of JSON that names the spool, and one for each entry with its number. The database remembers, in the
-//! transaction that takes entries over, which spool it took them from and up to which number: a crash between that commit and
-//! the removal of the file repeats nothing.
+//! A full disk is why a database cannot be written, and a small file that orders a denial may still find room: so the spool has
+//! its room beforehand. The file is always there, filled up with zeros, and is written in place.
+//!
+//! In front of the zeros stand a line of JSON that names the spool, and one for each entry with its number. The database
+//! remembers, in the transaction that takes entries over, which spool it took them from and up to which number: a crash between
+//! that commit and the clearing of the file repeats nothing.
 
 use std::{
     collections::VecDeque,
-    fs::{self, File, OpenOptions},
-    io::{self, ErrorKind, Seek, SeekFrom, Write},
+    fs::{File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -22,6 +25,8 @@ use crate::sqlite;
 
 /// Most entries that wait. What comes on top is counted, and the count becomes an audit row.
 const MAX_WAITING: usize = 10_000;
+/// Bytes that the file takes in any case: room for some six hundred entries on a full disk.
+const RESERVE: u64 = 256 * 1024;
 /// Most entries that are taken over in one transaction.
 const BATCH: usize = 500;
 
@@ -51,8 +56,12 @@ struct State {
     next: u64,
     waiting: VecDeque<Kept>,
     lost: u64,
-    /// Length of the file up to the end of its last whole line.
-    file_len: u64,
+    /// Highest number that stands in the file.
+    saved: u64,
+    /// Where the next line goes: the end of the last whole one.
+    end: u64,
+    /// From here on the file is known to hold nothing but zeros.
+    dirty: u64,
 }
 
 #[derive(Debug)]
@@ -71,7 +80,9 @@ impl Spool {
                 next: 1,
                 waiting: VecDeque::new(),
                 lost: 0,
-                file_len: 0,
+                saved: 0,
+                end: 0,
+                dirty: 0,
             }),
         }
     }
@@ -82,10 +93,8 @@ impl Spool {
         let mut state = self.state();
         let waiting = std::mem::take(&mut state.waiting);
         state.id = random_id();
-        match fs::read_to_string(&self.path) {
-            Ok(text) => read_lines(&self.path, &text, &mut state),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => tracing::warn!(file = %self.path.display(), %error, "the audit spool cannot be read"),
+        if let Err(error) = self.read_file(&mut state) {
+            tracing::warn!(file = %self.path.display(), %error, "the audit spool cannot be prepared");
         }
         for Kept { stamped, .. } in waiting {
             let n = state.next;
@@ -132,38 +141,61 @@ impl Spool {
         lost == 0 && written.is_ok()
     }
 
-    fn append(&self, state: &mut State, fresh: &[Kept]) -> io::Result<()> {
-        let Some(id) = &state.id else {
-            return Err(io::Error::other("the folder is not known to be this process's own"));
-        };
-        let mut text = Vec::new();
-        if state.file_len == 0 {
-            serde_json::to_writer(&mut text, &Header { spool: id.clone() })?;
-            text.push(b'\n');
-        }
-        for kept in fresh {
-            serde_json::to_writer(&mut text, kept)?;
-            text.push(b'\n');
-        }
-        let mut file = OpenOptions::new()
+    fn open(&self) -> io::Result<File> {
+        OpenOptions::new()
+            .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
-            .open(&self.path)?;
-        let written = append_at(&mut file, state.file_len, &text);
-        if written.is_err() {
-            // Half a line would hide the next one; the reader skips it should this fail too.
-            let _ = match state.file_len {
-                0 => fs::remove_file(&self.path),
-                len => file.set_len(len),
-            };
-            return written;
+            .open(&self.path)
+    }
+
+    /// Takes over what stands in the file, and sees to it that there is room for more.
+    fn read_file(&self, state: &mut State) -> io::Result<()> {
+        let mut file = self.open()?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        read_lines(&self.path, &bytes, state);
+        state.dirty = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |at| at as u64 + 1);
+        // What was never acknowledged, or is no spool.
+        clear(&mut file, state, state.end)?;
+        sqlite::sync_folder(&self.path).map_err(io::Error::other)
+    }
+
+    /// Writes what waits and is not in the file yet.
+    fn append(&self, state: &mut State, fresh: &[Kept]) -> io::Result<()> {
+        let Some(id) = state.id.clone() else {
+            return Err(io::Error::other("the folder is not known to be this process's own"));
+        };
+        let mut file = self.open()?;
+        if file.metadata()?.len() < state.end {
+            // Somebody took it away.
+            (state.end, state.dirty, state.saved) = (0, 0, 0);
         }
-        if state.file_len == 0 {
+        let mut text = Vec::new();
+        if state.end == 0 {
+            serde_json::to_writer(&mut text, &Header { spool: id })?;
+            text.push(b'\n');
+        }
+        let all = || state.waiting.iter().chain(fresh);
+        for kept in all().filter(|kept| kept.n > state.saved) {
+            serde_json::to_writer(&mut text, kept)?;
+            text.push(b'\n');
+        }
+        let (end, last) = (state.end + text.len() as u64, all().map(|kept| kept.n).max());
+        // What an attempt that failed left behind must not be taken for a line.
+        let behind = state.dirty.saturating_sub(end);
+        text.resize(text.len() + usize::try_from(behind).unwrap_or(0), 0);
+        state.dirty = state.dirty.max(end);
+        file.seek(SeekFrom::Start(state.end))?;
+        file.write_all(&text)?;
+        file.sync_data()?;
+        if state.end == 0 {
             sqlite::sync_folder(&self.path).map_err(io::Error::other)?;
         }
-        state.file_len += text.len() as u64;
+        (state.end, state.dirty) = (end, end);
+        state.saved = last.unwrap_or(state.saved).max(state.saved);
         Ok(())
     }
 
@@ -191,15 +223,37 @@ impl Spool {
         let mut state = self.state();
         let taken = batch.entries.len().min(state.waiting.len());
         state.waiting.drain(..taken);
-        if !state.waiting.is_empty() || state.file_len == 0 {
+        if !state.waiting.is_empty() || state.end == 0 {
             return;
         }
-        match fs::remove_file(&self.path) {
-            Ok(()) => state.file_len = 0,
-            Err(error) if error.kind() == ErrorKind::NotFound => state.file_len = 0,
-            Err(error) => tracing::warn!(file = %self.path.display(), %error, "the audit spool cannot be removed"),
+        let cleared = self.open().and_then(|mut file| clear(&mut file, &mut state, 0));
+        if let Err(error) = cleared {
+            tracing::warn!(file = %self.path.display(), %error, "the audit spool cannot be cleared");
         }
     }
+}
+
+/// Leaves `keep` bytes at the front of the file, and nothing but zeros behind them: as many as are reserved, or as there is room
+/// for.
+fn clear(file: &mut File, state: &mut State, keep: u64) -> io::Result<()> {
+    if file.metadata()?.len() > RESERVE.max(keep) {
+        file.set_len(RESERVE.max(keep))?;
+    }
+    let zeros = |file: &mut File, from: u64, to: u64| {
+        let mut left = to.saturating_sub(from);
+        file.seek(SeekFrom::Start(from))?;
+        while left > 0 {
+            let part = left.min(4096);
+            file.write_all(&[0; 4096][..usize::try_from(part).unwrap_or(0)])?;
+            left -= part;
+        }
+        file.sync_data()
+    };
+    let len = file.metadata()?.len();
+    zeros(file, keep, state.dirty.min(len))?;
+    (state.end, state.dirty) = (keep, keep);
+    // Only what is missing, and really written: a hole would be no room.
+    zeros(file, len.max(keep), RESERVE)
 }
 
 /// Writes a batch to the audit, in the writer's transaction, leaving out what was taken over before.
@@ -226,30 +280,29 @@ pub(super) fn take_over(conn: &Connection, batch: &Batch) -> rusqlite::Result<()
     Ok(())
 }
 
-fn append_at(file: &mut File, at: u64, text: &[u8]) -> io::Result<()> {
-    file.set_len(at)?;
-    file.seek(SeekFrom::Start(at))?;
-    file.write_all(text)?;
-    file.sync_data()
-}
-
-fn read_lines(path: &Path, text: &str, state: &mut State) {
+fn read_lines(path: &Path, bytes: &[u8], state: &mut State) {
+    let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    // What follows the last line break was never acknowledged.
+    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let text = text.get(..whole).unwrap_or_default();
     if text.is_empty() {
         return;
     }
-    // What follows the last line break was never acknowledged.
-    let whole = text.rfind('\n').map_or("", |end| text.get(..=end).unwrap_or_default());
-    let mut lines = whole.lines().zip(1u32..);
-    let Some(Ok(header)) = lines.next().map(|(line, _)| serde_json::from_str::<Header>(line)) else {
+    let mut lines = text
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .zip(1u32..);
+    let Some(Ok(header)) = lines.next().map(|(line, _)| serde_json::from_slice::<Header>(line)) else {
         tracing::warn!(file = %path.display(), "the audit spool has no header and is left out");
         return;
     };
     state.id = Some(header.spool);
-    state.file_len = whole.len() as u64;
+    state.end = whole as u64;
     for (line, number) in lines {
-        match serde_json::from_str::<Kept>(line) {
+        match serde_json::from_slice::<Kept>(line) {
             Ok(kept) => {
                 state.next = state.next.max(kept.n.saturating_add(1));
+                state.saved = state.saved.max(kept.n);
                 state.waiting.push_back(kept);
             }
             Err(_) => {

@@ -72,6 +72,11 @@ fn entry(action: &str) -> AuditEntry {
     }
 }
 
+/// What stands in front of the zeros.
+fn in_spool(path: &Path) -> String {
+    String::from_utf8(fs::read(path).unwrap()).unwrap().replace('\0', "")
+}
+
 /// Larger than any free space in a page.
 fn large(action: &str) -> AuditEntry {
     AuditEntry {
@@ -203,9 +208,9 @@ async fn denials_wait_in_the_spool_while_the_disk_is_full_and_keep_their_order_a
     let denied: Timestamp = NOON.parse().unwrap();
     fixture.clock.advance(Duration::from_secs(60));
     assert!(fixture.history.audit_or_spool(vec![large("two")]).await);
-    assert!(fs::read_to_string(&spool).unwrap().lines().count() >= 3);
+    assert!(in_spool(&spool).lines().count() >= 3);
     fixture.limit_pages(1_000_000).await;
-    until("the spool is written", async || !spool.exists()).await;
+    until("the spool is written", async || in_spool(&spool).is_empty()).await;
     fixture.history.audit(vec![entry("three")]).await.unwrap();
     assert_eq!(fixture.actions().await, ["one", "two", "three"]);
     let rows = fixture
@@ -223,18 +228,71 @@ async fn a_spool_that_was_taken_over_but_not_removed_is_not_written_twice() {
     let (path, spool) = (fixture.path(), fixture.folder.path().join("audit-spool.jsonl"));
     fixture.fill_disk().await;
     assert!(fixture.history.audit_or_spool(vec![large("one"), large("two")]).await);
-    let left_behind = fs::read(&spool).unwrap();
+    let left_behind = in_spool(&spool);
     fixture.limit_pages(1_000_000).await;
-    until("the spool is written", async || !spool.exists()).await;
+    until("the spool is written", async || in_spool(&spool).is_empty()).await;
     let Fixture { folder, clock, history } = fixture;
     drop(history);
     // As after a crash between the commit and the removal, and with half a line at the end.
-    fs::write(&spool, [left_behind.as_slice(), b"{\"n\":3,\"at\":\"20"].concat()).unwrap();
+    fs::write(&spool, left_behind + "{\"n\":3,\"at\":\"20").unwrap();
     let history = History::open(&path, clock.clone()).unwrap();
     let fixture = Fixture { folder, clock, history };
     fixture.history.audit(vec![entry("three")]).await.unwrap();
     assert_eq!(fixture.actions().await, ["one", "two", "three"]);
-    until("the spool is removed", async || !spool.exists()).await;
+    until("the spool is cleared", async || in_spool(&spool).is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_spool_has_its_room_beforehand_and_keeps_no_more_of_it_than_that() {
+    let fixture = Fixture::new();
+    let spool = fixture.folder.path().join("audit-spool.jsonl");
+    let room = || fs::metadata(&spool).unwrap().len();
+    let reserved = room();
+    assert!(reserved >= 256 * 1024, "{reserved}");
+    fixture.fill_disk().await;
+    for _ in 0..5 {
+        assert!(fixture.history.audit_or_spool(vec![large("one")]).await);
+        assert_eq!(room(), reserved);
+    }
+    assert!(
+        fixture
+            .history
+            .audit_or_spool((0..20).map(|_| large("two")).collect())
+            .await
+    );
+    assert!(room() > reserved);
+    fixture.limit_pages(1_000_000).await;
+    until("the spool is written", async || in_spool(&spool).is_empty()).await;
+    assert_eq!((room(), fixture.actions().await.len()), (reserved, 25));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_attempt_left_behind_in_the_spool_is_never_taken_for_an_entry() {
+    let fixture = Fixture::new();
+    let (path, spool) = (fixture.path(), fixture.folder.path().join("audit-spool.jsonl"));
+    fixture.fill_disk().await;
+    assert!(fixture.history.audit_or_spool(vec![large("one")]).await);
+    let whole = in_spool(&spool);
+    let line = whole.lines().last().unwrap().replace("\"n\":1", "\"n\":2");
+    let Fixture { folder, clock, history } = fixture;
+    drop(history);
+    let lines = whole.len() as u64;
+    for (at, left) in [(lines, &line[..9]), (lines + 4096, &line[..]), (200_000, "\n\n{}\n")] {
+        use std::io::{Seek, SeekFrom, Write};
+        let mut file = fs::File::options().write(true).open(&spool).unwrap();
+        file.set_len(256 * 1024).unwrap();
+        file.seek(SeekFrom::Start(at)).unwrap();
+        file.write_all(left.as_bytes()).unwrap();
+    }
+    let locked = Connection::open(&path).unwrap();
+    locked.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let history = History::open_or_retry(&path, clock.clone()).unwrap();
+    assert!(history.audit_or_spool(vec![entry("two")]).await);
+    assert_eq!(in_spool(&spool).lines().count(), 3, "{}", in_spool(&spool));
+    locked.execute_batch("ROLLBACK").unwrap();
+    drop(locked);
+    let fixture = Fixture { folder, clock, history };
+    until("all is written", async || fixture.actions().await == ["one", "two"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -335,6 +393,8 @@ async fn retention_removes_the_oldest_rows_in_steps_and_the_chain_still_verifies
         denied_at: NOON.parse().unwrap(),
         contained_at: None,
         sessions_zero_at: None,
+        left_out: Vec::new(),
+        withdrawn_at: None,
     };
     fixture.history.record_revocation(revocation).await.unwrap();
     let poll = || {

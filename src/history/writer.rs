@@ -42,7 +42,7 @@ const PRUNE_EVERY: Duration = Duration::from_secs(60);
 /// What is to be written.
 pub(super) enum Work {
     Audit(Vec<Stamped>),
-    Revocation(RevocationRow),
+    Revocation(Box<RevocationRow>),
     Traffic(Poll),
     #[cfg(test)]
     Run(TestJob),

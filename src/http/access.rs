@@ -6,6 +6,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -16,18 +17,34 @@ use super::{
     extract::{Body, PathId},
     problem::{Problem, ProblemBody},
     qr,
+    schemas::{CorporateIdText, EmailText, OwnerText, RoleText},
+    value::optional_moment,
 };
 use crate::{
-    access::{Configuration, Grant, Rotate},
+    access::{Configuration, Grant, NewUser, Rotate},
     model::corporate_id::CorporateId,
 };
 
-/// Whom to grant access.
+/// Whom to grant access, and what to declare of the person if nobody did yet.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct GrantBody {
     /// Corporate ID; case does not matter.
-    #[schema(example = "AB123456")]
+    #[schema(value_type = CorporateIdText)]
     corporate_id: String,
+    /// Text that is shown to admins, usually the person's name.
+    #[schema(value_type = Option<OwnerText>)]
+    owner: Option<String>,
+    /// Mail address.
+    #[schema(value_type = Option<EmailText>)]
+    email: Option<String>,
+    /// Free text, for example a job title.
+    #[schema(value_type = Option<RoleText>)]
+    role: Option<String>,
+    /// First moment after access, RFC 3339; never when absent.
+    #[serde(default, deserialize_with = "optional_moment")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    valid_until: Option<Timestamp>,
 }
 
 /// What a person needs to connect.
@@ -126,13 +143,15 @@ impl FullConfigBody {
 /// Grant access.
 ///
 /// Declares the person if nobody did, and answers when a client can really connect. Asking again gives the same answer.
-/// Granting never lifts a denial: for a person who is held, inactive, expired or over quota it changes nothing.
+/// Granting never lifts a denial: for a person who is held, inactive, expired or over quota it changes nothing. Nor does it
+/// change what is declared: with another owner, email, role or end than the person has, it is refused.
 #[utoipa::path(
     post, path = "/access/grant", operation_id = "grant_access", tag = "access", request_body = GrantBody,
     responses(
         (status = 200, description = "A client can connect now", body = ConfigBody),
         (status = 202, description = "Declared, but not usable yet: look at `see`", body = AcceptedBody),
-        (status = 409, description = "The person is denied; `reason` and `holds` say why", body = ProblemBody,
+        (status = 409, description = "The person is denied (`reason` and `holds` say why), or declared with something else \
+         (see `type`)", body = ProblemBody,
          content_type = "application/problem+json"),
         (status = 503, description = "History or desired state is unavailable; nothing was changed", body = ProblemBody,
          content_type = "application/problem+json"),
@@ -143,8 +162,14 @@ pub(super) async fn grant(
     Who(caller): Who,
     Body(body): Body<GrantBody>,
 ) -> Result<Response, Problem> {
-    let id = CorporateId::parse(&body.corporate_id)?;
-    match state.use_cases.grant(caller, id).await? {
+    let new = NewUser {
+        corporate_id: CorporateId::parse(&body.corporate_id)?,
+        owner: body.owner,
+        email: body.email,
+        role: body.role,
+        valid_until: body.valid_until,
+    };
+    match state.use_cases.grant(caller, new).await? {
         Grant::Usable(configuration) => Ok(Json(ConfigBody::of(&configuration)?).into_response()),
         Grant::Accepted {
             corporate_id,
@@ -168,7 +193,7 @@ pub(super) async fn grant(
 /// Configuration of a person who has access.
 #[utoipa::path(
     get, path = "/user/{corporate_id}/config", operation_id = "show_config", tag = "access",
-    params(("corporate_id" = String, Path, description = "Corporate ID; case does not matter")),
+    params(("corporate_id" = CorporateIdText, Path, description = "Corporate ID; case does not matter")),
     responses(
         (status = 200, description = "Links, QR code and traffic", body = FullConfigBody),
         (status = 403, description = "The person is denied (or the secret is wrong: see `type`)", body = ProblemBody,
@@ -222,7 +247,7 @@ pub(super) struct RotatedBody {
 /// Rotate the password, the subscription link, or both.
 #[utoipa::path(
     post, path = "/user/{corporate_id}/rotate", operation_id = "rotate_credentials", tag = "access", request_body = RotateBody,
-    params(("corporate_id" = String, Path, description = "Corporate ID; case does not matter")),
+    params(("corporate_id" = CorporateIdText, Path, description = "Corporate ID; case does not matter")),
     responses(
         (status = 200, description = "The new one works, the old one does not", body = RotatedBody),
         (status = 202, description = "Declared, but auth has not taken it in yet", body = RotatedBody),

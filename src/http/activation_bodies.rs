@@ -3,14 +3,15 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::denial::ProofBody;
+use super::{denial::ProofBody, schemas::ReasonText};
 
 /// Why.
 #[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ReasonBody {
-    /// For people; stands in the hold and the audit.
+    /// For people; stands in the audit. One line.
     #[serde(default)]
-    #[schema(max_length = 500)]
+    #[schema(value_type = Option<ReasonText>)]
     pub(super) reason: Option<String>,
 }
 
@@ -25,7 +26,7 @@ pub(super) struct DeactivatedBody {
     pub(super) hold: String,
     #[serde(flatten)]
     pub(super) proof: ProofBody,
-    /// What could not be done, or what is waited for.
+    /// What could not be done, what is waited for, and what of the order could not be taken as it came.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) detail: Option<String>,
 }
@@ -45,4 +46,7 @@ pub(super) struct ActivatedBody {
     pub(super) released: Vec<String>,
     /// Holds that still deny: their own sources have to lift them.
     pub(super) remaining: Vec<String>,
+    /// What overtook the activation, or what is waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) detail: Option<String>,
 }

@@ -9,11 +9,15 @@ use super::{
     HttpState,
     extract::Params,
     problem::{Problem, ProblemBody},
+    schemas::CorporateIdText,
+    value::{number, optional_number},
 };
 use crate::{history::AuditRow, model::corporate_id::CorporateId};
 
 /// Most rows in a page.
 const MAX_PAGE: u32 = 1000;
+/// Largest number of a row that JSON carries everywhere.
+const MAX_SEQ: i64 = (1 << 53) - 1;
 
 /// Which rows to read.
 #[derive(Deserialize, IntoParams)]
@@ -21,12 +25,15 @@ const MAX_PAGE: u32 = 1000;
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
     /// Only rows about this person.
+    #[param(value_type = Option<CorporateIdText>)]
     corporate_id: Option<String>,
     /// At most so many rows, up to 1000.
-    #[serde(default = "page")]
+    #[serde(default = "page", deserialize_with = "number")]
     #[param(default = 100, minimum = 1, maximum = 1000)]
     limit: u32,
     /// `next` of the page before.
+    #[serde(default, deserialize_with = "optional_number")]
+    #[param(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     before: Option<i64>,
 }
 
@@ -102,6 +109,9 @@ pub(super) async fn list(
 ) -> Result<Json<AuditPageBody>, Problem> {
     if !(1..=MAX_PAGE).contains(&query.limit) {
         return Err(Problem::invalid(format!("limit: give a number from 1 to {MAX_PAGE}")));
+    }
+    if query.before.is_some_and(|before| !(0..=MAX_SEQ).contains(&before)) {
+        return Err(Problem::invalid(format!("before: give a number from 0 to {MAX_SEQ}")));
     }
     let id = query.corporate_id.as_deref().map(CorporateId::parse).transpose()?;
     let page = state.use_cases.audit(id.as_ref(), query.limit, query.before).await?;

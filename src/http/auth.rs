@@ -6,6 +6,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use encoding_rs::WINDOWS_1252;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
@@ -19,6 +20,9 @@ pub(super) const SECRET_HEADER: &str = "x-corporate-secret";
 pub(super) const SOURCE_HEADER: &str = "x-vpn-operator-source";
 /// Header with the name of the person who acts, for the audit.
 pub(super) const ACTOR_HEADER: &str = "x-vpn-operator-actor";
+
+/// Longest name of a person, in characters.
+pub(super) const MAX_ACTOR: usize = 64;
 
 /// Sources whose holds only parts of the operator place and lift. A feed (`hr`, `scim`) may also be a caller of this API: it
 /// says so, and its denials are then consequences that the guard counts, and no orders.
@@ -79,21 +83,54 @@ impl FromRequestParts<HttpState> for Who {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, Problem> {
-        let ClientAddr(address) = ClientAddr::of(&parts.extensions, &parts.headers, &state.settings.trusted_proxies);
-        let source = text(&parts.headers, SOURCE_HEADER)?.unwrap_or("api");
-        let actor = text(&parts.headers, ACTOR_HEADER)?;
-        let caller = Caller {
-            actor: actor.map_or_else(|| address.to_string(), |name| format!("{name} ({address})")),
-            source: source.to_owned(),
-            request_id: parts.extensions.get::<RequestId>().map(|id| id.0.to_string()),
-            manager: if source == "bot" {
-                FieldManager::Bot
-            } else {
-                FieldManager::Api
-            },
-        };
-        check_source(source).map(|()| Self(caller))
+        caller(parts, state, |headers| {
+            Ok(text(headers, ACTOR_HEADER)?.map(str::to_owned))
+        })
+        .map(Self)
     }
+}
+
+/// Who acts, with the name of the person as `actor` reads it from the headers.
+pub(super) fn caller(
+    parts: &Parts,
+    state: &HttpState,
+    actor: impl FnOnce(&HeaderMap) -> Result<Option<String>, Problem>,
+) -> Result<Caller, Problem> {
+    let ClientAddr(address) = ClientAddr::of(&parts.extensions, &parts.headers, &state.settings.trusted_proxies);
+    let source = text(&parts.headers, SOURCE_HEADER)?.unwrap_or("api");
+    check_source(source)?;
+    let actor = actor(&parts.headers)?;
+    Ok(Caller {
+        actor: actor.map_or_else(|| address.to_string(), |name| format!("{name} ({address})")),
+        source: source.to_owned(),
+        request_id: parts.extensions.get::<RequestId>().map(|id| id.0.to_string()),
+        manager: if source == "bot" {
+            FieldManager::Bot
+        } else {
+            FieldManager::Api
+        },
+    })
+}
+
+/// The name of the person who acts, however it is written: it is no reason to leave a denial undone.
+pub(super) fn any_actor(headers: &HeaderMap, remarks: &mut Vec<String>) -> Option<String> {
+    let bytes = headers.get(ACTOR_HEADER)?.as_bytes();
+    let name = std::str::from_utf8(bytes).map_or_else(
+        |_| WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned(),
+        str::to_owned,
+    );
+    let kept: String = name
+        .trim()
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(MAX_ACTOR)
+        .collect();
+    if kept.as_bytes() != bytes && !kept.is_empty() {
+        remarks.push(format!(
+            "{ACTOR_HEADER} was taken as '{kept}': give at most {MAX_ACTOR} printable characters in UTF-8"
+        ));
+    }
+    (!kept.is_empty()).then_some(kept)
 }
 
 /// A source that a caller may act as: a short word that is not kept for a part of the operator.
@@ -118,9 +155,9 @@ fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str
     };
     std::str::from_utf8(value.as_bytes())
         .ok()
-        .filter(|text| !text.is_empty() && text.chars().count() <= 64 && !text.chars().any(char::is_control))
+        .filter(|text| !text.is_empty() && text.chars().count() <= MAX_ACTOR && !text.chars().any(char::is_control))
         .map(Some)
-        .ok_or_else(|| Problem::invalid(format!("{name}: give at most 64 printable characters")))
+        .ok_or_else(|| Problem::invalid(format!("{name}: give at most {MAX_ACTOR} printable characters")))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::problem::Problem;
 use crate::{access::Proof, history::redact};
 
 /// Longest reason that is taken, in characters.
-const MAX_REASON: usize = 500;
+pub(super) const MAX_REASON: usize = 500;
 
 /// How far a denial is proved.
 #[derive(Serialize, ToSchema)]
@@ -27,6 +27,12 @@ pub(super) struct ProofBody {
     waiting_for: Vec<String>,
     /// Those of them whose word never comes, because they have no statistics API.
     unprovable: Vec<String>,
+    /// Nodes that were taken out of their gateway before their word was there. `contained_at` stays null then: sessions on them may
+    /// go on.
+    left_out: Vec<String>,
+    /// When `contained_at` was last taken back, because a session moved on after its kick or turned up later.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    withdrawn_at: Option<Timestamp>,
 }
 
 impl From<Proof> for ProofBody {
@@ -37,6 +43,8 @@ impl From<Proof> for ProofBody {
             sessions_zero_at: proof.sessions_zero_at,
             waiting_for: proof.waiting_for,
             unprovable: proof.unprovable,
+            left_out: proof.left_out,
+            withdrawn_at: proof.withdrawn_at,
         }
     }
 }
@@ -66,14 +74,23 @@ pub(super) fn lag(proof: &Proof) -> Option<&'static str> {
     }
 }
 
+/// What an answer says beside the proof, if anything.
+pub(super) fn detail(parts: impl IntoIterator<Item = String>) -> Option<String> {
+    let parts: Vec<String> = parts.into_iter().collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// The reason of an order that denies nobody: one line of text.
 pub(super) fn checked_reason(reason: Option<String>) -> Result<Option<String>, Problem> {
-    match reason {
-        Some(reason) if reason.chars().count() > MAX_REASON => {
-            Err(Problem::invalid(format!("reason: at most {MAX_REASON} characters")))
-        }
-        // It is kept in a hold and shown: a link that somebody pasted is left out.
-        other => Ok(other
-            .filter(|reason| !reason.trim().is_empty())
-            .map(|reason| redact(&reason).into_owned())),
+    let Some(reason) = reason.filter(|reason| !reason.trim().is_empty()) else {
+        return Ok(None);
+    };
+    if reason.chars().count() > MAX_REASON {
+        return Err(Problem::invalid(format!("reason: at most {MAX_REASON} characters")));
     }
+    if reason.chars().any(char::is_control) {
+        return Err(Problem::invalid("reason: must be one line, without control characters"));
+    }
+    // It is kept and shown: a link that somebody pasted is left out.
+    Ok(Some(redact(&reason).into_owned()))
 }

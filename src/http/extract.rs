@@ -6,12 +6,12 @@ use axum::{
     http::{HeaderMap, StatusCode, header, request::Parts},
     response::IntoResponse as _,
 };
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::problem::Problem;
 use crate::model::corporate_id::CorporateId;
 
-/// A JSON body.
+/// A JSON object.
 pub(super) struct Body<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
@@ -23,11 +23,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         if !json {
             return Err(wrong_media_type());
         }
-        parse(&bytes).map(Self)
+        object(&bytes).map(Self)
     }
 }
 
-/// A JSON body that may be absent.
+/// A JSON object that may be absent.
 pub(super) struct OptionalBody<T>(pub(super) T);
 
 impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalBody<T> {
@@ -42,7 +42,7 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalB
         if !json {
             return Err(wrong_media_type());
         }
-        parse(&bytes).map(Self)
+        object(&bytes).map(Self)
     }
 }
 
@@ -66,17 +66,23 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Prob
     })
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let essence = headers
+/// The content type without its parameters, in small letters.
+pub(super) fn essence(headers: &HeaderMap) -> String {
+    headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next())
         .map(|value| value.trim().to_ascii_lowercase())
-        .unwrap_or_default();
+        .unwrap_or_default()
+}
+
+/// Whether the content type says that the body is JSON.
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
+    let essence = essence(headers);
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-fn wrong_media_type() -> Problem {
+pub(super) fn wrong_media_type() -> Problem {
     Problem::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "media-type",
@@ -85,19 +91,48 @@ fn wrong_media_type() -> Problem {
     )
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        if error.is_data() {
-            Problem::invalid(format!("the body does not fit: {error}"))
+/// Reads a JSON object. Anything else is refused: a list of values in the order of the fields is no object.
+pub(super) fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let malformed = |error: &serde_json::Error| {
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "malformed",
+            "The body is no JSON",
+            format!("the body is not well-formed JSON: {error}"),
+        )
+    };
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(match serde_json::from_slice::<IgnoredAny>(bytes) {
+            Err(error) => malformed(&error),
+            Ok(_) => Problem::invalid("the body must be a JSON object, like {\"corporate_id\": \"AB123456\"}"),
+        });
+    }
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let read = serde_path_to_error::deserialize(&mut json);
+    let read = read.map_err(|error| {
+        if error.inner().is_data() {
+            let message = error.inner().to_string();
+            // Where the field stands is no help to who has no file.
+            let message = message
+                .rsplit_once(" at line ")
+                .map_or(message.as_str(), |(message, _)| message);
+            Problem::invalid(about_field(&error.path().to_string(), message))
         } else {
-            Problem::new(
-                StatusCode::BAD_REQUEST,
-                "malformed",
-                "The body is no JSON",
-                format!("the body is not well-formed JSON: {error}"),
-            )
+            malformed(error.inner())
         }
-    })
+    })?;
+    json.end().map_err(|error| malformed(&error))?;
+    Ok(read)
+}
+
+/// What is wrong with which field, without naming it twice.
+fn about_field(path: &str, message: &str) -> String {
+    let names_it = ["unknown field", "missing field", "duplicate field"];
+    if path.is_empty() || path == "." || names_it.iter().any(|words| message.starts_with(words)) {
+        message.to_owned()
+    } else {
+        format!("{path}: {message}")
+    }
 }
 
 /// The query.
@@ -109,10 +144,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match Query::<T>::from_request_parts(parts, state).await {
             Ok(Query(query)) => Ok(Self(query)),
-            Err(rejection) => Err(Problem::invalid(format!(
-                "the query does not fit: {}",
-                rejection.body_text()
-            ))),
+            Err(rejection) => {
+                let cause = std::error::Error::source(&rejection).map(ToString::to_string);
+                let message = cause.unwrap_or_else(|| "it cannot be read".to_owned());
+                let (path, message) = message.split_once(": ").unwrap_or(("", &message));
+                Err(Problem::invalid(format!("query: {}", about_field(path, message))))
+            }
         }
     }
 }

@@ -5,14 +5,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{HttpState, auth::Who, decide::DecideBody, extract::OptionalBody, problem::Problem};
+use super::{HttpState, auth::Who, decide::DecideBody, extract::Body, problem::Problem, schemas::GuardWord};
 use crate::{
-    access::{Confirmed, GuardView},
+    access::{Confirmed, GuardView, WaitingDenial},
     model::{
         corporate_id::CorporateId,
         guard::{Budget, BudgetReport},
     },
-    roster::PendingDenial,
 };
 
 /// What the guard holds back, and how much more it lets through.
@@ -66,8 +65,12 @@ impl From<BudgetReport> for BudgetBody {
 pub(super) struct PendingBody {
     /// Whom it concerns.
     corporate_id: String,
+    /// Text that is shown to admins.
+    owner: Option<String>,
     /// Why the person would be denied: a reason, or the name of a hold. For a lost hold, its name.
     reason: String,
+    /// The file that declares it, or the reason that the hold was given; null when neither is known.
+    from: Option<String>,
     /// The budget that it was too much for.
     budget: &'static str,
     /// Since when.
@@ -77,9 +80,12 @@ pub(super) struct PendingBody {
     decide: DecideBody,
 }
 
-impl From<PendingDenial> for PendingBody {
-    fn from(pending: PendingDenial) -> Self {
+impl From<WaitingDenial> for PendingBody {
+    fn from(waiting: WaitingDenial) -> Self {
+        let pending = waiting.denial;
         Self {
+            owner: waiting.owner,
+            from: waiting.from,
             decide: DecideBody::about(pending.corporate_id.as_str()),
             corporate_id: pending.corporate_id.into(),
             reason: pending.cause,
@@ -104,18 +110,31 @@ impl From<GuardView> for GuardBody {
     }
 }
 
-/// Whom a word to the guard concerns.
-#[derive(Default, Deserialize, ToSchema)]
+/// Whom a word to the guard concerns: people by name, or expressly everybody.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WordBody {
-    /// Corporate IDs; everybody when absent.
+    /// Corporate IDs, at least one.
     ids: Option<Vec<String>>,
+    /// `true`: everybody about whom something waits.
+    #[serde(default)]
+    all: bool,
 }
 
 impl WordBody {
+    /// `None` is everybody.
     fn ids(self) -> Result<Option<Vec<CorporateId>>, Problem> {
-        let parse = |ids: Vec<String>| ids.iter().map(|id| Ok(CorporateId::parse(id)?)).collect();
-        self.ids.map(parse).transpose()
+        match (self.ids, self.all) {
+            (None, true) => Ok(None),
+            (Some(ids), false) if !ids.is_empty() => ids
+                .iter()
+                .map(|id| Ok(CorporateId::parse(id)?))
+                .collect::<Result<_, _>>()
+                .map(Some),
+            _ => Err(Problem::invalid(
+                "say about whom: {\"ids\": [\"AB123456\"]} names people, {\"all\": true} is everybody about whom something waits",
+            )),
+        }
     }
 }
 
@@ -151,13 +170,13 @@ pub(super) async fn show(State(state): State<HttpState>) -> Json<GuardBody> {
 
 /// Let pending denials through.
 #[utoipa::path(
-    post, path = "/guard/confirm", operation_id = "confirm_guard", tag = "guard", request_body = Option<WordBody>,
+    post, path = "/guard/confirm", operation_id = "confirm_guard", tag = "guard", request_body = GuardWord,
     responses((status = 200, description = "They are denied now", body = DoneBody))
 )]
 pub(super) async fn confirm(
     State(state): State<HttpState>,
     Who(caller): Who,
-    OptionalBody(body): OptionalBody<WordBody>,
+    Body(body): Body<WordBody>,
 ) -> Result<Json<DoneBody>, Problem> {
     let done = state.use_cases.confirm_guard(caller, body.ids()?).await?;
     Ok(DoneBody::of("confirmed", done))
@@ -165,13 +184,13 @@ pub(super) async fn confirm(
 
 /// Reject pending denials: the people keep their access until their objects change again.
 #[utoipa::path(
-    post, path = "/guard/cancel", operation_id = "cancel_guard", tag = "guard", request_body = Option<WordBody>,
+    post, path = "/guard/cancel", operation_id = "cancel_guard", tag = "guard", request_body = GuardWord,
     responses((status = 200, description = "They keep their access", body = DoneBody))
 )]
 pub(super) async fn cancel(
     State(state): State<HttpState>,
     Who(caller): Who,
-    OptionalBody(body): OptionalBody<WordBody>,
+    Body(body): Body<WordBody>,
 ) -> Result<Json<DoneBody>, Problem> {
     let done = state.use_cases.cancel_guard(caller, body.ids()?).await?;
     Ok(DoneBody::of("cancelled", done))

@@ -51,6 +51,9 @@ pub(super) struct CheckBody {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) advice: Option<String>,
+    /// What was seen, also when nothing is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) note: Option<String>,
 }
 
 impl From<Check> for CheckBody {
@@ -65,6 +68,7 @@ impl From<Check> for CheckBody {
             name: check.name,
             details: check.details,
             advice: check.advice,
+            note: check.note,
         }
     }
 }

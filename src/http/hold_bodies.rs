@@ -4,8 +4,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{decide::DecideBody, denial::ProofBody};
-use crate::access::{HoldView, Phase};
+use super::{
+    decide::DecideBody,
+    denial::ProofBody,
+    schemas::{CorporateIdText, SourceText},
+    value::optional_moment,
+};
+use crate::access::{HELD, HoldView, Phase};
 
 /// A hold.
 #[derive(Serialize, ToSchema)]
@@ -18,6 +23,9 @@ pub(super) struct HoldBody {
     pub(super) source: String,
     /// Why, for people.
     pub(super) reason: Option<String>,
+    /// When it was placed.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(super) since: Option<Timestamp>,
     /// When it begins.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub(super) from: Option<Timestamp>,
@@ -27,6 +35,8 @@ pub(super) struct HoldBody {
     /// `Pending`, `Live`, `Expired`, or `HeldBack`: placed by a feed together with many others, and not denying until it is
     /// confirmed.
     pub(super) phase: &'static str,
+    /// Whether auth refuses the person because of it now.
+    pub(super) in_force: bool,
     /// Somebody cancelled it while it was held back: it will not deny any more.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) rejected: bool,
@@ -40,6 +50,8 @@ impl From<HoldView> for HoldBody {
         let waits = hold.phase == Phase::HeldBack && !hold.rejected;
         Self {
             rejected: hold.rejected,
+            since: hold.since,
+            in_force: hold.in_force,
             decide: waits.then(|| DecideBody::about(hold.spec.corporate_id.as_str())),
             name: hold.name,
             corporate_id: hold.spec.corporate_id.into(),
@@ -69,27 +81,32 @@ pub(super) struct HoldsBody {
 #[serde(deny_unknown_fields)]
 pub(super) struct NewHoldBody {
     /// Whom it denies. The person need not be declared yet.
-    #[schema(example = "AB123456")]
+    #[schema(value_type = CorporateIdText)]
     pub(super) corporate_id: String,
     /// A short word that becomes part of the name; `held` when absent.
     #[serde(default = "held")]
     #[schema(default = "held", pattern = "^[a-z][a-z0-9]{0,19}$")]
     pub(super) cause: String,
     /// In whose name, if not in the caller's: a short word like `helpdesk`. Only the same source lifts the hold.
-    #[schema(pattern = "^[a-z][a-z0-9]{0,15}$")]
+    #[schema(value_type = Option<SourceText>)]
     pub(super) source: Option<String>,
-    /// Why, for people.
-    pub(super) reason: Option<String>,
+    /// Why, for people. What is longer than 500 characters is cut, control characters are escaped, and what is no text is
+    /// replaced by a note: `detail` says so.
+    #[serde(default)]
+    #[schema(value_type = serde_json::Value, example = "left the company")]
+    pub(super) reason: serde_json::Value,
     /// When it begins; at once when absent.
+    #[serde(default, deserialize_with = "optional_moment")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub(super) from: Option<Timestamp>,
     /// When it ends; never when absent.
+    #[serde(default, deserialize_with = "optional_moment")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub(super) until: Option<Timestamp>,
 }
 
 fn held() -> String {
-    "held".to_owned()
+    HELD.to_owned()
 }
 
 /// What became of a hold that was to be placed.
@@ -101,9 +118,9 @@ pub(super) struct PlacedBody {
     pub(super) hold: HoldBody,
     #[serde(flatten)]
     pub(super) proof: ProofBody,
-    /// What is waited for.
+    /// What is waited for, and what of the order could not be taken as it came.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) detail: Option<&'static str>,
+    pub(super) detail: Option<String>,
 }
 
 /// What became of a hold that was to be lifted.

@@ -7,14 +7,16 @@ use utoipa::IntoParams;
 use super::{
     HttpState,
     auth::{Who, check_source},
-    denial::{checked_reason, lag, progress},
-    extract::{Body, Params, Segment},
+    denial::{detail, lag, progress},
+    extract::{Params, Segment},
     hold_bodies::{HoldsBody, NewHoldBody, PlacedBody, ReleasedBody},
+    order::{OrderOf, reason},
     problem::{Problem, ProblemBody},
+    schemas::{CorporateIdText, HoldNameText, PhaseWord, SourceText},
 };
 use crate::{
     access::{HoldFilter, NewHold, Phase},
-    model::corporate_id::CorporateId,
+    model::{corporate_id::CorporateId, syntax::SOURCE},
 };
 
 /// Which holds to list.
@@ -23,11 +25,13 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
     /// Only those of this person.
+    #[param(value_type = Option<CorporateIdText>)]
     corporate_id: Option<String>,
     /// Only those of this source.
+    #[param(value_type = Option<SourceText>)]
     source: Option<String>,
     /// Only those in this phase: `Pending`, `Live`, `Expired` or `HeldBack`.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<PhaseWord>)]
     phase: Option<Phase>,
 }
 
@@ -40,6 +44,9 @@ pub(super) async fn list(
     State(state): State<HttpState>,
     Params(query): Params<ListQuery>,
 ) -> Result<Json<HoldsBody>, Problem> {
+    if query.source.as_deref().is_some_and(|source| !SOURCE.accepts(source)) {
+        return Err(Problem::invalid(format!("source: must be {}", SOURCE.rule)));
+    }
     let filter = HoldFilter {
         corporate_id: query.corporate_id.as_deref().map(CorporateId::parse).transpose()?,
         source: query.source,
@@ -51,7 +58,9 @@ pub(super) async fn list(
 
 /// Place a hold.
 ///
-/// Placing the same again succeeds. The person need not be declared.
+/// Placing the same again succeeds. The person need not be declared. A hold is an order that denies: its body is read in
+/// whatever encoding and of whatever content type it comes, and its reason as far as it can be; `detail` and the audit say so.
+/// Whom it denies, in whose name and how long is never guessed: what is wrong there, or unknown, is refused.
 #[utoipa::path(
     post, path = "/holds", operation_id = "create_hold", tag = "holds", request_body = NewHoldBody,
     responses(
@@ -63,22 +72,26 @@ pub(super) async fn list(
 )]
 pub(super) async fn create(
     State(state): State<HttpState>,
-    Who(mut caller): Who,
-    Body(body): Body<NewHoldBody>,
+    OrderOf {
+        mut caller,
+        body,
+        remarks,
+    }: OrderOf<NewHoldBody>,
 ) -> Result<(StatusCode, Json<PlacedBody>), Problem> {
     if let Some(source) = body.source {
         check_source(&source)?;
         caller.source = source;
     }
+    let why = reason(body.reason, remarks);
     let hold = NewHold {
         corporate_id: CorporateId::parse(&body.corporate_id)?,
         cause: body.cause,
-        reason: checked_reason(body.reason)?,
+        why: why.clone(),
         from: body.from,
         until: body.until,
     };
     let placed = state.use_cases.place_hold(caller, hold).await?;
-    let (code, status, detail) = if matches!(placed.hold.phase, Phase::Live | Phase::HeldBack) {
+    let (code, status, lag) = if matches!(placed.hold.phase, Phase::Live | Phase::HeldBack) {
         let (code, status) = progress(&placed.proof, StatusCode::CREATED, "created");
         (code, status, lag(&placed.proof))
     } else {
@@ -88,7 +101,7 @@ pub(super) async fn create(
         status,
         hold: placed.hold.into(),
         proof: placed.proof.into(),
-        detail,
+        detail: detail(lag.map(str::to_owned).into_iter().chain(why.remarks)),
     };
     Ok((code, Json(body)))
 }
@@ -99,13 +112,14 @@ pub(super) async fn create(
 #[into_params(parameter_in = Query)]
 pub(super) struct ReleaseQuery {
     /// In whose name, if not in the caller's: the source that placed the hold.
+    #[param(value_type = Option<SourceText>)]
     source: Option<String>,
 }
 
 /// Lift a hold of one's own source.
 #[utoipa::path(
     delete, path = "/holds/{name}", operation_id = "release_hold", tag = "holds",
-    params(("name" = String, Path, description = "Name of the hold"), ReleaseQuery),
+    params(("name" = HoldNameText, Path, description = "Name of the hold"), ReleaseQuery),
     responses(
         (status = 200, description = "The hold is gone", body = ReleasedBody),
         (status = 404, description = "There is no hold of that name", body = ProblemBody,

@@ -8,6 +8,7 @@ mod activation;
 mod activation_bodies;
 mod audit;
 mod auth;
+mod body;
 mod client;
 mod context;
 mod decide;
@@ -22,12 +23,15 @@ mod holds;
 mod limiter;
 mod limits;
 mod openapi;
+mod order;
 mod problem;
 mod qr;
 mod release_many;
+mod schemas;
 mod subscription;
 mod user_bodies;
 mod users;
+mod value;
 mod waiting;
 
 use std::{
@@ -161,6 +165,11 @@ fn open() -> Routes {
     ]
 }
 
+/// Files of the page at `/docs`.
+fn page() -> Routes {
+    vec![("/docs/", get(docs::index)), ("/docs/{file}", get(docs::file))]
+}
+
 fn with_routes<S: Clone + Send + Sync + 'static>(routes: Routes<S>) -> Router<S> {
     routes
         .into_iter()
@@ -173,6 +182,7 @@ pub fn router(state: HttpState) -> Router {
     let work = with_routes(protected())
         .route_layer(from_fn_with_state(state.clone(), auth::require_secret))
         .merge(with_routes(open()))
+        .merge(with_routes(page()))
         .layer(Extension(&DOCUMENTATION))
         .layer(from_fn_with_state(state.clone(), limits::when_loaded))
         .layer(DefaultBodyLimit::max(state.settings.max_body))
@@ -195,9 +205,15 @@ pub fn router(state: HttpState) -> Router {
 
 fn no_such_path(uri: &Uri) -> String {
     // A mistyped subscription link is a secret too.
-    let first = uri.path().split('/').nth(1).unwrap_or_default();
-    let first: String = first.chars().take(20).collect();
-    format!("there is no such path under /{first}: /docs lists what there is")
+    let mut parts = uri.path().split('/').skip(1);
+    let first: String = parts.next().unwrap_or_default().chars().take(20).collect();
+    match parts.next() {
+        None => format!("there is no path /{first}: /docs lists what there is"),
+        Some("") => {
+            format!("there is no path /{first}/: no path of the API ends with '/', and /docs lists what there is")
+        }
+        Some(_) => format!("there is no such path under /{first}: /docs lists what there is"),
+    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,19 @@
 //! The OpenAPI document.
 
 use utoipa::{
-    Modify, OpenApi,
+    Modify, OpenApi, PartialSchema as _,
     openapi::{
-        Content, Ref, RefOr, Response,
-        path::Operation,
+        Content, Ref, RefOr, Required, Response, Schema,
+        path::{Operation, Parameter, ParameterBuilder, ParameterIn},
         security::{ApiKey, ApiKeyValue, SecurityScheme},
     },
 };
 
-use super::{access, activation, audit, docs, guard, health, holds, problem, release_many, subscription, users};
+use super::{
+    access, activation, audit, docs, guard, health, holds, problem, release_many,
+    schemas::{self, ActorText, SourceText},
+    subscription, users,
+};
 
 /// The OpenAPI document of the API.
 pub fn openapi() -> utoipa::openapi::OpenApi {
@@ -34,7 +38,11 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         guard::show, guard::confirm, guard::cancel, audit::list, subscription::show,
         health::health, health::livez, health::readyz, health::metrics, docs::document, docs::page,
     ),
-    components(schemas(problem::ProblemBody)),
+    components(schemas(
+        problem::ProblemBody, schemas::CorporateIdText, schemas::SourceText, schemas::HoldNameText, schemas::AccessWord,
+        schemas::ReasonWord, schemas::PhaseWord, schemas::WhyBody, schemas::OwnerText, schemas::EmailText, schemas::RoleText,
+        schemas::ReasonText, schemas::GuardWord, subscription::Format,
+    )),
     security(("corporate_secret" = [])),
     tags(
         (name = "access", description = "Give access and take it away"),
@@ -62,12 +70,50 @@ impl Modify for Common {
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("corporate_secret", SecurityScheme::ApiKey(scheme));
         for item in document.paths.paths.values_mut() {
+            for operation in [&mut item.post, &mut item.delete].into_iter().flatten() {
+                let lenient = operation.operation_id.as_deref().is_some_and(|id| DENIES.contains(&id));
+                operation
+                    .parameters
+                    .get_or_insert_default()
+                    .extend(caller_headers(lenient).map(RefOr::T));
+            }
             let operations = [&mut item.get, &mut item.post, &mut item.delete];
             for operation in operations.into_iter().flatten() {
                 complete(operation);
             }
         }
     }
+}
+
+/// Operations whose body may be left out. Null is no such body.
+const WITHOUT_BODY: [&str; 2] = ["deactivate_user", "activate_user"];
+
+/// Operations that deny, for which anything is taken that does not say whom.
+const DENIES: [&str; 2] = ["deactivate_user", "create_hold"];
+
+/// Headers that every change may carry.
+fn caller_headers(lenient: bool) -> [Parameter; 2] {
+    let header = |name: &str, description: &str, schema: RefOr<Schema>| {
+        ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(description))
+            .schema(Some(schema))
+            .build()
+    };
+    [
+        header(
+            "X-Vpn-Operator-Source",
+            "The source that the caller acts as; `api` when absent.",
+            SourceText::schema(),
+        ),
+        header(
+            "X-Vpn-Operator-Actor",
+            "The person who acts, for the audit.",
+            if lenient { String::schema() } else { ActorText::schema() },
+        ),
+    ]
 }
 
 fn complete(operation: &mut Operation) {
@@ -79,6 +125,13 @@ fn complete(operation: &mut Operation) {
             .insert("application/problem+json".to_owned(), content.into());
         RefOr::T(response)
     };
+    let is_optional = operation
+        .operation_id
+        .as_deref()
+        .is_some_and(|id| WITHOUT_BODY.contains(&id));
+    if is_optional && let Some(RefOr::T(body)) = operation.request_body.as_mut() {
+        body.required = Some(Required::False);
+    }
     let responses = &mut operation.responses.responses;
     if operation.security.is_none() {
         responses

@@ -188,7 +188,11 @@ impl From<AccessError> for Problem {
         let detail = error.to_string();
         match error {
             AccessError::Invalid { .. } => Self::invalid(detail),
-            AccessError::UnknownPerson(_) | AccessError::UnknownHold(_) => Self::not_found(detail),
+            AccessError::UnknownPerson(_)
+            | AccessError::Former { .. }
+            | AccessError::UnknownHold(_)
+            | AccessError::NobodyToDeny { .. } => Self::not_found(detail),
+            AccessError::DeclaredOtherwise { .. } => Self::conflict("declared-otherwise", detail),
             AccessError::Conflict(denial) => Self::conflict("access-denied", detail).denied(denial),
             AccessError::Denied(denial) => Self::new(
                 StatusCode::FORBIDDEN,
@@ -199,7 +203,7 @@ impl From<AccessError> for Problem {
             .denied(denial),
             AccessError::ForeignHold { .. } => Self::conflict("foreign-hold", detail),
             AccessError::ImportedPassword(_) => Self::conflict("imported-password", detail),
-            AccessError::NoLink(_) | AccessError::History(_) => Self::unavailable(detail),
+            AccessError::NoLink { .. } | AccessError::History(_) => Self::unavailable(detail),
             AccessError::Desired(error) | AccessError::NotHeld { error, .. } => Self::desired(&error, detail),
             AccessError::Interrupted => Self::internal(),
         }

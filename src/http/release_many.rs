@@ -11,7 +11,9 @@ use super::{
     denial::checked_reason,
     extract::Body,
     problem::{Problem, ProblemBody},
+    schemas::{ReasonText, SourceText},
     user_bodies::access_word,
+    value::moment,
 };
 use crate::access::{ReleaseMany, ReleasedMany, ReleasedOne, ReleasedPerson};
 
@@ -20,13 +22,14 @@ use crate::access::{ReleaseMany, ReleasedMany, ReleasedOne, ReleasedPerson};
 #[serde(deny_unknown_fields)]
 pub(super) struct ReleaseManyBody {
     /// In whose name, if not in the caller's: the source that placed the holds.
-    #[schema(pattern = "^[a-z][a-z0-9]{0,15}$")]
+    #[schema(value_type = Option<SourceText>)]
     source: Option<String>,
     /// Those placed at this moment or later, RFC 3339.
+    #[serde(deserialize_with = "moment")]
     #[schema(value_type = String, format = DateTime)]
     since: Timestamp,
     /// Why, for people; stands in the audit.
-    #[schema(max_length = 500)]
+    #[schema(value_type = Option<ReasonText>)]
     reason: Option<String>,
     /// Only say what would happen.
     #[serde(default)]

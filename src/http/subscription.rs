@@ -46,7 +46,6 @@ pub(super) enum Format {
 #[into_params(parameter_in = Query)]
 pub(super) struct ShowQuery {
     /// `base64`, `plain` or `html`. Without it browsers get the page, and everybody else base64.
-    #[param(value_type = Option<String>)]
     format: Option<Format>,
 }
 
@@ -85,12 +84,12 @@ struct Message<'a> {
     get, path = "/sub/{token}", operation_id = "show_subscription", tag = "subscription", security(()),
     params(("token" = String, Path, description = "Token of the subscription link"), ShowQuery),
     responses(
-        (status = 200, description = "Links, or a page; usage is in the header `Subscription-Userinfo`", body = String,
-         content_type = "text/plain"),
-        (status = 403, description = "The person is denied", body = ProblemBody,
-         content_type = "application/problem+json"),
-        (status = 404, description = "No such link, or it was rotated away", body = ProblemBody,
-         content_type = "application/problem+json"),
+        (status = 200, description = "Links, or a page; usage is in the header `Subscription-Userinfo`",
+         content((String = "text/plain"), (String = "text/html"))),
+        (status = 403, description = "The person is denied",
+         content((ProblemBody = "application/problem+json"), (String = "text/html"))),
+        (status = 404, description = "No such link, or it was rotated away",
+         content((ProblemBody = "application/problem+json"), (String = "text/html"))),
         (status = 429, description = "Too many unknown links from this address", body = ProblemBody,
          content_type = "application/problem+json"),
     )

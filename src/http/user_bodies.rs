@@ -147,6 +147,11 @@ pub(super) struct RevocationBody {
     /// From then on no session was left.
     #[schema(value_type = Option<String>, format = DateTime)]
     sessions_zero_at: Option<Timestamp>,
+    /// Nodes that were taken out of their gateway before their word was there; nothing is claimed for them.
+    left_out: Vec<String>,
+    /// When `contained_at` was last taken back because it was not true.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    withdrawn_at: Option<Timestamp>,
 }
 
 /// Traffic of a day.
@@ -268,6 +273,8 @@ impl From<RevocationRow> for RevocationBody {
             denied_at: row.denied_at,
             contained_at: row.contained_at,
             sessions_zero_at: row.sessions_zero_at,
+            left_out: row.left_out,
+            withdrawn_at: row.withdrawn_at,
         }
     }
 }

@@ -8,7 +8,9 @@ use super::{
     HttpState,
     extract::{Params, PathId},
     problem::{Problem, ProblemBody},
+    schemas::{AccessWord, CorporateIdText, ReasonWord},
     user_bodies::{UserDetailBody, UsersBody},
+    value::number,
 };
 use crate::{
     access::UserFilter,
@@ -24,17 +26,17 @@ const MAX_PAGE: usize = 1000;
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
     /// Only people with this access: `Granted` or `Denied`.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<AccessWord>)]
     access: Option<Access>,
     /// Only people for this reason: `Active`, `Held`, `Inactive`, `NotYetValid`, `Expired`, `OverQuota`, …
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<ReasonWord>)]
     reason: Option<Reason>,
     /// Only people with a live hold (`true`), or without (`false`).
     held: Option<bool>,
     /// Only people whose ID, owner, email or role holds this text.
     q: Option<String>,
     /// At most so many people, up to 1000.
-    #[serde(default = "page")]
+    #[serde(default = "page", deserialize_with = "number")]
     #[param(default = 100, minimum = 1, maximum = 1000)]
     limit: usize,
     /// `next` of the page before.
@@ -73,7 +75,7 @@ pub(super) async fn list(
 /// Everything that is known of a person, without secrets.
 #[utoipa::path(
     get, path = "/user/{corporate_id}", operation_id = "show_user", tag = "people",
-    params(("corporate_id" = String, Path, description = "Corporate ID; case does not matter")),
+    params(("corporate_id" = CorporateIdText, Path, description = "Corporate ID; case does not matter")),
     responses(
         (status = 200, description = "The person", body = UserDetailBody),
         (status = 404, description = "Nothing is known of this ID", body = ProblemBody,

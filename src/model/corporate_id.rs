@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 /// Longest accepted ID in characters, which are bytes. Its object name is at most twice as long plus a source prefix, well below 253.
 pub const MAX_LEN: usize = 40;
 
-/// What [`CorporateId::parse`] accepts, apart from the length, as the schema says it.
-const PATTERN: &str = "^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9._])?$";
+/// What [`CorporateId::parse`] accepts, apart from the length, as schemas say it.
+pub const PATTERN: &str = "^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9._])?$";
 
 /// Longest account name in bytes.
 pub const MAX_ACCOUNT_LEN: usize = 96;

@@ -1,5 +1,6 @@
 //! `VpnGateway`: where accounts live.
 
+use jiff::Timestamp;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,13 +28,32 @@ pub const MAX_NODES: usize = 64;
         name = "Ready",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].status",
-        description = "Whether every server answers"
+        description = "Whether every server answered one of the last three polls"
     ),
     printcolumn(
         name = "Reason",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
         description = "Why"
+    ),
+    printcolumn(
+        name = "Nodes",
+        type_ = "string",
+        json_path = ".status.reachableNodes",
+        description = "Servers that answer, out of all"
+    ),
+    printcolumn(
+        name = "Sessions",
+        type_ = "integer",
+        json_path = ".status.sessions",
+        description = "Sessions online, about"
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        description = "What is wrong with which server",
+        priority = 1
     ),
     printcolumn(
         name = "Panel",
@@ -57,8 +77,13 @@ pub struct VpnGatewaySpec {
 }
 
 /// Hysteria2 nodes that ask the operator whom to let in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new(
+    "self.nodes.all(a, !has(a.statsUrl) || self.nodes.exists_one(b, has(b.statsUrl) && b.statsUrl == a.statsUrl))"
+)
+.message("two nodes have the same statsUrl: each server has statistics of its own")
+.field_path(".nodes"))]
 pub struct HysteriaGateway {
     /// The nodes; a client gets a link for each.
     #[schemars(
@@ -72,7 +97,14 @@ pub struct HysteriaGateway {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(validation = Rule::new(
-    "self.ports.split(',').all(entry, !entry.contains('-') || int(entry.split('-')[0]) < int(entry.split('-')[1]))"
+    format!("self.ports.matches('{}')", syntax::PORTS.pattern)
+)
+.message(format!("ports must be {}", syntax::PORTS.rule).as_str())
+.field_path(".ports"),
+validation = Rule::new(
+    // What is no range of ports is said by the rule above.
+    "self.ports.split(',').all(entry, !entry.matches('^[0-9]{1,5}-[0-9]{1,5}$') || \
+     int(entry.split('-')[0]) < int(entry.split('-')[1]))"
 )
 .message("the first port of a range must be below its last")
 .field_path(".ports"))]
@@ -85,7 +117,7 @@ pub struct HysteriaNode {
     pub address: String,
     /// Public port (`443`), hopping range (`20000-50000`) or list of both.
     #[serde(default = "default_ports")]
-    #[schemars(length(min = 1, max = syntax::PORTS.max_len), regex(pattern = syntax::PORTS.pattern))]
+    #[schemars(length(min = 1, max = syntax::PORTS.max_len))]
     pub ports: String,
     /// Server name of the TLS handshake; `address` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -166,7 +198,18 @@ pub struct VpnGatewayStatus {
     /// Generation of the spec that this status speaks of; -1 before the first.
     #[serde(default = "unobserved")]
     pub observed_generation: i64,
-    /// Ready, Reconciling and Stalled. Ready means that every server answers.
+    /// Nodes that answer, out of all: `1/2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reachable_nodes: Option<String>,
+    /// Sessions online on all nodes, in coarse steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0), extend("format" = "int32"))]
+    pub sessions: Option<u32>,
+    /// What is known of each node.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub nodes: Vec<NodeState>,
+    /// Ready, Reconciling and Stalled. Ready means that every node answered one of the last three polls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -177,9 +220,40 @@ impl Default for VpnGatewayStatus {
     fn default() -> Self {
         Self {
             observed_generation: UNOBSERVED,
+            reachable_nodes: None,
+            sessions: None,
+            nodes: Vec::new(),
             conditions: Vec::new(),
         }
     }
+}
+
+/// What is known of one node, in steps so coarse that it rarely changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeState {
+    /// Name of the node.
+    pub name: String,
+    /// Whether the node answered one of the last three polls: True, False or Unknown. Of a node without `statsUrl` nobody
+    /// knows.
+    pub reachable: Reachable,
+    /// Sessions online: exact up to ten, then 10, 15, 20, … 95, 100, 150, 200, …
+    #[schemars(range(min = 0), extend("format" = "int32"))]
+    pub sessions: u32,
+    /// When the node last answered, UTC. While it answers, in steps of ten minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_poll: Option<Timestamp>,
+}
+
+/// Whether a node answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Reachable {
+    /// It answers.
+    True,
+    /// It does not.
+    False,
+    /// It was not asked yet, or cannot be asked.
+    Unknown,
 }
 
 /// Name of the gateway that a user has when none is named, and that the environment defines when none is declared.

@@ -4,6 +4,7 @@
 //! out, [`gateway::VpnGateway`] says where, and [`access::decide`] turns them into one [`access::Decision`].
 
 pub mod access;
+pub mod advice;
 pub mod condition;
 pub mod corporate_id;
 mod definitions;
@@ -14,6 +15,7 @@ pub mod hold;
 pub mod quantity;
 pub mod secret_source;
 pub mod session;
+pub mod shape;
 pub mod syntax;
 pub mod traffic;
 pub mod user;
@@ -38,6 +40,11 @@ pub const OWN: &str = "vpn-operator.io/kept-by-operator";
 /// Annotation by which an admin lets a deleted user go although a gateway cannot confirm any more, or although the guard holds
 /// the denial back. Its value must be `true`.
 pub const LET_GO: &str = "vpn-operator.io/let-go";
+/// Annotation by which somebody keeps the operator from granting on gateways and from writing the Secret of a user. Its value
+/// must be `true`. A denial is never paused.
+pub const PAUSE: &str = "vpn-operator.io/pause";
+/// Annotation by which somebody asks for a reconcile now. A new value is repeated in the status when that is done.
+pub const RECONCILE_NOW: &str = "vpn-operator.io/reconcile-now";
 /// `status.observedGeneration` of an object that nobody has looked at yet.
 pub const UNOBSERVED: i64 = -1;
 

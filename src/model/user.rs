@@ -40,9 +40,12 @@ pub const MAX_GATEWAYS: usize = 16;
         "self.metadata.name == \
          self.spec.corporateId.lowerAscii().replace('-', '--').replace('_', '-u').replace('.', '-d')"
     )
-    .message(
-        "metadata.name must be the encoding of spec.corporateId: in lower case, with '-' as '--', '_' as '-u' and '.' as '-d'"
-    ),
+    .message(Message::Expression(
+        "'metadata.name must be ' + \
+         self.spec.corporateId.lowerAscii().replace('-', '--').replace('_', '-u').replace('.', '-d') + \
+         ', the encoding of spec.corporateId: in lower case, with - as --, _ as -u and . as -d'"
+            .to_owned()
+    )),
     printcolumn(name = "ID", type_ = "string", json_path = ".spec.corporateId", description = "Corporate ID"),
     printcolumn(name = "Owner", type_ = "string", json_path = ".spec.owner", description = "Whose access it is"),
     printcolumn(name = "Access", type_ = "string", json_path = ".status.access", description = "Granted or Denied"),
@@ -307,7 +310,8 @@ pub struct TrafficState {
 pub struct Revocation {
     /// From then on auth refused.
     pub denied_at: Timestamp,
-    /// From then on no session could pass another byte: every node acknowledged a kick of every live session.
+    /// From then on no session could pass another byte: every node acknowledged a kick of every live session. Absent while a word
+    /// is missing, and for good when the node whose word it is was left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contained_at: Option<Timestamp>,
     /// From then on no session was left on any node.
@@ -317,4 +321,20 @@ pub struct Revocation {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub waiting_for: Vec<String>,
+    /// Nodes that were taken out of their gateway before their word was there, and are not asked any more. Sessions on them may go
+    /// on for as long as those servers run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub left_out: Vec<String>,
+    /// When `containedAt` was last taken back: a session moved on after its kick, or one turned up that nobody knew of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn_at: Option<Timestamp>,
+}
+
+impl Revocation {
+    /// Whether no node that can be asked lets another byte pass.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.contained_at.is_some() || (self.waiting_for.is_empty() && !self.left_out.is_empty())
+    }
 }

@@ -6,6 +6,7 @@
 
 use std::{collections::HashSet, fmt};
 
+use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD as STANDARD_NO_PAD};
 use jiff::Timestamp;
 
 use super::{
@@ -182,6 +183,17 @@ fn hysteria_fields(errors: &mut Errors, hysteria: &HysteriaGateway) {
         node_fields(errors, &format!("spec.hysteria.nodes[{at}]"), node);
     }
     errors.unique("spec.hysteria.nodes", nodes.iter().map(|node| node.name.as_str()));
+    let mut urls = HashSet::new();
+    if !nodes
+        .iter()
+        .filter_map(|node| node.stats_url.as_deref())
+        .all(|url| urls.insert(url))
+    {
+        errors.add(
+            "spec.hysteria.nodes",
+            "two nodes have the same statsUrl: each server has statistics of its own",
+        );
+    }
 }
 
 fn node_fields(errors: &mut Errors, path: &str, node: &HysteriaNode) {
@@ -197,11 +209,46 @@ fn node_fields(errors: &mut Errors, path: &str, node: &HysteriaNode) {
         errors.add(at("ports"), "the first port of a range must be below its last");
     }
     errors.syntax(&at("sni"), node.sni.as_deref(), &syntax::SERVER_NAME);
-    errors.syntax(&at("pinSha256"), node.pin_sha256.as_deref(), &syntax::PIN_SHA256);
+    if let Some(pin) = node
+        .pin_sha256
+        .as_deref()
+        .filter(|pin| !syntax::PIN_SHA256.accepts(pin))
+    {
+        let rule = syntax::PIN_SHA256.rule;
+        let message = match hex_of_pin(pin) {
+            Some(hex) => format!(
+                "must be {rule}: write {hex}, if this is the hash of the certificate and not of its public key, as pins of \
+                 browsers and curl are"
+            ),
+            None => format!("must be {rule}"),
+        };
+        errors.add(at("pinSha256"), message);
+    }
     errors.source(&at("obfs.password"), node.obfs.as_ref().map(|obfs| &obfs.password));
     errors.syntax(&at("statsUrl"), node.stats_url.as_deref(), &syntax::BASE_URL);
     errors.source(&at("statsSecret"), node.stats_secret.as_ref());
     errors.source(&at("authToken"), node.auth_token.as_ref());
+}
+
+/// What to write instead of a pin in base64, or of one with a prefix. A hash of a certificate is no secret.
+fn hex_of_pin(pin: &str) -> Option<String> {
+    let lower = pin.to_ascii_lowercase();
+    let prefix = ["sha256//", "sha256/", "sha256:", "sha256-", "sha256="];
+    let prefix = prefix
+        .iter()
+        .find(|prefix| lower.starts_with(**prefix))
+        .map_or(0, |prefix| prefix.len());
+    let hash = pin.get(prefix..)?;
+    if syntax::PIN_SHA256.accepts(hash) {
+        return Some(hash.to_ascii_lowercase());
+    }
+    let plain = hash.trim_end_matches('=').replace('-', "+").replace('_', "/");
+    let bytes = STANDARD_NO_PAD.decode(plain).ok().filter(|bytes| bytes.len() == 32)?;
+    let digit = |half: u8| char::from_digit(u32::from(half), 16);
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 fn blitz_fields(errors: &mut Errors, blitz: &BlitzGateway) {

@@ -10,9 +10,11 @@ use tokio::sync::mpsc;
 
 use super::{
     backoff::Backoff,
+    denials::{self, Orders},
     gateways::Gateways,
     hold_work::HoldWork,
     imported::{Imported, Reader},
+    overdue::Unobserved,
     plan::gateway_names,
     status_write_cache::StatusWriteCache,
     usage::UsageBook,
@@ -69,6 +71,8 @@ pub struct Core {
     pub imported: Arc<Imported>,
     /// Holds whose phase is to be reported.
     pub hold_work: HoldWork,
+    /// Who gives orders just now.
+    pub orders: Arc<Orders>,
     /// Waits of users that failed.
     pub backoff: Backoff,
     /// What the guard decided, for the next process.
@@ -81,6 +85,8 @@ pub struct Core {
     pub fence: Fence,
     /// What was reported last, until the source shows it.
     pub status_writes: StatusWriteCache,
+    /// What nobody has reported about for too long.
+    pub unobserved: Unobserved,
     /// What a folder does not have. Set once, when everything that it needs exists.
     pub cluster_outputs: OnceLock<ClusterOutputs>,
 }
@@ -133,6 +139,18 @@ impl Core {
         }));
     }
 
+    /// Has the nodes asked when a login would be refused for too many devices, from now on.
+    pub fn answer_inquiries(self: &Arc<Self>) {
+        let core = Arc::downgrade(self);
+        self.roster.index().inquiry().ask_with(move || {
+            if let Some(core) = core.upgrade() {
+                for gateway in core.gateways.all() {
+                    gateway.look();
+                }
+            }
+        });
+    }
+
     /// Acts on what the roster decided: sessions that must end go to the gateways at once, then the users are queued.
     pub fn dispatch(&self, transitions: Vec<Transition>) {
         for transition in &transitions {
@@ -140,6 +158,9 @@ impl Core {
                 self.revoke(transition, revoke);
             }
         }
+        denials::tell(&transitions, &self.orders, |name| {
+            self.holds.get(&ObjectRef::new(name).within(&self.namespace))
+        });
         for transition in transitions {
             self.queue.push(&transition.user, &self.namespace);
         }
@@ -172,6 +193,16 @@ impl Core {
         let granted = person.as_ref().is_some_and(|p| p.effective.access == Access::Granted);
         let kept = person.and_then(|person| person.kept_gateways);
         let named = user.as_ref().map(|user| kept.unwrap_or_else(|| gateway_names(user)));
+        let mut revoke = revoke.clone();
+        // Who was left out of this very revocation stays so over a restart.
+        let recorded = status
+            .filter(|status| is_of(status, &revoke))
+            .and_then(|status| status.revocation.as_ref());
+        revoke.left_out.extend(
+            recorded
+                .iter()
+                .flat_map(|revocation| revocation.left_out.iter().cloned()),
+        );
         for gateway in self.gateways.all() {
             let stays = named.iter().flatten().any(|name| name == gateway.name());
             let had = status.is_some_and(|status| status.gateways.iter().any(|state| state.name == gateway.name()));
@@ -213,10 +244,15 @@ impl Reader for Core {
 
 /// Whether a former process proved already that nothing is left of what is to be cut.
 fn is_settled(status: &VpnUserStatus, revoke: &Revoke) -> bool {
-    status.access == Some(Access::Denied)
-        && u64::try_from(status.epoch.unwrap_or(0)).is_ok_and(|epoch| epoch >= revoke.below.0)
+    is_of(status, revoke)
         && status
             .revocation
             .as_ref()
             .is_some_and(|revocation| revocation.sessions_zero_at.is_some())
+}
+
+/// Whether a status speaks of this denial.
+fn is_of(status: &VpnUserStatus, revoke: &Revoke) -> bool {
+    status.access == Some(Access::Denied)
+        && u64::try_from(status.epoch.unwrap_or(0)).is_ok_and(|epoch| epoch >= revoke.below.0)
 }

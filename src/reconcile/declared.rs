@@ -1,6 +1,6 @@
 //! What gateways are to run as: what is declared, with its secrets read.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -8,11 +8,15 @@ use crate::{
     credentials::Sources,
     gateway::{
         ANY, NodeName,
-        hysteria::{Meter, config::NodeConfig},
+        hysteria::{
+            Meter, WITHOUT_EFFECT,
+            client::StatsEndpoint,
+            config::{NodeConfig, NodeFault},
+        },
     },
     metrics::{GatewayOperation, GatewayOutcome, Metrics},
     model::{
-        gateway::{DEFAULT_GATEWAY, VpnGatewaySpec},
+        gateway::{DEFAULT_GATEWAY, HysteriaNode, VpnGatewaySpec},
         secret_source::SecretSource,
     },
 };
@@ -27,11 +31,14 @@ pub struct Environment {
     pub auth_token: SecretString,
     /// The statistics secret of nodes that have none of their own.
     pub stats_secret: SecretString,
+    /// `spec` stands in for servers that nobody has declared yet.
+    pub undeclared: bool,
     /// Pause between two polls of a node.
     pub poll_interval: Duration,
 }
 
 /// Why a declared gateway does not run.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) reason: &'static str,
     pub(super) message: String,
@@ -52,10 +59,11 @@ impl Environment {
         self.resolve(sources, DEFAULT_GATEWAY, &self.spec, true).await
     }
 
-    /// Reads what a gateway needs to run. `own`: the spec is the environment's, whose secrets are known.
+    /// Reads what a gateway needs to run. `own`: the spec is the environment's, whose secrets are known. A node that cannot be run
+    /// as it is declared is among the answered all the same, with its fault.
     ///
     /// # Errors
-    /// It cannot run as it is declared.
+    /// The gateway as a whole cannot run.
     pub(super) async fn resolve(
         &self,
         sources: &Sources,
@@ -74,57 +82,104 @@ impl Environment {
             tokens: Vec::new(),
         };
         for node in &hysteria.nodes {
-            let mut node = node.clone();
-            let mut read = if own { self.known.clone() } else { Vec::new() };
-            // A node that names no secret of its own has the environment's.
-            let fallback = SecretSource {
-                env: Some(String::new()),
-                ..SecretSource::default()
-            };
-            read.push((fallback.clone(), self.stats_secret.clone()));
-            if node.stats_url.is_some() && node.stats_secret.is_none() {
-                node.stats_secret = Some(fallback);
-            }
-            let named = [
-                node.stats_secret.as_ref(),
-                node.obfs.as_ref().map(|obfs| &obfs.password),
-                node.auth_token.as_ref(),
-            ];
-            for source in named.into_iter().flatten() {
-                if !read.iter().any(|(known, _)| known == source) {
-                    let secret = sources.resolve(source).await.map_err(|error| Refusal {
-                        reason: "SecretNotFound",
-                        message: format!("node {}: {error}", node.name),
-                    })?;
-                    read.push((source.clone(), secret));
-                }
-            }
-            let secret = |source: &SecretSource| {
-                let found = read.iter().find(|(known, _)| known == source);
-                found
-                    .map(|(_, secret)| secret.clone())
-                    .ok_or_else(|| "it was not read".to_owned())
-            };
-            let invalid = |message: String| Refusal {
-                reason: "InvalidNode",
-                message,
-            };
-            wanted
-                .nodes
-                .push(NodeConfig::resolve(&node, &secret).map_err(|error| invalid(error.to_string()))?);
-            let token = match &node.auth_token {
-                Some(source) => secret(source).map_err(invalid)?,
-                None => self.auth_token.clone(),
-            };
-            if token.expose_secret().is_empty() {
-                return Err(invalid(format!(
-                    "node {} has no authToken: declare one, or give HYSTERIA_AUTH_TOKEN",
-                    node.name
-                )));
-            }
-            wanted.tokens.push((NodeName::new(name, &node.name), token));
+            self.resolve_node(sources, name, node.clone(), own, &mut wanted).await;
         }
         Ok(wanted)
+    }
+
+    /// Reads what one node needs to run. What cannot be read keeps that node alone from running.
+    async fn resolve_node(
+        &self,
+        sources: &Sources,
+        gateway: &str,
+        mut node: HysteriaNode,
+        own: bool,
+        wanted: &mut Wanted,
+    ) {
+        let known = if own { self.known.as_slice() } else { &[] };
+        let mut read: Vec<(SecretSource, Result<SecretString, String>)> = known
+            .iter()
+            .map(|(source, secret)| (source.clone(), Ok(secret.clone())))
+            .collect();
+        // A node that names no secret of its own has the environment's.
+        let fallback = SecretSource {
+            env: Some(String::new()),
+            ..SecretSource::default()
+        };
+        read.push((fallback.clone(), Ok(self.stats_secret.clone())));
+        if node.stats_url.is_some() && node.stats_secret.is_none() {
+            node.stats_secret = Some(fallback);
+        }
+        let named = [
+            node.stats_secret.as_ref(),
+            node.obfs.as_ref().map(|obfs| &obfs.password),
+            node.auth_token.as_ref(),
+        ];
+        for source in named.into_iter().flatten() {
+            if !read.iter().any(|(known, _)| known == source) {
+                let secret = sources.resolve(source).await.map_err(|error| error.to_string());
+                read.push((source.clone(), secret));
+            }
+        }
+        let secret = |source: &SecretSource| {
+            let found = read.iter().find(|(known, _)| known == source);
+            found.map_or_else(|| Err("it was not read".to_owned()), |(_, secret)| secret.clone())
+        };
+        let (mut config, mistake) = NodeConfig::resolve_leniently(&node, &secret);
+        config.undeclared = own && self.undeclared;
+        if let Some(mistake) = mistake {
+            config.refuse(mistake.to_string());
+        }
+        let token = match &node.auth_token {
+            Some(source) => secret(source).map_err(|error| format!("node {}: authToken: {error}", node.name)),
+            None => Ok(self.auth_token.clone()),
+        };
+        let token = token.and_then(|token| match token.expose_secret() {
+            "" => Err(format!(
+                "node {} has no authToken: declare one, or give HYSTERIA_AUTH_TOKEN",
+                node.name
+            )),
+            _ => Ok(token),
+        });
+        // Nobody is let in where a session could not be ended although it was meant to be.
+        let can_be_cut = node.stats_url.is_none() || config.stats.is_some();
+        match token {
+            Ok(token) if can_be_cut => wanted.tokens.push((NodeName::new(gateway, &node.name), token)),
+            Ok(_) => {}
+            Err(why) => config.refuse(why),
+        }
+        wanted.nodes.push(config);
+    }
+}
+
+impl Wanted {
+    /// Nodes that cannot be run as they are declared now go on as they ran before: their sessions have to be counted and cut,
+    /// and a Secret that is gone for a moment takes nobody's link away.
+    pub(super) fn go_on(&mut self, gateway: &str, before: &Self) {
+        for node in &mut self.nodes {
+            let Some(fault) = &node.fault else { continue };
+            let former = before.nodes.iter().find(|it| it.name == node.name && it.has_link());
+            let Some(former) = former else { continue };
+            let fault = NodeFault {
+                why: fault.why.clone(),
+                goes_on: true,
+            };
+            *node = NodeConfig {
+                fault: Some(fault),
+                ..former.clone()
+            };
+            let name = NodeName::new(gateway, &node.name);
+            self.tokens.retain(|(known, _)| *known != name);
+            self.tokens
+                .extend(before.tokens.iter().filter(|(known, _)| *known == name).cloned());
+        }
+    }
+
+    /// The nodes that cannot be run as they are declared, and why.
+    pub(super) fn faults(&self) -> impl Iterator<Item = (&str, &NodeFault)> {
+        self.nodes
+            .iter()
+            .filter_map(|node| Some((node.name.as_str(), node.fault.as_ref()?)))
     }
 }
 
@@ -144,7 +199,10 @@ pub(super) fn names_secret(gateway: &VpnGatewaySpec, secret: &str) -> bool {
 /// Counts calls to nodes.
 pub(super) fn meter(metrics: &Arc<Metrics>) -> Meter {
     let metrics = Arc::clone(metrics);
-    Arc::new(move |call| metrics.gateway_call(operation(call.operation), outcome(call.outcome)))
+    Arc::new(move |call| match call.outcome {
+        WITHOUT_EFFECT => metrics.kick_without_effect(),
+        made => metrics.gateway_call(operation(call.operation), outcome(made)),
+    })
 }
 
 /// The nodes that tokens stand for. A token that several nodes share does not say which of them asks; it stands for any
@@ -164,6 +222,29 @@ pub(super) fn shared_tokens(tokens: Vec<(NodeName, SecretString)>) -> Vec<(NodeN
     by_value
 }
 
+/// The nodes that are declared with the statistics address of another, each with one that has the same.
+pub(super) fn alike<'a>(declared: impl Iterator<Item = (NodeName, &'a StatsEndpoint)>) -> HashMap<NodeName, NodeName> {
+    let mut by_address: HashMap<_, Vec<NodeName>> = HashMap::new();
+    for (name, endpoint) in declared {
+        let url = &endpoint.url;
+        let path = url.path().trim_end_matches('/').to_owned();
+        let address = (url.host_str().map(ToOwned::to_owned), url.port_or_known_default(), path);
+        by_address.entry(address).or_default().push(name);
+    }
+    let mut alike = HashMap::new();
+    for mut names in by_address.into_values() {
+        names.sort_unstable();
+        let [first, second, ..] = names.as_slice() else {
+            continue;
+        };
+        for name in &names {
+            let other = if name == first { second } else { first };
+            alike.insert(name.clone(), other.clone());
+        }
+    }
+    alike
+}
+
 fn operation(name: &str) -> GatewayOperation {
     match name {
         "kick" => GatewayOperation::Kick,
@@ -180,5 +261,40 @@ fn outcome(category: &str) -> GatewayOutcome {
         "status" => GatewayOutcome::Refused,
         "malformed" | "too_large" => GatewayOutcome::Malformed,
         _ => GatewayOutcome::Unreachable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_the_same_however_they_are_written() {
+        let endpoint = |url: &str| StatsEndpoint {
+            url: url.parse().unwrap(),
+            secret: "s".into(),
+        };
+        let urls = [
+            "http://a.example",
+            "http://A.example:80/",
+            "http://a.example:81",
+            "http://b.example/stats",
+            "http://b.example/stats/",
+            "http://b.example",
+        ];
+        let endpoints = urls.map(endpoint);
+        let named = endpoints
+            .iter()
+            .zip(0..)
+            .map(|(it, n)| (NodeName::new("g", &format!("n{n}")), it));
+        let alike = alike(named);
+        let of = |n: u32| {
+            alike
+                .get(&NodeName::new("g", &format!("n{n}")))
+                .map(ToString::to_string)
+        };
+        let others: Vec<_> = (0..6).map(of).collect();
+        let named = |n: &str| Some(format!("g/{n}"));
+        assert_eq!(others, [named("n1"), named("n0"), None, named("n4"), named("n3"), None]);
     }
 }

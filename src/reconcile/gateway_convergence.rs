@@ -1,17 +1,19 @@
 //! Keeps the running gateways in step with what is declared.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use kube::ResourceExt;
+use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     core::Core,
     declared::{Refusal, Wanted, names_secret},
+    gateway_report::{self, GatewayFacts, Users},
     gateways::Dependencies,
     plan::gateway_names,
 };
@@ -20,13 +22,19 @@ use crate::{
     gateway::NodeName,
     model::{
         FINALIZER,
-        condition::{Conditions, types},
         gateway::{DEFAULT_GATEWAY, VpnGateway, VpnGatewayStatus},
+        user::VpnUser,
     },
 };
 
 /// How often a gateway that could not be started is tried again, and a deleted one asked whether users still refer to it.
 const RETRY: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether a status has to say something else.
+const REPORTS: Duration = Duration::from_secs(1);
+
+/// How long the store may take to show what was written.
+const LAG: Duration = Duration::from_secs(5);
 
 /// How long a start waits for the nodes, and how often it looks whether they answered.
 const FIRST_LOOK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -63,83 +71,88 @@ pub async fn look(ctx: &Core) {
     }
 }
 
-/// Follows what is declared until `cancel`, after the first load (which calls [`converge`] itself).
+/// Follows what is declared until `cancel`, after the first load (which calls [`converge`] itself). What is written waits until
+/// logins are answered.
 pub async fn run(ctx: Arc<Core>, cancel: CancellationToken) {
+    let mut reporter = Reporter::default();
+    let mut glance = tokio::time::interval(REPORTS);
+    glance.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut tried = tokio::time::Instant::now();
     loop {
-        tokio::select! {
+        let changed = tokio::select! {
             () = cancel.cancelled() => return,
-            () = ctx.gateways.changed.notified() => {}
-            // Looked at when the time is over: the first load finds what is incomplete while this waits.
-            () = tokio::time::sleep(RETRY) => if !ctx.gateways.incomplete.load(Ordering::Relaxed) { continue },
+            () = ctx.gateways.changed.notified() => true,
+            _ = glance.tick() => false,
+        };
+        if !ctx.roster.index().is_loaded() {
+            continue;
         }
-        if ctx.roster.is_loaded() {
-            converge(&ctx).await;
+        // Looked at when the time is over: the first load finds what is incomplete while this waits.
+        let again = tried.elapsed() >= RETRY && ctx.gateways.incomplete.load(Ordering::Relaxed);
+        if changed || again || !reporter.has_begun() {
+            reporter.standing = converge(&ctx).await;
+            if !settle_finalizers(&ctx, &reporter.standing).await {
+                ctx.gateways.incomplete.store(true, Ordering::Relaxed);
+            }
+            tried = tokio::time::Instant::now();
         }
+        reporter.report(&ctx).await;
     }
 }
 
-/// Starts, replaces and stops gateways until what runs is what is declared, and reports. A gateway that is declared in
-/// a way in which it cannot run goes on as it was: its sessions have to be counted and cut all the same.
-pub async fn converge(ctx: &Core) {
+/// A declared gateway, and who keeps it if it is being deleted.
+pub struct Standing {
+    gateway: Arc<VpnGateway>,
+    users: Option<Users>,
+}
+
+impl Standing {
+    /// It was deleted, and nobody refers to it any more.
+    fn goes(&self) -> bool {
+        self.users.as_ref().is_some_and(|users| users.count == 0)
+    }
+}
+
+/// Starts, replaces and stops gateways until what runs is what is declared. A gateway or node that is declared in a way in which
+/// it cannot run goes on as it was: its sessions have to be counted and cut all the same. Writes nothing.
+pub async fn converge(ctx: &Core) -> Vec<Standing> {
     let gateways = &ctx.gateways;
     let Dependencies {
         environment, sources, ..
     } = &gateways.dependencies;
     let declared = ctx.declared_gateways.state();
     let mut wanted: HashMap<String, Wanted> = HashMap::new();
-    let mut refused: HashMap<String, Refusal> = HashMap::new();
-    let mut reports = Vec::new();
-    let mut incomplete = false;
+    let mut refused: BTreeMap<String, Refusal> = BTreeMap::new();
     // Before anybody is counted: who leaves meanwhile is looked at again.
     let leaving = declared.iter().any(|it| it.metadata.deletion_timestamp.is_some());
     gateways.awaited.store(leaving, Ordering::SeqCst);
-    for gateway in &declared {
-        let name = gateway.name_any();
+    let is_none_declared = declared.is_empty();
+    let standing = declared.into_iter().map(|gateway| {
         let gone = gateway.metadata.deletion_timestamp.is_some();
-        let in_use = gone && users_of(ctx, &name) > 0;
-        if gone && !in_use {
-            if let Err(error) = ctx.desired.remove_gateway_finalizer(&name).await {
-                tracing::warn!(gateway = name, %error, "a deleted gateway could not be let go");
-                incomplete = true;
-            }
-            continue;
-        }
-        let has_finalizer = gone || gateway.finalizers().iter().any(|it| it == FINALIZER);
-        if !has_finalizer && let Err(error) = ctx.desired.add_gateway_finalizer(gateway).await {
-            tracing::warn!(gateway = name, %error, "a gateway could not be given its finalizer");
-            incomplete = true;
-        }
-        incomplete |= in_use;
-        reports.push((Arc::clone(gateway), in_use));
+        let users = gone.then(|| users_of(ctx, &gateway.name_any()));
+        Standing { gateway, users }
+    });
+    let standing: Vec<Standing> = standing.collect();
+    for Standing { gateway, .. } in standing.iter().filter(|it| !it.goes()) {
+        let name = gateway.name_any();
         match environment.resolve(sources, &name, &gateway.spec, false).await {
             Ok(ready) => drop(wanted.insert(name, ready)),
             Err(refusal) => drop(refused.insert(name, refusal)),
         }
     }
-    if declared.is_empty() {
+    if is_none_declared {
         match environment.own(sources).await {
             Ok(ready) => drop(wanted.insert(DEFAULT_GATEWAY.to_owned(), ready)),
             Err(refusal) => drop(refused.insert(DEFAULT_GATEWAY.to_owned(), refusal)),
         }
     }
-    for name in wanted.keys() {
-        for node in wanted.get(name).into_iter().flat_map(|w| &w.nodes) {
+    for (name, wanted) in &wanted {
+        for node in &wanted.nodes {
             ctx.usage.prepare(&NodeName::new(name, &node.name)).await;
         }
     }
-    let changed = gateways.replace(&ctx.usage, wanted, &mut refused);
-    for (name, refusal) in &refused {
-        tracing::warn!(
-            gateway = name,
-            reason = refusal.reason,
-            "the gateway cannot run as declared: {}",
-            refusal.message
-        );
-    }
-    incomplete |= !refused.is_empty();
-    for (gateway, in_use) in reports {
-        incomplete |= !report(ctx, &gateway, refused.remove(&gateway.name_any()), in_use).await;
-    }
+    let (changed, incomplete) = gateways.replace(&ctx.usage, wanted, refused);
+    let incomplete = incomplete || leaving;
     gateways.incomplete.store(incomplete, Ordering::Relaxed);
     if !changed.is_empty() && ctx.roster.is_loaded() {
         for user in ctx.users.state() {
@@ -153,51 +166,115 @@ pub async fn converge(ctx: &Core) {
             }
         }
     }
+    standing
 }
 
-fn users_of(ctx: &Core, gateway: &str) -> usize {
-    ctx.users
-        .state()
-        .iter()
-        .filter(|user| gateway_names(user).iter().any(|name| name == gateway))
-        .count()
-}
-
-/// Answers whether the status says how it is.
-async fn report(ctx: &Core, gateway: &VpnGateway, refusal: Option<Refusal>, in_use: bool) -> bool {
-    let mut status = gateway.status.clone().unwrap_or_default();
-    let generation = gateway.metadata.generation.unwrap_or_default();
-    status.observed_generation = generation;
-    let mut conditions = Conditions::new(&mut status.conditions, generation, ctx.clock.now());
-    let stalled = match &refusal {
-        Some(refusal) => Some((refusal.reason, refusal.message.clone())),
-        None if in_use => Some((
-            "InUse",
-            "users still refer to this gateway: take it out of their spec.gateways, then it goes".to_owned(),
-        )),
-        None => None,
-    };
-    if let Some((reason, message)) = stalled {
-        conditions.set(types::READY, refusal.is_none(), reason, message.clone());
-        conditions.set(types::STALLED, true, reason, message);
-    } else {
-        conditions.set(types::READY, true, "Running", "the operator asks and answers its nodes");
-        status.conditions.retain(|condition| condition.type_ != types::STALLED);
+/// Gives gateways their finalizers, and lets those go that nobody needs any more. Answers whether all of it was done.
+async fn settle_finalizers(ctx: &Core, standing: &[Standing]) -> bool {
+    let mut done = true;
+    for it in standing {
+        let (gateway, name) = (&it.gateway, it.gateway.name_any());
+        if it.goes() {
+            if let Err(error) = ctx.desired.remove_gateway_finalizer(&name).await {
+                tracing::warn!(gateway = name, %error, "a deleted gateway could not be let go");
+                done = false;
+            }
+            continue;
+        }
+        let has_finalizer = it.users.is_some() || gateway.finalizers().iter().any(|it| it == FINALIZER);
+        if !has_finalizer && let Err(error) = ctx.desired.add_gateway_finalizer(gateway).await {
+            tracing::warn!(gateway = name, %error, "a gateway could not be given its finalizer");
+            done = false;
+        }
     }
-    publish(ctx, gateway, status).await
+    done
 }
 
-async fn publish(ctx: &Core, gateway: &VpnGateway, status: VpnGatewayStatus) -> bool {
-    if gateway.status.as_ref() == Some(&status) {
-        return true;
+fn users_of(ctx: &Core, gateway: &str) -> Users {
+    let users = ctx.users.state();
+    let refers = |user: &&Arc<VpnUser>| gateway_names(user).iter().any(|name| name == gateway);
+    let mut names: Vec<String> = users.iter().filter(refers).map(|user| user.name_any()).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.truncate(Users::NAMED);
+    Users { first: names, count }
+}
+
+/// Reports how the declared gateways are.
+#[derive(Default)]
+struct Reporter {
+    standing: Vec<Standing>,
+    /// By name: the last report, until the store has had time to show it.
+    written: HashMap<String, Report>,
+    begun: Option<Instant>,
+}
+
+struct Report {
+    uid: Option<String>,
+    status: VpnGatewayStatus,
+    at: Instant,
+    failed: bool,
+}
+
+impl Reporter {
+    const fn has_begun(&self) -> bool {
+        self.begun.is_some()
     }
-    let name = gateway.name_any();
-    match ctx.desired.report_gateway(gateway, status).await {
-        // Gone in the meantime: its own event follows.
-        Ok(()) | Err(DesiredError::NotFound { .. }) => true,
-        Err(error) => {
-            tracing::warn!(gateway = name, %error, "the status of a gateway could not be reported");
-            false
+
+    async fn report(&mut self, ctx: &Core) {
+        let now = ctx.clock.monotonic();
+        let begun = *self.begun.get_or_insert(now);
+        let present: HashSet<String> = self.standing.iter().map(|it| it.gateway.name_any()).collect();
+        self.written.retain(|name, _| present.contains(name));
+        let refused = ctx.gateways.refused();
+        for Standing { gateway, users } in self.standing.iter().filter(|it| !it.goes()) {
+            let name = gateway.name_any();
+            let written = self.written.get(&name).filter(|it| it.uid == gateway.metadata.uid);
+            let age = written.map(|it| now.saturating_duration_since(it.at));
+            if written.is_some_and(|it| it.failed) && age.is_some_and(|age| age < RETRY) {
+                continue;
+            }
+            // As the source shows it now, also where somebody else wrote it. It lags behind what was written a moment ago.
+            let shown = ctx.declared_gateways.get(&ObjectRef::from_obj(&**gateway));
+            let shown = shown.and_then(|shown| shown.status.clone()).unwrap_or_default();
+            let fresh = written.filter(|it| !it.failed && age.is_some_and(|age| age < LAG));
+            let before = fresh.map_or(&shown, |it| &it.status);
+            let nodes = ctx
+                .gateways
+                .get(&name)
+                .map(|running| running.health())
+                .unwrap_or_default();
+            let facts = GatewayFacts {
+                refusal: refused.get(&name),
+                users: users.as_ref(),
+                nodes: &nodes,
+            };
+            let status = gateway_report::status(gateway, before, &facts, ctx.clock.now());
+            // A restart is no reason to write what would have waited.
+            let age = age.unwrap_or_else(|| now.saturating_duration_since(begun));
+            let may_wait = age < gateway_report::NUMBERS;
+            if status == *before || (may_wait && gateway_report::differ_in_numbers_only(&status, before)) {
+                continue;
+            }
+            let failed = match ctx.desired.report_gateway(gateway, status.clone()).await {
+                // Gone in the meantime: its own event follows.
+                Ok(()) | Err(DesiredError::NotFound { .. }) => false,
+                Err(error) => {
+                    tracing::warn!(gateway = name, %error, "the status of a gateway could not be reported");
+                    true
+                }
+            };
+            let uid = gateway.metadata.uid.clone();
+            let at = now;
+            self.written.insert(
+                name,
+                Report {
+                    uid,
+                    status,
+                    at,
+                    failed,
+                },
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The running gateways: which there are, and how one is started, replaced and stopped.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -14,7 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use super::declared::Environment;
 use super::{
-    declared::{Refusal, Wanted, meter, shared_tokens},
+    declared::{Refusal, Wanted, alike, meter, shared_tokens},
     usage::UsageBook,
 };
 use crate::{
@@ -64,6 +64,7 @@ pub struct Gateways {
     pub(super) dependencies: Dependencies,
     snapshot: ArcSwap<HashMap<String, Arc<dyn Gateway>>>,
     running: Mutex<HashMap<String, Running>>,
+    refused: ArcSwap<BTreeMap<String, Refusal>>,
     pub(super) changed: Notify,
     /// Something of what is declared has to be tried again.
     pub(super) incomplete: AtomicBool,
@@ -79,6 +80,7 @@ impl Gateways {
             dependencies,
             snapshot: ArcSwap::default(),
             running: Mutex::default(),
+            refused: ArcSwap::default(),
             changed: Notify::new(),
             incomplete: AtomicBool::new(false),
             awaited: AtomicBool::new(false),
@@ -97,6 +99,26 @@ impl Gateways {
         self.snapshot.load().values().cloned().collect()
     }
 
+    /// Why the gateway of this name does not run as it is declared, if it does not as a whole.
+    #[must_use]
+    pub fn refusal(&self, name: &str) -> Option<String> {
+        self.refused.load().get(name).map(|refusal| refusal.message.clone())
+    }
+
+    /// The gateways that do not run as they are declared as a whole, and why.
+    #[must_use]
+    pub fn refusals(&self) -> Vec<(String, String)> {
+        let refused = self.refused.load();
+        let told = refused
+            .iter()
+            .map(|(name, refusal)| (name.clone(), refusal.message.clone()));
+        told.collect()
+    }
+
+    pub(super) fn refused(&self) -> Arc<BTreeMap<String, Refusal>> {
+        self.refused.load_full()
+    }
+
     /// A user is changed or gone: a deleted gateway may have waited for that.
     pub fn user_changed(&self) {
         if self.awaited.load(Ordering::SeqCst) {
@@ -109,20 +131,38 @@ impl Gateways {
         self.changed.notify_one();
     }
 
-    /// Makes what runs equal to `wanted`, and answers the names of gateways that changed. What is refused, already or here,
-    /// stays as it is.
+    /// Makes what runs equal to `wanted`, and answers the names of gateways that changed, and whether something cannot run as
+    /// it is declared. What is refused, already or here, stays as it is.
     pub(super) fn replace(
         &self,
         usage: &Arc<UsageBook>,
         wanted: HashMap<String, Wanted>,
-        refused: &mut HashMap<String, Refusal>,
-    ) -> Vec<String> {
+        mut refused: BTreeMap<String, Refusal>,
+    ) -> (Vec<String>, bool) {
         let mut changed = Vec::new();
+        let mut faulty = false;
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let gone: Vec<(String, Running)> = running
             .extract_if(|name, _| !wanted.contains_key(name) && !refused.contains_key(name))
             .collect();
-        for (name, wanted) in wanted {
+        for (name, mut wanted) in wanted {
+            if let Some(present) = running.get(&name) {
+                wanted.go_on(&name, &present.as_wanted);
+            }
+            let known = running.get(&name).map(|present| &present.as_wanted);
+            for (node, fault) in wanted.faults() {
+                let told = known.is_some_and(|known| known.faults().any(|it| it == (node, fault)));
+                if !told {
+                    tracing::warn!(
+                        gateway = name,
+                        node,
+                        goes_on_as_before = fault.goes_on,
+                        "a node cannot be run as it is declared: {}",
+                        fault.why
+                    );
+                }
+                faulty = true;
+            }
             let outcome = match running.get_mut(&name) {
                 Some(present) if present.as_wanted.nodes == wanted.nodes => {
                     present.as_wanted = wanted;
@@ -153,6 +193,12 @@ impl Gateways {
             tokens.extend(present.as_wanted.tokens.iter().cloned());
         }
         self.dependencies.index.expect_polls_of(&nodes);
+        let declared = running
+            .iter()
+            .flat_map(|(name, present)| present.as_wanted.nodes.iter().map(move |node| (name, node)));
+        let addresses =
+            declared.filter_map(|(name, node)| Some((NodeName::new(name, &node.name), node.stats.as_ref()?)));
+        self.dependencies.index.declare_alike(&alike(addresses));
         let tokens = shared_tokens(tokens);
         self.dependencies
             .endpoint
@@ -171,7 +217,22 @@ impl Gateways {
             gateway.cancel.cancel();
             changed.push(name);
         }
-        changed
+        let known = self.refused.load();
+        for (name, refusal) in &refused {
+            if known.get(name) != Some(refusal) {
+                tracing::warn!(
+                    gateway = name,
+                    reason = refusal.reason,
+                    "the gateway cannot run as declared: {}",
+                    refusal.message
+                );
+                changed.push(name.clone());
+            }
+        }
+        changed.extend(known.keys().filter(|name| !refused.contains_key(*name)).cloned());
+        let incomplete = !refused.is_empty() || faulty;
+        self.refused.store(Arc::new(refused));
+        (changed, incomplete)
     }
 
     fn start(&self, name: &str, wanted: Wanted, usage: &Arc<UsageBook>) -> Result<Running, StatsError> {

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use futures::{Stream, StreamExt as _, stream};
+use jiff::Timestamp;
 use kube::{
     Resource, ResourceExt,
     runtime::{reflector::store::Writer, watcher},
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     core::Core,
     gateway_convergence,
-    listing::Listing,
+    listing::{Followed, Listing},
     plan::{LET_GO, PAUSE, RECONCILE_NOW},
     status_write_cache::StatusWriteCache,
 };
@@ -27,9 +28,9 @@ use crate::{
 /// Events taken in one batch. The guard judges a batch as a whole; the bound keeps a first load from being one lump.
 const BATCH: usize = 4096;
 
-/// How often deadlines are compared with the wall clock. A timer that counted down to them would miss a clock that is
-/// set, or a machine that slept.
-pub(super) const TICK: Duration = Duration::from_secs(1);
+/// How often deadlines are compared with the wall clock, beside the timer that counts down to the next one: that would miss
+/// a clock that is set, or a machine that slept.
+pub const TICK: Duration = Duration::from_secs(1);
 
 /// How long a disappearance waits for the next one, and at the most. Files of one commit, and objects of one prune, leave one
 /// by one, on a busy machine with pauses between them.
@@ -120,18 +121,31 @@ impl Vanishing {
     }
 }
 
-/// Takes events until `cancel`, or until the source ends. Never waits for anything but events.
-pub async fn run(watches: Watches, mut writers: Writers, ctx: Arc<Core>, cancel: CancellationToken) {
+/// How long to wait for a deadline at `now`, at the most until the next tick looks anyway. Never nothing at all: a timer may end
+/// early by what the clocks differ.
+fn wait_for(deadline: Option<Timestamp>, now: Timestamp, tick: Duration) -> Option<Duration> {
+    let wait = Duration::try_from(deadline?.duration_since(now)).unwrap_or_default();
+    (wait <= tick).then(|| wait.max(Duration::from_millis(1)))
+}
+
+/// Takes events until `cancel`, or until the source ends. Never waits for anything but events, deadlines and `tick`.
+pub async fn run(watches: Watches, mut writers: Writers, ctx: Arc<Core>, tick: Duration, cancel: CancellationToken) {
     let mut events = Box::pin(merged(watches).ready_chunks(BATCH).take_until(cancel.cancelled_owned()));
-    let mut tick = tokio::time::interval(TICK);
+    let pause = tick;
+    let mut tick = tokio::time::interval(tick);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut seen = Seen::default();
     let mut vanishing = Vanishing::default();
     let mut loaded = false;
     loop {
         let due = vanishing.due();
+        let deadline = wait_for(ctx.roster.next_deadline().filter(|_| loaded), ctx.clock.now(), pause);
         let batch = tokio::select! {
             batch = events.next() => batch,
+            () = tokio::time::sleep(deadline.unwrap_or_default()), if deadline.is_some() => {
+                ctx.dispatch(ctx.roster.tick());
+                continue;
+            }
             () = async { tokio::time::sleep_until(due.unwrap_or_else(Instant::now)).await }, if due.is_some() => {
                 ctx.dispatch(ctx.roster.apply(vanishing.take()));
                 continue;
@@ -149,6 +163,10 @@ pub async fn run(watches: Watches, mut writers: Writers, ctx: Arc<Core>, cancel:
             });
         }
         ctx.dispatch(ctx.roster.apply(inputs));
+        // Everybody is asked for when the load is over.
+        for name in seen.touched_users.drain(..).filter(|_| loaded) {
+            ctx.queue.push(&name, &ctx.namespace);
+        }
         for name in seen.touched_holds.drain(..) {
             ctx.hold_work.touched(name);
         }
@@ -183,9 +201,9 @@ struct Seen {
     users: Listing,
     holds: Listing,
     gateways: Listing,
-    /// Users of a list that is not complete yet, about which something is to be done that no decision speaks of.
-    asked: Vec<String>,
-    /// Holds that have to be reported when they are judged.
+    /// Users to be looked at although no decision may speak of them. The store shows each of them.
+    touched_users: Vec<String>,
+    /// Holds that have to be reported when they are judged. The store shows each of them.
     touched_holds: Vec<String>,
 }
 
@@ -202,12 +220,22 @@ impl Seen {
                             .unreadable(object, &ctx.namespace, &ctx.users, &mut writers.users);
                     }
                 };
-                let gone = self.users.follow(&event, &ctx.users);
-                if let watcher::Event::Apply(user) | watcher::Event::InitApply(user) = &event
-                    && let Some(before) = ctx.user(&user.name_any())
-                    && asks(&before, user, &ctx.status_writes)
-                {
-                    self.asked.push(user.name_any());
+                let Followed { gone, changed } = self.users.follow(&event, &ctx.users);
+                let looked_at = match &event {
+                    watcher::Event::Apply(user) => {
+                        let before = ctx.user(&user.name_any());
+                        before.is_some_and(|before| asks(&before, user, &ctx.status_writes))
+                    }
+                    // Decisions about what is listed are there before the store shows it.
+                    _ => true,
+                };
+                if looked_at {
+                    self.touched_users.extend(changed);
+                }
+                for name in &gone {
+                    if let Some(user) = ctx.user(name) {
+                        forget(&user, ctx);
+                    }
                 }
                 writers.users.apply_watcher_event(&event);
                 for name in gone {
@@ -216,23 +244,13 @@ impl Seen {
                 if !matches!(event, watcher::Event::Init | watcher::Event::InitApply(_)) {
                     ctx.gateways.user_changed();
                 }
-                // The store shows what is listed when the list is complete.
-                if matches!(event, watcher::Event::Apply(_) | watcher::Event::InitDone) {
-                    for name in self.asked.drain(..) {
-                        ctx.queue.push(&name, &ctx.namespace);
-                    }
-                }
                 match event {
                     watcher::Event::Apply(user) | watcher::Event::InitApply(user) => {
                         ctx.imported.touched(&user);
                         say(Input::User(Arc::new(user)));
                     }
                     watcher::Event::Delete(user) => {
-                        ctx.backoff.forget(&user.name_any());
-                        ctx.status_writes.forget(&user.name_any());
-                        if let Some(outputs) = ctx.cluster_outputs() {
-                            outputs.secrets.forget(&user);
-                        }
+                        forget(&user, ctx);
                         say(Input::UserGone(user.name_any()));
                     }
                     watcher::Event::InitDone => ctx.imported.listed(),
@@ -248,14 +266,14 @@ impl Seen {
                             .unreadable(object, &ctx.namespace, &ctx.holds, &mut writers.holds);
                     }
                 };
-                let gone = self.holds.follow(&event, &ctx.holds);
+                let Followed { gone, changed } = self.holds.follow(&event, &ctx.holds);
+                self.touched_holds.extend(changed);
                 writers.holds.apply_watcher_event(&event);
                 for name in gone {
                     say(Input::HoldGone { name, released: false });
                 }
                 match event {
                     watcher::Event::Apply(hold) | watcher::Event::InitApply(hold) => {
-                        self.touched_holds.push(hold.name_any());
                         say(Input::Hold(Arc::new(hold)));
                     }
                     watcher::Event::Delete(hold) => say(Input::HoldGone {
@@ -276,6 +294,15 @@ impl Seen {
                 ctx.gateways.changed();
             }
         }
+    }
+}
+
+/// What was kept about a user who is gone goes too.
+fn forget(user: &VpnUser, ctx: &Core) {
+    ctx.backoff.forget(&user.name_any());
+    ctx.status_writes.forget(&user.name_any());
+    if let Some(outputs) = ctx.cluster_outputs() {
+        outputs.secrets.forget(user);
     }
 }
 
@@ -315,4 +342,25 @@ fn slim<K: Resource>(object: &mut K) {
         annotations.retain(|name, _| asked(name));
         (!annotations.is_empty()).then_some(annotations)
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_waited_for_to_the_millisecond_and_a_far_one_is_left_to_the_tick() {
+        let now = Timestamp::from_millisecond(1_767_225_600_250).unwrap();
+        let after = |millis: i64| Timestamp::from_millisecond(now.as_millisecond() + millis).ok();
+        assert_eq!(wait_for(None, now, TICK), None);
+        assert_eq!(wait_for(after(137), now, TICK), Some(Duration::from_millis(137)));
+        assert_eq!(wait_for(after(1001), now, TICK), None);
+        for past in [0, -5, -86_400_000] {
+            assert_eq!(
+                wait_for(after(past), now, TICK),
+                Some(Duration::from_millis(1)),
+                "the clock was set"
+            );
+        }
+    }
 }

@@ -16,33 +16,61 @@ use crate::desired::Unreadable;
 #[derive(Default)]
 pub(super) struct Listing {
     listed: Option<HashSet<String>>,
+    /// What was said by the list that is coming in, or by one before it that was broken off, and that the store does not show.
+    said: HashSet<String>,
     /// The first list is complete.
     pub(super) done: bool,
 }
 
+/// What an event means for names, as soon as the store shows it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Followed {
+    /// No longer there, by a list that is complete.
+    pub(super) gone: Vec<String>,
+    /// New, or other than the store had it. What a list brings is named at its end, because the store has it only then:
+    /// whoever was asked for in between would be looked for in vain.
+    pub(super) changed: Vec<String>,
+}
+
 impl Listing {
-    /// Follows an event before the store does; at the end of a list, answers the names that are no longer there.
-    pub(super) fn follow<K>(&mut self, event: &Event<K>, store: &Store<K>) -> Vec<String>
+    /// Follows an event before the store does.
+    pub(super) fn follow<K>(&mut self, event: &Event<K>, store: &Store<K>) -> Followed
     where
         K: Resource + Clone + 'static,
-        K::DynamicType: Eq + Hash + Clone,
+        K::DynamicType: Default + Eq + Hash + Clone,
     {
         match event {
             Event::Init => self.listed = Some(HashSet::new()),
             Event::InitApply(object) => {
+                let name = object.name_any();
+                if !is_same(store, object) {
+                    self.said.insert(name.clone());
+                }
                 if let Some(listed) = &mut self.listed {
-                    listed.insert(object.name_any());
+                    listed.insert(name);
                 }
             }
-            Event::Apply(_) | Event::Delete(_) => {}
+            Event::Apply(object) => {
+                return Followed {
+                    changed: vec![object.name_any()],
+                    ..Followed::default()
+                };
+            }
+            Event::Delete(_) => {}
             Event::InitDone => {
                 self.done = true;
                 let listed = self.listed.take().unwrap_or_default();
                 let before = store.state().into_iter().map(|object| object.name_any());
-                return before.filter(|name| !listed.contains(name)).collect();
+                let mut gone: HashSet<String> = before.filter(|name| !listed.contains(name)).collect();
+                let mut changed = std::mem::take(&mut self.said);
+                gone.extend(changed.extract_if(|name| !listed.contains(name)));
+                return Followed {
+                    gone: gone.into_iter().collect(),
+                    changed: changed.into_iter().collect(),
+                };
             }
         }
-        Vec::new()
+        Followed::default()
     }
 
     /// An object is there and cannot be read: it is listed, and the store keeps it as it was known last.
@@ -61,6 +89,19 @@ impl Listing {
         }
         listed.insert(name);
     }
+}
+
+/// Whether the store has exactly this version of an object.
+fn is_same<K>(store: &Store<K>, object: &K) -> bool
+where
+    K: Resource + Clone + 'static,
+    K::DynamicType: Default + Eq + Hash + Clone,
+{
+    let known = store.get(&ObjectRef::from_obj(object));
+    known.is_some_and(|known| {
+        let (known, new) = (known.meta(), object.meta());
+        known.resource_version.is_some() && known.resource_version == new.resource_version && known.uid == new.uid
+    })
 }
 
 #[cfg(test)]
@@ -89,6 +130,13 @@ mod tests {
         };
         let mut hold = VpnHold::new(name, spec);
         hold.metadata.namespace = Some("vpn".to_owned());
+        hold.metadata.resource_version = Some("1".to_owned());
+        hold
+    }
+
+    fn at(name: &str, version: &str) -> VpnHold {
+        let mut hold = hold(name);
+        hold.metadata.resource_version = Some(version.to_owned());
         hold
     }
 
@@ -102,10 +150,18 @@ mod tests {
             }
         }
 
-        fn says(&mut self, event: &Event<VpnHold>) -> Vec<String> {
-            let gone = self.listing.follow(event, &self.store);
+        fn says(&mut self, event: &Event<VpnHold>) -> Followed {
+            let mut followed = self.listing.follow(event, &self.store);
             self.writer.apply_watcher_event(event);
-            gone
+            followed.gone.sort_unstable();
+            followed.changed.sort_unstable();
+            for name in &followed.changed {
+                assert!(
+                    self.knows().contains(name),
+                    "{name} is asked for before it can be found"
+                );
+            }
+            followed
         }
 
         fn cannot_read(&mut self, name: &str) {
@@ -123,7 +179,7 @@ mod tests {
                     self.cannot_read(name);
                 }
             }
-            self.says(&Event::InitDone)
+            self.says(&Event::InitDone).gone
         }
 
         fn knows(&self) -> Vec<String> {
@@ -160,5 +216,35 @@ mod tests {
         assert!(watch.lists(&[("a", false)]).is_empty() && watch.listing.done);
         assert!(watch.knows().is_empty());
         assert!(watch.lists(&[]).is_empty());
+    }
+
+    #[test]
+    fn what_a_list_brings_is_named_when_the_store_has_it_and_what_is_as_it_was_is_not() {
+        let mut watch = Watch::new();
+        watch.lists(&[("a", true), ("b", true)]);
+        watch.says(&Event::Init);
+        for hold in [at("a", "1"), at("b", "2"), at("c", "3")] {
+            assert_eq!(watch.says(&Event::InitApply(hold)), Followed::default());
+        }
+        assert_eq!(watch.says(&Event::InitDone).changed, ["b", "c"]);
+        assert_eq!(watch.says(&Event::Apply(at("a", "4"))).changed, ["a"]);
+    }
+
+    #[test]
+    fn a_list_that_is_broken_off_forgets_nothing_that_it_said() {
+        let mut watch = Watch::new();
+        watch.lists(&[("a", true)]);
+        watch.says(&Event::Init);
+        for hold in [at("a", "2"), at("b", "3"), at("c", "4")] {
+            watch.says(&Event::InitApply(hold));
+        }
+        watch.says(&Event::Init);
+        watch.says(&Event::InitApply(at("a", "2")));
+        watch.says(&Event::InitApply(at("c", "4")));
+        let followed = watch.says(&Event::InitDone);
+        assert_eq!(
+            (followed.gone, followed.changed),
+            (vec!["b".to_owned()], vec!["a".to_owned(), "c".to_owned()])
+        );
     }
 }

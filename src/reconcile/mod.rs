@@ -2,14 +2,16 @@
 //!
 //! [`intake`] feeds every event to the roster (which decides at once) and hands sessions that must end to the gateways;
 //! [`plan`] is the pure heart: what must be done and reported about one user; [`user`] carries a plan out;
-//! [`gateway_convergence`] keeps the running gateways in step with what is declared. Nothing here waits for a gateway, and nothing here answers
+//! [`gateway_convergence`] keeps the running gateways in step with what is declared, and reports them. Nothing here waits for a gateway, and nothing here answers
 //! a person.
 
 pub mod backoff;
 pub mod core;
 mod declared;
+pub mod denials;
 pub mod follow;
 pub mod gateway_convergence;
+mod gateway_report;
 pub mod gateways;
 pub mod hold_work;
 pub mod holds;
@@ -17,10 +19,12 @@ pub mod imported;
 pub mod intake;
 mod listing;
 pub mod namespace_teardown;
+pub mod overdue;
 pub mod plan;
 pub mod runner;
 pub mod status_write_cache;
 mod tell;
+pub mod unobserved;
 pub mod upkeep;
 pub mod usage;
 pub mod user;

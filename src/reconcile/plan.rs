@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use kube::Resource as _;
 
 use crate::{
-    gateway::{Observation, RevocationProgress, Revoke, Target},
+    gateway::{Observation, RevocationProgress, Revoke, Target, WhyUnprovable},
     model::{
         FINALIZER,
         access::{Access, Period, Reason},
@@ -16,14 +16,7 @@ use crate::{
     roster::Person,
 };
 
-pub use crate::model::LET_GO;
-
-/// Annotation by which somebody keeps the operator from granting on gateways and from writing the Secret of a user. Its value
-/// must be `true`. A denial is never paused.
-pub const PAUSE: &str = "vpn-operator.io/pause";
-
-/// Annotation by which somebody asks for a reconcile now. A new value is repeated in the status when that is done.
-pub const RECONCILE_NOW: &str = "vpn-operator.io/reconcile-now";
+pub use crate::model::{LET_GO, PAUSE, RECONCILE_NOW};
 
 /// Most characters of the value of [`RECONCILE_NOW`] that the status repeats.
 const MAX_REQUEST_LEN: usize = 256;
@@ -40,6 +33,10 @@ pub mod reasons {
     pub const GATEWAY_NOT_FOUND: &str = "GatewayNotFound";
     /// The guard holds a denial back until a person confirms it.
     pub const GUARD_HELD_BACK: &str = crate::model::condition::texts::GUARD_HELD_BACK;
+    /// The `VpnGateway` cannot run as it is declared.
+    pub const GATEWAY_NOT_RUNNING: &str = "GatewayNotRunning";
+    /// A node cannot be run as it is declared.
+    pub const NODE_NOT_RUNNING: &str = "NodeNotRunning";
     /// A node has no statistics API, so that sessions on it can neither be ended nor proved gone.
     pub const NO_STATISTICS: &str = "NoStatistics";
     /// An annotation pauses the object.
@@ -48,6 +45,8 @@ pub mod reasons {
     pub const SECRET_CONFLICT: &str = "SecretConflict";
     /// The user's Secret could not be written yet.
     pub const SECRET_PENDING: &str = "SecretPending";
+    /// What `spec.credentialsFrom` names is being read for the first time.
+    pub const CREDENTIALS_PENDING: &str = "CredentialsPending";
     /// What `spec.credentialsFrom` names cannot be read.
     pub const CREDENTIALS_NOT_FOUND: &str = "CredentialsNotFound";
     /// Another object had the account first.
@@ -63,6 +62,8 @@ pub struct Facts<'a> {
     pub used: Option<(u64, Period)>,
     /// Each gateway that the user has, or had at the last report, with what it shows; `None` where there is no such gateway.
     pub gateways: &'a [(String, Option<Observation>)],
+    /// Why gateways that exist do not run as they are declared, by name.
+    pub refused: &'a [(String, String)],
     /// What became of what the user is handed out.
     pub secret: &'a SecretOutcome,
     /// Why the password that `spec.credentialsFrom` names is not known.
@@ -125,6 +126,7 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
     let wanted = person.kept_gateways.clone().unwrap_or_else(|| gateway_names(user));
     let epoch = person.epoch;
     let denied = person.effective.access == Access::Denied;
+    let granted = !denied;
     let deleting = user.meta().deletion_timestamp.is_some() && !person.keeps_declared();
 
     let revocation = merged_revocation(facts.gateways, &before, person);
@@ -148,13 +150,12 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
         .filter(|(name, observation)| observation.is_none() && wanted.contains(name))
         .map(|(name, _)| name.as_str())
         .collect();
-    let contained = revocation.as_ref().is_none_or(|r| r.contained_at.is_some());
-    let without_statistics = only_nodes_without_statistics_missing(facts.gateways, revocation.as_ref());
+    let awaited = Awaited::of(facts.gateways, revocation.as_ref());
     let finalizer = finalizer_step(
         user,
         facts,
         deleting,
-        denied && (contained || without_statistics) && targets.is_empty(),
+        denied && awaited.is_all_that_can_be_proved() && targets.is_empty(),
     );
 
     let mut status = VpnUserStatus {
@@ -163,7 +164,7 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
         reason: Some(person.reason()),
         username: Some(person.account.clone()),
         secret_name: match facts.secret {
-            SecretOutcome::NotStored => None,
+            SecretOutcome::NotStored | SecretOutcome::Conflict(_) => None,
             SecretOutcome::Stored(name) => Some(name.clone()),
             _ => before.secret_name.clone(),
         },
@@ -193,9 +194,18 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
     };
     let progress = Progress {
         tombstone: user.meta().deletion_timestamp.is_some(),
-        settled: contained && targets.is_empty(),
-        without_statistics,
+        settled: awaited.is_settled(granted) && targets.is_empty(),
+        awaited,
         missing: &missing,
+        unusable: if granted {
+            unusable(facts.gateways, &wanted)
+        } else {
+            Vec::new()
+        },
+        usable: facts.gateways.iter().any(|(name, observation)| {
+            let lets_in = observation.as_ref().is_some_and(|it| it.unusable.is_empty());
+            lets_in && wanted.contains(name)
+        }),
         pause: match (paused, withheld) {
             (false, _) => Pause::No,
             (true, false) => Pause::Idle,
@@ -242,6 +252,11 @@ fn target_for(
         below: epoch,
         denied_at,
         known: Vec::new(),
+        // Who was left out stays so over a restart.
+        left_out: recorded
+            .filter(|r| r.denied_at == denied_at)
+            .map(|r| r.left_out.clone())
+            .unwrap_or_default(),
     };
     if person.effective.access == Access::Granted && !leaving {
         // A revocation that a former process did not see the end of is proved by this one.
@@ -295,27 +310,89 @@ fn merged_revocation(
     let mut waiting_for: Vec<String> = current.iter().flat_map(|r| r.waiting_for.iter().cloned()).collect();
     waiting_for.sort_unstable();
     waiting_for.dedup();
+    let mut left_out: Vec<String> = current.iter().flat_map(|r| r.left_out.iter().cloned()).collect();
+    left_out.sort_unstable();
+    left_out.dedup();
+    let kept = before.revocation.as_ref().filter(|r| r.denied_at == denied_at);
+    let withdrawn = current.iter().map(|r| r.withdrawn_at);
+    let withdrawn_at = withdrawn.chain([kept.and_then(|r| r.withdrawn_at)]).flatten().max();
     Some(Revocation {
         denied_at,
         contained_at: latest(current.iter().map(|r| r.contained_at).collect()),
         sessions_zero_at: latest(current.iter().map(|r| r.sessions_zero_at).collect()),
         waiting_for,
+        left_out,
+        withdrawn_at,
     })
 }
 
-/// Whether everything that can be proved is, and the rest are nodes that have no way to prove anything.
-fn only_nodes_without_statistics_missing(
-    gateways: &[(String, Option<Observation>)],
-    revocation: Option<&Revocation>,
-) -> bool {
-    let without_statistics: Vec<&String> = gateways
-        .iter()
-        .filter_map(|(_, o)| o.as_ref())
-        .flat_map(|o| &o.without_statistics)
-        .collect();
-    revocation.is_some_and(|r| {
-        !r.waiting_for.is_empty() && r.waiting_for.iter().all(|node| without_statistics.contains(&node))
-    })
+/// The nodes whose word a revocation that is not contained waits for.
+#[derive(Debug, Default)]
+struct Awaited {
+    /// Some revocation is not contained.
+    open: bool,
+    /// No node was asked yet.
+    unasked: bool,
+    /// Nodes that can give their word.
+    provable: Vec<String>,
+    /// Nodes without a statistics API.
+    without_statistics: Vec<String>,
+    /// Nodes that cannot be run as they are declared, each with the reason.
+    not_running: Vec<String>,
+}
+
+impl Awaited {
+    fn of(gateways: &[(String, Option<Observation>)], revocation: Option<&Revocation>) -> Self {
+        let Some(revocation) = revocation.filter(|revocation| !revocation.is_settled()) else {
+            return Self::default();
+        };
+        let mut awaited = Self {
+            open: true,
+            unasked: revocation.waiting_for.is_empty(),
+            ..Self::default()
+        };
+        for node in &revocation.waiting_for {
+            let observations = gateways.iter().filter_map(|(_, observation)| observation.as_ref());
+            let unprovable = observations.flat_map(|it| &it.unprovable).find(|it| it.node == *node);
+            match unprovable.map(|it| &it.why) {
+                None => awaited.provable.push(node.clone()),
+                Some(WhyUnprovable::NoStatistics) => awaited.without_statistics.push(node.clone()),
+                Some(WhyUnprovable::NotRunning(why)) => awaited.not_running.push(format!("{node}: {why}")),
+                // Where no server is declared there is none whose word could be missing.
+                Some(WhyUnprovable::Undeclared) => {}
+            }
+        }
+        awaited
+    }
+
+    /// Something may still be proved without anybody's doing.
+    fn goes_on(&self) -> bool {
+        self.open && (self.unasked || !self.provable.is_empty())
+    }
+
+    /// Nobody will ever prove more than is proved.
+    fn is_all_that_can_be_proved(&self) -> bool {
+        !self.goes_on() && self.not_running.is_empty()
+    }
+
+    /// Nothing is missing that the user has to be told of. Who has access is not held to account for former sessions on nodes
+    /// that can prove nothing.
+    fn is_settled(&self, granted: bool) -> bool {
+        let nothing_to_say = self.without_statistics.is_empty() && self.not_running.is_empty();
+        !self.goes_on() && (granted || nothing_to_say)
+    }
+
+    /// The nodes that may still give their word.
+    fn provable(&self) -> Option<String> {
+        (!self.provable.is_empty()).then(|| self.provable.join(", "))
+    }
+}
+
+/// Why nobody can be let in on some gateway that the user has.
+fn unusable<'a>(gateways: &'a [(String, Option<Observation>)], wanted: &[String]) -> Vec<&'a str> {
+    let observations = gateways.iter().filter(|(name, _)| wanted.contains(name));
+    let observations = observations.filter_map(|(_, observation)| observation.as_ref());
+    observations.flat_map(|it| &it.unusable).map(String::as_str).collect()
 }
 
 /// How far the gateways are, for [`conditions`].
@@ -324,11 +401,27 @@ struct Progress<'a> {
     tombstone: bool,
     /// Everything was handed over, and what had to be contained is.
     settled: bool,
-    /// Only nodes without a statistics API are missing.
-    without_statistics: bool,
-    /// Gateways that the spec names and that do not exist.
+    /// Whose word is missing.
+    awaited: Awaited,
+    /// Gateways that the spec names and that do not run, or do not exist.
     missing: &'a [&'a str],
+    /// Why nobody can be let in on some gateway, by node.
+    unusable: Vec<&'a str>,
+    /// There is a gateway on which the user can be let in.
+    usable: bool,
     pause: Pause,
+}
+
+impl Progress<'_> {
+    /// Why the gateways that are missing do not run, of those that exist.
+    fn refused(&self, facts: &Facts<'_>) -> Option<String> {
+        let refused = facts
+            .refused
+            .iter()
+            .filter(|(name, _)| self.missing.contains(&name.as_str()));
+        let lines: Vec<String> = refused.map(|(name, why)| format!("{name}: {why}")).collect();
+        (!lines.is_empty()).then(|| lines.join("; "))
+    }
 }
 
 /// Whether an annotation pauses the object.
@@ -381,21 +474,14 @@ fn finalizer_step(user: &VpnUser, facts: &Facts<'_>, deleting: bool, proved: boo
 fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, progress: &Progress<'_>, now: Timestamp) {
     let person = facts.person;
     let generation = status.observed_generation;
-    let granted = person.effective.access == Access::Granted;
-    let waiting_for = status
-        .revocation
-        .as_ref()
-        .map(|r| r.waiting_for.join(", "))
-        .filter(|nodes| !nodes.is_empty());
-    let stalled = stalled(facts, progress, waiting_for.as_deref());
-    let working = working(status, facts, progress, waiting_for.as_deref());
+    let stalled = stalled(facts, progress);
+    let working = working(status, facts, progress);
+    let granted = granted(facts, progress);
     let mut list = Conditions::new(&mut status.conditions, generation, now);
-    list.set(
-        types::GRANTED,
-        granted,
-        person.effective.reason.as_str(),
-        granted_message(person),
-    );
+    match granted {
+        Ok(message) => list.set(types::GRANTED, true, person.effective.reason.as_str(), message),
+        Err((reason, message)) => list.set(types::GRANTED, false, reason, message),
+    };
 
     let (ready, reason, message) = match (&stalled, &working) {
         (Some((reason, message)), _) | (None, Some((reason, message))) => (false, *reason, message.clone()),
@@ -432,8 +518,61 @@ fn conditions(status: &mut VpnUserStatus, facts: &Facts<'_>, progress: &Progress
 /// A reason and a message of a condition.
 type ReasonMessage = (&'static str, String);
 
+/// Whether a login would succeed, and what is said of it.
+fn granted(facts: &Facts<'_>, progress: &Progress<'_>) -> Result<String, ReasonMessage> {
+    let person = facts.person;
+    if person.effective.access == Access::Denied {
+        return Err((person.effective.reason.as_str(), granted_message(person)));
+    }
+    if !person.has_password {
+        return Err(match facts.unreadable {
+            Some(why) => (reasons::CREDENTIALS_NOT_FOUND, unreadable_message(why)),
+            None => (reasons::CREDENTIALS_PENDING, PENDING.to_owned()),
+        });
+    }
+    // Where one gateway lets the person in, a login succeeds.
+    match gateway_trouble(facts, progress) {
+        Some(trouble) if !progress.usable => Err(trouble),
+        _ => Ok(granted_message(person)),
+    }
+}
+
+const PENDING: &str = "the password in spec.credentialsFrom is being read";
+
+fn unreadable_message(why: &str) -> String {
+    format!("the password in spec.credentialsFrom cannot be read: {why}")
+}
+
+/// Why a gateway that the user has is of no use.
+fn gateway_trouble(facts: &Facts<'_>, progress: &Progress<'_>) -> Option<ReasonMessage> {
+    if let Some(why) = progress.refused(facts) {
+        Some((
+            reasons::GATEWAY_NOT_RUNNING,
+            format!("a VpnGateway cannot run as it is declared: {why}"),
+        ))
+    } else if !progress.missing.is_empty() {
+        Some((
+            reasons::GATEWAY_NOT_FOUND,
+            format!(
+                "no VpnGateway named {}: create it, or correct spec.gateways",
+                progress.missing.join(", ")
+            ),
+        ))
+    } else if !progress.unusable.is_empty() {
+        Some((
+            reasons::NODE_NOT_RUNNING,
+            format!(
+                "no node of a gateway can be run as it is declared: {}",
+                progress.unusable.join("; ")
+            ),
+        ))
+    } else {
+        None
+    }
+}
+
 /// Why nothing goes on until a person acts.
-fn stalled(facts: &Facts<'_>, progress: &Progress<'_>, waiting_for: Option<&str>) -> Option<ReasonMessage> {
+fn stalled(facts: &Facts<'_>, progress: &Progress<'_>) -> Option<ReasonMessage> {
     let person = facts.person;
     if person.held_back_since.is_some() || (progress.tombstone && person.keeps_declared()) {
         let id = &person.corporate_id;
@@ -463,23 +602,24 @@ fn stalled(facts: &Facts<'_>, progress: &Progress<'_>, waiting_for: Option<&str>
                 person.account
             ),
         ))
-    } else if !progress.missing.is_empty() {
-        Some((
-            reasons::GATEWAY_NOT_FOUND,
-            format!(
-                "no VpnGateway named {}: create it, or correct spec.gateways",
-                progress.missing.join(", ")
-            ),
-        ))
+    } else if let Some(trouble) = gateway_trouble(facts, progress) {
+        Some(trouble)
     } else if let Some(why) = facts.unreadable {
-        Some((
-            reasons::CREDENTIALS_NOT_FOUND,
-            format!("the password in spec.credentialsFrom cannot be read: {why}"),
-        ))
+        Some((reasons::CREDENTIALS_NOT_FOUND, unreadable_message(why)))
     } else if let SecretOutcome::Conflict(why) = facts.secret {
         Some((reasons::SECRET_CONFLICT, why.clone()))
-    } else if progress.without_statistics {
-        let nodes = waiting_for.unwrap_or_default();
+    } else if person.effective.access == Access::Granted || progress.awaited.goes_on() {
+        None
+    } else if !progress.awaited.not_running.is_empty() {
+        Some((
+            reasons::NODE_NOT_RUNNING,
+            format!(
+                "logins are refused, but sessions on a node that cannot be run as it is declared can be neither ended nor proved gone: {}",
+                progress.awaited.not_running.join("; ")
+            ),
+        ))
+    } else if !progress.awaited.without_statistics.is_empty() {
+        let nodes = progress.awaited.without_statistics.join(", ");
         Some((
             reasons::NO_STATISTICS,
             format!(
@@ -492,12 +632,7 @@ fn stalled(facts: &Facts<'_>, progress: &Progress<'_>, waiting_for: Option<&str>
 }
 
 /// What is under way.
-fn working(
-    status: &VpnUserStatus,
-    facts: &Facts<'_>,
-    progress: &Progress<'_>,
-    waiting_for: Option<&str>,
-) -> Option<ReasonMessage> {
+fn working(status: &VpnUserStatus, facts: &Facts<'_>, progress: &Progress<'_>) -> Option<ReasonMessage> {
     let granted = facts.person.effective.access == Access::Granted;
     let unknown = status
         .gateways
@@ -510,6 +645,7 @@ fn working(
         ))
     } else if progress.settled && !unknown {
         match facts.secret {
+            _ if granted && !facts.person.has_password => Some((reasons::CREDENTIALS_PENDING, PENDING.to_owned())),
             SecretOutcome::Failing(why) => Some((
                 reasons::SECRET_PENDING,
                 format!("the user's Secret could not be written yet, and is tried again: {why}"),
@@ -517,12 +653,21 @@ fn working(
             _ => None,
         }
     } else if granted {
-        Some((
-            reasons::CONVERGING,
-            "waiting for the gateways to show the account".to_owned(),
-        ))
+        Some(match progress.awaited.provable() {
+            Some(nodes) => (
+                reasons::CONVERGING,
+                format!("sessions from before are being ended; still missing the word of {nodes}"),
+            ),
+            None => (
+                reasons::CONVERGING,
+                "waiting for the gateways to show the account".to_owned(),
+            ),
+        })
     } else {
-        let of = waiting_for.map_or_else(String::new, |nodes| format!("; still missing the word of {nodes}"));
+        let of = progress
+            .awaited
+            .provable()
+            .map_or_else(String::new, |nodes| format!("; still missing the word of {nodes}"));
         Some((
             reasons::REVOKING,
             format!("logins are refused, sessions are being ended{of}"),
@@ -531,9 +676,14 @@ fn working(
 }
 
 fn granted_message(person: &Person) -> String {
-    match person.effective.reason {
+    why(person.effective.reason, &person.live_holds)
+}
+
+/// A decision in words.
+pub(super) fn why(reason: Reason, holds: &[String]) -> String {
+    match reason {
         Reason::Active | Reason::GuardHeldBack => texts::ACCEPTED.into(),
-        Reason::Held => texts::held_by(&person.live_holds),
+        Reason::Held => texts::held_by(holds),
         Reason::Inactive => texts::INACTIVE.into(),
         Reason::NotYetValid => "spec.validFrom is still to come".to_owned(),
         Reason::Expired => texts::EXPIRED.into(),

@@ -12,9 +12,16 @@ use crate::{
 /// What to tell after a status changed from one to the other. Pure, and without secrets: it says what the status says.
 pub(super) fn announcements(before: &VpnUserStatus, after: &VpnUserStatus) -> Vec<Announcement> {
     let mut announcements = Vec::new();
-    if (before.access, before.reason) != (after.access, after.reason) {
-        let why = condition(after, types::GRANTED).map_or("", |condition| &condition.message);
+    let said = |status: &VpnUserStatus| {
+        let granted = condition(status, types::GRANTED).map(|it| it.status.to_string());
+        (status.access, status.reason, granted)
+    };
+    if said(before) != said(after) {
+        let granted = condition(after, types::GRANTED);
+        let why = granted.map_or("", |condition| &condition.message);
         match after.access {
+            // Who cannot log in all the same is told so by the condition that says why.
+            Some(Access::Granted) if granted.is_some_and(|it| it.status != "True") => {}
             Some(Access::Granted) => {
                 announcements.push(normal("AccessGranted", "Grant", format!("access is granted: {why}")));
             }

@@ -62,7 +62,9 @@ pub async fn gauges(ctx: Arc<Core>, cancel: CancellationToken) {
         ctx.metrics.orders_recent(guard.orders);
         ctx.metrics.guard_store_failing(ctx.verdicts.health().failing.is_some());
         let source = ctx.desired.health();
-        ctx.metrics.source(source.problems.len(), source.unreadable_since);
+        let refused = source.refused_edits.len();
+        ctx.metrics
+            .source(source.problems.len(), refused, source.unreadable_since);
         ctx.metrics.leading(ctx.fence.is_open());
         ctx.metrics.history_failing(ctx.history.last_error().is_some());
         ctx.metrics.queue_depth(ctx.backoff.len());

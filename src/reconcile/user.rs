@@ -1,6 +1,9 @@
 //! Carries out the plan for one user.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::controller::Action};
@@ -51,6 +54,11 @@ impl ReconcileError {
 /// Longest time that one user's writes may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Pause between looks at the sessions of somebody who is gone, and how many there are at the most: twenty minutes.
+const SEE_OFF_PAUSE: Duration = Duration::from_millis(500);
+/// See [`SEE_OFF_PAUSE`].
+const SEE_OFF_LOOKS: usize = 2400;
+
 /// Reconciles one user: plan, hand over, report. Never waits for a gateway.
 ///
 /// # Errors
@@ -77,11 +85,13 @@ pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Core>) -> Result<Action, Rec
         (usage.in_period(limit.period, now), limit.period)
     });
     let unreadable = ctx.imported.failure(&user);
+    let refused = refusals(&user, &ctx);
     let planned = |gateways: &[(String, Option<Observation>)], secret: &SecretOutcome| {
         let facts = Facts {
             person: &person,
             used,
             gateways,
+            refused: &refused,
             secret,
             unreadable: unreadable.as_deref(),
         };
@@ -123,6 +133,14 @@ pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Core>) -> Result<Action, Rec
     Ok(Action::await_change())
 }
 
+/// Why gateways that the user names do not run as they are declared.
+fn refusals(user: &VpnUser, ctx: &Core) -> Vec<(String, String)> {
+    let named = gateway_names(user).into_iter();
+    named
+        .filter_map(|name| ctx.gateways.refusal(&name).map(|why| (name, why)))
+        .collect()
+}
+
 fn observe(user: &VpnUser, person: &Person, ctx: &Core) -> Vec<(String, Option<Observation>)> {
     let mut names = gateway_names(user);
     names.extend(
@@ -148,25 +166,77 @@ fn observe(user: &VpnUser, person: &Person, ctx: &Core) -> Vec<(String, Option<O
 }
 
 /// Lets go of a user whose access is proved gone.
-async fn release(user: &VpnUser, account: &str, plan: Plan, ctx: &Core) -> Result<(), DesiredError> {
+async fn release(user: &Arc<VpnUser>, account: &str, plan: Plan, ctx: &Arc<Core>) -> Result<(), DesiredError> {
     let name = user.name_any();
     let before = user.status.clone().unwrap_or_default();
     let before = ctx.status_writes.remembered(&name).unwrap_or(before);
+    let status = plan.status.clone();
     if plan.status != before {
         remember(user, account, &before, &plan.status, ctx).await;
         announce(user, &before, &plan.status, ctx);
         // Told only once, however often letting go has to be tried.
         ctx.status_writes.failed(&name, plan.status);
     }
+    if let Some(outputs) = ctx.cluster_outputs() {
+        // It goes with the user by its owner, which somebody may have taken away.
+        outputs.secrets.settle(user, account).await?;
+    }
     ctx.desired.remove_user_finalizer(&name).await?;
-    for gateway in ctx.gateways.all() {
-        gateway.forget(account);
+    let lasts = status
+        .revocation
+        .as_ref()
+        .is_some_and(|it| it.sessions_zero_at.is_none());
+    if lasts {
+        tokio::spawn(see_off(
+            Arc::clone(user),
+            account.to_owned(),
+            status,
+            Arc::downgrade(ctx),
+        ));
+    } else {
+        forget(account, ctx);
     }
     if let Some(outputs) = ctx.cluster_outputs() {
         outputs.secrets.forget(user);
     }
     ctx.status_writes.forget(&name);
     Ok(())
+}
+
+fn forget(account: &str, ctx: &Core) {
+    for gateway in ctx.gateways.all() {
+        gateway.forget(account);
+    }
+}
+
+/// Follows the sessions of somebody who is gone to their end, so that the record says when that was. Nobody waits for it.
+async fn see_off(user: Arc<VpnUser>, account: String, status: VpnUserStatus, ctx: Weak<Core>) {
+    let name = user.name_any();
+    for _ in 0..SEE_OFF_LOOKS {
+        tokio::time::sleep(SEE_OFF_PAUSE).await;
+        let Some(ctx) = ctx.upgrade() else { return };
+        if ctx.roster.person_by_user(&name).is_some() {
+            // Declared anew: what is known of the account is theirs.
+            return;
+        }
+        let gateways = ctx.gateways.all();
+        let seen = gateways
+            .iter()
+            .filter_map(|gateway| gateway.observe(&account).revocation);
+        let zeros: Option<Vec<Timestamp>> = seen.map(|it| it.sessions_zero_at).collect();
+        let Some(zeros) = zeros else { continue };
+        let mut after = status.clone();
+        if let Some(revocation) = &mut after.revocation {
+            revocation.sessions_zero_at = zeros.into_iter().max();
+        }
+        remember(&user, &account, &status, &after, &ctx).await;
+        return forget(&account, &ctx);
+    }
+    if let Some(ctx) = ctx.upgrade()
+        && ctx.roster.person_by_user(&name).is_none()
+    {
+        forget(&account, &ctx);
+    }
 }
 
 /// Sees to it that what the user needs to connect is kept where others read it. An error is one that may go away.
@@ -309,6 +379,8 @@ async fn remember(user: &VpnUser, account: &str, before: &VpnUserStatus, after: 
             denied_at: revocation.denied_at,
             contained_at: revocation.contained_at,
             sessions_zero_at: revocation.sessions_zero_at,
+            left_out: revocation.left_out.clone(),
+            withdrawn_at: revocation.withdrawn_at,
         };
         if let Err(error) = ctx.history.record_revocation(row).await {
             tracing::warn!(%error, corporate_id = %user.spec.corporate_id, "the revocation stands in the status, but not in the history");

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 
 use super::{
     conclude::Open,
-    entry::{Entry, Key, LastReported, Touched, User},
-    messages::Transition,
+    entry::{Entry, Hold, Key, LastReported, Touched, User},
+    messages::{Loss, Transition},
     register::Register,
     tables::Tables,
 };
@@ -147,6 +147,7 @@ impl Tables {
             used: used_percent(&terms, now),
         };
         let names = (facts.name.clone(), facts.account.clone());
+        let loss = loss(&self.register, entry, at, &last, loading, now);
         let user = self.register.ids.get_mut(key)?.users.get_mut(at)?;
         user.in_force = Some(terms);
         let old = user.last_reported.replace(last.clone());
@@ -163,6 +164,7 @@ impl Tables {
             user: names.0.to_string(),
             account: names.1.to_string(),
             revoke,
+            loss: loss.map(Box::new),
         })
     }
 
@@ -243,6 +245,47 @@ pub(super) fn is_held_back(register: &Register, entry: &Entry, at: usize, now: T
     waits
         && (user.standing.kept().is_some_and(narrower)
             || reason_at(&register.declared(entry, user), now) != Reason::Active)
+}
+
+/// What a user loses by what is reported now.
+fn loss(
+    register: &Register,
+    entry: &Entry,
+    at: usize,
+    now_reported: &LastReported,
+    loading: bool,
+    now: Timestamp,
+) -> Option<Loss> {
+    let user = entry.users.get(at)?;
+    let reported = &user.facts.reported;
+    let before = match &user.last_reported {
+        Some(old) => old.reason,
+        None if loading && reported.access == Some(Access::Granted) => {
+            let kept = Budget::ALL.iter().any(|cause| reported.held_back(*cause).is_some());
+            if kept { Reason::GuardHeldBack } else { Reason::Active }
+        }
+        None => return None,
+    };
+    let has_access = |reason| matches!(reason, Reason::Active | Reason::GuardHeldBack);
+    let held_back = now_reported.reason == Reason::GuardHeldBack;
+    if !has_access(before) || before == now_reported.reason || now_reported.reason == Reason::Active {
+        return None;
+    }
+    let waits = |hold: &Hold| hold.counts() && hold.judgement.keeps() && hold.facts.span.is_live(now);
+    let holds = entry
+        .holds
+        .iter()
+        .filter(|hold| if held_back { waits(hold) } else { hold.is_live(now) });
+    Some(Loss {
+        corporate_id: user.facts.id.clone(),
+        reason: if held_back {
+            reason_at(&register.declared(entry, user), now)
+        } else {
+            now_reported.reason
+        },
+        holds: holds.map(|hold| hold.facts.name.to_string()).collect(),
+        held_back,
+    })
 }
 
 fn used_percent(terms: &Terms, now: Timestamp) -> Option<u64> {

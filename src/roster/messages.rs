@@ -60,6 +60,21 @@ pub struct Transition {
     pub account: String,
     /// Set when sessions must end: a denial, a rotation. To be handed to the gateways at once.
     pub revoke: Option<Revoke>,
+    /// Set when the person lost access by it, or would have without the guard.
+    pub loss: Option<Box<Loss>>,
+}
+
+/// A loss of access.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// Whose it is.
+    pub corporate_id: CorporateId,
+    /// The cause that is named first. [`Reason::Active`]: a gateway would be taken away.
+    pub reason: Reason,
+    /// Names of the holds that it rests on.
+    pub holds: Vec<String>,
+    /// The guard holds it back: access goes on.
+    pub held_back: bool,
 }
 
 /// What is known of one person.
@@ -92,6 +107,8 @@ pub struct Person {
     /// The guard's change that has to be kept before anything that depends on this may be reported (see
     /// [`super::Roster::guard_changes`]); 0 when there is none.
     pub verdict: u64,
+    /// The password is known: without it nobody can log in, whatever is decided.
+    pub has_password: bool,
     /// Generation of the `VpnUser` that this speaks of; 0 if there is none.
     pub generation: i64,
     /// Present epoch.

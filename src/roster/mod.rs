@@ -46,7 +46,7 @@ use self::{
 };
 pub use self::{
     facts::account_of,
-    messages::{Derivation, GuardReport, HoldVerdict, Input, Passwords, PendingDenial, Person, Transition},
+    messages::{Derivation, GuardReport, HoldVerdict, Input, Loss, Passwords, PendingDenial, Person, Transition},
     query::People,
 };
 use crate::{
@@ -191,7 +191,7 @@ impl Roster {
         self.announce(tables, transitions)
     }
 
-    /// Lets time pass: to be called about every second. Work in proportion to what time changes; after the clock was set
+    /// Lets time pass: to be called at [`Self::next_deadline`], and about every second. Work in proportion to what time changes; after the clock was set
     /// back everybody is looked at once.
     pub fn tick(&self) -> Vec<Transition> {
         if !self.is_loaded() {
@@ -202,6 +202,12 @@ impl Roster {
         let due = tables.take_due(now);
         let transitions = tables.evaluate(due, now, false);
         self.announce(tables, transitions)
+    }
+
+    /// When time alone changes something next. [`Self::tick`] is due then, and about every second all the same: the wall clock
+    /// may be set, and the machine may sleep.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.tables().wheel.first().map(|(at, _)| *at)
     }
 
     /// Lets pending denials and losses of holds through: those named, or all. Where deletions are trusted, those of deleted

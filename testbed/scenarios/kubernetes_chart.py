@@ -90,6 +90,8 @@ def _life_of_a_release(cluster):
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", CRDS)
     run("upgrade", _RELEASE, CHART, "--reuse-values")
     refusals = _who_may_hold(cluster)
+    second = helm("install", "second", CHART, "--namespace", _NAMESPACE, kubeconfig=cluster.kubeconfig, home=cluster.path, succeeds=False)
+    check(second.returncode != 0 and f"the release {_RELEASE} is in the namespace" in second.stderr, f"a second release: {second.stderr.strip()}")
 
     run("rollback", _RELEASE, "1")
     replicas = cluster.kubectl("get", "deployment", "-n", _NAMESPACE, "-o", "jsonpath={.items[*].spec.replicas}")

@@ -118,7 +118,7 @@ def every_listener_agrees_about_a_mass_deletion(world):
     controller.start()
     slowest = max(slowest, agreed("after another controller"))
     check(controller.lets_in(logins[first]) and not controller.lets_in(logins[second]), "what was decided is found again")
-    check(controller.call("POST", "/guard/confirm")[0] == 200, "confirmed")
+    check(controller.call("POST", "/guard/confirm", {"all": True})[0] == 200, "confirmed")
     until("nobody waits", lambda: _waiting(controller, 0), PATIENCE)
     slowest = max(slowest, agreed("at the end"))
     check(not room.writes("replica"), f"a replica wrote: {room.writes('replica')[:1]}")

@@ -34,8 +34,8 @@ def the_api_server_refuses_what_cannot_be_meant(world):
     accepted(_gateway("panel", blitz={"url": "https://panel.example.com", "token": _SECRET}))
 
     # One object per ID, by construction.
-    refused(_named(user_document("AB900003"), "somebody-else"), "must be the encoding of spec.corporateId")
-    refused(_named(user_document("A-B"), "a-b"), "must be the encoding of spec.corporateId")
+    refused(_named(user_document("AB900003"), "somebody-else"), "the encoding of spec.corporateId")
+    refused(_named(user_document("A-B"), "a-b"), "the encoding of spec.corporateId")
     refused(user_document("AB 900003"), "spec.corporateId")
     refused(_named(user_document("AB900003-"), "ab900003--"), "corporateId")
     refused(_without(user_document("AB900003"), "corporateId"), "corporateId")

@@ -1,6 +1,7 @@
 """What people who declare users with kubectl see, and what a user is handed."""
 
 import threading
+import time
 import urllib.parse
 
 from .kstatus import condition, kstatus
@@ -58,6 +59,8 @@ def kubectl_wait_and_kstatus_are_right_at_every_moment(world):
     check(early.returncode != 0, "kubectl wait is content with an object that nobody has seen")
     world.one_node()
     room.settled("AB110009", "Granted")
+    # Auth is asked below without anybody connecting. A node that shows somebody is believed that those sessions do not exist.
+    bystander = world.client(room.link("AB110009"), "bystander").connected()
 
     wrong, seen, link = [], threading.Event(), []
 
@@ -125,6 +128,8 @@ def a_secret_that_is_deleted_or_edited_comes_back_the_same(world):
     _returns(room, content, "edited")
     room.api.merge("secrets", "ab120001-vpn", {"data": {"password": None}})
     _returns(room, content, "robbed of a key")
+    room.api.merge("secrets", "ab120001-vpn", {"stringData": {"note": "mine"}})
+    _returns(room, content, "given a key of somebody's")
     room.api.merge("secrets", "ab120001-vpn", {"metadata": {"ownerReferences": None, "labels": None}})
     until(
         "the owner is back",
@@ -143,6 +148,55 @@ def a_secret_that_is_deleted_or_edited_comes_back_the_same(world):
     room.gone("AB120001")
     until("the Secret is collected", lambda: room.secret("AB120001") is None, PATIENCE)
     return "deleted, edited, robbed of a key and of its owner, deleted while nobody looked: the same each time; collected with its user"
+
+
+def a_secret_that_is_somebody_elses_is_left_alone(world):
+    room = world.kubernetes()
+    world.one_node()
+    room.declare_secret("qq000002-vpn", a="b")
+    strangers = room.api.get("secrets", "qq000002-vpn")
+
+    def check_it_is_as_it_was(when):
+        present = room.api.get("secrets", "qq000002-vpn")
+        check(present is not None, f"the stranger's Secret is gone {when}")
+        for part in (lambda it: it["data"], lambda it: it["metadata"]["uid"], lambda it: it["metadata"]["resourceVersion"]):
+            check(part(present) == part(strangers), f"the stranger's Secret is another {when}: {present}")
+
+    room.declare_user("QQ000002")
+    until(
+        "the user is Stalled",
+        lambda: any(
+            it["type"] == "Stalled" and it["reason"] == "SecretConflict" for it in (room.status("QQ000002") or {}).get("conditions", ())
+        ),
+        PATIENCE,
+    )
+    check_it_is_as_it_was("beside its user")
+    room.api.delete("vpnusers", "qq000002")
+    room.gone("QQ000002")
+    _stays(lambda: room.api.get("secrets", "qq000002-vpn") is not None, 2, "the stranger's Secret goes with the user")
+    check_it_is_as_it_was("after the user")
+
+    # A backup brings the user's own back before the user, with the owner of before, whom nobody finds.
+    room.declare_user("AB120002")
+    room.settled("AB120002", "Granted")
+    backup, content = room.api.get("secrets", "ab120002-vpn"), room.credentials("AB120002")
+    room.api.delete("vpnusers", "ab120002")
+    room.gone("AB120002")
+    until("the Secret is collected", lambda: room.secret("AB120002") is None, PATIENCE)
+    meta = {key: backup["metadata"][key] for key in ("name", "labels", "ownerReferences")}
+    room.api.apply("secrets", {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": meta, "data": backup["data"]}, force=True)
+    began = time.time()
+    room.declare_user("AB120002")
+    user = room.settled("AB120002", "Granted")
+    until(
+        "the Secret is the new user's",
+        lambda: (room.api.get("secrets", "ab120002-vpn") or {"metadata": {}})["metadata"].get("ownerReferences", [{}])[0].get("uid")
+        == user["metadata"]["uid"],
+        PATIENCE,
+    )
+    took = time.time() - began
+    _stays(lambda: room.secret("AB120002") == content, 2, "the restored Secret is not the same")
+    return f"a stranger's is as it was before, beside and after the user; a restored one is the user's after {took:.1f} s"
 
 
 def _returns(room, content, what):

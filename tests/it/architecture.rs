@@ -141,8 +141,11 @@ fn decision_records_have_one_number_each() {
         .collect();
     names.sort_unstable();
     assert!(!names.is_empty());
-    for (number, name) in (1..).zip(&names) {
-        assert!(name.starts_with(&format!("{number:04}-")), "{name} is the {number}th");
+    let mut last = 0;
+    for name in &names {
+        let number: u32 = name.split_once('-').unwrap().0.parse().unwrap();
+        assert!(name.starts_with(&format!("{number:04}-")) && number > last, "{name}");
+        last = number;
         let text = fs::read_to_string(folder.join(name)).unwrap();
         assert!(
             text.starts_with(&format!("# {number}. ")),

@@ -1,6 +1,8 @@
 //! The command line as a person and a script meet it: the real binary, and a fake of the operator's API.
 
+mod doctor;
 mod guarded;
+mod person;
 
 use std::{
     collections::BTreeSet,
@@ -168,6 +170,7 @@ fn help_teaches_and_documents_the_exit_codes() {
         "seal",
         "doctor",
         "completions",
+        "man",
     ] {
         assert!(help.stdout.contains(&format!("\n  {part}")), "{part}: {}", help.stdout);
     }
@@ -328,8 +331,64 @@ fn completions_are_made_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let outcome = with(&["completions", shell]);
         assert_eq!(outcome.code, 0);
-        assert!(outcome.stdout.contains("deactivate"), "{shell}");
+        assert!(outcome.stdout.contains("COMPLETE"), "{shell}: {}", outcome.stdout);
     }
+}
+
+/// What is offered for the last word, as the script for zsh asks.
+fn completed(mut command: Command, words: &[&str]) -> String {
+    command
+        .env("COMPLETE", "zsh")
+        .env("_CLAP_COMPLETE_INDEX", words.len().to_string())
+        .args(["--", "vpn-operator"])
+        .args(words);
+    let outcome = run(command);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""));
+    outcome.stdout
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shell_is_offered_the_people_and_holds_of_the_running_operator() {
+    let fake = Fake::start(|seen, _| match seen.uri.path() {
+        "/users" => (
+            200,
+            json!({ "users": [{ "corporate_id": "AB123456", "owner": "Anna", "access": "Granted" },
+                              { "corporate_id": "XAB1", "access": "Denied" }] }),
+        ),
+        _ => (200, json!({ "holds": [{ "name": "hr-x", "phase": "Live" }] })),
+    })
+    .await;
+    let ask = |words: &'static [&'static str]| {
+        let command = fake.command(&[]);
+        tokio::task::spawn_blocking(move || completed(command, words))
+    };
+    assert!(ask(&["user", "dea"]).await.unwrap().contains("deactivate"));
+    let people = ask(&["user", "show", "ab1"]).await.unwrap();
+    assert!(
+        people.contains("AB123456") && people.contains("Anna") && !people.contains("XAB1"),
+        "{people}"
+    );
+    assert!(ask(&["hold", "release", ""]).await.unwrap().contains("hr-x"));
+    assert_eq!(fake.seen()[0].uri.to_string(), "/users?q=ab1&limit=100");
+}
+
+#[test]
+fn completion_without_an_operator_is_quiet() {
+    let mut command = vpn_operator();
+    command.env("LISTEN_ADDR", "127.0.0.1:1").env("DATA_DIR", "/nowhere");
+    assert!(!completed(command, &["user", "show", "AB1"]).contains("AB1"));
+}
+
+#[test]
+fn the_manual_has_a_page_for_every_command() {
+    let page = with(&["man"]);
+    assert_eq!(page.code, 0);
+    assert!(page.stdout.contains(".TH vpn-operator 1"), "{}", page.stdout);
+    let folder = tempfile::tempdir().unwrap();
+    let outcome = with(&["man", "--dir", folder.path().join("man1").to_str().unwrap()]);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    let text = std::fs::read_to_string(folder.path().join("man1/vpn-operator-user-deactivate.1")).unwrap();
+    assert!(text.contains("How long to wait for containment"), "{text}");
 }
 
 #[test]
@@ -494,6 +553,25 @@ async fn a_list_is_a_table_for_people_and_the_answer_itself_for_programs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn text_of_strangers_cannot_turn_a_line_around() {
+    let role = "left\u{202e}gnp.exe \u{200b}Анна";
+    let answer = json!({ "users": [{ "corporate_id": "AB123456", "role": role, "owner": role }] });
+    let fake = Fake::start(move |_, _| (200, answer.clone())).await;
+    for form in ["table", "json"] {
+        let outcome = fake.run(&["user", "list", "--output", form]).await;
+        assert!(!outcome.stdout.contains(['\u{202e}', '\u{200b}']), "{}", outcome.stdout);
+        assert!(outcome.stdout.contains("Анна"), "{}", outcome.stdout);
+        if form == "json" {
+            let same: Value = serde_json::from_str(&outcome.stdout).unwrap();
+            assert!(same.to_string().contains(role), "{same}");
+        }
+    }
+    let refusal = Fake::start(move |_, _| (409, json!({ "detail": role }))).await;
+    let outcome = refusal.run(&["user", "list"]).await;
+    assert!(outcome.stderr.contains("left\\u{202e}gnp.exe"), "{}", outcome.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn show_is_readable_and_fetches_links_only_when_asked() {
     let fake = Fake::start(|seen, _| {
         if seen.uri.path().ends_with("/config") {
@@ -505,10 +583,12 @@ async fn show_is_readable_and_fetches_links_only_when_asked() {
     .await;
     let plain = fake.run(&["user", "show", "A.b-1"]).await;
     assert_eq!(plain.code, 0, "{}", plain.stderr);
-    assert!(plain.stdout.contains("corporate id  A.b-1"), "{}", plain.stdout);
-    assert!(plain.stdout.contains("usage used    5"), "{}", plain.stdout);
+    assert!(plain.stdout.starts_with("A.b-1\nDenied: -\n"), "{}", plain.stdout);
+    assert!(plain.stdout.contains("traffic   5 B used"), "{}", plain.stdout);
     assert!(
-        plain.stdout.contains("\nholds\nNAME  PHASE\nhr-x  Live"),
+        plain
+            .stdout
+            .contains("\nHolds\nNAME  IN FORCE  SINCE  ENDS  REASON\nhr-x  yes"),
         "{}",
         plain.stdout
     );
@@ -538,6 +618,50 @@ async fn a_grant_that_is_not_usable_yet_exits_with_6() {
         assert_eq!((seen.method, seen.uri.path()), (Method::POST, "/access/grant"));
         assert_eq!(seen.body, json!({ "corporate_id": "AB123456" }));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_says_whose_access_it_is_and_shows_the_link_to_a_camera() {
+    let fake = Fake::answering(
+        200,
+        json!({ "corporate_id": "AB123456", "hy2_url": "hysteria2://link" }),
+    )
+    .await;
+    let until = "2027-01-01T00:00:00Z";
+    let outcome = fake
+        .run(&[
+            "user",
+            "grant",
+            "AB123456",
+            "--owner",
+            "Anna",
+            "--email",
+            "anna@example.com",
+            "--role",
+            "engineer",
+            "--until",
+            until,
+            "--qr",
+            "always",
+        ])
+        .await;
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert!(outcome.stdout.contains('█'), "{}", outcome.stdout);
+    assert_eq!(
+        fake.only().body,
+        json!({ "corporate_id": "AB123456", "owner": "Anna", "email": "anna@example.com", "role": "engineer",
+                "valid_until": until })
+    );
+    let piped = fake.run(&["user", "grant", "AB123456"]).await;
+    assert!(
+        !piped.stdout.contains('█'),
+        "a program reads no picture: {}",
+        piped.stdout
+    );
+    let json = fake
+        .run(&["user", "grant", "AB123456", "--qr", "always", "-o", "json"])
+        .await;
+    assert!(serde_json::from_str::<Value>(&json.stdout).is_ok(), "{}", json.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -690,21 +814,64 @@ async fn a_denial_that_the_guard_holds_back_is_not_called_a_denial() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn activate_and_rotate_ask_for_what_was_typed() {
+async fn activate_exits_with_0_only_when_nothing_stands_against_access() {
+    let held = json!({ "status": "denied", "access": "Denied", "reason": "Held", "released": ["cli-deactivated-ab123456"],
+                       "remaining": ["hr-deactivated-ab123456"] });
+    let expired =
+        json!({ "status": "denied", "access": "Denied", "reason": "Expired", "released": [], "remaining": [] });
+    let granted =
+        json!({ "status": "activated", "access": "Granted", "reason": "Active", "released": [], "remaining": [] });
+    for (status, body, code, said) in [
+        (200, granted.clone(), 0, "Granted"),
+        (
+            200,
+            held,
+            4,
+            "hr-deactivated-ab123456 by hr, since T1: left the company",
+        ),
+        (200, expired, 4, "stays denied: Expired"),
+        (202, granted, 6, "do not follow that yet"),
+    ] {
+        let fake = Fake::start(move |seen, _| match seen.method.as_str() {
+            "POST" => (status, body.clone()),
+            _ => (
+                200,
+                json!({ "holds": [{ "name": "hr-deactivated-ab123456", "source": "hr", "since": "T1",
+                                    "reason": "left the company" }] }),
+            ),
+        })
+        .await;
+        let outcome = fake.run(&["user", "activate", "AB123456"]).await;
+        assert_eq!(outcome.code, code, "{}{}", outcome.stdout, outcome.stderr);
+        let all = format!("{}{}", outcome.stdout, outcome.stderr);
+        assert!(all.contains(said), "{said}: {all}");
+        assert_eq!(fake.seen()[0].uri.path(), "/user/AB123456/activate");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rotate_says_what_became_new() {
     let fake = Fake::answering(
         200,
-        json!({ "status": "ok", "remaining_holds": ["hr-deactivated-ab123456"] }),
+        json!({ "status": "rotated", "credential_generation": 4, "subscription_generation": 2,
+                "config": { "subscription_url": "https://vpn/sub/x", "links": [{ "name": "fra", "url": "hysteria2://link" }] } }),
     )
     .await;
-    let outcome = fake.run(&["user", "activate", "AB123456"]).await;
-    assert!(outcome.stdout.contains("hr-deactivated-ab123456"), "{}", outcome.stdout);
-    fake.run(&["user", "rotate", "AB123456", "--what", "both"]).await;
-    let seen = fake.seen();
-    assert_eq!(seen[0].uri.path(), "/user/AB123456/activate");
-    assert_eq!(
-        (seen[1].uri.path(), &seen[1].body),
-        ("/user/AB123456/rotate", &json!({ "what": "both" }))
-    );
+    for (what, said, unsaid) in [
+        ("password", "new password (generation 4)", "new subscription link"),
+        ("subscription", "new subscription link (generation 2)", "new password"),
+        ("both", "new password (generation 4)", "nothing"),
+    ] {
+        let outcome = fake.run(&["user", "rotate", "AB123456", "--what", what]).await;
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        assert!(
+            outcome.stdout.contains(said) && !outcome.stdout.contains(unsaid),
+            "{}",
+            outcome.stdout
+        );
+        assert!(outcome.stdout.contains("fra  hysteria2://link"), "{}", outcome.stdout);
+    }
+    assert_eq!(fake.seen()[2].body, json!({ "what": "both" }));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -723,7 +890,7 @@ async fn holds_are_listed_created_and_released() {
     .await;
     let listed = fake.run(&["hold", "list", "AB123456"]).await;
     assert!(
-        listed.stdout.contains("hr-x") && listed.stdout.contains("PHASE"),
+        listed.stdout.contains("hr-x") && listed.stdout.contains("IN FORCE"),
         "{}",
         listed.stdout
     );
@@ -774,14 +941,19 @@ async fn guard_show_exits_with_6_while_somebody_has_to_decide() {
 
     let calm = Fake::answering(200, json!({ "pending": [] })).await;
     assert_eq!(calm.run(&["guard", "show"]).await.code, 0);
-    calm.run(&["guard", "confirm", "AB123456", "AB123457"]).await;
-    calm.run(&["guard", "cancel", "--all"]).await;
+    for args in [&["confirm", "AB123456", "AB123457"][..], &["cancel", "--all"]] {
+        let outcome = calm.run(&[&["guard"][..], args].concat()).await;
+        assert_eq!(outcome.code, 3, "nothing waits: {}", outcome.stderr);
+    }
     let seen = calm.seen();
     assert_eq!(
         (seen[1].uri.path(), &seen[1].body),
         ("/guard/confirm", &json!({ "ids": ["AB123456", "AB123457"] }))
     );
-    assert_eq!((seen[2].uri.path(), &seen[2].body), ("/guard/cancel", &json!({})));
+    assert_eq!(
+        (seen[2].uri.path(), &seen[2].body),
+        ("/guard/cancel", &json!({ "all": true }))
+    );
 }
 
 // ── doctor ───────────────────────────────────────────────────────────────────────────────────────────────────────────

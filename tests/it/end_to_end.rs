@@ -1,5 +1,6 @@
 //! The whole operator as a process: the real binary on free ports, a folder of YAML, a data folder, doubles of nodes.
 
+mod connections;
 mod damaged;
 mod declaring;
 mod failing;
@@ -14,4 +15,5 @@ mod replica;
 mod secrets;
 mod starting;
 mod taken_back;
+mod telling;
 mod twice;

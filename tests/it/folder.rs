@@ -1,6 +1,7 @@
 //! A folder of YAML as the source: what people do to it, and what the operator makes of it.
 
 mod damaged;
+mod seen;
 
 use std::{
     collections::BTreeMap,
@@ -1114,6 +1115,132 @@ async fn a_quiet_folder_writes_nothing() {
     house.users.drain();
     assert_eq!(house.users.count, 0);
     house.stop().await;
+}
+
+#[tokio::test]
+async fn an_edit_of_access_in_a_faulty_document_is_told_apart_until_it_is_mended() {
+    let place = Place::new();
+    place.put("a.yaml", &join(&[user(1, ""), user(2, "")]));
+    let mut house = place.open().await;
+    place.swap("a.yaml", &join(&[user(1, "  ownr: x\n"), user(2, "")]));
+    house.problem("spec.ownr").await;
+    assert!(house.source.health().refused_edits.is_empty(), "a typo of another kind");
+    place.swap("a.yaml", &join(&[user(1, "  active: false\n  ownr: x\n"), user(2, "")]));
+    house
+        .poll(|_| (!house.source.health().refused_edits.is_empty()).then_some(()))
+        .await;
+    let line = house.source.health().refused_edits[0].to_string();
+    assert!(line.starts_with("a.yaml:7:3: spec.active: "), "{line}");
+    assert!(
+        line.contains(&name(1)) && line.contains("last good version stays in force with active: true"),
+        "{line}"
+    );
+    assert!(house.user(&name(1)).spec.active);
+    // A whole file that cannot be read hides whatever was edited in it.
+    fs::write(place.path("a.yaml"), b"owner: Zo\xeb\n").unwrap();
+    house
+        .poll(|problems| problems.iter().any(|line| line.contains("Latin-1")).then_some(()))
+        .await;
+    house
+        .poll(|_| {
+            house
+                .source
+                .health()
+                .refused_edits
+                .iter()
+                .any(|line| line.contains("cannot be found"))
+                .then_some(())
+        })
+        .await;
+    place.swap("a.yaml", &join(&[user(1, "  active: false\n"), user(2, "")]));
+    house.users.until(|users| !users[&name(1)].spec.active).await;
+    house
+        .poll(|_| house.source.health().refused_edits.is_empty().then_some(()))
+        .await;
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn documents_that_are_not_ours_are_quiet_unless_they_stand_among_ours() {
+    let place = Place::new();
+    place.put("kustomization.yaml", "resources: [people.YAML]\n");
+    place.put("values.yaml", "vpn: {replicas: 2}\n");
+    place.put("renovate.json", "{\"extends\": [\"config:base\"]}\n");
+    place.put("templates/x.yaml", "{{- if .Values.a }}\na: [\n");
+    place.put("people.YAML", &user(1, ""));
+    let house = place.open().await;
+    assert!(house.user(&name(1)).spec.active);
+    house.no_problems().await;
+    assert_eq!(check(&place.root()).unwrap().problems, []);
+    place.put("mixed.yaml", &join(&[user(2, ""), "replicas: 2\n".to_owned()]));
+    house.problem("mixed.yaml:8").await;
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn the_items_of_a_list_are_objects_that_can_be_edited_in_place() {
+    let place = Place::new();
+    let item = |number: usize| {
+        let lines = user(number, "");
+        lines
+            .lines()
+            .fold(String::new(), |text, line| text + "  " + line + "\n")
+    };
+    let list = |items: &[String]| {
+        let items: String = items.iter().map(|item| item.replacen("  ", "- ", 1)).collect();
+        format!("apiVersion: v1\nitems:\n{items}kind: List\nmetadata:\n  resourceVersion: \"\"\n")
+    };
+    place.put("all.yaml", &list(&[item(1), item(2)]));
+    let mut house = place.open().await;
+    assert_eq!(house.names(), [name(1), name(2)]);
+    let before = house.user(&name(2)).metadata.resource_version.clone();
+    let off = UserPatch {
+        active: Some(false),
+        ..UserPatch::default()
+    };
+    house.source.patch_user(&name(1), off, FieldManager::Api).await.unwrap();
+    house.users.until(|users| !users[&name(1)].spec.active).await;
+    assert_eq!(
+        house.user(&name(2)).metadata.resource_version,
+        before,
+        "nothing of the other item changed"
+    );
+    assert!(place.text("all.yaml").contains("active: false"));
+    let refused = house.source.delete_user(&name(1), FieldManager::Api).await;
+    assert!(matches!(refused, Err(DesiredError::NotEditable { .. })), "{refused:?}");
+    place.swap("all.yaml", &list(&[item(2)]));
+    house
+        .users
+        .until(|users| users[&name(1)].metadata.deletion_timestamp.is_some())
+        .await;
+    house.stop().await;
+}
+
+#[test]
+fn a_check_warns_of_what_is_most_likely_not_meant() {
+    let place = Place::new();
+    let text = user(1, "").replace(
+        "metadata:\n",
+        "metadata:\n  annotations:\n    vpn-operator.io/pause: \"yes\"\n",
+    );
+    place.put("a.yaml", &text);
+    let pin = "ab".repeat(32);
+    place.put(
+        "g.yaml",
+        &format!("apiVersion: vpn-operator.io/v1alpha1\nkind: VpnGateway\nmetadata: {{name: g}}\nspec:\n  hysteria:\n    nodes:\n    - name: n1\n      address: a\n      pinSha256: {pin}\n"),
+    );
+    let report = check(&place.root()).unwrap();
+    assert_eq!(report.problems, []);
+    let lines: Vec<String> = report.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    assert!(
+        lines[0].starts_with("a.yaml:5:5: metadata.annotations[vpn-operator.io/pause]: "),
+        "{lines:#?}"
+    );
+    assert!(
+        lines[1].starts_with("g.yaml:9:7: spec.hysteria.nodes[0].pinSha256: "),
+        "{lines:#?}"
+    );
 }
 
 #[test]

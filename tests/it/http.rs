@@ -3,6 +3,7 @@
 mod access;
 mod documents;
 mod holds;
+mod orders;
 mod people;
 mod release_many;
 mod shell;

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use vpn_operator::{
     auth::index::Verdict,
-    clock::{Clock, ManualClock},
+    clock::{Clock, ManualClock, SystemClock},
     gateway::NodeName,
     model::{
         access::{Access, Reason},
@@ -125,6 +125,14 @@ pub fn held(hold: &VpnHold) -> Input {
     Input::Hold(Arc::new(hold.clone()))
 }
 
+/// A loaded roster whose clock is the machine's.
+pub fn in_real_time(inputs: Vec<Input>) -> Roster {
+    let roster = Roster::with_derivation(Arc::new(Spelled), Arc::new(|_: &VpnUser| None), Arc::new(SystemClock));
+    roster.apply(inputs);
+    roster.loaded();
+    roster
+}
+
 pub struct House {
     pub clock: Arc<ManualClock>,
     pub roster: Roster,
@@ -202,7 +210,7 @@ impl House {
     pub fn login_as(&self, auth: &str) -> Verdict {
         let index = self.roster.index();
         let node = index.node(&NodeName("default/a".into()));
-        index.login(&node, "198.51.100.7:4000", auth)
+        index.login(&node, auth)
     }
 
     /// With the password of the first generation.

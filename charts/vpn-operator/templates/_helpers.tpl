@@ -171,3 +171,15 @@ tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
+
+{{/* Refuses a second release in one namespace: both would reconcile the same objects. Finds nothing where there is no cluster. */}}
+{{- define "vpn-operator.aloneInNamespace" -}}
+{{- range (lookup "apps/v1" "StatefulSet" .Release.Namespace "").items }}
+{{- $labels := .metadata.labels | default dict }}
+{{- $chart := get $labels "helm.sh/chart" | toString }}
+{{- $release := get $labels "app.kubernetes.io/instance" | toString }}
+{{- if and (hasPrefix (printf "%s-" $.Chart.Name) $chart) (eq (get $labels "app.kubernetes.io/component" | toString) "controller") (ne $release $.Release.Name) }}
+{{- fail (printf "the release %s is in the namespace %s already, and one is all that a namespace can have: upgrade it, or take another namespace" $release $.Release.Namespace) }}
+{{- end }}
+{{- end }}
+{{- end }}

@@ -3,6 +3,7 @@
 //! What the running operator knows about itself is its own list of checks, asked of it: doctor adds what only a process
 //! outside can see. Without a running operator it looks at desired state and the nodes by itself.
 
+mod cluster;
 mod local;
 mod operator;
 mod remote;
@@ -15,9 +16,9 @@ use super::{
     exit::{CommandError, Exit},
     nodes::Gateways,
     output::{Form, Output, printable},
-    wait,
+    surroundings, wait,
 };
-use crate::config::{Config, secrets::process_environment};
+use crate::config::{Config, DesiredLocation, secrets::process_environment};
 
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,7 +88,7 @@ impl Finding {
 pub(super) async fn run(args: Doctor, output: &mut Output) -> Result<(), CommandError> {
     let mut config = Config::load(args.settings, &process_environment)?;
     config.secrets.complete_from(&config.state.data_dir)?;
-    let gateways = Gateways::find(&config.state, &config.hysteria, &config.secrets)?;
+    let mut gateways = Gateways::find(&config.state, &config.hysteria, &config.secrets)?;
     let progress = wait::progress("looking");
     let mut findings = vec![
         local::clock(&config.state.data_dir),
@@ -96,14 +97,21 @@ pub(super) async fn run(args: Doctor, output: &mut Output) -> Result<(), Command
         local::audit_chain(&config.state.data_dir).await,
     ];
     findings.extend(local::simulation(&config.state.data_dir));
+    if config.state.desired == DesiredLocation::Kubernetes {
+        let seen = cluster::look(&config).await;
+        findings.extend(seen.findings);
+        // Without any the environment defines the one that there is.
+        gateways = seen.gateways.filter(|found| !found.list.is_empty()).unwrap_or(gateways);
+    }
     let operator = operator::ask(&config).await;
     findings.extend(operator.findings);
     if !operator.told_its_checks {
+        findings.extend(operator::found_here(surroundings::look(&config)));
         findings.push(local::desired(&config.state.desired));
         findings.extend(remote::statistics(&gateways).await);
     }
     findings.extend(local::certificate(args.cert.as_deref(), &gateways));
-    findings.push(remote::auth_listener(&config).await);
+    findings.extend(remote::auth_listener(&config, &gateways).await);
     progress.finish_and_clear();
 
     let failed = findings

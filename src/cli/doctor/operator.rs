@@ -8,7 +8,10 @@ use super::{
     Finding, Verdict,
     remote::{probe, why},
 };
-use crate::config::{self, Components, Config};
+use crate::{
+    access::{Check, CheckResult},
+    config::{self, Components, Config},
+};
 
 /// Details of one check that are shown; `/readyz?verbose` has all.
 const SHOWN: usize = 5;
@@ -35,6 +38,23 @@ struct Told {
     result: Verdict,
     details: Vec<String>,
     advice: Option<String>,
+    note: Option<String>,
+}
+
+impl From<Check> for Told {
+    fn from(check: Check) -> Self {
+        Self {
+            name: check.name,
+            result: match check.result {
+                CheckResult::Ok => Verdict::Ok,
+                CheckResult::Warning => Verdict::Warning,
+                CheckResult::Failed => Verdict::Failed,
+            },
+            details: check.details,
+            advice: check.advice,
+            note: check.note,
+        }
+    }
 }
 
 impl From<Told> for Finding {
@@ -44,7 +64,7 @@ impl From<Told> for Finding {
             message.push(format!("and {more} more: /readyz?verbose"));
         }
         if message.is_empty() {
-            message.push("the operator finds nothing wrong".to_owned());
+            message.push(told.note.unwrap_or_else(|| "nothing is wrong".to_owned()));
         }
         Self {
             name: told.name,
@@ -53,6 +73,11 @@ impl From<Told> for Finding {
             advice: told.advice,
         }
     }
+}
+
+/// What this process finds by itself where no operator tells.
+pub(super) fn found_here(checks: Vec<Check>) -> impl Iterator<Item = Finding> {
+    checks.into_iter().map(|check| Told::from(check).into())
 }
 
 /// Asks the operator whether it is ready, for its checks, and whether it knows the secret.

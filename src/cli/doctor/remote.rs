@@ -46,53 +46,120 @@ pub(super) fn why(error: &reqwest::Error) -> String {
     }
 }
 
-/// The auth listener answers, refuses a stranger, and refuses a wrong path secret.
-pub(super) async fn auth_listener(config: &Config) -> Finding {
+/// The auth listener answers, knows the path secret of every node, refuses a stranger, and refuses a wrong path secret.
+pub(super) async fn auth_listener(config: &Config, gateways: &Gateways) -> Vec<Finding> {
     const NAME: &str = "auth listener";
     let base = config::local_url(config.listen.auth, config.auth_tls.is_some());
-    let Some(token) = &config.secrets.hysteria_auth_token else {
-        return Finding::skipped(NAME, "its path secret does not exist yet; the first run makes it");
-    };
     let client = match probe(config.auth_tls.as_ref()) {
         Ok(client) => client,
-        Err(error) => return Finding::failed(NAME, error.message, "correct HYSTERIA_AUTH_TLS_CERT_FILE"),
-    };
-    let unreachable = |error: &reqwest::Error| {
-        Finding::failed(
-            NAME,
-            format!("cannot reach {base}: {}", why(error)),
-            "start the operator, or correct --auth-listen (HYSTERIA_AUTH_LISTEN): until then nobody can log in",
-        )
-    };
-    match ask(&client, &auth_url(&base, &token.value)).await {
-        Err(error) => return unreachable(&error),
-        Ok((_, true)) => {
-            return Finding::failed(
+        Err(error) => {
+            return vec![Finding::failed(
                 NAME,
-                format!("{base} let a stranger in"),
-                "is something else listening there? Stop it: anybody can use the VPN",
-            );
+                error.message,
+                "correct HYSTERIA_AUTH_TLS_CERT_FILE",
+            )];
         }
-        Ok((StatusCode::OK, false)) => {}
-        Ok((status, false)) => {
-            return Finding::failed(
+    };
+    let (tokens, mut findings) = tokens(config, gateways).await;
+    if tokens.is_empty() {
+        if findings.is_empty() {
+            findings.push(Finding::skipped(
                 NAME,
-                format!("{base} answered {status} to the right path secret"),
-                "use the same HYSTERIA_AUTH_TOKEN(_FILE) or --data as the running operator",
-            );
+                "no path secret exists yet; the first run makes one",
+            ));
+        }
+        return findings;
+    }
+    let refused = join_all(tokens.iter().map(|token| known(&client, &base, token))).await;
+    findings.extend(refused.into_iter().flatten());
+    if findings.iter().any(|finding| finding.name == NAME) {
+        // It is not there, or not what it should be.
+        findings.dedup_by(|later, first| later.name == NAME && first.name == NAME);
+        return findings;
+    }
+    findings.push(
+        match ask(&client, &auth_url(&base, &SecretString::from("doctor-knows-nothing"))).await {
+            Err(error) => unreachable(NAME, &base, &error),
+            Ok((StatusCode::OK, _)) => Finding::failed(
+                NAME,
+                format!("{base} answers to any path"),
+                "is something else listening there? The path secret must be checked",
+            ),
+            Ok(_) => Finding::ok(
+                NAME,
+                format!("{base} answers, and refuses strangers and wrong path secrets"),
+            ),
+        },
+    );
+    findings
+}
+
+/// A path secret, and the nodes that ask with it.
+struct Token {
+    of: String,
+    value: SecretString,
+}
+
+/// The path secret of each node that has one of its own, and the common one if any node needs it; and what cannot be read.
+async fn tokens(config: &Config, gateways: &Gateways) -> (Vec<Token>, Vec<Finding>) {
+    let (mut tokens, mut findings): (Vec<Token>, Vec<Finding>) = (Vec::new(), Vec::new());
+    let mut common = Vec::new();
+    for (name, node) in gateways.nodes() {
+        let Some(source) = &node.auth_token else {
+            common.push(name);
+            continue;
+        };
+        match gateways.secret(source).await {
+            Ok(value) => add(&mut tokens, name, value),
+            Err(why) => findings.push(Finding::failed(
+                format!("path secret of {name}"),
+                format!("authToken: {why}"),
+                "correct the secret's source: until then the node is not answered",
+            )),
         }
     }
-    match ask(&client, &auth_url(&base, &SecretString::from("doctor-knows-nothing"))).await {
-        Err(error) => unreachable(&error),
-        Ok((StatusCode::OK, _)) => Finding::failed(
+    if let (false, Some(token)) = (common.is_empty(), &config.secrets.hysteria_auth_token) {
+        add(&mut tokens, common.join(", "), token.value.clone());
+    }
+    (tokens, findings)
+}
+
+/// One that several nodes share is asked with once.
+fn add(tokens: &mut Vec<Token>, of: String, value: SecretString) {
+    let same = |known: &&mut Token| known.value.expose_secret() == value.expose_secret();
+    match tokens.iter_mut().find(same) {
+        Some(known) => {
+            known.of.push_str(", ");
+            known.of.push_str(&of);
+        }
+        None => tokens.push(Token { of, value }),
+    }
+}
+
+fn unreachable(name: &str, base: &str, error: &reqwest::Error) -> Finding {
+    Finding::failed(
+        name,
+        format!("cannot reach {base}: {}", why(error)),
+        "start the operator, or correct --auth-listen (HYSTERIA_AUTH_LISTEN): until then nobody can log in",
+    )
+}
+
+/// What is wrong with the answer to a node that asks with this path secret for a client that nobody knows.
+async fn known(client: &reqwest::Client, base: &str, token: &Token) -> Option<Finding> {
+    const NAME: &str = "auth listener";
+    match ask(client, &auth_url(base, &token.value)).await {
+        Err(error) => Some(unreachable(NAME, base, &error)),
+        Ok((_, true)) => Some(Finding::failed(
             NAME,
-            format!("{base} answers to any path"),
-            "is something else listening there? The path secret must be checked",
-        ),
-        Ok(_) => Finding::ok(
-            NAME,
-            format!("{base} answers, and refuses strangers and wrong path secrets"),
-        ),
+            format!("{base} let a stranger in"),
+            "is something else listening there? Stop it: anybody can use the VPN",
+        )),
+        Ok((StatusCode::OK, false)) => None,
+        Ok((status, false)) => Some(Finding::failed(
+            format!("path secret of {}", token.of),
+            format!("{base} answered {status} to it"),
+            "use the same HYSTERIA_AUTH_TOKEN(_FILE), authToken or --data as the running operator",
+        )),
     }
 }
 

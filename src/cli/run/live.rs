@@ -36,6 +36,10 @@ impl Directory for Live {
     fn holds(&self) -> Vec<Arc<VpnHold>> {
         self.0.upgrade().map(|core| core.holds.state()).unwrap_or_default()
     }
+
+    fn unobserved(&self) -> Vec<String> {
+        self.0.upgrade().map(|core| core.unobserved.lines()).unwrap_or_default()
+    }
 }
 
 impl Live {
@@ -60,6 +64,35 @@ impl Links for Live {
             .collect()
     }
 
+    fn obstacles(&self, user: &VpnUser) -> Vec<String> {
+        let Some(core) = self.0.upgrade() else {
+            return Vec::new();
+        };
+        let mut obstacles = Vec::new();
+        if let Some(why) = core.imported.failure(user) {
+            obstacles.push(format!("the password in spec.credentialsFrom cannot be read: {why}"));
+        } else if core.imported.is_awaited(user) {
+            obstacles.push("the password in spec.credentialsFrom is being read".to_owned());
+        }
+        for name in gateway_names(user) {
+            match (core.gateways.get(&name), core.gateways.refusal(&name)) {
+                (Some(gateway), _) => obstacles.extend(gateway.unusable()),
+                (None, Some(why)) => obstacles.push(format!("VpnGateway {name} cannot run as it is declared: {why}")),
+                (None, None) => obstacles.push(format!(
+                    "there is no VpnGateway named {name}: create it, or correct spec.gateways"
+                )),
+            }
+        }
+        obstacles
+    }
+
+    fn refusals(&self) -> Vec<(String, String)> {
+        self.0
+            .upgrade()
+            .map(|core| core.gateways.refusals())
+            .unwrap_or_default()
+    }
+
     fn revocation(&self, account: &str) -> Option<RevocationProgress> {
         let mut newest: HashMap<_, Vec<RevocationProgress>> = HashMap::new();
         for revocation in self
@@ -76,6 +109,8 @@ impl Links for Live {
             contained_at: a.contained_at.zip(b.contained_at).map(|(a, b)| a.max(b)),
             sessions_zero_at: a.sessions_zero_at.zip(b.sessions_zero_at).map(|(a, b)| a.max(b)),
             waiting_for: a.waiting_for.into_iter().chain(b.waiting_for).collect(),
+            left_out: a.left_out.into_iter().chain(b.left_out).collect(),
+            withdrawn_at: a.withdrawn_at.max(b.withdrawn_at),
         })
     }
 

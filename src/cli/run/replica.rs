@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    super::surroundings,
     RunError, listen,
     source::Cluster,
     tasks::{Tasks, log_failure},
@@ -26,7 +27,7 @@ use crate::{
     },
     fence::Fence,
     http::{self, Probes},
-    metrics::Metrics,
+    metrics::{Listener, Metrics},
     reconcile::{
         follow::{
             Follower, gauges, intake,
@@ -35,7 +36,7 @@ use crate::{
         imported::{self, Imported},
     },
     roster::{Passwords, Roster},
-    serve::serve,
+    serve::{Connections, Descriptors, serve},
 };
 
 /// Runs a replica until `shutdown` is cancelled, then drains: logins under way to their end, then the watches.
@@ -75,15 +76,32 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     let follower = Follower::new(source, roster, imported, nodes, Arc::clone(&metrics));
 
     let ctx = || Arc::clone(&follower);
-    let auth = serve(auth_socket, endpoint.router(), auth_tls, tasks.front_token());
+    let descriptors = Descriptors::raise();
+    let connections = |listener, most| Connections::new(listener, most, Arc::clone(&metrics));
+    let auth_connections = connections(Listener::Auth, descriptors.auth);
+    let probes_connections = connections(Listener::Api, descriptors.api);
+    let auth = serve(
+        auth_socket,
+        endpoint.router(),
+        auth_tls,
+        auth_connections,
+        tasks.front_token(),
+    );
     tasks.front("the auth listener", log_failure(auth));
     let looked_at = ctx();
+    let process = surroundings::checks(&config, descriptors);
     let probes = http::probes(Probes {
-        health: Arc::new(move || Health::of_replica(&looked_at)),
+        health: Arc::new(move || Health::of_replica(&looked_at, &process)),
         metrics,
     });
     // Until the last login is answered, so that nobody takes a draining replica for a dead one.
-    let probes = serve(probes_socket, probes, probes_tls, tasks.core_token());
+    let probes = serve(
+        probes_socket,
+        probes,
+        probes_tls,
+        probes_connections,
+        tasks.core_token(),
+    );
     tasks.core("the probes", log_failure(probes));
     let end = tasks.core_token();
     let end = || end.clone();

@@ -21,9 +21,10 @@ use crate::{
     access::UseCases,
     cli::{nodes, render::auth_url},
     config::{self, Config, ConfigError, DesiredLocation, HysteriaDefaults, Settings},
+    metrics::Listener,
     model::corporate_id::CorporateId,
     reconcile::core::Core,
-    serve::serve,
+    serve::{Connections, serve},
     simulation::{
         devices::{self, Person, World},
         statistics::{SharedNode, router},
@@ -32,6 +33,9 @@ use crate::{
 
 /// How often it is looked whether a real gateway is declared meanwhile.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// Most connections to the simulated node's statistics: the operator alone asks there.
+const MOST_CONNECTIONS: usize = 64;
 
 /// What the file in a data folder says that marks it as a simulation's.
 const MARK: &str = "\
@@ -170,7 +174,9 @@ impl Simulated {
         };
         let node = SharedNode::default();
         let routes = router(node.clone(), secret(&config.secrets.hysteria_stats_secret));
-        let statistics = serve(self.statistics, routes, None, tasks.core_token());
+        // Counted apart: only the devices' node is asked here.
+        let connections = Connections::new(Listener::Api, MOST_CONNECTIONS, Arc::default());
+        let statistics = serve(self.statistics, routes, None, connections, tasks.core_token());
         tasks.core("the simulated node", log_failure(statistics));
         let token = secret(&config.secrets.hysteria_auth_token);
         let world = World {

@@ -17,7 +17,7 @@ use super::{
     tasks::Tasks,
 };
 use crate::{
-    access::{Dependencies, Derived, LivePeople, Settings, UseCases},
+    access::{Dependencies, Derived, LivePeople, ProcessChecks, Settings, UseCases},
     auth::listener::AuthEndpoint,
     clock::SharedClock,
     config::{self, Config},
@@ -34,9 +34,11 @@ use crate::{
         hold_work::HoldWork,
         holds,
         imported::{self, Imported},
-        intake, runner,
+        intake,
+        overdue::Unobserved,
+        runner,
         status_write_cache::StatusWriteCache,
-        upkeep,
+        unobserved, upkeep,
         usage::UsageBook,
     },
     roster::{Passwords, Roster},
@@ -76,6 +78,8 @@ pub struct WireInputs {
     pub metrics: Arc<Metrics>,
     /// The clock.
     pub clock: SharedClock,
+    /// What the process finds of its surroundings.
+    pub process: ProcessChecks,
 }
 
 /// Wires the core.
@@ -93,6 +97,7 @@ pub async fn wire(
         fence,
         metrics,
         clock,
+        process,
     } = inputs;
     let data = &config.state.data_dir;
     let history = open_history(&data.join(config::HISTORY_FILE), clock)?;
@@ -147,16 +152,19 @@ pub async fn wire(
         queue: Queue(queue),
         imported,
         hold_work,
+        orders: Arc::default(),
         backoff: Backoff::default(),
         verdicts,
         namespace,
         source: word,
         fence: fence.clone(),
         status_writes: StatusWriteCache::default(),
+        unobserved: Unobserved::default(),
         cluster_outputs: OnceLock::new(),
     });
     core.follow_usage();
-    let use_cases = use_cases(config, key, &core, &passwords);
+    core.answer_inquiries();
+    let use_cases = use_cases(config, key, &core, &passwords, process);
     if let Some(outputs) = source.outputs(&use_cases) {
         let _ = core.cluster_outputs.set(outputs);
     }
@@ -194,7 +202,7 @@ impl Wired {
         let end = || end.clone();
         let watches = core.desired.watch();
         source.start(&core, tasks);
-        tasks.core("the intake", intake::run(watches, writers, ctx(), end()));
+        tasks.core("the intake", intake::run(watches, writers, ctx(), intake::TICK, end()));
         tasks.core("the reconciler", runner::run(ctx(), work.users, end()));
         tasks.core("the hold reporter", holds::run(ctx(), work.holds, end()));
         tasks.core("the gateway keeper", gateway_convergence::run(ctx(), end()));
@@ -202,6 +210,7 @@ impl Wired {
         tasks.core("the traffic book", Arc::clone(&core.usage).run(end()));
         tasks.core("the completions", upkeep::completions(ctx(), work.completions, end()));
         tasks.core("the guard's memory", upkeep::keep_guard(ctx(), end()));
+        tasks.core("the look for what is overdue", unobserved::run(ctx(), end()));
         tasks.core("the gauges", upkeep::gauges(ctx(), end()));
     }
 }
@@ -242,11 +251,18 @@ pub fn environment(config: &Config) -> Environment {
         spec: gateway.spec,
         auth_token: gateway.auth_token.unwrap_or_default(),
         stats_secret: gateway.stats_secret.unwrap_or_default(),
+        undeclared: gateway.undeclared,
         poll_interval: config.times.hysteria_poll_interval,
     }
 }
 
-fn use_cases(config: &Config, key: &MasterKey, core: &Arc<Core>, passwords: &Passwords) -> UseCases {
+fn use_cases(
+    config: &Config,
+    key: &MasterKey,
+    core: &Arc<Core>,
+    passwords: &Passwords,
+    process: &ProcessChecks,
+) -> UseCases {
     let dispatch = {
         let core = Arc::downgrade(core);
         Arc::new(move |transitions| {
@@ -262,12 +278,14 @@ fn use_cases(config: &Config, key: &MasterKey, core: &Arc<Core>, passwords: &Pas
             Arc::clone(&core.roster),
             dispatch,
             Arc::clone(&core.verdicts),
+            Arc::clone(&core.orders),
         )),
         directory: Arc::clone(&live) as _,
         links: live,
         keys: Arc::new(Derived::new(key.clone(), Arc::clone(passwords))),
         journal: Arc::new(core.history.clone()),
         clock: Arc::clone(&core.clock),
+        process: Arc::clone(process),
         settings: Settings {
             public_url: config.public_url.clone(),
             ..Settings::default()

@@ -1,21 +1,30 @@
 //! What a file says is taken over: which documents are in force, which are refused, and what is missing.
 
-use std::{collections::BTreeSet, mem, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeSet,
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 
 use super::{
+    backoff::retry_pause,
     damage::{UNREAD, hold_of_own_file},
     document::{Bad, Declared, faults_against},
     mailbox::Urgent,
     object::{Digest, Kind, Notes, Root, Spec, new_uid},
-    object_store::{Entry, MAX_SETTLE, ObjectStore, SETTLE},
-    problem::Problem,
-    scan::{Content, Document, FileScan, What},
+    object_store::{EMPTY_SETTLE, Entry, MAX_SETTLE, MAX_WRITING, ObjectStore, SETTLE},
+    problem::{Fault, Problem},
+    scan::{Content, Document, FileScan, What, concerns_us},
 };
 
 /// Documents that are applied between two looks at what somebody waits for.
 const STRIDE: usize = 16;
+
+/// Pause between looks at a file that is being written.
+const HASTE: Duration = Duration::from_secs(1);
 
 /// One file being applied.
 struct Pass {
@@ -23,13 +32,17 @@ struct Pass {
     ticket: u64,
     display: String,
     lines: Vec<Problem>,
+    /// Edits of who may have access that are not in force.
+    refused: Vec<Problem>,
     owned: Vec<u32>,
     /// Claims of the previous reading.
     claimed: BTreeSet<u32>,
     /// Faulty documents each of which may be a recorded object that cannot be told any more.
     hiding: usize,
-    /// The file has not changed for long enough that what is missing can be believed.
-    rests: bool,
+    /// How long what is missing must have been missing before that is believed.
+    patience: Duration,
+    /// One of them says nothing at all that can be read.
+    blind: bool,
 }
 
 impl ObjectStore {
@@ -41,6 +54,10 @@ impl ObjectStore {
             Content::Documents(documents) => (documents, true),
             Content::Gone => (Vec::new(), false),
             Content::Unreadable(reason) => return self.keep_all(id, scan.ticket, &display, reason),
+            Content::Failed(reason) => {
+                self.keep_all(id, scan.ticket, &display, reason);
+                return self.try_again(id);
+            }
         };
         let stale = |document: &Document| match document.what {
             What::Known(known) => self.entry(known).is_none_or(|entry| entry.digest != document.digest),
@@ -57,12 +74,27 @@ impl ObjectStore {
         }
         file.ticket = scan.ticket;
         file.present = present;
+        file.failures = 0;
         let now = Instant::now();
         if mem::replace(&mut file.signature, scan.signature) != scan.signature {
             file.changed = Some(now);
         }
         let rests = file.changed.is_none_or(|at| now.duration_since(at) >= SETTLE);
+        let patience = match (rests, present && documents.is_empty()) {
+            _ if present && self.writers.has(&scan.file) => MAX_WRITING,
+            // What was removed while no process ran is gone from the first answer on.
+            _ if self.loading && rests => SETTLE,
+            (true, false) => SETTLE,
+            (true, true) => EMPTY_SETTLE,
+            (false, _) => MAX_SETTLE,
+        };
         let before = mem::take(&mut file.owned);
+        let documents = if before.is_empty() && !concerns_us(&documents) {
+            // A file of somebody else's in the same repository.
+            Vec::new()
+        } else {
+            documents
+        };
         let claimed = mem::take(&mut file.claiming);
         for object in &claimed {
             if let Some(files) = self.claims.get_mut(object) {
@@ -74,10 +106,12 @@ impl ObjectStore {
             ticket: scan.ticket,
             display,
             lines: Vec::new(),
+            refused: Vec::new(),
             owned: Vec::with_capacity(documents.len()),
             claimed,
             hiding: 0,
-            rests,
+            patience,
+            blind: false,
         };
         let outer = self.applying.replace(id);
         // Unchanged documents first: of two for one object, the recorded one keeps it.
@@ -108,9 +142,8 @@ impl ObjectStore {
         self.stand_in(&mut pass);
         self.missing(&mut pass, before, &scan.deleted);
         self.applying = outer;
-        pass.lines.sort();
         self.source_status
-            .set_file(&pass.display, pass.lines.iter().map(ToString::to_string).collect());
+            .set_file(&pass.display, lines(&mut pass.lines), lines(&mut pass.refused));
         if let Some(file) = self.files.get_mut(id as usize) {
             file.owned = pass.owned;
         }
@@ -169,7 +202,9 @@ impl ObjectStore {
             }
             Some(id) => _ = self.take(pass, id, 0),
             // Whoever writes it may not be done.
-            None if !pass.rests && !self.loading => return self.scanner.wish(key, Instant::now() + SETTLE),
+            None if pass.patience > EMPTY_SETTLE && !self.loading => {
+                return self.scanner.wish(key, Instant::now() + SETTLE);
+            }
             None => self.create(pass, &hold, 0, UNREAD),
         }
         let message = format!(
@@ -187,8 +222,10 @@ impl ObjectStore {
         };
         file.ticket = ticket;
         file.present = true;
+        let owned = file.owned.clone();
+        let hidden = !owned.is_empty();
         let mut known = false;
-        for object in file.owned.clone() {
+        for object in owned {
             if let Some(entry) = self.entry_mut(object).filter(|entry| entry.file == id) {
                 entry.missing = None;
                 known |= entry.digest != UNREAD;
@@ -199,11 +236,18 @@ impl ObjectStore {
             ticket,
             display: display.to_owned(),
             lines: vec![Problem::of_file(display, reason)],
+            refused: Vec::new(),
             owned: Vec::new(),
             claimed: BTreeSet::new(),
             hiding: 0,
-            rests: true,
+            patience: SETTLE,
+            blind: true,
         };
+        if hidden {
+            let message = "what this file declares stays in force as it was last read: nobody can tell whether it puts \
+                           somebody out by now";
+            pass.refused.push(Problem::of_file(display, message));
+        }
         if !known {
             self.stand_in(&mut pass);
         }
@@ -212,7 +256,17 @@ impl ObjectStore {
             file.owned.append(&mut pass.owned);
         }
         self.source_status
-            .set_file(display, pass.lines.iter().map(ToString::to_string).collect());
+            .set_file(display, lines(&mut pass.lines), lines(&mut pass.refused));
+    }
+
+    /// Has a file read again that could not be: at once for what is over in a moment, and ever more rarely.
+    fn try_again(&mut self, id: u32) {
+        let Some(file) = self.files.get_mut(id as usize) else {
+            return;
+        };
+        let pause = retry_pause(file.failures);
+        file.failures = file.failures.saturating_add(1);
+        self.scanner.wish(file.key.clone(), Instant::now() + pause);
     }
 
     /// Sends out what applying a file has brought about elsewhere.
@@ -337,10 +391,11 @@ impl ObjectStore {
         // What was made up for a document that could not be read binds nobody.
         let known = old.as_ref().filter(|row| row.digest != UNREAD);
         let old_spec = known.and_then(|row| Spec::from_json(row.kind, &row.spec).ok());
-        let faults = faults_against(declared, old_spec.as_ref(), text);
+        let (faults, refused) = faults_against(declared, old_spec.as_ref(), text);
         if !faults.is_empty() {
-            pass.lines
-                .extend(faults.into_iter().map(|fault| fault.at(&pass.display, base)));
+            let placed = |faults: Vec<Fault>| faults.into_iter().map(|fault| fault.at(&pass.display, base));
+            pass.lines.extend(placed(faults));
+            pass.refused.extend(placed(refused));
             if unserved && !self.loading && tombstone.is_none() {
                 self.announce(id);
             }
@@ -404,6 +459,7 @@ impl ObjectStore {
     }
 
     fn bad(&mut self, pass: &mut Pass, bad: Bad, (base, line): (u32, u32)) {
+        self.refused_access(pass, &bad, base);
         pass.lines
             .extend(bad.faults.into_iter().map(|fault| fault.at(&pass.display, base)));
         let recorded = bad.identity.and_then(|(kind, name)| self.find(kind, &name));
@@ -432,6 +488,28 @@ impl ObjectStore {
         }
     }
 
+    /// Notes what a faulty document was to change about access.
+    fn refused_access(&self, pass: &mut Pass, bad: &Bad, base: u32) {
+        let (Some(kind), Some(access)) = (bad.kind, &bad.access) else {
+            pass.blind = true;
+            return;
+        };
+        let named = bad.identity.as_ref().map(|(_, name)| name.as_str());
+        let names = [named, access.about.as_deref().filter(|_| kind == Kind::User)];
+        let known = names
+            .into_iter()
+            .flatten()
+            .find_map(|name| Some((name, self.find(kind, name)?)));
+        let row = known
+            .and_then(|(_, id)| self.row(id))
+            .filter(|row| row.deleted.is_none());
+        let old = row.and_then(|row| Spec::from_json(kind, &row.spec).ok());
+        let name = known.map(|(name, _)| name).or(named).unwrap_or("without a name");
+        let refused = access.refused(kind, name, old.as_ref());
+        pass.refused
+            .extend(refused.into_iter().map(|fault| fault.at(&pass.display, base)));
+    }
+
     /// Decides about the objects that were in the file before and are not now.
     fn missing(&mut self, pass: &mut Pass, before: Vec<u32>, deleted: &[(Kind, String)]) {
         let now = Instant::now();
@@ -456,8 +534,7 @@ impl ObjectStore {
                 continue;
             }
             let since = entry.missing;
-            let wait = if pass.rests { SETTLE } else { MAX_SETTLE };
-            if on_purpose || since.is_some_and(|since| now.duration_since(since) >= wait) {
+            if on_purpose || since.is_some_and(|since| now.duration_since(since) >= pass.patience) {
                 self.bury(id);
             } else if since.is_none() {
                 if let Some(entry) = self.entry_mut(id) {
@@ -471,7 +548,9 @@ impl ObjectStore {
             }
         }
         if settles {
-            self.settling.push_back((now + SETTLE, pass.file));
+            // A long file that is being written need not be read all the time; its end is heard.
+            let pause = if pass.patience == MAX_WRITING { HASTE } else { SETTLE };
+            self.settling.insert((now + pause, pass.file));
         }
         if !stuck.is_empty() {
             let names = stuck.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
@@ -480,6 +559,9 @@ impl ObjectStore {
                  faulty documents are mended",
                 stuck.len()
             );
+            if pass.blind {
+                pass.refused.push(Problem::of_file(pass.display.clone(), &message));
+            }
             pass.lines.push(Problem::of_file(pass.display.clone(), message));
         }
     }
@@ -496,6 +578,11 @@ impl ObjectStore {
             self.doomed.push((id, version));
         }
     }
+}
+
+fn lines(problems: &mut [Problem]) -> Vec<String> {
+    problems.sort();
+    problems.iter().map(ToString::to_string).collect()
 }
 
 fn texts(declared: &Declared) -> Option<(Arc<str>, Option<Arc<str>>)> {

@@ -7,9 +7,11 @@ use std::{
 };
 
 use super::{
+    document::advice,
     object::{FileKey, Kind, Root},
     problem::Problem,
-    scan::{Content, Digests, What, scan_file},
+    references::{self, Reference},
+    scan::{Content, Digests, Document, What, concerns_us, scan_file},
     walk::{Roots, list},
 };
 
@@ -26,6 +28,10 @@ pub struct CheckReport {
     pub gateways: usize,
     /// Everything that is wrong, in the order of files and lines.
     pub problems: Vec<Problem>,
+    /// What is in force as it is written and most likely not meant, in the same order.
+    pub warnings: Vec<Problem>,
+    /// What the good documents name that has to be read elsewhere.
+    pub references: Vec<Reference>,
 }
 
 /// Reads a folder, or one file, as the operator would on its first start.
@@ -51,7 +57,7 @@ pub fn check(path: &Path) -> io::Result<CheckReport> {
         (path.parent().map(Path::to_owned).unwrap_or_default(), vec![name.into()])
     };
     let roots = Roots::new(folder, PathBuf::new(), None);
-    let mut places: HashMap<(Kind, String), String> = HashMap::new();
+    let mut places = HashMap::new();
     for path in files {
         let file = FileKey {
             root: Root::People,
@@ -61,45 +67,55 @@ pub fn check(path: &Path) -> io::Result<CheckReport> {
         let shown = &*file.path;
         match scan_file(&roots, &file, &Digests::default()).content {
             Content::Gone => {}
-            Content::Unreadable(reason) => report.problems.push(Problem::of_file(shown, reason)),
+            Content::Unreadable(reason) | Content::Failed(reason) => {
+                report.problems.push(Problem::of_file(shown, reason));
+            }
+            Content::Documents(documents) if !concerns_us(&documents) => {}
             Content::Documents(documents) => {
                 for document in documents {
-                    match document.what {
-                        What::Known(_) => {}
-                        What::Bad(bad) => {
-                            let faults = bad.faults.into_iter();
-                            report
-                                .problems
-                                .extend(faults.map(|fault| fault.at(shown, document.base)));
-                        }
-                        What::Object(declared, _) => {
-                            let place = format!("{shown}:{}", document.line);
-                            let key = (declared.kind, declared.name.clone());
-                            if let Some(first) = places.get(&key) {
-                                report.problems.push(Problem {
-                                    file: shown.to_owned(),
-                                    line: document.line,
-                                    column: 1,
-                                    field: None,
-                                    message: format!(
-                                        "{} {} is declared in {first} already",
-                                        declared.kind, declared.name
-                                    ),
-                                });
-                                continue;
-                            }
-                            places.insert(key, place);
-                            match declared.kind {
-                                Kind::User => report.users += 1,
-                                Kind::Hold => report.holds += 1,
-                                Kind::Gateway => report.gateways += 1,
-                            }
-                        }
-                    }
+                    report.add(shown, document, &mut places);
                 }
             }
         }
     }
     report.problems.sort();
+    report.warnings.sort();
     Ok(report)
+}
+
+/// Where each object was declared first.
+type Places = HashMap<(Kind, String), String>;
+
+impl CheckReport {
+    fn add(&mut self, file: &str, document: Document, places: &mut Places) {
+        match document.what {
+            What::Known(_) => {}
+            What::Bad(bad) => {
+                let faults = bad.faults.into_iter();
+                self.problems.extend(faults.map(|fault| fault.at(file, document.base)));
+            }
+            What::Object(declared, text) => {
+                let advice = advice(&declared, &text).into_iter();
+                self.warnings.extend(advice.map(|fault| fault.at(file, document.base)));
+                let key = (declared.kind, declared.name.clone());
+                if let Some(first) = places.get(&key) {
+                    self.problems.push(Problem {
+                        file: file.to_owned(),
+                        line: document.line,
+                        column: 1,
+                        field: None,
+                        message: format!("{} {} is declared in {first} already", declared.kind, declared.name),
+                    });
+                    return;
+                }
+                places.insert(key, format!("{file}:{}", document.line));
+                self.references.extend(references::of(&declared, file, document.line));
+                match declared.kind {
+                    Kind::User => self.users += 1,
+                    Kind::Hold => self.holds += 1,
+                    Kind::Gateway => self.gateways += 1,
+                }
+            }
+        }
+    }
 }

@@ -106,6 +106,7 @@ pub(super) fn hold_of_own_file(path: &str) -> Option<Declared> {
         namespace: DEFAULT_NAMESPACE.to_owned(),
         spec: Spec::Hold(Box::new(spec)),
         notes: Notes::default(),
+        item: None,
     })
 }
 

@@ -1,4 +1,13 @@
+use kube_cel::{Validator, apply_defaults, compile_schema};
+use proptest::{prelude::*, sample::select};
+use serde_json::json;
+
 use super::*;
+use crate::model::user::VpnUserSpec;
+
+#[path = "../../../tests/it/crds/schema.rs"]
+#[expect(dead_code, reason = "only its checks are needed here")]
+mod schema;
 
 fn user(rest: &str) -> String {
     format!(
@@ -55,9 +64,9 @@ fn an_unknown_field_is_named_with_its_place() {
 
 #[test]
 fn a_wrong_type_names_the_field_once_and_no_document_relative_line() {
-    let fault = first(&user("  active: yes\n"));
+    let fault = first(&user("  active: 'yes'\n"));
     assert_eq!((fault.line, fault.field.as_deref()), (7, Some("spec.active")));
-    assert!(fault.message.contains("\"yes\""), "{}", fault.message);
+    assert!(fault.message.contains("true or false"), "{}", fault.message);
     assert!(!fault.message.contains("line"), "{}", fault.message);
 }
 
@@ -100,12 +109,10 @@ fn foreign_groups_are_ignored_and_ours_misspelt_is_not() {
         first(&user("").replace("VpnUser", "VpnUsr")).field.as_deref(),
         Some("kind")
     );
-    assert_eq!(first("a: 1\n").field.as_deref(), Some("apiVersion"));
-    assert!(
-        first("apiVersion: v1\nkind: List\nitems:\n- apiVersion: vpn-operator.io/v1alpha1\n")
-            .message
-            .contains("list")
-    );
+    let bad = faults("a: 1\n");
+    assert!(!bad.ours && bad.faults[0].field.as_deref() == Some("apiVersion"));
+    assert!(faults(&user("").replace("kind: VpnUser\n", "")).ours);
+    assert!(faults("metadata: {name: a}\nspec: {}\n").ours);
 }
 
 #[test]
@@ -136,8 +143,8 @@ fn the_rules_of_the_definitions_hold_and_name_the_place() {
     assert_eq!(
         found,
         [
-            (9, 3, "spec.validUntil"),
             (8, 3, "spec.maxDevices"),
+            (9, 3, "spec.validUntil"),
             (10, 23, "spec.gateways[1]")
         ]
     );
@@ -166,7 +173,8 @@ fn what_is_immutable_or_only_rises_is_compared_with_the_version_in_force() {
         ),
     ] {
         let new = declared(rest);
-        let faults = faults_against(&new, Some(&old.spec), &user(rest));
+        let (faults, refused) = faults_against(&new, Some(&old.spec), &user(rest));
+        assert_eq!(refused, [], "nothing about access was edited");
         assert_eq!(faults.len(), 1, "{faults:?}");
         assert_eq!(faults[0].field.as_deref(), Some(field));
     }
@@ -176,6 +184,7 @@ fn what_is_immutable_or_only_rises_is_compared_with_the_version_in_force() {
             Some(&old.spec),
             ""
         )
+        .0
         .is_empty()
     );
 }
@@ -240,8 +249,14 @@ fn a_document_that_begins_within_another_is_explained() {
         format!("{0}---\r{0}", user("").replace('\n', "\r")),
         format!("---\n\u{feff}{}", user("")),
     ] {
-        let fault = first(&text);
-        assert!(fault.message.contains("line ends"), "{}", fault.message);
+        let bad = faults(&text);
+        assert!(
+            bad.faults
+                .iter()
+                .any(|fault| fault.message.contains("line ends") || fault.message.contains("byte order mark")),
+            "{:?}",
+            bad.faults
+        );
     }
 }
 
@@ -250,4 +265,265 @@ fn a_byte_order_mark_before_a_document_says_nothing() {
     assert!(is_good(&format!("\u{feff}{}", user("  owner: Zoë\n"))));
     assert!(is_good(&format!("\u{feff}---\n{}", user(""))));
     assert!(matches!(read("\u{feff}# nothing\n"), Reading::Ignored));
+}
+
+#[test]
+fn every_mistake_is_named_not_the_first_and_in_the_words_of_fields() {
+    let text =
+        user("  owner: 42\n  active: 1\n  maxDevices: many\n  validUntill: soon\n  email: anna\n  username: A\n")
+            .replace("corporateId: AB123456", "corporateId: 123456")
+            .replace("  name: ab123456\n", "  name: ab123456\n  labels: {a: 1}\n");
+    let bad = faults(&text);
+    let found: Vec<_> = bad
+        .faults
+        .iter()
+        .map(|it| (it.line, it.field.as_deref().unwrap()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (5, "metadata.labels.a"),
+            (11, "spec.validUntill"),
+            (9, "spec.active"),
+            (7, "spec.corporateId"),
+            (10, "spec.maxDevices"),
+            (8, "spec.owner"),
+        ]
+    );
+    for fault in &bad.faults {
+        assert!(
+            !["u32", "struct", "expected a", "i64"]
+                .iter()
+                .any(|word| fault.message.contains(word)),
+            "{fault:?}"
+        );
+    }
+    // Without the ID nothing else can be judged; with it, the rest is said in one go as well.
+    let bad = faults(&text.replace("corporateId: 123456", "corporateId: AB123456"));
+    let fields: Vec<_> = bad.faults.iter().map(|it| it.field.as_deref().unwrap()).collect();
+    assert!(
+        fields.contains(&"spec.email") && fields.contains(&"spec.username"),
+        "{fields:?}"
+    );
+}
+
+#[test]
+fn a_list_is_read_as_its_items_each_with_its_own_place() {
+    let item = |name: &str, rest: &str| {
+        format!(
+            "- apiVersion: vpn-operator.io/v1alpha1\n  kind: VpnUser\n  metadata:\n    name: {name}\n    uid: u\n    \
+             resourceVersion: \"5\"\n    creationTimestamp: \"2026-01-01T00:00:00Z\"\n    managedFields:\n    - manager: kubectl\n  \
+             spec:\n    corporateId: {}\n{rest}  status:\n    access: Granted\n",
+            name.to_uppercase()
+        )
+    };
+    let foreign = "- apiVersion: v1\n  kind: ConfigMap\n  metadata:\n    name: x\n";
+    let text = format!(
+        "apiVersion: v1\nitems:\n{}{foreign}{}kind: List\nmetadata:\n  resourceVersion: \"\"\n",
+        item("ab123456", ""),
+        item("ab123457", "    activ: true\n"),
+    );
+    let Reading::Items(items) = read(&text) else {
+        panic!("no list")
+    };
+    assert_eq!(items.iter().map(|item| item.line).collect::<Vec<_>>(), [3, 16, 20]);
+    assert!(matches!(&items[0].reading, Reading::Object(it) if it.name == "ab123456" && it.item == Some(0)));
+    assert!(matches!(items[1].reading, Reading::Ignored));
+    let Reading::Bad(bad) = &items[2].reading else {
+        panic!("no fault")
+    };
+    assert_eq!(bad.identity, Some((Kind::User, "ab123457".to_owned())));
+    let fault = &bad.faults[0];
+    assert_eq!((fault.line, fault.field.as_deref()), (31, Some("items[2].spec.activ")));
+    assert!(text.lines().nth(30).unwrap().contains("activ"));
+    // A change elsewhere in the list is none of this item.
+    let Reading::Items(moved) = read(&format!("# note\n{text}")) else {
+        panic!("no list")
+    };
+    assert_eq!(moved[0].digest, items[0].digest);
+}
+
+#[test]
+fn a_nul_byte_and_spaces_that_are_none_are_named_where_they_stand() {
+    let bad = faults(&user("  owner: x\0y\n"));
+    let nul = bad.faults.iter().find(|fault| fault.message.contains("NUL")).unwrap();
+    assert_eq!((nul.line, nul.column), (7, 11));
+    assert_eq!(bad.identity, Some((Kind::User, "ab123456".to_owned())));
+    for (text, place) in [
+        (user("  active:\u{a0}false\n"), (7, 10)),
+        (user("\u{a0}\u{a0}active: false\n"), (7, 1)),
+        (user("").replace("kind: VpnUser", "kind:\u{a0}VpnUser"), (2, 6)),
+        (user("").replace("AB123456", "AB123456\u{a0}"), (6, 24)),
+    ] {
+        let fault = first(&text);
+        assert!(fault.message.contains("non-breaking space"), "{text:?}: {fault:?}");
+        assert_eq!((fault.line, fault.column), place, "{text:?}");
+    }
+    assert!(is_good(&user("  owner: Anna\u{a0}Schmidt\n")));
+}
+
+#[test]
+fn an_edit_of_access_that_is_refused_with_its_document_is_told_from_other_typos() {
+    let in_force = |rest: &str| match read(&user(rest)) {
+        Reading::Object(declared) => declared.spec,
+        other => panic!("{other:?}"),
+    };
+    let old = in_force("  validUntil: 2027-01-01T00:00:00Z\n");
+    let refused = |rest: &str| -> Vec<(u32, String)> {
+        let access = faults(&user(rest)).access.unwrap();
+        let found = access.refused(Kind::User, "ab123456", Some(&old));
+        found
+            .into_iter()
+            .map(|fault| (fault.line, fault.field.unwrap()))
+            .collect()
+    };
+    let until = "  validUntil: 2027-01-01T00:00:00Z\n";
+    let fields = |fields: &[(u32, &str)]| -> Vec<(u32, String)> {
+        fields
+            .iter()
+            .map(|(line, field)| (*line, (*field).to_owned()))
+            .collect()
+    };
+    for (rest, wanted) in [
+        (format!("{until}  ownr: x\n"), fields(&[])),
+        (format!("{until}  active: true\n  ownr: x\n"), fields(&[])),
+        (
+            format!("{until}  active: false\n  ownr: x\n"),
+            fields(&[(8, "spec.active")]),
+        ),
+        (format!("{until}  active: nope\n"), fields(&[(8, "spec.active")])),
+        ("  ownr: x\n".to_owned(), fields(&[(5, "spec.validUntil")])),
+        ("  validUntil: tomorrow\n".to_owned(), fields(&[(7, "spec.validUntil")])),
+        (
+            "  validUntil: 2026-06-01T00:00:00Z\n  x: y\n".to_owned(),
+            fields(&[(7, "spec.validUntil")]),
+        ),
+        // What stands behind a place that cannot be read is found by its line.
+        (
+            format!("  owner: [x\n{until}  active: false # left\n"),
+            fields(&[(9, "spec.active")]),
+        ),
+        (format!("  owner: [x\n{until}  active: true\n"), fields(&[])),
+    ] {
+        assert_eq!(refused(&rest), wanted, "{rest}");
+    }
+    let message = &faults(&user("  active: nope\n"))
+        .access
+        .unwrap()
+        .refused(Kind::User, "ab123456", Some(&old))[0]
+        .message;
+    assert!(
+        message.contains("VpnUser ab123456")
+            && message.contains("last good version")
+            && message.contains("active: true")
+    );
+    // Of somebody who is not known nothing is in force.
+    assert!(
+        faults(&user("  activ: x\n"))
+            .access
+            .unwrap()
+            .refused(Kind::User, "ab123456", None)
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_hold_in_a_faulty_document_keeps_nobody_out_and_that_is_said() {
+    let hold = |rest: &str| {
+        format!(
+            "apiVersion: vpn-operator.io/v1alpha1\nkind: VpnHold\nmetadata: {{name: x}}\nspec: {{corporateId: AB123456, source: hr{rest}}}\n"
+        )
+    };
+    let Reading::Object(old) = read(&hold("")) else {
+        panic!("a hold")
+    };
+    let refused = |text: &str, old: Option<&Spec>| faults(text).access.unwrap().refused(Kind::Hold, "x", old).len();
+    assert_eq!(refused(&hold(", reson: left"), None), 1);
+    assert_eq!(refused(&hold(", reson: left"), Some(&old.spec)), 1);
+    assert_eq!(
+        refused(&hold("").replace("name: x", "name: x, labls: {}"), Some(&old.spec)),
+        0
+    );
+}
+
+/// Spellings of scalars with what `kubectl` makes of them; numbers beyond 63 bits left out.
+fn spellings() -> Vec<(String, Value)> {
+    let table: Vec<Vec<Value>> = serde_json::from_str(include_str!("testdata/kubectl_spellings.json")).unwrap();
+    let small = |value: &Value| {
+        value
+            .as_f64()
+            .is_none_or(|number| number.abs() < 9.0e18 && number.is_sign_positive())
+    };
+    let rows = table.iter().filter(|row| row.len() == 2 && small(&row[1]));
+    let mut rows: Vec<(String, Value)> = rows
+        .map(|row| (row[0].as_str().unwrap().to_owned(), row[1].clone()))
+        .filter(|(text, _)| text != "-" && !text.starts_with("!foo") && text != "<<" && !text.contains("t00:00"))
+        .collect();
+    for text in [
+        "2027-01-01T00:00Z",
+        "2027-01-01T00:00:00",
+        "2027-01-01T00:00:00.5Z",
+        "20270101T000000Z",
+        "2027-01-01T02:00:00+02:00",
+        "2027-01-01T00:00:60Z",
+        "1.5Gi",
+        "500Ki",
+        "Month",
+        "default",
+        "Anna Schmidt",
+    ] {
+        rows.push((text.to_owned(), json!(text)));
+    }
+    rows
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    /// An API server is asked as `kubectl` would ask it: nulls taken out, defaults filled in, schema, rules.
+    #[test]
+    fn a_document_means_the_same_in_a_folder_and_to_an_api_server(
+        fields in prop::collection::btree_map(
+            select(vec!["owner", "active", "validFrom", "validUntil", "maxDevices", "role", "credentialGeneration", "limit"]),
+            select(spellings()),
+            0..3,
+        ),
+        id in select(vec![("AB123456", true), ("123456", false), ("'123456'", true), ("007", false), ("yes", false)]),
+    ) {
+        let (id, text_id) = id;
+        let mut spec = json!({ "corporateId": if text_id { json!(id.trim_matches('\'')) } else { json!(7) } });
+        let mut text = format!(
+            "apiVersion: vpn-operator.io/v1alpha1\nkind: VpnUser\nmetadata:\n  name: '{}'\nspec:\n  corporateId: {id}\n",
+            id.trim_matches('\'').to_lowercase(),
+        );
+        for (field, (spelling, value)) in &fields {
+            if *field == "limit" {
+                text += &["  traffic:\n    limit: ", spelling, "\n"].concat();
+                spec["traffic"] = json!({ "limit": value });
+            } else {
+                text += &["  ", field, ": ", spelling, "\n"].concat();
+                spec[*field] = value.clone();
+            }
+        }
+        take_out_nulls(&mut spec);
+        let definition = serde_json::to_value(crate::model::Kind::VpnUser.definition()).unwrap();
+        let root = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        let object = apply_defaults(root, &json!({
+            "apiVersion": API_VERSION, "kind": "VpnUser", "spec": spec,
+            "metadata": { "name": id.trim_matches('\'').to_lowercase() },
+        }));
+        let mut wrong = schema::Schemas::default().check(root, &object);
+        if wrong.is_empty() && let Err(errors) = Validator::new().validate_compiled(&compile_schema(root), &object, None) {
+            wrong.extend(errors.iter().map(|error| error.message.clone()));
+        }
+        match read(&text) {
+            Reading::Object(declared) => {
+                prop_assert!(wrong.is_empty(), "{}\nan API server says {:?}", text, wrong);
+                let theirs: VpnUserSpec = serde_json::from_value(object["spec"].clone()).unwrap();
+                prop_assert_eq!(declared.spec, Spec::User(Box::new(theirs)), "{}", text);
+            }
+            Reading::Bad(bad) => prop_assert!(!wrong.is_empty(), "{}\nonly the folder says {:?}", text, bad.faults),
+            other => prop_assert!(false, "{:?}", other),
+        }
+    }
 }

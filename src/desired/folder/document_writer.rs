@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    fs, io,
+    fmt, fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
@@ -140,7 +140,7 @@ impl DocumentWriter {
                 let reasons: Vec<String> = bad.faults.into_iter().map(reason).collect();
                 Err(DesiredError::Invalid(reasons.join("; ")))
             }
-            Reading::Ignored => Err(DesiredError::Invalid("nothing to create".to_owned())),
+            Reading::Ignored | Reading::Items(_) => Err(DesiredError::Invalid("nothing to create".to_owned())),
         }
     }
 
@@ -239,7 +239,9 @@ impl DocumentWriter {
     /// One attempt; `None` when another writer was faster.
     fn try_edit(&self, file: &FileKey, edits: &[(String, Edit)]) -> Result<Option<Vec<Result<()>>>, String> {
         let path = self.real_path(file)?;
-        let text = read_text(&path, &mut 0).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+        let failed = |error: &dyn fmt::Display| format!("{} cannot be read: {error}", path.display());
+        let text = read_text(&path, &mut 0).map_err(|error| failed(&error))?;
+        let text = text.map_err(|wrong| failed(&wrong.fault.message))?;
         let mut pages = Pages::new(&text);
         let mut answers: Vec<Result<()>> = edits.iter().map(|(name, edit)| pages.edit(name, *edit)).collect();
         let new = pages.text();
@@ -370,17 +372,20 @@ impl<'a> Pages<'a> {
 
     /// The document that declares a user.
     fn find(&self, name: &str) -> Option<(usize, Reading)> {
-        let is_it = |at: usize| {
-            let reading = read(self.page(at));
-            let found = match &reading {
-                Reading::Object(declared) => declared.kind == Kind::User && declared.name == name,
-                Reading::Bad(bad) => bad
-                    .identity
-                    .as_ref()
-                    .is_some_and(|(kind, it)| *kind == Kind::User && it == name),
-                Reading::Ignored => false,
-            };
-            found.then_some((at, reading))
+        let found = |reading: &Reading| match reading {
+            Reading::Object(declared) => declared.kind == Kind::User && declared.name == name,
+            Reading::Bad(bad) => bad
+                .identity
+                .as_ref()
+                .is_some_and(|(kind, it)| *kind == Kind::User && it == name),
+            Reading::Ignored | Reading::Items(_) => false,
+        };
+        let is_it = |at: usize| match read(self.page(at)) {
+            Reading::Items(items) => {
+                let mut readings = items.into_iter().map(|item| item.reading);
+                readings.find(&found).map(|reading| (at, reading))
+            }
+            reading => found(&reading).then_some((at, reading)),
         };
         let hinted = self.names.get(name).into_iter().flatten().find_map(|at| is_it(*at));
         hinted.or_else(|| {
@@ -397,6 +402,9 @@ impl<'a> Pages<'a> {
             });
         };
         let new = match (edit, reading) {
+            (Edit::Delete, Reading::Object(declared)) if declared.item.is_some() => {
+                return not_editable(name, "it is an item of a list: take it out by hand");
+            }
             (Edit::Delete, _) => String::new(),
             (Edit::Patch(patch), Reading::Object(declared)) => {
                 let Spec::User(spec) = &declared.spec else {
@@ -406,7 +414,7 @@ impl<'a> Pages<'a> {
                 if changes.is_empty() {
                     return Ok(());
                 }
-                match set_spec_scalars(self.page(at), &changes) {
+                match set_spec_scalars(self.page(at), declared.item, &changes) {
                     Ok(new) => new,
                     Err(message) => return not_editable(name, &message),
                 }

@@ -7,17 +7,17 @@ use super::{
     split::without_mark,
 };
 
-/// Sets scalars under `spec`. Every byte that does not belong to them stays.
+/// Sets scalars under `spec` of a document, or of an item of the list that it is. Every byte that does not belong to them stays.
 ///
 /// # Errors
 /// Says why the text cannot be edited safely; nothing was changed then.
-pub(super) fn set_spec_scalars(text: &str, changes: &[(&str, Value)]) -> Result<String, String> {
+pub(super) fn set_spec_scalars(text: &str, item: Option<usize>, changes: &[(&str, Value)]) -> Result<String, String> {
     let body = without_mark(text);
     let mut edited = body.to_owned();
     for (field, value) in changes {
-        edited = set_one(&edited, field, &scalar(value)?)?;
+        edited = set_one(&edited, item, field, &scalar(value)?)?;
     }
-    verify(body, &edited, changes)?;
+    verify(body, &edited, item, changes)?;
     let mark = text.strip_suffix(body).unwrap_or_default();
     Ok([mark, &edited].concat())
 }
@@ -30,14 +30,21 @@ fn scalar(value: &Value) -> Result<String, String> {
     }
 }
 
-fn set_one(text: &str, field: &str, value: &str) -> Result<String, String> {
+fn set_one(text: &str, item: Option<usize>, field: &str, value: &str) -> Result<String, String> {
     let spanned = SpannedDocument::read(text);
     let root = spanned
         .root
-        .filter(|_| spanned.complete)
+        .filter(|_| spanned.broken.is_none())
         .ok_or("the document cannot be parsed")?;
+    let root = match item {
+        None => &root,
+        Some(at) => match root.get("items").map(|items| &items.content) {
+            Some(Content::List(items)) => items.get(at).ok_or("the list has become shorter")?,
+            _ => return Err("its list uses an alias: change the file by hand".to_owned()),
+        },
+    };
     let spec = root.get("spec").ok_or("it has no spec")?;
-    if root.decorated || spec.decorated {
+    if root.is_decorated() || spec.is_decorated() {
         return Err("its spec uses anchors, aliases or tags: change the file by hand".to_owned());
     }
     match spec.get(field) {
@@ -48,7 +55,7 @@ fn set_one(text: &str, field: &str, value: &str) -> Result<String, String> {
 
 fn replace(text: &str, field: &str, node: &Node, value: &str) -> Result<String, String> {
     let by_hand = |what: &str| format!("spec.{field} {what}: change the file by hand");
-    if node.decorated {
+    if node.is_decorated() {
         return Err(by_hand("uses an anchor, an alias or a tag"));
     }
     let plain = matches!(&node.content, Content::Scalar { block: false, .. });
@@ -116,11 +123,15 @@ fn splice(text: &str, from: usize, to: usize, new: &str) -> Result<String, Strin
 }
 
 /// The edited text must mean what the old one meant, with exactly these fields set.
-fn verify(old: &str, new: &str, changes: &[(&str, Value)]) -> Result<(), String> {
+fn verify(old: &str, new: &str, item: Option<usize>, changes: &[(&str, Value)]) -> Result<(), String> {
     let read = |text: &str| serde_yaml::from_str::<Value>(text).map_err(|_| "it cannot be parsed".to_owned());
     let mut wanted = read(old)?;
-    let spec = wanted
-        .get_mut("spec")
+    let root = match item {
+        None => Some(&mut wanted),
+        Some(at) => wanted.get_mut("items").and_then(|items| items.get_mut(at)),
+    };
+    let spec = root
+        .and_then(|root| root.get_mut("spec"))
         .and_then(Value::as_mapping_mut)
         .ok_or("its spec is not a map")?;
     for (field, value) in changes {
@@ -142,7 +153,7 @@ mod tests {
     const HEAD: &str = "apiVersion: vpn-operator.io/v1alpha1\nkind: VpnUser\nmetadata: {name: ab123456}\n";
 
     fn off(text: &str) -> Result<String, String> {
-        set_spec_scalars(text, &[("active", Value::Bool(false))])
+        set_spec_scalars(text, None, &[("active", Value::Bool(false))])
     }
 
     #[test]
@@ -188,6 +199,7 @@ mod tests {
         let text = format!("{HEAD}spec:\n  corporateId: AB123456\n  credentialGeneration: 1\n");
         let edited = set_spec_scalars(
             &text,
+            None,
             &[("credentialGeneration", 2.into()), ("subscriptionGeneration", 7.into())],
         );
         assert_eq!(

@@ -9,7 +9,7 @@ use std::{
         mpsc::sync_channel,
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -125,7 +125,13 @@ impl ObjectStore {
         if self.entries.iter().flatten().any(|entry| entry.missing.is_some()) {
             self.settle_load(&files);
         }
-        self.settling.clear();
+        // What is still missing is looked at once more.
+        let files: BTreeSet<u32> = {
+            let missing = self.entries.iter().flatten().filter(|entry| entry.missing.is_some());
+            missing.map(|entry| entry.file).collect()
+        };
+        let due = Instant::now() + SETTLE;
+        self.settling = files.into_iter().map(|file| (due, file)).collect();
         readable
     }
 

@@ -21,7 +21,7 @@ pub(super) fn run(mut store: ObjectStore) {
             store.urgent(message);
         }
         store.out.flush();
-        let until = store.settling.front().map(|(due, _)| *due);
+        let until = store.settling.first().map(|(due, _)| *due);
         let mailbox = store.mailbox.clone();
         match mailbox.next(until) {
             Message::Urgent(message) => store.urgent(message),
@@ -115,8 +115,8 @@ impl ObjectStore {
     /// Has the files read again whose missing documents have settled.
     fn settle(&mut self) {
         let now = Instant::now();
-        while self.settling.front().is_some_and(|(due, _)| *due <= now) {
-            let Some((_, id)) = self.settling.pop_front() else {
+        while self.settling.first().is_some_and(|(due, _)| *due <= now) {
+            let Some((_, id)) = self.settling.pop_first() else {
                 return;
             };
             let Some(file) = self.file(id) else { continue };
@@ -163,11 +163,11 @@ impl ObjectStore {
     fn set_unreadable_folders(&mut self, folders: Vec<(String, String)>) {
         let now: BTreeSet<String> = folders.iter().map(|(folder, _)| folder.clone()).collect();
         for mended in self.reading.unreadable.difference(&now) {
-            self.source_status.set_file(mended, Vec::new());
+            self.source_status.set_file(mended, Vec::new(), Vec::new());
         }
         for (folder, reason) in folders {
             let line = format!("{folder}: cannot be read, what was known of it stays in force: {reason}");
-            self.source_status.set_file(&folder, vec![line]);
+            self.source_status.set_file(&folder, vec![line], Vec::new());
         }
         self.reading.unreadable = now;
     }

@@ -5,7 +5,9 @@
 //! What the operator itself changes is written gently. May use the model and the clock; must never decide about access,
 //! hold an object in memory that the record holds, or treat something that cannot be read as something that is gone.
 
+mod access_edit;
 mod apply;
+mod backoff;
 mod check;
 mod damage;
 mod document;
@@ -19,11 +21,13 @@ mod mend;
 mod message_loop;
 mod object;
 mod object_store;
+mod odd_characters;
 mod problem;
 mod queue;
 mod reading_state;
 mod record;
 mod record_file;
+mod references;
 mod rules;
 mod scan;
 mod scanner;
@@ -33,8 +37,12 @@ mod spanned_document;
 mod split;
 mod walk;
 mod watch;
+mod ways;
+mod writers;
+mod yaml_value;
 
 pub use check::{CheckReport, check};
 pub use object::SOURCE_FILE;
 pub use problem::Problem;
+pub use references::Reference;
 pub use source::{FolderOptions, FolderSource};

@@ -35,6 +35,15 @@ impl Kind {
         }
     }
 
+    /// The kind of the generated definitions.
+    pub const fn model(self) -> crate::model::Kind {
+        match self {
+            Self::User => crate::model::Kind::VpnUser,
+            Self::Hold => crate::model::Kind::VpnHold,
+            Self::Gateway => crate::model::Kind::VpnGateway,
+        }
+    }
+
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
@@ -61,6 +70,14 @@ impl Spec {
             Kind::Hold => Self::Hold(serde_json::from_str(text)?),
             Kind::Gateway => Self::Gateway(serde_json::from_str(text)?),
         })
+    }
+
+    pub fn to_value(&self) -> Result<serde_json::Value, serde_json::Error> {
+        match self {
+            Self::User(spec) => serde_json::to_value(spec),
+            Self::Hold(spec) => serde_json::to_value(spec),
+            Self::Gateway(spec) => serde_json::to_value(spec),
+        }
     }
 
     pub fn to_json(&self) -> Result<String, serde_json::Error> {

@@ -21,11 +21,17 @@ use super::{
     scanner::Scanner,
     source_status::SourceStatus,
     walk::{Roots, Signatures},
+    writers::Writers,
 };
 use crate::clock::SharedClock;
 
 /// How long a document must be missing before that is believed.
 pub(super) const SETTLE: Duration = Duration::from_millis(300);
+
+/// How long a file must be empty before that is believed: whoever writes it anew may have truncated it first.
+pub(super) const EMPTY_SETTLE: Duration = Duration::from_secs(2);
+/// How long a file that somebody has open for writing can put that belief off.
+pub(super) const MAX_WRITING: Duration = Duration::from_secs(30);
 
 /// What is kept in memory of an object.
 #[derive(Debug)]
@@ -62,6 +68,8 @@ pub(super) struct File {
     pub signature: u64,
     /// When a reading found another signature than the one before.
     pub changed: Option<Instant>,
+    /// Attempts to read it that failed, since the last one that did not.
+    pub failures: u32,
     /// Whether it exists, as far as known.
     pub present: bool,
     /// Objects that it declares. May name some that have moved on.
@@ -81,6 +89,7 @@ pub(super) struct ObjectStore {
     pub digests: Digests,
     pub mailbox: Arc<Mailbox>,
     pub scanner: Scanner,
+    pub writers: Arc<Writers>,
     pub entries: Vec<Option<Entry>>,
     pub free: Vec<u32>,
     names: HashMap<Kind, HashMap<Arc<str>, u32>>,
@@ -89,7 +98,7 @@ pub(super) struct ObjectStore {
     pub namespaces: BTreeSet<Arc<str>>,
     /// Files that declare an object which another place had first.
     pub claims: HashMap<u32, BTreeSet<u32>>,
-    pub settling: VecDeque<(Instant, u32)>,
+    pub settling: BTreeSet<(Instant, u32)>,
     /// Files to read again.
     pub again: BTreeSet<u32>,
     /// Messages that came while a file was applied and have to wait for the end of it.
@@ -119,6 +128,7 @@ pub(super) struct Dependencies {
     pub digests: Digests,
     pub mailbox: Arc<Mailbox>,
     pub scanner: Scanner,
+    pub writers: Arc<Writers>,
     pub last_known_max_age: Duration,
 }
 
@@ -134,6 +144,7 @@ impl ObjectStore {
             digests: dependencies.digests,
             mailbox: dependencies.mailbox,
             scanner: dependencies.scanner,
+            writers: dependencies.writers,
             entries: Vec::new(),
             free: Vec::new(),
             names: Kind::ALL.into_iter().map(|kind| (kind, HashMap::new())).collect(),
@@ -141,7 +152,7 @@ impl ObjectStore {
             file_ids: HashMap::new(),
             namespaces: BTreeSet::new(),
             claims: HashMap::new(),
-            settling: VecDeque::new(),
+            settling: BTreeSet::new(),
             again: BTreeSet::new(),
             deferred: VecDeque::new(),
             applying: None,
@@ -181,6 +192,7 @@ impl ObjectStore {
             ticket: 0,
             signature: 0,
             changed: None,
+            failures: 0,
             present: false,
             owned: Vec::new(),
             claiming: BTreeSet::new(),

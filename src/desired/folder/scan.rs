@@ -15,9 +15,13 @@ use std::{
 use super::{
     document::{Bad, Declared, Reading, digest, read},
     object::{Digest, FileKey, Kind},
+    odd_characters::{decode, mentions},
+    problem::Fault,
     split::{is_blank, split},
     walk::{Roots, signature},
 };
+
+use crate::model::GROUP;
 
 /// Largest file in bytes.
 const MAX_FILE: u64 = 1 << 30;
@@ -43,8 +47,10 @@ pub(super) struct FileScan {
 /// What was in the file.
 #[derive(Debug)]
 pub(super) enum Content {
-    /// It cannot be read as a whole.
+    /// It cannot be read as a whole, for what it says.
     Unreadable(String),
+    /// It cannot be read at present: trying again may help.
+    Failed(String),
     /// There is no such file.
     Gone,
     /// Its documents, in their order; those that do not concern us left out.
@@ -67,8 +73,8 @@ pub(super) struct Document {
 pub(super) enum What {
     /// The same as this object's document that is in force.
     Known(u32),
-    /// A good document, and its text.
-    Object(Box<Declared>, Box<str>),
+    /// A good document, and its text: all of a list that it is an item of.
+    Object(Box<Declared>, Arc<str>),
     /// A document with faults.
     Bad(Bad),
 }
@@ -82,13 +88,20 @@ pub(super) fn scan_file(roots: &Roots, file: &FileKey, digests: &Digests) -> Fil
     let mut stamp = 0;
     // A parser's bug must not take the whole source down.
     let content = catch_unwind(AssertUnwindSafe(|| match read_text(&path, &mut stamp) {
-        Ok(text) => Content::Documents(documents(&text, digests)),
+        Ok(Ok(text)) => Content::Documents(documents(&text, digests)),
+        Ok(Err(wrong)) => Content::Documents(vec![Document {
+            base: 1,
+            line: 1,
+            digest: Digest::default(),
+            what: What::Bad(Bad::unreadable(wrong.fault, wrong.ours)),
+        }]),
         Err(error) if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(&path).is_err() => {
             match roots.check(file.root) {
                 Ok(_) => Content::Gone,
-                Err(error) => Content::Unreadable(format!("the folder cannot be read: {error}")),
+                Err(error) => Content::Failed(format!("the folder cannot be read: {error}")),
             }
         }
+        Err(error) if error.raw_os_error().is_some() => Content::Failed(format!("cannot be read: {error}")),
         Err(error) => Content::Unreadable(format!("cannot be read: {error}")),
     }));
     FileScan {
@@ -100,7 +113,14 @@ pub(super) fn scan_file(roots: &Roots, file: &FileKey, digests: &Digests) -> Fil
     }
 }
 
-pub(super) fn read_text(path: &Path, stamp: &mut u64) -> io::Result<String> {
+/// A file that is no text.
+pub(super) struct NoText {
+    pub fault: Fault,
+    /// It speaks of our group all the same.
+    pub ours: bool,
+}
+
+pub(super) fn read_text(path: &Path, stamp: &mut u64) -> io::Result<Result<String, NoText>> {
     let meta = fs::metadata(path)?;
     if !meta.is_file() {
         return Err(if meta.is_dir() {
@@ -120,7 +140,18 @@ pub(super) fn read_text(path: &Path, stamp: &mut u64) -> io::Result<String> {
     }
     let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0).saturating_add(1));
     file.read_to_end(&mut bytes)?;
-    String::from_utf8(bytes).map_err(|_| io::Error::other("the text is not UTF-8"))
+    let ours = |bytes: &[u8]| mentions(bytes, GROUP);
+    Ok(decode(bytes).map_err(|(fault, bytes)| NoText {
+        fault,
+        ours: ours(&bytes),
+    }))
+}
+
+/// Whether a file holds something of ours. What else is in it is nobody's mistake then.
+pub(super) fn concerns_us(documents: &[Document]) -> bool {
+    documents
+        .iter()
+        .any(|document| !matches!(&document.what, What::Bad(bad) if !bad.ours))
 }
 
 fn documents(text: &str, digests: &Digests) -> Vec<Document> {
@@ -133,21 +164,42 @@ fn documents(text: &str, digests: &Digests) -> Vec<Document> {
             sums.iter().map(|sum| digests.get(sum).copied()).collect()
         };
         for ((slice, digest), known) in chunk.iter().zip(sums).zip(known) {
-            let what = match known {
-                Some(id) => What::Known(id),
-                None => match read(slice.text) {
-                    Reading::Ignored => continue,
-                    Reading::Object(declared) => What::Object(declared, slice.text.into()),
-                    Reading::Bad(bad) => What::Bad(bad),
-                },
-            };
             let lead = slice.text.lines().take_while(|row| is_blank(row)).count();
-            found.push(Document {
-                base: slice.line,
-                line: slice.line.saturating_add(u32::try_from(lead).unwrap_or(u32::MAX)),
-                digest,
-                what,
-            });
+            let mut push = |line: u32, digest, what| {
+                found.push(Document {
+                    base: slice.line,
+                    line: slice.line.saturating_add(line),
+                    digest,
+                    what,
+                });
+            };
+            let lead = u32::try_from(lead).unwrap_or(u32::MAX);
+            match known.map_or_else(|| read(slice.text), |_| Reading::Ignored) {
+                Reading::Ignored => {
+                    if let Some(id) = known {
+                        push(lead, digest, What::Known(id));
+                    }
+                }
+                Reading::Object(declared) => push(lead, digest, What::Object(declared, slice.text.into())),
+                Reading::Bad(bad) => push(lead, digest, What::Bad(bad)),
+                Reading::Items(items) => {
+                    let text: Arc<str> = slice.text.into();
+                    for item in items {
+                        let known = digests
+                            .read()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .get(&item.digest)
+                            .copied();
+                        let what = match (known, item.reading) {
+                            (Some(id), _) => What::Known(id),
+                            (None, Reading::Object(declared)) => What::Object(declared, text.clone()),
+                            (None, Reading::Bad(bad)) => What::Bad(bad),
+                            (None, Reading::Ignored | Reading::Items(_)) => continue,
+                        };
+                        push(item.line.saturating_sub(1), item.digest, what);
+                    }
+                }
+            }
         }
     }
     found

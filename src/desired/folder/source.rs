@@ -28,6 +28,7 @@ use super::{
     source_status::SourceStatus,
     walk::Roots,
     watch,
+    writers::Writers,
 };
 use crate::{
     clock::SharedClock,
@@ -67,6 +68,7 @@ pub struct FolderSource {
     source_status: Arc<SourceStatus>,
     mailbox: Arc<Mailbox>,
     scanner: Mutex<Option<Scanner>>,
+    writers: Arc<Writers>,
     document_writer: Arc<DocumentWriter>,
     queue: Arc<JobQueue>,
     events: EventReceiver,
@@ -102,6 +104,7 @@ impl FolderSource {
         let source_status = Arc::new(SourceStatus::default());
         let mailbox = Arc::new(Mailbox::default());
         let digests = Digests::default();
+        let writers = Arc::new(Writers::default());
         let (sender, events) = streams();
         let Record {
             reader,
@@ -122,6 +125,7 @@ impl FolderSource {
             digests: digests.clone(),
             mailbox: mailbox.clone(),
             scanner: scanner.clone(),
+            writers: writers.clone(),
             last_known_max_age: options.last_known_max_age,
         });
         let keeping = thread::Builder::new()
@@ -139,6 +143,7 @@ impl FolderSource {
             source_status,
             mailbox,
             scanner: Mutex::new(Some(scanner)),
+            writers,
             document_writer,
             queue: Arc::default(),
             events,
@@ -166,6 +171,7 @@ impl FolderSource {
             source_status: self.source_status.clone(),
             mailbox: self.mailbox.clone(),
             scanner,
+            writers: self.writers.clone(),
             clock: self.options.clock.clone(),
             rescan_interval: self.options.rescan_interval,
         };

@@ -24,6 +24,8 @@ struct State {
     source: BTreeMap<&'static str, Arc<str>>,
     files: BTreeMap<String, Vec<Arc<str>>>,
     lines: usize,
+    /// Edits of who may have access that are not in force, by file.
+    refused: BTreeMap<String, Vec<Arc<str>>>,
 }
 
 impl SourceStatus {
@@ -54,9 +56,17 @@ impl SourceStatus {
         }
     }
 
-    /// Sets the problems of a file. Logs those that are new.
-    pub fn set_file(&self, file: &str, lines: Vec<String>) {
+    /// Sets the problems of a file, and those of its edits of access that are not in force. Logs what is new.
+    pub fn set_file(&self, file: &str, lines: Vec<String>, refused: Vec<String>) {
         let mut state = self.lock();
+        let old = state.refused.remove(file).unwrap_or_default();
+        if !refused.is_empty() {
+            let refused: Vec<Arc<str>> = refused.into_iter().map(Arc::from).collect();
+            for line in refused.iter().filter(|line| !old.contains(line)).take(MAX_LINES) {
+                tracing::error!("{line}");
+            }
+            state.refused.insert(file.to_owned(), refused);
+        }
         let old = state.files.remove(file).unwrap_or_default();
         state.lines -= old.len();
         if lines.is_empty() {
@@ -83,6 +93,7 @@ impl SourceStatus {
             synced: state.synced,
             unreadable_since: state.unreadable_since,
             problems,
+            refused_edits: state.refused.values().flatten().take(MAX_LINES).cloned().collect(),
         }
     }
 }

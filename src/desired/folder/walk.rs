@@ -97,6 +97,8 @@ pub(super) struct Listing {
     pub files: Vec<Arc<str>>,
     /// Sub-folders (and files with unreadable names) that could not be listed, with the reason. What is below is unknown.
     pub unreadable: Vec<(String, String)>,
+    /// Names that are links, absolute.
+    pub links: Vec<PathBuf>,
     /// Left over from edits that were cut short.
     pub temporary: Vec<PathBuf>,
 }
@@ -179,6 +181,7 @@ fn list_one(path: &Path, folder: &str, listing: &mut Listing) -> io::Result<Vec<
         };
         let mut kind = entry.file_type()?;
         if kind.is_symlink() {
+            listing.links.push(entry.path());
             match fs::metadata(entry.path()) {
                 Ok(meta) => kind = meta.file_type(),
                 // A link that leads nowhere is read as a file, and reported then.
@@ -201,7 +204,12 @@ fn list_one(path: &Path, folder: &str, listing: &mut Listing) -> io::Result<Vec<
 /// Whether a file of this name is read. Editors' files and hidden ones are not.
 pub(super) fn is_declared_name(name: &str) -> bool {
     let ending = name.rsplit_once('.').map(|(_, ending)| ending);
-    !name.starts_with('.') && matches!(ending, Some("yaml" | "yml" | "json"))
+    let read = |ending: &str| {
+        ["yaml", "yml", "json"]
+            .iter()
+            .any(|read| ending.eq_ignore_ascii_case(read))
+    };
+    !name.starts_with('.') && ending.is_some_and(read)
 }
 
 /// Short for everything in a file's metadata that changes with its content.
@@ -256,10 +264,15 @@ mod tests {
             ".u.yaml.swp",
             "t.tmp",
             "README.md",
+            "people.YAML",
+            "z.Yml",
         ] {
             put(path);
         }
-        assert_eq!(files(dir.path()), ["a/x.yml", "a/y.json", "b.yaml"]);
+        assert_eq!(
+            files(dir.path()),
+            ["a/x.yml", "a/y.json", "b.yaml", "people.YAML", "z.Yml"]
+        );
     }
 
     #[test]

@@ -18,11 +18,14 @@ use notify::{
 };
 
 use super::{
+    backoff::retry_pause,
     mailbox::{Bulk, Mailbox, Urgent, Walked},
     object::{FileKey, Root},
     scanner::Scanner,
     source_status::SourceStatus,
     walk::{Identity, Listing, Roots, Signatures, is_declared_name, list, signature},
+    ways::Ways,
+    writers::Writers,
 };
 use crate::clock::SharedClock;
 
@@ -49,6 +52,7 @@ pub(super) struct Dependencies {
     pub source_status: Arc<SourceStatus>,
     pub mailbox: Arc<Mailbox>,
     pub scanner: Scanner,
+    pub writers: Arc<Writers>,
     pub clock: SharedClock,
     pub rescan_interval: Duration,
 }
@@ -58,6 +62,14 @@ struct Watch {
     notify: Option<INotifyWatcher>,
     /// Watched folders.
     watched: HashMap<PathBuf, Identity>,
+    /// The links on the ways to the folders and their files, by folder.
+    ways: HashMap<Root, Ways>,
+    /// Folders that are watched for these links alone.
+    beside: HashMap<PathBuf, Identity>,
+    /// A way was watched only after it was walked.
+    turned: bool,
+    /// Walks since the last one in which everything could be listed.
+    failures: u32,
     signatures: Signatures,
     /// Events cannot be relied upon.
     polling: bool,
@@ -78,6 +90,10 @@ pub(super) fn run(dependencies: Dependencies, signals: &Receiver<Signal>, sender
         dependencies,
         notify: notify.ok(),
         watched: HashMap::new(),
+        ways: HashMap::new(),
+        beside: HashMap::new(),
+        turned: false,
+        failures: 0,
         signatures,
         polling,
         next_walk: Instant::now(),
@@ -93,12 +109,10 @@ pub(super) fn run(dependencies: Dependencies, signals: &Receiver<Signal>, sender
 
 impl Watch {
     fn hear(&mut self, event: notify::Result<Event>) {
-        let Ok(event) = event else {
+        let Some(event) = event.ok().filter(|event| !event.need_rescan()) else {
+            self.dependencies.writers.forget();
             return self.walk_within(GATHER);
         };
-        if event.need_rescan() {
-            return self.walk_within(GATHER);
-        }
         let delay = match event.kind {
             EventKind::Access(AccessKind::Close(AccessMode::Write))
             | EventKind::Modify(ModifyKind::Name(_))
@@ -106,12 +120,21 @@ impl Watch {
             EventKind::Access(_) => return,
             _ => WRITING,
         };
+        let writes = matches!(event.kind, EventKind::Modify(ModifyKind::Data(_)));
         for path in &event.paths {
-            self.touched(path, delay);
+            self.touched(path, delay, writes);
         }
     }
 
-    fn touched(&mut self, path: &Path, delay: Duration) {
+    fn touched(&mut self, path: &Path, delay: Duration, writes: bool) {
+        if self.ways.values().any(|ways| ways.turns.contains(path)) {
+            // A link leads elsewhere now, and with it everything behind it.
+            self.walk_within(GATHER);
+        }
+        if self.dependencies.roots.key(path).is_none() {
+            // Beside a link.
+            return;
+        }
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if self.watched.contains_key(path) {
             // The folder itself came, went or moved.
@@ -127,6 +150,11 @@ impl Watch {
         }
         if is_declared_name(name) && !path.is_dir() {
             if let Some(file) = self.dependencies.roots.key(path) {
+                if writes {
+                    self.dependencies.writers.writes(&file);
+                } else if delay == WRITTEN {
+                    self.dependencies.writers.closed(&file);
+                }
                 self.dependencies.scanner.wish(file, Instant::now() + delay);
             }
         } else if path.is_dir() {
@@ -153,12 +181,28 @@ impl Watch {
             unreadable.push((self.dependencies.roots.own.display().to_string(), error.to_string()));
         }
         let took = begun.elapsed();
-        self.next_walk = Instant::now()
-            + if self.polling || people.is_err() {
-                self.dependencies.rescan_interval.min(HASTY.max(took * 10))
+        let pause = if unreadable.is_empty() && people.is_ok() {
+            self.failures = 0;
+            self.dependencies.rescan_interval
+        } else {
+            // A lack of file descriptors is over in a moment; a folder that is away is looked for every second or so.
+            let pause = retry_pause(self.failures).max(took * 10);
+            self.failures = self.failures.saturating_add(1);
+            if people.is_err() {
+                pause.min(HASTY.max(took * 10))
             } else {
-                self.dependencies.rescan_interval
-            };
+                pause
+            }
+        };
+        let pause = if self.polling {
+            pause.min(HASTY.max(took * 10))
+        } else {
+            pause
+        };
+        self.next_walk = Instant::now() + pause.min(self.dependencies.rescan_interval);
+        if std::mem::take(&mut self.turned) {
+            self.walk_within(GATHER);
+        }
         self.dependencies.mailbox.bulk(Bulk::Walked(Walked {
             people,
             unreadable,
@@ -168,6 +212,9 @@ impl Watch {
 
     fn walk_root(&mut self, root: Root, unreadable: &mut Vec<(String, String)>) -> io::Result<()> {
         let path = self.dependencies.roots.path(root).to_owned();
+        let mut ways = Ways::default();
+        ways.add(&path);
+        self.watch_ways(&ways);
         let mut entered = HashSet::new();
         let listing = list(&path, |folder| {
             entered.insert(folder.to_owned());
@@ -175,21 +222,61 @@ impl Watch {
         })?;
         self.watched
             .retain(|folder, _| !folder.starts_with(&path) || entered.contains(folder));
+        for link in &listing.links {
+            ways.add(link);
+        }
+        self.turned |= self.watch_ways(&ways);
+        self.ways.insert(root, ways);
+        let wanted = |folder: &PathBuf| self.ways.values().any(|ways| ways.folders.contains(folder));
+        let over: Vec<PathBuf> = self.beside.keys().filter(|folder| !wanted(folder)).cloned().collect();
+        for folder in over {
+            self.beside.remove(&folder);
+            if let Some(notify) = self.notify.as_mut().filter(|_| !self.watched.contains_key(&folder)) {
+                // One that is gone is watched no more anyway.
+                drop(notify.unwatch(&folder));
+            }
+        }
         self.compare(root, &listing);
         unreadable.extend(listing.unreadable);
         Ok(())
     }
 
+    /// Watches the folders of these links; answers whether one of them was not watched before.
+    fn watch_ways(&mut self, ways: &Ways) -> bool {
+        let mut new = false;
+        for folder in &ways.folders {
+            if self.watched.contains_key(folder) {
+                continue;
+            }
+            if let Some(identity) = self.watch(folder, self.beside.get(folder).copied()) {
+                self.beside.insert(folder.clone(), identity);
+                new = true;
+            }
+        }
+        new
+    }
+
     /// Watches a folder, before it is listed, so that nothing slips through between.
     fn enter(&mut self, folder: &Path) {
-        let Some(notify) = &mut self.notify else { return };
-        let Ok(meta) = fs::metadata(folder) else { return };
+        if let Some(identity) = self.watch(folder, self.watched.get(folder).copied()) {
+            self.watched.insert(folder.to_owned(), identity);
+        }
+    }
+
+    /// Watches a folder unless it is the one that is watched already; answers which one it is now.
+    fn watch(&mut self, folder: &Path, watched: Option<Identity>) -> Option<Identity> {
+        let notify = self.notify.as_mut()?;
+        let meta = fs::metadata(folder).ok()?;
         let identity = (meta.dev(), meta.ino());
-        if self.watched.get(folder) == Some(&identity) {
-            return;
+        if watched == Some(identity) {
+            return None;
+        }
+        if watched.is_some() {
+            // The one that had the name before. One that is gone is watched no more anyway.
+            drop(notify.unwatch(folder));
         }
         match notify.watch(folder, RecursiveMode::NonRecursive) {
-            Ok(()) => drop(self.watched.insert(folder.to_owned(), identity)),
+            Ok(()) => return Some(identity),
             // Moved or removed in this moment: its own event, or the next walk, says where it is.
             Err(error) if is_gone(&error) => {}
             Err(error) => {
@@ -208,6 +295,7 @@ impl Watch {
                 self.dependencies.source_status.set_source("events", Some(line));
             }
         }
+        None
     }
 
     fn compare(&mut self, root: Root, listing: &Listing) {

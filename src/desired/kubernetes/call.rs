@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::serde::{Serialize, de::DeserializeOwned};
 use kube::{
     Api, Resource,
-    api::{Patch, PatchParams, ValidationDirective},
+    api::{Patch, PatchParams, PostParams, ValidationDirective},
 };
 
 use crate::{
@@ -50,7 +50,19 @@ pub(super) async fn call<T>(subject: Subject<'_>, work: impl Future<Output = kub
     }
 }
 
-/// Server-side apply. `force` takes fields over from other managers.
+/// Creates an object. One that is there already, whoever made it, is left as it is.
+pub(super) async fn create<K>(api: &Api<K>, subject: Subject<'_>, object: &K, manager: FieldManager) -> Result<K>
+where
+    K: Resource + Clone + Serialize + DeserializeOwned + std::fmt::Debug,
+{
+    let params = PostParams {
+        field_manager: Some(manager.as_str().to_owned()),
+        ..PostParams::default()
+    };
+    call(subject, api.create(&params, object)).await
+}
+
+/// Server-side apply onto an object that is known to be the right one: the body names its `uid`. `force` takes fields over from other managers.
 pub(super) async fn apply<K, B>(
     api: &Api<K>,
     subject: Subject<'_>,

@@ -15,13 +15,13 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, ResourceExt,
-    api::{Patch, PatchParams, PostParams},
+    api::{Patch, PatchParams},
 };
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::call::{Subject, call};
+use super::call::{Subject, call, create};
 use crate::{
     clock::SharedClock,
     desired::{
@@ -59,7 +59,15 @@ pub struct Publisher {
     clock: SharedClock,
     instance: String,
     receiver: mpsc::Receiver<QueuedAnnouncement>,
-    series: HashMap<Key, (String, i32, Instant)>,
+    series: HashMap<Key, Series>,
+}
+
+/// An Event that was made, and how often it happened.
+struct Series {
+    name: String,
+    uid: Option<String>,
+    count: i32,
+    at: Instant,
 }
 
 #[derive(PartialEq, Eq, Hash, Clone)]
@@ -136,14 +144,14 @@ impl Publisher {
             reason: reason.clone(),
             note: note.clone(),
         };
-        if let Some((name, count, at)) = self.series.get_mut(&key)
+        if let Some(Series { name, uid, count, at }) = self.series.get_mut(&key)
             && at.elapsed() < SERIES
         {
             let series = EventSeries {
                 count: *count + 1,
                 last_observed_time: now.clone(),
             };
-            let patch = Patch::Merge(json!({ "series": series }));
+            let patch = Patch::Merge(json!({ "metadata": { "uid": uid }, "series": series }));
             let params = PatchParams {
                 field_manager: Some(FieldManager::Operator.as_str().to_owned()),
                 ..PatchParams::default()
@@ -155,8 +163,8 @@ impl Publisher {
                     *at = Instant::now();
                     return Ok(());
                 }
-                // Events are kept for an hour or so: it is gone.
-                Err(DesiredError::NotFound { .. }) => {}
+                // Events are kept for an hour or so: it is gone, or another one has its name.
+                Err(DesiredError::NotFound { .. } | DesiredError::Conflict { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -185,20 +193,22 @@ impl Publisher {
             ),
             ..Event::default()
         };
-        let params = PostParams {
-            field_manager: Some(FieldManager::Operator.as_str().to_owned()),
-            ..PostParams::default()
-        };
         let subject = Subject {
             kind: "Event",
             name: &reason,
         };
-        let made = call(subject, self.api.create(&params, &event)).await?;
+        let made = create(&self.api, subject, &event, FieldManager::Operator).await?;
         if self.series.len() >= REMEMBERED {
-            self.series.retain(|_, (_, _, at)| at.elapsed() < SERIES / 4);
+            self.series.retain(|_, series| series.at.elapsed() < SERIES / 4);
         }
         if self.series.len() < REMEMBERED {
-            self.series.insert(key, (made.name_any(), 1, Instant::now()));
+            let series = Series {
+                name: made.name_any(),
+                uid: made.uid(),
+                count: 1,
+                at: Instant::now(),
+            };
+            self.series.insert(key, series);
         }
         Ok(())
     }

@@ -1,8 +1,9 @@
 //! Desired state in one namespace of a Kubernetes cluster.
 //!
-//! Every change is server-side apply under the field manager of whoever asks, and only where something differs. Releasing a
-//! finalizer and marking a released hold are the two exceptions: both must work on an object whatever became of it. Reads
-//! come from watches; what is asked for by name is read from the API server.
+//! What is not there is created, and nothing is written onto an object that somebody else made: an apply names the `uid` of the
+//! object that it is for. Changes are server-side apply under the field manager of whoever asks, and only where something
+//! differs. Releasing a finalizer, marking a released hold, and the Secret of a user are the exceptions: they must come right
+//! whatever others made of the object. Reads come from watches; what is asked for by name is read from the API server.
 
 mod call;
 mod events;
@@ -13,7 +14,9 @@ mod pace;
 mod referenced;
 mod source;
 mod source_status;
+mod user_secret;
 mod user_secrets;
+mod watching;
 
 pub use self::{
     events::{EventAnnouncer, Publisher},

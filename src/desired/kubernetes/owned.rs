@@ -59,33 +59,67 @@ fn applied_fields(user: &VpnUser, manager: FieldManager) -> impl Iterator<Item =
         .filter_map(|key| key.strip_prefix("f:"))
 }
 
-/// Whether a change may take its fields over from whoever owns them: they only have them because `kubectl apply` without
-/// `--server-side` claims also what the API server filled in. What the manifest itself says is left to its owner.
+/// Whether a change may take its fields over from whoever owns them: they only have them because who creates an object, or
+/// uses `kubectl apply` without `--server-side`, claims also what the API server filled in. What a manifest itself says is
+/// left to its owner; what the operator's own managers want other than that they apply.
 pub(super) fn is_claimed_by_default(user: &VpnUser, patch: UserPatch) -> bool {
     let annotations = user.metadata.annotations.as_ref();
-    let Some(applied) = annotations.and_then(|all| all.get(LAST_APPLIED)) else {
-        return false;
-    };
-    let Ok(applied) = serde_json::from_str::<Value>(applied) else {
-        return false;
-    };
+    let applied = annotations.and_then(|all| all.get(LAST_APPLIED));
+    let applied: Option<Value> = applied.and_then(|applied| serde_json::from_str(applied).ok());
     let fields = [
         patch.active.map(|_| "active"),
         patch.credential_generation.map(|_| "credentialGeneration"),
         patch.subscription_generation.map(|_| "subscriptionGeneration"),
     ];
     fields.into_iter().flatten().all(|field| {
-        let said = applied.get("spec").and_then(|spec| spec.get(field)).is_some();
+        let says = |applied: &Value| applied.get("spec").and_then(|spec| spec.get(field)).is_some();
+        let said = applied.as_ref().is_none_or(says);
         let claim = format!("f:{field}");
-        let others = user.metadata.managed_fields.iter().flatten().filter(|entry| {
+        let mut owners = user.metadata.managed_fields.iter().flatten().filter(|entry| {
             let fields = entry.fields_v1.as_ref().and_then(|fields| fields.0.get("f:spec"));
             fields.is_some_and(|fields| fields.get(&claim).is_some())
         });
-        !said
-            && others
-                .into_iter()
-                .all(|entry| entry.manager.as_deref() == Some(KUBECTL))
+        owners.all(|entry| match entry.manager.as_deref() {
+            Some(KUBECTL) => !said,
+            Some(manager) => entry.operation.as_deref() == Some("Update") && FieldManager::is_one(manager),
+            None => false,
+        })
     })
+}
+
+/// What a change could not change although nothing refused it: who lets go of a value leaves it to the others that want it
+/// as well. For people.
+pub(super) fn kept_by_others(written: &VpnUser, patch: UserPatch) -> Option<String> {
+    let spec = &written.spec;
+    let fields = [
+        ("active", patch.active.is_some_and(|it| it != spec.active)),
+        (
+            "credentialGeneration",
+            patch
+                .credential_generation
+                .is_some_and(|it| it != spec.credential_generation),
+        ),
+        (
+            "subscriptionGeneration",
+            patch
+                .subscription_generation
+                .is_some_and(|it| it != spec.subscription_generation),
+        ),
+    ];
+    let (field, _) = fields.into_iter().find(|(_, differs)| *differs)?;
+    let claim = format!("f:{field}");
+    let owns = |fields: &Value| fields.get("f:spec").is_some_and(|fields| fields.get(&claim).is_some());
+    let mut owners: Vec<&str> = written
+        .managed_fields()
+        .iter()
+        .filter(|entry| entry.fields_v1.as_ref().is_some_and(|fields| owns(&fields.0)))
+        .filter_map(|entry| entry.manager.as_deref())
+        .collect();
+    owners.dedup();
+    let owners = owners.join(", ");
+    Some(format!(
+        "spec.{field} stays as it is, because {owners} set it too: change it there"
+    ))
 }
 
 #[cfg(test)]
@@ -157,5 +191,30 @@ mod tests {
         assert!(is_claimed_by_default(&applied(&silent, KUBECTL), off));
         assert!(!is_claimed_by_default(&applied(&says, KUBECTL), off));
         assert!(!is_claimed_by_default(&applied(&silent, "kubectl-edit"), off));
+        let mut created = applied(&says, "vpn-operator-api");
+        created.metadata.annotations = None;
+        assert!(
+            is_claimed_by_default(&created, off),
+            "whom the API declared, HR may deny"
+        );
+        for entry in created.metadata.managed_fields.iter_mut().flatten() {
+            entry.operation = Some("Apply".to_owned());
+        }
+        assert!(!is_claimed_by_default(&created, off), "what the API wanted so");
+    }
+
+    #[test]
+    fn a_value_that_others_want_too_is_told_with_their_names() {
+        let manifest = json!({});
+        let mut user = applied(&manifest, "flux");
+        user.spec.active = false;
+        let on = UserPatch {
+            active: Some(true),
+            ..UserPatch::default()
+        };
+        let told = kept_by_others(&user, on).unwrap();
+        assert!(told.contains("spec.active") && told.contains("flux"), "{told}");
+        user.spec.active = true;
+        assert_eq!(kept_by_others(&user, on), None);
     }
 }

@@ -9,19 +9,14 @@ use std::{
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Secret;
-use kube::{
-    Api, Client, ResourceExt,
-    core::PartialObjectMeta,
-    runtime::{WatchStreamExt as _, watcher, watcher::Event},
-};
+use kube::{Api, Client, ResourceExt, core::PartialObjectMeta, runtime::watcher::Event};
 use secrecy::{SecretString, zeroize::Zeroizing};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     MANAGED_BY,
-    call::{Subject, call, plain},
-    pace::Pace,
-    source::watch_config,
+    call::{Subject, call},
+    watching::watch,
 };
 use crate::{credentials::SecretLookup, model::secret_source::SecretKeyRef};
 
@@ -29,6 +24,8 @@ use crate::{credentials::SecretLookup, model::secret_source::SecretKeyRef};
 const OWN: &str = "vpn-operator.io/own";
 
 const FORBIDDEN: &str = "the Secret is the operator's own, and no resource may use it: keep this secret in another one";
+const NO_KEY: &str = "the Secret has no such key: add it, or correct the reference";
+const NO_TEXT: &str = "the value is not UTF-8 text";
 const MISSING: &str = "there is no such Secret in the namespace: create it, or correct the reference";
 
 /// How long a lookup waits for the first list.
@@ -51,12 +48,16 @@ impl There {
     }
 }
 
+/// The version of a Secret, and what was found in it.
+type Reading = (String, Result<SecretString, &'static str>);
+
 #[derive(Default)]
 struct State {
     /// By name.
     there: HashMap<String, There>,
-    /// Values that were read, by name and key, with the version they are of.
-    read: HashMap<(String, String), (String, SecretString)>,
+    /// What was read, by name and key, with the version it is of. What is wrong with a value is wrong until there is another
+    /// version: whoever asks again and again must not cause a read each time.
+    read: HashMap<(String, String), Reading>,
 }
 
 /// Secrets of a namespace that are not the operator's own.
@@ -86,8 +87,7 @@ impl ReferencedSecrets {
     /// Watches versions until `cancel`, and tells the name of each Secret that is new, changed or gone.
     pub async fn run(self: Arc<Self>, changed: impl Fn(&str), cancel: CancellationToken) {
         let (label, value) = MANAGED_BY;
-        let config = watch_config().labels(&format!("{label}!={value}"));
-        let events = watcher(self.metadata.clone(), config).backoff(Pace::default());
+        let events = watch(self.metadata.clone(), Some(&format!("{label}!={value}")));
         let mut events = Box::pin(events.take_until(cancel.cancelled_owned()));
         let mut listed: Option<HashMap<String, There>> = None;
         while let Some(event) = events.next().await {
@@ -121,7 +121,7 @@ impl ReferencedSecrets {
                     changed(&name);
                 }
                 Err(error) => {
-                    tracing::warn!(error = plain(&error), "the watch of Secrets broke and is begun again");
+                    tracing::warn!(error, "the watch of Secrets broke and is begun again");
                 }
             }
         }
@@ -133,8 +133,8 @@ impl ReferencedSecrets {
         state.read.retain(|(secret, _), _| secret != name);
     }
 
-    /// The value as it was read of the present version.
-    fn remembered(&self, key: &SecretKeyRef) -> Option<SecretString> {
+    /// What was read of the present version.
+    fn remembered(&self, key: &SecretKeyRef) -> Option<Result<SecretString, &'static str>> {
         let state = self.lock();
         let version = &state.there.get(&key.name)?.version;
         let (of, value) = state.read.get(&(key.name.clone(), key.key.clone()))?;
@@ -152,7 +152,7 @@ impl SecretLookup for ReferencedSecrets {
             return Err("the Secrets of the namespace cannot be listed".to_owned());
         }
         if let Some(value) = self.remembered(key) {
-            return Ok(value);
+            return value.map_err(str::to_owned);
         }
         match self.lock().there.get(&key.name) {
             None => return Err(MISSING.to_owned()),
@@ -168,15 +168,15 @@ impl SecretLookup for ReferencedSecrets {
             .map_err(|error| error.to_string())?;
         let secret = found.ok_or(MISSING)?;
         let version = secret.resource_version().unwrap_or_default();
-        let bytes = secret
-            .data
-            .and_then(|mut data| data.remove(&key.key))
-            .map(|value| Zeroizing::new(value.0))
-            .ok_or("the Secret has no such key: add it, or correct the reference")?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| "the value is not UTF-8 text")?;
-        let value = SecretString::from(text);
+        let value = value(secret, &key.key);
         let at = (key.name.clone(), key.key.clone());
         self.lock().read.insert(at, (version, value.clone()));
-        Ok(value)
+        value.map_err(str::to_owned)
     }
+}
+
+fn value(secret: Secret, key: &str) -> Result<SecretString, &'static str> {
+    let bytes = secret.data.and_then(|mut data| data.remove(key)).ok_or(NO_KEY)?;
+    let bytes = Zeroizing::new(bytes.0);
+    std::str::from_utf8(&bytes).map(SecretString::from).map_err(|_| NO_TEXT)
 }

@@ -8,17 +8,17 @@ use k8s_openapi::{NamespaceResourceScope, serde::de::DeserializeOwned};
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, Preconditions},
-    runtime::{WatchStreamExt as _, watcher},
+    runtime::watcher,
 };
 use serde_json::json;
 
 use super::{
-    call::{Subject, apply, apply_status, call, fenced, plain},
+    call::{Subject, apply, apply_status, call, create, fenced},
     finalizer,
     lenient::{Lenient, Salvage},
-    owned::{is_claimed_by_default, patched},
-    pace::Pace,
+    owned::{is_claimed_by_default, kept_by_others, patched},
     source_status::SourceStatus,
+    watching::watch,
 };
 use crate::{
     clock::SharedClock,
@@ -38,14 +38,8 @@ const USER: &str = "VpnUser";
 const HOLD: &str = "VpnHold";
 const GATEWAY: &str = "VpnGateway";
 
-/// How long one watch request lasts, in seconds. A connection that dies without a word is noticed a few seconds later, and
-/// until then denials would go unseen.
-const WATCH_SECONDS: u32 = 30;
-
-/// What a watch asks for.
-pub(super) fn watch_config() -> watcher::Config {
-    watcher::Config::default().timeout(WATCH_SECONDS)
-}
+/// How often a name is looked at before it counts as taken: what is in the way may be the same, or on its way out.
+const LOOKS: usize = 2;
 
 /// Desired state in one namespace.
 pub struct KubernetesSource {
@@ -88,8 +82,7 @@ impl KubernetesSource {
     {
         let api: Api<Lenient<K>> = Api::namespaced(self.client.clone(), &self.namespace);
         let source_status = Arc::clone(&self.source_status);
-        watcher(api, watch_config())
-            .backoff(Pace::default())
+        watch(api, None)
             .filter_map(move |event| {
                 ready(match event {
                     Ok(event) => {
@@ -97,7 +90,7 @@ impl KubernetesSource {
                         readable(event, kind, &source_status)
                     }
                     Err(error) => {
-                        source_status.fails(kind, &plain(&error));
+                        source_status.fails(kind, &error);
                         None
                     }
                 })
@@ -145,6 +138,11 @@ where
     }
 }
 
+fn exists(kind: &'static str, name: &str) -> DesiredError {
+    let name = name.to_owned();
+    DesiredError::AlreadyExists { kind, name }
+}
+
 /// What the API server would say of an object whose deletion is under way.
 fn being_deleted(kind: &'static str, name: &str) -> DesiredError {
     DesiredError::Conflict {
@@ -181,25 +179,22 @@ impl DesiredState for KubernetesSource {
     }
 
     async fn create_user(&self, name: &str, spec: VpnUserSpec, manager: FieldManager) -> Result<VpnUser> {
-        match self.get_user(name).await? {
-            Some(there) if there.metadata.deletion_timestamp.is_some() => return Err(being_deleted(USER, name)),
-            Some(there) if there.spec == spec => return Ok(there),
-            Some(_) => {
-                return Err(DesiredError::AlreadyExists {
-                    kind: USER,
-                    name: name.to_owned(),
-                });
+        let mut refused = None;
+        for _ in 0..LOOKS {
+            match self.get_user(name).await? {
+                Some(there) if there.metadata.deletion_timestamp.is_some() => return Err(being_deleted(USER, name)),
+                Some(there) if there.spec == spec => return Ok(there),
+                Some(_) => return Err(exists(USER, name)),
+                None => {}
             }
-            None => {}
+            let wanted = VpnUser::new(name, spec.clone());
+            match create(&self.users, user(name), &wanted, manager).await {
+                // Somebody else declared it at this very moment, maybe otherwise: look again.
+                Err(error @ DesiredError::AlreadyExists { .. }) => refused = Some(error),
+                other => return other,
+            }
         }
-        let body = json!({
-            "apiVersion": API_VERSION, "kind": USER, "metadata": { "name": name }, "spec": declared(&spec)?,
-        });
-        match apply(&self.users, user(name), &body, manager, false).await {
-            // Somebody else declared it at this very moment, otherwise.
-            Err(DesiredError::NotEditable { name, .. }) => Err(DesiredError::AlreadyExists { kind: USER, name }),
-            other => other,
-        }
+        Err(refused.unwrap_or_else(|| exists(USER, name)))
     }
 
     async fn patch_user(&self, name: &str, patch: UserPatch, manager: FieldManager) -> Result<VpnUser> {
@@ -220,7 +215,14 @@ impl DesiredState for KubernetesSource {
         }
         let force = is_claimed_by_default(&present, patch);
         let body = patched(&present, patch, manager);
-        apply(&self.users, user(name), &body, manager, force).await
+        let written = apply(&self.users, user(name), &body, manager, force).await?;
+        match kept_by_others(&written, patch) {
+            Some(message) => Err(DesiredError::NotEditable {
+                name: name.to_owned(),
+                message,
+            }),
+            None => Ok(written),
+        }
     }
 
     async fn delete_user(&self, name: &str, _: FieldManager) -> Result<()> {
@@ -230,25 +232,25 @@ impl DesiredState for KubernetesSource {
     }
 
     async fn create_hold(&self, name: &str, spec: VpnHoldSpec, manager: FieldManager) -> Result<VpnHold> {
-        match call(hold(name), self.holds.get_opt(name)).await? {
-            Some(there) if there.meta().deletion_timestamp.is_some() => return Err(being_deleted(HOLD, name)),
-            Some(Lenient {
-                understood: Ok(there), ..
-            }) if there.spec == spec => return Ok(there),
-            Some(_) => {
-                return Err(DesiredError::AlreadyExists {
-                    kind: HOLD,
-                    name: name.to_owned(),
-                });
+        let api: Api<VpnHold> = Api::namespaced(self.client.clone(), &self.namespace);
+        let mut refused = None;
+        for _ in 0..LOOKS {
+            match call(hold(name), self.holds.get_opt(name)).await? {
+                Some(there) if there.meta().deletion_timestamp.is_some() => return Err(being_deleted(HOLD, name)),
+                Some(Lenient {
+                    understood: Ok(there), ..
+                }) if there.spec == spec => return Ok(there),
+                Some(_) => return Err(exists(HOLD, name)),
+                None => {}
             }
-            None => {}
+            let mut wanted = VpnHold::new(name, spec.clone());
+            wanted.metadata.finalizers = Some(vec![FINALIZER.to_owned()]);
+            match create(&api, hold(name), &wanted, manager).await {
+                Err(error @ DesiredError::AlreadyExists { .. }) => refused = Some(error),
+                other => return other,
+            }
         }
-        let body = json!({
-            "apiVersion": API_VERSION, "kind": HOLD,
-            "metadata": { "name": name, "finalizers": [FINALIZER] }, "spec": spec,
-        });
-        let placed = apply(&self.holds, hold(name), &body, manager, false).await?;
-        placed.understood.map_err(|it| DesiredError::Invalid(it.error))
+        Err(refused.unwrap_or_else(|| exists(HOLD, name)))
     }
 
     async fn lift_hold(&self, name: &str, manager: FieldManager) -> Result<()> {
@@ -340,16 +342,4 @@ impl DesiredState for KubernetesSource {
     async fn remove_gateway_finalizer(&self, name: &str) -> Result<()> {
         fenced(&self.fence, finalizer::take_off(&self.gateways, GATEWAY, name)).await
     }
-}
-
-/// A spec as somebody would write it: what is at its default is left to whoever wants to own it.
-fn declared(spec: &VpnUserSpec) -> Result<serde_json::Value> {
-    let failed = |error: serde_json::Error| DesiredError::Invalid(error.to_string());
-    let mut written = serde_json::to_value(spec).map_err(failed)?;
-    let bare: VpnUserSpec = serde_json::from_value(json!({ "corporateId": spec.corporate_id })).map_err(failed)?;
-    let defaults = serde_json::to_value(&bare).map_err(failed)?;
-    if let (Some(written), Some(defaults)) = (written.as_object_mut(), defaults.as_object()) {
-        written.retain(|field, value| field == "corporateId" || defaults.get(field) != Some(value));
-    }
-    Ok(written)
 }

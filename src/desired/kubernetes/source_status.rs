@@ -129,6 +129,8 @@ impl SourceStatus {
             synced: state.listed.len() >= WATCHES,
             unreadable_since: broken().map(|(_, failing)| failing.since).min(),
             problems: failing.chain(state.unreadable.values().cloned()).collect(),
+            // The API server refuses them to the face of whoever edits.
+            refused_edits: Vec::new(),
         }
     }
 }

@@ -8,21 +8,20 @@ use std::{
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
-use k8s_openapi::{ByteString, api::core::v1::Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client, ResourceExt,
-    runtime::{WatchStreamExt as _, watcher, watcher::Event},
+    api::{Patch, PatchParams},
+    runtime::watcher::Event,
 };
-use secrecy::ExposeSecret;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     MANAGED_BY,
-    call::{Subject, apply, call, fenced, plain},
-    pace::Pace,
-    source::watch_config,
+    call::{Subject, call, create, fenced},
+    user_secret::{self as content, Fingerprint, NOTHING},
+    watching::watch,
 };
 use crate::{
     desired::{
@@ -30,7 +29,7 @@ use crate::{
         connection_secrets::{ConnectionSecret, ConnectionSecrets, SecretState},
     },
     fence::Fence,
-    model::{API_VERSION, user::VpnUser},
+    model::user::VpnUser,
 };
 
 const KIND: &str = "Secret";
@@ -41,19 +40,15 @@ const SUFFIX: &str = "-vpn";
 /// How long somebody waits for the first list.
 const FIRST_LIST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Keys of the Secret.
-const KEYS: [&str; 4] = ["hy2_url", "subscription_url", "username", "password"];
-
-/// What matters of a Secret: its content, and whose it is.
-type Fingerprint = [u8; 32];
-
-/// Stands for a Secret that is not there.
-const NOTHING: Fingerprint = [0; 32];
+/// How often a write is tried again when the Secret changes at the same time.
+const ATTEMPTS: usize = 5;
 
 #[derive(Clone, Copy)]
 struct Seen {
     fingerprint: Fingerprint,
     version: Version,
+    /// Something controls it, and it goes with that.
+    is_owned: bool,
 }
 
 #[derive(Default)]
@@ -90,15 +85,34 @@ impl UserSecrets {
         secret.strip_suffix(SUFFIX)
     }
 
-    /// Whether a Secret that does not look like ours is the user's all the same.
-    async fn belongs_to(&self, user: &VpnUser, subject: Subject<'_>) -> Result<bool> {
-        let there = call(subject, self.api.get_metadata_opt(subject.name)).await?;
-        Ok(there.is_some_and(|secret| {
-            let owners = secret.owner_references();
-            owners
-                .iter()
-                .any(|owner| owner.controller == Some(true) && Some(&owner.uid) == user.metadata.uid.as_ref())
-        }))
+    /// Changes the Secret that is there, if it is the user's. Bound to the version that was looked at: a stranger's that takes
+    /// its place meanwhile is not touched.
+    async fn change(&self, user: &VpnUser, content: &ConnectionSecret, subject: Subject<'_>) -> Result<Secret> {
+        let there = call(subject, self.api.get(subject.name)).await?;
+        if let Some(message) = content::stranger(user, &content.username, &there) {
+            let name = subject.name.to_owned();
+            return Err(DesiredError::NotEditable { name, message });
+        }
+        self.patch(subject, &content::change(user, content, &there)).await
+    }
+
+    async fn patch(&self, subject: Subject<'_>, body: &serde_json::Value) -> Result<Secret> {
+        let params = PatchParams {
+            field_manager: Some(FieldManager::Operator.as_str().to_owned()),
+            ..PatchParams::default()
+        };
+        let patch = Patch::Merge(body);
+        let write = call(subject, self.api.patch(subject.name, &params, &patch));
+        fenced(&self.fence, write).await
+    }
+
+    /// Remembers what was written, unless the watch showed something later already.
+    fn remember(&self, name: &str, written: &Secret) {
+        let mut state = self.lock();
+        let written = seen(written);
+        if state.seen.get(name).is_none_or(|known| known.version < written.version) {
+            state.seen.insert(name.to_owned(), written);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -109,8 +123,7 @@ impl UserSecrets {
     /// whoever has no Secret is not in it.
     pub async fn run(self: Arc<Self>, changed: impl Fn(&str), listed_once: impl Fn(), cancel: CancellationToken) {
         let (label, value) = MANAGED_BY;
-        let config = watch_config().labels(&format!("{label}={value}"));
-        let events = watcher(self.api.clone(), config).backoff(Pace::default());
+        let events = watch(self.api.clone(), Some(&format!("{label}={value}")));
         let mut events = Box::pin(events.take_until(cancel.cancelled_owned()));
         let mut listed: Option<HashMap<String, Seen>> = None;
         let mut before = HashMap::new();
@@ -146,7 +159,7 @@ impl UserSecrets {
                     Self::owner(&name).into_iter().for_each(&changed);
                 }
                 Err(error) => {
-                    tracing::warn!(error = plain(&error), "the watch of Secrets broke and is begun again");
+                    tracing::warn!(error, "the watch of Secrets broke and is begun again");
                 }
             }
         }
@@ -177,6 +190,7 @@ impl UserSecrets {
             let gone = Seen {
                 fingerprint: NOTHING,
                 version,
+                is_owned: false,
             };
             state.seen.insert(name.to_owned(), gone);
         } else {
@@ -235,7 +249,7 @@ impl ConnectionSecrets for UserSecrets {
             return SecretState::Unknown;
         }
         let name = self.name(user);
-        let wanted = wanted(user, content);
+        let wanted = content::wanted(user, content);
         let mut state = self.lock();
         let there = state.seen.get(&name).map(|seen| seen.fingerprint);
         if there == Some(wanted) {
@@ -251,31 +265,65 @@ impl ConnectionSecrets for UserSecrets {
 
     async fn put(&self, user: &VpnUser, content: &ConnectionSecret) -> Result<()> {
         let name = self.name(user);
-        let body = body(user, &name, content);
         let subject = Subject {
             kind: KIND,
             name: &name,
         };
-        let put = |force| apply(&self.api, subject, &body, FieldManager::Operator, force);
-        let ours = self.lock().seen.contains_key(&name);
-        let written: Secret = match fenced(&self.fence, put(ours)).await {
-            // It may have lost its label only.
-            Err(DesiredError::NotEditable { .. }) if self.belongs_to(user, subject).await? => {
-                fenced(&self.fence, put(true)).await?
+        let seen = self.lock().seen.get(&name).copied();
+        let mut there = seen.is_some_and(|seen| seen.fingerprint != NOTHING);
+        let mut last = None;
+        for _ in 0..ATTEMPTS {
+            let written = if there {
+                self.change(user, content, subject).await
+            } else {
+                let new = content::new(user, &name, content);
+                fenced(&self.fence, create(&self.api, subject, &new, FieldManager::Operator)).await
+            };
+            let error = match written {
+                Ok(written) => {
+                    self.lock().agreed.insert(name.clone(), content::wanted(user, content));
+                    self.remember(&name, &written);
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            match &error {
+                DesiredError::AlreadyExists { .. } => there = true,
+                DesiredError::NotFound { .. } => there = false,
+                // Changed since it was looked at.
+                DesiredError::Conflict { .. } => {}
+                _ => return Err(error),
             }
-            other => other?,
-        };
-        let mut state = self.lock();
-        state.agreed.insert(name.clone(), wanted(user, content));
-        let written = seen(&written);
-        if state
-            .seen
-            .get(&name)
-            .is_none_or(|known| known.version < written.version)
-        {
-            state.seen.insert(name, written);
+            last = Some(error);
         }
-        Ok(())
+        Err(DesiredError::Unavailable(format!(
+            "Secret {name} changes all the time: {}",
+            last.map_or_else(String::new, |error| error.to_string())
+        )))
+    }
+
+    async fn settle(&self, user: &VpnUser, account: &str) -> Result<()> {
+        let name = self.name(user);
+        if self.lock().seen.get(&name).is_some_and(|seen| seen.is_owned) {
+            return Ok(());
+        }
+        let subject = Subject {
+            kind: KIND,
+            name: &name,
+        };
+        let Some(there) = call(subject, self.api.get_opt(&name)).await? else {
+            return Ok(());
+        };
+        if content::controller(&there).is_some() || content::stranger(user, account, &there).is_some() {
+            return Ok(());
+        }
+        let meta = json!({
+            "uid": there.uid(), "resourceVersion": there.resource_version(), "ownerReferences": content::owners(user, &there),
+        });
+        match self.patch(subject, &json!({ "metadata": meta })).await {
+            Ok(_) | Err(DesiredError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     fn forget(&self, user: &VpnUser) {
@@ -292,66 +340,10 @@ impl ConnectionSecrets for UserSecrets {
     }
 }
 
-fn body(user: &VpnUser, name: &str, content: &ConnectionSecret) -> serde_json::Value {
-    let data: serde_json::Map<_, _> = KEYS
-        .into_iter()
-        .zip(values(content))
-        .map(|(key, value)| (key.to_owned(), json!(ByteString(value.as_bytes().to_vec()))))
-        .collect();
-    let (label, value) = MANAGED_BY;
-    json!({
-        "apiVersion": "v1",
-        "kind": KIND,
-        "metadata": {
-            "name": name,
-            "labels": { label: value },
-            "ownerReferences": [{
-                "apiVersion": API_VERSION,
-                "kind": "VpnUser",
-                "name": user.name_any(),
-                "uid": user.uid(),
-                "controller": true,
-            }],
-        },
-        "type": "Opaque",
-        "data": data,
-    })
-}
-
-fn values(content: &ConnectionSecret) -> [&str; 4] {
-    [
-        content.hy2_url.expose_secret(),
-        content.subscription_url.expose_secret(),
-        &content.username,
-        content.password.expose_secret(),
-    ]
-}
-
 fn seen(secret: &Secret) -> Seen {
-    let data = secret.data.as_ref();
-    let value = |key: &str| data.and_then(|data| data.get(key)).map(|value| value.0.as_slice());
-    let controller = secret
-        .owner_references()
-        .iter()
-        .find(|owner| owner.controller == Some(true));
     Seen {
-        fingerprint: fingerprint(controller.map_or("", |owner| &owner.uid), KEYS.map(value)),
+        fingerprint: content::found(secret),
         version: Version::of(secret),
+        is_owned: content::controller(secret).is_some(),
     }
-}
-
-fn wanted(user: &VpnUser, content: &ConnectionSecret) -> Fingerprint {
-    let uid = user.uid().unwrap_or_default();
-    fingerprint(&uid, values(content).map(|value| Some(value.as_bytes())))
-}
-
-fn fingerprint(owner: &str, values: [Option<&[u8]>; 4]) -> Fingerprint {
-    let mut hash = Sha256::new();
-    for part in [Some(owner.as_bytes())].into_iter().chain(values) {
-        // Lengths keep one value from passing for two.
-        let length = part.map_or(u64::MAX, |part| part.len() as u64);
-        hash.update(length.to_be_bytes());
-        hash.update(part.unwrap_or_default());
-    }
-    hash.finalize().into()
 }

@@ -23,7 +23,7 @@ use crate::{
 /// How long a connection to a node may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a whole call to a node may take.
-const CALL_TIMEOUT: Duration = Duration::from_secs(4);
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(4);
 /// The largest answer that is read. A hundred thousand ids take about 8 MiB.
 const MAX_ANSWER: usize = 64 << 20;
 
@@ -34,6 +34,17 @@ pub struct StatsEndpoint {
     pub url: Url,
     /// Value of the `Authorization` header.
     pub secret: SecretString,
+}
+
+impl StatsEndpoint {
+    /// # Errors
+    /// The secret cannot stand in a header.
+    pub fn check(&self) -> Result<(), StatsError> {
+        match HeaderValue::from_str(self.secret.expose_secret()) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(StatsError::BadSecret),
+        }
+    }
 }
 
 impl fmt::Debug for StatsEndpoint {

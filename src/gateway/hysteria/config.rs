@@ -99,9 +99,33 @@ pub struct NodeConfig {
     pub obfs: Option<Obfs>,
     /// The statistics API. Without it nothing can be proved about the node.
     pub stats: Option<StatsEndpoint>,
+    /// Why the node cannot be run as it is declared. What can be read of it is used all the same.
+    pub fault: Option<NodeFault>,
+    /// Stands in for servers that nobody has declared yet: there is nothing to prove, and nothing to complain of.
+    pub undeclared: bool,
+}
+
+/// Why a node cannot be run as it is declared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeFault {
+    /// Names the field and what to do, without secrets.
+    pub why: String,
+    /// The node goes on as it was declared before. Otherwise nobody is given a link to it.
+    pub goes_on: bool,
 }
 
 impl NodeConfig {
+    /// Whether people are given links to the node.
+    #[must_use]
+    pub fn has_link(&self) -> bool {
+        self.fault.as_ref().is_none_or(|fault| fault.goes_on)
+    }
+
+    /// Marks the node as one that cannot be run. The first fault is the one that is named.
+    pub fn refuse(&mut self, why: String) {
+        self.fault.get_or_insert(NodeFault { why, goes_on: false });
+    }
+
     /// Reads a declared node; `secret` answers the value of a source, or why it cannot be read.
     ///
     /// # Errors
@@ -110,6 +134,19 @@ impl NodeConfig {
         node: &HysteriaNode,
         secret: &dyn Fn(&SecretSource) -> Result<SecretString, String>,
     ) -> Result<Self, NodeConfigError> {
+        match Self::resolve_leniently(node, secret) {
+            (_, Some(error)) => Err(error),
+            (config, None) => Ok(config),
+        }
+    }
+
+    /// As [`Self::resolve`], with as much of the node as can be read beside the first mistake, so that its sessions can be
+    /// counted and cut all the same. Where the ports are not ports they are those of a node that names none.
+    #[must_use]
+    pub fn resolve_leniently(
+        node: &HysteriaNode,
+        secret: &dyn Fn(&SecretSource) -> Result<SecretString, String>,
+    ) -> (Self, Option<NodeConfigError>) {
         let read = |field, source: &SecretSource| {
             secret(source).map_err(|message| NodeConfigError::Secret {
                 node: node.name.clone(),
@@ -117,39 +154,51 @@ impl NodeConfig {
                 message,
             })
         };
-        let obfs = match &node.obfs {
-            Some(obfs) => Some(Obfs {
-                type_: obfs.type_,
-                password: read("obfs.password", &obfs.password)?,
-            }),
-            None => None,
-        };
+        let mut mistakes = Vec::new();
+        let obfs = node.obfs.as_ref().map(|obfs| {
+            let password = read("obfs.password", &obfs.password)?;
+            let type_ = obfs.type_;
+            Ok(Obfs { type_, password })
+        });
         let stats = match (&node.stats_url, &node.stats_secret) {
-            (Some(url), Some(source)) => Some(StatsEndpoint {
-                url: stats_url(&node.name, url)?,
-                secret: read("statsSecret", source)?,
-            }),
-            (Some(_), None) => {
-                return Err(NodeConfigError::StatsSecret {
+            (Some(url), Some(source)) => Some(stats_url(&node.name, url).and_then(|url| {
+                let secret = read("statsSecret", source)?;
+                let endpoint = StatsEndpoint { url, secret };
+                endpoint.check().map_err(|error| NodeConfigError::Secret {
                     node: node.name.clone(),
-                });
-            }
+                    field: "statsSecret",
+                    message: error.to_string(),
+                })?;
+                Ok(endpoint)
+            })),
+            (Some(_), None) => Some(Err(NodeConfigError::StatsSecret {
+                node: node.name.clone(),
+            })),
             (None, _) => None,
         };
-        Ok(Self {
+        let ports = Ports::parse(&node.ports).map_err(|error| NodeConfigError::Ports {
+            node: node.name.clone(),
+            error,
+        });
+        let config = Self {
             name: node.name.clone(),
             address: bare_address(&node.address).to_owned(),
-            ports: Ports::parse(&node.ports).map_err(|error| NodeConfigError::Ports {
-                node: node.name.clone(),
-                error,
-            })?,
+            ports: kept(ports, &mut mistakes).unwrap_or(Ports::DEFAULT),
             sni: node.sni.clone(),
             pin_sha256: node.pin_sha256.as_deref().map(normal_pin),
             insecure: node.insecure,
-            obfs,
-            stats,
-        })
+            stats: stats.and_then(|stats| kept(stats, &mut mistakes)),
+            obfs: obfs.and_then(|obfs| kept(obfs, &mut mistakes)),
+            fault: None,
+            undeclared: false,
+        };
+        (config, mistakes.into_iter().next())
     }
+}
+
+/// The value, or its error put aside.
+fn kept<T>(value: Result<T, NodeConfigError>, mistakes: &mut Vec<NodeConfigError>) -> Option<T> {
+    value.map_err(|error| mistakes.push(error)).ok()
 }
 
 /// A certificate pin as it is compared: lower-case hex without separators.

@@ -67,6 +67,8 @@ mod tests {
             insecure: false,
             obfs: None,
             stats: None,
+            fault: None,
+            undeclared: false,
         }
     }
 
@@ -100,6 +102,8 @@ mod tests {
                 password: "p&q=r#s".into(),
             }),
             stats: None,
+            fault: None,
+            undeclared: false,
         };
         assert_eq!(
             written(&full, "corp_a", "a:b/c@d?"),

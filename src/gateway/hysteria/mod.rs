@@ -10,6 +10,7 @@ pub mod client;
 pub mod config;
 pub mod links;
 mod node;
+pub(crate) mod pace;
 pub mod ports;
 mod proof;
 pub mod render;
@@ -17,6 +18,8 @@ pub mod revocation;
 mod state;
 pub mod usage;
 pub mod watch;
+
+pub use node::WITHOUT_EFFECT;
 
 use std::{
     collections::HashSet,
@@ -28,7 +31,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{client::StatsError, config::NodeConfig, node::Worker, revocation::Moment, state::State};
 use super::{
-    Completions, Credentials, Gateway, Link, NodeHealth, NodeName, Observation, SessionLedger, Target, UsageSink,
+    Completions, Credentials, Gateway, Link, NodeHealth, NodeName, Observation, PATIENCE, SessionLedger, Target,
+    UsageSink,
 };
 use crate::{clock::SharedClock, fence::Fence};
 
@@ -169,10 +173,8 @@ impl HysteriaGateway {
                 completed.extend(state.add_node(&new.name, new.worker.is_some(), now));
             }
         }
-        for old in members.iter() {
-            if !next.iter().any(|(_, member)| member.name == old.name) {
-                self.shared.context.ledger.node_removed(&old.name);
-            }
+        for old in members.iter().filter(|old| !is_kept(&old.name)) {
+            self.shared.context.ledger.node_removed(&old.name);
         }
         for (_, new) in next.iter().filter(|(kept, _)| !kept) {
             if let Some(worker) = &new.worker {
@@ -180,6 +182,12 @@ impl HysteriaGateway {
             }
         }
         *members = next.into_iter().map(|(_, member)| member).collect();
+        {
+            let mut state = self.shared.state();
+            for member in members.iter() {
+                state.describe(&member.name, member.config.fault.clone(), member.config.undeclared);
+            }
+        }
         self.shared.complete(completed);
         Ok(())
     }
@@ -218,10 +226,19 @@ impl Gateway for HysteriaGateway {
 
     fn links(&self, credentials: &Credentials) -> Vec<Link> {
         let configs: Vec<_> = self.members().iter().map(|member| member.config.clone()).collect();
-        configs.iter().map(|config| links::link(config, credentials)).collect()
+        let usable = configs.iter().filter(|config| config.has_link());
+        usable.map(|config| links::link(config, credentials)).collect()
+    }
+
+    fn unusable(&self) -> Vec<String> {
+        self.shared.state().unusable()
     }
 
     fn health(&self) -> Vec<NodeHealth> {
-        self.shared.state().health()
+        let context = &self.shared.context;
+        let now = context.clock.monotonic();
+        // Where polls are quick, one that is under way has the time that an answer may take.
+        let patience = (context.poll_interval * PATIENCE).max(context.poll_interval + client::CALL_TIMEOUT);
+        self.shared.state().health(now, patience)
     }
 }

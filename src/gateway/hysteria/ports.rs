@@ -17,6 +17,12 @@ pub struct Ports {
 }
 
 impl Ports {
+    /// Those of a node that names none.
+    pub const DEFAULT: Self = Self {
+        first: (443, 443),
+        more: Vec::new(),
+    };
+
     /// Reads `443`, `20000-50000` or `443,20000-50000`.
     ///
     /// # Errors

@@ -215,8 +215,9 @@ fn tls(tls: &Tls) -> String {
             quoted(key)
         ),
         Tls::Acme { domains, email } => {
-            let mut text = "# Certificate by ACME: TCP port 80 or 443 has to be reachable for the challenge. It is renewed, so links\n\
-                            # must not pin it.\nacme:\n  domains:\n"
+            let mut text = "# Certificate by ACME, renewed by the server itself, so links must not pin it. The authority asks at TCP port\n\
+                            # 80 (HTTP-01), at the first time and at every renewal: it has to be reachable, and nothing else may\n\
+                            # listen there.\nacme:\n  type: http\n  domains:\n"
                 .to_owned();
             for domain in domains {
                 let _ = writeln!(text, "    - {}", quoted(domain));
@@ -273,11 +274,21 @@ fn masquerade(input: &RenderInput<'_>) -> String {
                  statusCode: 404\n"
             .to_owned(),
     };
-    format!(
-        "# What anybody sees who is no client: over HTTP/3 on the port above, and on TCP 80 and 443 as well, so that the host\n\
-         # looks like a web server. That is camouflage, no transport: clients do not connect over TCP.\n\
-         masquerade:\n{site}  listenHTTP: \":80\"\n  listenHTTPS: \":443\"\n  forceHTTPS: true\n"
-    )
+    let camouflage = "That is camouflage, no transport: clients do not connect over TCP.";
+    match input.tls {
+        Tls::Files { .. } => format!(
+            "# What anybody sees who is no client: over HTTP/3 on the port above, and on TCP 80 and 443 as well, so that the host\n\
+             # looks like a web server. {camouflage}\n\
+             masquerade:\n{site}  listenHTTP: \":80\"\n  listenHTTPS: \":443\"\n  forceHTTPS: true\n"
+        ),
+        // With a listener of its own on 80 the server would answer the renewal's challenge itself, with a redirect.
+        Tls::Acme { .. } => format!(
+            "# What anybody sees who is no client: over HTTP/3 on the port above, and on TCP 443 as well, so that the host looks\n\
+             # like a web server. {camouflage}\n\
+             # Not on TCP 80, which the renewal of the certificate needs.\n\
+             masquerade:\n{site}  listenHTTPS: \":443\"\n"
+        ),
+    }
 }
 
 fn mimic(input: &RenderInput<'_>) -> String {
@@ -320,6 +331,8 @@ mod tests {
                 url: "http://10.0.0.5:9999".parse().unwrap(),
                 secret: "stats-pw".into(),
             }),
+            fault: None,
+            undeclared: false,
         }
     }
 
@@ -374,6 +387,10 @@ mod tests {
         });
         assert_eq!(yaml["acme"]["domains"][0], "vpn.example.com");
         assert_eq!(yaml["acme"]["email"], "ops@example.com");
+        // One way of the challenge stays free, also after the first certificate: of the two only this one.
+        assert_eq!(yaml["acme"]["type"], "http");
+        assert!(yaml["masquerade"].get("listenHTTP").is_none());
+        assert_eq!(yaml["masquerade"]["listenHTTPS"], ":443");
         assert_eq!(yaml["masquerade"]["proxy"]["url"], "https://example.com/");
         assert_eq!(yaml["mimic"]["enabled"], true);
         assert!(yaml.get("tls").is_none());

@@ -1,7 +1,9 @@
 //! Revocations: what has to be cut on which node, and what is proved. Pure: no I/O and no clock.
 //!
 //! A revocation is *contained* when every node holds down every session that has to go, and *zero* when every node
-//! showed none in a look that was begun after the denial and after auth's last yes. After zero it is watched for
+//! showed none in a look that was begun after the denial and after auth's last yes. A node whose word counts for nothing (it
+//! shows the sessions of another, or misses one that it should have) is waited for as one that is silent. A node that leaves
+//! before it proved anything is left out, and the times that need its word stay open for good. After zero it is watched for
 //! [`WATCH`]: auth may have said yes before the denial and the session register later. A node that says nothing keeps
 //! it open, so that the times are always true.
 
@@ -55,6 +57,23 @@ pub struct Look {
     pub strangers: Vec<Stranger>,
     /// Auth's last yes to each account that waits for this node, asked for after the answer was there.
     pub last_yes: HashMap<Arc<str>, Option<Instant>>,
+    /// What the node shows may not be what is on it.
+    pub doubted: bool,
+    /// Accounts of which the node should have shown a session, and did not.
+    pub missed: HashSet<Arc<str>>,
+    /// Those of which the same is so, and that are to be gone: the node is left out, so that what is deleted can go.
+    pub unwaited: HashSet<Arc<str>>,
+}
+
+/// One look at the counters of a node.
+#[derive(Debug)]
+pub struct Reading<'a> {
+    /// Before the request was sent.
+    pub begun: Instant,
+    /// After the answer was there.
+    pub answered: Instant,
+    /// (tx, rx) by session id since the node started.
+    pub counters: &'a HashMap<String, (u64, u64)>,
 }
 
 #[derive(Debug, Default)]
@@ -83,6 +102,9 @@ struct Revocation {
     /// By node; few. Empty once the watch is over.
     proofs: Vec<(NodeName, Proof)>,
     watched: bool,
+    /// Nodes that left before everything was proved; whether they held everything down until then.
+    left_out: BTreeMap<Box<str>, bool>,
+    withdrawn_at: Option<Timestamp>,
 }
 
 impl Revocation {
@@ -122,22 +144,28 @@ impl Revocations {
             }
             let proof = Proof::expecting(known.into_iter().map(Into::into));
             revocation.proofs.push((name.clone(), proof));
+            revocation.left_out.remove(&*name.0);
+            // Not a claim that turned out to be wrong.
+            revocation.contained_at = None;
             reopened.push(account.clone());
         }
         self.nodes.insert(name.clone(), node);
         self.judge_all(reopened, now)
     }
 
-    /// A node is no longer part of the gateway: nothing waits for it any more.
+    /// A node is no longer part of the gateway: nothing waits for it any more, and what it did not prove stays unproved.
     pub fn remove_node(&mut self, name: &NodeName, now: Moment) -> HashSet<String> {
         self.nodes.remove(name);
         let mut freed = Vec::new();
         for (account, revocation) in &mut self.accounts {
-            let before = revocation.proofs.len();
-            revocation.proofs.retain(|(node, _)| node != name);
-            if revocation.proofs.len() != before {
-                freed.push(account.clone());
+            let Some(at) = revocation.proofs.iter().position(|(node, _)| node == name) else {
+                continue;
+            };
+            let (_, proof) = revocation.proofs.remove(at);
+            if !(proof.contained() && proof.zero()) {
+                revocation.left_out.insert((*name.0).into(), proof.contained());
             }
+            freed.push(account.clone());
         }
         self.judge_all(freed, now)
     }
@@ -151,10 +179,15 @@ impl Revocations {
             .filter(|id| is_before(id, account, revoke.below))
             .map(|id| id.as_str().into())
             .collect();
+        let mut left_out: BTreeMap<Box<str>, bool> =
+            revoke.left_out.iter().map(|it| (it.as_str().into(), false)).collect();
         if let Some(former) = self.accounts.get_mut(account) {
             if revoke.below <= former.below {
                 former.whole = whole;
                 return former.watched && former.zero_at.is_none() && self.learn(account, &known);
+            }
+            if former.watched {
+                left_out.append(&mut former.left_out);
             }
             let ids = former.proofs.iter().flat_map(|(_, proof)| proof.ids());
             known.extend(ids.map(Box::from));
@@ -162,6 +195,7 @@ impl Revocations {
                 self.watches.remove(&(until, account.clone()));
             }
         }
+        left_out.retain(|name, _| !self.nodes.keys().any(|node| *node.0 == **name));
         let revocation = Revocation {
             below: revoke.below,
             denied_at: revoke.denied_at,
@@ -172,6 +206,8 @@ impl Revocations {
             watch_until: None,
             proofs: Vec::new(),
             watched: true,
+            left_out,
+            withdrawn_at: None,
         };
         self.accounts.insert(account.clone(), revocation);
         self.ask_every_node(account, &known);
@@ -232,7 +268,7 @@ impl Revocations {
             };
             if let Some(proof) = revocation.proof(node) {
                 let before = proof.contained();
-                proof.kicked(id, begun);
+                proof.kicked(id, begun, now.at);
                 if proof.contained() != before {
                     touched.insert(account);
                 }
@@ -244,12 +280,58 @@ impl Revocations {
         self.judge_all(touched, now)
     }
 
-    /// Accounts whose revocation this node has not proved.
-    pub fn waiting(&self, node: &NodeName) -> Vec<Arc<str>> {
-        self.nodes
-            .get(node)
-            .map(|node| node.waiting.iter().cloned().collect())
-            .unwrap_or_default()
+    /// Accounts whose revocation this node has not proved, and the epochs below which sessions must go.
+    pub fn waiting(&self, node: &NodeName) -> Vec<(Arc<str>, Epoch)> {
+        let waiting = self.nodes.get(node).into_iter().flat_map(|node| &node.waiting);
+        waiting
+            .filter_map(|account| Some((account.clone(), self.accounts.get(account)?.below)))
+            .collect()
+    }
+
+    /// Whether the counters of this node say more than a look at it: a session that is held down is still there.
+    pub fn wants_counters(&self, node: &NodeName) -> bool {
+        self.proofs_of(node).any(Proof::wants_counters)
+    }
+
+    /// Whether a session moves on although this node acknowledged its kick.
+    pub fn is_defied(&self, node: &NodeName) -> bool {
+        self.proofs_of(node).any(Proof::is_defied)
+    }
+
+    /// What is not proved yet.
+    fn proofs_of(&self, name: &NodeName) -> impl Iterator<Item = &Proof> {
+        let waiting = self.nodes.get(name).into_iter().flat_map(|node| &node.waiting);
+        let proofs = waiting.filter_map(|account| self.accounts.get(account));
+        proofs.filter_map(move |revocation| {
+            revocation
+                .proofs
+                .iter()
+                .find(|(node, _)| node == name)
+                .map(|(_, proof)| proof)
+        })
+    }
+
+    /// Takes a look at the counters of a node. A session that moves on although it is held down takes the claim back and is
+    /// kicked again. Answers the accounts about which something became known, and how many sessions move on.
+    pub fn counted(&mut self, name: &NodeName, reading: &Reading<'_>, now: Moment) -> (HashSet<String>, usize) {
+        let mut touched = Vec::new();
+        let mut defiant = Vec::new();
+        for (account, revocation) in self.accounts.iter_mut().filter(|(_, revocation)| revocation.watched) {
+            let Some(proof) = revocation.proof(name) else { continue };
+            let ids = proof.count(reading.begun, reading.answered, reading.counters);
+            if !ids.is_empty() {
+                touched.push(account.clone());
+                defiant.extend(ids);
+            }
+        }
+        let found = defiant.len();
+        if let Some(node) = self.nodes.get_mut(name) {
+            node.due.extend(defiant);
+        }
+        for account in &touched {
+            self.update_waiting(name, account);
+        }
+        (self.judge_all(touched, now), found)
     }
 
     /// Whether this node is to be looked at more often than usual.
@@ -264,13 +346,18 @@ impl Revocations {
     /// Takes a look at a node. Answers the accounts about which something became known.
     pub fn looked(&mut self, name: &NodeName, look: &Look, now: Moment) -> HashSet<String> {
         let by_account = self.sort_strangers(name, look);
-        let mut accounts: HashSet<Arc<str>> = self.waiting(name).into_iter().collect();
+        let mut accounts: HashSet<Arc<str>> = self.waiting(name).into_iter().map(|(account, _)| account).collect();
         accounts.extend(by_account.keys().cloned());
+        if look.doubted {
+            // What it proved so far is no better than what it shows now.
+            let proved = self.accounts.iter().filter(|(_, revocation)| revocation.watched);
+            accounts.extend(proved.map(|(account, _)| account.clone()));
+        }
         let mut touched = Vec::new();
         for account in accounts {
             let online = by_account.get(&account).map_or(&[][..], Vec::as_slice);
             if !online.is_empty() && self.accounts.get(&account).is_some_and(|r| !r.watched) {
-                self.reopen(&account, look.begun);
+                self.reopen(&account, look.begun, now);
             }
             let Some(revocation) = self.accounts.get_mut(&account) else {
                 continue;
@@ -278,13 +365,17 @@ impl Revocations {
             if look.begun < revocation.since {
                 continue;
             }
+            if look.unwaited.contains(&account) {
+                revocation.left_out.insert((*name.0).into(), false);
+            }
             let Some(proof) = revocation.proof(name) else {
                 continue;
             };
             let before = (proof.contained(), proof.zero());
             let last_yes = look.last_yes.get(&account);
             let settled = last_yes.is_some_and(|yes| yes.is_none_or(|yes| yes < look.begun));
-            let kick = proof.look(look.answered, online, settled);
+            let believed = !look.doubted && !look.missed.contains(&account);
+            let kick = proof.look(look.answered, online, settled, believed);
             if before != (proof.contained(), proof.zero()) {
                 touched.push(account.clone());
             }
@@ -313,15 +404,19 @@ impl Revocations {
     /// How far the revocation of an account has come: the one under way, or the last one.
     pub fn progress(&self, account: &str) -> Option<RevocationProgress> {
         let revocation = self.accounts.get(account)?;
+        let uncontained = revocation.left_out.values().any(|contained| !contained);
         let missing = |proof: &Proof| match revocation.contained_at {
-            None => !proof.contained(),
-            Some(_) => !proof.zero(),
+            // That the last session is gone will never be said.
+            Some(_) if !uncontained => !proof.zero(),
+            _ => !proof.contained(),
         };
         Some(RevocationProgress {
             below: revocation.below,
             denied_at: revocation.denied_at,
-            contained_at: revocation.contained_at,
-            sessions_zero_at: revocation.zero_at,
+            contained_at: revocation.contained_at.filter(|_| !uncontained),
+            sessions_zero_at: revocation.zero_at.filter(|_| revocation.left_out.is_empty()),
+            left_out: revocation.left_out.keys().map(ToString::to_string).collect(),
+            withdrawn_at: revocation.withdrawn_at,
             waiting_for: revocation
                 .proofs
                 .iter()
@@ -329,6 +424,12 @@ impl Revocations {
                 .map(|(node, _)| node.to_string())
                 .collect(),
         })
+    }
+
+    /// Whether every node that can be asked shows none of the sessions any more.
+    pub fn is_over(&self, account: &str) -> bool {
+        let revocation = self.accounts.get(account);
+        revocation.is_some_and(|revocation| revocation.zero_at.is_some())
     }
 
     /// Sorts what may not live into sessions of revocations and strays, and makes strays due.
@@ -362,10 +463,12 @@ impl Revocations {
     }
 
     /// A session came back after the watch: everything is to be proved anew.
-    fn reopen(&mut self, account: &Arc<str>, since: Instant) {
+    fn reopen(&mut self, account: &Arc<str>, since: Instant, now: Moment) {
         if let Some(revocation) = self.accounts.get_mut(account) {
             revocation.since = since;
-            revocation.contained_at = None;
+            if revocation.contained_at.take().is_some() {
+                revocation.withdrawn_at = Some(now.utc);
+            }
             revocation.zero_at = None;
             revocation.watched = true;
             self.ask_every_node(account, &HashSet::new());
@@ -440,6 +543,9 @@ impl Revocations {
         };
         let contained = revocation.proofs.iter().all(|(_, proof)| proof.contained());
         let zero = contained && revocation.proofs.iter().all(|(_, proof)| proof.zero());
+        if revocation.contained_at.is_some() && !contained {
+            revocation.withdrawn_at = Some(now.utc);
+        }
         revocation.contained_at = contained.then(|| revocation.contained_at.unwrap_or(now.utc));
         if zero == revocation.zero_at.is_some() {
             return;

@@ -3,14 +3,18 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
 
-use super::revocation::{Look, Moment, Revocations};
+use super::{
+    config::NodeFault,
+    revocation::{Look, Moment, Revocations},
+};
 use crate::{
-    gateway::{NodeHealth, NodeName, Observation, Target},
-    model::{session::SessionId, user::AccountPresence},
+    gateway::{NodeHealth, NodeName, Observation, Target, Unprovable, WhyUnprovable},
+    model::{gateway::Reachable, session::SessionId, user::AccountPresence},
 };
 
 /// What an account is to be.
@@ -24,6 +28,10 @@ enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Operation {
     Online,
+    /// Not a call: whether what the node shows is what is on it.
+    Identity,
+    /// Not a call: whether a kick does what it says.
+    Effect,
     Kick,
     Traffic,
 }
@@ -32,6 +40,8 @@ impl Operation {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Online => "online",
+            Self::Identity => "identity",
+            Self::Effect => "effect",
             Self::Kick => "kick",
             Self::Traffic => "traffic",
         }
@@ -39,11 +49,14 @@ impl Operation {
 }
 
 /// What a node showed last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct View {
-    /// It has no statistics API.
-    without_statistics: bool,
+    proves: bool,
+    fault: Option<NodeFault>,
+    undeclared: bool,
     polled_at: Option<Timestamp>,
+    /// When it last answered a poll, or since when it is there.
+    answered: Instant,
     errors: BTreeMap<Operation, String>,
     by_account: HashMap<Box<str>, u32>,
     sessions: u32,
@@ -76,9 +89,7 @@ impl State {
 
     pub(super) fn observe(&self, account: &str) -> Observation {
         let revocation = self.revocations.progress(account);
-        let gone = revocation
-            .as_ref()
-            .is_some_and(|progress| progress.sessions_zero_at.is_some());
+        let gone = self.revocations.is_over(account);
         Observation {
             account: match self.accounts.get(account) {
                 Some(Kind::Absent) if gone => AccountPresence::Absent,
@@ -91,14 +102,24 @@ impl State {
                 .filter_map(|view| view.by_account.get(account))
                 .sum(),
             revocation,
-            without_statistics: self
+            unprovable: self
                 .views
                 .iter()
-                .filter(|(_, view)| view.without_statistics)
-                .map(|(name, _)| name.to_string())
+                .filter_map(|(name, view)| {
+                    Some(Unprovable {
+                        node: name.to_string(),
+                        why: view.unprovable()?,
+                    })
+                })
                 .collect(),
+            unusable: self.unusable(),
             asked_to_leave: self.accounts.get(account) == Some(&Kind::Absent),
         }
+    }
+
+    /// Whether nothing of the account is to be left.
+    pub(super) fn is_leaving(&self, account: &str) -> bool {
+        self.accounts.get(account) == Some(&Kind::Absent)
     }
 
     pub(super) fn forget(&mut self, account: &str) {
@@ -107,16 +128,36 @@ impl State {
     }
 
     pub(super) fn add_node(&mut self, name: &NodeName, proves: bool, now: Moment) -> HashSet<String> {
-        let mut view = View {
-            without_statistics: !proves,
-            ..View::default()
+        let view = View {
+            proves,
+            fault: None,
+            undeclared: false,
+            polled_at: None,
+            answered: now.at,
+            errors: BTreeMap::new(),
+            by_account: HashMap::new(),
+            sessions: 0,
         };
-        if !proves {
-            let missing = "no statsUrl is declared: sessions cannot be ended, and nothing can be proved".to_owned();
-            view.errors.insert(Operation::Online, missing);
-        }
         self.views.insert(name.clone(), view);
         self.revocations.add_node(name, proves, now)
+    }
+
+    /// What is to be said of a node beside what it shows.
+    pub(super) fn describe(&mut self, name: &NodeName, fault: Option<NodeFault>, undeclared: bool) {
+        if let Some(view) = self.views.get_mut(name) {
+            view.fault = fault;
+            view.undeclared = undeclared;
+        }
+    }
+
+    /// Why nobody can be let in on any node.
+    pub(super) fn unusable(&self) -> Vec<String> {
+        let why = |(name, view): (&NodeName, &View)| {
+            let fault = view.fault.as_ref().filter(|fault| !fault.goes_on)?;
+            Some(format!("{name}: {}", fault.why))
+        };
+        // Nearly always the first node ends the look.
+        self.views.iter().map(why).collect::<Option<_>>().unwrap_or_default()
     }
 
     pub(super) fn remove_node(&mut self, name: &NodeName, now: Moment) -> HashSet<String> {
@@ -128,11 +169,18 @@ impl State {
     pub(super) fn looked(&mut self, name: &NodeName, look: &Look, online: Online, now: Moment) -> HashSet<String> {
         if let Some(view) = self.views.get_mut(name) {
             view.polled_at = Some(now.utc);
+            view.answered = now.at;
             view.by_account = online.by_account;
             view.sessions = online.sessions;
         }
         self.revocations.retire(now.at);
         self.revocations.looked(name, look, now)
+    }
+
+    /// On how many nodes an account was online at the last look; one at the least.
+    pub(super) fn nodes_showing(&self, account: &str) -> usize {
+        let showing = self.views.values().filter(|view| view.by_account.contains_key(account));
+        showing.count().max(1)
     }
 
     /// Remembers how a call ended. Answers whether that differs from the last one of its kind.
@@ -146,15 +194,55 @@ impl State {
         }
     }
 
-    pub(super) fn health(&self) -> Vec<NodeHealth> {
+    /// Health of each node at `now`. One that did not answer for longer than `patience` is unreachable.
+    pub(super) fn health(&self, now: Instant, patience: Duration) -> Vec<NodeHealth> {
         let health = |(node, view): (&NodeName, &View)| NodeHealth {
             node: node.clone(),
             polled_at: view.polled_at,
-            error: view.errors.values().next().cloned(),
+            error: view.error(),
             sessions: view.sessions,
-            proves: !view.without_statistics,
+            proves: view.proves,
+            reachable: view.reachable(now, patience),
+            faulty: view.fault.is_some(),
+            undeclared: view.undeclared,
         };
         self.views.iter().map(health).collect()
+    }
+}
+
+impl View {
+    fn unprovable(&self) -> Option<WhyUnprovable> {
+        match &self.fault {
+            _ if self.proves => None,
+            _ if self.undeclared => Some(WhyUnprovable::Undeclared),
+            Some(fault) => Some(WhyUnprovable::NotRunning(fault.why.clone())),
+            None => Some(WhyUnprovable::NoStatistics),
+        }
+    }
+
+    fn error(&self) -> Option<String> {
+        let fault = self.fault.as_ref().map(|fault| {
+            if fault.goes_on {
+                format!("{}; until then it runs as it was declared before", fault.why)
+            } else {
+                fault.why.clone()
+            }
+        });
+        let missing = (!self.proves && !self.undeclared)
+            .then(|| "no statsUrl is declared: sessions cannot be ended, and nothing can be proved".to_owned());
+        fault.or_else(|| self.errors.values().next().cloned()).or(missing)
+    }
+
+    fn reachable(&self, now: Instant, patience: Duration) -> Reachable {
+        if !self.proves {
+            Reachable::Unknown
+        } else if now.saturating_duration_since(self.answered) > patience {
+            Reachable::False
+        } else if self.polled_at.is_some() {
+            Reachable::True
+        } else {
+            Reachable::Unknown
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::FutureExt as _;
-use tokio::time::sleep;
+use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
@@ -20,6 +20,7 @@ use crate::{
     clock::SharedClock,
     fence::Fence,
     gateway::{NodeHealth, NodeName, SessionLedger, retry::Backoff},
+    model::gateway::Reachable,
 };
 
 /// What a look needs.
@@ -42,6 +43,7 @@ pub struct Context {
 /// A node that is looked at until this is dropped. Nothing waits for it.
 pub struct NodeWatch {
     health: Arc<Mutex<NodeHealth>>,
+    look_wanted: Arc<Notify>,
     _end: DropGuard,
 }
 
@@ -58,8 +60,13 @@ impl NodeWatch {
             error: None,
             sessions: 0,
             proves: true,
+            reachable: Reachable::Unknown,
+            faulty: false,
+            undeclared: false,
         }));
+        let look_wanted = Arc::new(Notify::new());
         let looker = Looker {
+            look_wanted: Arc::clone(&look_wanted),
             // Looking is no act, and as many may look as want to.
             client: StatsClient::new(endpoint, Fence::always_open())?,
             name,
@@ -70,8 +77,14 @@ impl NodeWatch {
         context.tasks.spawn(looker.run());
         Ok(Self {
             health,
+            look_wanted,
             _end: end.drop_guard(),
         })
+    }
+
+    /// Has the node looked at now, or as soon as the look under way has ended.
+    pub fn look(&self) {
+        self.look_wanted.notify_one();
     }
 
     /// What the last look showed.
@@ -85,6 +98,7 @@ struct Looker {
     name: NodeName,
     client: StatsClient,
     health: Arc<Mutex<NodeHealth>>,
+    look_wanted: Arc<Notify>,
     end: CancellationToken,
     context: Context,
 }
@@ -99,7 +113,10 @@ impl Looker {
                     tracing::error!(node = %self.name, "a look at a node failed and is begun anew: report this");
                     BACKOFF.1
                 });
-                sleep(pause).await;
+                tokio::select! {
+                    () = sleep(pause) => {}
+                    () = self.look_wanted.notified() => {}
+                }
             }
         };
         let _: Option<()> = self.end.run_until_cancelled(looks).await;
@@ -146,6 +163,11 @@ impl Looker {
             health.polled_at = Some(self.context.clock.now());
             health.sessions = sessions;
         }
+        health.reachable = if error.is_none() {
+            Reachable::True
+        } else {
+            Reachable::False
+        };
         health.error = error;
     }
 }

@@ -41,9 +41,10 @@ impl Names {
         match event {
             Event::Init => self.listed = Some(HashSet::new()),
             Event::InitApply(object) => {
-                self.listed
-                    .get_or_insert_default()
-                    .insert(object.name_any().into_boxed_str());
+                let name = object.name_any().into_boxed_str();
+                // The roster knows it from now on, also when this list is broken off.
+                self.known.insert(name.clone());
+                self.listed.get_or_insert_default().insert(name);
             }
             Event::Apply(object) => {
                 self.known.insert(object.name_any().into_boxed_str());
@@ -232,6 +233,14 @@ mod tests {
         assert!(lists(&mut names, &[("a", false)]).is_empty(), "however often");
         names.follow::<VpnHold>(&Event::Unreadable("a".to_owned()));
         assert_eq!(lists(&mut names, &[]), ["a"]);
+    }
+
+    #[test]
+    fn what_a_list_said_that_was_broken_off_is_gone_when_the_next_one_leaves_it_out() {
+        let mut names = Names::new(usize::MAX);
+        names.follow::<VpnHold>(&Event::Init);
+        names.follow(&Event::InitApply(hold("a")));
+        assert_eq!(lists(&mut names, &[("b", true)]), ["a"]);
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl Follower {
         nodes: Nodes,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        let follower = Arc::new(Self {
             desired,
             roster,
             imported,
@@ -67,7 +67,14 @@ impl Follower {
             metrics,
             importing: Mutex::default(),
             imported_once: AtomicBool::new(false),
-        })
+        });
+        let asked = Arc::downgrade(&follower);
+        follower.roster.index().inquiry().ask_with(move || {
+            if let Some(follower) = asked.upgrade() {
+                follower.nodes.look_now();
+            }
+        });
+        follower
     }
 
     /// Whether logins are answered rightly: everything was listed once, the nodes can be told by their tokens, and the
@@ -150,7 +157,9 @@ pub async fn gauges(ctx: Arc<Follower>, cancel: CancellationToken) {
         ctx.metrics.users(&ctx.roster.counts());
         ctx.metrics.guard(&guard.budgets);
         let source = ctx.desired.health();
-        ctx.metrics.source(source.problems.len(), source.unreadable_since);
+        let refused = source.refused_edits.len();
+        ctx.metrics
+            .source(source.problems.len(), refused, source.unreadable_since);
         for node in ctx.nodes.health() {
             ctx.metrics
                 .node_up(&node.node.0, node.error.is_none() && node.polled_at.is_some());

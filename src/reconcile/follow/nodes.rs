@@ -136,6 +136,13 @@ impl Nodes {
         health
     }
 
+    /// Has every node looked at now.
+    pub fn look_now(&self) {
+        for (_, watch) in self.running().values().flat_map(|running| running.watches.values()) {
+            watch.look();
+        }
+    }
+
     /// Follows what is declared until `cancel`, after the first load (which calls [`Self::converge`] itself).
     pub async fn run(ctx: Arc<Follower>, cancel: CancellationToken) {
         let nodes = &ctx.nodes;
@@ -181,7 +188,24 @@ impl Nodes {
         running.retain(|name, _| names.contains(name));
         for (name, wanted) in wanted {
             let mut present = running.remove(&name);
-            let looked = wanted.and_then(|wanted| {
+            let looked = wanted.and_then(|mut wanted| {
+                if let Some(present) = &present {
+                    wanted.go_on(&name, &present.as_wanted);
+                }
+                for (node, fault) in wanted.faults() {
+                    refused = true;
+                    let known = present.as_ref().map(|present| &present.as_wanted);
+                    if known.is_some_and(|known| known.faults().any(|it| it == (node, fault))) {
+                        continue;
+                    }
+                    tracing::warn!(
+                        gateway = name,
+                        node,
+                        goes_on_as_before = fault.goes_on,
+                        "a node cannot be answered as it is declared: {}",
+                        fault.why
+                    );
+                }
                 self.look(&name, wanted, &mut present).map_err(|error| Refusal {
                     reason: "InvalidNode",
                     message: error.to_string(),

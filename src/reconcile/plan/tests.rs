@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::gateway::{Unprovable, WhyUnprovable};
 use crate::model::{access::Decision, corporate_id::CorporateId, session::Epoch, user::VpnUserSpec};
 
 fn at(second: i64) -> Timestamp {
@@ -42,6 +43,7 @@ fn person(reason: Reason, epoch: u64) -> Person {
         lost_holds: Vec::new(),
         rejected_holds: Vec::new(),
         verdict: 0,
+        has_password: true,
         live_holds: Vec::new(),
         generation: 1,
         epoch: Epoch(epoch),
@@ -59,6 +61,8 @@ fn obey(observation: &mut Observation, target: &Target, step: u8, now: Timestamp
                 denied_at: revoke.denied_at,
                 contained_at: (step > 0).then_some(now),
                 sessions_zero_at: (step > 1).then_some(now),
+                left_out: vec![],
+                withdrawn_at: None,
                 waiting_for: if step > 0 {
                     vec![]
                 } else {
@@ -79,7 +83,8 @@ const NOTHING: Observation = Observation {
     account: AccountPresence::Unknown,
     sessions: 0,
     revocation: None,
-    without_statistics: Vec::new(),
+    unprovable: Vec::new(),
+    unusable: Vec::new(),
     asked_to_leave: false,
 };
 
@@ -116,7 +121,7 @@ proptest! {
             let mut done = None;
             for step in 0..4u8 {
                 let now = at(i64::try_from(index).unwrap() * 100 + i64::from(step));
-                let facts = Facts { person: &person, used: None, gateways: &gateways, secret: &SecretOutcome::NotStored, unreadable: None };
+                let facts = Facts { person: &person, used: None, gateways: &gateways, refused: &[], secret: &SecretOutcome::NotStored, unreadable: None };
                 let planned = plan(&user, &facts, now);
                 prop_assert!(
                     planned.finalizer != FinalizerStep::Release
@@ -137,7 +142,7 @@ proptest! {
                 done = Some(planned);
             }
             let now = at(i64::try_from(index).unwrap() * 100 + 50);
-            let again = plan(&user, &Facts { person: &person, used: None, gateways: &gateways, secret: &SecretOutcome::NotStored, unreadable: None }, now);
+            let again = plan(&user, &Facts { person: &person, used: None, gateways: &gateways, refused: &[], secret: &SecretOutcome::NotStored, unreadable: None }, now);
             prop_assert_eq!(&again.targets, &vec![]);
             prop_assert_eq!(Some(&again.status), user.status.as_ref());
             prop_assert_eq!(again.finalizer, done.unwrap().finalizer);
@@ -153,11 +158,12 @@ proptest! {
         let person = person(reason, epoch);
         let revocation = RevocationProgress {
             below: Epoch(epoch), denied_at: at(0), contained_at: contained.then(|| at(1)), sessions_zero_at: None,
+            left_out: vec![], withdrawn_at: None,
             waiting_for: if contained { vec![] } else { vec!["default/a".to_owned()] },
         };
         let observation = Observation { account: AccountPresence::Present, sessions: 1, revocation: Some(revocation), ..NOTHING };
         let gateways = [("default".to_owned(), Some(observation))];
-        let planned = plan(&user, &Facts { person: &person, used: None, gateways: &gateways, secret: &SecretOutcome::NotStored, unreadable: None }, at(2));
+        let planned = plan(&user, &Facts { person: &person, used: None, gateways: &gateways, refused: &[], secret: &SecretOutcome::NotStored, unreadable: None }, at(2));
         let ready = planned.status.conditions.iter().find(|c| c.type_ == types::READY).unwrap();
         prop_assert_eq!(ready.status == "True", contained && reason != Reason::Conflict);
     }
@@ -178,6 +184,7 @@ fn an_unknown_gateway_stalls_and_says_what_to_do() {
             person: &person,
             used: None,
             gateways: &gateways,
+            refused: &[],
             secret: &SecretOutcome::NotStored,
             unreadable: None,
         },
@@ -227,6 +234,7 @@ fn a_denial_that_the_guard_holds_back_neither_cuts_nor_lets_the_object_go() {
             person: &person,
             used: None,
             gateways: &gateways,
+            refused: &[],
             secret: &SecretOutcome::NotStored,
             unreadable: None,
         },
@@ -265,6 +273,8 @@ fn a_denied_user_whose_sessions_were_proved_gone_is_left_alone_after_a_restart()
             contained_at: Some(at(1)),
             sessions_zero_at: Some(at(2)),
             waiting_for: vec![],
+            left_out: vec![],
+            withdrawn_at: None,
         }),
         ..VpnUserStatus::default()
     });
@@ -275,6 +285,7 @@ fn a_denied_user_whose_sessions_were_proved_gone_is_left_alone_after_a_restart()
             person: &person,
             used: None,
             gateways: &gateways,
+            refused: &[],
             secret: &SecretOutcome::NotStored,
             unreadable: None,
         },
@@ -312,10 +323,381 @@ fn a_deletion_waits_for_a_vanished_gateway_until_somebody_lets_go() {
         person: &person,
         used: None,
         gateways: &gateways,
+        refused: &[],
         secret: &SecretOutcome::NotStored,
         unreadable: None,
     };
     assert_eq!(plan(&user, &facts, at(1)).finalizer, FinalizerStep::Keep);
     user.metadata.annotations = Some([(LET_GO.to_owned(), "true".to_owned())].into());
     assert_eq!(plan(&user, &facts, at(1)).finalizer, FinalizerStep::Release);
+}
+
+fn condition<'a>(status: &'a VpnUserStatus, kind: &str) -> Option<&'a Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == kind)
+}
+
+fn planned(person: &Person, observation: &Observation, unreadable: Option<&str>) -> VpnUserStatus {
+    let user = user("{corporateId: AB123456}");
+    let gateways = [("default".to_owned(), Some(observation.clone()))];
+    let facts = Facts {
+        person,
+        used: None,
+        gateways: &gateways,
+        refused: &[],
+        secret: &SecretOutcome::NotStored,
+        unreadable,
+    };
+    plan(&user, &facts, at(0)).status
+}
+
+#[test]
+fn granted_means_that_a_login_would_succeed() {
+    let present = Observation {
+        account: AccountPresence::Present,
+        ..NOTHING
+    };
+    let mut anna = person(Reason::Active, 0);
+    let said = |status: &VpnUserStatus, kind| {
+        let condition = condition(status, kind).unwrap();
+        (condition.status.to_string(), condition.reason.to_string())
+    };
+    let granted = planned(&anna, &present, None);
+    assert_eq!(said(&granted, types::GRANTED), ("True".into(), "Active".into()));
+
+    let kept = planned(&anna, &present, Some("Secret anna is missing"));
+    assert_eq!(
+        said(&kept, types::GRANTED),
+        ("True".into(), "Active".into()),
+        "the password read before counts on"
+    );
+    assert_eq!(
+        said(&kept, types::READY),
+        ("False".into(), "CredentialsNotFound".into())
+    );
+
+    anna.has_password = false;
+    let unreadable = planned(&anna, &present, Some("Secret anna is missing"));
+    for kind in [types::GRANTED, types::READY] {
+        assert_eq!(said(&unreadable, kind), ("False".into(), "CredentialsNotFound".into()));
+        assert!(
+            condition(&unreadable, kind)
+                .unwrap()
+                .message
+                .contains("Secret anna is missing")
+        );
+    }
+    let reading = planned(&anna, &present, None);
+    for kind in [types::GRANTED, types::READY] {
+        assert_eq!(said(&reading, kind), ("False".into(), "CredentialsPending".into()));
+    }
+    assert!(condition(&reading, types::STALLED).is_none());
+
+    anna.has_password = true;
+    let closed = Observation {
+        unusable: vec!["default/fra1: node fra1: statsSecret: the environment variable X is not set".to_owned()],
+        ..present
+    };
+    let nowhere = planned(&anna, &closed, None);
+    for kind in [types::GRANTED, types::READY, types::STALLED] {
+        assert_eq!(condition(&nowhere, kind).unwrap().reason, "NodeNotRunning");
+        assert!(
+            condition(&nowhere, kind)
+                .unwrap()
+                .message
+                .contains("environment variable X")
+        );
+    }
+}
+
+#[test]
+fn a_gateway_that_exists_and_cannot_run_is_not_called_missing() {
+    let user = user("{corporateId: AB123456}");
+    let facts = Facts {
+        person: &person(Reason::Active, 0),
+        used: None,
+        gateways: &[("default".to_owned(), None)],
+        refused: &[("default".to_owned(), "spec.blitz is not supported".to_owned())],
+        secret: &SecretOutcome::NotStored,
+        unreadable: None,
+    };
+    let status = plan(&user, &facts, at(0)).status;
+    let stalled = condition(&status, types::STALLED).unwrap();
+    assert_eq!(stalled.reason, reasons::GATEWAY_NOT_RUNNING);
+    assert!(stalled.message.contains("spec.blitz is not supported") && !stalled.message.contains("create it"));
+}
+
+#[test]
+fn without_any_server_a_denial_is_nobodys_fault() {
+    let denied = person(Reason::Held, 1);
+    let open = |why| Observation {
+        account: AccountPresence::Present,
+        revocation: Some(RevocationProgress {
+            below: Epoch(1),
+            denied_at: at(0),
+            contained_at: None,
+            sessions_zero_at: None,
+            waiting_for: vec!["default/node-1".to_owned()],
+            left_out: Vec::new(),
+            withdrawn_at: None,
+        }),
+        unprovable: vec![Unprovable {
+            node: "default/node-1".to_owned(),
+            why,
+        }],
+        ..NOTHING
+    };
+    let undeclared = planned(&denied, &open(WhyUnprovable::Undeclared), None);
+    assert_eq!(condition(&undeclared, types::READY).unwrap().status, "True");
+    assert!(
+        undeclared.revocation.unwrap().contained_at.is_none(),
+        "nothing is claimed either"
+    );
+    let dark = planned(&denied, &open(WhyUnprovable::NoStatistics), None);
+    assert_eq!(condition(&dark, types::READY).unwrap().reason, reasons::NO_STATISTICS);
+    let broken = planned(
+        &denied,
+        &open(WhyUnprovable::NotRunning("X is not set".to_owned())),
+        None,
+    );
+    let ready = condition(&broken, types::READY).unwrap();
+    assert!(
+        ready.reason == reasons::NODE_NOT_RUNNING && ready.message.contains("X is not set"),
+        "{ready:?}"
+    );
+}
+
+/// How the one node of a gateway is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NodeIs {
+    Good,
+    Dark,
+    Broken,
+    Undeclared,
+}
+
+/// Everything on which a status depends.
+#[derive(Debug, Clone)]
+struct State {
+    reason: Reason,
+    nodes: [NodeIs; 2],
+    /// Gateways that the spec names.
+    spec: usize,
+    has_password: bool,
+    readable: bool,
+    paused: bool,
+    secret: SecretOutcome,
+}
+
+fn state() -> impl Strategy<Value = State> {
+    let node = || prop_oneof![3 => Just(NodeIs::Good), 2 => Just(NodeIs::Dark), 1 => Just(NodeIs::Broken), 1 => Just(NodeIs::Undeclared)];
+    let secret = prop_oneof![
+        Just(SecretOutcome::NotStored),
+        Just(SecretOutcome::Stored("ab123456-vpn".to_owned())),
+        Just(SecretOutcome::Conflict("somebody else's".to_owned())),
+        Just(SecretOutcome::Failing("no answer".to_owned())),
+    ];
+    let flags = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.2));
+    (reason(), [node(), node()], 0..3usize, flags, secret).prop_map(
+        |(reason, nodes, spec, (has_password, readable, paused), secret)| State {
+            reason,
+            nodes,
+            spec,
+            has_password,
+            readable,
+            paused,
+            secret,
+        },
+    )
+}
+
+/// One object through its life, with two gateways of one node each.
+struct Life {
+    user: VpnUser,
+    epoch: u64,
+    was_granted: bool,
+    memory: [Observation; 2],
+}
+
+const NAMES: [&str; 2] = ["paris", "tokyo"];
+
+impl Life {
+    fn new() -> Self {
+        Self {
+            user: user("{corporateId: AB123456}"),
+            epoch: 0,
+            was_granted: false,
+            memory: [NOTHING, NOTHING],
+        }
+    }
+
+    /// Lives in this state until nothing changes any more.
+    fn live(&mut self, state: &State, now: i64) {
+        let names: Vec<String> = match state.spec {
+            0 => vec!["paris".to_owned()],
+            1 => vec!["tokyo".to_owned()],
+            _ => NAMES.map(str::to_owned).to_vec(),
+        };
+        if self.user.spec.gateways.as_ref() != Some(&names) {
+            // Taking a gateway away raises the epoch.
+            self.epoch += u64::from(self.user.spec.gateways.is_some());
+            self.user.spec.gateways = Some(names);
+        }
+        self.user.metadata.annotations = state.paused.then(|| [(PAUSE.to_owned(), "true".to_owned())].into());
+        let granted = state.reason == Reason::Active;
+        self.epoch += u64::from(self.was_granted && !granted);
+        self.was_granted = granted;
+        let mut person = person(state.reason, self.epoch);
+        person.has_password = state.has_password;
+        for round in 0..8 {
+            let gateways = self.gateways(state);
+            let facts = Facts {
+                person: &person,
+                used: None,
+                gateways: &gateways,
+                refused: &[],
+                secret: &state.secret,
+                unreadable: (!state.readable).then_some("it is missing"),
+            };
+            let planned = plan(&self.user, &facts, at(now));
+            for (name, target) in &planned.targets {
+                let at_gateway = NAMES.iter().position(|it| it == name).unwrap();
+                take(&mut self.memory[at_gateway], name, target);
+            }
+            let rests = planned.targets.is_empty() && self.user.status.as_ref() == Some(&planned.status);
+            self.user.status = Some(planned.status);
+            if rests && round > 0 {
+                return;
+            }
+            // Nodes that can prove something do.
+            for (memory, is) in self.memory.iter_mut().zip(state.nodes) {
+                if let Some(progress) = memory.revocation.as_mut().filter(|_| is == NodeIs::Good) {
+                    progress.contained_at.get_or_insert(at(now));
+                    progress.sessions_zero_at.get_or_insert(at(now));
+                    progress.waiting_for.clear();
+                    if memory.asked_to_leave {
+                        memory.account = AccountPresence::Absent;
+                    }
+                }
+            }
+        }
+        panic!("it never comes to rest in {state:?}: {:?}", self.user.status);
+    }
+
+    fn gateways(&self, state: &State) -> Vec<(String, Option<Observation>)> {
+        let named = self.user.spec.gateways.clone().unwrap_or_default();
+        let had = self
+            .user
+            .status
+            .iter()
+            .flat_map(|status| status.gateways.iter().map(|it| it.name.clone()));
+        let mut names: Vec<String> = named.iter().cloned().chain(had).collect();
+        names.dedup();
+        let mut seen = std::collections::HashSet::new();
+        names.retain(|name| seen.insert(name.clone()));
+        let observe = |name: String| {
+            let at = NAMES.iter().position(|it| *it == name).unwrap();
+            let node = format!("{name}/n1");
+            let why = match state.nodes[at] {
+                NodeIs::Good => None,
+                NodeIs::Dark => Some(WhyUnprovable::NoStatistics),
+                NodeIs::Broken => Some(WhyUnprovable::NotRunning("X is not set".to_owned())),
+                NodeIs::Undeclared => Some(WhyUnprovable::Undeclared),
+            };
+            let broken = state.nodes[at] == NodeIs::Broken;
+            let observation = Observation {
+                unprovable: why
+                    .map(|why| Unprovable {
+                        node: node.clone(),
+                        why,
+                    })
+                    .into_iter()
+                    .collect(),
+                unusable: broken.then(|| format!("{node}: X is not set")).into_iter().collect(),
+                ..self.memory[at].clone()
+            };
+            (name, Some(observation))
+        };
+        names.into_iter().map(observe).collect()
+    }
+
+    /// What the status says, apart from when and from the record of what was cut.
+    fn said(&self) -> (VpnUserStatus, Vec<(String, String, String, String)>) {
+        let mut status = self.user.status.clone().unwrap();
+        let mut conditions: Vec<_> = status
+            .conditions
+            .drain(..)
+            .map(|it| {
+                (
+                    it.type_.to_string(),
+                    it.status.to_string(),
+                    it.reason.to_string(),
+                    it.message.to_string(),
+                )
+            })
+            .collect();
+        conditions.sort();
+        status.revocation = None;
+        status.epoch = None;
+        (status, conditions)
+    }
+}
+
+/// A gateway takes a target, as the real one does.
+fn take(memory: &mut Observation, gateway: &str, target: &Target) {
+    let revoke = match target {
+        Target::Granted { revoke, .. } => revoke.as_ref(),
+        Target::Denied(revoke) | Target::Absent(revoke) => Some(revoke),
+    };
+    memory.account = AccountPresence::Present;
+    memory.asked_to_leave = matches!(target, Target::Absent(_));
+    if let Some(revoke) = revoke
+        && memory.revocation.as_ref().is_none_or(|it| it.below < revoke.below)
+    {
+        memory.revocation = Some(RevocationProgress {
+            below: revoke.below,
+            denied_at: revoke.denied_at,
+            contained_at: None,
+            sessions_zero_at: None,
+            waiting_for: vec![format!("{gateway}/n1")],
+            left_out: Vec::new(),
+            withdrawn_at: None,
+        });
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_status_says_what_is_and_not_how_it_came_to_be(
+        past in proptest::collection::vec((state(), any::<bool>()), 0..5), mut last in state(),
+    ) {
+        // A gateway that was left has to prove it, so its node is there to.
+        last.nodes = match last.spec {
+            0 => [last.nodes[0], NodeIs::Good],
+            1 => [NodeIs::Good, last.nodes[1]],
+            _ => last.nodes,
+        };
+        // An account that is there stays there while somebody pauses the object, and one that is not is not made.
+        last.paused = false;
+        let mut lived = Life::new();
+        for (now, (state, restart)) in (0..).zip(&past) {
+            lived.live(state, now * 10);
+            if *restart {
+                lived.memory = [NOTHING, NOTHING];
+            }
+        }
+        // What was proved of an earlier denial stays proved: the last one is new.
+        lived.live(&State { reason: Reason::Active, ..last.clone() }, 90);
+        lived.live(&last, 100);
+        let mut fresh = Life::new();
+        fresh.live(&last, 100);
+        let said = |life: &Life| {
+            let (mut status, conditions) = life.said();
+            // What could not be looked at is as it was.
+            if matches!(last.secret, SecretOutcome::Failing(_)) {
+                status.secret_name = None;
+            }
+            (status, conditions)
+        };
+        prop_assert_eq!(said(&lived), said(&fresh));
+    }
 }

@@ -1,17 +1,28 @@
-use std::{net::TcpListener, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    net::TcpListener,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use reqwest::{Certificate, Client, StatusCode};
 use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use vpn_operator::{
-    auth::listener::AuthEndpoint,
-    gateway::NodeName,
-    metrics::Metrics,
-    serve::{ServeError, TlsFiles, serve},
+    auth::{index::AuthIndex, listener::AuthEndpoint},
+    gateway::{NodeName, SessionLedger as _},
+    metrics::{Listener, Metrics},
+    model::user::VpnUser,
+    roster::Roster,
+    serve::{Connections, ServeError, TlsFiles, serve},
 };
 
-use crate::roster::{House, held, hold, said, user};
+use crate::roster::{House, edited, held, hold, in_real_time, said, user};
 
 struct Running {
     url: String,
@@ -22,14 +33,24 @@ struct Running {
 }
 
 fn start(house: &House, tls: Option<TlsFiles>) -> Running {
+    start_with(house.roster.index(), tls)
+}
+
+fn start_with(index: Arc<AuthIndex>, tls: Option<TlsFiles>) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let scheme = if tls.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://localhost:{}", listener.local_addr().unwrap().port());
     let metrics = Arc::new(Metrics::new());
-    let endpoint = AuthEndpoint::new(house.roster.index(), metrics.clone());
+    let endpoint = AuthEndpoint::new(index, metrics.clone());
     endpoint.set_tokens([(&SecretString::from("t0ken"), &NodeName("default/a".into()))]);
     let stop = CancellationToken::new();
-    let task = tokio::spawn(serve(listener, endpoint.router(), tls, stop.clone()));
+    let task = tokio::spawn(serve(
+        listener,
+        endpoint.router(),
+        tls,
+        Connections::new(Listener::Auth, 100, Arc::default()),
+        stop.clone(),
+    ));
     Running {
         url,
         endpoint,
@@ -181,6 +202,98 @@ async fn a_load_that_does_not_end_is_waited_for_only_once() {
         assert_eq!(body, r#"{"ok":false,"id":""}"#);
         assert_eq!(began.elapsed().as_secs(), 8);
     }
+}
+
+/// A person with one device, whose node is polled. Nodes that are asked show what is in `online`.
+fn one_device(online: &Arc<Mutex<HashMap<String, u32>>>) -> (Roster, Arc<AtomicUsize>) {
+    let roster = in_real_time(vec![said(&with_devices(1))]);
+    let index = roster.index();
+    let name = NodeName("default/a".into());
+    index.expect_polls_of(&[name.clone()].into());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (node, count, online) = (Arc::downgrade(&index), asked.clone(), online.clone());
+    index.inquiry().ask_with(move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        let (node, name, online) = (node.clone(), name.clone(), online.clone());
+        tokio::spawn(async move {
+            // A node takes a moment to answer.
+            tokio::task::yield_now().await;
+            if let Some(index) = node.upgrade() {
+                let shown = online.lock().unwrap().clone();
+                index.observed(&name, Instant::now(), &shown);
+            }
+        });
+    });
+    (roster, asked)
+}
+
+fn with_devices(max: u32) -> VpnUser {
+    edited(&user("AB123456"), |user| user.spec.max_devices = Some(max))
+}
+
+#[tokio::test]
+async fn an_app_that_restarts_again_and_again_is_let_in_because_the_nodes_are_asked() {
+    let online = Arc::default();
+    let (roster, asked) = one_device(&online);
+    let running = start_with(roster.index(), None);
+    for round in 0..6 {
+        assert!(running.ok("/auth/t0ken", GOOD).await, "round {round}");
+    }
+    assert!(asked.load(Ordering::SeqCst) > 0, "or the test shows nothing");
+}
+
+#[tokio::test]
+async fn who_has_too_many_devices_is_refused_once_the_nodes_say_so_and_a_node_is_asked_once_for_all() {
+    let online: Arc<Mutex<HashMap<String, u32>>> = Arc::default();
+    let (roster, asked) = one_device(&online);
+    let running = start_with(roster.index(), None);
+    for _ in 0..2 {
+        let (_, body) = running.post("/auth/t0ken", GOOD).await;
+        let answer: serde_json::Value = serde_json::from_str(&body).unwrap();
+        online
+            .lock()
+            .unwrap()
+            .insert(answer["id"].as_str().unwrap().to_owned(), 1);
+    }
+    assert_eq!(
+        asked.load(Ordering::SeqCst),
+        0,
+        "nobody is asked about a login that is let in"
+    );
+    let all = futures::future::join_all((0..40).map(|_| running.ok("/auth/t0ken", GOOD))).await;
+    assert!(all.iter().all(|granted| !granted));
+    assert!(asked.load(Ordering::SeqCst) <= 10, "{asked:?}");
+    // A wrong password asks nobody.
+    let before = asked.load(Ordering::SeqCst);
+    assert!(!running.ok("/auth/t0ken", &GOOD.replace("-1\"", "-2\"")).await);
+    assert_eq!(asked.load(Ordering::SeqCst), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_does_not_answer_holds_a_refusal_up_for_two_seconds_at_most() {
+    use axum::{body::Body, http::Request};
+    use tower::ServiceExt;
+
+    let house = House::with(vec![said(&with_devices(0))]);
+    let index = house.roster.index();
+    index.expect_polls_of(&[NodeName("default/a".into())].into());
+    index.inquiry().ask_with(|| {});
+    let endpoint = AuthEndpoint::new(index, Arc::new(Metrics::new()));
+    endpoint.set_tokens([(&SecretString::from("t0ken"), &NodeName("default/a".into()))]);
+    let login = || async {
+        let request = Request::post("/auth/t0ken").body(Body::from(GOOD)).unwrap();
+        let answer = endpoint.router().oneshot(request).await.unwrap();
+        axum::body::to_bytes(answer.into_body(), 1000).await.unwrap()
+    };
+    let begun = tokio::time::Instant::now();
+    assert_eq!(login().await, r#"{"ok":false,"id":""}"#);
+    assert!(begun.elapsed().is_zero(), "no answer of a node could change this");
+    let wider = edited(&with_devices(0), |user| user.spec.max_devices = Some(1));
+    house.roster.apply(vec![said(&wider)]);
+    for granted in [true, true, false] {
+        assert_eq!(login().await.starts_with(br#"{"ok":true"#), granted);
+    }
+    assert_eq!(begun.elapsed().as_secs(), 2);
 }
 
 #[tokio::test]

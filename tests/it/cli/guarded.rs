@@ -20,7 +20,7 @@ async fn guard_show_says_what_each_budget_has_left_and_how_to_decide() {
         200,
         json!({
             "pending": [{ "corporate_id": "AB123456", "reason": "hr-deactivated-ab123456", "budget": "Hr", "since": "T1",
-                          "decide": decide("AB123456") }],
+                          "owner": "Anna", "from": "left the company", "decide": decide("AB123456") }],
             "rejected": [],
             "budgets": [
                 { "budget": "Hr", "limit": 10, "used": 8, "left": 2, "waiting": 1 },
@@ -40,8 +40,8 @@ async fn guard_show_says_what_each_budget_has_left_and_how_to_decide() {
             "Usage off 3 off 0",
             "Within 10m. Besides, orders denied 7 people; they never wait.",
             "",
-            "ID CAUSE BUDGET SINCE LET IT HAPPEN WITH",
-            "AB123456 hr-deactivated-ab123456 Hr T1 vpn-operator guard confirm AB123456",
+            "ID OWNER CAUSE FROM BUDGET SINCE",
+            "AB123456 Anna hr-deactivated-ab123456 left the company Hr T1",
         ]
     );
 }
@@ -67,14 +67,15 @@ async fn lists_show_what_is_held_back_with_the_command_that_decides() {
         ),
         _ => (
             200,
-            json!({ "corporate_id": "AB123456", "reason": "GuardHeldBack", "decide": decide("AB123456") }),
+            json!({ "corporate_id": "AB123456", "reason": "GuardHeldBack", "held_back_since": "T1",
+                    "decide": decide("AB123456") }),
         ),
     })
     .await;
     let holds = fake.run(&["hold", "list", "--phase", "heldback"]).await;
-    assert!(holds.stdout.contains("HeldBack"), "{}", holds.stdout);
+    assert!(holds.stdout.contains("no, held back"), "{}", holds.stdout);
     assert!(holds.stderr.contains("guard confirm AB123456  "), "{}", holds.stderr);
-    assert!(holds.stdout.contains("HeldBack (cancelled)"), "{}", holds.stdout);
+    assert!(holds.stdout.contains("no, cancelled"), "{}", holds.stdout);
     assert!(
         !holds.stderr.contains("AB000002") && !holds.stderr.contains("AB000003"),
         "{}",
@@ -92,7 +93,7 @@ async fn lists_show_what_is_held_back_with_the_command_that_decides() {
 
     let user = fake.run(&["user", "show", "AB123456"]).await;
     assert!(
-        squeezed(&user.stdout).contains(&"decide confirm vpn-operator guard confirm AB123456".to_owned()),
+        squeezed(&user.stdout).contains(&"vpn-operator guard confirm AB123456".to_owned()),
         "{}",
         user.stdout
     );

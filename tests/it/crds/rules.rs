@@ -340,6 +340,38 @@ fn every_rule_for_gateways_refuses_on_both_sides() {
 }
 
 #[test]
+fn a_pin_in_another_form_is_told_the_hex_to_write() {
+    let hex = "ab".repeat(32);
+    let base64 = "q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s=";
+    for pin in [
+        base64.to_owned(),
+        format!("sha256/{base64}"),
+        format!("sha256:{hex}"),
+        base64.replace('=', ""),
+    ] {
+        let wrong = with(gateway(), "/spec/hysteria/nodes/0/pinSha256", json!(pin));
+        let errors = serde_json::from_value::<VpnGateway>(wrong).unwrap().validate(None);
+        assert!(errors[0].message.contains(&format!("write {hex}")), "{errors:?}");
+    }
+}
+
+/// What an API server says is what a person needs to know, not a pattern or a slip of the rule itself.
+#[test]
+fn an_api_server_names_the_wanted_name_and_speaks_of_ports() {
+    let found = ApiServer::of(Kind::VpnUser).refuses(&with(user(), "/metadata/name", json!("anna")), None);
+    assert!(
+        found.iter().any(|reason| reason.contains("must be a--b-u1-dc,")),
+        "{found:?}"
+    );
+    for ports in ["443-", "443-x", "x", "-", "70000", "1-2-3"] {
+        let wrong = with(gateway(), "/spec/hysteria/nodes/0/ports", json!(ports));
+        let found = ApiServer::of(Kind::VpnGateway).refuses(&wrong, None);
+        assert_eq!(found.len(), 1, "{ports}: {found:?}");
+        assert!(found[0].contains("ports must be a port (443), a range"), "{found:?}");
+    }
+}
+
+#[test]
 fn unknown_fields_and_wrong_shapes_are_errors_without_an_api_server_too() {
     for (pointer, value) in [
         ("/spec/validUntill", json!("2026-01-01T00:00:00Z")),

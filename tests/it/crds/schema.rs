@@ -31,6 +31,9 @@ pub const KEYWORDS: [&str; 21] = [
     "x-kubernetes-validations",
 ];
 
+/// What an API server takes for a `date-time`.
+const TIME: &str = r"^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:[0-5]\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$";
+
 /// Checks values against schemas; keeps the compiled patterns.
 #[derive(Default)]
 pub struct Schemas {
@@ -77,7 +80,12 @@ impl Schemas {
                     fails("pattern", regex.is_match(text));
                 }
                 if schema["format"] == "date-time" {
-                    fails("format", text.parse::<jiff::Timestamp>().is_ok());
+                    let compile = || Regex::new(TIME).unwrap();
+                    let regex = self.patterns.entry(TIME.to_owned()).or_insert_with(compile);
+                    fails(
+                        "format",
+                        regex.is_match(text) && text.parse::<jiff::Timestamp>().is_ok(),
+                    );
                 }
             }
             Value::Number(number) => {

@@ -220,6 +220,7 @@ async fn a_full_disk_loses_nothing_that_was_answered() {
     let (house, [node]) = House::with_nodes().await;
     house.write("anna.yaml", &user(ANNA, ""));
     house.write("chris.yaml", &user("CD234567", ""));
+    house.write("gina.yaml", &user("GH456789", ""));
     let data = house.data();
     let Some(_disk) = SmallDisk::mount(&data) else {
         println!("mounting is not permitted here: not tried");
@@ -253,6 +254,19 @@ async fn a_full_disk_loses_nothing_that_was_answered() {
         assert_eq!(finding["result"], "failed", "{found}");
     }
     assert!(operator.login(&secret, "192.0.2.1:2").await);
+    // Room for the hold of one, and for nothing else.
+    {
+        let file = std::fs::File::options().write(true).open(&filler).unwrap();
+        file.set_len(file.metadata().unwrap().len() - 4096).unwrap();
+    }
+    let (status, answer) = operator
+        .post(
+            "/user/GH456789/deactivate",
+            json!({ "reason": "the laptop was stolen" }),
+        )
+        .await;
+    assert_eq!(status, 200, "{answer}");
+    assert!(operator.check("history").await.join("").contains("no space"));
     // No room for a hold, so it is not answered as kept. The flip in the folder, which is on another disk, denies all the same.
     let (status, answer) = operator.post("/user/AB123456/deactivate", json!({})).await;
     assert_eq!(status, 503, "{answer}");
@@ -280,9 +294,19 @@ async fn a_full_disk_loses_nothing_that_was_answered() {
         (status == 200).then_some(())
     })
     .await;
+    // Who ordered the denials, and why, stands as the denials do.
+    eventually("the orders are in the audit", async || {
+        let (_, gina) = operator.get("/audit?corporate_id=GH456789").await;
+        let (_, anna) = operator.get("/audit?corporate_id=AB123456").await;
+        let (gina, anna) = (gina.to_string(), anna.to_string());
+        let told = gina.contains("\"deactivate\"") && gina.contains("the laptop was stolen");
+        (told && anna.contains("\"deactivate.failed\"")).then_some(())
+    })
+    .await;
     operator.kill();
     let operator = house.start().await;
     assert_ne!(operator.verdict(ANNA).await, "Granted");
+    assert_ne!(operator.verdict("GH456789").await, "Granted");
     for number in 0..number {
         assert_eq!(operator.verdict(&format!("EF{number:06}")).await, "Granted");
     }

@@ -143,7 +143,7 @@ async fn a_feed_that_says_it_again_after_a_rejection_means_it() {
     let (status, answer) = fired(1).await;
     assert_eq!((status, &answer["status"]), (202, &json!("held_back")), "{answer}");
     assert!(operator.login(&secret, "192.0.2.1:1").await);
-    let (status, answer) = operator.post("/guard/cancel", json!({})).await;
+    let (status, answer) = operator.post("/guard/cancel", json!({ "all": true })).await;
     assert_eq!(status, 200, "{answer}");
     eventually("there is room in the budget", async || {
         let (_, guard) = operator.get("/guard").await;

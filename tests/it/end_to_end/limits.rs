@@ -50,6 +50,31 @@ async fn a_quota_is_enforced_within_a_poll_and_remembered_over_restarts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_quota_at_full_speed_is_not_used_until_the_next_poll() {
+    const LIMIT: u64 = 10 * MIB;
+    let (mut house, [node]) = House::with_nodes().await;
+    // What is moved until the end of such a poll is a hundred times the limit.
+    house.set("HYSTERIA_POLL_INTERVAL", "60s");
+    house.write("anna.yaml", &user(ANNA, "  traffic: { limit: 10Mi }\n"));
+    house.write("chris.yaml", &user("CD234567", ""));
+    let operator = house.start().await;
+    let (anna, chris) = (operator.credential(ANNA).await, operator.credential("CD234567").await);
+    let mut free = operator.connect(&node, &chris, "192.0.2.2:1").await.unwrap();
+    let mut device = operator.connect(&node, &anna, "192.0.2.1:1").await.unwrap();
+    let mut moved = 0;
+    // 25 MiB a second.
+    while device.send(0, MIB / 4).is_ok() {
+        moved += MIB / 4;
+        free.send(0, MIB).unwrap();
+        assert!(moved < 20 * LIMIT, "not cut before {moved} bytes");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    operator.becomes(ANNA, "OverQuota").await;
+    assert!(moved >= LIMIT, "{moved}");
+    free.send(0, 1).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn access_begins_and_ends_at_its_second() {
     let (house, [node]) = House::with_nodes().await;
     // Whole seconds, as people write them; far enough ahead that the start is over by then.

@@ -7,6 +7,44 @@ use super::operator::{House, eventually, user};
 const ANNA: &str = "AB123456";
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_proof_of_somebody_who_is_deleted_can_be_read_and_is_completed_after_they_are_gone() {
+    let (house, [node]) = House::with_nodes().await;
+    house.write("anna.yaml", &user(ANNA, ""));
+    house.write("chris.yaml", &user("CD234567", ""));
+    let operator = house.start().await;
+    let (status, never) = operator.get("/user/ZZ999999").await;
+    assert_eq!(status, 404, "{never}");
+    assert!(!never["detail"].as_str().unwrap().contains("any more"), "{never}");
+    let secret = operator.credential(ANNA).await;
+    let mut device = operator.connect(&node, &secret, "192.0.2.1:1").await.unwrap();
+    device.send(1, 1).unwrap();
+
+    house.remove("anna.yaml");
+    let detail = async || {
+        let (status, problem) = operator.get("/user/AB123456").await;
+        (status == 404).then(|| problem["detail"].as_str().unwrap().to_owned())
+    };
+    let gone = eventually("she is nobody, and it is told what happened", async || {
+        detail().await.filter(|detail| detail.contains("any more"))
+    })
+    .await;
+    assert!(
+        gone.contains("Deleted") && gone.contains("no session passed another byte from"),
+        "{gone}"
+    );
+    // The device was silent; now it notices.
+    eventually("the device is out", async || device.send(1, 1).is_err().then_some(())).await;
+    eventually("the end of the last session is recorded", async || {
+        detail()
+            .await
+            .filter(|detail| detail.contains("no session was left from"))
+    })
+    .await;
+    let (_, audit) = operator.get("/audit?corporate_id=AB123456").await;
+    assert!(audit.to_string().contains("access.denied"), "{audit}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_is_down_keeps_the_revocation_open_until_it_is_back() {
     let (house, [one, two]) = House::with_nodes().await;
     house.write("anna.yaml", &user(ANNA, ""));

@@ -208,3 +208,18 @@ async fn right_from_the_first_answer_after_a_restart() {
         operator.kill();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_line_cannot_be_turned_around_by_what_somebody_wrote() {
+    for (form, shown) in [("text", "\\u{202e}"), ("json", "\\u202e")] {
+        let mut house = House::new();
+        house.set("LOG_FORMAT", form);
+        house.write("typo.yaml", &user("AB123456", "  \"rol\u{202e}e\": Anna\n"));
+        let operator = house.start().await;
+        let log = eventually("the typo is logged", async || {
+            Some(operator.log()).filter(|log| log.contains("rol"))
+        })
+        .await;
+        assert!(log.contains(shown) && !log.contains('\u{202e}'), "{log}");
+    }
+}

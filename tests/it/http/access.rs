@@ -73,6 +73,67 @@ async fn asking_again_gives_the_same_answer_and_writes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_grant_declares_what_it_says_of_the_person() {
+    let world = World::new();
+    let router = world.router();
+    let anna = json!({ "corporate_id": "AB123456", "owner": "Anna Example", "email": "anna@example.com",
+                       "role": "engineer", "valid_until": "2027-01-01T00:00:00Z" });
+    let ask_for = |body: &Value| ask("POST", "/access/grant").json(body).of(&router);
+    let first = ask_for(&anna).await;
+    assert_eq!(first.status, 200, "{}", first.text);
+    let spec = world.lock().users["ab123456"].spec.clone();
+    assert_eq!(
+        (spec.owner.as_deref(), spec.email.as_deref(), spec.role.as_deref()),
+        (Some("Anna Example"), Some("anna@example.com"), Some("engineer"))
+    );
+    assert_eq!(spec.valid_until, Some("2027-01-01T00:00:00Z".parse().unwrap()));
+    let after: Value = serde_json::from_str(world.lock().audit[0].entry.after.as_ref().unwrap()).unwrap();
+    assert_eq!(
+        (&after["owner"], &after["validUntil"]),
+        (&anna["owner"], &anna["valid_until"])
+    );
+
+    for same in [
+        anna.clone(),
+        json!({ "corporate_id": "ab123456" }),
+        json!({ "corporate_id": "ab123456", "role": "engineer", "owner": null }),
+    ] {
+        assert_eq!(ask_for(&same).await.json(), first.json());
+    }
+    let other = json!({ "corporate_id": "AB123456", "owner": "Bob", "email": "anna@example.com", "valid_until": null,
+                        "role": "x" });
+    let answer = ask_for(&other).await;
+    let detail = answer.problem(409);
+    assert!(detail.contains("owner, role") && !detail.contains("email"), "{detail}");
+    assert_eq!(answer.json()["type"], "urn:vpn-operator:problem:declared-otherwise");
+    assert_eq!(world.actions(), ["grant"]);
+    assert_eq!(world.lock().writes, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_says_nothing_that_an_object_could_not_say() {
+    let world = World::new();
+    let router = world.router();
+    for (field, value) in [
+        ("owner", json!("x".repeat(257))),
+        ("owner", json!("Anna\u{1b}[2J")),
+        ("email", json!("anna")),
+        ("role", json!("x".repeat(129))),
+        ("role", json!("two\nlines")),
+        ("valid_until", json!("2026-05-01T12:00:00Z")),
+        ("valid_until", json!("2027-01-01")),
+        ("valid_until", json!(7)),
+    ] {
+        let mut body = json!({ "corporate_id": "AB123456" });
+        body[field] = value;
+        let detail = ask("POST", "/access/grant").json(&body).of(&router).await.problem(422);
+        assert!(detail.starts_with(&format!("{field}: ")), "{detail}");
+    }
+    assert_eq!(world.lock().writes, 0);
+    assert!(world.actions().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_grants_at_once_both_succeed() {
     let world = World::new();
     let router = world.router();
@@ -569,6 +630,94 @@ async fn an_activation_lifts_holds_of_its_source_and_lists_the_rest() {
         (&json!("activated"), &json!("Granted"))
     );
     assert_eq!(grant("AB123456").of(&router).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_activation_that_a_deactivation_overtakes_answers_at_once_and_names_it() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    let router = world.router();
+    ask("POST", "/user/AB123456/deactivate").of(&router).await;
+    let begun = tokio::time::Instant::now();
+    world.lock().lifted_slowly = true;
+    let again = async {
+        while !world.lock().holds.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let why = json!({ "reason": "left after all" });
+        ask("POST", "/user/AB123456/deactivate").json(&why).of(&router).await
+    };
+    let (answer, again) = tokio::join!(ask("POST", "/user/AB123456/activate").of(&router), again);
+    assert_eq!((again.status.as_u16(), answer.status.as_u16()), (200, 200));
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    let body = answer.json();
+    assert_eq!(
+        (&body["status"], &body["access"], &body["reason"]),
+        (&json!("denied"), &json!("Denied"), &json!("Held"))
+    );
+    assert_eq!(
+        (&body["released"], &body["remaining"]),
+        (&json!([]), &json!(["api-deactivated-ab123456"]))
+    );
+    let detail = body["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("overtaken")
+            && detail.contains("api-deactivated-ab123456")
+            && detail.contains("left after all"),
+        "{detail}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_activation_that_an_edit_overtakes_answers_at_once_and_says_so() {
+    let world = World::new();
+    world.declare("AB123456", |spec| spec.active = false);
+    world.lock().lag = true;
+    let router = world.router();
+    let begun = tokio::time::Instant::now();
+    let edit = async {
+        while !world.lock().users["ab123456"].spec.active {
+            tokio::task::yield_now().await;
+        }
+        world.edit("AB123456", |spec| spec.active = false);
+        world.catch_up();
+    };
+    let (answer, ()) = tokio::join!(ask("POST", "/user/AB123456/activate").of(&router), edit);
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    let body = answer.json();
+    assert_eq!(
+        (&body["status"], &body["reason"]),
+        (&json!("denied"), &json!("Inactive")),
+        "{body}"
+    );
+    assert!(
+        body["detail"]
+            .as_str()
+            .unwrap()
+            .contains("spec.active was set to false"),
+        "{body}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_activation_that_memory_does_not_show_in_time_is_202_and_says_so() {
+    let world = World::new();
+    world.declare("AB123456", |spec| spec.active = false);
+    world.lock().lag = true;
+    let why = json!({ "reason": "back again" });
+    let request = ask("POST", "/user/AB123456/activate").json(&why);
+    let answer = request.of(&world.router()).await;
+    assert_eq!(
+        (answer.status.as_u16(), &answer.json()["status"]),
+        (202, &json!("accepted"))
+    );
+    assert!(
+        answer.json()["detail"]
+            .as_str()
+            .unwrap()
+            .contains("not taken it in yet")
+    );
+    assert_eq!(world.lock().audit[0].entry.reason.as_deref(), Some("back again"));
 }
 
 #[tokio::test(start_paused = true)]

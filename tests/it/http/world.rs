@@ -23,7 +23,7 @@ use vpn_operator::{
     model::{
         access::{Access, Decision, HoldSpan, Quota, Terms, Usage, decide},
         corporate_id::CorporateId,
-        gateway::{VpnGateway, VpnGatewayStatus},
+        gateway::{Reachable, VpnGateway, VpnGatewayStatus},
         guard::{Budget, BudgetReport, Feed},
         hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
         session::Epoch,
@@ -75,6 +75,8 @@ pub struct Inner {
     pub lifts: (usize, usize),
     /// The guard's store does not take what the guard knows.
     pub guard_stuck: bool,
+    /// A lift is done for a moment before its answer comes.
+    pub lifted_slowly: bool,
     pub usage: HashMap<String, Totals>,
     pub panics: bool,
 }
@@ -117,6 +119,7 @@ impl World {
             keys: self.clone(),
             journal: self.clone(),
             clock: self.clock.clone(),
+            process: Arc::new(Vec::new),
             settings: Settings {
                 public_url: "https://vpn.example.com".to_owned(),
                 ..Settings::default()
@@ -147,7 +150,19 @@ impl World {
         edit(&mut spec);
         let name = spec.corporate_id.object_name();
         self.change(|inner| {
-            inner.users.insert(name.clone(), Arc::new(VpnUser::new(&name, spec)));
+            let mut user = VpnUser::new(&name, spec);
+            user.metadata.generation = Some(1);
+            inner.users.insert(name.clone(), Arc::new(user));
+        });
+    }
+
+    /// Edits a user as a person would.
+    pub fn edit(&self, text: &str, edit: impl FnOnce(&mut VpnUserSpec)) {
+        let name = id(text).object_name();
+        self.change(|inner| {
+            let user = Arc::make_mut(inner.users.get_mut(&name).unwrap());
+            edit(&mut user.spec);
+            user.metadata.generation = user.metadata.generation.map(|generation| generation + 1);
         });
     }
 
@@ -288,6 +303,8 @@ impl Inner {
             denied_at: now,
             contained_at: (!self.nodes_down).then_some(now),
             sessions_zero_at: None,
+            left_out: Vec::new(),
+            withdrawn_at: None,
             waiting_for: if self.nodes_down {
                 vec!["default/node0".to_owned()]
             } else {
@@ -309,6 +326,7 @@ impl DesiredState for World {
             synced: !inner.not_synced,
             unreadable_since: None,
             problems: inner.problems.clone(),
+            refused_edits: Vec::new(),
         }
     }
     async fn get_user(&self, name: &str) -> Result<Option<VpnUser>> {
@@ -354,7 +372,10 @@ impl DesiredState for World {
             spec.active = patch.active.unwrap_or(spec.active);
             spec.credential_generation = patch.credential_generation.unwrap_or(spec.credential_generation);
             spec.subscription_generation = patch.subscription_generation.unwrap_or(spec.subscription_generation);
-            inner.writes += usize::from(next != **user);
+            if next != **user {
+                inner.writes += 1;
+                next.metadata.generation = next.metadata.generation.map(|generation| generation + 1);
+            }
             *user = Arc::new(next.clone());
             Ok(next)
         })
@@ -379,6 +400,7 @@ impl DesiredState for World {
                     let mut hold = VpnHold::new(name, spec);
                     hold.metadata.creation_timestamp = Some(Time(now));
                     inner.writes += 1;
+                    hold.metadata.uid = Some(format!("uid-{}", inner.writes));
                     inner.holds.insert(name.to_owned(), Arc::new(hold.clone()));
                     Ok(hold)
                 }
@@ -391,7 +413,7 @@ impl DesiredState for World {
             *lifts = (lifts.0 + 1, lifts.1.max(lifts.0 + 1));
         }
         tokio::task::yield_now().await;
-        self.write(|inner| {
+        let lifted = self.write(|inner| {
             inner.lifts.0 -= 1;
             if inner.unliftable.iter().any(|it| it == name) {
                 return Err(DesiredError::Unavailable("the data folder is read-only".to_owned()));
@@ -406,7 +428,11 @@ impl DesiredState for World {
                     name: name.to_owned(),
                 }),
             }
-        })
+        });
+        if self.lock().lifted_slowly {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        lifted
     }
     async fn report_user(&self, _: &VpnUser, _: VpnUserStatus) -> Result<Version> {
         panic!("shells report nothing")
@@ -476,6 +502,7 @@ impl People for World {
             held_back: Vec::new(),
             kept_gateways: None,
             verdict: 0,
+            has_password: true,
             generation: 1,
             epoch: Epoch(inner.epochs.get(&id.account()).copied().unwrap_or_default()),
             sessions: 0,
@@ -520,6 +547,10 @@ impl People for World {
             window: SignedDuration::from_mins(10),
         }
     }
+    fn order_begins(&self, _: &str, _: &str) {}
+    fn order_ends(&self, _: &str) -> bool {
+        true
+    }
     fn guard_store(&self) -> Vec<String> {
         Vec::new()
     }
@@ -545,6 +576,9 @@ impl Directory for World {
     fn holds(&self) -> Vec<Arc<VpnHold>> {
         self.lock().seen.1.values().cloned().collect()
     }
+    fn unobserved(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 impl Links for World {
@@ -558,6 +592,12 @@ impl Links for World {
             }
         };
         (0..self.lock().nodes).map(link).collect()
+    }
+    fn obstacles(&self, _: &VpnUser) -> Vec<String> {
+        Vec::new()
+    }
+    fn refusals(&self) -> Vec<(String, String)> {
+        Vec::new()
     }
     fn revocation(&self, account: &str) -> Option<RevocationProgress> {
         self.lock().revocations.get(account).cloned()
@@ -573,6 +613,9 @@ impl Links for World {
             error: inner.nodes_down.then(|| "connection refused".to_owned()),
             sessions: 0,
             proves: true,
+            reachable: Reachable::Unknown,
+            faulty: false,
+            undeclared: false,
         };
         (0..inner.nodes).map(node).collect()
     }
@@ -644,6 +687,8 @@ impl Journal for World {
             denied_at: self.clock_now(),
             contained_at: None,
             sessions_zero_at: None,
+            left_out: Vec::new(),
+            withdrawn_at: None,
         }])
     }
     async fn traffic_by_day(&self, _: String, _: u32) -> Result<Vec<TrafficRow>, HistoryError> {

@@ -13,7 +13,7 @@ use vpn_operator::{
     clock::{Clock, SystemClock},
     fence::Fence,
     gateway::{
-        Counters, Gateway, NodeName, RevocationProgress, Revoke, SessionLedger, Standing, Target, UsageDelta,
+        Counters, Doubt, Gateway, NodeName, RevocationProgress, Revoke, SessionLedger, Standing, Target, UsageDelta,
         UsageSink,
         hysteria::{Context, HysteriaGateway, client::StatsEndpoint, config::NodeConfig, ports::Ports},
     },
@@ -44,6 +44,8 @@ pub struct SmallAuth {
     people: Mutex<HashMap<String, Person>>,
     pub observed: Mutex<Vec<Observed>>,
     pub removed: Mutex<Vec<NodeName>>,
+    pub doubts: Mutex<HashMap<NodeName, Doubt>>,
+    pub missed: Mutex<HashSet<(NodeName, String)>>,
 }
 
 impl SmallAuth {
@@ -80,6 +82,7 @@ impl SmallAuth {
             below: Epoch(person.epoch),
             denied_at: Timestamp::now(),
             known,
+            left_out: Vec::new(),
         }
     }
 
@@ -126,11 +129,26 @@ impl SessionLedger for SmallAuth {
     fn last_yes(&self, account: &str) -> Option<Instant> {
         self.people.lock().unwrap().get(account)?.last_yes
     }
+    fn remaining(&self, _: &str) -> Option<u64> {
+        None
+    }
+
+    fn logins_near_limits(&self) -> tokio::sync::watch::Receiver<u64> {
+        tokio::sync::watch::channel(0).1
+    }
+
     fn observed(&self, node: &NodeName, polled: Instant, online: &HashMap<String, u32>) {
         self.observed
             .lock()
             .unwrap()
             .push((node.clone(), polled, online.clone()));
+    }
+    fn doubt(&self, node: &NodeName) -> Option<Doubt> {
+        self.doubts.lock().unwrap().get(node).cloned()
+    }
+    fn misses(&self, node: &NodeName, account: &str, _: Epoch) -> bool {
+        let missed = self.missed.lock().unwrap();
+        missed.contains(&(node.clone(), account.to_owned()))
     }
     fn node_removed(&self, node: &NodeName) {
         self.removed.lock().unwrap().push(node.clone());
@@ -189,6 +207,8 @@ pub fn without_statistics(name: &str) -> NodeConfig {
         insecure: false,
         obfs: None,
         stats: None,
+        fault: None,
+        undeclared: false,
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use vpn_operator::{
-    gateway::{Gateway, Target},
+    gateway::{Doubt, Gateway, NodeName, Target, hysteria::WITHOUT_EFFECT},
     model::user::AccountPresence,
 };
 
@@ -353,6 +353,149 @@ async fn a_kick_that_fails_is_tried_again_and_contains_nothing_until_then() {
     x.set_mode("/kick", Mode::Normal);
     house.contained("corp_a").await;
     assert!(session.send(1, 1).is_err());
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kick_that_does_nothing_takes_the_claim_back_is_repeated_and_is_counted() {
+    let x = node().await;
+    x.set_mode("/kick", Mode::Ignored);
+    let house = House::with(vec![config("x", &x)]);
+    house.permit("corp_a");
+    let stop = Arc::new(AtomicBool::new(false));
+    let device = busy(house.connect(&x, "corp_a").await, &stop);
+    house.look_again("x").await;
+    house.deny("corp_a");
+    house.contained("corp_a").await;
+    let withdrawn = eventually(|| house.progress("corp_a").withdrawn_at).await;
+    let progress = house.progress("corp_a");
+    assert_eq!(
+        (progress.contained_at, progress.waiting_for),
+        (None, vec!["default/x".to_owned()])
+    );
+    let without_effect = ("default/x".to_owned(), "kick", WITHOUT_EFFECT);
+    assert!(house.calls.lock().unwrap().contains(&without_effect));
+    let error = eventually(|| house.gateway_error()).await;
+    assert!(error.contains("sessions move on"), "{error}");
+    let kicks = x.kicked().len();
+    eventually(|| (x.kicked().len() > kicks).then_some(())).await;
+    assert_eq!(
+        house.progress("corp_a").contained_at,
+        None,
+        "its word proves nothing any more"
+    );
+
+    x.set_mode("/kick", Mode::Normal);
+    let contained = house.contained("corp_a").await;
+    let (session, alive) = device.await.unwrap();
+    assert!(!alive && contained > withdrawn);
+    assert!(session.last_moved.unwrap() <= contained);
+    house.zero("corp_a").await;
+    eventually(|| house.gateway_error().is_none().then_some(())).await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_nodes_that_do_as_they_say_no_claim_is_ever_taken_back() {
+    let x = node().await;
+    let house = House::with(vec![config("x", &x)]);
+    let stop = Arc::new(AtomicBool::new(false));
+    for round in 0..5 {
+        house.permit("corp_a");
+        let devices: Vec<_> = house.connect_many(&x, "corp_a", 3).await;
+        let mut devices: Vec<_> = devices.into_iter().map(|session| busy(session, &stop)).collect();
+        let mut silent = house.connect(&x, "corp_a").await;
+        house.look_again("x").await;
+        house.deny("corp_a");
+        house.contained("corp_a").await;
+        // Looks and counters are read several times while it is still there.
+        house.look_again("x").await;
+        house.look_again("x").await;
+        assert!(silent.send(1, 1).is_err());
+        for device in devices.drain(..) {
+            assert!(!device.await.unwrap().1);
+        }
+        house.zero("corp_a").await;
+        assert_eq!(house.progress("corp_a").withdrawn_at, None, "round {round}");
+    }
+    assert!(house.calls.lock().unwrap().iter().all(|call| call.2 != WITHOUT_EFFECT));
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_shows_the_sessions_of_another_is_waited_for_and_named() {
+    let (x, y) = (node().await, node().await);
+    // Both names lead to x.
+    let house = House::with(vec![config("x", &x), config("y", &x)]);
+    let (x_name, y_name) = (NodeName::new("default", "x"), NodeName::new("default", "y"));
+    house
+        .auth
+        .doubts
+        .lock()
+        .unwrap()
+        .insert(y_name, Doubt::SessionsOf(x_name));
+    house.permit("corp_a");
+    let mut on_y = house.connect(&y, "corp_a").await;
+    house.look_again("y").await;
+    house.deny("corp_a");
+    eventually(|| (house.progress("corp_a").waiting_for == ["default/y"]).then_some(())).await;
+    house.look_again("y").await;
+    assert_eq!(house.progress("corp_a").contained_at, None);
+    on_y.send(1, 1).unwrap();
+    let error = eventually(|| house.gateway_error()).await;
+    assert!(error.contains("statsUrl") && error.contains("default/x"), "{error}");
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_that_its_node_never_showed_keeps_the_revocation_open() {
+    let (x, y) = (node().await, node().await);
+    // Nothing that is on y shows at the address that is declared for it.
+    let house = House::with(vec![config("y", &x)]);
+    let y_name = NodeName::new("default", "y");
+    house.auth.missed.lock().unwrap().insert((y_name, "corp_a".to_owned()));
+    for account in ["corp_a", "corp_b"] {
+        house.permit(account);
+    }
+    let _on_y = house.connect(&y, "corp_a").await;
+    for account in ["corp_a", "corp_b"] {
+        house.deny(account);
+    }
+    house.contained("corp_b").await;
+    house.look_again("y").await;
+    assert_eq!(house.progress("corp_a").contained_at, None);
+    let error = eventually(|| house.gateway_error()).await;
+    assert!(error.contains("never showed"), "{error}");
+    house.auth.missed.lock().unwrap().clear();
+    house.contained("corp_a").await;
+    eventually(|| house.gateway_error().is_none().then_some(())).await;
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_is_taken_out_while_it_lives_is_left_out_and_nothing_is_claimed_for_it() {
+    let (x, y) = (node().await, node().await);
+    let house = House::with(vec![config("x", &x), config("y", &y)]);
+    house.permit("corp_a");
+    let mut on_y = house.connect(&y, "corp_a").await;
+    house.look_again("y").await;
+    y.take_down().await;
+    house.deny("corp_a");
+    eventually(|| (house.progress("corp_a").waiting_for == ["default/y"]).then_some(())).await;
+    house.gateway.update(vec![config("x", &x)]).unwrap();
+    house.look_again("x").await;
+    on_y.send(1, 1).unwrap();
+    let progress = house.progress("corp_a");
+    assert_eq!(progress.left_out, ["default/y"]);
+    assert_eq!(
+        (progress.contained_at, progress.sessions_zero_at, progress.waiting_for),
+        (None, None, Vec::new())
+    );
+    y.bring_up().await;
+    house.gateway.update(vec![config("x", &x), config("y", &y)]).unwrap();
+    house.contained("corp_a").await;
+    assert!(on_y.send(1, 1).is_err());
+    assert!(house.progress("corp_a").left_out.is_empty());
     house.stop().await;
 }
 

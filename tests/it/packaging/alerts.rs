@@ -31,8 +31,9 @@ fn answered() -> String {
     metrics.guard_store_failing(true);
     metrics.orders_recent(11);
     metrics.users(&[(Reason::Active, 200)]);
-    metrics.source(1, None);
+    metrics.source(1, 1, None);
     metrics.history_failing(true);
+    metrics.unobserved(1);
     metrics.reconciled(ReconcileOutcome::Terminal, Duration::ZERO);
     metrics.revocation(RevocationStage::Contained, Duration::from_secs(61));
     metrics.encode()

@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use vpn_operator::{
-    access::Health,
+    access::{Health, ProcessChecks},
     auth::{index::Verdict, listener::AuthEndpoint},
     clock::SystemClock,
     credentials::{MasterKey, SecretLookup, Sources},
@@ -72,6 +72,7 @@ impl Replica {
                 known: Vec::new(),
                 auth_token: "auth-token".into(),
                 stats_secret: STATS_SECRET.into(),
+                undeclared: false,
                 poll_interval: Duration::from_millis(50),
             },
             sources,
@@ -104,20 +105,20 @@ impl Replica {
         replica
     }
 
-    fn login_with(&self, id: &str, password: &str, address: &str) -> Verdict {
+    fn login_with(&self, id: &str, password: &str) -> Verdict {
         let index = self.follower.roster.index();
         let node = index.node(&NodeName::new("default", "a"));
         let account = CorporateId::parse(id).unwrap().account();
-        index.login(&node, address, &format!("{account}:{password}"))
+        index.login(&node, &format!("{account}:{password}"))
     }
 
-    fn login(&self, id: &str, address: &str) -> Verdict {
+    fn login(&self, id: &str) -> Verdict {
         let password = self.key.password(&CorporateId::parse(id).unwrap(), 1);
-        self.login_with(id, password.expose_secret(), address)
+        self.login_with(id, password.expose_secret())
     }
 
     fn is_in(&self, id: &str) -> bool {
-        matches!(self.login(id, "192.0.2.1:1"), Verdict::Granted(_))
+        matches!(self.login(id), Verdict::Granted(_))
     }
 
     /// Everything that was started ends.
@@ -165,7 +166,7 @@ async fn the_word_of_the_controller_is_followed_and_nothing_is_written() {
     };
     source.report_user(&user, granted).await.unwrap();
     until("access is back", || replica.is_in("AB123456")).await;
-    match replica.login("AB123456", "192.0.2.1:2") {
+    match replica.login("AB123456") {
         Verdict::Granted(session) => assert_eq!(session.id().epoch.0, 7_000),
         other => panic!("{other:?}"),
     }
@@ -200,7 +201,7 @@ async fn devices_that_nodes_show_count_and_a_dead_node_stops_nobody() {
     })
     .await;
     until("the devices are counted", || {
-        matches!(replica.login("AB123456", "192.0.2.1:1"), Verdict::TooManyDevices)
+        matches!(replica.login("AB123456"), Verdict::TooManyDevices { .. })
     })
     .await;
     node.set_mode("/online", Mode::Hang);
@@ -210,7 +211,7 @@ async fn devices_that_nodes_show_count_and_a_dead_node_stops_nobody() {
         replica.follower.nodes.health().iter().any(|it| it.error.is_some())
     })
     .await;
-    let health = Health::of_replica(&replica.follower);
+    let health = Health::of_replica(&replica.follower, &no_checks());
     assert!(health.ready, "{health:?}");
     assert!(
         health
@@ -244,7 +245,7 @@ async fn a_replica_without_any_token_is_not_ready_until_it_can_be_read() {
     let replica = Replica::start(&source);
     until("everything is listed", || replica.follower.roster.is_loaded()).await;
     assert!(!replica.follower.is_ready());
-    let health = Health::of_replica(&replica.follower);
+    let health = Health::of_replica(&replica.follower, &no_checks());
     assert!(
         !health.ready
             && health
@@ -319,7 +320,7 @@ async fn a_replica_is_not_ready_before_the_imported_passwords_are_read() {
     let replica = Replica::start_reading(&source, |own| Sources::cluster(own, secrets));
     until("everything is listed", || replica.follower.roster.is_loaded()).await;
     assert!(!replica.follower.is_ready());
-    let health = Health::of_replica(&replica.follower);
+    let health = Health::of_replica(&replica.follower, &no_checks());
     assert!(
         !health.ready
             && health
@@ -331,10 +332,7 @@ async fn a_replica_is_not_ready_before_the_imported_passwords_are_read() {
     cluster.gate.add_permits(1);
     until("what can be read was read", || replica.follower.is_ready()).await;
     until("the password counts", || {
-        matches!(
-            replica.login_with("AB123456", "of old", "192.0.2.1:1"),
-            Verdict::Granted(_)
-        )
+        matches!(replica.login_with("AB123456", "of old"), Verdict::Granted(_))
     })
     .await;
     replica.stop().await;
@@ -371,16 +369,15 @@ async fn an_imported_password_is_read_and_nothing_else_lets_in() {
     let source = MemorySource::new();
     declare(&source, "AB123456", &json!({ "credentialsFrom": { "file": file } }));
     let replica = Replica::started(&source).await;
-    assert!(matches!(
-        replica.login_with("AB123456", "of old", "192.0.2.1:1"),
-        Verdict::Granted(_)
-    ));
+    assert!(matches!(replica.login_with("AB123456", "of old"), Verdict::Granted(_)));
     assert!(!replica.is_in("AB123456"), "the derived password is not the person's");
     declare(&source, "AB123456", &json!({}));
     until("the derived password counts", || replica.is_in("AB123456")).await;
-    assert!(matches!(
-        replica.login_with("AB123456", "of old", "192.0.2.1:1"),
-        Verdict::BadPassword
-    ));
+    assert!(matches!(replica.login_with("AB123456", "of old"), Verdict::BadPassword));
     replica.stop().await;
+}
+
+/// A process that finds nothing around it.
+fn no_checks() -> ProcessChecks {
+    Arc::new(Vec::new)
 }

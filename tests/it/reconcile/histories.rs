@@ -188,7 +188,7 @@ impl World {
         self.port += 1;
         let address = format!("192.0.2.1:{}", self.port);
         let generation = self.declared[person].generation;
-        if let Verdict::Granted(session) = operator.login(gateway, node, person, generation, &address) {
+        if let Verdict::Granted(session) = operator.login(gateway, node, person, generation) {
             let session = self.nodes[at].register(session.id().to_string(), &address);
             self.live.push((at, session));
         }
@@ -218,7 +218,7 @@ impl World {
                 .iter()
                 .filter(|(gateway, _)| settled && !declared.permits(gateway))
             {
-                let verdict = operator.login(gateway, node, person, declared.generation, "192.0.2.8:8");
+                let verdict = operator.login(gateway, node, person, declared.generation);
                 assert!(
                     !matches!(verdict, Verdict::Granted(_)),
                     "seed {}: {person} at {gateway}: {verdict:?}",
@@ -308,7 +308,7 @@ impl World {
                 assert_eq!(status.gateways.len(), expected, "seed {seed}: {person} {status:?}");
             }
             for (gateway, node) in PLACES {
-                let verdict = operator.login(gateway, node, person, declared.generation, "192.0.2.9:9");
+                let verdict = operator.login(gateway, node, person, declared.generation);
                 assert_eq!(
                     matches!(verdict, Verdict::Granted(_)),
                     declared.permits(gateway),

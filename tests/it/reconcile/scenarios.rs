@@ -18,7 +18,7 @@ async fn node() -> Arc<HysteriaNode> {
 }
 
 fn is_in(operator: &Operator, id: &str) -> bool {
-    matches!(operator.login("default", "n1", id, 1, ADDRESS), Verdict::Granted(_))
+    matches!(operator.login("default", "n1", id, 1), Verdict::Granted(_))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -234,6 +234,125 @@ async fn a_gateway_taken_away_during_a_restart_is_left_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_taken_out_while_it_lives_is_named_in_status_and_history_and_nothing_is_claimed_for_it() {
+    let (data, source) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()));
+    let (n1, n2) = (node().await, node().await);
+    source.gateway("default", &[("n1", &n1), ("n2", &n2)]);
+    source.declare(ANNA, |_| {});
+    let operator = Operator::start(&source, data.path()).await;
+    let mut here = operator.connect(&n1, ("default", "n1"), ANNA, ADDRESS).await.unwrap();
+    let mut there = operator.connect(&n2, ("default", "n2"), ANNA, ADDRESS).await.unwrap();
+    let sessions = || {
+        operator
+            .core
+            .gateways
+            .get("default")
+            .unwrap()
+            .observe("corp_ab123456")
+            .sessions
+    };
+    until("both are seen", || sessions() == 2).await;
+    source.gateway("default", &[("n1", &n1)]);
+    until("the node is out", || sessions() == 1).await;
+    source.declare(ANNA, |spec| spec.active = false);
+    until("the session on the other node is cut", || here.send(1, 1).is_err()).await;
+    until("it is as proved as it can be", || source.is_ready(ANNA)).await;
+    there.send(1, 1).unwrap();
+    let claims = |what: &str| {
+        let revocation = source.status(ANNA).revocation.unwrap();
+        assert_eq!(revocation.left_out, ["default/n2"], "{what}");
+        assert_eq!(
+            (revocation.contained_at, revocation.sessions_zero_at),
+            (None, None),
+            "{what}"
+        );
+    };
+    claims("by the process that saw it");
+    operator.kill().await;
+    let operator = Operator::start(&source, data.path()).await;
+    settled(&source).await;
+    claims("after a restart");
+    operator.kill().await;
+    let history = open_when_free(&data.path().join("history.db")).await;
+    let rows = history.revocations(ANNA.to_owned(), 9).await.unwrap();
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_eq!(
+        (rows[0].left_out.as_slice(), rows[0].contained_at),
+        (&["default/n2".to_owned()][..], None)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_that_are_declared_with_one_address_prove_nothing_until_it_is_mended() {
+    let (data, source) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()));
+    let (n1, n2) = (node().await, node().await);
+    source.gateway("default", &[("n1", &n1), ("n2", &n1)]);
+    source.declare(ANNA, |_| {});
+    let operator = Operator::start(&source, data.path()).await;
+    let mut there = operator.connect(&n2, ("default", "n2"), ANNA, ADDRESS).await.unwrap();
+    source.hold("hr-dismissed-ab123456", ANNA);
+    until("both are waited for", || waiting(&source, ANNA).len() == 2).await;
+    settled(&source).await;
+    there.send(1, 1).unwrap();
+    assert_eq!(source.status(ANNA).revocation.unwrap().contained_at, None);
+    let health = operator.core.gateways.get("default").unwrap().health();
+    for node in health {
+        assert!(
+            node.error.as_ref().is_some_and(|error| error.contains("statsUrl")),
+            "{node:?}"
+        );
+    }
+    source.gateway("default", &[("n1", &n1), ("n2", &n2)]);
+    until("it is cut", || there.send(1, 1).is_err()).await;
+    until("ready", || source.is_ready(ANNA)).await;
+    assert!(source.status(ANNA).revocation.unwrap().contained_at.is_some());
+    operator.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statistics_address_that_is_anothers_by_another_name_is_found_out_by_what_it_shows() {
+    let (data, source) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()));
+    let (n1, n2) = (node().await, node().await);
+    let named =
+        |name: &str, url: String| serde_json::json!({ "name": name, "address": "vpn.example.com", "statsUrl": url });
+    let other_name = n1.stats_url().replace("127.0.0.1", "localhost");
+    source.gateway_of(
+        "default",
+        &serde_json::json!({ "nodes": [named("n1", n1.stats_url()), named("n2", other_name)] }),
+    );
+    source.declare(ANNA, |_| {});
+    source.declare("EF123456", |_| {});
+    let operator = Operator::start(&source, data.path()).await;
+    let _other = operator
+        .connect(&n1, ("default", "n1"), "EF123456", ADDRESS)
+        .await
+        .unwrap();
+    let mut there = operator.connect(&n2, ("default", "n2"), ANNA, ADDRESS).await.unwrap();
+    let error = || {
+        let health = operator.core.gateways.get("default").unwrap().health();
+        health
+            .into_iter()
+            .find(|node| &*node.node.0 == "default/n2")
+            .unwrap()
+            .error
+    };
+    until("it is found out", || {
+        error().is_some_and(|error| error.contains("default/n1"))
+    })
+    .await;
+    source.hold("hr-dismissed-ab123456", ANNA);
+    until("it is waited for", || waiting(&source, ANNA).contains("default/n2")).await;
+    settled(&source).await;
+    there.send(1, 1).unwrap();
+    assert_eq!(source.status(ANNA).revocation.unwrap().contained_at, None);
+    assert!(
+        waiting(&source, ANNA).iter().all(|node| node == "default/n2"),
+        "n1 is believed"
+    );
+    operator.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rotation_that_a_node_had_not_proved_is_proved_after_a_restart() {
     let (data, source) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()));
     let (n1, n2) = (node().await, node().await);
@@ -299,7 +418,7 @@ async fn a_gateway_that_is_declared_badly_runs_on_as_it_was() {
         status
             .conditions
             .iter()
-            .any(|it| it.type_ == "Ready" && it.reason == "SecretNotFound")
+            .any(|it| it.type_ == "Ready" && it.reason == "NodeNotRunning" && it.message.contains("/nowhere/token"))
     })
     .await;
     source.declare(ANNA, |spec| spec.active = false);
@@ -326,7 +445,7 @@ async fn a_restart_does_not_cut_people_whose_password_is_imported() {
     let knows = |operator: &Operator| {
         let index = operator.core.roster.index();
         let node = index.node(&vpn_operator::gateway::NodeName::new("default", "n1"));
-        match index.login(&node, ADDRESS, "corp_ab123456:imported") {
+        match index.login(&node, "corp_ab123456:imported") {
             Verdict::Granted(session) => Some(session.id().to_string()),
             _ => None,
         }

@@ -180,11 +180,19 @@ impl Source {
     }
 
     pub fn hold_until(&self, name: &str, id: &str, until: Option<jiff::Timestamp>) {
+        self.hold_within(name, id, None, until);
+    }
+
+    pub fn hold_from(&self, name: &str, id: &str, from: jiff::Timestamp) {
+        self.hold_within(name, id, Some(from), None);
+    }
+
+    fn hold_within(&self, name: &str, id: &str, from: Option<jiff::Timestamp>, until: Option<jiff::Timestamp>) {
         let spec = VpnHoldSpec {
             corporate_id: CorporateId::parse(id).unwrap(),
             source: "hr".to_owned(),
             reason: None,
-            from: None,
+            from,
             until,
         };
         let mut objects = self.lock();
@@ -247,6 +255,14 @@ impl Source {
     pub fn user(&self, id: &str) -> Option<VpnUser> {
         let name = CorporateId::parse(id).unwrap().object_name();
         self.lock().users.objects.get(&name).cloned()
+    }
+
+    pub fn delete_gateway(&self, name: &str) {
+        self.lock().gateways.bury(name);
+    }
+
+    pub fn has_gateway(&self, name: &str) -> bool {
+        self.lock().gateways.objects.contains_key(name)
     }
 
     pub fn gateway_status(&self, name: &str) -> VpnGatewayStatus {
@@ -386,16 +402,28 @@ impl Operator {
     /// As [`Self::start`], for a process that may act while this fence is open.
     pub async fn start_within(source: &Arc<Source>, data: &std::path::Path, fence: Fence) -> Self {
         let history = open_when_free(&data.join("history.db")).await;
-        Self::start_with(source, data, history, fence).await
+        Self::start_with(source, data, history, fence, intake::TICK).await
+    }
+
+    /// As [`Self::start`], with another pause between two looks at the clock.
+    pub async fn start_ticking(source: &Arc<Source>, data: &std::path::Path, tick: Duration) -> Self {
+        let history = open_when_free(&data.join("history.db")).await;
+        Self::start_with(source, data, history, Fence::always_open(), tick).await
     }
 
     /// As [`Self::start`], whether the history can be opened or not.
     pub async fn start_over(source: &Arc<Source>, data: &std::path::Path) -> Self {
         let history = History::open_or_retry(&data.join("history.db"), Arc::new(SystemClock)).unwrap();
-        Self::start_with(source, data, history, Fence::always_open()).await
+        Self::start_with(source, data, history, Fence::always_open(), intake::TICK).await
     }
 
-    async fn start_with(source: &Arc<Source>, data: &std::path::Path, history: History, fence: Fence) -> Self {
+    async fn start_with(
+        source: &Arc<Source>,
+        data: &std::path::Path,
+        history: History,
+        fence: Fence,
+        tick: Duration,
+    ) -> Self {
         let clock = Arc::new(SystemClock);
         let key = key();
         let metrics = Arc::new(Metrics::new());
@@ -433,6 +461,7 @@ impl Operator {
                     known: Vec::new(),
                     auth_token: "auth-token".into(),
                     stats_secret: STATS_SECRET.into(),
+                    undeclared: false,
                     poll_interval: Duration::from_millis(200),
                 },
                 sources,
@@ -455,15 +484,18 @@ impl Operator {
             queue: Queue(queue),
             imported,
             hold_work,
+            orders: Arc::default(),
             backoff: Backoff::default(),
             verdicts: Arc::new(verdicts),
             namespace: NAMESPACE.to_owned(),
             source: "folder",
             fence,
+            unobserved: vpn_operator::reconcile::overdue::Unobserved::default(),
             status_writes: StatusWriteCache::default(),
             cluster_outputs: std::sync::OnceLock::new(),
         });
         core.follow_usage();
+        core.answer_inquiries();
         let writers = intake::Writers {
             users: user_writer,
             holds: hold_writer,
@@ -471,7 +503,7 @@ impl Operator {
         };
         let ctx = || Arc::clone(&core);
         let mut tasks = JoinSet::new();
-        tasks.spawn(intake::run(source.watch(), writers, ctx(), cancel.clone()));
+        tasks.spawn(intake::run(source.watch(), writers, ctx(), tick, cancel.clone()));
         tasks.spawn(runner::run(ctx(), queued, cancel.clone()));
         tasks.spawn(holds::run(ctx(), touched_holds, cancel.clone()));
         tasks.spawn(gateway_convergence::run(ctx(), cancel.clone()));
@@ -500,16 +532,12 @@ impl Operator {
     }
 
     /// What auth says to a login through a node.
-    pub fn login(&self, gateway: &str, node: &str, id: &str, generation: i64, address: &str) -> Verdict {
+    pub fn login(&self, gateway: &str, node: &str, id: &str, generation: i64) -> Verdict {
         let id = CorporateId::parse(id).unwrap();
         let index = self.core.roster.index();
         let node = index.node(&NodeName::new(gateway, node));
         let password = self.key.password(&id, generation);
-        index.login(
-            &node,
-            address,
-            &format!("{}:{}", id.account(), password.expose_secret()),
-        )
+        index.login(&node, &format!("{}:{}", id.account(), password.expose_secret()))
     }
 
     /// A client of a person connects to a node.
@@ -520,7 +548,7 @@ impl Operator {
         id: &str,
         address: &str,
     ) -> Result<Session, Refused> {
-        let answer = |login: &Login<'_>| match self.login(gateway, node, id, 1, login.addr) {
+        let answer = |_: &Login<'_>| match self.login(gateway, node, id, 1) {
             Verdict::Granted(session) => Some(session.id().to_string()),
             _ => None,
         };

@@ -133,6 +133,7 @@ impl Pair {
             person: &person,
             used: used.map(|limit| (self.used.get(name).copied().unwrap_or(0), limit.period)),
             gateways: &[],
+            refused: &[],
             secret: &SecretOutcome::NotStored,
             unreadable: None,
         };
@@ -208,7 +209,7 @@ impl Pair {
         let generation = generation.map_or(1, |user| user.spec.credential_generation);
         let index = self.replica.index();
         let auth = format!("{}:{}", id.account(), password(id.key(), generation));
-        index.login(&index.node(&NodeName("default/a".into())), "198.51.100.7:4000", &auth)
+        index.login(&index.node(&NodeName("default/a".into())), &auth)
     }
 
     fn is_in(&self, n: usize) -> bool {
@@ -593,6 +594,7 @@ fn a_replica_that_starts_keeps_what_the_controller_holds_back() {
             person: &person,
             used: None,
             gateways: &[],
+            refused: &[],
             secret: &SecretOutcome::NotStored,
             unreadable: None,
         };
@@ -630,6 +632,7 @@ fn reported(controller: &Roster, user: &VpnUser, clock: &ManualClock) -> VpnUser
         person: &person,
         used: None,
         gateways: &[],
+        refused: &[],
         secret: &SecretOutcome::NotStored,
         unreadable: None,
     };

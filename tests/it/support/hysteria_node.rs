@@ -37,6 +37,8 @@ pub enum Mode {
     Slow(Duration),
     /// Counters are half of what they were.
     Backwards,
+    /// It is acknowledged and does nothing: for a kick.
+    Ignored,
 }
 
 /// One call of the statistics API.
@@ -324,7 +326,7 @@ async fn behave(State(mut api): State<Api>, request: Request, next: Next) -> Res
         (mode, call, UnderWay(api.behaviour.clone(), path))
     };
     match mode {
-        Mode::Normal | Mode::Backwards => {}
+        Mode::Normal | Mode::Backwards | Mode::Ignored => {}
         Mode::Hang => {
             let _ = api.down.wait_for(|down| *down).await;
             return StatusCode::SERVICE_UNAVAILABLE.into_response();
@@ -333,7 +335,10 @@ async fn behave(State(mut api): State<Api>, request: Request, next: Next) -> Res
         Mode::Garbage => return "<html>not what you think</html>".into_response(),
         Mode::Slow(delay) => tokio::time::sleep(delay).await,
     }
-    let answer = next.run(Request::from_parts(head, Body::from(body.clone()))).await;
+    let answer = match mode {
+        Mode::Ignored => StatusCode::OK.into_response(),
+        _ => next.run(Request::from_parts(head, Body::from(body.clone()))).await,
+    };
     lock(&api.behaviour).calls[call].ids = serde_json::from_slice(&body).unwrap_or_default();
     if mode == Mode::Backwards {
         halved(answer).await

@@ -42,6 +42,7 @@ fn revoke(below: u64, known: &[&str]) -> Revoke {
         below: Epoch(below),
         denied_at: Timestamp::from_second(1_767_225_600).unwrap(),
         known: known.iter().map(|id| (*id).to_owned()).collect(),
+        left_out: Vec::new(),
     }
 }
 
@@ -54,12 +55,22 @@ fn with_nodes(names: &[&str], time: &Time) -> Revocations {
 }
 
 fn look(revocations: &mut Revocations, name: &str, online: &[(&str, u32)], time: &mut Time) -> HashSet<String> {
+    look_believed(revocations, name, online, true, time)
+}
+
+fn look_believed(
+    revocations: &mut Revocations,
+    name: &str,
+    online: &[(&str, u32)],
+    believed: bool,
+    time: &mut Time,
+) -> HashSet<String> {
     let begun = time.tick(1).at;
     let now = time.tick(1);
     let last_yes = revocations
         .waiting(&node(name))
         .into_iter()
-        .map(|account| (account, None));
+        .map(|(account, _)| (account, None));
     let look = Look {
         begun,
         answered: now.at,
@@ -72,6 +83,9 @@ fn look(revocations: &mut Revocations, name: &str, online: &[(&str, u32)], time:
             })
             .collect(),
         last_yes: last_yes.collect(),
+        doubted: !believed,
+        missed: HashSet::new(),
+        unwaited: HashSet::new(),
     };
     revocations.looked(&node(name), &look, now)
 }
@@ -168,6 +182,9 @@ fn a_look_begun_before_the_denial_proves_nothing() {
         answered,
         strangers: Vec::new(),
         last_yes: HashMap::from([(account(), None)]),
+        doubted: false,
+        missed: HashSet::new(),
+        unwaited: HashSet::new(),
     };
     all.looked(&node("x"), &early, time.tick(1));
     assert_eq!(waiting_for(&all), ["default/x"]);
@@ -186,6 +203,9 @@ fn zero_counts_only_from_a_look_later_than_the_last_yes() {
         answered: time.tick(1).at,
         strangers: Vec::new(),
         last_yes: HashMap::from([(account(), Some(begun))]),
+        doubted: false,
+        missed: HashSet::new(),
+        unwaited: HashSet::new(),
     };
     all.looked(&node("x"), &early, time.tick(1));
     let progress = all.progress("corp_a").unwrap();
@@ -264,7 +284,12 @@ fn a_node_that_joins_has_to_prove_as_well_and_one_that_leaves_is_not_waited_for(
     assert_eq!(all.take_due(&node("y")), ["corp_a.1.0"]);
     assert!(all.remove_node(&node("y"), time.tick(1)).contains("corp_a"));
     let progress = all.progress("corp_a").unwrap();
-    assert!(progress.sessions_zero_at.is_some() && progress.waiting_for.is_empty());
+    assert!(progress.waiting_for.is_empty());
+    assert_eq!(
+        progress.left_out,
+        ["default/y"],
+        "it was asked, and left without a word"
+    );
 }
 
 #[test]
@@ -277,6 +302,163 @@ fn a_node_without_statistics_is_waited_for_and_never_asked() {
     look(&mut all, "x", &[], &mut time);
     assert_eq!(waiting_for(&all), ["default/mute"]);
     assert!(!all.has_due(&node("mute")) && all.waiting(&node("mute")).is_empty());
+}
+
+fn read(revocations: &mut Revocations, name: &str, moved: &[(&str, u64)], time: &mut Time) -> usize {
+    let begun = time.tick(1).at;
+    let now = time.tick(1);
+    let counters = moved
+        .iter()
+        .map(|(id, bytes)| ((*id).to_owned(), (*bytes, 0)))
+        .collect();
+    let reading = Reading {
+        begun,
+        answered: now.at,
+        counters: &counters,
+    };
+    revocations.counted(&node(name), &reading, now).1
+}
+
+#[test]
+fn a_kick_that_does_nothing_takes_containment_back_and_is_repeated() {
+    let mut time = Time::new();
+    let mut all = with_nodes(&["x"], &time);
+    all.open(&account(), &revoke(5, &["corp_a.1.0"]), true, time.tick(1));
+    kick(&mut all, "x", &mut time);
+    look(&mut all, "x", &[("corp_a.1.0", 1)], &mut time);
+    kick(&mut all, "x", &mut time);
+    assert!(all.progress("corp_a").unwrap().contained_at.is_some());
+    assert!(all.wants_counters(&node("x")), "it is held down, and still there");
+    for bytes in [100, 200, 300] {
+        assert_eq!(read(&mut all, "x", &[("corp_a.1.0", bytes)], &mut time), 0);
+    }
+    time.tick(300);
+    assert_eq!(read(&mut all, "x", &[("corp_a.1.0", 400)], &mut time), 1);
+    let progress = all.progress("corp_a").unwrap();
+    assert_eq!(
+        (progress.contained_at, progress.waiting_for),
+        (None, vec!["default/x".to_owned()])
+    );
+    assert_eq!(progress.withdrawn_at, Some(time.now().utc));
+    assert!(all.is_defied(&node("x")));
+    assert_eq!(kick(&mut all, "x", &mut time), ["corp_a.1.0"]);
+    assert_eq!(all.progress("corp_a").unwrap().contained_at, None);
+    look(&mut all, "x", &[], &mut time);
+    let progress = all.progress("corp_a").unwrap();
+    assert!(progress.contained_at > progress.withdrawn_at && progress.sessions_zero_at.is_some());
+    assert!(!all.is_defied(&node("x")));
+}
+
+#[test]
+fn a_node_whose_word_counts_for_nothing_keeps_the_revocation_open() {
+    let mut time = Time::new();
+    let mut all = with_nodes(&["x", "y"], &time);
+    all.open(&account(), &revoke(5, &["corp_a.1.0"]), true, time.tick(1));
+    for name in ["x", "y"] {
+        kick(&mut all, name, &mut time);
+        look_believed(&mut all, name, &[], name == "x", &mut time);
+    }
+    assert_eq!(waiting_for(&all), ["default/y"]);
+    look(&mut all, "y", &[], &mut time);
+    assert!(all.progress("corp_a").unwrap().sessions_zero_at.is_some());
+    // What is found out later takes it back.
+    assert!(look_believed(&mut all, "y", &[], false, &mut time).contains("corp_a"));
+    let progress = all.progress("corp_a").unwrap();
+    assert_eq!(
+        (progress.contained_at, progress.waiting_for),
+        (None, vec!["default/y".to_owned()])
+    );
+    assert!(progress.withdrawn_at.is_some());
+}
+
+#[test]
+fn a_session_that_a_node_never_showed_keeps_its_own_revocation_open_and_no_other() {
+    let mut time = Time::new();
+    let mut all = with_nodes(&["x"], &time);
+    all.open(&account(), &revoke(5, &["corp_a.1.0"]), true, time.tick(1));
+    kick(&mut all, "x", &mut time);
+    let (begun, answered) = (time.tick(1).at, time.tick(1).at);
+    let look_at = Look {
+        begun,
+        answered,
+        strangers: Vec::new(),
+        last_yes: HashMap::from([(account(), None)]),
+        doubted: false,
+        missed: HashSet::from([account()]),
+        unwaited: HashSet::new(),
+    };
+    all.looked(&node("x"), &look_at, time.tick(1));
+    assert_eq!(waiting_for(&all), ["default/x"]);
+    look(&mut all, "x", &[], &mut time);
+    assert!(waiting_for(&all).is_empty());
+}
+
+#[test]
+fn a_node_that_leaves_unproved_is_left_out_and_containment_is_never_claimed() {
+    let mut time = Time::new();
+    let mut all = with_nodes(&["x", "y"], &time);
+    all.open(&account(), &revoke(5, &["corp_a.1.0"]), true, time.tick(1));
+    kick(&mut all, "x", &mut time);
+    look(&mut all, "x", &[("corp_a.1.0", 1)], &mut time);
+    assert!(all.remove_node(&node("y"), time.tick(1)).contains("corp_a"));
+    let progress = all.progress("corp_a").unwrap();
+    assert_eq!(progress.left_out, ["default/y"]);
+    assert_eq!(
+        (progress.contained_at, progress.waiting_for),
+        (None, vec!["default/x".to_owned()])
+    );
+    kick(&mut all, "x", &mut time);
+    let progress = all.progress("corp_a").unwrap();
+    assert_eq!(
+        (progress.contained_at, progress.waiting_for),
+        (None, vec![]),
+        "x has done what it can"
+    );
+    look(&mut all, "x", &[], &mut time);
+    let progress = all.progress("corp_a").unwrap();
+    assert_eq!((progress.contained_at, progress.sessions_zero_at), (None, None));
+    assert!(all.is_over("corp_a"));
+    // It is back, and says so itself.
+    all.add_node(&node("y"), true, time.tick(1));
+    kick(&mut all, "y", &mut time);
+    look(&mut all, "y", &[], &mut time);
+    let progress = all.progress("corp_a").unwrap();
+    assert!(progress.left_out.is_empty() && progress.sessions_zero_at.is_some());
+    assert_eq!(progress.withdrawn_at, None, "nothing was claimed that was not so");
+}
+
+#[test]
+fn a_node_that_leaves_after_it_held_everything_down_is_missing_for_zero_alone() {
+    let mut time = Time::new();
+    let mut all = with_nodes(&["x", "y"], &time);
+    all.open(&account(), &revoke(5, &["corp_a.1.0"]), true, time.tick(1));
+    for (name, online) in [("x", &[][..]), ("y", &[("corp_a.1.0", 1)])] {
+        kick(&mut all, name, &mut time);
+        look(&mut all, name, online, &mut time);
+        kick(&mut all, name, &mut time);
+    }
+    let contained_at = all.progress("corp_a").unwrap().contained_at;
+    assert!(contained_at.is_some());
+    all.remove_node(&node("y"), time.tick(1));
+    let progress = all.progress("corp_a").unwrap();
+    assert_eq!((progress.contained_at, progress.sessions_zero_at), (contained_at, None));
+    assert_eq!(progress.left_out, ["default/y"]);
+}
+
+#[test]
+fn who_was_on_a_node_that_left_before_the_denial_is_not_contained() {
+    let mut time = Time::new();
+    let mut all = with_nodes(&["x"], &time);
+    let order = Revoke {
+        left_out: vec!["default/y".to_owned(), "default/x".to_owned()],
+        ..revoke(5, &["corp_a.1.0"])
+    };
+    all.open(&account(), &order, true, time.tick(1));
+    kick(&mut all, "x", &mut time);
+    look(&mut all, "x", &[], &mut time);
+    let progress = all.progress("corp_a").unwrap();
+    assert_eq!(progress.left_out, ["default/y"], "x can be asked");
+    assert_eq!((progress.contained_at, progress.waiting_for), (None, vec![]));
 }
 
 /// A node as it behaves: connections by id, and the kick set.
@@ -378,7 +560,10 @@ impl World {
                             standing: Standing::Revoked,
                         })
                         .collect(),
-                    last_yes: waiting.map(|account| (account, None)).collect(),
+                    last_yes: waiting.map(|(account, _)| (account, None)).collect(),
+                    doubted: false,
+                    missed: HashSet::new(),
+                    unwaited: HashSet::new(),
                 };
                 self.all.looked(&self.names[at], &look, self.time.now());
             }

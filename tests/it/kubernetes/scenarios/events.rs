@@ -51,7 +51,7 @@ async fn many_long_names_fit_and_nothing_secret_is_said_anywhere() {
     super::holds::pending(&operator, 40).await;
     cluster.edit(ANNA, json!({ "active": false })).await;
     cluster.current(ANNA).await;
-    let (status, _) = operator.post("/guard/confirm", json!({})).await;
+    let (status, _) = operator.post("/guard/confirm", json!({ "all": true })).await;
     assert_eq!(status, 200);
     cluster
         .edit(ANNA, json!({ "active": true, "credentialGeneration": 2 }))

@@ -90,7 +90,7 @@ async fn four_writes_for_a_new_user_one_for_a_status_none_otherwise() {
     assert_eq!(
         writes[1..],
         [
-            "patch secrets ab123456-vpn",
+            "create secrets ",
             "patch vpnusers ab123456",
             "patch vpnusers/status ab123456"
         ]

@@ -60,7 +60,7 @@ async fn thirty_of_a_hundred_deleted_at_once_wait_until_confirmed() {
     assert!(operator.login(&derived(&id(4)), "192.0.2.1:4").await);
     assert!(cluster.user(&id(4)).is_some());
 
-    let (status, answer) = operator.post("/guard/confirm", json!({})).await;
+    let (status, answer) = operator.post("/guard/confirm", json!({ "all": true })).await;
     assert_eq!(status, 200, "{answer}");
     for number in (0..30).filter(|number| *number != 4) {
         cluster.gone("vpnusers", &name(&id(number))).await;

@@ -38,26 +38,30 @@ async fn a_secret_of_a_node_that_is_not_there_yet() {
         (stalled["reason"] == reason).then_some(stalled)
     };
     let told = cluster
-        .until("the gateway is Stalled", || stalled("SecretNotFound"))
+        .until("the gateway is Stalled", || stalled("NodeNotRunning"))
         .await;
     let message = told["message"].as_str().unwrap();
     assert!(
         message.contains("node one") && message.contains("create it"),
         "{message}"
     );
-    cluster.stalled(ANNA, "GatewayNotFound").await;
+    cluster.stalled(ANNA, "NodeNotRunning").await;
     cluster.secret("node", json!({ "other": "x" })).await;
     cluster
         .until("the key is missing", || {
-            let told = stalled("SecretNotFound")?;
+            let told = stalled("NodeNotRunning")?;
             told["message"].as_str()?.contains("no such key").then_some(())
         })
         .await;
     let patch = json!({ "stringData": { "token": "a-token-of-its-own" } });
     cluster.kubectl.merge::<Secret>("node", patch).await.unwrap();
     cluster.current(ANNA).await;
-    let gateway = cluster.object("vpngateways", "fra").unwrap();
-    assert_eq!(condition(&gateway, "Ready").unwrap()["status"], "True");
+    cluster
+        .until("the gateway is ready", || {
+            let ready = condition(&cluster.object("vpngateways", "fra")?, "Ready")?;
+            (ready["status"] == "True").then_some(())
+        })
+        .await;
     let url = format!("http://{}/auth/a-token-of-its-own", operator.auth);
     let auth = crate::support::hysteria_node::Auth::Url(&url);
     assert!(

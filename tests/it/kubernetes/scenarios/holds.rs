@@ -150,7 +150,7 @@ async fn too_many_lost_holds_stay_in_force_until_confirmed() {
         .gone("vpnholds", &format!("helpdesk-held-{}", name(&ids[0])))
         .await;
     refused(&operator, &derived(&ids[1]), "not confirmed").await;
-    let (status, answer) = operator.post("/guard/confirm", json!({})).await;
+    let (status, answer) = operator.post("/guard/confirm", json!({ "all": true })).await;
     assert_eq!(status, 200, "{answer}");
     for id in &ids {
         cluster.becomes(id, "Granted").await;

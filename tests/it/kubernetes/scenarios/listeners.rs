@@ -129,7 +129,7 @@ impl Listeners {
 
     async fn guard(&self, word: &str, who: Option<&[usize]>) {
         let body = who.map_or_else(
-            || json!({}),
+            || json!({ "all": true }),
             |who| json!({ "ids": who.iter().map(|it| id(*it)).collect::<Vec<_>>() }),
         );
         let (status, answer) = self.controller.post(&format!("/guard/{word}"), body).await;

@@ -1,10 +1,15 @@
 //! Who manages which field, and how the API gets along with Git and `kubectl`.
 
+use std::sync::Arc;
+
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use vpn_operator::model::{FINALIZER, user::VpnUser};
 
-use crate::kubernetes::cluster::{Cluster, finalizers, managers_of, name, user};
+use crate::{
+    kubernetes::cluster::{Cluster, OPERATOR, finalizers, managers_of, name, user},
+    support::kube::faults::{Fault, When},
+};
 
 const ANNA: &str = "AB123456";
 const API: &str = "vpn-operator-api";
@@ -108,6 +113,52 @@ async fn what_git_says_is_never_taken_over() {
     let (status, answer) = operator.post(&format!("/user/{ANNA}/activate"), json!({})).await;
     assert_eq!((status, &answer["status"]), (200, &json!("activated")), "{answer}");
     assert!(operator.login(&credential, "192.0.2.1:3").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_activation_says_that_git_says_otherwise() {
+    let (cluster, operator) = Cluster::running().await;
+    let credential = cluster.add(ANNA).await;
+    let (status, answer) = operator.post(&format!("/user/{ANNA}/deactivate"), json!({})).await;
+    assert_eq!(status, 200, "{answer}");
+    // Git comes to say the same.
+    let sync = |active: bool| {
+        let manifest = user(ANNA, json!({ "active": active })).to_string();
+        let kubectl = &cluster.kubectl;
+        async move { kubectl.apply::<VpnUser>("flux", &manifest, false).await }
+    };
+    sync(false).await.unwrap();
+    let (status, answer) = operator.post(&format!("/user/{ANNA}/activate"), json!({})).await;
+    let detail = answer["detail"].as_str().unwrap();
+    assert_eq!(status, 409, "{answer}");
+    assert!(detail.contains("spec.active") && detail.contains("flux"), "{detail}");
+    assert!(!operator.login(&credential, "192.0.2.1:1").await);
+    assert_eq!(holds(&cluster).len(), 1, "what was not done is not half done");
+    sync(true).await.unwrap();
+    let (status, answer) = operator.post(&format!("/user/{ANNA}/activate"), json!({})).await;
+    assert_eq!((status, &answer["status"]), (200, &json!("activated")), "{answer}");
+    assert!(operator.login(&credential, "192.0.2.1:2").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_that_somebody_declares_at_the_very_moment_is_not_taken_over() {
+    let (cluster, operator) = Cluster::running().await;
+    let put = cluster.kube.writer();
+    let mut theirs = user(
+        ANNA,
+        json!({ "owner": "Anna", "active": true, "credentialGeneration": 1 }),
+    );
+    theirs["metadata"]["namespace"] = json!("default");
+    theirs["metadata"]["uid"] = json!("u-of-git");
+    theirs["metadata"]["generation"] = json!(1);
+    let beside = Fault::Beside(Arc::new(move || put("vpnusers", &name(ANNA), theirs.clone())));
+    let create = When::request(1).by(OPERATOR).verb("create").resource("vpnusers");
+    cluster.kube.fault(create, beside);
+    let (status, answer) = operator.post("/access/grant", json!({ "corporate_id": ANNA })).await;
+    assert!(status == 200 || status == 409, "{answer}");
+    let declared = cluster.current(ANNA).await;
+    assert_eq!(declared["metadata"]["uid"], "u-of-git");
+    assert_eq!(managers_of(&declared, "/f:spec/f:corporateId"), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,12 @@
 //! The API server goes away, forgets, or holds what cannot be read.
 
 use serde_json::json;
-use vpn_operator::model::hold::VpnHold;
+use vpn_operator::model::{FINALIZER, gateway::VpnGateway, hold::VpnHold, user::VpnUser};
 
 use crate::{
     end_to_end::operator::{derived, within},
-    kubernetes::cluster::{Cluster, UNTIL_TIMEOUT, condition, name, user},
+    kubernetes::cluster::{Cluster, OPERATOR, UNTIL_TIMEOUT, condition, finalizers, name, user},
+    support::kube::faults::{Fault, When},
 };
 
 const ANNA: &str = "AB123456";
@@ -77,6 +78,63 @@ async fn what_changed_while_watches_were_broken_is_seen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_changes_while_a_watch_is_begun_again_is_seen_to() {
+    let (mut cluster, operator) = Cluster::running().await;
+    let [anna, boris, carla] = [ANNA, BORIS, "EF123456"];
+    for id in [anna, boris, carla] {
+        cluster.add(id).await;
+    }
+    // As a list of thousands: it comes in pages, and what is done about one is done before the next one is there.
+    cluster.kube.list_in_pages_of(2);
+    for turn in 0..3 {
+        let came: Vec<String> = (0..6).map(|number| format!("AA{turn}{number:05}")).collect();
+        if turn == 2 {
+            cluster.kube.stop();
+            cluster.kube.restart().await;
+        } else {
+            cluster.kube.hold_watches();
+        }
+        for id in &came[..4] {
+            cluster.apply(id, json!({})).await;
+        }
+        cluster
+            .hold(&format!("helpdesk-lost-{}", name(&came[0])), &came[0])
+            .await;
+        let active = turn == 1;
+        cluster.edit(anna, json!({ "active": active })).await;
+        cluster.edit(boris, json!({ "owner": format!("Boris {turn}") })).await;
+        if turn == 0 {
+            cluster.kubectl.delete::<VpnUser>(&name(carla)).await.unwrap();
+        }
+        cluster.kube.compact();
+        cluster.kube.cut_watches();
+        cluster.kube.release();
+        for id in &came[4..] {
+            cluster.apply(id, json!({})).await;
+        }
+        cluster.becomes(&came[0], "Held").await;
+        cluster.becomes(anna, if active { "Granted" } else { "Inactive" }).await;
+        for id in came.iter().map(String::as_str).chain([anna, boris]) {
+            let user = cluster.current(id).await;
+            assert_eq!(finalizers(&user), [FINALIZER], "{id}");
+            cluster
+                .until("its Secret is there", || cluster.handed_out(id).map(drop))
+                .await;
+        }
+        assert!(operator.login(&cluster.credential(&came[1]), "192.0.2.1:1").await);
+        assert!(!operator.login(&cluster.credential(&came[0]), "192.0.2.1:2").await);
+        cluster
+            .until("the hold is reported", || {
+                let hold = cluster.object("vpnholds", &format!("helpdesk-lost-{}", name(&came[0])))?;
+                (hold["status"]["phase"] == "Live" && finalizers(&hold) == [FINALIZER]).then_some(())
+            })
+            .await;
+        cluster.gone("vpnusers", &name(carla)).await;
+    }
+    assert!(operator.check("observed").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_cannot_be_read_stands_in_nobodys_way() {
     let (cluster, operator) = Cluster::running().await;
     let anna = cluster.add(ANNA).await;
@@ -130,4 +188,39 @@ async fn an_object_that_cannot_be_read_stands_in_nobodys_way() {
     .await;
     let user = cluster.current(ANNA).await;
     assert_eq!(condition(&user, "Granted").unwrap()["status"], "True");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_that_takes_no_status_keeps_nobody_from_logging_in() {
+    let cluster = Cluster::new().await;
+    let operator = cluster.start().await;
+    cluster.gateway("default", json!({})).await;
+    let anna = cluster.add(ANNA).await;
+    operator.stop().await;
+    for number in 0..20 {
+        let manifest = json!({
+            "apiVersion": "vpn-operator.io/v1alpha1", "kind": "VpnGateway",
+            "metadata": { "name": format!("gateway-{number}") },
+            "spec": { "hysteria": { "nodes": [{ "name": "one", "address": format!("g{number}.example.com") }] } },
+        });
+        let manifest = manifest.to_string();
+        cluster
+            .kubectl
+            .apply::<VpnGateway>("kubectl", &manifest, false)
+            .await
+            .unwrap();
+    }
+    for resource in ["vpngateways", "vpngateways/status"] {
+        let writes = When::every().by(OPERATOR).verb("patch").resource(resource);
+        cluster.kube.fault(writes, Fault::Hang);
+    }
+    let operator = cluster.start().await;
+    assert!(operator.login(&anna, "192.0.2.1:1").await);
+    cluster.kube.faults().clear();
+    cluster
+        .until("the statuses follow", || {
+            let gateway = cluster.object("vpngateways", "gateway-19")?;
+            (gateway["status"]["observedGeneration"] == 1).then_some(())
+        })
+        .await;
 }

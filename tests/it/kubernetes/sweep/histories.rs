@@ -142,7 +142,7 @@ async fn place(world: &mut World, id: &'static str) {
     let hold = NewHold {
         corporate_id: CorporateId::parse(id).unwrap(),
         cause: "audit".to_owned(),
-        reason: None,
+        why: vpn_operator::access::Why::default(),
         from: None,
         until: None,
     };

@@ -57,7 +57,7 @@ pub fn ways() -> impl Iterator<Item = Way> {
 
 impl Way {
     /// What auth answers.
-    pub fn login(&self, index: &AuthIndex, address: &str) -> Verdict {
+    pub fn login(&self, index: &AuthIndex) -> Verdict {
         static SENT: LazyLock<BTreeMap<(&str, i64), String>> = LazyLock::new(|| {
             let key = key();
             let sent = |id: &'static str, generation| {
@@ -74,7 +74,7 @@ impl Way {
                 .collect()
         });
         let node = index.node(&NodeName::new(self.gateway, "n"));
-        index.login(&node, address, &SENT[&(self.id, self.generation)])
+        index.login(&node, &SENT[&(self.id, self.generation)])
     }
 }
 

@@ -143,6 +143,7 @@ fn inputs(url: &str) -> WireInputs {
         fence: Fence::always_open(),
         metrics: Arc::new(Metrics::new()),
         clock: Arc::new(SystemClock),
+        process: Arc::new(Vec::new),
     }
 }
 
@@ -190,7 +191,7 @@ async fn ask(core: Arc<Core>, findings: Arc<Mutex<Findings>>) {
             let told_no = told == Word::Denies || since.is_some_and(|since| since.elapsed() > VANISHING);
             let before = lock(&findings).denied_before.contains(&way);
             if (before || (told_no && !held_back))
-                && let Verdict::Granted(session) = way.login(&index, "192.0.2.8:8")
+                && let Verdict::Granted(session) = way.login(&index)
             {
                 let why = if before {
                     "denied before the start"

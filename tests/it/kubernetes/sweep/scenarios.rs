@@ -93,7 +93,10 @@ async fn a_hold_is_placed_and_released_through_the_api(world: &mut World) {
             let hold = NewHold {
                 corporate_id: anna(),
                 cause: "audit".to_owned(),
-                reason: Some("a test".to_owned()),
+                why: vpn_operator::access::Why {
+                    reason: Some("a test".to_owned()),
+                    ..Default::default()
+                },
                 from: None,
                 until: None,
             };
@@ -120,7 +123,9 @@ async fn a_user_is_deactivated_and_activated_through_the_api(world: &mut World) 
     world.user(ANNA, json!({})).await;
     world.begin().await;
     let deactivate = |use_cases: vpn_operator::access::UseCases| async move {
-        let done = use_cases.deactivate(caller(), anna(), None).await?;
+        let done = use_cases
+            .deactivate(caller(), anna(), vpn_operator::access::Why::default())
+            .await?;
         // What could not be done is said, and asked for again.
         match done.note {
             None => Ok(()),
@@ -130,8 +135,9 @@ async fn a_user_is_deactivated_and_activated_through_the_api(world: &mut World) 
     world.ask(ANNA, deactivate).await;
     world.rest().await;
     world.expect_open(&[]);
-    let activate =
-        |use_cases: vpn_operator::access::UseCases| async move { use_cases.activate(caller(), anna()).await.map(drop) };
+    let activate = |use_cases: vpn_operator::access::UseCases| async move {
+        use_cases.activate(caller(), anna(), None).await.map(drop)
+    };
     world.ask(ANNA, activate).await;
     world.rest().await;
     world.expect_open(&["AB123456@1 default"]);

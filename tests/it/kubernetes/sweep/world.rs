@@ -400,13 +400,16 @@ impl World {
         self.double.release();
         let deadline = Instant::now() + DEADLINE;
         let mut written = (0, Instant::now());
-        while written.1.elapsed() < CALM {
+        loop {
             self.check();
             self.revive().await;
             self.move_bytes();
             let writes = self.writes();
+            // The last look is one that found it calm: on a busy machine a pause may be longer than the calm that is wanted.
             if writes != written.0 || !self.is_up() || !self.people_agree() {
                 written = (writes, Instant::now());
+            } else if written.1.elapsed() >= CALM {
+                break;
             }
             let calls = || self.double.recorder().writes(OPERATOR);
             assert!(
@@ -429,7 +432,12 @@ impl World {
             self.name,
             difference(last, &picture)
         );
-        assert!(self.people_agree(), "{}: auth or sessions differ in the end", self.name);
+        let disagreement = self.disagreement();
+        assert!(
+            disagreement.is_none(),
+            "{}: auth or sessions differ in the end: {disagreement:?}",
+            self.name
+        );
         let alive = self.sessions.iter().any(|(way, _)| way.id == BYSTANDER);
         assert!(alive, "{}: the bystander was disconnected", self.name);
         if let Some(expected) = &self.expected {
@@ -474,10 +482,17 @@ impl World {
 
     /// Whether everybody who may come in does, nobody else does, and nobody else is in.
     pub fn people_agree(&mut self) -> bool {
-        let Some(process) = &self.process else { return false };
+        self.disagreement().is_none()
+    }
+
+    /// Who is in and must not be, or the other way round.
+    fn disagreement(&mut self) -> Option<String> {
+        let Some(process) = &self.process else {
+            return Some("no process".to_owned());
+        };
         let index = process.core.roster.index();
         if !index.is_loaded() {
-            return false;
+            return Some("not loaded".to_owned());
         }
         let now = Timestamp::now();
         for way in ways() {
@@ -489,17 +504,18 @@ impl World {
             if permits && !inside {
                 self.port += 1;
                 let address = format!("192.0.2.1:{}", self.port);
-                let Verdict::Granted(session) = way.login(&index, &address) else {
-                    return false;
+                let session = match way.login(&index) {
+                    Verdict::Granted(session) => session,
+                    other => return Some(format!("{way:?} is permitted and not let in: {other:?}")),
                 };
                 let at = GATEWAYS.iter().position(|gateway| *gateway == way.gateway).unwrap();
                 let session = self.nodes[at].register(session.id().to_string(), &address);
                 self.sessions.push((way, session));
-            } else if !permits && (inside || matches!(way.login(&index, "192.0.2.9:9"), Verdict::Granted(_))) {
-                return false;
+            } else if !permits && (inside || matches!(way.login(&index), Verdict::Granted(_))) {
+                return Some(format!("{way:?} is not permitted, and inside: {inside}"));
             }
         }
-        true
+        None
     }
 
     /// Whoever may come in by what is declared tries to.
@@ -516,7 +532,7 @@ impl World {
             }
             self.port += 1;
             let address = format!("192.0.2.1:{}", self.port);
-            if let Verdict::Granted(session) = way.login(&index, &address) {
+            if let Verdict::Granted(session) = way.login(&index) {
                 let at = GATEWAYS.iter().position(|gateway| *gateway == way.gateway).unwrap();
                 let session = self.nodes[at].register(session.id().to_string(), &address);
                 self.sessions.push((way, session));
@@ -636,6 +652,13 @@ fn plain_status(status: &mut Value, observed: bool) {
     status["observedGeneration"] = json!(observed);
     for field in ["epoch", "traffic"] {
         status.as_object_mut().unwrap().remove(field);
+    }
+    // Numbers of a gateway lag by up to a minute, and follow the clock.
+    status.as_object_mut().unwrap().remove("sessions");
+    for node in status["nodes"].as_array_mut().into_iter().flatten() {
+        for number in ["sessions", "lastPoll"] {
+            node.as_object_mut().unwrap().remove(number);
+        }
     }
     // Whether there was anything to revoke depends on who saw what; that it is over does not.
     let revocation = status.as_object_mut().unwrap().remove("revocation");

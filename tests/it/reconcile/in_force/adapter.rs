@@ -189,6 +189,7 @@ pub fn user_plan(roster: &Roster, user: &VpnUser, used: Option<(u64, Period)>, n
         person: &person,
         used,
         gateways: &gateways,
+        refused: &[],
         secret: &SecretOutcome::NotStored,
         unreadable: None,
     };
@@ -235,6 +236,8 @@ fn agreeing_gateways(user: &VpnUser, person: &Person, now: Timestamp) -> Vec<(St
             contained_at: Some(denied_at),
             sessions_zero_at: Some(denied_at),
             waiting_for: Vec::new(),
+            left_out: Vec::new(),
+            withdrawn_at: None,
         });
         let observation = Observation {
             account: if leaving {
@@ -244,7 +247,8 @@ fn agreeing_gateways(user: &VpnUser, person: &Person, now: Timestamp) -> Vec<(St
             },
             sessions: 0,
             revocation,
-            without_statistics: Vec::new(),
+            unprovable: Vec::new(),
+            unusable: Vec::new(),
             asked_to_leave: leaving,
         };
         (name, Some(observation))
@@ -263,7 +267,7 @@ pub fn login(roster: &Roster, who: usize, gateway: &str) -> Verdict {
     let index = roster.index();
     let node = index.node(&NodeName(format!("{gateway}/a").into()));
     let auth = format!("{}:{}", id.account(), password(&id, 1));
-    index.login(&node, "198.51.100.7:4000", &auth)
+    index.login(&node, &auth)
 }
 
 /// Whether the status of a hold says that it denies.

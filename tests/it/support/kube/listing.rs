@@ -12,8 +12,15 @@ use super::{
     watching::Scope,
 };
 
-/// Lists what a scope covers. `held` is what a stale cache knows: it answers those who accept any version.
-pub fn list(store: &Store, scope: &Scope, query: &Query, held: Option<u64>) -> Result<Value, Refusal> {
+/// Lists what a scope covers. `held` is what a stale cache knows: it answers those who accept any version. An answer has no
+/// more than a `page` of those who accept pages at all.
+pub fn list(
+    store: &Store,
+    scope: &Scope,
+    query: &Query,
+    held: Option<u64>,
+    page: Option<usize>,
+) -> Result<Value, Refusal> {
     let param = |name: &str| query.get(name).map_or("", String::as_str);
     let (mut version, mut after) = (store.version(), None);
     let wanted = param("resourceVersion");
@@ -51,6 +58,7 @@ pub fn list(store: &Store, scope: &Scope, query: &Query, held: Option<u64>) -> R
         })
         .collect();
     let limit: usize = param("limit").parse().unwrap_or_default();
+    let limit = limit.min(page.unwrap_or(limit));
     let mut metadata = json!({ "resourceVersion": version.to_string() });
     if limit > 0 && found.len() > limit {
         let left = found.split_off(limit);

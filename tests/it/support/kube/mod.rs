@@ -199,9 +199,19 @@ impl KubeDouble {
         self.shared.set_gate(|gate| gate.delay = delay);
     }
 
+    /// From now on a list is told in pages of this many objects: as one of thousands is.
+    pub fn list_in_pages_of(&self, objects: usize) {
+        self.shared.set_gate(|gate| gate.page = Some(objects));
+    }
+
     /// Watches see everything at once again.
     pub fn release(&self) {
-        self.shared.set_gate(|gate| *gate = shared::Gate::default());
+        self.shared.set_gate(|gate| {
+            *gate = shared::Gate {
+                page: gate.page,
+                ..shared::Gate::default()
+            };
+        });
     }
 
     /// From now on nothing can be created in a namespace.
@@ -240,6 +250,16 @@ impl KubeDouble {
         let plural = resource::named(plural).plural.as_str();
         let key = (plural, namespace.to_owned(), name.to_owned());
         self.shared.change(|store| store.write(key, Some(object)));
+    }
+
+    /// Puts an object of the namespace `default` into the store, also from within a fault.
+    pub fn writer(&self) -> impl Fn(&str, &str, Value) + Send + Sync + 'static {
+        let shared = Arc::clone(&self.shared);
+        move |plural, name, object| {
+            let plural = resource::named(plural).plural.as_str();
+            let key = (plural, "default".to_owned(), name.to_owned());
+            shared.change(|store| store.write(key, Some(object)));
+        }
     }
 
     /// Names of everything that is stored of a resource, as `namespace/name`, without a request.

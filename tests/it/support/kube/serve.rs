@@ -271,8 +271,8 @@ fn perform(shared: &Arc<Shared>, asked: &Asked, body: &[u8], call: &mut Call) ->
         }
         "list" => {
             let scope = asked.scope()?;
-            let held = shared.gate().held;
-            let list = shared.read(|store| listing::list(store, &scope, &asked.query, held))?;
+            let gate = shared.gate();
+            let list = shared.read(|store| listing::list(store, &scope, &asked.query, gate.held, gate.page))?;
             Ok(Json(list).into_response())
         }
         "watch" => watch(shared, asked),
@@ -280,7 +280,7 @@ fn perform(shared: &Arc<Shared>, asked: &Asked, body: &[u8], call: &mut Call) ->
             let scope = asked.scope()?;
             let options = read_json(body).unwrap_or_default();
             shared.change(|store| {
-                let list = listing::list(store, &scope, &Query::new(), None)?;
+                let list = listing::list(store, &scope, &Query::new(), None, None)?;
                 for item in list["items"].as_array().into_iter().flatten() {
                     let mut write = write(shared, asked, call);
                     let name = item["metadata"]["name"].as_str().unwrap_or_default();

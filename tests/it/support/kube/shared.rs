@@ -19,6 +19,8 @@ pub struct Gate {
     pub lagging: bool,
     /// Nothing younger than this.
     pub delay: Duration,
+    /// A list has no more objects than this in one answer, whatever was asked for.
+    pub page: Option<usize>,
 }
 
 pub struct Shared {

@@ -1,0 +1,225 @@
+//! What is reported of a gateway: a plain function of what is declared and seen.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::declared::Refusal;
+use crate::{
+    gateway::NodeHealth,
+    model::{
+        condition::{Condition, ConditionStatus, Conditions, Text, types},
+        gateway::{NodeState, Reachable, VpnGateway, VpnGatewayStatus},
+    },
+};
+
+/// Steps in which it is reported when a node that answers did so last.
+const POLL_STEP: SignedDuration = SignedDuration::from_mins(10);
+
+/// How long a status stays that would only have other numbers.
+pub(super) const NUMBERS: Duration = Duration::from_secs(60);
+
+/// Reasons of `Ready`.
+mod reasons {
+    pub(super) const RUNNING: &str = "Running";
+    pub(super) const IN_USE: &str = "InUse";
+    pub(super) const NODE_NOT_RUNNING: &str = "NodeNotRunning";
+    pub(super) const NODE_UNREACHABLE: &str = "NodeUnreachable";
+    pub(super) const NO_STATISTICS: &str = "NoStatistics";
+    pub(super) const NOT_ASKED_YET: &str = "NotAskedYet";
+}
+
+/// Users that keep a deleted gateway.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Users {
+    /// Names of the first few.
+    pub(super) first: Vec<String>,
+    pub(super) count: usize,
+}
+
+impl Users {
+    /// How many are named.
+    pub(super) const NAMED: usize = 3;
+
+    fn sentence(&self) -> String {
+        let mut named = self.first.join(", ");
+        if self.count > self.first.len() {
+            named = format!("{named} and {} more", self.count.saturating_sub(self.first.len()));
+        }
+        format!("in use by {named}: take it out of their spec.gateways, then it goes")
+    }
+}
+
+/// What a report is made of.
+pub(super) struct GatewayFacts<'a> {
+    /// Why the gateway as a whole does not run as it is declared.
+    pub(super) refusal: Option<&'a Refusal>,
+    /// Who keeps the gateway, which is being deleted.
+    pub(super) users: Option<&'a Users>,
+    /// What its nodes show.
+    pub(super) nodes: &'a [NodeHealth],
+}
+
+/// The status as it should be. `before` is the one that was reported last.
+pub(super) fn status(
+    gateway: &VpnGateway,
+    before: &VpnGatewayStatus,
+    facts: &GatewayFacts<'_>,
+    now: Timestamp,
+) -> VpnGatewayStatus {
+    let generation = gateway.metadata.generation.unwrap_or_default();
+    let verdict = verdict(facts);
+    let known = before.observed_generation == generation && !before.conditions.is_empty();
+    if verdict.reason == reasons::NOT_ASKED_YET && known {
+        // What was reported last stands until something is known: a restart is no news of a node.
+        return before.clone();
+    }
+    let nodes: Vec<NodeState> = facts.nodes.iter().map(node_state).collect();
+    let answering = nodes.iter().filter(|node| node.reachable == Reachable::True).count();
+    let mut status = VpnGatewayStatus {
+        observed_generation: generation,
+        reachable_nodes: Some(format!("{answering}/{}", nodes.len())),
+        sessions: Some(coarse(facts.nodes.iter().map(|node| node.sessions).sum())),
+        nodes,
+        conditions: before.conditions.clone(),
+    };
+    let mut conditions = Conditions::new(&mut status.conditions, generation, now);
+    conditions.set(types::READY, verdict.ready, verdict.reason, verdict.message.clone());
+    let state = match (verdict.ready, verdict.needs_somebody) {
+        (ConditionStatus::True, _) => None,
+        (_, true) => Some(types::STALLED),
+        (_, false) => Some(types::RECONCILING),
+    };
+    if let Some(state) = state {
+        conditions.set(state, true, verdict.reason, verdict.message);
+    }
+    // These are there only while they are true, as kstatus has it.
+    status.conditions.retain(|condition| {
+        ![types::STALLED, types::RECONCILING].contains(&&*condition.type_) || state == Some(&*condition.type_)
+    });
+    status
+}
+
+/// Whether two statuses say the same but for numbers and errors of the moment, which need not be shown at once.
+pub(super) fn differ_in_numbers_only(one: &VpnGatewayStatus, other: &VpnGatewayStatus) -> bool {
+    let without_numbers = |status: &VpnGatewayStatus| {
+        let mut status = status.clone();
+        status.sessions = None;
+        for node in &mut status.nodes {
+            node.sessions = 0;
+            node.last_poll = None;
+        }
+        // Of a node that does not answer every attempt may meet another error.
+        let silent = |condition: &&mut Condition| condition.reason == reasons::NODE_UNREACHABLE;
+        for condition in status.conditions.iter_mut().filter(silent) {
+            condition.message = Text::default();
+        }
+        status
+    };
+    without_numbers(one) == without_numbers(other)
+}
+
+struct Verdict {
+    ready: ConditionStatus,
+    reason: &'static str,
+    message: String,
+    needs_somebody: bool,
+}
+
+fn verdict(facts: &GatewayFacts<'_>) -> Verdict {
+    let not_ready = |reason, message, needs_somebody| Verdict {
+        ready: ConditionStatus::False,
+        reason,
+        message,
+        needs_somebody,
+    };
+    if let Some(refusal) = facts.refusal {
+        return not_ready(refusal.reason, refusal.message.clone(), true);
+    }
+    if let Some(users) = facts.users {
+        return not_ready(reasons::IN_USE, users.sentence(), true);
+    }
+    let of = |is: fn(&NodeHealth) -> bool| facts.nodes.iter().filter(move |node| is(node));
+    let each = |is: fn(&NodeHealth) -> bool, say: fn(&NodeHealth) -> String| {
+        let lines: Vec<String> = of(is).map(|node| format!("{}: {}", short(node), say(node))).collect();
+        (!lines.is_empty()).then(|| lines.join("; "))
+    };
+    let error = |node: &NodeHealth| node.error.clone().unwrap_or_default();
+    if let Some(message) = each(|node| node.faulty, error) {
+        return not_ready(reasons::NODE_NOT_RUNNING, message, true);
+    }
+    if let Some(message) = each(|node| node.reachable == Reachable::False, silence) {
+        return not_ready(reasons::NODE_UNREACHABLE, message, false);
+    }
+    if let Some(message) = each(|node| !node.proves && !node.undeclared, error) {
+        return not_ready(reasons::NO_STATISTICS, message, true);
+    }
+    if facts.nodes.is_empty()
+        || of(|node| node.proves && node.reachable == Reachable::Unknown)
+            .next()
+            .is_some()
+    {
+        return Verdict {
+            ready: ConditionStatus::Unknown,
+            reason: reasons::NOT_ASKED_YET,
+            message: "the nodes are being asked for the first time".to_owned(),
+            needs_somebody: false,
+        };
+    }
+    Verdict {
+        ready: ConditionStatus::True,
+        reason: reasons::RUNNING,
+        message: "every node answers".to_owned(),
+        needs_somebody: false,
+    }
+}
+
+/// What is said of a node that does not answer.
+fn silence(node: &NodeHealth) -> String {
+    let since = node.polled_at.map_or_else(
+        || "has never answered".to_owned(),
+        |at| format!("has not answered since {}", whole_second(at)),
+    );
+    let why = node.error.as_deref().unwrap_or("no answer came");
+    format!("{since}: {why}")
+}
+
+fn short(node: &NodeHealth) -> &str {
+    node.node.0.split_once('/').map_or(&*node.node.0, |(_, name)| name)
+}
+
+fn node_state(node: &NodeHealth) -> NodeState {
+    NodeState {
+        name: short(node).to_owned(),
+        reachable: node.reachable,
+        sessions: coarse(node.sessions),
+        last_poll: node.polled_at.map(|at| match node.reachable {
+            Reachable::True => floor(at, POLL_STEP),
+            Reachable::False | Reachable::Unknown => whole_second(at),
+        }),
+    }
+}
+
+fn whole_second(at: Timestamp) -> Timestamp {
+    floor(at, SignedDuration::from_secs(1))
+}
+
+fn floor(at: Timestamp, step: SignedDuration) -> Timestamp {
+    let second = at.as_second();
+    let step = step.as_secs().max(1);
+    Timestamp::from_second(second.saturating_sub(second.rem_euclid(step))).unwrap_or(at)
+}
+
+/// The number in steps that rarely change: exact up to ten, then 10, 15, 20, … 95, 100, 150, 200, …
+fn coarse(sessions: u32) -> u32 {
+    let (mut rest, mut unit) = (sessions, 1u32);
+    while rest >= 100 {
+        rest /= 10;
+        unit = unit.saturating_mul(10);
+    }
+    let step = if rest < 10 { 1 } else { 5 };
+    (rest / step * step).saturating_mul(unit)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::gateway::NodeName;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_767_225_600 + second).unwrap()
+}
+
+fn gateway() -> VpnGateway {
+    serde_json::from_value(serde_json::json!({
+        "apiVersion": "vpn-operator.io/v1alpha1", "kind": "VpnGateway",
+        "metadata": { "name": "default", "generation": 3 },
+        "spec": { "hysteria": { "nodes": [{ "name": "fra1", "address": "fra1.example.com" }] } },
+    }))
+    .unwrap()
+}
+
+fn node(name: &str, reachable: Reachable) -> NodeHealth {
+    NodeHealth {
+        node: NodeName::new("default", name),
+        polled_at: (reachable != Reachable::Unknown).then(|| at(10)),
+        error: (reachable == Reachable::False).then(|| "http://127.0.0.1:9 cannot be reached".to_owned()),
+        sessions: 7,
+        proves: true,
+        reachable,
+        faulty: false,
+        undeclared: false,
+    }
+}
+
+fn with(nodes: &[NodeHealth]) -> GatewayFacts<'_> {
+    GatewayFacts {
+        refusal: None,
+        users: None,
+        nodes,
+    }
+}
+
+/// Status, reason and message of Ready, and which of the others are there.
+fn said(status: &VpnGatewayStatus) -> (String, String, String, Vec<String>) {
+    let ready = status.conditions.iter().find(|it| it.type_ == types::READY).unwrap();
+    let others = status.conditions.iter().filter(|it| it.type_ != types::READY);
+    (
+        ready.status.to_string(),
+        ready.reason.to_string(),
+        ready.message.to_string(),
+        others.map(|it| it.type_.to_string()).collect(),
+    )
+}
+
+#[test]
+fn a_gateway_is_ready_while_every_node_answers_and_names_the_one_that_does_not() {
+    let before = VpnGatewayStatus::default();
+    let good = [node("fra1", Reachable::True), node("ams1", Reachable::True)];
+    let ready = status(&gateway(), &before, &with(&good), at(700));
+    assert_eq!(
+        said(&ready),
+        ("True".into(), "Running".into(), "every node answers".into(), vec![])
+    );
+    assert_eq!(ready.reachable_nodes.as_deref(), Some("2/2"));
+    assert_eq!((ready.sessions, ready.observed_generation), (Some(10), 3));
+
+    let one_dead = [node("fra1", Reachable::True), node("ams1", Reachable::False)];
+    let dead = status(&gateway(), &ready, &with(&one_dead), at(800));
+    let (status_of, reason, message, others) = said(&dead);
+    assert_eq!(
+        (&*status_of, &*reason, &*others.join(",")),
+        ("False", "NodeUnreachable", "Reconciling")
+    );
+    assert!(
+        message.contains("ams1: has not answered since 2026-01-01T00:00:10Z") && message.contains("cannot be reached"),
+        "{message}"
+    );
+    assert!(!message.contains("fra1"), "{message}");
+    assert_eq!(dead.reachable_nodes.as_deref(), Some("1/2"));
+    assert_eq!(dead.nodes[1].reachable, Reachable::False);
+
+    let again = status(&gateway(), &dead, &with(&good), at(900));
+    assert_eq!(said(&again), said(&ready));
+}
+
+#[test]
+fn a_restart_is_no_news_of_a_node() {
+    let good = [node("fra1", Reachable::True)];
+    let ready = status(&gateway(), &VpnGatewayStatus::default(), &with(&good), at(700));
+    let unknown = [node("fra1", Reachable::Unknown)];
+    assert_eq!(status(&gateway(), &ready, &with(&unknown), at(800)), ready);
+    let first = status(&gateway(), &VpnGatewayStatus::default(), &with(&unknown), at(800));
+    assert_eq!(said(&first).0, "Unknown");
+}
+
+#[test]
+fn what_cannot_run_or_be_asked_is_named_with_its_cause() {
+    let faulty = NodeHealth {
+        faulty: true,
+        error: Some("node ams1: statsSecret: the environment variable X is not set".to_owned()),
+        reachable: Reachable::Unknown,
+        proves: false,
+        ..node("ams1", Reachable::Unknown)
+    };
+    let nodes = [node("fra1", Reachable::True), faulty];
+    let (ready, reason, message, others) =
+        said(&status(&gateway(), &VpnGatewayStatus::default(), &with(&nodes), at(1)));
+    assert_eq!(
+        (&*ready, &*reason, &*others.join(",")),
+        ("False", "NodeNotRunning", "Stalled")
+    );
+    assert!(
+        message.contains("ams1") && message.contains("environment variable X"),
+        "{message}"
+    );
+
+    let dark = NodeHealth {
+        proves: false,
+        error: Some("no statsUrl is declared".to_owned()),
+        ..node("ams1", Reachable::Unknown)
+    };
+    let nodes = [node("fra1", Reachable::True), dark];
+    let (ready, reason, ..) = said(&status(&gateway(), &VpnGatewayStatus::default(), &with(&nodes), at(1)));
+    assert_eq!((&*ready, &*reason), ("False", "NoStatistics"));
+}
+
+#[test]
+fn a_deleted_gateway_in_use_is_not_ready_and_names_up_to_three_users() {
+    let users = |count: usize| Users {
+        first: ["ab123456", "cd234567", "ef345678"]
+            .map(str::to_owned)
+            .into_iter()
+            .take(count)
+            .collect(),
+        count,
+    };
+    let nodes = [node("fra1", Reachable::True)];
+    let message = |count| {
+        let facts = GatewayFacts {
+            users: Some(&users(count)),
+            ..with(&nodes)
+        };
+        let (ready, reason, message, others) = said(&status(&gateway(), &VpnGatewayStatus::default(), &facts, at(1)));
+        assert_eq!((&*ready, &*reason, &*others.join(",")), ("False", "InUse", "Stalled"));
+        message
+    };
+    assert!(message(1).starts_with("in use by ab123456: "), "{}", message(1));
+    assert!(
+        message(15).starts_with("in use by ab123456, cd234567, ef345678 and 12 more: "),
+        "{}",
+        message(15)
+    );
+}
+
+#[test]
+fn numbers_alone_may_wait_and_everything_else_may_not() {
+    let status_of =
+        |nodes: &[NodeHealth], second| status(&gateway(), &VpnGatewayStatus::default(), &with(nodes), at(second));
+    let busy = NodeHealth {
+        sessions: 900,
+        polled_at: Some(at(7000)),
+        ..node("fra1", Reachable::True)
+    };
+    let quiet = status_of(&[node("fra1", Reachable::True)], 0);
+    let busy = status_of(&[busy], 0);
+    assert_ne!(quiet, busy);
+    assert!(differ_in_numbers_only(&quiet, &busy));
+    let dead = status_of(&[node("fra1", Reachable::False)], 0);
+    assert!(!differ_in_numbers_only(&quiet, &dead));
+    let other_error = NodeHealth {
+        error: Some("did not answer within 4 seconds".to_owned()),
+        ..node("fra1", Reachable::False)
+    };
+    assert!(differ_in_numbers_only(&dead, &status_of(&[other_error], 0)));
+}
+
+fn reachable() -> impl Strategy<Value = Reachable> {
+    prop_oneof![Just(Reachable::True), Just(Reachable::False), Just(Reachable::Unknown)]
+}
+
+fn any_node() -> impl Strategy<Value = NodeHealth> {
+    (reachable(), any::<bool>(), any::<bool>(), 0..500u32).prop_map(|(reachable, proves, faulty, sessions)| {
+        NodeHealth {
+            proves,
+            faulty,
+            sessions,
+            error: (faulty || !proves).then(|| "why".to_owned()),
+            ..node("fra1", if proves { reachable } else { Reachable::Unknown })
+        }
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_was_before_the_report_is_that_of_a_new_object(past in prop::collection::vec(any_node(), 0..6), last in any_node()) {
+        let mut before = VpnGatewayStatus::default();
+        for (second, node) in (0..).zip(&past) {
+            before = status(&gateway(), &before, &with(std::slice::from_ref(node)), at(second));
+        }
+        let nodes = [last];
+        let now = status(&gateway(), &before, &with(&nodes), at(100));
+        prop_assert_eq!(&status(&gateway(), &now, &with(&nodes), at(101)), &now, "the same again is written again");
+        let fresh = status(&gateway(), &VpnGatewayStatus::default(), &with(&nodes), at(100));
+        // What is not known yet leaves the last word standing.
+        if said(&fresh).0 != "Unknown" {
+            prop_assert_eq!(said(&now), said(&fresh));
+            prop_assert_eq!((now.nodes, now.reachable_nodes), (fresh.nodes, fresh.reachable_nodes));
+        }
+    }
+
+    #[test]
+    fn coarse_numbers_never_exceed_the_true_ones_nor_miss_more_than_a_third(sessions in any::<u32>()) {
+        let shown = coarse(sessions);
+        prop_assert!(shown <= sessions);
+        prop_assert!(u64::from(sessions - shown) * 3 <= u64::from(sessions) || sessions < 10);
+        prop_assert_eq!(coarse(shown), shown);
+    }
+}
