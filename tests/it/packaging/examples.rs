@@ -145,8 +145,8 @@ fn what_reaches_somebody_is_found() {
         ["10.0.0.5", "8.8.8.8"]
     );
     assert_eq!(
-        foreign_urls("http://vpn.example.com http://HOST:8081 https://registry.somebody.io/x http://notexample.com"),
-        ["https://registry.somebody.io/x", "http://notexample.com"]
+        foreign_urls("http://vpn.example.com http://HOST:8081 https://hub.somebody.io/x http://notexample.com"),
+        ["https://hub.somebody.io/x", "http://notexample.com"]
     );
     assert_eq!(blocks("http://a\n```sh\nhttp://b\n```\nhttp://c"), "sh\nhttp://b\n");
 }
