@@ -242,33 +242,23 @@ impl Dependencies {
 
     fn hold_view(&self, hold: &VpnHold, now: Timestamp) -> HoldView {
         let name = hold.metadata.name.clone().unwrap_or_default();
-        let phase = match phase_at(&hold.spec, now) {
-            Phase::Live if self.is_held_back(hold, &name) => Phase::HeldBack,
-            phase => phase,
-        };
         let person = self.people.person(&hold.spec.corporate_id);
         let among = |names: fn(&Person) -> &Vec<String>| person.as_ref().is_some_and(|it| names(it).contains(&name));
-        let rejected = among(|person| &person.rejected_holds);
         let in_force = among(|person| &person.live_holds);
+        let recorded = hold.status.as_ref().and_then(|status| status.phase) == Some(Phase::HeldBack);
+        // The roster says whether the guard keeps it from denying, or, where it has not taken the hold in yet, the status.
+        let held_back = among(|person| &person.held_back_holds) || (recorded && !in_force);
         HoldView {
+            phase: match phase_at(&hold.spec, now) {
+                Phase::Live if held_back => Phase::HeldBack,
+                phase => phase,
+            },
+            rejected: among(|person| &person.rejected_holds),
             since: hold.metadata.creation_timestamp.as_ref().map(|at| at.0),
             in_force,
-            name,
             spec: hold.spec.clone(),
-            phase,
-            rejected,
+            name,
         }
-    }
-
-    /// Whether the guard keeps a hold from denying: the roster says so, or, where it has not taken the hold in yet, the status.
-    fn is_held_back(&self, hold: &VpnHold, name: &str) -> bool {
-        let person = self.people.person(&hold.spec.corporate_id);
-        let among = |names: fn(&Person) -> &Vec<String>| {
-            let names = person.as_ref().map(names);
-            names.is_some_and(|names| names.iter().any(|it| it == name))
-        };
-        let recorded = hold.status.as_ref().and_then(|status| status.phase) == Some(Phase::HeldBack);
-        among(|person| &person.held_back_holds) || (recorded && !among(|person| &person.live_holds))
     }
 
     fn names_live(&self, id: &CorporateId, name: &str) -> bool {
