@@ -519,6 +519,11 @@ async fn past_traffic_counts_once_when_history_is_read_late() {
     session.send(300, 300).unwrap();
     let account = "corp_ab123456";
     stored(&operator, account, 600).await;
+    until("reported", || {
+        let traffic = source.status(ANNA).traffic;
+        traffic.is_some_and(|traffic| traffic.used.get() == 600)
+    })
+    .await;
     operator.kill().await;
     // Another process owns the database for a while.
     let other = open_when_free(&data.path().join("history.db")).await;
