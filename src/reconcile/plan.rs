@@ -299,13 +299,18 @@ fn merged_revocation(
         .filter_map(|(_, observation)| observation.as_ref()?.revocation.as_ref())
         .collect();
     let newest = running.iter().map(|r| r.below).max();
+    let current: Vec<&&RevocationProgress> = running.iter().filter(|r| Some(r.below) == newest).collect();
+    let Some(denied_at) = current.iter().map(|r| r.denied_at).min() else {
+        return before.revocation.clone();
+    };
     let kept = before.epoch.unwrap_or_default();
     let is_newer = newest.is_some_and(|below| i64::try_from(below.0).unwrap_or(i64::MAX) >= kept);
-    if !is_newer || newest.is_some_and(|below| below < person.epoch && before.revocation.is_some()) {
+    let is_older = newest.is_some_and(|below| below < person.epoch && before.revocation.is_some());
+    // The epoch may have gone on since: what is proved of the cut that was reported is told all the same.
+    let is_reported = before.revocation.as_ref().is_some_and(|r| r.denied_at == denied_at);
+    if (!is_newer || is_older) && !is_reported {
         return before.revocation.clone();
     }
-    let current: Vec<&&RevocationProgress> = running.iter().filter(|r| Some(r.below) == newest).collect();
-    let denied_at = current.iter().map(|r| r.denied_at).min()?;
     let latest = |times: Vec<Option<Timestamp>>| times.into_iter().collect::<Option<Vec<_>>>()?.into_iter().max();
     let mut waiting_for: Vec<String> = current.iter().flat_map(|r| r.waiting_for.iter().cloned()).collect();
     waiting_for.sort_unstable();

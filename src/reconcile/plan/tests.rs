@@ -665,6 +665,28 @@ fn take(memory: &mut Observation, gateway: &str, target: &Target) {
     }
 }
 
+#[test]
+fn what_is_proved_of_an_earlier_cut_is_told_although_the_epoch_went_on() {
+    let state = |reason, spec, tokyo| State {
+        reason,
+        nodes: [NodeIs::Good, tokyo],
+        spec,
+        has_password: true,
+        readable: true,
+        paused: false,
+        secret: SecretOutcome::NotStored,
+    };
+    let mut lived = Life::new();
+    lived.live(&state(Reason::Active, 0, NodeIs::Good), 0);
+    lived.live(&state(Reason::Held, 1, NodeIs::Dark), 10);
+    lived.live(&state(Reason::Active, 2, NodeIs::Good), 20);
+    let revocation = lived.user.status.clone().unwrap().revocation.unwrap();
+    assert!(
+        revocation.sessions_zero_at.is_some() && revocation.waiting_for.is_empty(),
+        "{revocation:?}"
+    );
+}
+
 proptest! {
     #[test]
     fn a_status_says_what_is_and_not_how_it_came_to_be(
