@@ -112,6 +112,8 @@ impl UseCases {
         ));
         let refusals = dependencies.links.refusals().into_iter();
         checks.extend(refusals.map(|(name, why)| Check::fails_with(format!("gateway/{name}"), vec![why], "")));
+        let not_separated = dependencies.links.not_separated().into_iter();
+        checks.extend(not_separated.map(|(name, why)| Check::warns_with(format!("separation/{name}"), vec![why], "")));
         checks.extend(dependencies.links.health().into_iter().map(of_node));
         checks.extend((dependencies.process)());
         Health { ready: loaded, checks }

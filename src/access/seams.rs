@@ -189,6 +189,8 @@ pub trait Links: Send + Sync + 'static {
     fn obstacles(&self, user: &VpnUser) -> Vec<String>;
     /// Gateways that cannot run as they are declared as a whole, by name, and why.
     fn refusals(&self) -> Vec<(String, String)>;
+    /// Gateways to which users cannot be kept who name them alone, by name, and why.
+    fn not_separated(&self) -> Vec<(String, String)>;
     /// The revocation of an account that is under way, or the last one. Of several gateways: the slowest.
     fn revocation(&self, account: &str) -> Option<RevocationProgress>;
     /// Sessions online at the last poll, on all gateways.

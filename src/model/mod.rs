@@ -14,6 +14,7 @@ pub mod guard_limits;
 pub mod hold;
 pub mod quantity;
 pub mod secret_source;
+pub mod separation;
 pub mod session;
 pub mod shape;
 pub mod syntax;

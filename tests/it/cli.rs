@@ -1,5 +1,6 @@
 //! The command line as a person and a script meet it: the real binary, and a fake of the operator's API.
 
+mod check;
 mod doctor;
 mod guarded;
 mod person;

@@ -93,6 +93,11 @@ impl Links for Live {
             .unwrap_or_default()
     }
 
+    fn not_separated(&self) -> Vec<(String, String)> {
+        let core = self.0.upgrade();
+        core.map(|core| core.gateways.not_separated()).unwrap_or_default()
+    }
+
     fn revocation(&self, account: &str) -> Option<RevocationProgress> {
         let mut newest: HashMap<_, Vec<RevocationProgress>> = HashMap::new();
         for revocation in self

@@ -599,6 +599,9 @@ impl Links for World {
     fn refusals(&self) -> Vec<(String, String)> {
         Vec::new()
     }
+    fn not_separated(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
     fn revocation(&self, account: &str) -> Option<RevocationProgress> {
         self.lock().revocations.get(account).cloned()
     }
