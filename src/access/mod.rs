@@ -43,6 +43,7 @@ use crate::{
     clock::SharedClock,
     desired::{DesiredError, DesiredState, FieldManager},
     gateway::Link,
+    config::PublicUrl,
     model::{corporate_id::CorporateId, user::VpnUser},
 };
 
@@ -74,18 +75,20 @@ pub struct Why {
 /// What can be set.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Base URL under which people reach the HTTP shell, without a trailing slash: `https://vpn.example.com`.
-    pub public_url: String,
+    /// URL under which people reach the HTTP shell.
+    pub public_url: PublicUrl,
     /// How long a grant, an activation or a rotation waits until it is in force.
     pub grant_wait: Duration,
     /// How long a denial waits for proof that no session can pass another byte.
     pub denial_wait: Duration,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
+impl Settings {
+    /// Settings of an installation that is reached at `public_url`, with the usual waits.
+    #[must_use]
+    pub const fn at(public_url: PublicUrl) -> Self {
         Self {
-            public_url: "http://127.0.0.1:8080".to_owned(),
+            public_url,
             grant_wait: Duration::from_secs(5),
             denial_wait: Duration::from_secs(3),
         }
@@ -137,6 +140,12 @@ impl UseCases {
 
     /// Waits for every change that has begun. New ones may still begin: stop the shells first.
     pub async fn drain(&self) {
+    /// Where people reach the HTTP shell.
+    #[must_use]
+    pub fn public_url(&self) -> &PublicUrl {
+        &self.dependencies.settings.public_url
+    }
+
         self.tasks.close();
         self.tasks.wait().await;
     }

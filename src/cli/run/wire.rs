@@ -286,9 +286,6 @@ fn use_cases(
         journal: Arc::new(core.history.clone()),
         clock: Arc::clone(&core.clock),
         process: Arc::clone(process),
-        settings: Settings {
-            public_url: config.public_url.clone(),
-            ..Settings::default()
-        },
+        settings: Settings::at(config.public_url.clone()),
     })
 }

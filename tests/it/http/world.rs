@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use vpn_operator::{
     access::{Dependencies, Directory, Journal, Keys, Links, People, Settings, UseCases, select},
     clock::ManualClock,
+    config::PublicUrl,
     desired::{DesiredError, DesiredState, FieldManager, Result, SourceHealth, UserPatch, Version, Watches},
     gateway::{Credentials, Link, NodeHealth, NodeName, RevocationProgress},
     history::{AuditEntry, AuditRow, HistoryError, Page, RevocationRow, Totals, TrafficRow},
@@ -79,6 +80,11 @@ pub struct Inner {
     pub lifted_slowly: bool,
     pub usage: HashMap<String, Totals>,
     pub panics: bool,
+    pub public_url: String,
+    /// What the history has of anybody's revocations.
+    pub kept_revocation: Option<RevocationRow>,
+    /// No node has said anything yet.
+    pub unheard: bool,
 }
 
 pub struct World {
@@ -104,6 +110,7 @@ impl World {
             inner: Mutex::new(Inner {
                 nodes: 2,
                 ..Inner::default()
+                public_url: "https://vpn.example.com".to_owned(),
             }),
             changes: watch::Sender::new(0),
             clock: ManualClock::at("2026-05-01T12:00:00Z".parse().unwrap()),
@@ -120,10 +127,7 @@ impl World {
             journal: self.clone(),
             clock: self.clock.clone(),
             process: Arc::new(Vec::new),
-            settings: Settings {
-                public_url: "https://vpn.example.com".to_owned(),
-                ..Settings::default()
-            },
+            settings: Settings::at(PublicUrl::parse(&self.lock().public_url).unwrap()),
         })
     }
 
