@@ -79,12 +79,13 @@ fn verdict(user: &Value, moments: &Moments, output: &mut Output) -> Result<(), C
     Ok(())
 }
 
-/// A hold by its name, with who placed it, when, and why.
+/// A hold by its name, with its source, who ordered it, when, and why.
 pub(super) fn described(hold: &Value, moments: &Moments) -> String {
     let [name, source] = ["name", "source"].map(|field| cell(hold, field));
+    let by = field(hold, "ordered_by").map_or_else(String::new, |by| format!(", ordered by {}", text(by)));
     let since = field(hold, "since").map_or_else(String::new, |_| format!(", since {}", moments.full(hold, "since")));
     let reason = field(hold, "reason").map_or_else(String::new, |reason| format!(": {}", text(reason)));
-    format!("{name} by {source}{since}{reason}")
+    format!("{name} of {source}{by}{since}{reason}")
 }
 
 fn list_of<'a>(value: &'a Value, name: &str) -> &'a [Value] {
@@ -185,13 +186,14 @@ fn holds(user: &Value, moments: &Moments, output: &mut Output) -> Result<(), Com
     };
     output.table_within(
         WIDTH,
-        ["NAME", "IN FORCE", "SINCE", "ENDS", "REASON"],
+        ["NAME", "IN FORCE", "BY WHOM", "SINCE", "ENDS", "REASON"],
         holds.iter().map(row),
     )
 }
 
 /// Whether a hold denies, and if not, why not.
 pub(super) fn in_force(hold: &Value, moments: &Moments) -> String {
+            cell(hold, "ordered_by"),
     if field(hold, "rejected") == Some(&Value::Bool(true)) {
         return "no, cancelled".to_owned();
     }

@@ -588,7 +588,7 @@ async fn show_is_readable_and_fetches_links_only_when_asked() {
     assert!(
         plain
             .stdout
-            .contains("\nHolds\nNAME  IN FORCE  SINCE  ENDS  REASON\nhr-x  yes"),
+            .contains("\nHolds\nNAME  IN FORCE  BY WHOM  SINCE  ENDS  REASON\nhr-x  yes"),
         "{}",
         plain.stdout
     );
@@ -827,7 +827,7 @@ async fn activate_exits_with_0_only_when_nothing_stands_against_access() {
             200,
             held,
             4,
-            "hr-deactivated-ab123456 by hr, since T1: left the company",
+            "hr-deactivated-ab123456 of hr, ordered by bob (192.0.2.7), since T1: left the company",
         ),
         (200, expired, 4, "stays denied: Expired"),
         (202, granted, 6, "do not follow that yet"),
@@ -836,7 +836,7 @@ async fn activate_exits_with_0_only_when_nothing_stands_against_access() {
             "POST" => (status, body.clone()),
             _ => (
                 200,
-                json!({ "holds": [{ "name": "hr-deactivated-ab123456", "source": "hr", "since": "T1",
+                json!({ "holds": [{ "name": "hr-deactivated-ab123456", "source": "hr", "since": "T1", "ordered_by": "bob (192.0.2.7)",
                                     "reason": "left the company" }] }),
             ),
         })

@@ -17,7 +17,7 @@ async fn a_page_begins_with_the_verdict_and_its_reason_and_fits_100_columns() {
                        "limit": 107_374_182_400_u64, "period": "Month" },
             "gateways": [{ "name": "default", "account": "Absent" }],
             "holds": [{ "name": "cli-deactivated-ab123456", "source": "cli", "phase": "Live", "in_force": true,
-                        "since": "2026-01-01T12:00:00Z", "reason": "laptop stolen" }],
+                        "since": "2026-01-01T12:00:00Z", "reason": "laptop stolen", "ordered_by": "anna (192.0.2.7)" }],
             "conditions": [{ "type": "Ready", "status": "True", "reason": "InAgreement", "message": message,
                              "last_transition_time": "2026-01-01T12:00:00Z" }],
             "revocation": { "denied_at": "2026-01-01T12:00:00Z", "contained_at": "2026-01-01T12:00:00.006Z",
@@ -41,7 +41,7 @@ async fn a_page_begins_with_the_verdict_and_its_reason_and_fits_100_columns() {
     );
     let reason = lines[2..4].join(" ");
     assert!(
-        reason.contains("cli-deactivated-ab123456 by cli, since 2026-01-01 12:00:00 UTC"),
+        reason.contains("cli-deactivated-ab123456 of cli, ordered by anna (192.0.2.7), since 2026-01-01 12:00:00 UTC"),
         "{reason}"
     );
     assert!(reason.contains("laptop stolen"), "{reason}");
@@ -100,7 +100,7 @@ async fn a_list_of_holds_says_since_when_by_whom_and_whether_it_denies() {
         200,
         json!({ "holds": [
             { "name": "hr-x", "corporate_id": "AB1", "source": "hr", "phase": "Live", "in_force": true,
-              "since": "2026-01-01T12:00:00Z", "reason": "left" },
+              "since": "2026-01-01T12:00:00Z", "reason": "left", "ordered_by": "bob" },
             { "name": "cli-y", "corporate_id": "AB2", "source": "cli", "phase": "Pending", "in_force": false,
               "from": "2099-01-01T12:00:00Z" },
         ] }),
@@ -112,9 +112,9 @@ async fn a_list_of_holds_says_since_when_by_whom_and_whether_it_denies() {
         .lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
         .collect();
-    assert_eq!(lines[0], "ID IN FORCE BY SINCE ENDS NAME REASON");
+    assert_eq!(lines[0], "ID IN FORCE SOURCE BY WHOM SINCE ENDS NAME REASON");
     assert!(
-        lines[1].starts_with("AB1 yes hr 2026-01-01 12:00:00 UTC, "),
+        lines[1].starts_with("AB1 yes hr bob 2026-01-01 12:00:00 UTC, "),
         "{}",
         lines[1]
     );

@@ -22,6 +22,7 @@ use vpn_operator::{
     http::{self, HttpState},
     metrics::Metrics,
     model::{
+        ORDERED_BY,
         access::{Access, Decision, HoldSpan, Quota, Terms, Usage, decide},
         corporate_id::CorporateId,
         gateway::{Reachable, VpnGateway, VpnGatewayStatus},
@@ -387,7 +388,7 @@ impl DesiredState for World {
     async fn delete_user(&self, _: &str, _: FieldManager) -> Result<()> {
         panic!("nobody deletes users over HTTP")
     }
-    async fn create_hold(&self, name: &str, spec: VpnHoldSpec, _: FieldManager) -> Result<VpnHold> {
+    async fn create_hold(&self, name: &str, spec: VpnHoldSpec, by: &str, _: FieldManager) -> Result<VpnHold> {
         tokio::task::yield_now().await;
         let now = self.clock_now();
         self.write(|inner| {
@@ -403,6 +404,7 @@ impl DesiredState for World {
                 None => {
                     let mut hold = VpnHold::new(name, spec);
                     hold.metadata.creation_timestamp = Some(Time(now));
+                    hold.metadata.annotations = Some([(ORDERED_BY.to_owned(), by.to_owned())].into());
                     inner.writes += 1;
                     hold.metadata.uid = Some(format!("uid-{}", inner.writes));
                     inner.holds.insert(name.to_owned(), Arc::new(hold.clone()));

@@ -319,7 +319,7 @@ impl DesiredState for Source {
     async fn delete_user(&self, _: &str, _: FieldManager) -> Result<()> {
         Err(DesiredError::Unavailable("not here".to_owned()))
     }
-    async fn create_hold(&self, _: &str, _: VpnHoldSpec, _: FieldManager) -> Result<VpnHold> {
+    async fn create_hold(&self, _: &str, _: VpnHoldSpec, _: &str, _: FieldManager) -> Result<VpnHold> {
         Err(DesiredError::Unavailable("not here".to_owned()))
     }
     async fn lift_hold(&self, _: &str, _: FieldManager) -> Result<()> {
