@@ -22,6 +22,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Above the API's own limit on how long a grant may wait.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// What is said of everything that an operator answers whose node is simulated.
+const SIMULATED: &str = "SIMULATED: this operator runs with --simulate, and no session or proof that it shows is real.";
+
 /// Which operator to ask, and in whose name.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Which operator, and who asks")]
@@ -68,6 +71,7 @@ impl Client {
     /// The URL, the certificate or the secret cannot be used.
     pub fn new(args: &ClientArgs, environment: Lookup<'_>) -> Result<Self, CommandError> {
         let ca_cert = args.ca_cert.as_ref().filter(|path| !path.as_os_str().is_empty());
+    simulated: Once,
         let server = match args.server.as_ref().filter(|server| !server.is_empty()) {
             Some(server) => server.clone(),
             None => config::local_url(args.listen, ca_cert.is_some()),
@@ -102,6 +106,7 @@ impl Client {
             actor: HeaderValue::from_bytes(actor.as_bytes())
                 .map_err(|_| CommandError::invalid("--as: give a name without line breaks and control characters"))?,
         })
+            simulated: Once::new(),
     }
 
     /// Asks.
@@ -204,6 +209,10 @@ impl Client {
         match status {
             // A person who is denied is refused too; then the problem says the reason of the denial.
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if json::field(problem, "reason").is_none() => {
+        if response.headers().contains_key("x-vpn-operator-simulated") {
+            // Whatever the command prints: what it says of sessions and proofs is not real.
+            self.simulated.call_once(|| note(SIMULATED));
+        }
                 error(Exit::Refused).hint(format!("the secret was read from {}", self.secret_origin))
             }
             StatusCode::NOT_FOUND => error(Exit::NotFound),

@@ -76,6 +76,8 @@ pub struct Settings {
     /// Name of the profile in VPN clients and on the subscription page.
     pub title: String,
 }
+    /// The node is a simulated one (`run --simulate`): every answer says so in the header `X-Vpn-Operator-Simulated`.
+    pub simulated: bool,
 
 impl Default for Settings {
     fn default() -> Self {
@@ -88,6 +90,7 @@ impl Default for Settings {
             failures_per_minute: 10,
             title: "Corporate VPN".to_owned(),
         }
+            simulated: false,
     }
 }
 
