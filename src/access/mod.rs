@@ -13,6 +13,7 @@ mod grant;
 mod guard;
 mod health;
 mod holds;
+mod proof;
 mod release_many;
 mod rotate;
 mod seams;
@@ -27,12 +28,13 @@ use tokio_util::task::TaskTracker;
 pub use activate::Activation;
 pub use audit::AuditPage;
 pub use configuration::Configuration;
-pub use deactivate::{Deactivation, HELD, Proof};
-pub use error::{AccessError, Denial, Flip};
+pub use deactivate::{Deactivation, HELD};
+pub use error::{AccessError, Denial, Flip, Former};
 pub use grant::{Grant, NewUser};
 pub use guard::{Confirmed, GuardView, WaitingDenial};
 pub use health::{Check, CheckResult, Health, ProcessChecks};
 pub use holds::{HoldFilter, HoldView, NewHold, Phase, PlacedHold, ReleasedHold};
+pub use proof::Proof;
 pub use release_many::{ReleaseMany, ReleasedMany, ReleasedOne, ReleasedPerson};
 pub use rotate::{Rotate, Rotation};
 pub use seams::{Derived, Directory, Journal, Keys, Links, LivePeople, People, select};
@@ -41,9 +43,9 @@ pub use users::{UserFilter, UserPage, UserSummary, UserView};
 
 use crate::{
     clock::SharedClock,
+    config::PublicUrl,
     desired::{DesiredError, DesiredState, FieldManager},
     gateway::Link,
-    config::PublicUrl,
     model::{corporate_id::CorporateId, user::VpnUser},
 };
 
@@ -138,14 +140,14 @@ impl UseCases {
         }
     }
 
-    /// Waits for every change that has begun. New ones may still begin: stop the shells first.
-    pub async fn drain(&self) {
     /// Where people reach the HTTP shell.
     #[must_use]
     pub fn public_url(&self) -> &PublicUrl {
         &self.dependencies.settings.public_url
     }
 
+    /// Waits for every change that has begun. New ones may still begin: stop the shells first.
+    pub async fn drain(&self) {
         self.tasks.close();
         self.tasks.wait().await;
     }

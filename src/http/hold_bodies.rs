@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::{
     decide::DecideBody,
-    denial::ProofBody,
+    proof_body::ProofBody,
     schemas::{CorporateIdText, SourceText},
     value::optional_moment,
 };

@@ -25,6 +25,7 @@ mod limits;
 mod openapi;
 mod order;
 mod problem;
+mod proof_body;
 mod qr;
 mod release_many;
 mod schemas;
@@ -75,9 +76,9 @@ pub struct Settings {
     pub failures_per_minute: u32,
     /// Name of the profile in VPN clients and on the subscription page.
     pub title: String,
-}
     /// The node is a simulated one (`run --simulate`): every answer says so in the header `X-Vpn-Operator-Simulated`.
     pub simulated: bool,
+}
 
 impl Default for Settings {
     fn default() -> Self {
@@ -89,8 +90,8 @@ impl Default for Settings {
             max_concurrent: 256,
             failures_per_minute: 10,
             title: "Corporate VPN".to_owned(),
-        }
             simulated: false,
+        }
     }
 }
 
@@ -107,15 +108,11 @@ pub struct Inner {
     secret_failures: FailureLimiter,
     token_failures: FailureLimiter,
     slots: Semaphore,
+    /// Rendered when it is first asked for.
+    documentation: OnceLock<Documentation>,
     settings: Settings,
 }
 
-impl HttpState {
-    /// Rendered when it is first asked for.
-    documentation: OnceLock<Documentation>,
-    /// State for one router.
-    #[must_use]
-    pub fn new(use_cases: UseCases, metrics: Arc<Metrics>, clock: SharedClock, settings: Settings) -> Self {
 impl Inner {
     fn documentation(&self) -> &Documentation {
         let public_url = self.use_cases.public_url();
@@ -124,6 +121,10 @@ impl Inner {
     }
 }
 
+impl HttpState {
+    /// State for one router.
+    #[must_use]
+    pub fn new(use_cases: UseCases, metrics: Arc<Metrics>, clock: SharedClock, settings: Settings) -> Self {
         Self(Arc::new(Inner {
             use_cases,
             metrics,
@@ -132,11 +133,11 @@ impl Inner {
             secret_failures: FailureLimiter::new(settings.failures_per_minute),
             token_failures: FailureLimiter::new(settings.failures_per_minute),
             slots: Semaphore::new(settings.max_concurrent),
+            documentation: OnceLock::new(),
             settings,
         }))
     }
 }
-            documentation: OnceLock::new(),
 
 impl Deref for HttpState {
     type Target = Inner;

@@ -1,6 +1,7 @@
 //! The command line as a person and a script meet it: the real binary, and a fake of the operator's API.
 
 mod doctor;
+mod former;
 mod guarded;
 mod person;
 
@@ -18,7 +19,7 @@ use axum::{
     Json, Router,
     body::Bytes,
     extract::State,
-    http::{HeaderMap, Method, StatusCode, Uri},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri},
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
@@ -81,8 +82,8 @@ struct Fake {
 struct Shared {
     seen: Arc<Mutex<Vec<Seen>>>,
     answers: Arc<Answers>,
-}
     simulated: bool,
+}
 
 async fn answer(State(shared): State<Shared>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let body = serde_json::from_slice(&body).unwrap_or_default();
@@ -99,11 +100,11 @@ async fn answer(State(shared): State<Shared>, method: Method, uri: Uri, headers:
     };
     let (status, body) = (shared.answers)(&request, number);
     let status = StatusCode::from_u16(status).unwrap();
-    if body.is_null() {
     let mut simulated = HeaderMap::new();
     if shared.simulated {
         simulated.insert("x-vpn-operator-simulated", HeaderValue::from_static("true"));
     }
+    if body.is_null() {
         (status, simulated).into_response()
     } else {
         (status, simulated, Json(body)).into_response()
@@ -112,19 +113,19 @@ async fn answer(State(shared): State<Shared>, method: Method, uri: Uri, headers:
 
 impl Fake {
     async fn start(answers: impl Fn(&Seen, usize) -> (u16, Value) + Send + Sync + 'static) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         Self::start_as(false, answers).await
     }
 
     /// As [`Self::start`], perhaps as an operator with a simulated node.
     async fn start_as(simulated: bool, answers: impl Fn(&Seen, usize) -> (u16, Value) + Send + Sync + 'static) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let router = Router::new().fallback(answer).with_state(Shared {
             seen: seen.clone(),
             answers: Arc::new(answers),
-        });
             simulated,
+        });
         tokio::spawn(async move { axum::serve(listener, router).await });
         let data = tempfile::tempdir().unwrap();
         let secret = data.path().join("corporate-secret");

@@ -80,12 +80,12 @@ pub struct Inner {
     /// A lift is done for a moment before its answer comes.
     pub lifted_slowly: bool,
     pub usage: HashMap<String, Totals>,
-    pub panics: bool,
     pub public_url: String,
     /// What the history has of anybody's revocations.
     pub kept_revocation: Option<RevocationRow>,
     /// No node has said anything yet.
     pub unheard: bool,
+    pub panics: bool,
 }
 
 pub struct World {
@@ -110,8 +110,8 @@ impl World {
         Arc::new(Self {
             inner: Mutex::new(Inner {
                 nodes: 2,
-                ..Inner::default()
                 public_url: "https://vpn.example.com".to_owned(),
+                ..Inner::default()
             }),
             changes: watch::Sender::new(0),
             clock: ManualClock::at("2026-05-01T12:00:00Z".parse().unwrap()),
@@ -609,13 +609,14 @@ impl Links for World {
         self.lock().revocations.get(account).cloned()
     }
     fn sessions(&self, _: &str) -> u32 {
-        3
+        if self.lock().unheard { 0 } else { 3 }
     }
     fn health(&self) -> Vec<NodeHealth> {
+        let at = self.clock_now();
         let inner = self.lock();
         let node = |node| NodeHealth {
             node: NodeName(format!("default/node{node}").into()),
-            polled_at: None,
+            polled_at: (!inner.unheard).then_some(at),
             error: inner.nodes_down.then(|| "connection refused".to_owned()),
             sessions: 0,
             proves: true,
@@ -685,6 +686,9 @@ impl Journal for World {
         Ok(inner.audit.iter().rev().filter(wanted).take(limit).cloned().collect())
     }
     async fn revocations(&self, corporate_id: String, _: u32) -> Result<Vec<RevocationRow>, HistoryError> {
+        if let Some(kept) = &self.lock().kept_revocation {
+            return Ok(vec![kept.clone()]);
+        }
         Ok(vec![RevocationRow {
             account: id(&corporate_id).account(),
             corporate_id,
@@ -695,6 +699,7 @@ impl Journal for World {
             sessions_zero_at: None,
             left_out: Vec::new(),
             withdrawn_at: None,
+            deleted_at: None,
         }])
     }
     async fn traffic_by_day(&self, _: String, _: u32) -> Result<Vec<TrafficRow>, HistoryError> {
