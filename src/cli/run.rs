@@ -196,7 +196,7 @@ async fn run_all(mut config: Config, simulate: bool, shutdown: CancellationToken
         use_cases.clone(),
         Arc::clone(&core.metrics),
         clock,
-        http_settings(&config),
+        http_settings(&config, simulate),
     );
     routes.set(http::router(state));
     wired.start(&mut tasks);
@@ -320,7 +320,7 @@ fn own_secrets(config: &mut Config) -> Result<OwnSecrets, RunError> {
     })
 }
 
-fn http_settings(config: &Config) -> http::Settings {
+fn http_settings(config: &Config, simulated: bool) -> http::Settings {
     let secrets = [&config.secrets.corporate, &config.secrets.corporate_previous];
     http::Settings {
         secrets: secrets
@@ -330,6 +330,7 @@ fn http_settings(config: &Config) -> http::Settings {
             .collect(),
         trusted_proxies: config.trusted_proxies.clone(),
         failures_per_minute: config.failed_attempts,
+        simulated,
         ..http::Settings::default()
     }
 }

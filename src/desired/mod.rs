@@ -192,8 +192,9 @@ pub trait DesiredState: Send + Sync + 'static {
     /// Deletes a user: it becomes a tombstone until its finalizer is released.
     async fn delete_user(&self, name: &str, manager: FieldManager) -> Result<()>;
 
-    /// Creates a hold. Creating one that exists with the same spec succeeds.
-    async fn create_hold(&self, name: &str, spec: VpnHoldSpec, manager: FieldManager) -> Result<VpnHold>;
+    /// Creates a hold, with who ordered it in [`crate::model::ORDERED_BY`]. Creating one that exists with the same spec succeeds,
+    /// whoever ordered it.
+    async fn create_hold(&self, name: &str, spec: VpnHoldSpec, by: &str, manager: FieldManager) -> Result<VpnHold>;
 
     /// Lifts a hold, finalizer and all: an explicit release is not a loss. `NotFound` if there is none.
     async fn lift_hold(&self, name: &str, manager: FieldManager) -> Result<()>;

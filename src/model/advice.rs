@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use super::{GROUP, LET_GO, OWN, PAUSE, RECONCILE_NOW, RELEASED, gateway::VpnGatewaySpec, validate::FieldError};
+use super::{
+    GROUP, LET_GO, ORDERED_BY, OWN, PAUSE, RECONCILE_NOW, RELEASED, gateway::VpnGatewaySpec, validate::FieldError,
+};
 
 /// Annotations that somebody sets, and those that the operator sets itself. The chart's admission policy warns of others.
-pub const ANNOTATIONS: [&str; 6] = [
+pub const ANNOTATIONS: [&str; 7] = [
     PAUSE,
     RECONCILE_NOW,
     LET_GO,
     RELEASED,
     OWN,
+    ORDERED_BY,
     "vpn-operator.io/source-file",
 ];
 /// How many of them somebody sets; they come first.
@@ -96,6 +99,7 @@ mod tests {
             (PAUSE, "true"),
             (PAUSE, "false"),
             (RECONCILE_NOW, "7"),
+            (ORDERED_BY, "anna (192.0.2.7)"),
             ("team", "x"),
             ("a.b/pause", "yes"),
         ] {

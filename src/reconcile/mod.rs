@@ -22,6 +22,7 @@ pub mod namespace_teardown;
 pub mod overdue;
 pub mod plan;
 pub mod runner;
+pub mod see_off;
 pub mod status_write_cache;
 mod tell;
 pub mod unobserved;
