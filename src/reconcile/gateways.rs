@@ -9,7 +9,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -218,14 +218,7 @@ impl Gateways {
         let addresses =
             declared.filter_map(|(name, node)| Some((NodeName::new(name, &node.name), node.stats.as_ref()?)));
         self.dependencies.index.declare_alike(&alike(addresses));
-        let sharing = Sharing::of(
-            tokens
-                .iter()
-                .map(|(node, token)| (node.gateway(), token.expose_secret())),
-        );
-        if **self.sharing.load() != sharing {
-            self.sharing.store(Arc::new(sharing));
-        }
+        self.note_sharing(&tokens);
         let tokens = shared_tokens(tokens);
         self.dependencies
             .endpoint
@@ -260,6 +253,18 @@ impl Gateways {
         let incomplete = !refused.is_empty() || faulty;
         self.refused.store(Arc::new(refused));
         (changed, incomplete)
+    }
+
+    /// Keeps which gateways share a path secret; the same is not kept anew.
+    fn note_sharing(&self, tokens: &[(NodeName, SecretString)]) {
+        let sharing = Sharing::of(
+            tokens
+                .iter()
+                .map(|(node, token)| (node.gateway(), token.expose_secret())),
+        );
+        if **self.sharing.load() != sharing {
+            self.sharing.store(Arc::new(sharing));
+        }
     }
 
     fn start(&self, name: &str, wanted: Wanted, usage: &Arc<UsageBook>) -> Result<Running, StatsError> {

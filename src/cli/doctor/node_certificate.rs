@@ -4,6 +4,7 @@
 //! whether clients trust it.
 
 use std::{
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -37,9 +38,23 @@ pub(super) async fn look(gateways: &Gateways) -> Vec<Finding> {
     let trust = rustls_platform_verifier::Verifier::new(Arc::clone(&trust)).map(|verifier| Arc::new(verifier) as _);
     let nodes = gateways.nodes().map(|(name, node)| {
         let trust = trust.as_ref().ok().cloned();
-        async move { of_node(&format!("certificate of {name}"), node, PORT, trust).await }
+        async move {
+            let name = format!("certificate of {name}");
+            if is_this_machine(&node.address) {
+                return Finding::skipped(
+                    name,
+                    "its address is this machine's own: what listens there need not be a node",
+                );
+            }
+            of_node(&name, node, PORT, trust).await
+        }
     });
     join_all(nodes).await
+}
+
+fn is_this_machine(address: &str) -> bool {
+    let ip = address.parse::<IpAddr>();
+    address == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
 /// Decides whether a certificate is trusted.
@@ -222,6 +237,19 @@ mod tests {
 
     fn declared(more: &str) -> HysteriaNode {
         serde_yaml::from_str(&format!("{{ name: n, address: localhost{more} }}")).unwrap()
+    }
+
+    #[test]
+    fn what_listens_on_this_machine_is_not_taken_for_a_node() {
+        for (address, own) in [
+            ("localhost", true),
+            ("127.0.0.1", true),
+            ("::1", true),
+            ("203.0.113.7", false),
+            ("fra1.example.com", false),
+        ] {
+            assert_eq!(is_this_machine(address), own, "{address}");
+        }
     }
 
     #[tokio::test]
