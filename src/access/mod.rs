@@ -30,7 +30,7 @@ pub use configuration::Configuration;
 pub use deactivate::{Deactivation, HELD, Proof};
 pub use error::{AccessError, Denial, Flip};
 pub use grant::{Grant, NewUser};
-pub use guard::{Confirmed, GuardView, WaitingDenial};
+pub use guard::{Confirmed, GuardView, MOST_SHOWN, WaitingDenial};
 pub use health::{Check, CheckResult, Health, ProcessChecks};
 pub use holds::{HoldFilter, HoldView, NewHold, Phase, PlacedHold, ReleasedHold};
 pub use release_many::{ReleaseMany, ReleasedMany, ReleasedOne, ReleasedPerson};
