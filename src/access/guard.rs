@@ -11,16 +11,21 @@ use crate::{
         corporate_id::CorporateId,
         guard::{Budget, BudgetReport},
     },
-    roster::{GuardReport, PendingDenial},
+    roster::{GuardReport, PendingDenial, Several},
 };
+
+/// Things of each kind that are shown by name: nobody reads more, and an answer about a whole company would be too long for
+/// whoever asks.
+pub const MOST_SHOWN: usize = 1000;
 
 /// What the guard holds back, as people need it to decide.
 #[derive(Debug, Clone)]
 pub struct GuardView {
-    /// Denials and lost holds that wait for a person.
-    pub pending: Vec<WaitingDenial>,
+    /// Denials and lost holds that wait for a person, [`MOST_SHOWN`] of them by name.
+    pub pending: Several<WaitingDenial>,
     /// Denials that a person rejected, of people whose objects are deleted for good: they keep access until somebody confirms.
-    pub rejected: Vec<WaitingDenial>,
+    /// [`MOST_SHOWN`] of them by name.
+    pub rejected: Several<WaitingDenial>,
     /// Each budget, in the order of [`Budget::ALL`].
     pub budgets: Vec<BudgetReport>,
     /// People who were denied by orders within the window.
@@ -82,9 +87,10 @@ impl UseCases {
     ) -> Result<Confirmed> {
         let dependencies = self.dependencies.clone();
         self.to_the_end(async move {
-            let GuardReport { pending, rejected, .. } = dependencies.people.guard();
-            let again = rejected.into_iter().filter(|_| confirm);
-            let mut affected: Vec<CorporateId> = pending.into_iter().chain(again).map(|it| it.corporate_id).collect();
+            let GuardReport { pending, rejected, .. } = dependencies.people.guard(usize::MAX);
+            let again = rejected.first.into_iter().filter(|_| confirm);
+            let all = pending.first.into_iter().chain(again);
+            let mut affected: Vec<CorporateId> = all.map(|it| it.corporate_id).collect();
             if let Some(ids) = &ids {
                 let named: std::collections::HashSet<&CorporateId> = ids.iter().collect();
                 affected.retain(|id| named.contains(id));
@@ -128,8 +134,8 @@ impl UseCases {
 
 impl Dependencies {
     fn guard_view(&self) -> GuardView {
-        let report = self.people.guard();
-        let seen = |waiting: Vec<PendingDenial>| waiting.into_iter().map(|denial| self.seen(denial)).collect();
+        let report = self.people.guard(MOST_SHOWN);
+        let seen = |waiting: Several<PendingDenial>| waiting.map(|denial| self.seen(denial));
         GuardView {
             pending: seen(report.pending),
             rejected: seen(report.rejected),

@@ -31,7 +31,7 @@ pub use configuration::Configuration;
 pub use deactivate::{Deactivation, HELD};
 pub use error::{AccessError, Denial, Flip, Former};
 pub use grant::{Grant, NewUser};
-pub use guard::{Confirmed, GuardView, WaitingDenial};
+pub use guard::{Confirmed, GuardView, MOST_SHOWN, WaitingDenial};
 pub use health::{Check, CheckResult, Health, ProcessChecks};
 pub use holds::{HoldFilter, HoldView, NewHold, Phase, PlacedHold, ReleasedHold};
 pub use proof::Proof;

@@ -26,8 +26,8 @@ pub trait People: Send + Sync + 'static {
     fn person(&self, id: &CorporateId) -> Option<Person>;
     /// Rises with every change of anybody.
     fn changes(&self) -> watch::Receiver<u64>;
-    /// What the guard holds back.
-    fn guard(&self) -> GuardReport;
+    /// What the guard holds back: at most `most` things of each kind by name, and how many there are.
+    fn guard(&self, most: usize) -> GuardReport;
     /// Lets pending denials through, those named or all, and has the sessions cut.
     fn confirm(&self, ids: Option<&[CorporateId]>);
     /// Rejects pending denials, those named or all.
@@ -80,8 +80,8 @@ impl People for LivePeople {
     fn changes(&self) -> watch::Receiver<u64> {
         self.roster.changes()
     }
-    fn guard(&self) -> GuardReport {
-        self.roster.guard()
+    fn guard(&self, most: usize) -> GuardReport {
+        self.roster.guard(most)
     }
     fn confirm(&self, ids: Option<&[CorporateId]>) {
         (self.dispatch)(self.roster.confirm(ids));

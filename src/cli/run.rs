@@ -142,9 +142,8 @@ async fn run_all(mut config: Config, simulate: bool, shutdown: CancellationToken
     let metrics = Arc::new(Metrics::new());
     let routes = SwappableRouter::new(http::waiting(Arc::clone(&metrics)));
     let descriptors = Descriptors::raise();
-    let connections = |listener, most| Connections::new(listener, most, Arc::clone(&metrics));
-    let api_connections = connections(Listener::Api, descriptors.api);
-    let auth_connections = connections(Listener::Auth, descriptors.auth);
+    let api_connections = Connections::of(Listener::Api, descriptors, &metrics);
+    let auth_connections = Connections::of(Listener::Auth, descriptors, &metrics);
     let api = serve(
         api_socket,
         routes.router(),

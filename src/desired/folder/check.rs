@@ -92,7 +92,8 @@ type Places = HashMap<(Kind, String), String>;
 impl CheckReport {
     fn add(&mut self, file: &str, document: Document, places: &mut Places, separation: &mut Separation) {
         match document.what {
-            What::Known(_) => {}
+            // Nothing is known here, and everything is read.
+            What::Known(_) | What::Unread(..) => {}
             What::Bad(bad) => {
                 let faults = bad.faults.into_iter();
                 self.problems.extend(faults.map(|fault| fault.at(file, document.base)));

@@ -1,8 +1,14 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::gateway::{Unprovable, WhyUnprovable};
-use crate::model::{access::Decision, corporate_id::CorporateId, session::Epoch, user::VpnUserSpec};
+use crate::gateway::{RevocationProgress, Unprovable, WhyUnprovable};
+use crate::model::{
+    access::{Decision, Reason},
+    condition::{Condition, types},
+    corporate_id::CorporateId,
+    session::Epoch,
+    user::{GatewayState, Revocation, VpnUserSpec},
+};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_767_225_600 + second).unwrap()

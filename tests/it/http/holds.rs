@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use vpn_operator::model::hold::VpnHoldSpec;
+use vpn_operator::{access::MOST_SHOWN, model::hold::VpnHoldSpec};
 
 use super::{World, ask, world::id};
 
@@ -261,6 +261,28 @@ async fn what_the_guard_holds_back_is_shown_confirmed_and_cancelled_by_name() {
     );
     assert_eq!(done["pending"], json!([]));
     assert_eq!(world.actions(), ["guard.confirm", "guard.cancel", "guard.cancel"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_company_that_is_held_back_is_counted_named_in_part_and_confirmed_whole() {
+    let world = World::new();
+    let company: Vec<_> = (0..1500).map(|n| id(&format!("AB{n:06}"))).collect();
+    world.lock().guarded = company.clone();
+    let router = world.router();
+    let shown = ask("GET", "/guard").of(&router).await.json();
+    assert_eq!(shown["pending"].as_array().unwrap().len(), MOST_SHOWN);
+    assert_eq!(
+        (&shown["pending_total"], &shown["rejected_total"]),
+        (&json!(1500), &json!(0))
+    );
+    let all = json!({ "all": true });
+    let done = ask("POST", "/guard/confirm").json(&all).of(&router).await.json();
+    assert_eq!(
+        done["affected"].as_array().unwrap().len(),
+        1500,
+        "also those that were not named"
+    );
+    assert_eq!((&done["pending"], &done["pending_total"]), (&json!([]), &json!(0)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -31,7 +31,7 @@ use vpn_operator::{
         session::Epoch,
         user::{VpnUser, VpnUserSpec, VpnUserStatus},
     },
-    roster::{GuardReport, PendingDenial, Person},
+    roster::{GuardReport, PendingDenial, Person, Several},
 };
 
 pub const SECRET: &str = "corporate-secret-of-today";
@@ -517,18 +517,21 @@ impl People for World {
     fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
-    fn guard(&self) -> GuardReport {
+    fn guard(&self, most: usize) -> GuardReport {
         let since = self.clock_now();
         let inner = self.lock();
-        let pending = inner.guarded.iter().map(|id| PendingDenial {
-            corporate_id: id.clone(),
-            cause: "Held".to_owned(),
-            budget: Budget::Hr,
-            since,
-        });
+        let mut pending = Several::none();
+        for id in &inner.guarded {
+            pending.add(most, || PendingDenial {
+                corporate_id: id.clone(),
+                cause: "Held".to_owned(),
+                budget: Budget::Hr,
+                since,
+            });
+        }
         GuardReport {
-            pending: pending.collect(),
-            rejected: Vec::new(),
+            pending,
+            rejected: Several::none(),
             budgets: vec![
                 BudgetReport {
                     budget: Budget::Declared,
