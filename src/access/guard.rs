@@ -6,8 +6,9 @@ use serde_json::json;
 
 use super::{Caller, Dependencies, Result, UseCases, tell};
 use crate::{
-    desired::{DesiredError, folder::SOURCE_FILE},
+    desired::DesiredError,
     model::{
+        Kind,
         corporate_id::CorporateId,
         guard::{Budget, BudgetReport},
     },
@@ -58,7 +59,7 @@ impl UseCases {
     /// What the guard holds back, and how much more it lets through. Nothing is answered that a crash would forget, as long as
     /// the guard's store takes it in time.
     pub async fn guard(&self) -> GuardView {
-        let view = self.dependencies.guard_view();
+        let view = self.dependencies.guard_view().await;
         self.dependencies.guard_kept().await;
         view
     }
@@ -125,7 +126,7 @@ impl UseCases {
             }
             Ok(Confirmed {
                 affected,
-                report: dependencies.guard_view(),
+                report: dependencies.guard_view().await,
             })
         })
         .await
@@ -133,28 +134,38 @@ impl UseCases {
 }
 
 impl Dependencies {
-    fn guard_view(&self) -> GuardView {
+    async fn guard_view(&self) -> GuardView {
         let report = self.people.guard(MOST_SHOWN);
-        let seen = |waiting: Several<PendingDenial>| waiting.map(|denial| self.seen(denial));
         GuardView {
-            pending: seen(report.pending),
-            rejected: seen(report.rejected),
+            pending: self.seen(report.pending).await,
+            rejected: self.seen(report.rejected).await,
             budgets: report.budgets,
             orders: report.orders,
             window: report.window,
         }
     }
 
-    fn seen(&self, denial: PendingDenial) -> WaitingDenial {
+    async fn seen(&self, waiting: Several<PendingDenial>) -> Several<WaitingDenial> {
+        let mut first = Vec::with_capacity(waiting.first.len());
+        for denial in waiting.first {
+            first.push(self.seen_one(denial).await);
+        }
+        Several {
+            first,
+            total: waiting.total,
+        }
+    }
+
+    async fn seen_one(&self, denial: PendingDenial) -> WaitingDenial {
         let user = self.directory.user(&denial.corporate_id.object_name());
         // Only holds of feeds and lost holds are named as causes.
         let hold = matches!(denial.budget, Budget::Hr | Budget::Scim | Budget::Holds)
             .then(|| self.directory.hold(&denial.cause))
             .flatten();
-        let file = |annotations: &std::collections::BTreeMap<String, String>| annotations.get(SOURCE_FILE).cloned();
         let from = match (&hold, &user) {
-            (Some(hold), _) => hold.spec.reason.clone().or_else(|| file(hold.annotations())),
-            (None, Some(user)) => file(user.annotations()),
+            (Some(hold), _) if hold.spec.reason.is_some() => hold.spec.reason.clone(),
+            (Some(hold), _) => self.desired.place(Kind::VpnHold, &hold.name_any()).await,
+            (None, Some(user)) => self.desired.place(Kind::VpnUser, &user.name_any()).await,
             (None, None) => None,
         };
         WaitingDenial {

@@ -1,5 +1,6 @@
 //! `user show` for people: whether somebody has access and why comes first, then what a person at the phone asks next.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
@@ -247,10 +248,15 @@ fn conditions(user: &Value, moments: &Moments, output: &mut Output) -> Result<()
 
 /// Revocations before the one that is shown in full.
 fn revocations(user: &Value, moments: &Moments, output: &mut Output) -> Result<(), CommandError> {
-    let present = field(user, "revocation").and_then(|present| field(present, "denied_at"));
+    // A status keeps milliseconds, the history more.
+    let denied = |row: &Value| {
+        let at: Timestamp = cell(row, "denied_at").parse().ok()?;
+        Some(at.as_millisecond())
+    };
+    let present = field(user, "revocation").and_then(denied);
     let before: Vec<&Value> = list_of(user, "revocations")
         .iter()
-        .filter(|row| present.is_none() || field(row, "denied_at") != present)
+        .filter(|row| present.is_none() || denied(row) != present)
         .collect();
     if before.is_empty() {
         return Ok(());

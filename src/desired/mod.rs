@@ -183,6 +183,11 @@ pub trait DesiredState: Send + Sync + 'static {
     /// Reads one user, tombstones included, as the source has it now.
     async fn get_user(&self, name: &str) -> Result<Option<VpnUser>>;
 
+    /// Where an object is written down, for people: a file under the folder. `None` where there is no such place.
+    async fn place(&self, _kind: crate::model::Kind, _name: &str) -> Option<String> {
+        None
+    }
+
     /// Creates a user. Answers the object as stored. Creating one that exists with the same spec succeeds.
     async fn create_user(&self, name: &str, spec: VpnUserSpec, manager: FieldManager) -> Result<VpnUser>;
 

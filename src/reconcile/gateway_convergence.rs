@@ -34,6 +34,9 @@ const RETRY: Duration = Duration::from_secs(10);
 /// How often it is looked whether a status has to say something else.
 const REPORTS: Duration = Duration::from_secs(1);
 
+/// What part of the time may be spent on looking through all users: one in so many.
+const SHARE: u32 = 50;
+
 /// How long the store may take to show what was written.
 const LAG: Duration = Duration::from_secs(5);
 
@@ -215,16 +218,17 @@ struct Reporter {
 #[derive(Default)]
 struct Separation {
     of: Arc<Sharing>,
-    looked: Option<Instant>,
+    /// Not before then are the users looked through again.
+    again: Option<Instant>,
 }
 
 impl Separation {
-    /// Looks through the users, at most every [`RETRY`], and only while gateways share a path secret and somebody changed.
+    /// Looks through the users, for at most a [`SHARE`] of the time, and only while gateways share a path secret and somebody changed.
     fn look(&mut self, ctx: &Core, now: Instant) {
         let gateways = &ctx.gateways;
         let sharing = gateways.sharing.load_full();
         let known = Arc::ptr_eq(&sharing, &self.of);
-        let wait = self.looked.is_some_and(|at| now.saturating_duration_since(at) < RETRY);
+        let wait = self.again.is_some_and(|again| now < again);
         let moved = !sharing.is_empty() && !wait && gateways.users_moved.swap(false, Ordering::SeqCst);
         if known && !moved {
             return;
@@ -234,7 +238,8 @@ impl Separation {
             for user in ctx.users.state() {
                 naming.add(&user.name_any(), gateway_names(&user));
             }
-            self.looked = Some(now);
+            let took = ctx.clock.monotonic().saturating_duration_since(now);
+            self.again = Some(now + took * SHARE);
         }
         gateways.not_separated.store(Arc::new(sharing.not_enforced(&naming)));
         self.of = sharing;

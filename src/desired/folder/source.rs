@@ -313,6 +313,12 @@ impl DesiredState for FolderSource {
         self.find(Kind::User, name).await?.as_ref().map(object).transpose()
     }
 
+    async fn place(&self, kind: crate::model::Kind, name: &str) -> Option<String> {
+        let kind = Kind::ALL.into_iter().find(|own| own.model() == kind)?;
+        let found = self.find(kind, name).await.ok()??;
+        Some(found.row.file.path.to_string())
+    }
+
     async fn create_user(&self, name: &str, spec: VpnUserSpec, manager: FieldManager) -> Result<VpnUser> {
         let spec = Spec::User(Box::new(spec));
         self.create(Root::People, name, spec, Notes::default(), manager).await

@@ -22,7 +22,7 @@ async fn a_page_begins_with_the_verdict_and_its_reason_and_fits_100_columns() {
                              "last_transition_time": "2026-01-01T12:00:00Z" }],
             "revocation": { "denied_at": "2026-01-01T12:00:00Z", "contained_at": "2026-01-01T12:00:00.006Z",
                             "sessions_zero_at": "2026-01-01T12:00:31.25Z", "waiting_for": [], "unprovable": [] },
-            "revocations": [{ "reason": "Held", "denied_at": "2026-01-01T12:00:00Z", "contained_at": null },
+            "revocations": [{ "reason": "Held", "denied_at": "2026-01-01T12:00:00.000321Z", "contained_at": null },
                             { "reason": "Expired", "denied_at": "2025-01-01T12:00:00Z", "contained_at": "2025-01-01T12:00:01.5Z" }],
             "history": [{ "seq": 1, "at": "2026-01-01T12:00:00Z", "actor": "anna", "source": "cli", "action": "deactivate",
                           "after": "{\"hold\":\"cli-deactivated-ab123456\"}", "reason": "laptop stolen" }],
@@ -36,6 +36,12 @@ async fn a_page_begins_with_the_verdict_and_its_reason_and_fits_100_columns() {
     assert_eq!(
         lines[..2],
         ["AB123456, Anna Ivanova, engineer", "Denied: Held"],
+        "{}",
+        page.stdout
+    );
+    let earlier = lines.iter().position(|line| *line == "Earlier revocations").unwrap();
+    assert!(
+        lines[earlier + 2].contains("2025") && !lines[earlier + 3].contains("2026-01-01"),
         "{}",
         page.stdout
     );
