@@ -154,7 +154,7 @@ pub enum AccessError {
     Denied(Denial),
     /// No hold keeps the denial that was ordered.
     #[error(
-        "{corporate_id} is not kept out, because the hold could not be placed: {error}. {flip}. Once the cause is mended, deactivate again"
+        "no hold keeps {corporate_id} out, because it could not be placed: {error}. {flip}. Once the cause is mended, deactivate again"
     )]
     NotHeld {
         /// Whom it concerns.

@@ -1,6 +1,6 @@
 //! What a command that denies somebody waits for, shows, and ends with: the same for `user deactivate` and `hold create`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -15,17 +15,17 @@ use super::{
 };
 use crate::model::corporate_id::CorporateId;
 
-/// Waits until the denial that was just ordered is contained, at most for `timeout`, and shows how far it came.
+/// Waits until the denial that was ordered is contained, at most for `timeout` since it was `begun`, and shows how far it came.
 /// `answer` is what the API said to the order.
 pub(super) async fn follow(
     client: &Client,
     id: &CorporateId,
     mut answer: Value,
-    timeout: Duration,
+    (begun, timeout): (Instant, Duration),
     ask: &Ask,
     output: &mut Output,
 ) -> Result<(), CommandError> {
-    let outcome = wait::for_containment(client, id, &answer, timeout).await?;
+    let outcome = wait::for_containment(client, id, &answer, (begun, timeout)).await?;
     if let (Value::Object(fields), Some(Value::Object(times))) = (&mut answer, &outcome.times) {
         fields.extend(times.clone());
     }

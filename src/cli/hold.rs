@@ -1,6 +1,6 @@
 //! `hold`: standing denials, through the API.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -42,11 +42,12 @@ pub(super) async fn run(command: HoldCommand, output: &mut Output) -> Result<(),
                 fields.extend(until.map(|until| ("until".to_owned(), json!(until))));
             }
             let client = client(&ask)?;
+            let begun = Instant::now();
             let answer = client.post(&["holds"], &body).await?.body;
             // Nothing is to be proved of a hold that does not deny yet.
             let denies_now = matches!(cell(&answer, "phase").as_str(), "Live" | "HeldBack");
             let wait = if denies_now { wait } else { Duration::ZERO };
-            denial::follow(&client, &id, answer, wait, &ask, output).await
+            denial::follow(&client, &id, answer, (begun, wait), &ask, output).await
         }
         HoldCommand::Release(Release {
             name: Some(name),

@@ -1,6 +1,6 @@
 //! `user`: people, through the API.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -138,8 +138,9 @@ async fn deactivate(
 ) -> Result<(), CommandError> {
     let client = client(ask)?;
     let body = reason.map_or_else(|| json!({}), |reason| json!({ "reason": reason }));
+    let begun = Instant::now();
     let answer = client.post(&["user", id.as_str(), "deactivate"], &body).await?.body;
-    denial::follow(&client, id, answer, timeout, ask, output).await
+    denial::follow(&client, id, answer, (begun, timeout), ask, output).await
 }
 
 async fn activate(ask: &Ask, id: &CorporateId, output: &mut Output) -> Result<(), CommandError> {

@@ -60,14 +60,14 @@ impl Outcome {
     }
 }
 
-/// Waits until a person's revocation is contained, at most for `timeout`. `first` is the answer to the deactivation.
+/// Waits until a person's revocation is contained, at most for `timeout` since the order was `begun`: the operator itself
+/// waits before it answers an order. `first` is the answer to the deactivation.
 pub(super) async fn for_containment(
     client: &Client,
     id: &CorporateId,
     first: &Value,
-    timeout: Duration,
+    (begun, timeout): (Instant, Duration),
 ) -> Result<Outcome, CommandError> {
-    let begun = Instant::now();
     let mut outcome = Outcome::of(first);
     let progress = progress("waiting until every node has cut the sessions");
     while !outcome.is_final() && begun.elapsed() < timeout {

@@ -80,9 +80,13 @@ pub(super) fn read(headers: &HeaderMap, bytes: Vec<u8>, limit: usize) -> Result<
     let (encoding, mark) = encoding(headers, &bytes);
     let (text, replaced) = encoding.decode_with_bom_removal(&bytes);
     if encoding != UTF_8 || mark {
-        let mark = if mark { " with a byte order mark" } else { "" };
+        let (mark, without) = if mark {
+            (" with a byte order mark", " without one")
+        } else {
+            ("", "")
+        };
         remarks.push(format!(
-            "the body was read as {}{mark}: send UTF-8 without one",
+            "the body was read as {}{mark}: send UTF-8{without}",
             encoding.name()
         ));
     }
@@ -261,6 +265,8 @@ mod tests {
             assert_eq!(read.text, text, "{remarked}");
             assert_eq!(read.remarks.is_empty(), remarked.is_empty(), "{:?}", read.remarks);
             assert!(read.remarks.join(" ").contains(remarked), "{:?}", read.remarks);
+            let said = read.remarks.join(" ");
+            assert_eq!(said.contains("without one"), said.contains("byte order mark"), "{said}");
         }
     }
 

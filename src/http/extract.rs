@@ -104,7 +104,9 @@ pub(super) fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     if bytes.trim_ascii_start().first() != Some(&b'{') {
         return Err(match serde_json::from_slice::<IgnoredAny>(bytes) {
             Err(error) => malformed(&error),
-            Ok(_) => Problem::invalid("the body must be a JSON object, like {\"corporate_id\": \"AB123456\"}"),
+            Ok(_) => {
+                Problem::invalid("the body must be a JSON object: fields in braces, as the API's /docs lists them")
+            }
         });
     }
     let mut json = serde_json::Deserializer::from_slice(bytes);

@@ -91,6 +91,15 @@ async fn hold_create_waits_and_ends_as_a_deactivation_does() {
         assert_eq!(outcome.code, code, "{}{}", outcome.stdout, outcome.stderr);
         assert_eq!(outcome.stdout.contains("20 ms later"), contained, "{}", outcome.stdout);
     }
+    // The operator itself waits a while before it answers, for example for a node that hangs.
+    let fake = Fake::start(move |_, _| {
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        (201, hold.clone())
+    })
+    .await;
+    let outcome = fake.run(&["hold", "create", "AB123456", "--wait", "500ms"]).await;
+    assert_eq!(outcome.code, 6, "{}{}", outcome.stdout, outcome.stderr);
+    assert_eq!(fake.seen().len(), 1, "the time is over when the order is answered");
     let later = json!({ "status": "created", "name": "cli-held-ab123456", "phase": "Pending" });
     let fake = Fake::answering(201, later).await;
     let outcome = fake

@@ -120,6 +120,12 @@ async fn a_request_that_says_its_length_twice_is_refused_and_what_it_hides_is_no
             let answer = answered(listener, &smuggled).await;
             assert!(answer.starts_with("HTTP/1.1 400 "), "{lengths}: {answer}");
             assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{lengths}: {answer}");
+            for rest in ["", "{}", "5\r\n"] {
+                let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\n{lengths}\r\n{rest}");
+                let answer = tokio::time::timeout(Duration::from_secs(5), answered(listener, &head)).await;
+                let answer = answer.expect("no more bytes are waited for");
+                assert!(answer.starts_with("HTTP/1.1 400 "), "{lengths}{rest}: {answer}");
+            }
             let behind = answered(listener, &format!("{hidden}{smuggled}")).await;
             assert!(
                 behind.starts_with("HTTP/1.1 200 ") && behind.contains("HTTP/1.1 400 "),

@@ -411,6 +411,7 @@ async fn a_deactivation_that_no_hold_keeps_is_an_error_and_flips_all_the_same() 
         detail.contains("read-only") && detail.contains("spec.active is false") && detail.contains("deactivate again"),
         "{detail}"
     );
+    assert!(!detail.contains("is not kept out"), "spec.active does: {detail}");
     assert!(!world.lock().users["ab123456"].spec.active);
     world.lock().not_editable = true;
     world.declare("AB000002", |_| {});

@@ -168,9 +168,12 @@ async fn errors_speak_of_fields_and_not_of_the_types_of_a_program() {
             "reason: must be one line",
         ),
         ("/guard/confirm", json!({ "ids": "AB123456" }), "ids: invalid type"),
+        ("/guard/confirm", json!(["AB123456"]), "must be a JSON object"),
     ] {
         let detail = ask("POST", path).json(&body).of(&router).await.problem(422);
         assert!(detail.contains(words), "{detail}");
+        let recommends = detail.contains("must be a JSON object") && detail.contains("corporate_id");
+        assert!(!recommends, "most calls refuse that field: {detail}");
         details.push(detail);
     }
     for (path, words) in [
