@@ -4,6 +4,7 @@
 //! handed over and observed later, from memory. It may use the model and the clock. It never decides who may have
 //! access, never writes desired state, and never lets a secret into a log, an error or a metric.
 
+pub mod blitz;
 pub mod hysteria;
 pub mod names;
 pub mod redact;

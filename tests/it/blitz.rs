@@ -1,0 +1,3 @@
+//! A Blitz panel as a gateway.
+
+mod client;
