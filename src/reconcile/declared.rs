@@ -7,9 +7,9 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     credentials::Sources,
     gateway::{
-        ANY, NodeName,
+        ANY, Meter, NodeName,
         hysteria::{
-            Meter, WITHOUT_EFFECT,
+            WITHOUT_EFFECT,
             client::StatsEndpoint,
             config::{NodeConfig, NodeFault},
         },

@@ -23,8 +23,8 @@ use crate::{
     credentials::Sources,
     fence::Fence,
     gateway::{
-        Completions, Gateway, NodeName,
-        hysteria::{self, HysteriaGateway, client::StatsError},
+        Completions, Context, Gateway, NodeName,
+        hysteria::{HysteriaGateway, client::StatsError},
     },
     metrics::Metrics,
 };
@@ -237,7 +237,7 @@ impl Gateways {
 
     fn start(&self, name: &str, wanted: Wanted, usage: &Arc<UsageBook>) -> Result<Running, StatsError> {
         let cancel = self.dependencies.cancel.child_token();
-        let context = hysteria::Context {
+        let context = Context {
             ledger: Arc::clone(&self.dependencies.index) as _,
             usage: Arc::clone(usage) as _,
             completions: self.dependencies.completions.clone(),

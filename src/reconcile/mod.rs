@@ -23,6 +23,7 @@ pub mod overdue;
 pub mod plan;
 pub mod runner;
 pub mod status_write_cache;
+mod targets;
 mod tell;
 pub mod unobserved;
 pub mod upkeep;

@@ -2,9 +2,11 @@
 
 use jiff::Timestamp;
 use kube::Resource as _;
+use secrecy::SecretString;
 
+use super::targets::{self, Known};
 use crate::{
-    gateway::{Observation, RevocationProgress, Revoke, Target, WhyUnprovable},
+    gateway::{Observation, Target, WhyUnprovable, merged},
     model::{
         FINALIZER,
         access::{Access, Period, Reason},
@@ -66,6 +68,8 @@ pub struct Facts<'a> {
     pub refused: &'a [(String, String)],
     /// What became of what the user is handed out.
     pub secret: &'a SecretOutcome,
+    /// The password, where it is known. Gateways that keep accounts themselves need it.
+    pub password: Option<SecretString>,
     /// Why the password that `spec.credentialsFrom` names is not known.
     pub unreadable: Option<&'a str>,
 }
@@ -135,10 +139,16 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
     let mut withheld = *facts.secret == SecretOutcome::Withheld;
     for (name, observation) in facts.gateways {
         let Some(observation) = observation else { continue };
-        let leaving = deleting || !wanted.contains(name);
-        let reported = reported(&before, name) != AccountPresence::Unknown;
-        match target_for(observation, reported, &before, person, leaving, now) {
-            Some(Target::Granted { revoke: None, .. }) if paused => withheld = true,
+        let known = Known {
+            observation,
+            before: &before,
+            person,
+            leaving: deleting || !wanted.contains(name),
+            reported: targets::reported(&before, name) != AccountPresence::Unknown,
+        };
+        let account = targets::account(user, name, facts.password.clone());
+        match targets::to_hand_over(&known, account, now) {
+            Some(target) if paused && target.grants_only() => withheld = true,
             Some(target) => targets.push((name.clone(), target)),
             None => {}
         }
@@ -220,72 +230,13 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
     }
 }
 
-/// What the last report says of the account on a gateway.
-fn reported(before: &VpnUserStatus, gateway: &str) -> AccountPresence {
-    let state = before.gateways.iter().find(|state| state.name == gateway);
-    state.map_or(AccountPresence::Unknown, |state| state.account)
-}
-
 /// Whether the account is on a gateway. One that is not running, or was not asked to do anything since the start, has
 /// nothing to say against what was reported last.
 fn presence(before: &VpnUserStatus, gateway: &str, observation: Option<&Observation>) -> AccountPresence {
     match observation.map(|it| it.account) {
-        None | Some(AccountPresence::Unknown) => reported(before, gateway),
+        None | Some(AccountPresence::Unknown) => targets::reported(before, gateway),
         Some(seen) => seen,
     }
-}
-
-/// The target to hand over, unless the gateway has it already or the last report, which `reported` says speaks of this
-/// gateway, says that it was reached.
-fn target_for(
-    observation: &Observation,
-    reported: bool,
-    before: &VpnUserStatus,
-    person: &Person,
-    leaving: bool,
-    now: Timestamp,
-) -> Option<Target> {
-    let epoch = person.epoch;
-    let recorded = before.revocation.as_ref();
-    let open = recorded.filter(|r| r.sessions_zero_at.is_none());
-    let revoke = |denied_at| Revoke {
-        below: epoch,
-        denied_at,
-        known: Vec::new(),
-        // Who was left out stays so over a restart.
-        left_out: recorded
-            .filter(|r| r.denied_at == denied_at)
-            .map(|r| r.left_out.clone())
-            .unwrap_or_default(),
-    };
-    if person.effective.access == Access::Granted && !leaving {
-        // A revocation that a former process did not see the end of is proved by this one.
-        let unproved = open.filter(|_| observation.revocation.is_none());
-        let missing = observation.account != AccountPresence::Present || unproved.is_some();
-        return missing.then(|| Target::Granted {
-            epoch,
-            revoke: unproved.map(|r| revoke(r.denied_at)),
-        });
-    }
-    let opened = observation.revocation.as_ref().is_some_and(|r| r.below >= epoch);
-    if opened && (!leaving || observation.asked_to_leave) {
-        return None;
-    }
-    let same = before.epoch.unwrap_or_default() >= i64::try_from(epoch.0).unwrap_or(i64::MAX)
-        && before.access == Some(Access::Denied);
-    let settled = same && reported && recorded.is_some_and(|r| r.sessions_zero_at.is_some());
-    if settled && !leaving {
-        return None;
-    }
-    if leaving && observation.account == AccountPresence::Absent {
-        return None;
-    }
-    let revoke = revoke(recorded.filter(|_| same || open.is_some()).map_or(now, |r| r.denied_at));
-    Some(if leaving {
-        Target::Absent(revoke)
-    } else {
-        Target::Denied(revoke)
-    })
 }
 
 /// One revocation out of those of all gateways: done when the last is. Falls back on the last report, which outlives a restart.
@@ -294,35 +245,25 @@ fn merged_revocation(
     before: &VpnUserStatus,
     person: &Person,
 ) -> Option<Revocation> {
-    let running: Vec<&RevocationProgress> = gateways
-        .iter()
-        .filter_map(|(_, observation)| observation.as_ref()?.revocation.as_ref())
-        .collect();
-    let newest = running.iter().map(|r| r.below).max();
+    let observed = gateways.iter().filter_map(|(_, observation)| observation.as_ref());
+    let Some(current) = merged(observed.filter_map(|it| it.revocation.clone())) else {
+        return before.revocation.clone();
+    };
     let kept = before.epoch.unwrap_or_default();
-    let is_newer = newest.is_some_and(|below| i64::try_from(below.0).unwrap_or(i64::MAX) >= kept);
-    if !is_newer || newest.is_some_and(|below| below < person.epoch && before.revocation.is_some()) {
+    let is_newer = i64::try_from(current.below.0).unwrap_or(i64::MAX) >= kept;
+    let is_older = current.below < person.epoch && before.revocation.is_some();
+    // The epoch may have gone on since: what is proved of the cut that was reported is told all the same.
+    let reported = before.revocation.as_ref().filter(|r| r.denied_at == current.denied_at);
+    if (!is_newer || is_older) && reported.is_none() {
         return before.revocation.clone();
     }
-    let current: Vec<&&RevocationProgress> = running.iter().filter(|r| Some(r.below) == newest).collect();
-    let denied_at = current.iter().map(|r| r.denied_at).min()?;
-    let latest = |times: Vec<Option<Timestamp>>| times.into_iter().collect::<Option<Vec<_>>>()?.into_iter().max();
-    let mut waiting_for: Vec<String> = current.iter().flat_map(|r| r.waiting_for.iter().cloned()).collect();
-    waiting_for.sort_unstable();
-    waiting_for.dedup();
-    let mut left_out: Vec<String> = current.iter().flat_map(|r| r.left_out.iter().cloned()).collect();
-    left_out.sort_unstable();
-    left_out.dedup();
-    let kept = before.revocation.as_ref().filter(|r| r.denied_at == denied_at);
-    let withdrawn = current.iter().map(|r| r.withdrawn_at);
-    let withdrawn_at = withdrawn.chain([kept.and_then(|r| r.withdrawn_at)]).flatten().max();
     Some(Revocation {
-        denied_at,
-        contained_at: latest(current.iter().map(|r| r.contained_at).collect()),
-        sessions_zero_at: latest(current.iter().map(|r| r.sessions_zero_at).collect()),
-        waiting_for,
-        left_out,
-        withdrawn_at,
+        denied_at: current.denied_at,
+        contained_at: current.contained_at,
+        sessions_zero_at: current.sessions_zero_at,
+        waiting_for: current.waiting_for,
+        left_out: current.left_out,
+        withdrawn_at: current.withdrawn_at.max(reported.and_then(|r| r.withdrawn_at)),
     })
 }
 

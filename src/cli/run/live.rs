@@ -1,15 +1,12 @@
 //! What the use cases see of the running operator: its stores and its gateways, from memory.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Weak},
-};
+use std::sync::{Arc, Weak};
 
 use kube::runtime::reflector::ObjectRef;
 
 use crate::{
     access::{Directory, Links, select},
-    gateway::{Credentials, Gateway, Link, NodeHealth, Observation, RevocationProgress},
+    gateway::{Credentials, Gateway, Link, NodeHealth, Observation, RevocationProgress, merged},
     model::{hold::VpnHold, user::VpnUser},
     reconcile::{core::Core, plan::gateway_names},
 };
@@ -60,7 +57,7 @@ impl Links for Live {
         gateway_names(user)
             .iter()
             .filter_map(|name| core.gateways.get(name))
-            .flat_map(|gateway| gateway.links(credentials))
+            .flat_map(|gateway| gateway.links(credentials).known())
             .collect()
     }
 
@@ -94,24 +91,8 @@ impl Links for Live {
     }
 
     fn revocation(&self, account: &str) -> Option<RevocationProgress> {
-        let mut newest: HashMap<_, Vec<RevocationProgress>> = HashMap::new();
-        for revocation in self
-            .observations(account)
-            .into_iter()
-            .filter_map(|observation| observation.revocation)
-        {
-            newest.entry(revocation.below).or_default().push(revocation);
-        }
-        let (_, parts) = newest.into_iter().max_by_key(|(below, _)| *below)?;
-        parts.into_iter().reduce(|a, b| RevocationProgress {
-            below: a.below,
-            denied_at: a.denied_at.min(b.denied_at),
-            contained_at: a.contained_at.zip(b.contained_at).map(|(a, b)| a.max(b)),
-            sessions_zero_at: a.sessions_zero_at.zip(b.sessions_zero_at).map(|(a, b)| a.max(b)),
-            waiting_for: a.waiting_for.into_iter().chain(b.waiting_for).collect(),
-            left_out: a.left_out.into_iter().chain(b.left_out).collect(),
-            withdrawn_at: a.withdrawn_at.max(b.withdrawn_at),
-        })
+        let observations = self.observations(account).into_iter();
+        merged(observations.filter_map(|observation| observation.revocation))
     }
 
     fn sessions(&self, account: &str) -> u32 {

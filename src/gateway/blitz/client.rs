@@ -25,7 +25,7 @@ use crate::{
 /// How long a connection to the panel may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a call may take: the longest that a panel without its database was seen to take is 70 s.
-const CALL_TIMEOUT: Duration = Duration::from_secs(90);
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(90);
 /// The largest answer that is read. A hundred thousand accounts take about 28 MiB.
 const MAX_ANSWER: usize = 64 << 20;
 /// All that a panel without accounts answers, with status 400. Whatever else is not a 200 says nothing about who is there.
@@ -493,7 +493,9 @@ impl PanelClient {
         let linked: Vec<Linked> = self.good(answer)?.json(&self.shown)?;
         let links = |it: Linked| {
             let own = [("IPv4", it.ipv4), ("IPv6", it.ipv6)];
-            let own = own.into_iter().filter_map(|(name, uri)| Some((name.to_owned(), uri?.0)));
+            let own = own
+                .into_iter()
+                .filter_map(|(name, uri)| Some((name.to_owned(), uri?.0)));
             let further = it.nodes.into_iter().map(|node| (node.name, node.uri.0));
             (it.username, own.chain(further).collect())
         };

@@ -61,11 +61,11 @@ pub(super) fn change(account: &Account, entry: &Entry, now: Timestamp) -> Change
     }
 }
 
-/// Whole GB that no account reaches before the operator cuts it; 0 means no limit. What was moved before an account was taken
-/// over counts for the panel and not for the operator, so such accounts have none.
+/// Whole GB that no account reaches before the operator cuts it; 0 means no limit.
 fn limit_gb(account: &Account) -> u32 {
-    let limit = account.limit.filter(|_| !account.adopt);
-    limit.map_or(0, |bytes| u32::try_from(bytes.div_ceil(GB) + 1).unwrap_or(0))
+    account
+        .limit
+        .map_or(0, |bytes| u32::try_from(bytes.div_ceil(GB) + 1).unwrap_or(0))
 }
 
 /// Days from `created` on, or from today while the panel has seen no byte, that end after `valid_until` in every time zone that
@@ -132,7 +132,13 @@ mod tests {
         };
         let change = change(&account(), &by_hand, at(0));
         assert_eq!(
-            (change.blocked, change.limit_gb, change.days, change.unlimited, change.note),
+            (
+                change.blocked,
+                change.limit_gb,
+                change.days,
+                change.unlimited,
+                change.note
+            ),
             (Some(false), Some(0), Some(0), Some(false), None)
         );
         assert_eq!(change.password.unwrap().expose_secret(), "secret");

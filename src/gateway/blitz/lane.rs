@@ -12,7 +12,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use secrecy::ExposeSecret;
+use secrecy::SecretString;
 
 use super::{
     client::{Change, Entry, NewAccount, PanelError},
@@ -20,7 +20,9 @@ use super::{
     proof::{Need, Proof},
 };
 use crate::{
-    gateway::{Account, Leaving, Moment, Observation, Target, TargetAccess, retry::Backoff},
+    gateway::{
+        Leaving, Moment, Observation, Obstacle, RevocationProgress, Revoke, Target, TargetAccess, retry::Backoff,
+    },
     model::user::AccountPresence,
 };
 
@@ -37,6 +39,8 @@ pub(super) enum Call {
     Change(Arc<str>, Change),
     /// Delete an account that nobody uses any more.
     Delete(Arc<str>),
+    /// Read the links of this account, which say what everybody's are.
+    Links(Arc<str>),
 }
 
 impl Call {
@@ -47,7 +51,16 @@ impl Call {
             Self::Add(..) => "add",
             Self::Change(..) => "change",
             Self::Delete(_) => "delete",
+            Self::Links(_) => "links",
         }
+    }
+}
+
+/// What refuses an account's logins.
+pub(super) fn block() -> Change {
+    Change {
+        blocked: Some(true),
+        ..Change::default()
     }
 }
 
@@ -59,6 +72,9 @@ pub(super) enum Next {
     /// There is nothing to do until then, or until a target is handed over.
     Wait(Instant),
 }
+
+/// How long links that were read are good.
+const LINKS: Duration = Duration::from_secs(600);
 
 /// How often the panel is asked who is there.
 #[derive(Debug, Clone, Copy)]
@@ -135,6 +151,9 @@ pub(super) struct Lane {
     deletes: BTreeSet<Arc<str>>,
     asked: BTreeSet<(u64, Arc<str>)>,
     rest: BTreeSet<(u64, Arc<str>)>,
+    /// An account that lets people in, whose links can be read, and when some were.
+    witness: Option<Arc<str>>,
+    links: Option<Instant>,
     /// Not before then is the panel called again: it failed as a whole.
     resting: Option<(PanelError, Instant)>,
     backoff: Backoff,
@@ -153,6 +172,8 @@ impl Lane {
             deletes: BTreeSet::new(),
             asked: BTreeSet::new(),
             rest: BTreeSet::new(),
+            witness: None,
+            links: None,
             resting: None,
             backoff: Backoff::new(Duration::from_millis(500), Duration::from_secs(30)),
         }
@@ -187,8 +208,8 @@ impl Lane {
         managed.agreed = false;
         managed.failing = None;
         // What the status says was there may have let somebody in before this process began.
-        managed.was_there |= there || target.was_there;
-        if let Some(revoke) = &target.revoke
+        managed.was_there |= there || target.account.reported;
+        if let Some(revoke) = target.revoke.as_ref().filter(|_| !managed.is_let_go())
             && managed.proof.as_ref().is_none_or(|proof| proof.below() < revoke.below)
         {
             managed.proof = Some(Proof::open(revoke, online));
@@ -230,7 +251,9 @@ impl Lane {
 
     /// Puts an account where its next call is found.
     fn file(&mut self, key: &Arc<str>, now: Moment) {
-        let Some(managed) = self.accounts.remove(key) else { return };
+        let Some(managed) = self.accounts.remove(key) else {
+            return;
+        };
         self.unfile(key, &managed);
         let waits = managed.failing.as_ref().is_some_and(|(_, until, _)| *until > now.at);
         match managed.wants(self.seen.entry(key), self.seen.begun.is_some(), now.utc) {
@@ -266,13 +289,22 @@ impl Lane {
         if let Some((_, key)) = self.blocks.first() {
             return Next::Call(Call::Block(key.clone()));
         }
-        let pace = if self.looks.is_empty() { self.pace.quiet } else { self.pace.watchful };
+        let pace = if self.looks.is_empty() {
+            self.pace.quiet
+        } else {
+            self.pace.watchful
+        };
         let due = self.seen.begun.map(|begun| begun + pace);
         if due.is_none_or(|due| due <= now.at) {
             return Next::Call(Call::List);
         }
         if let Some(key) = self.deletes.first() {
             return Next::Call(Call::Delete(key.clone()));
+        }
+        if self.links.is_none_or(|read| read + LINKS <= now.at)
+            && let Some(witness) = &self.witness
+        {
+            return Next::Call(Call::Links(witness.clone()));
         }
         while let Some((_, key)) = self.asked.first().or_else(|| self.rest.first()).cloned() {
             if let Some(call) = self.write(&key, now.utc) {
@@ -309,8 +341,11 @@ impl Lane {
             entries,
         };
         let keys: Vec<Arc<str>> = self.accounts.keys().cloned().collect();
+        self.witness = None;
         for key in keys {
-            let Some(managed) = self.accounts.get_mut(&key) else { continue };
+            let Some(managed) = self.accounts.get_mut(&key) else {
+                continue;
+            };
             let entry = self.seen.entries.get(&*key);
             let before = (managed.agreed, managed.foreign, managed.progress(&self.panel));
             managed.was_there |= entry.is_some();
@@ -333,6 +368,9 @@ impl Lane {
             if agrees {
                 managed.asked = false;
                 managed.failing = None;
+                if managed.target.access == TargetAccess::Granted {
+                    self.witness.get_or_insert_with(|| key.clone());
+                }
             }
             if first || before != (managed.agreed, managed.foreign, managed.progress(&self.panel)) {
                 listed.completed.insert(key.to_string());
@@ -343,7 +381,13 @@ impl Lane {
     }
 
     /// A write that was begun at `begun` ended.
-    pub(super) fn wrote(&mut self, call: &Call, begun: Instant, result: Result<(), PanelError>, now: Moment) -> HashSet<String> {
+    pub(super) fn wrote(
+        &mut self,
+        call: &Call,
+        begun: Instant,
+        result: Result<(), PanelError>,
+        now: Moment,
+    ) -> HashSet<String> {
         let (Call::Block(key) | Call::Add(key, _) | Call::Change(key, _) | Call::Delete(key)) = call else {
             return HashSet::new();
         };
@@ -359,7 +403,9 @@ impl Lane {
 
     fn done(&mut self, call: &Call, key: &Arc<str>, begun: Instant, now: Moment) {
         self.succeeded();
-        let Some(managed) = self.accounts.get_mut(key) else { return };
+        let Some(managed) = self.accounts.get_mut(key) else {
+            return;
+        };
         managed.failing = None;
         managed.written = true;
         match call {
@@ -384,7 +430,7 @@ impl Lane {
             Call::Delete(_) => {
                 self.seen.entries.remove(&**key);
             }
-            Call::List => {}
+            Call::List | Call::Links(_) => {}
         }
     }
 
@@ -399,11 +445,13 @@ impl Lane {
             // Somebody made it since the last list, or the answer to ours was lost: the next list says whose it is.
             self.seen.begun = None;
         }
-        let Some(managed) = self.accounts.get_mut(key) else { return };
-        let mut backoff = managed
-            .failing
-            .take()
-            .map_or_else(|| Backoff::new(Duration::from_secs(1), Duration::from_secs(300)), |(_, _, backoff)| backoff);
+        let Some(managed) = self.accounts.get_mut(key) else {
+            return;
+        };
+        let mut backoff = managed.failing.take().map_or_else(
+            || Backoff::new(Duration::from_secs(1), Duration::from_secs(300)),
+            |(_, _, backoff)| backoff,
+        );
         let until = now.at + backoff.wait();
         managed.failing = Some((error, until, backoff));
     }
@@ -413,13 +461,50 @@ impl Lane {
         if error.may_be_done() {
             self.seen.begun = None;
         }
-        let wait = if error.is_retryable() { self.backoff.wait() } else { self.backoff.longest() };
+        let wait = if error.is_retryable() {
+            self.backoff.wait()
+        } else {
+            self.backoff.longest()
+        };
         self.resting = Some((error, now.at + wait));
     }
 
     fn succeeded(&mut self) {
         self.resting = None;
         self.backoff.reset();
+    }
+
+    /// What the last list showed may not be so any more.
+    pub(super) const fn look_again(&mut self) {
+        self.seen.begun = None;
+    }
+
+    /// Whether people are let in with this account, as a list showed.
+    pub(super) fn lets_in(&self, account: &str) -> bool {
+        let managed = self.accounts.get(account);
+        managed.is_some_and(|managed| managed.agreed && managed.target.access == TargetAccess::Granted)
+    }
+
+    /// The password of an account, as it was listed.
+    pub(super) fn password(&self, account: &str) -> Option<SecretString> {
+        Some(self.seen.entry(account)?.password.clone())
+    }
+
+    /// Links were read. Answers the accounts that wait for them: all that are there.
+    pub(super) fn read_links(&mut self, begun: Instant) -> HashSet<String> {
+        let first = self.links.replace(begun).is_none();
+        self.succeeded();
+        let there = self.accounts.iter().filter(|(_, managed)| first && managed.agreed);
+        there.map(|(name, _)| name.to_string()).collect()
+    }
+
+    /// The operator's accounts among those that are listed.
+    pub(super) fn ours(&self, entries: &HashMap<String, Entry>) -> Vec<Arc<str>> {
+        let ours = self.accounts.iter().filter(|(name, managed)| {
+            let entry = entries.get(&***name);
+            entry.is_some_and(|entry| managed.is_ours(entry))
+        });
+        ours.map(|(name, _)| name.clone()).collect()
     }
 
     /// What keeps the panel from being called.
@@ -449,7 +534,11 @@ impl Lane {
                 Some(managed) if managed.foreign => AccountPresence::Unknown,
                 Some(managed) if managed.has_left(entry, looked) => AccountPresence::Absent,
                 Some(managed) if managed.agreed || managed.target.access != TargetAccess::Granted => {
-                    if entry.is_some() { AccountPresence::Present } else { AccountPresence::Unknown }
+                    if entry.is_some() {
+                        AccountPresence::Present
+                    } else {
+                        AccountPresence::Unknown
+                    }
                 }
                 _ => AccountPresence::Unknown,
             },
@@ -457,8 +546,8 @@ impl Lane {
             revocation: managed.and_then(|managed| managed.progress(&self.panel)),
             unprovable: Vec::new(),
             unusable: Vec::new(),
-            conflict: managed.is_some_and(|managed| managed.foreign),
-            handed_over: managed.map(|managed| managed.target.digest()),
+            obstacle: managed.and_then(Managed::obstacle),
+            handed_over: Some(managed.map_or(0, |managed| managed.target.account.digest())),
             asked_to_leave: managed.is_some_and(|managed| managed.target.access == TargetAccess::Absent),
         }
     }
@@ -478,15 +567,31 @@ impl Managed {
     }
 
     fn is_ours(&self, entry: &Entry) -> bool {
-        self.target.was_there || difference::is_ours(&self.target.account, entry)
+        self.target.account.reported || difference::is_ours(&self.target.account, entry)
     }
 
-    fn progress(&self, panel: &str) -> Option<crate::gateway::RevocationProgress> {
+    /// It is not the operator's any more, as it is.
+    fn is_let_go(&self) -> bool {
+        self.target.access == TargetAccess::Absent && self.target.account.leaving == Leaving::Retain
+    }
+
+    fn obstacle(&self) -> Option<Obstacle> {
+        if self.foreign {
+            return Some(Obstacle::Foreign);
+        }
+        let (error, ..) = self.failing.as_ref()?;
+        Some(Obstacle::Rejected(error.to_string()))
+    }
+
+    fn progress(&self, panel: &str) -> Option<RevocationProgress> {
         Some(self.proof.as_ref()?.progress(panel))
     }
 
     /// What has to be done, by the last list (`looked`: there was one).
     fn wants(&self, entry: Option<&Entry>, looked: bool, now: Timestamp) -> Wants {
+        if self.is_let_go() {
+            return Wants::Nothing;
+        }
         if let Some(proof) = &self.proof {
             match proof.need(looked && !self.was_there) {
                 Need::Block => return Wants::Block,
@@ -503,7 +608,11 @@ impl Managed {
                 let change = difference::change(&self.target.account, entry, now);
                 // A change kicks: who is connected is left alone until nobody is, unless nobody can log in before.
                 let waits = entry.online > 0 && change.blocked.is_none() && self.proof.is_none();
-                if change.is_empty() || waits { Wants::Nothing } else { Wants::Write }
+                if change.is_empty() || waits {
+                    Wants::Nothing
+                } else {
+                    Wants::Write
+                }
             }
             (TargetAccess::Absent, Some(_)) if self.target.account.leaving == Leaving::Delete => Wants::Delete,
             _ => Wants::Nothing,
@@ -521,8 +630,9 @@ impl Managed {
     }
 
     fn has_left(&self, entry: Option<&Entry>, looked: bool) -> bool {
-        let proved = self.proof.as_ref().is_none_or(Proof::is_over);
+        let proved = self.is_let_go() || self.proof.as_ref().is_none_or(Proof::is_over);
         let gone = match self.target.account.leaving {
+            Leaving::Retain => true,
             Leaving::Delete => looked && entry.is_none(),
             Leaving::Block => looked && entry.is_none_or(|entry| entry.blocked),
         };
@@ -534,7 +644,7 @@ impl Managed {
         if self.target.access == TargetAccess::Granted || self.proof.is_some() {
             return;
         }
-        let revoke = crate::gateway::Revoke {
+        let revoke = Revoke {
             below: self.target.epoch,
             denied_at: now.utc,
             known: Vec::new(),
@@ -571,7 +681,7 @@ fn apply(change: &Change, entry: &mut Entry) {
         entry.blocked = blocked;
     }
     if let Some(password) = &change.password {
-        entry.password = password.expose_secret().into();
+        entry.password = password.clone();
     }
     if let Some(gb) = change.limit_gb {
         entry.limit = Some(u64::from(gb) << 30).filter(|limit| *limit > 0);

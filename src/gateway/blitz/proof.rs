@@ -158,7 +158,11 @@ impl Proof {
             denied_at: self.denied_at,
             contained_at: self.contained_at,
             sessions_zero_at: self.zero_at,
-            waiting_for: if self.zero_at.is_some() { Vec::new() } else { vec![panel.to_owned()] },
+            waiting_for: if self.zero_at.is_some() {
+                Vec::new()
+            } else {
+                vec![panel.to_owned()]
+            },
             left_out: Vec::new(),
             withdrawn_at: self.withdrawn_at,
         }
