@@ -175,8 +175,9 @@ impl PanelError {
             | Self::Timeout { .. }
             | Self::DatabaseDown { .. }
             | Self::TrafficApiDown { .. }
-            | Self::Malformed { .. } => true,
-            Self::Status { status, .. } => retry::status_is_retryable(*status),
+            | Self::Malformed { .. }
+            // Whatever goes wrong in one of the panel's scripts is a 400.
+            | Self::Status { .. } => true,
         }
     }
 

@@ -103,6 +103,20 @@ struct Managed {
     failing: Option<(PanelError, Instant, Backoff)>,
     /// Written since the last list.
     written: bool,
+    /// Where its next call is found.
+    filed: Filed,
+}
+
+/// Where the next call of an account is found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Filed {
+    #[default]
+    Nowhere,
+    Blocks(Timestamp),
+    Looks,
+    Deletes,
+    Asked,
+    Rest,
 }
 
 /// The last list.
@@ -175,14 +189,14 @@ impl Lane {
             witness: None,
             links: None,
             resting: None,
-            backoff: Backoff::new(Duration::from_millis(500), Duration::from_secs(30)),
+            backoff: Backoff::new(Duration::from_millis(500), Duration::from_secs(10)),
         }
     }
 
     /// Takes a target. Answers whether there may be something to do.
     pub(super) fn submit(&mut self, account: &str, target: &Target, now: Moment) -> bool {
         let entry = self.seen.entries.get(account);
-        let (there, online) = (entry.is_some(), entry.map_or(0, |entry| entry.online));
+        let online = entry.map_or(0, |entry| entry.online);
         let key = match self.accounts.get_key_value(account) {
             Some((key, managed)) if managed.target == *target => {
                 let _ = key;
@@ -199,16 +213,22 @@ impl Lane {
             number,
             asked: false,
             agreed: false,
-            was_there: there,
+            was_there: false,
             foreign: false,
             failing: None,
             written: false,
+            filed: Filed::default(),
         });
         managed.target = target.clone();
         managed.agreed = false;
         managed.failing = None;
         // What the status says was there may have let somebody in before this process began.
-        managed.was_there |= there || target.account.reported;
+        let ours = entry.is_some_and(|entry| managed.is_ours(entry));
+        managed.was_there |= ours || target.account.reported;
+        if target.revoke.is_some() && self.resting.as_ref().is_some_and(|(error, _)| error.is_retryable()) {
+            // A denial does not wait for what others ran into.
+            self.resting = None;
+        }
         if let Some(revoke) = target.revoke.as_ref().filter(|_| !managed.is_let_go())
             && managed.proof.as_ref().is_none_or(|proof| proof.below() < revoke.below)
         {
@@ -240,42 +260,49 @@ impl Lane {
     }
 
     fn unfile(&mut self, key: &Arc<str>, managed: &Managed) {
-        if let Some(proof) = &managed.proof {
-            self.blocks.remove(&(proof.denied_at(), key.clone()));
+        match managed.filed {
+            Filed::Nowhere => {}
+            Filed::Blocks(since) => drop(self.blocks.remove(&(since, key.clone()))),
+            Filed::Looks => drop(self.looks.remove(key)),
+            Filed::Deletes => drop(self.deletes.remove(key)),
+            Filed::Asked => drop(self.asked.remove(&(managed.number, key.clone()))),
+            Filed::Rest => drop(self.rest.remove(&(managed.number, key.clone()))),
         }
-        self.looks.remove(key);
-        self.deletes.remove(key);
-        self.asked.remove(&(managed.number, key.clone()));
-        self.rest.remove(&(managed.number, key.clone()));
     }
 
     /// Puts an account where its next call is found.
     fn file(&mut self, key: &Arc<str>, now: Moment) {
-        let Some(managed) = self.accounts.remove(key) else {
+        let Some(mut managed) = self.accounts.remove(key) else {
             return;
         };
         self.unfile(key, &managed);
         let waits = managed.failing.as_ref().is_some_and(|(_, until, _)| *until > now.at);
-        match managed.wants(self.seen.entry(key), self.seen.begun.is_some(), now.utc) {
-            _ if managed.foreign || (waits && !managed.is_denial()) => {}
-            Wants::Nothing => {}
+        let wants = managed.wants(self.seen.entry(key), self.seen.begun.is_some(), now.utc);
+        managed.filed = match wants {
+            _ if managed.foreign || (waits && !managed.is_denial()) => Filed::Nowhere,
+            Wants::Nothing => Filed::Nowhere,
             Wants::Block => {
                 let since = managed.proof.as_ref().map_or(now.utc, Proof::denied_at);
                 self.blocks.insert((since, key.clone()));
+                Filed::Blocks(since)
             }
             Wants::Look => {
                 self.looks.insert(key.clone());
+                Filed::Looks
             }
             Wants::Delete => {
                 self.deletes.insert(key.clone());
+                Filed::Deletes
             }
             Wants::Write if managed.asked => {
                 self.asked.insert((managed.number, key.clone()));
+                Filed::Asked
             }
             Wants::Write => {
                 self.rest.insert((managed.number, key.clone()));
+                Filed::Rest
             }
-        }
+        };
         self.accounts.insert(key.clone(), managed);
     }
 
@@ -348,9 +375,11 @@ impl Lane {
             };
             let entry = self.seen.entries.get(&*key);
             let before = (managed.agreed, managed.foreign, managed.progress(&self.panel));
-            managed.was_there |= entry.is_some();
             managed.foreign = entry.is_some_and(|entry| !managed.is_ours(entry));
-            if let Some(proof) = &mut managed.proof {
+            managed.was_there |= entry.is_some() && !managed.foreign;
+            // Who is let in again is so on purpose, once the former sessions are proved gone.
+            let granted = managed.target.access == TargetAccess::Granted;
+            if let Some(proof) = managed.proof.as_mut().filter(|proof| !(granted && proof.is_over())) {
                 let refused = managed.foreign || entry.is_none_or(|entry| entry.blocked);
                 let devices = entry.filter(|_| !managed.foreign).map_or(0, |entry| entry.online);
                 proof.looked(devices, refused, begun, now);
@@ -567,7 +596,7 @@ impl Managed {
     }
 
     fn is_ours(&self, entry: &Entry) -> bool {
-        self.target.account.reported || difference::is_ours(&self.target.account, entry)
+        self.was_there || self.target.account.reported || difference::is_ours(&self.target.account, entry)
     }
 
     /// It is not the operator's any more, as it is.
@@ -593,7 +622,7 @@ impl Managed {
             return Wants::Nothing;
         }
         if let Some(proof) = &self.proof {
-            match proof.need(looked && !self.was_there) {
+            match proof.need(!self.was_there) {
                 Need::Block => return Wants::Block,
                 Need::Look => return Wants::Look,
                 Need::Nothing => {}
@@ -621,6 +650,9 @@ impl Managed {
 
     /// Whether the panel is as is wanted.
     fn agrees(&self, entry: Option<&Entry>, now: Timestamp) -> bool {
+        if self.proof.as_ref().is_some_and(|proof| !proof.is_over()) {
+            return false;
+        }
         match (self.target.access, entry) {
             (TargetAccess::Granted, Some(entry)) => difference::change(&self.target.account, entry, now).is_empty(),
             (TargetAccess::Granted, None) => false,

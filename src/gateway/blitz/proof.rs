@@ -16,6 +16,12 @@ use crate::{
 /// Blocks that are made before anything is read.
 const BLIND: u32 = 2;
 
+/// Blocks that so many devices need beside [`BLIND`]: each kick ends one, and the first finds nobody who is busy, since they come
+/// back before the write.
+const fn owed(devices: u32) -> u32 {
+    devices.saturating_sub(BLIND - 1)
+}
+
 /// What a revocation needs next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Need {
@@ -57,7 +63,7 @@ impl Proof {
             blocks: 0,
             kicked: None,
             shown: None,
-            owed: online.saturating_sub(BLIND),
+            owed: owed(online),
             contained_at: None,
             zero_at: None,
             withdrawn_at: None,
@@ -103,7 +109,7 @@ impl Proof {
                 self.take_back(now);
             }
             self.blocks = 0;
-            self.owed = devices.saturating_sub(BLIND);
+            self.owed = owed(devices);
             return;
         }
         let counts = self.refused.is_some_and(|since| begun >= since);

@@ -46,7 +46,7 @@ pub struct House {
     pub panel: Arc<BlitzPanel>,
     pub gateway: Arc<BlitzGateway>,
     pub sink: Arc<SmallSink>,
-    pub completions: UnboundedReceiver<HashSet<String>>,
+    _completions: UnboundedReceiver<HashSet<String>>,
     epochs: Mutex<BTreeMap<String, u64>>,
     cancel: CancellationToken,
     tasks: TaskTracker,
@@ -82,7 +82,7 @@ impl House {
             panel,
             gateway,
             sink,
-            completions,
+            _completions: completions,
             epochs: Mutex::default(),
             cancel,
             tasks,
@@ -164,7 +164,7 @@ impl House {
     pub async fn lists(&self, more: usize) {
         let before = self.panel.count(Op::List);
         // One may be under way.
-        eventually("lists", || self.panel.count(Op::List) > before + more).await;
+        eventually(&format!("lists: {before} {more} {:?}", self.panel.calls().iter().rev().take(5).map(|c| (c.op, c.at.elapsed())).collect::<Vec<_>>()), || self.panel.count(Op::List) > before + more).await;
     }
 
     /// Calls that are no list.
