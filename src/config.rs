@@ -5,6 +5,7 @@
 
 mod gateway;
 mod guard;
+mod public_url;
 pub mod secrets;
 mod values;
 
@@ -15,7 +16,6 @@ use std::{
 };
 
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
-use url::Url;
 
 use crate::{credentials::FileError, model::guard_limits::GuardLimits};
 
@@ -23,6 +23,7 @@ pub(crate) use self::values::{duration, optional_path};
 pub use self::{
     gateway::{DefaultGateway, HysteriaDefaults},
     guard::Guard,
+    public_url::PublicUrl,
     secrets::{Lookup, Secrets},
     values::{DesiredLocation, Ports, ProxyNetworks},
 };
@@ -219,7 +220,7 @@ fn pair(
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "HTTP API")]
 pub struct Api {
-    /// URL under which people reach the API, for subscription links. `http://LISTEN_ADDR` when absent
+    /// URL under which people reach the API, with the path of a reverse proxy if there is one. `http://LISTEN_ADDR` when absent
     #[arg(long, env = "PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
     /// Networks of reverse proxies whose `X-Forwarded-For` is believed, comma-separated
@@ -368,8 +369,8 @@ pub struct Config {
     pub api_tls: Option<TlsFiles>,
     /// TLS of the auth listener.
     pub auth_tls: Option<TlsFiles>,
-    /// URL under which people reach the API, without a trailing slash.
-    pub public_url: String,
+    /// URL under which people reach the API.
+    pub public_url: PublicUrl,
     /// Reverse proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<ipnet::IpNet>,
     /// Failed attempts that an address has in a minute.
@@ -454,22 +455,13 @@ pub fn local_url(listen: SocketAddr, tls: bool) -> String {
     format!("{}://{reachable}", if tls { "https" } else { "http" })
 }
 
-fn public_url(given: Option<&str>, listen: &Listen, tls: bool) -> Result<String, ConfigError> {
-    let Some(text) = given.filter(|text| !text.is_empty()) else {
-        return Ok(local_url(listen.api, tls));
-    };
-    let bad = |message: &str| ConfigError::Value {
+fn public_url(given: Option<&str>, listen: &Listen, tls: bool) -> Result<PublicUrl, ConfigError> {
+    let given = given.filter(|text| !text.is_empty());
+    let text = given.map_or_else(|| local_url(listen.api, tls), str::to_owned);
+    PublicUrl::parse(&text).map_err(|message| ConfigError::Value {
         name: "PUBLIC_URL",
-        message: message.to_owned(),
-    };
-    let url = Url::parse(text).map_err(|error| bad(&format!("{error}; give one like https://vpn.example.com")))?;
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err(bad("give a URL that begins with https:// or http://"));
-    }
-    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-        return Err(bad("give scheme, host and path only"));
-    }
-    Ok(text.trim_end_matches('/').to_owned())
+        message,
+    })
 }
 
 /// The permission bits of a file that let others on the machine read or write it; 0 where there are none.

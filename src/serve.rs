@@ -4,6 +4,7 @@ mod connections;
 mod descriptors;
 mod expiry;
 mod framing;
+mod watched_stream;
 
 use std::{
     fs, io,

@@ -5,10 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{AccessError, Caller, Dependencies, Flip, Result, UseCases, Why, account, canonical, tell};
+use super::{AccessError, Caller, Dependencies, Flip, Proof, Result, UseCases, Why, account, canonical, tell};
 use crate::{
     desired::{DesiredError, UserPatch},
-    history::AuditEntry,
+    history::{AuditEntry, RevocationRow},
     model::{
         access::Access,
         corporate_id::CorporateId,
@@ -27,29 +27,6 @@ pub const HELD: &str = "held";
 
 /// Longest that the flip of `spec.active` waits for the hold before it.
 const FLIP_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How far a denial is proved. Times are UTC.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Proof {
-    /// Auth refuses.
-    pub in_force: bool,
-    /// The guard holds the denial back until a person confirms it.
-    pub held_back: bool,
-    /// Auth refused from then on, at the latest.
-    pub denied_at: Option<Timestamp>,
-    /// From then on no session could pass another byte.
-    pub contained_at: Option<Timestamp>,
-    /// From then on no session was left.
-    pub sessions_zero_at: Option<Timestamp>,
-    /// Nodes whose word is missing.
-    pub waiting_for: Vec<String>,
-    /// Those of them whose word never comes, because they have no statistics API.
-    pub unprovable: Vec<String>,
-    /// Nodes that were taken out of their gateway before their word was there: nobody knows what passes through them.
-    pub left_out: Vec<String>,
-    /// When `contained_at` was last taken back.
-    pub withdrawn_at: Option<Timestamp>,
-}
 
 /// What became of a deactivation.
 #[derive(Debug, Clone)]
@@ -322,7 +299,23 @@ impl Dependencies {
 
     /// The revocation that belongs to the present epoch: as gateways know it, or as the status kept it over a restart.
     pub(super) fn recorded(&self, person: &Person) -> Proof {
-        let mut proof = self.times(person);
+        self.with_unprovable(self.times(person))
+    }
+
+    /// The last revocation of somebody who is gone, with what is waited for now. Once the word of a node is not waited for any
+    /// more, and the time is absent, nobody saw it.
+    pub(super) fn recorded_of_former(&self, row: &RevocationRow) -> Proof {
+        let mut proof = Proof::of_record(row);
+        if row.sessions_zero_at.is_none()
+            && let Some(progress) = self.links.revocation(&row.account)
+            && i64::try_from(progress.below.0).is_ok_and(|below| below >= row.epoch)
+        {
+            proof.waiting_for = progress.waiting_for;
+        }
+        self.with_unprovable(proof)
+    }
+
+    fn with_unprovable(&self, mut proof: Proof) -> Proof {
         if !proof.waiting_for.is_empty() {
             let health = self.links.health();
             let without_statistics = |name: &&String| health.iter().any(|node| !node.proves && *node.node.0 == ***name);

@@ -1,5 +1,8 @@
 //! Why a use case was not carried out.
 
+use jiff::Timestamp;
+
+use super::proof::Proof;
 use crate::{
     desired::DesiredError,
     history::HistoryError,
@@ -40,6 +43,29 @@ impl std::fmt::Display for Denial {
             ),
             Reason::Active | Reason::GuardHeldBack => write!(f, "{id} has access"),
         }
+    }
+}
+
+/// Somebody of whom nothing but the record is left.
+#[derive(Debug, Clone)]
+pub struct Former {
+    /// Whom it concerns.
+    pub corporate_id: CorporateId,
+    /// When the object was deleted, as far as it is known.
+    pub deleted_at: Option<Timestamp>,
+    /// The last revocation, with what is still waited for; `None` if there was none.
+    pub revocation: Option<Proof>,
+    /// What happened last, for people.
+    pub last: String,
+}
+
+impl std::fmt::Display for Former {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { corporate_id, last, .. } = self;
+        write!(
+            f,
+            "nobody is declared with the corporate ID {corporate_id} any more: {last}. GET /audit?corporate_id={corporate_id} has the rest"
+        )
     }
 }
 
@@ -93,15 +119,8 @@ pub enum AccessError {
     #[error("nobody is declared with the corporate ID {0}")]
     UnknownPerson(CorporateId),
     /// Nobody is declared with this ID any more.
-    #[error(
-        "nobody is declared with the corporate ID {corporate_id} any more: {last}. GET /audit?corporate_id={corporate_id} has the rest"
-    )]
-    Former {
-        /// Whom it concerned.
-        corporate_id: CorporateId,
-        /// What happened last, for people.
-        last: String,
-    },
+    #[error("{0}")]
+    Former(Box<Former>),
     /// Nothing is known of this ID, and somebody wants it denied.
     #[error(
         "nobody is declared with the corporate ID {corporate_id}, so nobody was put out. To keep out whoever is declared with it \

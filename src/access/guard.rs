@@ -6,21 +6,27 @@ use serde_json::json;
 
 use super::{Caller, Dependencies, Result, UseCases, tell};
 use crate::{
-    desired::{DesiredError, folder::SOURCE_FILE},
+    desired::DesiredError,
     model::{
+        Kind,
         corporate_id::CorporateId,
         guard::{Budget, BudgetReport},
     },
-    roster::{GuardReport, PendingDenial},
+    roster::{GuardReport, PendingDenial, Several},
 };
+
+/// Things of each kind that are shown by name: nobody reads more, and an answer about a whole company would be too long for
+/// whoever asks.
+pub const MOST_SHOWN: usize = 1000;
 
 /// What the guard holds back, as people need it to decide.
 #[derive(Debug, Clone)]
 pub struct GuardView {
-    /// Denials and lost holds that wait for a person.
-    pub pending: Vec<WaitingDenial>,
+    /// Denials and lost holds that wait for a person, [`MOST_SHOWN`] of them by name.
+    pub pending: Several<WaitingDenial>,
     /// Denials that a person rejected, of people whose objects are deleted for good: they keep access until somebody confirms.
-    pub rejected: Vec<WaitingDenial>,
+    /// [`MOST_SHOWN`] of them by name.
+    pub rejected: Several<WaitingDenial>,
     /// Each budget, in the order of [`Budget::ALL`].
     pub budgets: Vec<BudgetReport>,
     /// People who were denied by orders within the window.
@@ -53,7 +59,7 @@ impl UseCases {
     /// What the guard holds back, and how much more it lets through. Nothing is answered that a crash would forget, as long as
     /// the guard's store takes it in time.
     pub async fn guard(&self) -> GuardView {
-        let view = self.dependencies.guard_view();
+        let view = self.dependencies.guard_view().await;
         self.dependencies.guard_kept().await;
         view
     }
@@ -82,9 +88,10 @@ impl UseCases {
     ) -> Result<Confirmed> {
         let dependencies = self.dependencies.clone();
         self.to_the_end(async move {
-            let GuardReport { pending, rejected, .. } = dependencies.people.guard();
-            let again = rejected.into_iter().filter(|_| confirm);
-            let mut affected: Vec<CorporateId> = pending.into_iter().chain(again).map(|it| it.corporate_id).collect();
+            let GuardReport { pending, rejected, .. } = dependencies.people.guard(usize::MAX);
+            let again = rejected.first.into_iter().filter(|_| confirm);
+            let all = pending.first.into_iter().chain(again);
+            let mut affected: Vec<CorporateId> = all.map(|it| it.corporate_id).collect();
             if let Some(ids) = &ids {
                 let named: std::collections::HashSet<&CorporateId> = ids.iter().collect();
                 affected.retain(|id| named.contains(id));
@@ -119,7 +126,7 @@ impl UseCases {
             }
             Ok(Confirmed {
                 affected,
-                report: dependencies.guard_view(),
+                report: dependencies.guard_view().await,
             })
         })
         .await
@@ -127,28 +134,38 @@ impl UseCases {
 }
 
 impl Dependencies {
-    fn guard_view(&self) -> GuardView {
-        let report = self.people.guard();
-        let seen = |waiting: Vec<PendingDenial>| waiting.into_iter().map(|denial| self.seen(denial)).collect();
+    async fn guard_view(&self) -> GuardView {
+        let report = self.people.guard(MOST_SHOWN);
         GuardView {
-            pending: seen(report.pending),
-            rejected: seen(report.rejected),
+            pending: self.seen(report.pending).await,
+            rejected: self.seen(report.rejected).await,
             budgets: report.budgets,
             orders: report.orders,
             window: report.window,
         }
     }
 
-    fn seen(&self, denial: PendingDenial) -> WaitingDenial {
+    async fn seen(&self, waiting: Several<PendingDenial>) -> Several<WaitingDenial> {
+        let mut first = Vec::with_capacity(waiting.first.len());
+        for denial in waiting.first {
+            first.push(self.seen_one(denial).await);
+        }
+        Several {
+            first,
+            total: waiting.total,
+        }
+    }
+
+    async fn seen_one(&self, denial: PendingDenial) -> WaitingDenial {
         let user = self.directory.user(&denial.corporate_id.object_name());
         // Only holds of feeds and lost holds are named as causes.
         let hold = matches!(denial.budget, Budget::Hr | Budget::Scim | Budget::Holds)
             .then(|| self.directory.hold(&denial.cause))
             .flatten();
-        let file = |annotations: &std::collections::BTreeMap<String, String>| annotations.get(SOURCE_FILE).cloned();
         let from = match (&hold, &user) {
-            (Some(hold), _) => hold.spec.reason.clone().or_else(|| file(hold.annotations())),
-            (None, Some(user)) => file(user.annotations()),
+            (Some(hold), _) if hold.spec.reason.is_some() => hold.spec.reason.clone(),
+            (Some(hold), _) => self.desired.place(Kind::VpnHold, &hold.name_any()).await,
+            (None, Some(user)) => self.desired.place(Kind::VpnUser, &user.name_any()).await,
             (None, None) => None,
         };
         WaitingDenial {

@@ -104,7 +104,7 @@ impl UseCases {
             lines(dependencies.journal.last_error().as_ref()),
             "until then logins and denials work, grants are refused, and nothing new is recorded",
         ));
-        checks.push(of_guard(dependencies.people.guard().pending.len()));
+        checks.push(of_guard(dependencies.people.guard(0).pending.total));
         checks.push(Check::fails_with(
             "guard-store",
             dependencies.people.guard_store(),
@@ -112,6 +112,8 @@ impl UseCases {
         ));
         let refusals = dependencies.links.refusals().into_iter();
         checks.extend(refusals.map(|(name, why)| Check::fails_with(format!("gateway/{name}"), vec![why], "")));
+        let not_separated = dependencies.links.not_separated().into_iter();
+        checks.extend(not_separated.map(|(name, why)| Check::warns_with(format!("separation/{name}"), vec![why], "")));
         checks.extend(dependencies.links.health().into_iter().map(of_node));
         checks.extend((dependencies.process)());
         Health { ready: loaded, checks }
@@ -141,7 +143,7 @@ impl Health {
             ),
             "",
         ));
-        checks.push(of_guard(follower.roster.guard().pending.len()));
+        checks.push(of_guard(follower.roster.guard(0).pending.total));
         checks.extend(follower.nodes.health().into_iter().map(of_node));
         checks.extend(process());
         Self {

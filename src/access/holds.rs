@@ -8,7 +8,9 @@ use super::{
 };
 use crate::{
     desired::DesiredError,
+    history::redact,
     model::{
+        ORDERED_BY,
         access::HoldSpan,
         corporate_id::CorporateId,
         hold::{HoldPhase, VpnHold, VpnHoldSpec, hold_name},
@@ -32,6 +34,8 @@ pub struct HoldView {
     pub rejected: bool,
     /// When it was placed; `None` if its source does not say.
     pub since: Option<Timestamp>,
+    /// Who ordered it, as the audit names them; `None` for one that was not placed through the API or the command line.
+    pub ordered_by: Option<String>,
     /// Whether it denies now: auth refuses the person because of it.
     pub in_force: bool,
 }
@@ -177,7 +181,10 @@ impl Dependencies {
         spec: VpnHoldSpec,
     ) -> std::result::Result<VpnHold, DesiredError> {
         self.people.order_begins(name, &caller.actor);
-        let placed = self.desired.create_hold(name, spec, caller.manager).await;
+        let placed = self
+            .desired
+            .create_hold(name, spec, &redact(&caller.actor), caller.manager)
+            .await;
         if placed.is_err() {
             self.people.order_ends(name);
         }
@@ -255,6 +262,11 @@ impl Dependencies {
             },
             rejected: among(|person| &person.rejected_holds),
             since: hold.metadata.creation_timestamp.as_ref().map(|at| at.0),
+            ordered_by: hold
+                .metadata
+                .annotations
+                .as_ref()
+                .and_then(|all| all.get(ORDERED_BY).cloned()),
             in_force,
             spec: hold.spec.clone(),
             name,

@@ -13,6 +13,7 @@ mod grant;
 mod guard;
 mod health;
 mod holds;
+mod proof;
 mod release_many;
 mod rotate;
 mod seams;
@@ -27,12 +28,13 @@ use tokio_util::task::TaskTracker;
 pub use activate::Activation;
 pub use audit::AuditPage;
 pub use configuration::Configuration;
-pub use deactivate::{Deactivation, HELD, Proof};
-pub use error::{AccessError, Denial, Flip};
+pub use deactivate::{Deactivation, HELD};
+pub use error::{AccessError, Denial, Flip, Former};
 pub use grant::{Grant, NewUser};
-pub use guard::{Confirmed, GuardView, WaitingDenial};
+pub use guard::{Confirmed, GuardView, MOST_SHOWN, WaitingDenial};
 pub use health::{Check, CheckResult, Health, ProcessChecks};
 pub use holds::{HoldFilter, HoldView, NewHold, Phase, PlacedHold, ReleasedHold};
+pub use proof::Proof;
 pub use release_many::{ReleaseMany, ReleasedMany, ReleasedOne, ReleasedPerson};
 pub use rotate::{Rotate, Rotation};
 pub use seams::{Derived, Directory, Journal, Keys, Links, LivePeople, People, select};
@@ -41,6 +43,7 @@ pub use users::{UserFilter, UserPage, UserSummary, UserView};
 
 use crate::{
     clock::SharedClock,
+    config::PublicUrl,
     desired::{DesiredError, DesiredState, FieldManager},
     gateway::Link,
     model::{corporate_id::CorporateId, user::VpnUser},
@@ -74,18 +77,20 @@ pub struct Why {
 /// What can be set.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Base URL under which people reach the HTTP shell, without a trailing slash: `https://vpn.example.com`.
-    pub public_url: String,
+    /// URL under which people reach the HTTP shell.
+    pub public_url: PublicUrl,
     /// How long a grant, an activation or a rotation waits until it is in force.
     pub grant_wait: Duration,
     /// How long a denial waits for proof that no session can pass another byte.
     pub denial_wait: Duration,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
+impl Settings {
+    /// Settings of an installation that is reached at `public_url`, with the usual waits.
+    #[must_use]
+    pub const fn at(public_url: PublicUrl) -> Self {
         Self {
-            public_url: "http://127.0.0.1:8080".to_owned(),
+            public_url,
             grant_wait: Duration::from_secs(5),
             denial_wait: Duration::from_secs(3),
         }
@@ -133,6 +138,12 @@ impl UseCases {
             dependencies: Arc::new(dependencies),
             tasks: TaskTracker::new(),
         }
+    }
+
+    /// Where people reach the HTTP shell.
+    #[must_use]
+    pub fn public_url(&self) -> &PublicUrl {
+        &self.dependencies.settings.public_url
     }
 
     /// Waits for every change that has begun. New ones may still begin: stop the shells first.

@@ -26,8 +26,8 @@ pub trait People: Send + Sync + 'static {
     fn person(&self, id: &CorporateId) -> Option<Person>;
     /// Rises with every change of anybody.
     fn changes(&self) -> watch::Receiver<u64>;
-    /// What the guard holds back.
-    fn guard(&self) -> GuardReport;
+    /// What the guard holds back: at most `most` things of each kind by name, and how many there are.
+    fn guard(&self, most: usize) -> GuardReport;
     /// Lets pending denials through, those named or all, and has the sessions cut.
     fn confirm(&self, ids: Option<&[CorporateId]>);
     /// Rejects pending denials, those named or all.
@@ -80,8 +80,8 @@ impl People for LivePeople {
     fn changes(&self) -> watch::Receiver<u64> {
         self.roster.changes()
     }
-    fn guard(&self) -> GuardReport {
-        self.roster.guard()
+    fn guard(&self, most: usize) -> GuardReport {
+        self.roster.guard(most)
     }
     fn confirm(&self, ids: Option<&[CorporateId]>) {
         (self.dispatch)(self.roster.confirm(ids));
@@ -189,6 +189,8 @@ pub trait Links: Send + Sync + 'static {
     fn obstacles(&self, user: &VpnUser) -> Vec<String>;
     /// Gateways that cannot run as they are declared as a whole, by name, and why.
     fn refusals(&self) -> Vec<(String, String)>;
+    /// Gateways to which users cannot be kept who name them alone, by name, and why.
+    fn not_separated(&self) -> Vec<(String, String)>;
     /// The revocation of an account that is under way, or the last one. Of several gateways: the slowest.
     fn revocation(&self, account: &str) -> Option<RevocationProgress>;
     /// Sessions online at the last poll, on all gateways.

@@ -63,8 +63,8 @@ impl Dependencies {
     pub(super) fn subscription_url(&self, user: &VpnUser) -> SecretString {
         let id = &user.spec.corporate_id;
         let token = self.keys.subscription_token(id, user.spec.subscription_generation);
-        let base = self.settings.public_url.trim_end_matches('/');
-        SecretString::from(format!("{base}/sub/{}.{}", id.key(), token.expose_secret()))
+        let path = format!("/sub/{}.{}", id.key(), token.expose_secret());
+        SecretString::from(self.settings.public_url.address(&path))
     }
 
     fn user_of_token(&self, token: &str) -> Option<std::sync::Arc<VpnUser>> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{AccessError, Dependencies, HoldFilter, HoldView, Proof, Result, UseCases, account, canonical};
+use super::{AccessError, Dependencies, Former, HoldFilter, HoldView, Proof, Result, UseCases, account, canonical};
 use crate::{
     history::{AuditRow, Page, RevocationRow, Totals, TrafficRow},
     model::{
@@ -50,8 +50,8 @@ pub struct UserSummary {
     pub live_holds: Vec<String>,
     /// Since when the person has access only because the guard holds a denial back.
     pub held_back_since: Option<jiff::Timestamp>,
-    /// Sessions online at the last poll.
-    pub sessions: u32,
+    /// Sessions online at the last poll; `None` while none is known of and a node has not said anything yet.
+    pub sessions: Option<u32>,
 }
 
 /// A page of people.
@@ -84,6 +84,8 @@ pub struct UserView {
     pub revocations: Option<Vec<RevocationRow>>,
     /// Traffic of the last days; `None` when history cannot be read.
     pub traffic_by_day: Option<Vec<TrafficRow>>,
+    /// When the object was deleted, if only holds are left.
+    pub deleted_at: Option<jiff::Timestamp>,
 }
 
 impl UseCases {
@@ -116,7 +118,8 @@ impl UseCases {
         else {
             return Err(dependencies.nobody(id).await);
         };
-        let summary = dependencies.summary(&id, user.clone(), person.as_ref());
+        let heard = dependencies.every_node_was_heard();
+        let summary = dependencies.summary(&id, user.clone(), person.as_ref(), heard);
         let revocation = person
             .as_ref()
             .map(|person| dependencies.recorded(person))
@@ -143,7 +146,11 @@ impl UseCases {
                 .usage
                 .in_period(period.unwrap_or_default(), dependencies.clock.now())
         });
+        // Of somebody who is gone the gateways forget in the end what they proved: the history has it.
+        let last = revocations.as_ref().ok().and_then(|rows| rows.first());
+        let former = last.filter(|_| user.is_none());
         Ok(UserView {
+            deleted_at: former.and_then(|row| row.deleted_at),
             summary,
             next_change: person.and_then(|person| person.declared.next_change),
             traffic,
@@ -152,7 +159,7 @@ impl UseCases {
                 corporate_id: Some(id),
                 ..HoldFilter::default()
             }),
-            revocation,
+            revocation: revocation.or_else(|| Some(dependencies.recorded_of_former(former?))),
             audit: audit.ok(),
             revocations: revocations.ok(),
             traffic_by_day: traffic_by_day.ok(),
@@ -171,15 +178,18 @@ impl Dependencies {
         );
         let revocation = revocations.ok().and_then(|rows| rows.into_iter().next());
         let row = audit.ok().and_then(|rows| rows.into_iter().next());
-        let last = match (revocation, row) {
-            (Some(revocation), _) => last_revocation(&revocation),
+        let proof = revocation.as_ref().map(|row| self.recorded_of_former(row));
+        let last = match (&revocation, row) {
+            (Some(revocation), _) => last_revocation(revocation, proof.as_ref()),
             (None, Some(row)) => format!("{} by {} at {}", row.entry.action, row.entry.actor, row.at),
             (None, None) => return AccessError::UnknownPerson(id.clone()),
         };
-        AccessError::Former {
+        AccessError::Former(Box::new(Former {
             corporate_id: id.clone(),
+            deleted_at: revocation.and_then(|row| row.deleted_at),
+            revocation: proof,
             last,
-        }
+        }))
     }
 
     fn users(&self, filter: &UserFilter, limit: usize, after: Option<&str>) -> UserPage {
@@ -201,28 +211,41 @@ impl Dependencies {
             .last()
             .filter(|_| found.len() >= limit)
             .and_then(|user| user.metadata.name.clone());
+        let heard = self.every_node_was_heard();
         let users = found
             .into_iter()
             .map(|user| {
                 let id = user.spec.corporate_id.clone();
                 let person = self.people.person(&id);
-                self.summary(&id, Some(user), person.as_ref())
+                self.summary(&id, Some(user), person.as_ref(), heard)
             })
             .collect();
         UserPage { users, next }
     }
 
-    fn summary(&self, id: &CorporateId, user: Option<Arc<VpnUser>>, person: Option<&Person>) -> UserSummary {
+    /// Whether every node has shown since the start of this process who is online.
+    fn every_node_was_heard(&self) -> bool {
+        self.links.health().iter().all(|node| node.polled_at.is_some())
+    }
+
+    fn summary(
+        &self,
+        id: &CorporateId,
+        user: Option<Arc<VpnUser>>,
+        person: Option<&Person>,
+        every_node_was_heard: bool,
+    ) -> UserSummary {
         let username = match (&user, person) {
             (Some(user), _) => account(user),
             (None, Some(person)) => person.account.clone(),
             (None, None) => id.account(),
         };
         let (access, reason) = verdict(person);
+        let sessions = self.links.sessions(&username);
         UserSummary {
             name: id.object_name(),
             corporate_id: id.clone(),
-            sessions: self.links.sessions(&username),
+            sessions: Some(sessions).filter(|sessions| *sessions > 0 || every_node_was_heard),
             user,
             username,
             access,
@@ -233,17 +256,23 @@ impl Dependencies {
     }
 }
 
-fn last_revocation(revocation: &RevocationRow) -> String {
+fn last_revocation(revocation: &RevocationRow, proof: Option<&Proof>) -> String {
     let RevocationRow { reason, denied_at, .. } = revocation;
+    let deleted = match revocation.deleted_at {
+        Some(at) => format!("deleted at {at}, "),
+        None => String::new(),
+    };
     let contained = match revocation.contained_at {
         Some(at) => format!("no session passed another byte from {at} on"),
         None => "that every session was cut is not proved".to_owned(),
     };
+    let waiting: &[String] = proof.map_or(&[], |proof| &proof.waiting_for);
     let zero = match revocation.sessions_zero_at {
         Some(at) => format!("no session was left from {at} on"),
-        None => "when the last session was gone is not known".to_owned(),
+        None if waiting.is_empty() => "that no session was left was never seen".to_owned(),
+        None => format!("that no session is left is waited for from {}", waiting.join(", ")),
     };
-    format!("access was revoked at {denied_at} ({reason}), {contained}, {zero}")
+    format!("{deleted}access was revoked at {denied_at} ({reason}), {contained}, {zero}")
 }
 
 fn verdict(person: Option<&Person>) -> (Access, Reason) {

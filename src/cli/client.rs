@@ -1,6 +1,6 @@
 //! A client of a running operator's HTTP API.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Once, time::Duration};
 
 use clap::Args;
 use reqwest::{Method, StatusCode, header::HeaderValue};
@@ -11,7 +11,7 @@ use url::{Host, Url};
 use super::{
     exit::{CommandError, Exit},
     json,
-    output::printable,
+    output::{note, printable},
 };
 use crate::config::{
     self,
@@ -21,6 +21,9 @@ use crate::config::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Above the API's own limit on how long a grant may wait.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What is said of everything that an operator answers whose node is simulated.
+const SIMULATED: &str = "SIMULATED: this operator runs with --simulate, and no session or proof that it shows is real.";
 
 /// Which operator to ask, and in whose name.
 #[derive(Debug, Clone, Args)]
@@ -52,6 +55,15 @@ pub struct Answer {
     pub body: Value,
 }
 
+/// What was asked for, or the record of it.
+#[derive(Debug)]
+pub enum Found {
+    /// The answer.
+    There(Value),
+    /// It is gone. The problem document says what was recorded of it.
+    Gone(Value),
+}
+
 /// A client of one operator.
 pub struct Client {
     http: reqwest::Client,
@@ -59,6 +71,7 @@ pub struct Client {
     secret: SecretString,
     secret_origin: String,
     actor: HeaderValue,
+    simulated: Once,
 }
 
 impl Client {
@@ -93,6 +106,7 @@ impl Client {
             .filter(|actor| !actor.is_empty())
             .unwrap_or("unknown");
         Ok(Self {
+            simulated: Once::new(),
             http: builder
                 .build()
                 .map_err(|error| CommandError::failed(format!("cannot make an HTTP client: {error}")))?,
@@ -110,6 +124,17 @@ impl Client {
     /// As [`Self::send`].
     pub async fn get(&self, path: &[&str], query: &[(&str, String)]) -> Result<Answer, CommandError> {
         self.send(Method::GET, path, query, None).await
+    }
+
+    /// Asks for something that may be gone.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn find(&self, path: &[&str]) -> Result<Found, CommandError> {
+        match self.exchange(Method::GET, path, &[], None).await? {
+            (StatusCode::NOT_FOUND, problem) if is_record(&problem) => Ok(Found::Gone(problem)),
+            (status, body) => self.answer(status, body).map(|answer| Found::There(answer.body)),
+        }
     }
 
     /// Orders.
@@ -139,6 +164,26 @@ impl Client {
         query: &[(&str, String)],
         body: Option<&Value>,
     ) -> Result<Answer, CommandError> {
+        let (status, body) = self.exchange(method, path, query, body).await?;
+        self.answer(status, body)
+    }
+
+    fn answer(&self, status: StatusCode, body: Value) -> Result<Answer, CommandError> {
+        if status.is_success() {
+            Ok(Answer { status, body })
+        } else {
+            Err(self.refusal(status, &body))
+        }
+    }
+
+    /// Sends one request, and answers whatever was said to it.
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+        body: Option<&Value>,
+    ) -> Result<(StatusCode, Value), CommandError> {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
@@ -164,19 +209,24 @@ impl Client {
         }
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
+        if response.headers().contains_key("x-vpn-operator-simulated") {
+            // Whatever the command prints: what it says of sessions and proofs is not real.
+            self.simulated.call_once(|| note(SIMULATED));
+        }
         let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
         let body = if bytes.is_empty() {
             Ok(Value::Null)
         } else {
             serde_json::from_slice(&bytes)
         };
-        if status.is_success() {
-            return body.map(|body| Answer { status, body }).map_err(|_| {
+        match body {
+            Ok(body) => Ok((status, body)),
+            Err(_) if !status.is_success() => Ok((status, Value::Null)),
+            Err(_) => Err(
                 CommandError::failed(format!("{} answered something that is no JSON", self.base))
-                    .hint("is this URL a vpn-operator?")
-            });
+                    .hint("is this URL a vpn-operator?"),
+            ),
         }
-        Err(self.refusal(status, &body.unwrap_or_default()))
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> CommandError {
@@ -219,6 +269,13 @@ impl Client {
             _ => error(Exit::Failed),
         }
     }
+}
+
+/// Whether a problem document has more to show than its words.
+fn is_record(problem: &Value) -> bool {
+    ["deleted_at", "revocation"]
+        .iter()
+        .any(|name| json::field(problem, name).is_some())
 }
 
 /// The innermost cause of a failed request, which names no URL.

@@ -52,6 +52,7 @@ fn show(answer: &Value, output: &mut Output) -> Result<(), CommandError> {
     } else {
         separate(budgets.is_some(), output)?;
         output.table(HEADER, pending.iter().map(|waiting| row(waiting, &moments)))?;
+        note_rest(answer, "pending");
         note(
             "\nNone of this takes effect until somebody decides about an ID, or about all of it at once:\n  vpn-operator guard confirm ID…      it happens\n  vpn-operator guard confirm --all    it happens\n  vpn-operator guard cancel --all     it does not: these people keep access, and lost holds stay",
         );
@@ -60,11 +61,23 @@ fn show(answer: &Value, output: &mut Output) -> Result<(), CommandError> {
     if !rejected.is_empty() {
         separate(true, output)?;
         output.table(HEADER, rejected.iter().map(|waiting| row(waiting, &moments)))?;
+        note_rest(answer, "rejected");
         note(
             "\nThese were cancelled, and are deleted for good: they keep access until\n  vpn-operator guard confirm --all    (or single IDs) lets them go",
         );
     }
     Ok(())
+}
+
+/// Says how many there are besides those that are listed: the operator names the first only.
+fn note_rest(answer: &Value, what: &str) {
+    let total = field(answer, &format!("{what}_total"))
+        .and_then(Value::as_u64)
+        .unwrap_or(0);
+    let rest = total.saturating_sub(list(answer, what).len() as u64);
+    if rest > 0 {
+        note(&format!("… and {rest} more, of {total}"));
+    }
 }
 
 fn separate(needed: bool, output: &mut Output) -> Result<(), CommandError> {

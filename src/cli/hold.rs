@@ -86,6 +86,7 @@ async fn show_list(
             cell(hold, "corporate_id"),
             person::in_force(hold, &moments),
             cell(hold, "source"),
+            cell(hold, "ordered_by"),
             moments.full(hold, "since"),
             moments.ago(hold, "until"),
             cell(hold, "name"),
@@ -93,7 +94,7 @@ async fn show_list(
         ]
     };
     output.table(
-        ["ID", "IN FORCE", "BY", "SINCE", "ENDS", "NAME", "REASON"],
+        ["ID", "IN FORCE", "SOURCE", "BY WHOM", "SINCE", "ENDS", "NAME", "REASON"],
         holds.iter().map(row),
     )?;
     let waits = |hold: &&Value| field(hold, "decide").is_some();

@@ -13,6 +13,7 @@ mod decide;
 mod denial;
 mod doctor;
 mod exit;
+mod former;
 mod generate;
 mod guard;
 mod hold;

@@ -1,5 +1,6 @@
 //! `user show` for people: whether somebody has access and why comes first, then what a person at the phone asks next.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
@@ -79,12 +80,13 @@ fn verdict(user: &Value, moments: &Moments, output: &mut Output) -> Result<(), C
     Ok(())
 }
 
-/// A hold by its name, with who placed it, when, and why.
+/// A hold by its name, with its source, who ordered it, when, and why.
 pub(super) fn described(hold: &Value, moments: &Moments) -> String {
     let [name, source] = ["name", "source"].map(|field| cell(hold, field));
+    let by = field(hold, "ordered_by").map_or_else(String::new, |by| format!(", ordered by {}", text(by)));
     let since = field(hold, "since").map_or_else(String::new, |_| format!(", since {}", moments.full(hold, "since")));
     let reason = field(hold, "reason").map_or_else(String::new, |reason| format!(": {}", text(reason)));
-    format!("{name} by {source}{since}{reason}")
+    format!("{name} of {source}{by}{since}{reason}")
 }
 
 fn list_of<'a>(value: &'a Value, name: &str) -> &'a [Value] {
@@ -94,7 +96,11 @@ fn list_of<'a>(value: &'a Value, name: &str) -> &'a [Value] {
 fn facts(user: &Value, moments: &Moments) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     let devices = field(user, "max_devices").map_or_else(String::new, |max| format!(" of {} devices", text(max)));
-    facts.push(("sessions", format!("{} online{devices}", cell(user, "sessions"))));
+    let online = field(user, "sessions").map_or_else(
+        || "- (not known yet: a node has not been heard since the operator started)".to_owned(),
+        |sessions| format!("{} online{devices}", text(sessions)),
+    );
+    facts.push(("sessions", online));
     let gateways: Vec<String> = list_of(user, "gateways")
         .iter()
         .map(|gateway| format!("{} ({})", cell(gateway, "name"), cell(gateway, "account")))
@@ -161,9 +167,19 @@ pub(super) fn proof(revocation: &Value, moments: &Moments) -> Vec<(&'static str,
         ("left out", "left_out"),
     ] {
         let nodes = list_of(revocation, name);
-        if !nodes.is_empty() {
-            rows.push((label, nodes.iter().map(text).collect::<Vec<_>>().join(", ")));
+        if nodes.is_empty() {
+            continue;
         }
+        let nodes = nodes.iter().map(text).collect::<Vec<_>>().join(", ");
+        let contained = field(revocation, "contained_at").is_some();
+        rows.push((
+            label,
+            if name == "waiting_for" && contained {
+                format!("{nodes}, for sessions zero: a cut session is shown until it times out")
+            } else {
+                nodes
+            },
+        ));
     }
     rows
 }
@@ -178,6 +194,7 @@ fn holds(user: &Value, moments: &Moments, output: &mut Output) -> Result<(), Com
         [
             cell(hold, "name"),
             in_force(hold, moments),
+            cell(hold, "ordered_by"),
             moments.full(hold, "since"),
             moments.ago(hold, "until"),
             cell(hold, "reason"),
@@ -185,7 +202,7 @@ fn holds(user: &Value, moments: &Moments, output: &mut Output) -> Result<(), Com
     };
     output.table_within(
         WIDTH,
-        ["NAME", "IN FORCE", "SINCE", "ENDS", "REASON"],
+        ["NAME", "IN FORCE", "BY WHOM", "SINCE", "ENDS", "REASON"],
         holds.iter().map(row),
     )
 }
@@ -231,10 +248,15 @@ fn conditions(user: &Value, moments: &Moments, output: &mut Output) -> Result<()
 
 /// Revocations before the one that is shown in full.
 fn revocations(user: &Value, moments: &Moments, output: &mut Output) -> Result<(), CommandError> {
-    let present = field(user, "revocation").and_then(|present| field(present, "denied_at"));
+    // A status keeps milliseconds, the history more.
+    let denied = |row: &Value| {
+        let at: Timestamp = cell(row, "denied_at").parse().ok()?;
+        Some(at.as_millisecond())
+    };
+    let present = field(user, "revocation").and_then(denied);
     let before: Vec<&Value> = list_of(user, "revocations")
         .iter()
-        .filter(|row| present.is_none() || field(row, "denied_at") != present)
+        .filter(|row| present.is_none() || denied(row) != present)
         .collect();
     if before.is_empty() {
         return Ok(());

@@ -142,9 +142,8 @@ async fn run_all(mut config: Config, simulate: bool, shutdown: CancellationToken
     let metrics = Arc::new(Metrics::new());
     let routes = SwappableRouter::new(http::waiting(Arc::clone(&metrics)));
     let descriptors = Descriptors::raise();
-    let connections = |listener, most| Connections::new(listener, most, Arc::clone(&metrics));
-    let api_connections = connections(Listener::Api, descriptors.api);
-    let auth_connections = connections(Listener::Auth, descriptors.auth);
+    let api_connections = Connections::of(Listener::Api, descriptors, &metrics);
+    let auth_connections = Connections::of(Listener::Auth, descriptors, &metrics);
     let api = serve(
         api_socket,
         routes.router(),
@@ -196,7 +195,7 @@ async fn run_all(mut config: Config, simulate: bool, shutdown: CancellationToken
         use_cases.clone(),
         Arc::clone(&core.metrics),
         clock,
-        http_settings(&config),
+        http_settings(&config, simulate),
     );
     routes.set(http::router(state));
     wired.start(&mut tasks);
@@ -320,7 +319,7 @@ fn own_secrets(config: &mut Config) -> Result<OwnSecrets, RunError> {
     })
 }
 
-fn http_settings(config: &Config) -> http::Settings {
+fn http_settings(config: &Config, simulated: bool) -> http::Settings {
     let secrets = [&config.secrets.corporate, &config.secrets.corporate_previous];
     http::Settings {
         secrets: secrets
@@ -330,6 +329,7 @@ fn http_settings(config: &Config) -> http::Settings {
             .collect(),
         trusted_proxies: config.trusted_proxies.clone(),
         failures_per_minute: config.failed_attempts,
+        simulated,
         ..http::Settings::default()
     }
 }

@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use super::{
     args::{Grant, UserCommand},
     ask::Ask,
-    client::{Answer, Client},
+    client::{Answer, Client, Found},
     decide, denial,
     exit::{CommandError, Exit},
+    former,
     human::Moments,
     json::{cell, describe, field, list, text},
     output::{Form, Output, Tone, note, printable},
@@ -78,7 +79,17 @@ async fn show_list(ask: &Ask, pairs: &[(&str, String)], output: &mut Output) -> 
 
 async fn show(ask: &Ask, id: &CorporateId, config: bool, output: &mut Output) -> Result<(), CommandError> {
     let client = client(ask)?;
-    let mut user = client.get(&["user", id.as_str()], &[]).await?.body;
+    let mut user = match client.find(&["user", id.as_str()]).await? {
+        Found::There(user) => user,
+        Found::Gone(record) => {
+            match ask.output.output {
+                Form::Json => output.json(&record)?,
+                Form::Table => former::show(id, &record, &Moments::here(), output)?,
+            }
+            // Everything is said, and whoever asked for a person got none.
+            return Err(CommandError::silent(Exit::NotFound));
+        }
+    };
     if config {
         let links = client.get(&["user", id.as_str(), "config"], &[]).await?.body;
         if let Value::Object(fields) = &mut user {

@@ -43,7 +43,7 @@ fn the_defaults_are_those_of_one_machine() {
     assert_eq!(config.state.data_dir, PathBuf::from("./data"));
     assert_eq!(config.listen.api.to_string(), "127.0.0.1:8080");
     assert_eq!(config.listen.auth.to_string(), "127.0.0.1:8081");
-    assert_eq!(config.public_url, "http://127.0.0.1:8080");
+    assert_eq!(config.public_url.to_string(), "http://127.0.0.1:8080");
     assert_eq!(config.times.last_known_max_age, Duration::from_secs(86_400));
     assert_eq!(config.times.hysteria_poll_interval, Duration::from_secs(5));
     assert!(config.trusted_proxies.is_empty());
@@ -153,7 +153,7 @@ fn a_certificate_without_its_key_names_both_settings() {
             key: "b.pem".into()
         })
     );
-    assert_eq!(config.public_url, "https://127.0.0.1:8080");
+    assert_eq!(config.public_url.to_string(), "https://127.0.0.1:8080");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::{
     DesiredError, DesiredState, Event, Events, FieldManager, Result, SourceHealth, UserPatch, Version, Watches,
 };
 use crate::model::{
-    FINALIZER,
+    FINALIZER, ORDERED_BY,
     gateway::{VpnGateway, VpnGatewaySpec, VpnGatewayStatus},
     hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
     user::{VpnUser, VpnUserSpec, VpnUserStatus},
@@ -170,10 +170,18 @@ impl MemorySource {
 
     /// Declares a hold.
     pub fn put_hold(&self, name: &str, spec: VpnHoldSpec) -> VpnHold {
+        self.put_hold_of(name, spec, None)
+    }
+
+    fn put_hold_of(&self, name: &str, spec: VpnHoldSpec, by: Option<&str>) -> VpnHold {
         let (mut state, version) = self.next();
         let old = state.holds.objects.get(name);
+        let mut metadata = meta(version, name, old.map(|old| &old.metadata));
+        if let Some(by) = by {
+            metadata.annotations = Some([(ORDERED_BY.to_owned(), by.to_owned())].into());
+        }
         let object = VpnHold {
-            metadata: meta(version, name, old.map(|old| &old.metadata)),
+            metadata,
             status: old.and_then(|old| old.status.clone()),
             spec,
         };
@@ -288,7 +296,7 @@ impl DesiredState for MemorySource {
         state.users.bury(version, name)
     }
 
-    async fn create_hold(&self, name: &str, spec: VpnHoldSpec, _: FieldManager) -> Result<VpnHold> {
+    async fn create_hold(&self, name: &str, spec: VpnHoldSpec, by: &str, _: FieldManager) -> Result<VpnHold> {
         let living = self
             .hold(name)
             .filter(|hold| hold.metadata.deletion_timestamp.is_none());
@@ -298,7 +306,7 @@ impl DesiredState for MemorySource {
                 kind: "VpnHold",
                 name: name.to_owned(),
             }),
-            None => Ok(self.put_hold(name, spec)),
+            None => Ok(self.put_hold_of(name, spec, Some(by))),
         }
     }
 

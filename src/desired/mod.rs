@@ -183,6 +183,11 @@ pub trait DesiredState: Send + Sync + 'static {
     /// Reads one user, tombstones included, as the source has it now.
     async fn get_user(&self, name: &str) -> Result<Option<VpnUser>>;
 
+    /// Where an object is written down, for people: a file under the folder. `None` where there is no such place.
+    async fn place(&self, _kind: crate::model::Kind, _name: &str) -> Option<String> {
+        None
+    }
+
     /// Creates a user. Answers the object as stored. Creating one that exists with the same spec succeeds.
     async fn create_user(&self, name: &str, spec: VpnUserSpec, manager: FieldManager) -> Result<VpnUser>;
 
@@ -192,8 +197,9 @@ pub trait DesiredState: Send + Sync + 'static {
     /// Deletes a user: it becomes a tombstone until its finalizer is released.
     async fn delete_user(&self, name: &str, manager: FieldManager) -> Result<()>;
 
-    /// Creates a hold. Creating one that exists with the same spec succeeds.
-    async fn create_hold(&self, name: &str, spec: VpnHoldSpec, manager: FieldManager) -> Result<VpnHold>;
+    /// Creates a hold, with who ordered it in [`crate::model::ORDERED_BY`]. Creating one that exists with the same spec succeeds,
+    /// whoever ordered it.
+    async fn create_hold(&self, name: &str, spec: VpnHoldSpec, by: &str, manager: FieldManager) -> Result<VpnHold>;
 
     /// Lifts a hold, finalizer and all: an explicit release is not a loss. `NotFound` if there is none.
     async fn lift_hold(&self, name: &str, manager: FieldManager) -> Result<()>;

@@ -31,6 +31,7 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
 use rusqlite::Connection;
 
 use self::{
@@ -269,6 +270,15 @@ impl History {
     pub async fn revocations(&self, corporate_id: String, limit: u32) -> Result<Vec<RevocationRow>, HistoryError> {
         self.read(move |conn| revocations::of_person(conn, &corporate_id, limit))
             .await
+    }
+
+    /// Revocations of people who were deleted since `since`, of whom it is not known when the last session was gone: latest first,
+    /// at most `limit`.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn unseen_zeros(&self, since: Timestamp, limit: u32) -> Result<Vec<RevocationRow>, HistoryError> {
+        self.read(move |conn| revocations::unseen(conn, since, limit)).await
     }
 
     /// Traffic of one account by day (UTC), newest first: today and the days before it, without days on which nothing moved.

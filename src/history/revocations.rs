@@ -1,7 +1,7 @@
 //! Revocations: when a person was refused, contained, and gone.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::time;
@@ -38,6 +38,9 @@ pub struct RevocationRow {
     /// When `contained_at` was last taken back because it was not true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withdrawn_at: Option<Timestamp>,
+    /// When the object of the person was deleted, if nothing but this record is left of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<Timestamp>,
 }
 
 /// Inserts the revocation of an account's epoch, or fills in what was missing. Times that are set are moved only when they were
@@ -45,16 +48,18 @@ pub struct RevocationRow {
 pub(super) fn record(conn: &Connection, row: &RevocationRow) -> rusqlite::Result<()> {
     conn.prepare_cached(
         "INSERT INTO revocations (account, epoch, corporate_id, corporate_key, reason, denied_at, contained_at, \
-         sessions_zero_at, left_out, withdrawn_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
+         sessions_zero_at, left_out, withdrawn_at, deleted_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
          ON CONFLICT (account, epoch) DO UPDATE SET \
          contained_at = CASE WHEN excluded.withdrawn_at > coalesce(withdrawn_at, 0) THEN excluded.contained_at \
          ELSE coalesce(contained_at, excluded.contained_at) END, \
          sessions_zero_at = CASE WHEN excluded.withdrawn_at > coalesce(withdrawn_at, 0) THEN excluded.sessions_zero_at \
          ELSE coalesce(sessions_zero_at, excluded.sessions_zero_at) END, \
-         left_out = excluded.left_out, withdrawn_at = coalesce(excluded.withdrawn_at, withdrawn_at) \
+         left_out = excluded.left_out, withdrawn_at = coalesce(excluded.withdrawn_at, withdrawn_at), \
+         deleted_at = coalesce(excluded.deleted_at, deleted_at) \
          WHERE (contained_at IS NULL AND excluded.contained_at IS NOT NULL) \
          OR (sessions_zero_at IS NULL AND excluded.sessions_zero_at IS NOT NULL) \
-         OR left_out <> excluded.left_out OR excluded.withdrawn_at > coalesce(withdrawn_at, 0)",
+         OR left_out <> excluded.left_out OR excluded.withdrawn_at > coalesce(withdrawn_at, 0) \
+         OR excluded.deleted_at <> coalesce(deleted_at, 0)",
     )?
     .execute(params![
         row.account,
@@ -67,6 +72,7 @@ pub(super) fn record(conn: &Connection, row: &RevocationRow) -> rusqlite::Result
         row.sessions_zero_at.map(Timestamp::as_microsecond),
         row.left_out.join(SEPARATOR),
         row.withdrawn_at.map(Timestamp::as_microsecond),
+        row.deleted_at.map(Timestamp::as_microsecond),
     ])?;
     Ok(())
 }
@@ -75,23 +81,38 @@ pub(super) fn record(conn: &Connection, row: &RevocationRow) -> rusqlite::Result
 pub(super) fn of_person(conn: &Connection, corporate_id: &str, limit: u32) -> rusqlite::Result<Vec<RevocationRow>> {
     conn.prepare_cached(
         "SELECT corporate_id, account, epoch, reason, denied_at, contained_at, sessions_zero_at, left_out, \
-         withdrawn_at FROM revocations \
+         withdrawn_at, deleted_at FROM revocations \
          WHERE corporate_key = ?1 ORDER BY denied_at DESC, epoch DESC LIMIT ?2",
     )?
-    .query_map(params![corporate_id.to_ascii_lowercase(), limit], |row| {
-        Ok(RevocationRow {
-            corporate_id: row.get(0)?,
-            account: row.get(1)?,
-            epoch: row.get(2)?,
-            reason: row.get(3)?,
-            denied_at: time::column(row, 4)?,
-            contained_at: time::optional_column(row, 5)?,
-            sessions_zero_at: time::optional_column(row, 6)?,
-            left_out: names(&row.get::<_, String>(7)?),
-            withdrawn_at: time::optional_column(row, 8)?,
-        })
-    })?
+    .query_map(params![corporate_id.to_ascii_lowercase(), limit], read)?
     .collect()
+}
+
+/// Revocations of people who were deleted since `since`, of whom it is not known when the last session was gone: latest first.
+pub(super) fn unseen(conn: &Connection, since: Timestamp, limit: u32) -> rusqlite::Result<Vec<RevocationRow>> {
+    conn.prepare_cached(
+        "SELECT corporate_id, account, epoch, reason, denied_at, contained_at, sessions_zero_at, left_out, \
+         withdrawn_at, deleted_at FROM revocations \
+         WHERE deleted_at >= ?1 AND deleted_at IS NOT NULL AND sessions_zero_at IS NULL \
+         ORDER BY deleted_at DESC LIMIT ?2",
+    )?
+    .query_map(params![since.as_microsecond(), limit], read)?
+    .collect()
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<RevocationRow> {
+    Ok(RevocationRow {
+        corporate_id: row.get(0)?,
+        account: row.get(1)?,
+        epoch: row.get(2)?,
+        reason: row.get(3)?,
+        denied_at: time::column(row, 4)?,
+        contained_at: time::optional_column(row, 5)?,
+        sessions_zero_at: time::optional_column(row, 6)?,
+        left_out: names(&row.get::<_, String>(7)?),
+        withdrawn_at: time::optional_column(row, 8)?,
+        deleted_at: time::optional_column(row, 9)?,
+    })
 }
 
 fn names(joined: &str) -> Vec<String> {

@@ -1,10 +1,10 @@
 //! The schema, one step a version.
 
 /// The steps. Step `n` leads from version `n` to `n + 1`; a released step is never edited.
-pub(super) const STEPS: [&str; 2] = [FIRST, LEFT_OUT];
+pub(super) const STEPS: [&str; 3] = [FIRST, LEFT_OUT, DELETED];
 
 /// Version of the schema that this program reads and writes: the number of steps.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// Marks the file as this program's (`PRAGMA application_id`): "VPNO".
 pub(super) const APPLICATION_ID: i64 = 0x5650_4e4f;
@@ -114,4 +114,10 @@ CREATE TABLE counters (
 const LEFT_OUT: &str = "
 ALTER TABLE revocations ADD COLUMN left_out TEXT NOT NULL DEFAULT '';
 ALTER TABLE revocations ADD COLUMN withdrawn_at INTEGER;
+";
+
+// When the object of the person was deleted; and those of whom it is not known when the last session was gone.
+const DELETED: &str = "
+ALTER TABLE revocations ADD COLUMN deleted_at INTEGER;
+CREATE INDEX revocations_unseen ON revocations (deleted_at) WHERE deleted_at IS NOT NULL AND sessions_zero_at IS NULL;
 ";

@@ -395,6 +395,7 @@ async fn retention_removes_the_oldest_rows_in_steps_and_the_chain_still_verifies
         sessions_zero_at: None,
         left_out: Vec::new(),
         withdrawn_at: None,
+        deleted_at: None,
     };
     fixture.history.record_revocation(revocation).await.unwrap();
     let poll = || {

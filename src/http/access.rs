@@ -103,7 +103,7 @@ pub(super) struct AcceptedBody {
     username: String,
     /// What is missing.
     detail: String,
-    /// Where to look.
+    /// Where to look: a path on the host that was asked, with the path of `PUBLIC_URL` in front.
     see: String,
 }
 
@@ -176,7 +176,7 @@ pub(super) async fn grant(
             username,
             detail,
         } => {
-            let see = format!("/user/{corporate_id}");
+            let see = state.use_cases.public_url().path(&format!("/user/{corporate_id}"));
             let location = HeaderValue::from_str(&see).map_err(|_| Problem::internal())?;
             let body = AcceptedBody {
                 status: "accepted",

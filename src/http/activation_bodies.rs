@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{denial::ProofBody, schemas::ReasonText};
+use super::{proof_body::ProofBody, schemas::ReasonText};
 
 /// Why.
 #[derive(Default, Deserialize, ToSchema)]

@@ -16,6 +16,8 @@ use super::{HttpState, client::ClientAddr, problem::Problem};
 
 /// Header with the id of the request, taken and given.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Header of every answer of an operator whose node is simulated.
+const SIMULATED: HeaderName = HeaderName::from_static("x-vpn-operator-simulated");
 /// Longest id that is taken.
 const MAX_ID: usize = 64;
 /// Paths that are asked every few seconds by machines.
@@ -81,6 +83,11 @@ pub(super) async fn wrap(State(state): State<HttpState>, mut request: Request, n
         response = Response::from_parts(parts, body);
     }
     complete(response.headers_mut(), &id);
+    if state.settings.simulated {
+        response
+            .headers_mut()
+            .insert(SIMULATED, HeaderValue::from_static("true"));
+    }
 
     let status = response.status().as_u16();
     state.metrics.http_request(&route, status);

@@ -1,15 +1,17 @@
 //! The OpenAPI document, and Swagger UI to read it and try calls with. Everything is served from this binary.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use axum::{
-    Extension,
+    extract::State,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use utoipa::openapi::Server;
 use utoipa_swagger_ui::Config;
 
-use super::{extract::Segment, problem::Problem};
+use super::{HttpState, extract::Segment, problem::Problem};
+use crate::config::PublicUrl;
 
 /// Policy of the page: its own files, and calls to where it came from. The reader sets styles on elements by script.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
@@ -22,8 +24,11 @@ pub(super) struct Documentation {
 }
 
 impl Documentation {
-    /// Renders the document.
-    pub(super) fn of(document: &utoipa::openapi::OpenApi) -> Self {
+    /// Renders the document for an installation that is reached there.
+    pub(super) fn of(mut document: utoipa::openapi::OpenApi, public_url: &PublicUrl) -> Self {
+        // A path, which whoever reads the document takes to be on the host that it came from.
+        let prefix = public_url.path("");
+        document.servers = Some(vec![Server::new(if prefix.is_empty() { "/" } else { &prefix })]);
         // Relative, so that a reverse proxy may serve all of this under a path of its own.
         let config = Config::from("../openapi.json")
             .use_base_layout()
@@ -39,20 +44,17 @@ impl Documentation {
     }
 }
 
-/// Rendered when it is first asked for.
-pub(super) type Rendered = Extension<&'static LazyLock<Documentation>>;
-
 /// The OpenAPI document.
 #[utoipa::path(
     get, path = "/openapi.json", operation_id = "show_openapi", tag = "documentation", security(()),
     responses((status = 200, description = "OpenAPI 3.1", body = Object))
 )]
-pub(super) async fn document(Extension(documentation): Rendered) -> Response {
+pub(super) async fn document(State(state): State<HttpState>) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "application/json"),
         (header::CACHE_CONTROL, "max-age=300"),
     ];
-    (headers, documentation.document.as_str()).into_response()
+    (headers, state.documentation().document.clone()).into_response()
 }
 
 /// A page to read it and to try calls with: Swagger UI. Give the secret once, under "Authorize".
@@ -65,13 +67,13 @@ pub(super) async fn page() -> Response {
 }
 
 /// The page itself.
-pub(super) async fn index(documentation: Rendered) -> Response {
-    file(documentation, Segment("index.html".to_owned())).await
+pub(super) async fn index(state: State<HttpState>) -> Response {
+    file(state, Segment("index.html".to_owned())).await
 }
 
 /// A file of the page.
-pub(super) async fn file(Extension(documentation): Rendered, Segment(name): Segment) -> Response {
-    let Ok(Some(file)) = utoipa_swagger_ui::serve(&name, Arc::clone(&documentation.config)) else {
+pub(super) async fn file(State(state): State<HttpState>, Segment(name): Segment) -> Response {
+    let Ok(Some(file)) = utoipa_swagger_ui::serve(&name, Arc::clone(&state.documentation().config)) else {
         return Problem::not_found("the page at /docs/ has no such file").into_response();
     };
     let Ok(content_type) = HeaderValue::from_str(&file.content_type) else {

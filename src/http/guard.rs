@@ -17,10 +17,16 @@ use crate::{
 /// What the guard holds back, and how much more it lets through.
 #[derive(Serialize, ToSchema)]
 pub(super) struct GuardBody {
-    /// Denials and lost holds that wait for a person.
+    /// Denials and lost holds that wait for a person, by ID: at most 1000.
+    #[schema(max_items = 1000)]
     pending: Vec<PendingBody>,
-    /// Rejected denials of people whose objects are deleted for good: they keep access until somebody confirms.
+    /// How many there are.
+    pending_total: usize,
+    /// Rejected denials of people whose objects are deleted for good: they keep access until somebody confirms. At most 1000.
+    #[schema(max_items = 1000)]
     rejected: Vec<PendingBody>,
+    /// How many there are.
+    rejected_total: usize,
     /// What each kind of consequence may do within the window. One that is used up leaves the others as they are.
     budgets: Vec<BudgetBody>,
     /// People who were denied by orders within the window. Orders are never held back and use up no budget.
@@ -99,8 +105,10 @@ impl From<GuardView> for GuardBody {
     fn from(view: GuardView) -> Self {
         let declared = view.budgets.iter().find(|it| it.budget == Budget::Declared).copied();
         Self {
-            pending: view.pending.into_iter().map(Into::into).collect(),
-            rejected: view.rejected.into_iter().map(Into::into).collect(),
+            pending_total: view.pending.total,
+            pending: view.pending.map(Into::into).first,
+            rejected_total: view.rejected.total,
+            rejected: view.rejected.map(Into::into).first,
             budgets: view.budgets.into_iter().map(Into::into).collect(),
             orders: view.orders,
             window_seconds: view.window.as_secs(),

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::{
     decide::DecideBody,
-    denial::ProofBody,
+    proof_body::ProofBody,
     schemas::{CorporateIdText, SourceText},
     value::optional_moment,
 };
@@ -21,6 +21,8 @@ pub(super) struct HoldBody {
     pub(super) corporate_id: String,
     /// Who placed it. Only the same source lifts it.
     pub(super) source: String,
+    /// Who ordered it, as the audit names them; null for one that was not placed through the API or the command line.
+    pub(super) ordered_by: Option<String>,
     /// Why, for people.
     pub(super) reason: Option<String>,
     /// When it was placed.
@@ -51,6 +53,7 @@ impl From<HoldView> for HoldBody {
         Self {
             rejected: hold.rejected,
             since: hold.since,
+            ordered_by: hold.ordered_by,
             in_force: hold.in_force,
             decide: waits.then(|| DecideBody::about(hold.spec.corporate_id.as_str())),
             name: hold.name,

@@ -25,6 +25,7 @@ mod limits;
 mod openapi;
 mod order;
 mod problem;
+mod proof_body;
 mod qr;
 mod release_many;
 mod schemas;
@@ -36,13 +37,13 @@ mod waiting;
 
 use std::{
     ops::Deref,
-    sync::{Arc, LazyLock},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use axum::{
-    Extension, Router,
-    extract::DefaultBodyLimit,
+    Router,
+    extract::{DefaultBodyLimit, State},
     http::{StatusCode, Uri},
     middleware::from_fn_with_state,
     routing::{MethodRouter, delete, get, post},
@@ -56,7 +57,7 @@ pub use openapi::openapi;
 pub use waiting::waiting;
 
 use self::{auth::Secrets, docs::Documentation, limiter::FailureLimiter, problem::Problem};
-use crate::{access::UseCases, clock::SharedClock, metrics::Metrics};
+use crate::{access::UseCases, clock::SharedClock, config::PublicUrl, metrics::Metrics};
 
 /// What can be set.
 #[derive(Debug, Clone)]
@@ -75,6 +76,8 @@ pub struct Settings {
     pub failures_per_minute: u32,
     /// Name of the profile in VPN clients and on the subscription page.
     pub title: String,
+    /// The node is a simulated one (`run --simulate`): every answer says so in the header `X-Vpn-Operator-Simulated`.
+    pub simulated: bool,
 }
 
 impl Default for Settings {
@@ -87,6 +90,7 @@ impl Default for Settings {
             max_concurrent: 256,
             failures_per_minute: 10,
             title: "Corporate VPN".to_owned(),
+            simulated: false,
         }
     }
 }
@@ -104,7 +108,17 @@ pub struct Inner {
     secret_failures: FailureLimiter,
     token_failures: FailureLimiter,
     slots: Semaphore,
+    /// Rendered when it is first asked for.
+    documentation: OnceLock<Documentation>,
     settings: Settings,
+}
+
+impl Inner {
+    fn documentation(&self) -> &Documentation {
+        let public_url = self.use_cases.public_url();
+        self.documentation
+            .get_or_init(|| Documentation::of(openapi(), public_url))
+    }
 }
 
 impl HttpState {
@@ -119,6 +133,7 @@ impl HttpState {
             secret_failures: FailureLimiter::new(settings.failures_per_minute),
             token_failures: FailureLimiter::new(settings.failures_per_minute),
             slots: Semaphore::new(settings.max_concurrent),
+            documentation: OnceLock::new(),
             settings,
         }))
     }
@@ -131,8 +146,6 @@ impl Deref for HttpState {
         &self.0
     }
 }
-
-static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| Documentation::of(&openapi()));
 
 type Routes<S = HttpState> = Vec<(&'static str, MethodRouter<S>)>;
 
@@ -183,14 +196,15 @@ pub fn router(state: HttpState) -> Router {
         .route_layer(from_fn_with_state(state.clone(), auth::require_secret))
         .merge(with_routes(open()))
         .merge(with_routes(page()))
-        .layer(Extension(&DOCUMENTATION))
         .layer(from_fn_with_state(state.clone(), limits::when_loaded))
         .layer(DefaultBodyLimit::max(state.settings.max_body))
         .layer(from_fn_with_state(state.clone(), limits::bound));
     Router::new()
         .merge(work)
         .merge(with_routes(health::routes()))
-        .fallback(async |uri: Uri| Problem::not_found(no_such_path(&uri)))
+        .fallback(async |State(state): State<HttpState>, uri: Uri| {
+            Problem::not_found(no_such_path(&uri, state.use_cases.public_url()))
+        })
         .method_not_allowed_fallback(async || {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -203,16 +217,17 @@ pub fn router(state: HttpState) -> Router {
         .with_state(state)
 }
 
-fn no_such_path(uri: &Uri) -> String {
+fn no_such_path(uri: &Uri, public_url: &PublicUrl) -> String {
+    let docs = public_url.path("/docs");
     // A mistyped subscription link is a secret too.
     let mut parts = uri.path().split('/').skip(1);
     let first: String = parts.next().unwrap_or_default().chars().take(20).collect();
     match parts.next() {
-        None => format!("there is no path /{first}: /docs lists what there is"),
+        None => format!("there is no path /{first}: {docs} lists what there is"),
         Some("") => {
-            format!("there is no path /{first}/: no path of the API ends with '/', and /docs lists what there is")
+            format!("there is no path /{first}/: no path of the API ends with '/', and {docs} lists what there is")
         }
-        Some(_) => format!("there is no such path under /{first}: /docs lists what there is"),
+        Some(_) => format!("there is no such path under /{first}: {docs} lists what there is"),
     }
 }
 

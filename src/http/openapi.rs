@@ -26,7 +26,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         title = "vpn-operator",
         description = "Managed VPN access over Hysteria2: who has it, since when, and why not.\n\nEvery error is a problem \
                        document (RFC 9457) whose `detail` says what is wrong and what to do. Every call is safe to repeat. \
-                       `X-Request-Id` is taken and given back, and stands in the audit.\n\n`X-Vpn-Operator-Actor` names \
+                       `X-Request-Id` is taken and given back, and stands in the audit. \
+                       `X-Vpn-Operator-Simulated: true` stands in every answer of an operator whose node is simulated: no \
+                       session and no proof in it is real.\n\n`X-Vpn-Operator-Actor` names \
                        the person who acts, for the audit. `X-Vpn-Operator-Source` names the source that the caller acts \
                        as (`api` when absent): 1 to 16 of a-z and 0-9, beginning with a letter, which holds carry. A \
                        system that says by itself who should be out names itself `hr` or `scim`: its denials are counted, \

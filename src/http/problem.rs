@@ -4,12 +4,13 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::health_bodies::CheckBody;
+use super::{health_bodies::CheckBody, proof_body::ProofBody};
 use crate::{
-    access::{AccessError, Denial},
+    access::{AccessError, Denial, Former},
     desired::DesiredError,
     model::corporate_id::CorporateIdError,
 };
@@ -38,6 +39,14 @@ pub(super) struct ProblemBody {
     /// Names of the holds that are live.
     #[serde(skip_serializing_if = "Option::is_none")]
     holds: Option<Vec<String>>,
+    /// When the object of somebody was deleted of whom nothing but this record is left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    deleted_at: Option<Timestamp>,
+    /// The last revocation of somebody who is gone, as in the answer about a person. Where `sessions_zero_at` is null and nothing is
+    /// waited for, nobody saw when the last session was gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revocation: Option<ProofBody>,
     /// What was looked at, when the service is not ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     checks: Option<Vec<CheckBody>>,
@@ -59,6 +68,8 @@ impl Problem {
             detail: detail.into(),
             reason: None,
             holds: None,
+            deleted_at: None,
+            revocation: None,
             checks: None,
             request_id: None,
             retry_after: None,
@@ -133,6 +144,12 @@ impl Problem {
         self
     }
 
+    fn former(mut self, former: Former) -> Self {
+        self.0.deleted_at = former.deleted_at;
+        self.0.revocation = former.revocation.map(Into::into);
+        self
+    }
+
     pub(super) fn checks(mut self, checks: Vec<CheckBody>) -> Self {
         self.0.checks = Some(checks);
         self
@@ -188,10 +205,10 @@ impl From<AccessError> for Problem {
         let detail = error.to_string();
         match error {
             AccessError::Invalid { .. } => Self::invalid(detail),
-            AccessError::UnknownPerson(_)
-            | AccessError::Former { .. }
-            | AccessError::UnknownHold(_)
-            | AccessError::NobodyToDeny { .. } => Self::not_found(detail),
+            AccessError::Former(former) => Self::not_found(detail).former(*former),
+            AccessError::UnknownPerson(_) | AccessError::UnknownHold(_) | AccessError::NobodyToDeny { .. } => {
+                Self::not_found(detail)
+            }
             AccessError::DeclaredOtherwise { .. } => Self::conflict("declared-otherwise", detail),
             AccessError::Conflict(denial) => Self::conflict("access-denied", detail).denied(denial),
             AccessError::Denied(denial) => Self::new(

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{audit::AuditBody, decide::DecideBody, denial::ProofBody, hold_bodies::HoldBody};
+use super::{audit::AuditBody, decide::DecideBody, hold_bodies::HoldBody, proof_body::ProofBody};
 use crate::{
     access::{UserSummary, UserView},
     history::{RevocationRow, TrafficRow},
@@ -54,8 +54,8 @@ pub(super) struct UserBody {
     /// While the guard holds a denial back: the commands that decide.
     #[serde(skip_serializing_if = "Option::is_none")]
     decide: Option<DecideBody>,
-    /// Sessions online at the last poll.
-    sessions: u32,
+    /// Sessions online at the last poll; null while none is known of and a node has not said anything since the operator started.
+    sessions: Option<u32>,
 }
 
 /// Everything that is known of a person.
@@ -82,6 +82,9 @@ pub(super) struct UserDetailBody {
     conditions: Vec<ConditionBody>,
     /// Every hold, live or not.
     holds: Vec<HoldBody>,
+    /// When the object was deleted; null unless only holds are left.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    deleted_at: Option<Timestamp>,
     /// The revocation under way, or the last one of the present denial.
     revocation: Option<ProofBody>,
     /// Latest revocations; null while history cannot be read.
@@ -212,6 +215,7 @@ impl From<UserView> for UserDetailBody {
             conditions: user.map(conditions).unwrap_or_default(),
             user: view.summary.into(),
             holds: view.holds.into_iter().map(Into::into).collect(),
+            deleted_at: view.deleted_at,
             revocation: view.revocation.map(Into::into),
             revocations: view.revocations.map(into),
             history: view.audit.map(into),

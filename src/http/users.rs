@@ -78,7 +78,8 @@ pub(super) async fn list(
     params(("corporate_id" = CorporateIdText, Path, description = "Corporate ID; case does not matter")),
     responses(
         (status = 200, description = "The person", body = UserDetailBody),
-        (status = 404, description = "Nothing is known of this ID", body = ProblemBody,
+        (status = 404, description = "Nobody is declared with this ID; of somebody who was deleted, `deleted_at` and `revocation` \
+         say when, and how far it is proved that access is gone", body = ProblemBody,
          content_type = "application/problem+json"),
     )
 )]

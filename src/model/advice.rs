@@ -2,19 +2,29 @@
 
 use std::collections::BTreeMap;
 
-use super::{GROUP, LET_GO, OWN, PAUSE, RECONCILE_NOW, RELEASED, gateway::VpnGatewaySpec, validate::FieldError};
+use super::{
+    GROUP, LET_GO, ORDERED_BY, OWN, PAUSE, RECONCILE_NOW, RELEASED, gateway::VpnGatewaySpec, validate::FieldError,
+};
 
-/// Annotations that somebody sets, and those that the operator sets itself.
-const ANNOTATIONS: [&str; 6] = [
+/// Annotations that somebody sets, and those that the operator sets itself. The chart's admission policy warns of others.
+pub const ANNOTATIONS: [&str; 7] = [
     PAUSE,
     RECONCILE_NOW,
     LET_GO,
     RELEASED,
     OWN,
+    ORDERED_BY,
     "vpn-operator.io/source-file",
 ];
+/// How many of them somebody sets; they come first.
+pub const SET_BY_PEOPLE: usize = 3;
 /// Those that do something only with the value `true`.
-const FLAGS: [&str; 2] = [PAUSE, LET_GO];
+pub const FLAGS: [&str; 2] = [PAUSE, LET_GO];
+
+/// Values of a flag that are no mistake.
+pub const FLAG_VALUES: [&str; 2] = ["true", "false"];
+/// What is said of a flag with another value.
+pub const FLAG_ADVICE: &str = "does nothing with this value: write \"true\"";
 
 /// Annotations of the operator that do nothing as they are written.
 #[must_use]
@@ -26,15 +36,15 @@ pub fn annotation_advice(annotations: &BTreeMap<String, String>) -> Vec<FieldErr
         };
         let meant = prefix == GROUP || strsim::osa_distance(prefix, GROUP) <= 2;
         let message = if meant && !ANNOTATIONS.contains(&key.as_str()) {
-            let nearest = ANNOTATIONS[..3]
+            let nearest = ANNOTATIONS[..SET_BY_PEOPLE]
                 .iter()
                 .min_by_key(|known| strsim::osa_distance(known, key));
             format!(
                 "the operator knows no such annotation; '{}' is one",
                 nearest.unwrap_or(&PAUSE)
             )
-        } else if FLAGS.contains(&key.as_str()) && value != "true" && value != "false" {
-            "does nothing with this value: write \"true\"".to_owned()
+        } else if FLAGS.contains(&key.as_str()) && !FLAG_VALUES.contains(&value.as_str()) {
+            FLAG_ADVICE.to_owned()
         } else {
             continue;
         };
@@ -89,6 +99,7 @@ mod tests {
             (PAUSE, "true"),
             (PAUSE, "false"),
             (RECONCILE_NOW, "7"),
+            (ORDERED_BY, "anna (192.0.2.7)"),
             ("team", "x"),
             ("a.b/pause", "yes"),
         ] {

@@ -18,6 +18,8 @@ pub mod types {
     pub const GRANTED: &str = "Granted";
     /// An annotation keeps the operator from writing anything for the object.
     pub const PAUSED: &str = "Paused";
+    /// Users are kept to the gateways that they name. There only while it is false.
+    pub const SEPARATED: &str = "Separated";
 }
 
 /// Most characters of a message; the limit of Kubernetes.

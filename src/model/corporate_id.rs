@@ -4,11 +4,17 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use super::syntax;
+
 /// Longest accepted ID in characters, which are bytes. Its object name is at most twice as long plus a source prefix, well below 253.
 pub const MAX_LEN: usize = 40;
 
 /// What [`CorporateId::parse`] accepts, apart from the length, as schemas say it.
 pub const PATTERN: &str = "^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9._])?$";
+
+/// What an ID is, after "must be".
+const WANTED: &str = "a corporate ID like AB123456: letters, digits, '.', '_' and '-', beginning with a letter or digit and not ending \
+                      with '-'";
 
 /// Longest account name in bytes.
 pub const MAX_ACCOUNT_LEN: usize = 96;
@@ -72,6 +78,12 @@ impl CorporateId {
             declared: text.into(),
             key: text.to_ascii_lowercase().into(),
         })
+    }
+
+    /// The CEL rules by which an API server accepts the same texts.
+    #[must_use]
+    pub fn cel() -> serde_json::Value {
+        syntax::cel(&format!("self.matches({})", syntax::quoted(PATTERN)), WANTED)
     }
 
     /// The spelling that was declared.
@@ -233,7 +245,7 @@ impl schemars::JsonSchema for CorporateId {
             "type": "string",
             "minLength": 1,
             "maxLength": MAX_LEN,
-            "pattern": PATTERN
+            "x-kubernetes-validations": Self::cel()
         })
     }
 }

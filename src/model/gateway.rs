@@ -110,10 +110,10 @@ validation = Rule::new(
 .field_path(".ports"))]
 pub struct HysteriaNode {
     /// Name of the node, unique within its gateway; shown in links and status.
-    #[schemars(length(min = 1, max = syntax::LABEL.max_len), regex(pattern = syntax::LABEL.pattern))]
+    #[schemars(length(min = 1, max = syntax::LABEL.max_len), extend("x-kubernetes-validations" = syntax::LABEL.cel()))]
     pub name: String,
     /// Public host name or address that clients connect to.
-    #[schemars(length(min = 1, max = syntax::HOST.max_len), regex(pattern = syntax::HOST.pattern))]
+    #[schemars(length(min = 1, max = syntax::HOST.max_len), extend("x-kubernetes-validations" = syntax::HOST.cel()))]
     pub address: String,
     /// Public port (`443`), hopping range (`20000-50000`) or list of both.
     #[serde(default = "default_ports")]
@@ -121,11 +121,11 @@ pub struct HysteriaNode {
     pub ports: String,
     /// Server name of the TLS handshake; `address` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = syntax::SERVER_NAME.max_len), regex(pattern = syntax::SERVER_NAME.pattern))]
+    #[schemars(length(min = 1, max = syntax::SERVER_NAME.max_len), extend("x-kubernetes-validations" = syntax::SERVER_NAME.cel()))]
     pub sni: Option<String>,
     /// SHA-256 of the server certificate as hex, with or without colons. Not for certificates that ACME renews.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = syntax::PIN_SHA256.max_len), regex(pattern = syntax::PIN_SHA256.pattern))]
+    #[schemars(length(min = 1, max = syntax::PIN_SHA256.max_len), extend("x-kubernetes-validations" = syntax::PIN_SHA256.cel()))]
     pub pin_sha256: Option<String>,
     /// Whether links tell clients not to verify the certificate. Only ever together with a pin or in a laboratory.
     #[serde(default)]
@@ -135,7 +135,7 @@ pub struct HysteriaNode {
     pub obfs: Option<Obfuscation>,
     /// Base URL of the traffic statistics API, like `http://10.0.0.5:9999`. Without it a revocation cannot be proved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = syntax::BASE_URL.max_len), regex(pattern = syntax::BASE_URL.pattern))]
+    #[schemars(length(min = 1, max = syntax::BASE_URL.max_len), extend("x-kubernetes-validations" = syntax::BASE_URL.cel()))]
     pub stats_url: Option<String>,
     /// Secret of the traffic statistics API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -176,17 +176,17 @@ pub enum ObfuscationType {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BlitzGateway {
     /// Base URL of the panel with its root path.
-    #[schemars(length(min = 1, max = syntax::BASE_URL.max_len), regex(pattern = syntax::BASE_URL.pattern))]
+    #[schemars(length(min = 1, max = syntax::BASE_URL.max_len), extend("x-kubernetes-validations" = syntax::BASE_URL.cel()))]
     pub url: String,
     /// API token of the panel.
     pub token: SecretSource,
     /// PEM certificates of the authority that signed the panel's certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = syntax::CA_BUNDLE.max_len), regex(pattern = syntax::CA_BUNDLE.pattern))]
+    #[schemars(length(min = 1, max = syntax::CA_BUNDLE.max_len), extend("x-kubernetes-validations" = syntax::CA_BUNDLE.cel()))]
     pub ca_bundle: Option<String>,
     /// Base URL of the traffic statistics API of the panel's Hysteria.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = syntax::BASE_URL.max_len), regex(pattern = syntax::BASE_URL.pattern))]
+    #[schemars(length(min = 1, max = syntax::BASE_URL.max_len), extend("x-kubernetes-validations" = syntax::BASE_URL.cel()))]
     pub stats_url: Option<String>,
 }
 
@@ -209,7 +209,8 @@ pub struct VpnGatewayStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub nodes: Vec<NodeState>,
-    /// Ready, Reconciling and Stalled. Ready means that every node answered one of the last three polls.
+    /// Ready, Reconciling, Stalled and Separated. Ready means that every node answered one of the last three polls. Separated is
+    /// there only while it is False: users cannot be kept to the gateways that they name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

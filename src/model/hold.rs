@@ -85,7 +85,7 @@ pub struct VpnHoldSpec {
     /// The corporate ID that is denied; case does not matter. It may exist before its user does.
     pub corporate_id: CorporateId,
     /// Who holds: `hr`, `api`, `bot`, `cli`, `registry`, `helpdesk` or another short word. Only the same source lifts it.
-    #[schemars(length(min = 1, max = syntax::SOURCE.max_len), regex(pattern = syntax::SOURCE.pattern))]
+    #[schemars(length(min = 1, max = syntax::SOURCE.max_len), extend("x-kubernetes-validations" = syntax::SOURCE.cel()))]
     pub source: String,
     /// Why, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -14,6 +14,7 @@ pub mod guard_limits;
 pub mod hold;
 pub mod quantity;
 pub mod secret_source;
+pub mod separation;
 pub mod session;
 pub mod shape;
 pub mod syntax;
@@ -37,6 +38,9 @@ pub const RELEASED: &str = "vpn-operator.io/released";
 /// Annotation of a [`hold::VpnHold`] whose file the operator keeps itself, outside of what people write. Nobody lifts such a hold
 /// by removing its file.
 pub const OWN: &str = "vpn-operator.io/kept-by-operator";
+/// Annotation of a [`hold::VpnHold`] that was placed through the API or the command line: who ordered it, as the audit names
+/// them. It decides nothing.
+pub const ORDERED_BY: &str = "vpn-operator.io/ordered-by";
 /// Annotation by which an admin lets a deleted user go although a gateway cannot confirm any more, or although the guard holds
 /// the denial back. Its value must be `true`.
 pub const LET_GO: &str = "vpn-operator.io/let-go";

@@ -22,7 +22,7 @@ pub struct SecretSource {
     pub secret_key_ref: Option<SecretKeyRef>,
     /// Name of an environment variable of the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = syntax::ENV_NAME.max_len), regex(pattern = syntax::ENV_NAME.pattern))]
+    #[schemars(length(min = 1, max = syntax::ENV_NAME.max_len), extend("x-kubernetes-validations" = syntax::ENV_NAME.cel()))]
     pub env: Option<String>,
     /// Path of a file that the operator can read; a trailing newline is not part of the secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,9 +35,9 @@ pub struct SecretSource {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SecretKeyRef {
     /// Name of the Secret.
-    #[schemars(length(min = 1, max = syntax::OBJECT_NAME.max_len), regex(pattern = syntax::OBJECT_NAME.pattern))]
+    #[schemars(length(min = 1, max = syntax::OBJECT_NAME.max_len), extend("x-kubernetes-validations" = syntax::OBJECT_NAME.cel()))]
     pub name: String,
     /// Key within the Secret.
-    #[schemars(length(min = 1, max = syntax::SECRET_KEY.max_len), regex(pattern = syntax::SECRET_KEY.pattern))]
+    #[schemars(length(min = 1, max = syntax::SECRET_KEY.max_len), extend("x-kubernetes-validations" = syntax::SECRET_KEY.cel()))]
     pub key: String,
 }

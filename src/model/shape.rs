@@ -8,13 +8,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
-use super::{
-    Kind,
-    corporate_id::{self, CorporateId},
-    quantity::Bytes,
-    syntax,
-    validate::FieldError,
-};
+use super::{Kind, corporate_id::CorporateId, quantity::Bytes, syntax, validate::FieldError};
 
 /// Fields of `metadata` that an API server sets, or that mean nothing in a document: taken as they are.
 const IGNORED_METADATA: [&str; 11] = [
@@ -223,7 +217,7 @@ fn visit(errors: &mut Vec<FieldError>, schema: &Value, value: &Value, path: &str
             if schema["format"] == "date-time" && !is_time(text) {
                 add(errors, path, TIME);
             }
-            if schema["pattern"] == corporate_id::PATTERN
+            if schema["x-kubernetes-validations"] == CorporateId::cel()
                 && let Err(error) = CorporateId::parse(text)
             {
                 add(errors, path, error.to_string());

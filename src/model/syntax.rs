@@ -1,10 +1,12 @@
 //! The spellings that fields accept. Each is said twice, as the pattern of the schema and as a plain function for the
 //! folder; a test holds the two together.
 
+use serde_json::{Value, json};
+
 /// How a text field may be spelled.
 #[derive(Debug, Clone, Copy)]
 pub struct Syntax {
-    /// Pattern of the schema. In the common subset of RE2 and ECMA 262, and anchored where the whole text is meant.
+    /// Pattern of the text. In the common subset of RE2 and ECMA 262, and anchored where the whole text is meant.
     pub pattern: &'static str,
     /// Most characters (Unicode scalar values, as an API server counts them).
     pub max_len: usize,
@@ -19,6 +21,30 @@ impl Syntax {
     pub fn accepts(&self, text: &str) -> bool {
         fits(text, self.max_len) && (self.matches)(text)
     }
+
+    /// The CEL rules by which an API server accepts the same texts. A bare `pattern` would answer with itself; this answers with
+    /// the form that is wanted.
+    #[must_use]
+    pub fn cel(&self) -> Value {
+        cel(&format!("self.matches({})", quoted(self.pattern)), self.rule)
+    }
+
+    /// The same for every item of a list.
+    #[must_use]
+    pub fn cel_of_items(&self) -> Value {
+        let rule = format!("self.all(item, item.matches({}))", quoted(self.pattern));
+        cel(&rule, &format!("a list of which each is {}", self.rule))
+    }
+}
+
+/// One CEL rule that says, after "must be", what is wanted.
+pub(super) fn cel(rule: &str, wanted: &str) -> Value {
+    json!([{ "rule": rule, "message": format!("must be {wanted}") }])
+}
+
+/// A pattern as CEL writes a text.
+pub(super) fn quoted(pattern: &str) -> String {
+    format!("'{}'", pattern.replace('\\', "\\\\"))
 }
 
 /// Whether a text has at most this many characters.

@@ -115,7 +115,7 @@ pub struct VpnUserSpec {
     pub owner: Option<String>,
     /// Address to which the person's mail goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = syntax::EMAIL.max_len), regex(pattern = syntax::EMAIL.pattern))]
+    #[schemars(length(max = syntax::EMAIL.max_len), extend("x-kubernetes-validations" = syntax::EMAIL.cel()))]
     pub email: Option<String>,
     /// Free text, for example a job title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -141,13 +141,13 @@ pub struct VpnUserSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = MAX_GATEWAYS),
-        inner(length(min = 1, max = syntax::LABEL.max_len), regex(pattern = syntax::LABEL.pattern)),
-        extend("x-kubernetes-list-type" = "set")
+        inner(length(min = 1, max = syntax::LABEL.max_len)),
+        extend("x-kubernetes-list-type" = "set", "x-kubernetes-validations" = syntax::LABEL.cel_of_items())
     )]
     pub gateways: Option<Vec<String>>,
     /// Account on the gateway, for accounts that exist already. Immutable. Derived from the ID when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = syntax::USERNAME.max_len), regex(pattern = syntax::USERNAME.pattern))]
+    #[schemars(length(min = 1, max = syntax::USERNAME.max_len), extend("x-kubernetes-validations" = syntax::USERNAME.cel()))]
     pub username: Option<String>,
     /// An existing password. Generated when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -15,9 +15,8 @@ use super::{
     hold_work::HoldWork,
     imported::{Imported, Reader},
     overdue::Unobserved,
-    plan::gateway_names,
+    plan::{at_once, gateway_names},
     status_write_cache::StatusWriteCache,
-    targets,
     usage::UsageBook,
 };
 use crate::{
@@ -206,8 +205,7 @@ impl Core {
         );
         for gateway in self.gateways.all() {
             let revoke = revoke.clone();
-            let Some(target) = targets::at_once(gateway.name(), user.as_deref(), named.as_deref(), granted, revoke)
-            else {
+            let Some(target) = at_once(gateway.name(), user.as_deref(), named.as_deref(), granted, revoke) else {
                 continue;
             };
             gateway.submit(&transition.account, target);

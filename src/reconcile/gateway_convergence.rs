@@ -23,6 +23,7 @@ use crate::{
     model::{
         FINALIZER,
         gateway::{DEFAULT_GATEWAY, VpnGateway, VpnGatewayStatus},
+        separation::{Naming, Sharing},
         user::VpnUser,
     },
 };
@@ -32,6 +33,9 @@ const RETRY: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether a status has to say something else.
 const REPORTS: Duration = Duration::from_secs(1);
+
+/// What part of the time may be spent on looking through all users: one in so many.
+const SHARE: u32 = 50;
 
 /// How long the store may take to show what was written.
 const LAG: Duration = Duration::from_secs(5);
@@ -207,6 +211,39 @@ struct Reporter {
     /// By name: the last report, until the store has had time to show it.
     written: HashMap<String, Report>,
     begun: Option<Instant>,
+    separation: Separation,
+}
+
+/// What is known of users who cannot be kept to the gateways that they name.
+#[derive(Default)]
+struct Separation {
+    of: Arc<Sharing>,
+    /// Not before then are the users looked through again.
+    again: Option<Instant>,
+}
+
+impl Separation {
+    /// Looks through the users, for at most a [`SHARE`] of the time, and only while gateways share a path secret and somebody changed.
+    fn look(&mut self, ctx: &Core, now: Instant) {
+        let gateways = &ctx.gateways;
+        let sharing = gateways.sharing.load_full();
+        let known = Arc::ptr_eq(&sharing, &self.of);
+        let wait = self.again.is_some_and(|again| now < again);
+        let moved = !sharing.is_empty() && !wait && gateways.users_moved.swap(false, Ordering::SeqCst);
+        if known && !moved {
+            return;
+        }
+        let mut naming = Naming::default();
+        if !sharing.is_empty() {
+            for user in ctx.users.state() {
+                naming.add(&user.name_any(), gateway_names(&user));
+            }
+            let took = ctx.clock.monotonic().saturating_duration_since(now);
+            self.again = Some(now + took * SHARE);
+        }
+        gateways.not_separated.store(Arc::new(sharing.not_enforced(&naming)));
+        self.of = sharing;
+    }
 }
 
 struct Report {
@@ -227,6 +264,8 @@ impl Reporter {
         let present: HashSet<String> = self.standing.iter().map(|it| it.gateway.name_any()).collect();
         self.written.retain(|name, _| present.contains(name));
         let refused = ctx.gateways.refused();
+        self.separation.look(ctx, now);
+        let not_separated = ctx.gateways.not_separated.load();
         for Standing { gateway, users } in self.standing.iter().filter(|it| !it.goes()) {
             let name = gateway.name_any();
             let written = self.written.get(&name).filter(|it| it.uid == gateway.metadata.uid);
@@ -248,6 +287,7 @@ impl Reporter {
                 refusal: refused.get(&name),
                 users: users.as_ref(),
                 nodes: &nodes,
+                not_separated: not_separated.get(&name).map(String::as_str),
             };
             let status = gateway_report::status(gateway, before, &facts, ctx.clock.now());
             // A restart is no reason to write what would have waited.

@@ -19,7 +19,7 @@ const POLL_STEP: SignedDuration = SignedDuration::from_mins(10);
 /// How long a status stays that would only have other numbers.
 pub(super) const NUMBERS: Duration = Duration::from_secs(60);
 
-/// Reasons of `Ready`.
+/// Reasons of conditions, of `Ready` unless another is named.
 mod reasons {
     pub(super) const RUNNING: &str = "Running";
     pub(super) const IN_USE: &str = "InUse";
@@ -27,6 +27,8 @@ mod reasons {
     pub(super) const NODE_UNREACHABLE: &str = "NodeUnreachable";
     pub(super) const NO_STATISTICS: &str = "NoStatistics";
     pub(super) const NOT_ASKED_YET: &str = "NotAskedYet";
+    /// Of `Separated`.
+    pub(super) const SHARED_AUTH_TOKEN: &str = "SharedAuthToken";
 }
 
 /// Users that keep a deleted gateway.
@@ -58,6 +60,8 @@ pub(super) struct GatewayFacts<'a> {
     pub(super) users: Option<&'a Users>,
     /// What its nodes show.
     pub(super) nodes: &'a [NodeHealth],
+    /// Why users cannot be kept to the gateways that they name, if they cannot.
+    pub(super) not_separated: Option<&'a str>,
 }
 
 /// The status as it should be. `before` is the one that was reported last.
@@ -92,6 +96,12 @@ pub(super) fn status(
     };
     if let Some(state) = state {
         conditions.set(state, true, verdict.reason, verdict.message);
+    }
+    if let Some(message) = facts.not_separated {
+        let message = message.to_owned();
+        conditions.set(types::SEPARATED, false, reasons::SHARED_AUTH_TOKEN, message);
+    } else {
+        status.conditions.retain(|it| it.type_ != types::SEPARATED);
     }
     // These are there only while they are true, as kstatus has it.
     status.conditions.retain(|condition| {

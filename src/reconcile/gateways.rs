@@ -9,6 +9,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -27,6 +28,7 @@ use crate::{
         hysteria::{HysteriaGateway, client::StatsError},
     },
     metrics::Metrics,
+    model::separation::Sharing,
 };
 
 /// What a gateway is built with.
@@ -70,6 +72,12 @@ pub struct Gateways {
     pub(super) incomplete: AtomicBool,
     /// A deleted gateway waits for its users to leave it.
     pub(super) awaited: AtomicBool,
+    /// Which of the running gateways share a path secret.
+    pub(super) sharing: ArcSwap<Sharing>,
+    /// A user came, changed or went since it was looked whom that concerns.
+    pub(super) users_moved: AtomicBool,
+    /// Gateways to which users cannot be kept, and what is said of each.
+    pub(super) not_separated: ArcSwap<BTreeMap<String, String>>,
 }
 
 impl Gateways {
@@ -84,6 +92,9 @@ impl Gateways {
             changed: Notify::new(),
             incomplete: AtomicBool::new(false),
             awaited: AtomicBool::new(false),
+            sharing: ArcSwap::default(),
+            users_moved: AtomicBool::new(false),
+            not_separated: ArcSwap::default(),
         }
     }
 
@@ -115,12 +126,20 @@ impl Gateways {
         told.collect()
     }
 
+    /// The gateways to which users cannot be kept who name them alone, and what is to be said of each.
+    #[must_use]
+    pub fn not_separated(&self) -> Vec<(String, String)> {
+        let told = self.not_separated.load();
+        told.iter().map(|(name, why)| (name.clone(), why.clone())).collect()
+    }
+
     pub(super) fn refused(&self) -> Arc<BTreeMap<String, Refusal>> {
         self.refused.load_full()
     }
 
-    /// A user is changed or gone: a deleted gateway may have waited for that.
+    /// A user is changed or gone: a deleted gateway may have waited for that, and who names which gateway may be another.
     pub fn user_changed(&self) {
+        self.users_moved.store(true, Ordering::SeqCst);
         if self.awaited.load(Ordering::SeqCst) {
             self.changed();
         }
@@ -199,6 +218,7 @@ impl Gateways {
         let addresses =
             declared.filter_map(|(name, node)| Some((NodeName::new(name, &node.name), node.stats.as_ref()?)));
         self.dependencies.index.declare_alike(&alike(addresses));
+        self.note_sharing(&tokens);
         let tokens = shared_tokens(tokens);
         self.dependencies
             .endpoint
@@ -233,6 +253,18 @@ impl Gateways {
         let incomplete = !refused.is_empty() || faulty;
         self.refused.store(Arc::new(refused));
         (changed, incomplete)
+    }
+
+    /// Keeps which gateways share a path secret; the same is not kept anew.
+    fn note_sharing(&self, tokens: &[(NodeName, SecretString)]) {
+        let sharing = Sharing::of(
+            tokens
+                .iter()
+                .map(|(node, token)| (node.gateway(), token.expose_secret())),
+        );
+        if **self.sharing.load() != sharing {
+            self.sharing.store(Arc::new(sharing));
+        }
     }
 
     fn start(&self, name: &str, wanted: Wanted, usage: &Arc<UsageBook>) -> Result<Running, StatsError> {

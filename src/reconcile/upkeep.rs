@@ -56,7 +56,7 @@ pub async fn gauges(ctx: Arc<Core>, cancel: CancellationToken) {
             () = cancel.cancelled() => return,
             _ = tick.tick() => {}
         }
-        let guard = ctx.roster.guard();
+        let guard = ctx.roster.guard(0);
         ctx.metrics.users(&ctx.roster.counts());
         ctx.metrics.guard(&guard.budgets);
         ctx.metrics.orders_recent(guard.orders);

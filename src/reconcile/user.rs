@@ -1,9 +1,6 @@
 //! Carries out the plan for one user.
 
-use std::{
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::controller::Action};
@@ -11,7 +8,7 @@ use kube::{ResourceExt, runtime::controller::Action};
 use super::{
     core::Core,
     plan::{Facts, FinalizerStep, PAUSE, Plan, SecretOutcome, gateway_names, is_set, plan},
-    tell,
+    see_off, tell,
 };
 use crate::{
     desired::{DesiredError, connection_secrets::SecretState},
@@ -53,11 +50,6 @@ impl ReconcileError {
 
 /// Longest time that one user's writes may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Pause between looks at the sessions of somebody who is gone, and how many there are at the most: twenty minutes.
-const SEE_OFF_PAUSE: Duration = Duration::from_millis(500);
-/// See [`SEE_OFF_PAUSE`].
-const SEE_OFF_LOOKS: usize = 2400;
 
 /// Reconciles one user: plan, hand over, report. Never waits for a gateway.
 ///
@@ -183,62 +175,22 @@ async fn release(user: &Arc<VpnUser>, account: &str, plan: Plan, ctx: &Arc<Core>
         // It goes with the user by its owner, which somebody may have taken away.
         outputs.secrets.settle(user, account).await?;
     }
+    let deleted_at = user.metadata.deletion_timestamp.as_ref().map(|at| at.0);
+    let row = row(user, account, &status).map(|row| RevocationRow { deleted_at, ..row });
+    if let Some(row) = &row {
+        // Before the object goes: the record is all that is left then.
+        record(row, ctx).await;
+    }
     ctx.desired.remove_user_finalizer(&name).await?;
-    let lasts = status
-        .revocation
-        .as_ref()
-        .is_some_and(|it| it.sessions_zero_at.is_none());
-    if lasts {
-        tokio::spawn(see_off(
-            Arc::clone(user),
-            account.to_owned(),
-            status,
-            Arc::downgrade(ctx),
-        ));
-    } else {
-        forget(account, ctx);
+    match row.filter(|row| row.sessions_zero_at.is_none()) {
+        Some(row) => see_off::begin(row, ctx),
+        None => see_off::forget(account, ctx),
     }
     if let Some(outputs) = ctx.cluster_outputs() {
         outputs.secrets.forget(user);
     }
     ctx.status_writes.forget(&name);
     Ok(())
-}
-
-fn forget(account: &str, ctx: &Core) {
-    for gateway in ctx.gateways.all() {
-        gateway.forget(account);
-    }
-}
-
-/// Follows the sessions of somebody who is gone to their end, so that the record says when that was. Nobody waits for it.
-async fn see_off(user: Arc<VpnUser>, account: String, status: VpnUserStatus, ctx: Weak<Core>) {
-    let name = user.name_any();
-    for _ in 0..SEE_OFF_LOOKS {
-        tokio::time::sleep(SEE_OFF_PAUSE).await;
-        let Some(ctx) = ctx.upgrade() else { return };
-        if ctx.roster.person_by_user(&name).is_some() {
-            // Declared anew: what is known of the account is theirs.
-            return;
-        }
-        let gateways = ctx.gateways.all();
-        let seen = gateways
-            .iter()
-            .filter_map(|gateway| gateway.observe(&account).revocation);
-        let zeros: Option<Vec<Timestamp>> = seen.map(|it| it.sessions_zero_at).collect();
-        let Some(zeros) = zeros else { continue };
-        let mut after = status.clone();
-        if let Some(revocation) = &mut after.revocation {
-            revocation.sessions_zero_at = zeros.into_iter().max();
-        }
-        remember(&user, &account, &status, &after, &ctx).await;
-        return forget(&account, &ctx);
-    }
-    if let Some(ctx) = ctx.upgrade()
-        && ctx.roster.person_by_user(&name).is_none()
-    {
-        forget(&account, &ctx);
-    }
 }
 
 /// Sees to it that what the user needs to connect is kept where others read it. An error is one that may go away.
@@ -367,26 +319,38 @@ async fn remember(user: &VpnUser, account: &str, before: &VpnUserStatus, after: 
             revocation.sessions_zero_at,
             ctx,
         );
-        let reason = match (after.access, after.reason) {
-            (Some(Access::Denied), Some(reason)) => reason.as_str(),
-            _ => "Rotated",
-        };
-        let row = RevocationRow {
-            corporate_id: user.spec.corporate_id.to_string(),
-            account: account.to_owned(),
-            epoch: after
-                .epoch
-                .unwrap_or_else(|| i64::try_from(Epoch::default().0).unwrap_or_default()),
-            reason: reason.to_owned(),
-            denied_at: revocation.denied_at,
-            contained_at: revocation.contained_at,
-            sessions_zero_at: revocation.sessions_zero_at,
-            left_out: revocation.left_out.clone(),
-            withdrawn_at: revocation.withdrawn_at,
-        };
-        if let Err(error) = ctx.history.record_revocation(row).await {
-            tracing::warn!(%error, corporate_id = %user.spec.corporate_id, "the revocation stands in the status, but not in the history");
+        if let Some(row) = row(user, account, after) {
+            record(&row, ctx).await;
         }
+    }
+}
+
+/// The revocation of a status as it is recorded.
+fn row(user: &VpnUser, account: &str, status: &VpnUserStatus) -> Option<RevocationRow> {
+    let revocation = status.revocation.as_ref()?;
+    let reason = match (status.access, status.reason) {
+        (Some(Access::Denied), Some(reason)) => reason.as_str(),
+        _ => "Rotated",
+    };
+    Some(RevocationRow {
+        corporate_id: user.spec.corporate_id.to_string(),
+        account: account.to_owned(),
+        epoch: status
+            .epoch
+            .unwrap_or_else(|| i64::try_from(Epoch::default().0).unwrap_or_default()),
+        reason: reason.to_owned(),
+        denied_at: revocation.denied_at,
+        contained_at: revocation.contained_at,
+        sessions_zero_at: revocation.sessions_zero_at,
+        left_out: revocation.left_out.clone(),
+        withdrawn_at: revocation.withdrawn_at,
+        deleted_at: None,
+    })
+}
+
+async fn record(row: &RevocationRow, ctx: &Core) {
+    if let Err(error) = ctx.history.record_revocation(row.clone()).await {
+        tracing::warn!(%error, corporate_id = row.corporate_id, "a revocation could not be written to the history");
     }
 }
 

@@ -150,15 +150,52 @@ pub struct HoldVerdict {
 #[derive(Debug, Clone)]
 pub struct GuardReport {
     /// Denials and lost holds that wait for a person.
-    pub pending: Vec<PendingDenial>,
+    pub pending: Several<PendingDenial>,
     /// Denials that a person rejected, of people whose objects are deleted for good: they keep access until somebody confirms.
-    pub rejected: Vec<PendingDenial>,
+    pub rejected: Several<PendingDenial>,
     /// Each budget, in the order of [`Budget::ALL`].
     pub budgets: Vec<BudgetReport>,
     /// People who were denied by orders within the window.
     pub orders: usize,
     /// The time over which is counted.
     pub window: SignedDuration,
+}
+
+/// The first few of what may be very many, and how many there are.
+#[derive(Debug, Clone)]
+pub struct Several<T> {
+    /// The first, in the order in which they were found.
+    pub first: Vec<T>,
+    /// How many there are, those of `first` included.
+    pub total: usize,
+}
+
+impl<T> Several<T> {
+    /// None so far.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self {
+            first: Vec::new(),
+            total: 0,
+        }
+    }
+
+    /// Counts one more, and keeps it while there are fewer than `most`.
+    pub fn add(&mut self, most: usize, one: impl FnOnce() -> T) {
+        self.total += 1;
+        if self.first.len() < most {
+            self.first.push(one());
+        }
+    }
+
+    /// The same, each made into something else.
+    #[must_use]
+    pub fn map<U>(self, made: impl FnMut(T) -> U) -> Several<U> {
+        Several {
+            first: self.first.into_iter().map(made).collect(),
+            total: self.total,
+        }
+    }
 }
 
 /// One thing that the guard holds back.

@@ -46,7 +46,9 @@ use self::{
 };
 pub use self::{
     facts::account_of,
-    messages::{Derivation, GuardReport, HoldVerdict, Input, Loss, Passwords, PendingDenial, Person, Transition},
+    messages::{
+        Derivation, GuardReport, HoldVerdict, Input, Loss, Passwords, PendingDenial, Person, Several, Transition,
+    },
     query::People,
 };
 use crate::{

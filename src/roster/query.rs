@@ -1,6 +1,6 @@
 //! Reading the roster: one person, all of them, and what the guard holds back.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use jiff::Timestamp;
 
@@ -8,7 +8,7 @@ use super::{
     Roster,
     apply::is_held_back,
     entry::{Entry, Hold, HoldState, Key, Touched, User},
-    messages::{GuardReport, HoldVerdict, PendingDenial, Person},
+    messages::{GuardReport, HoldVerdict, PendingDenial, Person, Several},
     records::held_back_causes,
     register::spans,
     tables::Tables,
@@ -90,11 +90,11 @@ impl Roster {
         hold.map(verdict).unwrap_or_default()
     }
 
-    /// What the guard holds back.
+    /// What the guard holds back: at most `most` things of each kind by name, and how many there are.
     #[must_use]
-    pub fn guard(&self) -> GuardReport {
+    pub fn guard(&self, most: usize) -> GuardReport {
         let now = self.now();
-        self.tables().report(now)
+        self.tables().report(most, now)
     }
 }
 
@@ -241,8 +241,12 @@ impl Tables {
             .collect()
     }
 
-    fn report(&mut self, now: Timestamp) -> GuardReport {
-        let (pending, rejected) = self.waiting(now);
+    fn report(&mut self, most: usize, now: Timestamp) -> GuardReport {
+        let Waiting {
+            pending,
+            rejected,
+            by_budget,
+        } = self.waiting(most, now);
         let granted = self.granted();
         let holds = self.register.denying_holds(now);
         let window = self.limits.window();
@@ -255,7 +259,7 @@ impl Tables {
                     .charged
                     .get_mut(&budget)
                     .map_or(0, |charged| charged.used(now, window)),
-                waiting: pending.iter().filter(|it| it.budget == budget).count(),
+                waiting: by_budget.get(&budget).copied().unwrap_or(0),
             }
         });
         GuardReport {
@@ -267,43 +271,42 @@ impl Tables {
         }
     }
 
-    /// What waits for a person, and what was rejected of those whose objects cannot come back.
-    fn waiting(&self, now: Timestamp) -> (Vec<PendingDenial>, Vec<PendingDenial>) {
-        let (mut pending, mut rejected) = (Vec::new(), Vec::new());
+    /// What waits for a person, and what was rejected of those whose objects cannot come back: in the order of their IDs,
+    /// lost holds at the end.
+    fn waiting(&self, most: usize, now: Timestamp) -> Waiting {
+        let mut waiting = Waiting {
+            pending: Several::none(),
+            rejected: Several::none(),
+            by_budget: HashMap::new(),
+        };
         for entry in self.held_back.iter().filter_map(|key| self.register.ids.get(key)) {
             for user in &entry.users {
                 for held in held_back_causes(user) {
-                    let declared = decide(
-                        &user.facts.spec.alone(user.is_deleted(), self.register.usage_of(user)),
-                        now,
-                    );
-                    let cause = match (held.cause, declared.reason) {
-                        (Budget::Usage, _) => Reason::OverQuota.as_str(),
-                        (_, Reason::Active) => NARROWED,
-                        (_, reason) => reason.as_str(),
-                    };
-                    let denial = PendingDenial {
+                    let denial = || PendingDenial {
                         corporate_id: user.facts.id.clone(),
-                        cause: cause.to_owned(),
+                        cause: self.cause(user, held.cause, now).to_owned(),
                         budget: held.cause,
                         since: held.since,
                     };
                     if !held.rejected {
-                        pending.push(denial);
+                        waiting.add(held.cause, most, denial);
                     } else if held.cause == Budget::Declared && self.is_final(user.is_deleted()) {
-                        rejected.push(denial);
+                        waiting.rejected.add(most, denial);
                     }
                 }
             }
-            pending.extend(entry.holds.iter().filter_map(|hold| {
-                let waiting = verdict(hold).held_back.filter(|it| !it.rejected)?;
-                Some(PendingDenial {
+            for hold in &entry.holds {
+                let held_back = verdict(hold).held_back.filter(|it| !it.rejected);
+                let (Some(held_back), Some(feed)) = (held_back, hold.facts.feed) else {
+                    continue;
+                };
+                waiting.add(feed.into(), most, || PendingDenial {
                     corporate_id: entry.id.clone(),
                     cause: hold.facts.name.to_string(),
-                    budget: hold.facts.feed?.into(),
-                    since: waiting.since,
-                })
-            }));
+                    budget: feed.into(),
+                    since: held_back.since,
+                });
+            }
         }
         for name in &self.kept {
             let entry = self.register.holds.get(name).and_then(|key| self.register.ids.get(key));
@@ -312,14 +315,41 @@ impl Tables {
             let Some(lost) = verdict(hold).lost.filter(|it| !it.rejected) else {
                 continue;
             };
-            pending.push(PendingDenial {
+            waiting.add(Budget::Holds, most, || PendingDenial {
                 corporate_id: hold.facts.id.clone(),
                 cause: name.to_string(),
                 budget: Budget::Holds,
                 since: lost.since,
             });
         }
-        (pending, rejected)
+        waiting
+    }
+
+    /// Why a user would be denied.
+    fn cause(&self, user: &User, held_back: Budget, now: Timestamp) -> &'static str {
+        let terms = || user.facts.spec.alone(user.is_deleted(), self.register.usage_of(user));
+        match held_back {
+            Budget::Usage => Reason::OverQuota.as_str(),
+            _ => match decide(&terms(), now).reason {
+                Reason::Active => NARROWED,
+                reason => reason.as_str(),
+            },
+        }
+    }
+}
+
+/// What is held back.
+struct Waiting {
+    pending: Several<PendingDenial>,
+    rejected: Several<PendingDenial>,
+    /// How many are pending.
+    by_budget: HashMap<Budget, usize>,
+}
+
+impl Waiting {
+    fn add(&mut self, budget: Budget, most: usize, denial: impl FnOnce() -> PendingDenial) {
+        *self.by_budget.entry(budget).or_default() += 1;
+        self.pending.add(most, denial);
     }
 }
 

@@ -5,8 +5,7 @@
 
 use std::{
     collections::HashMap,
-    io::{self, IoSlice},
-    pin::Pin,
+    io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
@@ -20,12 +19,13 @@ use futures::{
     future::{BoxFuture, FutureExt as _},
     task::AtomicWaker,
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::net::TcpStream;
 use tower::Service;
 
+use super::{
+    descriptors::Descriptors,
+    watched_stream::{Watch, WatchedStream},
+};
 use crate::metrics::{Listener, Metrics};
 
 /// Pause between two log lines about a listener that is full.
@@ -90,6 +90,16 @@ impl Connections {
         })
     }
 
+    /// As many at a time as the process has for a listener.
+    #[must_use]
+    pub fn of(listener: Listener, descriptors: Descriptors, metrics: &Arc<Metrics>) -> Arc<Self> {
+        let most = match listener {
+            Listener::Auth => descriptors.auth,
+            Listener::Api => descriptors.api,
+        };
+        Self::new(listener, most, Arc::clone(metrics))
+    }
+
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -136,8 +146,8 @@ impl Connections {
     }
 }
 
-/// A connection's place in the table, for as long as its stream is open.
-struct Place {
+/// A connection's place in the table, for as long as its stream is open. The stream ends when it has to make room.
+pub struct Place {
     of: Arc<Connections>,
     number: u64,
     connection: Arc<Connection>,
@@ -151,12 +161,18 @@ impl Drop for Place {
     }
 }
 
+impl Watch for Place {
+    fn before(&self, cx: &Context<'_>) -> io::Result<()> {
+        self.connection.check(cx)
+    }
+}
+
 /// Gives every new connection its place.
 #[derive(Clone)]
 pub struct Bounded(pub Arc<Connections>);
 
 impl<S: Send + 'static> Accept<TcpStream, S> for Bounded {
-    type Stream = BoundedStream;
+    type Stream = WatchedStream<TcpStream, Place>;
     type Service = BoundedService<S>;
     type Future = BoxFuture<'static, io::Result<(Self::Stream, Self::Service)>>;
 
@@ -170,46 +186,9 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Bounded {
                 connection: Arc::clone(&place.connection),
                 of: Arc::clone(&place.of),
             };
-            Ok((BoundedStream { stream, place }, service))
+            Ok((WatchedStream { stream, watch: place }, service))
         }
         .boxed()
-    }
-}
-
-/// A stream that ends when it has to make room.
-pub struct BoundedStream {
-    stream: TcpStream,
-    place: Place,
-}
-
-impl AsyncRead for BoundedStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.place.connection.check(cx)?;
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for BoundedStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.place.connection.check(cx)?;
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.place.connection.check(cx)?;
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }
 

@@ -7,15 +7,10 @@
 //!
 //! What is looked at here decides nothing else: should it ever lose its place in a stream, the library's own reading counts.
 
-use std::{
-    io::{self, IoSlice},
-    pin::Pin,
-    task::{Context, Poll},
-};
-
 use axum_server::accept::Accept;
 use futures::future::{MapOk, TryFutureExt as _};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::watched_stream::{Watch, WatchedStream};
 
 /// Name of a header; longer ones are none of the two.
 const LONGEST: usize = 18;
@@ -54,9 +49,9 @@ enum Header {
     Other,
 }
 
-/// Follows the requests of one connection.
+/// Follows the requests of one connection. No request on its stream says its length twice.
 #[derive(Debug)]
-struct Framing {
+pub struct Framing {
     at: At,
     content_length: Option<u64>,
     transfer_encoding: bool,
@@ -77,7 +72,7 @@ impl Framing {
         }
     }
 
-    /// Looks at bytes on their way, and spoils the head of a request that says its length twice.
+    /// Looks at bytes, and spoils the head of a request that says its length twice.
     fn pass(&mut self, bytes: &mut [u8]) {
         let mut next = 0;
         while let Some(byte) = bytes.get_mut(next) {
@@ -205,65 +200,32 @@ impl Framing {
     }
 }
 
+impl Watch for Framing {
+    fn read(&mut self, bytes: &mut [u8]) {
+        self.pass(bytes);
+    }
+}
+
 /// Looks at what every connection sends.
 #[derive(Clone)]
 pub struct Strict<A>(pub A);
 
-type Accepted<I, S> = fn((I, S)) -> (StrictStream<I>, S);
+type Accepted<I, S> = fn((I, S)) -> (WatchedStream<I, Framing>, S);
 
 impl<A, I, S> Accept<I, S> for Strict<A>
 where
     A: Accept<I, S>,
 {
-    type Stream = StrictStream<A::Stream>;
+    type Stream = WatchedStream<A::Stream, Framing>;
     type Service = A::Service;
     type Future = MapOk<A::Future, Accepted<A::Stream, A::Service>>;
 
     fn accept(&self, stream: I, service: S) -> Self::Future {
         let accepted: Accepted<A::Stream, A::Service> = |(stream, service)| {
-            let framing = Framing::new();
-            (StrictStream { stream, framing }, service)
+            let watch = Framing::new();
+            (WatchedStream { stream, watch }, service)
         };
         self.0.accept(stream, service).map_ok(accepted)
-    }
-}
-
-/// A stream on which no request says its length twice.
-pub struct StrictStream<I> {
-    stream: I,
-    framing: Framing,
-}
-
-impl<I: AsyncRead + Unpin> AsyncRead for StrictStream<I> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if let Some(new) = buffer.filled_mut().get_mut(before..) {
-            self.framing.pass(new);
-        }
-        read
-    }
-}
-
-impl<I: AsyncWrite + Unpin> AsyncWrite for StrictStream<I> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }
 

@@ -90,6 +90,7 @@ def _life_of_a_release(cluster):
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", CRDS)
     run("upgrade", _RELEASE, CHART, "--reuse-values")
     refusals = _who_may_hold(cluster)
+    warned = _warns_of_annotations(cluster)
     second = helm("install", "second", CHART, "--namespace", _NAMESPACE, kubeconfig=cluster.kubeconfig, home=cluster.path, succeeds=False)
     check(second.returncode != 0 and f"the release {_RELEASE} is in the namespace" in second.stderr, f"a second release: {second.stderr.strip()}")
 
@@ -106,7 +107,7 @@ def _life_of_a_release(cluster):
     check(not [name for name in left if "vpn-operator" in name], f"uninstalling left {left}")
     run("install", _RELEASE, CHART)
     check(room.secrets() == keys, "installing again changed the Secrets")
-    return f"{len(made)} objects; Secrets, users and definitions outlive upgrade, rollback, uninstall and another install; {refusals}"
+    return f"{len(made)} objects; Secrets, users and definitions outlive upgrade, rollback, uninstall and another install; {refusals}; {warned}"
 
 
 class _Room:
@@ -119,6 +120,28 @@ class _Room:
     def secrets(self):
         found = json.loads(self.cluster.kubectl("get", "secrets", "-n", _NAMESPACE, "-o", "json"))["items"]
         return {one["metadata"]["name"]: one["data"] for one in found if not one["type"].startswith("helm.sh")}
+
+
+def _warns_of_annotations(cluster):
+    """Annotations that do nothing are warned of and not refused; right ones and those of others are not spoken of."""
+
+    def said(name, value):
+        document = user_document("AB240002")
+        document["metadata"]["annotations"] = {name: value}
+        arguments = ("-n", _NAMESPACE, "apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-")
+        done = cluster.try_kubectl(*arguments, given=document)
+        check(done.returncode == 0, f"{name}: {value!r} is refused: {done.stderr.strip()}")
+        return done.stderr
+
+    pause = "vpn-operator.io/pause"
+    # The policy is in force a moment after it was made.
+    until("the policy warns", lambda: "Warning:" in said(pause, "yes"), 20, 0.2)
+    check('write "true"' in said(pause, "yes"), f"the warning of a wrong value says {said(pause, 'yes')!r}")
+    misspelt = said("vpn-operator.io/pauze", "true")
+    check("knows no annotation vpn-operator.io/pauze" in misspelt, f"the warning of a misspelt name says {misspelt!r}")
+    for name, value in ((pause, "true"), (pause, "false"), ("vpn-operator.io/reconcile-now", "1"), ("example.com/pause", "yes")):
+        check("Warning:" not in said(name, value), f"{name}: {value!r} is warned of: {said(name, value)!r}")
+    return "2 warnings of annotations"
 
 
 def _who_may_hold(cluster):

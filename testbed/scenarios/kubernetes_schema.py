@@ -36,7 +36,7 @@ def the_api_server_refuses_what_cannot_be_meant(world):
     # One object per ID, by construction.
     refused(_named(user_document("AB900003"), "somebody-else"), "the encoding of spec.corporateId")
     refused(_named(user_document("A-B"), "a-b"), "the encoding of spec.corporateId")
-    refused(user_document("AB 900003"), "spec.corporateId")
+    refused(user_document("AB 900003"), "spec.corporateId", "must be a corporate ID like AB123456")
     refused(_named(user_document("AB900003-"), "ab900003--"), "corporateId")
     refused(_without(user_document("AB900003"), "corporateId"), "corporateId")
 
@@ -55,11 +55,21 @@ def the_api_server_refuses_what_cannot_be_meant(world):
         "validUntil must be after validFrom",
     )
     refused(user_document("AB900003", validUntil="tomorrow"), "validUntil")
+    refused(user_document("AB900003", validUntil="2027-01-01T00:00Z"), "validUntil")
     refused(user_document("AB900003", traffic={"limit": "0"}), "more than nothing")
-    refused(user_document("AB900003", traffic={"limit": "-1Gi"}), "limit")
+    for limit in ("-1Gi", "50GB", "ten", "", -5, "1e3"):
+        refused(user_document("AB900003", traffic={"limit": limit}), "limit must be an amount of bytes", "like 50Gi or 500M")
+    for limit in ("1000P", "99999999999Gi", 10**18):
+        refused(user_document("AB900003", traffic={"limit": limit}), "limit is too large", "at most 999Pi")
+    for limit in ("1", 1, "1.5Gi", "999Pi", 10**18 - 1):
+        accepted(user_document("AB900004", traffic={"limit": limit}))
     refused(user_document("AB900003", traffic={"limit": "1Gi", "period": "Week"}), "period")
     refused(user_document("AB900003", maxDevices=0), "maxDevices")
     refused(user_document("AB900003", gateways=[]), "gateways")
+    refused(user_document("AB900003", gateways=["One"]), "gateways", "must be a list of which each is at most 63 of the characters")
+    refused(user_document("AB900003", email="anna"), "email", "must be a mail address like")
+    refused(user_document("AB900003", username="corp-anna"), "username", "must be 1 to 64 of the characters")
+    refused(user_document("AB900003", credentialsFrom={"env": "1A"}), "env", "must be the name of an environment variable")
     refused(user_document("AB900003", gateways=["one", "one"]), "gateways")
     refused(user_document("AB900003", deletionPolicy="Forget"), "deletionPolicy")
     refused(user_document("AB900003", credentialsFrom={"env": "A", "file": "/b"}), "exactly one of secretKeyRef, env and file")
@@ -71,7 +81,7 @@ def the_api_server_refuses_what_cannot_be_meant(world):
     # Holds and gateways.
     refused(hold_document("hr-deactivated-ab900001", "AB900002"), "a hold is immutable")
     refused(hold_document("hr-deactivated-ab900001", "AB900001", until="2027-01-01T00:00:00Z"), "a hold is immutable")
-    refused(hold_document("odd", "AB900001", source="Human Resources"), "source")
+    refused(hold_document("odd", "AB900001", source="Human Resources"), "source", "must be a short word")
     both = {"from": "2027-01-01T00:00:00Z", "until": "2026-01-01T00:00:00Z"}
     refused(hold_document("odd", "AB900001", **both), "until must be after from")
     refused(
@@ -82,7 +92,9 @@ def the_api_server_refuses_what_cannot_be_meant(world):
     refused(_gateway("odd", hysteria={"nodes": []}), "nodes")
     refused(_gateway("odd", hysteria={"nodes": [_NODE, _NODE]}), "nodes")
     refused(_gateway("odd", hysteria={"nodes": [{**_NODE, "ports": "2000-1000"}]}), "first port")
-    refused(_gateway("odd", blitz={"url": "panel.example.com", "token": _SECRET}), "url")
+    refused(_gateway("odd", blitz={"url": "panel.example.com", "token": _SECRET}), "url", "must be a URL like")
+    refused(_gateway("odd", hysteria={"nodes": [{**_NODE, "address": "[::1]"}]}), "address", "must be a host name or an IP address")
+    refused(_gateway("odd", hysteria={"nodes": [{**_NODE, "pinSha256": "abcd"}]}), "pinSha256", "must be the SHA-256 of the server")
     refused(_gateway("odd", blitz={"url": "https://panel.example.com", "token": {}}), "exactly one of secretKeyRef, env and file")
     refused(_gateway("with.dot", hysteria={"nodes": [_NODE]}), "no '.'")
 

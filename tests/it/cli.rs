@@ -1,6 +1,8 @@
 //! The command line as a person and a script meet it: the real binary, and a fake of the operator's API.
 
+mod check;
 mod doctor;
+mod former;
 mod guarded;
 mod person;
 
@@ -18,7 +20,7 @@ use axum::{
     Json, Router,
     body::Bytes,
     extract::State,
-    http::{HeaderMap, Method, StatusCode, Uri},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri},
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
@@ -81,6 +83,7 @@ struct Fake {
 struct Shared {
     seen: Arc<Mutex<Vec<Seen>>>,
     answers: Arc<Answers>,
+    simulated: bool,
 }
 
 async fn answer(State(shared): State<Shared>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
@@ -98,21 +101,31 @@ async fn answer(State(shared): State<Shared>, method: Method, uri: Uri, headers:
     };
     let (status, body) = (shared.answers)(&request, number);
     let status = StatusCode::from_u16(status).unwrap();
+    let mut simulated = HeaderMap::new();
+    if shared.simulated {
+        simulated.insert("x-vpn-operator-simulated", HeaderValue::from_static("true"));
+    }
     if body.is_null() {
-        status.into_response()
+        (status, simulated).into_response()
     } else {
-        (status, Json(body)).into_response()
+        (status, simulated, Json(body)).into_response()
     }
 }
 
 impl Fake {
     async fn start(answers: impl Fn(&Seen, usize) -> (u16, Value) + Send + Sync + 'static) -> Self {
+        Self::start_as(false, answers).await
+    }
+
+    /// As [`Self::start`], perhaps as an operator with a simulated node.
+    async fn start_as(simulated: bool, answers: impl Fn(&Seen, usize) -> (u16, Value) + Send + Sync + 'static) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let router = Router::new().fallback(answer).with_state(Shared {
             seen: seen.clone(),
             answers: Arc::new(answers),
+            simulated,
         });
         tokio::spawn(async move { axum::serve(listener, router).await });
         let data = tempfile::tempdir().unwrap();
@@ -588,7 +601,7 @@ async fn show_is_readable_and_fetches_links_only_when_asked() {
     assert!(
         plain
             .stdout
-            .contains("\nHolds\nNAME  IN FORCE  SINCE  ENDS  REASON\nhr-x  yes"),
+            .contains("\nHolds\nNAME  IN FORCE  BY WHOM  SINCE  ENDS  REASON\nhr-x  yes"),
         "{}",
         plain.stdout
     );
@@ -827,7 +840,7 @@ async fn activate_exits_with_0_only_when_nothing_stands_against_access() {
             200,
             held,
             4,
-            "hr-deactivated-ab123456 by hr, since T1: left the company",
+            "hr-deactivated-ab123456 of hr, ordered by bob (192.0.2.7), since T1: left the company",
         ),
         (200, expired, 4, "stays denied: Expired"),
         (202, granted, 6, "do not follow that yet"),
@@ -836,7 +849,7 @@ async fn activate_exits_with_0_only_when_nothing_stands_against_access() {
             "POST" => (status, body.clone()),
             _ => (
                 200,
-                json!({ "holds": [{ "name": "hr-deactivated-ab123456", "source": "hr", "since": "T1",
+                json!({ "holds": [{ "name": "hr-deactivated-ab123456", "source": "hr", "since": "T1", "ordered_by": "bob (192.0.2.7)",
                                     "reason": "left the company" }] }),
             ),
         })

@@ -3,7 +3,7 @@
 mod examples;
 mod generated;
 mod rules;
-mod schema;
+pub mod schema;
 
 use std::{fs, path::PathBuf};
 
@@ -80,6 +80,32 @@ fn every_field_is_described() {
             let described = schema["description"].as_str().is_some_and(|text| text.len() > 3);
             assert!(described || by_itself, "{kind}{path} has no description");
         }
+    }
+}
+
+/// A pattern would answer with itself: rules have messages.
+#[test]
+fn no_pattern_answers_a_person() {
+    for kind in Kind::ALL {
+        for (path, schema) in schemas(&definition(kind)) {
+            assert!(
+                schema["pattern"].is_null(),
+                "{kind}{path} has a pattern without a message"
+            );
+        }
+    }
+}
+
+/// Rules in the lists of a status would cost more than an API server accepts.
+#[test]
+fn rules_are_for_specs_alone() {
+    for kind in Kind::ALL {
+        let definition = definition(kind);
+        let of_status = |path: &str| path.starts_with(".status");
+        let with_rules = schemas(&definition)
+            .into_iter()
+            .filter(|(path, schema)| of_status(path) && !schema["x-kubernetes-validations"].is_null());
+        assert_eq!(with_rules.map(|(path, _)| path).collect::<Vec<_>>(), [""; 0], "{kind}");
     }
 }
 

@@ -24,7 +24,7 @@ use vpn_operator::{
         folder::{FolderOptions, FolderSource, check},
     },
     model::{
-        FINALIZER,
+        FINALIZER, ORDERED_BY,
         corporate_id::CorporateId,
         hold::{VpnHold, VpnHoldSpec},
         user::{VpnUser, VpnUserSpec, VpnUserStatus},
@@ -1024,20 +1024,60 @@ async fn deleting_takes_one_document_out_and_the_last_one_takes_the_file() {
 }
 
 #[tokio::test]
+async fn a_hold_is_placed_whatever_the_name_of_who_ordered_it() {
+    let place = Place::new();
+    let house = place.open().await;
+    for (nth, text) in [
+        (1, "::1"),
+        (2, "anna: {x} # \"y\" (192.0.2.7)"),
+        (3, "Анна (2001:db8::1)"),
+        (4, "no"),
+        (5, "123456"),
+    ] {
+        let mut spec = hold_spec(nth);
+        spec.reason = Some(text.to_owned());
+        let made = house
+            .source
+            .create_hold(&format!("api-deactivated-ab00000{nth}"), spec, text, FieldManager::Api)
+            .await
+            .unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(made.annotations().get(ORDERED_BY).map(String::as_str), Some(text));
+    }
+    let unwritable = "anna \u{0} \u{ffff} (192.0.2.7)";
+    let made = house
+        .source
+        .create_hold("api-deactivated-ab000006", hold_spec(6), unwritable, FieldManager::Api)
+        .await;
+    assert!(made.is_ok(), "{made:?}");
+    house.stop().await;
+}
+
+#[tokio::test]
 async fn holds_of_the_operator_live_in_its_own_folder() {
     let place = Place::new();
     place.put("h.yaml", &hold("helpdesk-lost-ab000002", 2));
     let mut house = place.open().await;
     let made = house
         .source
-        .create_hold("api-deactivated-ab000001", hold_spec(1), FieldManager::Api)
+        .create_hold(
+            "api-deactivated-ab000001",
+            hold_spec(1),
+            "anna (192.0.2.7)",
+            FieldManager::Api,
+        )
         .await
         .unwrap();
     house.holds.drain();
     assert_eq!(house.holds.now["api-deactivated-ab000001"], made);
+    assert_eq!(made.annotations()[ORDERED_BY], "anna (192.0.2.7)");
     house
         .source
-        .create_hold("api-deactivated-ab000001", hold_spec(1), FieldManager::Api)
+        .create_hold(
+            "api-deactivated-ab000001",
+            hold_spec(1),
+            "anna (192.0.2.7)",
+            FieldManager::Api,
+        )
         .await
         .unwrap();
     let file = place.dir.path().join("data/holds/api-deactivated-ab000001.yaml");
@@ -1046,7 +1086,12 @@ async fn holds_of_the_operator_live_in_its_own_folder() {
     assert!(matches!(
         house
             .source
-            .create_hold("api-deactivated-ab000001", hold_spec(3), FieldManager::Api)
+            .create_hold(
+                "api-deactivated-ab000001",
+                hold_spec(3),
+                "anna (192.0.2.7)",
+                FieldManager::Api
+            )
             .await,
         Err(DesiredError::AlreadyExists { .. })
     ));
@@ -1084,7 +1129,7 @@ async fn holds_of_the_operator_live_in_its_own_folder() {
     // Losing the file does.
     house
         .source
-        .create_hold("api-x-ab000001", hold_spec(1), FieldManager::Api)
+        .create_hold("api-x-ab000001", hold_spec(1), "anna (192.0.2.7)", FieldManager::Api)
         .await
         .unwrap();
     fs::remove_file(place.dir.path().join("data/holds/api-x-ab000001.yaml")).unwrap();
@@ -1286,9 +1331,12 @@ async fn a_hold_does_not_wait_for_a_long_file_that_is_being_taken_over() {
     let mut house = place.open().await;
     place.swap("people.yaml", &people("Boris"));
     house.users.next().await;
-    let placed = house
-        .source
-        .create_hold("api-deactivated-ab000001", hold_spec(1), FieldManager::Api);
+    let placed = house.source.create_hold(
+        "api-deactivated-ab000001",
+        hold_spec(1),
+        "anna (192.0.2.7)",
+        FieldManager::Api,
+    );
     placed.await.unwrap();
     house.users.drain();
     assert!(house.users.count < PEOPLE, "the whole file came first");

@@ -403,6 +403,7 @@ async fn a_revocation_is_completed_and_its_times_never_move() {
         sessions_zero_at: None,
         left_out: Vec::new(),
         withdrawn_at: None,
+        deleted_at: None,
     };
     let contained = RevocationRow {
         contained_at: Some(at("2026-03-01T10:00:01Z")),
@@ -435,6 +436,48 @@ async fn a_revocation_is_completed_and_its_times_never_move() {
 }
 
 #[tokio::test]
+async fn whose_last_session_nobody_saw_go_is_kept_until_somebody_does() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("history.db");
+    let deleted = |id: &str, deleted_at: Option<&str>, zero: Option<&str>| RevocationRow {
+        corporate_id: id.to_ascii_uppercase(),
+        account: format!("corp_{id}"),
+        epoch: 3,
+        reason: "Deleted".into(),
+        denied_at: at("2026-03-01T10:00:00Z"),
+        contained_at: Some(at("2026-03-01T10:00:01Z")),
+        sessions_zero_at: zero.map(at),
+        left_out: Vec::new(),
+        withdrawn_at: None,
+        deleted_at: deleted_at.map(at),
+    };
+    let (early, late) = (Some("2026-03-01T09:59:59Z"), Some("2026-03-02T00:00:00Z"));
+    let history = open(&path);
+    let anna = deleted("ab000001", early, None);
+    for row in [
+        // First as it is while the object is there, then when it goes.
+        deleted("ab000001", None, None),
+        anna.clone(),
+        deleted("ab000002", None, None),
+        deleted("ab000003", late, Some("2026-03-02T00:00:09Z")),
+        deleted("ab000004", late, None),
+    ] {
+        history.record_revocation(row).await.unwrap();
+    }
+    drop(history);
+    let history = open(&path);
+    let unseen = async |since: &str, limit| history.unseen_zeros(at(since), limit).await.unwrap();
+    let all = unseen("2026-03-01T00:00:00Z", 9).await;
+    assert_eq!(all, [deleted("ab000004", late, None), anna.clone()]);
+    assert_eq!(unseen("2026-03-01T00:00:00Z", 1).await, all[..1]);
+    assert_eq!(unseen("2026-03-01T12:00:00Z", 9).await, all[..1]);
+    let seen = deleted("ab000001", early, Some("2026-03-01T10:20:00Z"));
+    history.record_revocation(seen.clone()).await.unwrap();
+    assert_eq!(unseen("2026-03-01T00:00:00Z", 9).await, all[..1]);
+    assert_eq!(history.revocations("AB000001".into(), 9).await.unwrap(), [seen]);
+}
+
+#[tokio::test]
 async fn a_claim_that_was_taken_back_is_replaced_by_the_time_from_which_it_held() {
     let folder = TempDir::new().unwrap();
     let history = open(&folder.path().join("history.db"));
@@ -448,6 +491,7 @@ async fn a_claim_that_was_taken_back_is_replaced_by_the_time_from_which_it_held(
         sessions_zero_at: None,
         left_out: left_out.iter().map(ToString::to_string).collect(),
         withdrawn_at: withdrawn.map(at),
+        deleted_at: None,
     };
     let (first, taken, last) = ("2026-03-01T10:00:01Z", "2026-03-01T10:00:03Z", "2026-03-01T10:00:09Z");
     let stored = async || history.revocations("ab123456".into(), 9).await.unwrap().remove(0);
@@ -613,6 +657,7 @@ async fn sizes_and_times_of_a_sample() {
                 sessions_zero_at: Some(now),
                 left_out: Vec::new(),
                 withdrawn_at: None,
+                deleted_at: None,
             };
             let history = history.clone();
             tokio::spawn(async move { history.record_revocation(row).await })

@@ -5,6 +5,7 @@ mod documents;
 mod holds;
 mod orders;
 mod people;
+mod public;
 mod release_many;
 mod shell;
 mod subscription;

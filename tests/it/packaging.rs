@@ -1,6 +1,7 @@
 //! What surrounds the binary fits it: the compose file, the image, the chart, the settings that they name.
 
 mod alerts;
+mod annotations;
 mod chart;
 mod examples;
 mod handbook;
@@ -14,6 +15,17 @@ use serde_yaml::Value;
 
 fn read(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
+}
+
+/// Compares a generated file with what it should be, or writes it when that is asked for.
+fn generated(name: &str, wanted: &str, tests: &str) {
+    if std::env::var_os("UPDATE_GENERATED").is_some() {
+        fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(name), wanted).unwrap();
+    }
+    assert!(
+        read(name) == wanted,
+        "{name} is out of date: run UPDATE_GENERATED=1 cargo test --test it {tests}"
+    );
 }
 
 /// Variables that `.env.example` explains.

@@ -169,7 +169,7 @@ impl House {
 
     /// How much of a budget is used, and its limit.
     pub fn budget(&self, budget: Budget) -> (usize, Option<usize>) {
-        let report = self.roster.guard();
+        let report = self.roster.guard(0);
         let of = report.budgets.iter().find(|it| it.budget == budget).unwrap();
         (of.used, of.limit)
     }

@@ -156,10 +156,17 @@ pub(super) fn desired(desired: &DesiredLocation) -> Finding {
     }
     match check(path) {
         Ok(report) => match report.problems.first() {
-            None => Finding::ok(
-                NAME,
-                format!("{} has {} users and no problems", path.display(), report.users),
-            ),
+            None => match report.warnings.first() {
+                None => Finding::ok(
+                    NAME,
+                    format!("{} has {} users and no problems", path.display(), report.users),
+                ),
+                Some(first) => Finding::warning(
+                    NAME,
+                    format!("{} warnings; the first: {first}", report.warnings.len()),
+                    format!("vpn-operator check {} shows all", path.display()),
+                ),
+            },
             Some(first) => Finding::failed(
                 NAME,
                 format!("{} problems; the first: {first}", report.problems.len()),

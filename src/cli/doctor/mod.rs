@@ -5,6 +5,7 @@
 
 mod cluster;
 mod local;
+mod node_certificate;
 mod operator;
 mod remote;
 
@@ -111,6 +112,7 @@ pub(super) async fn run(args: Doctor, output: &mut Output) -> Result<(), Command
         findings.extend(remote::statistics(&gateways).await);
     }
     findings.extend(local::certificate(args.cert.as_deref(), &gateways));
+    findings.extend(node_certificate::look(&gateways).await);
     findings.extend(remote::auth_listener(&config, &gateways).await);
     progress.finish_and_clear();
 

@@ -90,6 +90,11 @@ impl Links for Live {
             .unwrap_or_default()
     }
 
+    fn not_separated(&self) -> Vec<(String, String)> {
+        let core = self.0.upgrade();
+        core.map(|core| core.gateways.not_separated()).unwrap_or_default()
+    }
+
     fn revocation(&self, account: &str) -> Option<RevocationProgress> {
         let observations = self.observations(account).into_iter();
         merged(observations.filter_map(|observation| observation.revocation))

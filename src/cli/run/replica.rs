@@ -77,9 +77,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
 
     let ctx = || Arc::clone(&follower);
     let descriptors = Descriptors::raise();
-    let connections = |listener, most| Connections::new(listener, most, Arc::clone(&metrics));
-    let auth_connections = connections(Listener::Auth, descriptors.auth);
-    let probes_connections = connections(Listener::Api, descriptors.api);
+    let auth_connections = Connections::of(Listener::Auth, descriptors, &metrics);
+    let probes_connections = Connections::of(Listener::Api, descriptors, &metrics);
     let auth = serve(
         auth_socket,
         endpoint.router(),

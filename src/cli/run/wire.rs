@@ -36,7 +36,7 @@ use crate::{
         imported::{self, Imported},
         intake,
         overdue::Unobserved,
-        runner,
+        runner, see_off,
         status_write_cache::StatusWriteCache,
         unobserved, upkeep,
         usage::UsageBook,
@@ -211,6 +211,7 @@ impl Wired {
         tasks.core("the completions", upkeep::completions(ctx(), work.completions, end()));
         tasks.core("the guard's memory", upkeep::keep_guard(ctx(), end()));
         tasks.core("the look for what is overdue", unobserved::run(ctx(), end()));
+        tasks.core("those who are gone", see_off::resume(ctx(), end()));
         tasks.core("the gauges", upkeep::gauges(ctx(), end()));
     }
 }
@@ -286,9 +287,6 @@ fn use_cases(
         journal: Arc::new(core.history.clone()),
         clock: Arc::clone(&core.clock),
         process: Arc::clone(process),
-        settings: Settings {
-            public_url: config.public_url.clone(),
-            ..Settings::default()
-        },
+        settings: Settings::at(config.public_url.clone()),
     })
 }

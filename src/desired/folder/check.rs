@@ -12,6 +12,7 @@ use super::{
     problem::Problem,
     references::{self, Reference},
     scan::{Content, Digests, Document, What, concerns_us, scan_file},
+    separation::Separation,
     walk::{Roots, list},
 };
 
@@ -58,6 +59,7 @@ pub fn check(path: &Path) -> io::Result<CheckReport> {
     };
     let roots = Roots::new(folder, PathBuf::new(), None);
     let mut places = HashMap::new();
+    let mut separation = Separation::default();
     for path in files {
         let file = FileKey {
             root: Root::People,
@@ -73,11 +75,12 @@ pub fn check(path: &Path) -> io::Result<CheckReport> {
             Content::Documents(documents) if !concerns_us(&documents) => {}
             Content::Documents(documents) => {
                 for document in documents {
-                    report.add(shown, document, &mut places);
+                    report.add(shown, document, &mut places, &mut separation);
                 }
             }
         }
     }
+    report.warnings.extend(separation.warnings());
     report.problems.sort();
     report.warnings.sort();
     Ok(report)
@@ -87,9 +90,10 @@ pub fn check(path: &Path) -> io::Result<CheckReport> {
 type Places = HashMap<(Kind, String), String>;
 
 impl CheckReport {
-    fn add(&mut self, file: &str, document: Document, places: &mut Places) {
+    fn add(&mut self, file: &str, document: Document, places: &mut Places, separation: &mut Separation) {
         match document.what {
-            What::Known(_) => {}
+            // Nothing is known here, and everything is read.
+            What::Known(_) | What::Unread(..) => {}
             What::Bad(bad) => {
                 let faults = bad.faults.into_iter();
                 self.problems.extend(faults.map(|fault| fault.at(file, document.base)));
@@ -109,6 +113,7 @@ impl CheckReport {
                     return;
                 }
                 places.insert(key, format!("{file}:{}", document.line));
+                separation.add(&declared, file, document.line);
                 self.references.extend(references::of(&declared, file, document.line));
                 match declared.kind {
                     Kind::User => self.users += 1,

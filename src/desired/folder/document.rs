@@ -485,5 +485,8 @@ fn shorten(text: &str) -> String {
 }
 
 #[cfg(test)]
+#[path = "meaning_tests.rs"]
+mod meaning_tests;
+#[cfg(test)]
 #[path = "document_tests.rs"]
 mod tests;

@@ -16,7 +16,7 @@ use super::{
     edit::set_spec_scalars,
     files::{self, Written},
     mailbox::{Found, Mailbox, Urgent},
-    object::{FileKey, Kind, Root, Spec},
+    object::{FileKey, Kind, Notes, Root, Spec},
     problem::Fault,
     scan::{Digests, read_text, scan_file},
     split::{Slice, is_blank, split},
@@ -63,7 +63,7 @@ impl DocumentWriter {
     }
 
     /// Creates an object of its own file. One that exists with the same spec is success.
-    pub fn create(&self, root: Root, name: &str, spec: &Spec, manager: FieldManager) -> Result<Found> {
+    pub fn create(&self, root: Root, name: &str, spec: &Spec, notes: &Notes, manager: FieldManager) -> Result<Found> {
         let kind = match spec {
             Spec::User(_) => Kind::User,
             Spec::Hold(_) => Kind::Hold,
@@ -85,7 +85,13 @@ impl DocumentWriter {
                 Err(exists())
             };
         }
-        let text = self.text(kind, name, spec, manager)?;
+        let text = self.text(kind, name, spec, notes, manager).or_else(|error| {
+            // A hold is an order, and is placed although the name of who ordered it cannot stand in a document.
+            if *notes == Notes::default() {
+                return Err(error);
+            }
+            self.text(kind, name, spec, &Notes::default(), manager)
+        })?;
         let file = self.write_new(root, name, &text)?;
         self.refresh(&file, Vec::new())?;
         match self.get(kind, name)? {
@@ -103,7 +109,7 @@ impl DocumentWriter {
     }
 
     /// A small document for people to read, checked by the rules that hold for theirs.
-    fn text(&self, kind: Kind, name: &str, spec: &Spec, manager: FieldManager) -> Result<String> {
+    fn text(&self, kind: Kind, name: &str, spec: &Spec, notes: &Notes, manager: FieldManager) -> Result<String> {
         let now = self
             .clock
             .now()
@@ -128,20 +134,20 @@ impl DocumentWriter {
             "metadata".into(),
             Mapping::from_iter([("name".into(), name.into())]).into(),
         );
-        document.insert("spec".into(), spec);
         text.push_str(&serde_yaml::to_string(&document).map_err(invalid)?);
-        match read(&text) {
-            Reading::Object(_) => Ok(text),
-            Reading::Bad(bad) => {
-                let reason = |fault: Fault| match fault.field {
-                    Some(field) => format!("{field}: {}", fault.message),
-                    None => fault.message,
-                };
-                let reasons: Vec<String> = bad.faults.into_iter().map(reason).collect();
-                Err(DesiredError::Invalid(reasons.join("; ")))
-            }
-            Reading::Ignored | Reading::Items(_) => Err(DesiredError::Invalid("nothing to create".to_owned())),
+        if !notes.annotations.is_empty() {
+            text.push_str("  annotations:\n");
         }
+        for (key, value) in &notes.annotations {
+            // In quotes whatever it is: without them some texts are flags or numbers to one reader and not to another.
+            let value = serde_json::Value::from(value.as_str()).to_string();
+            text.extend(["    ", key, ": ", &value, "\n"]);
+        }
+        // Plain where it can be, and in quotes where a text would be read as a flag or a number: `reason: no`.
+        let quoted = serde_json::to_string(&spec).map_err(|error| DesiredError::Invalid(error.to_string()))?;
+        let plain = serde_yaml::to_string(&Mapping::from_iter([("spec".into(), spec)])).map_err(invalid)?;
+        let plain = checked(format!("{text}{plain}"));
+        plain.or_else(|error| checked(format!("{text}spec: {quoted}\n")).map_err(|_| error))
     }
 
     /// Writes a new file `<name>.yaml`, or the next free name.
@@ -312,6 +318,22 @@ fn is_object_name(name: &str) -> bool {
     let edge = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
     name.len() <= 200 && edge(name.bytes().next()) && edge(name.bytes().last()) && name.bytes().all(inner)
+}
+
+/// The text of a document that the operator is about to write, if the rules for everybody's documents accept it.
+fn checked(text: String) -> Result<String> {
+    match read(&text) {
+        Reading::Object(_) => Ok(text),
+        Reading::Bad(bad) => {
+            let reason = |fault: Fault| match fault.field {
+                Some(field) => format!("{field}: {}", fault.message),
+                None => fault.message,
+            };
+            let reasons: Vec<String> = bad.faults.into_iter().map(reason).collect();
+            Err(DesiredError::Invalid(reasons.join("; ")))
+        }
+        Reading::Ignored | Reading::Items(_) => Err(DesiredError::Invalid("nothing to create".to_owned())),
+    }
 }
 
 fn quoted(text: &str) -> String {

@@ -18,12 +18,12 @@ use crate::{
     model::{gateway::VpnGateway, hold::VpnHold, user::VpnUser},
 };
 
-/// Objects of the first load that are on their way at a time: a hundred thousand at once would take memory that no
-/// allocator gives back.
+/// Users that are on their way at a time: a hundred thousand at once, in the first load or because a long file has changed,
+/// would take memory that no allocator gives back.
 const ON_THEIR_WAY: usize = 1024;
 /// Users that are gathered at the most: the last document of a very long file need not hold up the first.
 const LARGEST_BATCH: usize = 512;
-/// How long the first load waits for somebody who takes nothing.
+/// How long is waited for somebody who takes nothing.
 const RECEIVER_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What happened to an object.
@@ -96,7 +96,7 @@ impl EventSender {
         match row.kind {
             Kind::User => {
                 let event = change.of(assemble(row)?);
-                self.wait_for_room(change);
+                self.wait_for_room();
                 self.under_way.fetch_add(1, Ordering::Relaxed);
                 self.users.send(event);
             }
@@ -116,10 +116,13 @@ impl EventSender {
         self.users.flush();
     }
 
-    /// Only in the first load, and not for somebody who does not listen (yet): nothing may depend on it.
-    fn wait_for_room(&self, change: Change) {
+    /// Not for somebody who does not listen (yet), and not again until somebody does: nothing may depend on it.
+    fn wait_for_room(&self) {
         let full = || self.under_way.load(Ordering::Relaxed) >= ON_THEIR_WAY;
-        if change != Change::Init || self.unheard.load(Ordering::Relaxed) || !full() {
+        if !full() {
+            return self.unheard.store(false, Ordering::Relaxed);
+        }
+        if self.unheard.load(Ordering::Relaxed) {
             return;
         }
         let until = Instant::now() + RECEIVER_TIMEOUT;

@@ -21,12 +21,15 @@ use super::{
     object::{FileKey, Root, Row},
     object_store::{Entry, ObjectStore, SETTLE},
     record::{Fact, UnreadableRow},
-    scan::{Content, FileScan, scan_file},
+    scan::{Content, FileScan, scan_in_part},
     walk::{Listing, list},
 };
 
 /// Files that one reader takes at a time.
 const SHARE: usize = 64;
+/// New documents of a file that are read before the first of them is taken over. What a hundred thousand documents say, kept
+/// at once, is memory that no allocator gives back.
+const READ_AHEAD: usize = 4096;
 /// Rounds in which documents that moved between files find each other.
 const ROUNDS: usize = 8;
 
@@ -210,7 +213,7 @@ impl ObjectStore {
         if let [few] = shares[..] {
             return few
                 .iter()
-                .for_each(|file| self.take_scan(scan_file(&roots, file, &digests)));
+                .for_each(|file| self.take_scan(scan_in_part(&roots, file, &digests, READ_AHEAD)));
         }
         let readers = thread::available_parallelism().map_or(2, usize::from).clamp(2, 4);
         let next = AtomicUsize::new(0);
@@ -222,7 +225,10 @@ impl ObjectStore {
                     loop {
                         let at = next.fetch_add(1, Ordering::Relaxed);
                         let Some(share) = shares.get(at) else { return };
-                        let scans: Vec<FileScan> = share.iter().map(|file| scan_file(roots, file, digests)).collect();
+                        let scans: Vec<FileScan> = share
+                            .iter()
+                            .map(|file| scan_in_part(roots, file, digests, READ_AHEAD))
+                            .collect();
                         if sender.send((at, scans)).is_err() {
                             return;
                         }

@@ -31,6 +31,7 @@ mod references;
 mod rules;
 mod scan;
 mod scanner;
+mod separation;
 mod source;
 mod source_status;
 mod spanned_document;

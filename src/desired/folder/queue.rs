@@ -10,14 +10,17 @@ use tokio::sync::oneshot;
 use super::{
     document_writer::{DocumentWriter, Edit},
     mailbox::{Found, closed},
-    object::{FileKey, Root, Spec},
+    object::{FileKey, Notes, Root, Spec},
 };
 use crate::desired::{FieldManager, Result};
 
 /// Something to write.
 pub(super) enum Job {
     /// Creates an object.
-    Create(Box<(Root, String, Spec, FieldManager)>, oneshot::Sender<Result<Found>>),
+    Create(
+        Box<(Root, String, Spec, Notes, FieldManager)>,
+        oneshot::Sender<Result<Found>>,
+    ),
     /// Releases a hold.
     Release(String, oneshot::Sender<Result<()>>),
     /// Edits one document.
@@ -78,8 +81,8 @@ fn work(document_writer: &DocumentWriter, file: &FileKey, jobs: Vec<Job>) {
     for job in jobs {
         match job {
             Job::Create(what, reply) => {
-                let (root, name, spec, manager) = *what;
-                drop(reply.send(document_writer.create(root, &name, &spec, manager)));
+                let (root, name, spec, notes, manager) = *what;
+                drop(reply.send(document_writer.create(root, &name, &spec, &notes, manager)));
             }
             Job::Release(name, reply) => drop(reply.send(document_writer.lift_hold(&name))),
             Job::Edit(name, edit, reply) => {

@@ -19,7 +19,7 @@ use super::{
     event_sender::{EventReceiver, streams},
     mailbox::{Bulk, Found, Mailbox, Urgent, closed},
     message_loop,
-    object::{Assemble, FileKey, Kind, Root, Spec, assemble},
+    object::{Assemble, FileKey, Kind, Notes, Root, Spec, assemble},
     object_store::{Dependencies, ObjectStore},
     queue::{Job, JobQueue},
     record::{self, Record, Writer},
@@ -34,6 +34,7 @@ use crate::{
     clock::SharedClock,
     desired::{DesiredError, DesiredState, FieldManager, Result, SourceHealth, UserPatch, Version, Watches},
     model::{
+        ORDERED_BY,
         gateway::{VpnGateway, VpnGatewayStatus},
         hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
         user::{VpnUser, VpnUserSpec, VpnUserStatus},
@@ -199,12 +200,19 @@ impl FolderSource {
             .await
     }
 
-    async fn create<K: Assemble>(&self, root: Root, name: &str, spec: Spec, manager: FieldManager) -> Result<K> {
+    async fn create<K: Assemble>(
+        &self,
+        root: Root,
+        name: &str,
+        spec: Spec,
+        notes: Notes,
+        manager: FieldManager,
+    ) -> Result<K> {
         let file = FileKey {
             root,
             path: format!("{name}.yaml").into(),
         };
-        let what = Box::new((root, name.to_owned(), spec, manager));
+        let what = Box::new((root, name.to_owned(), spec, notes, manager));
         let found = self
             .queue
             .run(&self.document_writer, file, |reply| Job::Create(what, reply))
@@ -305,9 +313,15 @@ impl DesiredState for FolderSource {
         self.find(Kind::User, name).await?.as_ref().map(object).transpose()
     }
 
+    async fn place(&self, kind: crate::model::Kind, name: &str) -> Option<String> {
+        let kind = Kind::ALL.into_iter().find(|own| own.model() == kind)?;
+        let found = self.find(kind, name).await.ok()??;
+        Some(found.row.file.path.to_string())
+    }
+
     async fn create_user(&self, name: &str, spec: VpnUserSpec, manager: FieldManager) -> Result<VpnUser> {
-        self.create(Root::People, name, Spec::User(Box::new(spec)), manager)
-            .await
+        let spec = Spec::User(Box::new(spec));
+        self.create(Root::People, name, spec, Notes::default(), manager).await
     }
 
     async fn patch_user(&self, name: &str, patch: UserPatch, _: FieldManager) -> Result<VpnUser> {
@@ -322,8 +336,13 @@ impl DesiredState for FolderSource {
         self.edit(name, Edit::Delete).await
     }
 
-    async fn create_hold(&self, name: &str, spec: VpnHoldSpec, manager: FieldManager) -> Result<VpnHold> {
-        self.create(Root::Own, name, Spec::Hold(Box::new(spec)), manager).await
+    async fn create_hold(&self, name: &str, spec: VpnHoldSpec, by: &str, manager: FieldManager) -> Result<VpnHold> {
+        let notes = Notes {
+            annotations: [(ORDERED_BY.to_owned(), by.to_owned())].into(),
+            ..Notes::default()
+        };
+        let spec = Spec::Hold(Box::new(spec));
+        self.create(Root::Own, name, spec, notes, manager).await
     }
 
     async fn lift_hold(&self, name: &str, _: FieldManager) -> Result<()> {

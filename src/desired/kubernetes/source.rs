@@ -27,7 +27,7 @@ use crate::{
     },
     fence::Fence,
     model::{
-        API_VERSION, FINALIZER, RELEASED,
+        API_VERSION, FINALIZER, ORDERED_BY, RELEASED,
         gateway::{VpnGateway, VpnGatewayStatus},
         hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
         user::{VpnUser, VpnUserSpec, VpnUserStatus},
@@ -231,7 +231,7 @@ impl DesiredState for KubernetesSource {
             .map(drop)
     }
 
-    async fn create_hold(&self, name: &str, spec: VpnHoldSpec, manager: FieldManager) -> Result<VpnHold> {
+    async fn create_hold(&self, name: &str, spec: VpnHoldSpec, by: &str, manager: FieldManager) -> Result<VpnHold> {
         let api: Api<VpnHold> = Api::namespaced(self.client.clone(), &self.namespace);
         let mut refused = None;
         for _ in 0..LOOKS {
@@ -245,6 +245,7 @@ impl DesiredState for KubernetesSource {
             }
             let mut wanted = VpnHold::new(name, spec.clone());
             wanted.metadata.finalizers = Some(vec![FINALIZER.to_owned()]);
+            wanted.metadata.annotations = Some([(ORDERED_BY.to_owned(), by.to_owned())].into());
             match create(&api, hold(name), &wanted, manager).await {
                 Err(error @ DesiredError::AlreadyExists { .. }) => refused = Some(error),
                 other => return other,

@@ -153,7 +153,7 @@ pub async fn gauges(ctx: Arc<Follower>, cancel: CancellationToken) {
             () = cancel.cancelled() => return,
             _ = tick.tick() => {}
         }
-        let guard = ctx.roster.guard();
+        let guard = ctx.roster.guard(0);
         ctx.metrics.users(&ctx.roster.counts());
         ctx.metrics.guard(&guard.budgets);
         let source = ctx.desired.health();

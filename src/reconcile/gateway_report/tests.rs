@@ -34,7 +34,34 @@ fn with(nodes: &[NodeHealth]) -> GatewayFacts<'_> {
         refusal: None,
         users: None,
         nodes,
+        not_separated: None,
     }
+}
+
+#[test]
+fn that_users_cannot_be_kept_apart_is_a_condition_of_its_own_and_only_while_it_is_so() {
+    let good = [node("fra1", Reachable::True)];
+    let facts = |not_separated| GatewayFacts {
+        not_separated,
+        ..with(&good)
+    };
+    let before = status(
+        &gateway(),
+        &VpnGatewayStatus::default(),
+        &facts(Some("they share")),
+        at(0),
+    );
+    let ready = said(&before);
+    assert_eq!(
+        (ready.0.as_str(), ready.3.as_slice()),
+        ("True", ["Separated".to_owned()].as_slice())
+    );
+    let separated = before.conditions.iter().find(|it| it.type_ == "Separated").unwrap();
+    let told = (&*separated.status, &*separated.reason, &*separated.message);
+    assert_eq!(told, ("False", "SharedAuthToken", "they share"));
+    assert_eq!(status(&gateway(), &before, &facts(Some("they share")), at(30)), before);
+    let after = status(&gateway(), &before, &facts(None), at(30));
+    assert_eq!(said(&after).3, [""; 0]);
 }
 
 /// Status, reason and message of Ready, and which of the others are there.

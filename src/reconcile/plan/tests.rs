@@ -2,7 +2,13 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::gateway::{RevocationProgress, TargetAccess, Unprovable, WhyUnprovable};
-use crate::model::{access::Decision, corporate_id::CorporateId, session::Epoch, user::VpnUserSpec};
+use crate::model::{
+    access::{Decision, Reason},
+    condition::{Condition, types},
+    corporate_id::CorporateId,
+    session::Epoch,
+    user::{GatewayState, Revocation, VpnUserSpec},
+};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_767_225_600 + second).unwrap()
@@ -672,6 +678,28 @@ fn take(memory: &mut Observation, gateway: &str, target: &Target) {
             withdrawn_at: None,
         });
     }
+}
+
+#[test]
+fn what_is_proved_of_an_earlier_cut_is_told_although_the_epoch_went_on() {
+    let state = |reason, spec, tokyo| State {
+        reason,
+        nodes: [NodeIs::Good, tokyo],
+        spec,
+        has_password: true,
+        readable: true,
+        paused: false,
+        secret: SecretOutcome::NotStored,
+    };
+    let mut lived = Life::new();
+    lived.live(&state(Reason::Active, 0, NodeIs::Good), 0);
+    lived.live(&state(Reason::Held, 1, NodeIs::Dark), 10);
+    lived.live(&state(Reason::Active, 2, NodeIs::Good), 20);
+    let revocation = lived.user.status.clone().unwrap().revocation.unwrap();
+    assert!(
+        revocation.sessions_zero_at.is_some() && revocation.waiting_for.is_empty(),
+        "{revocation:?}"
+    );
 }
 
 proptest! {

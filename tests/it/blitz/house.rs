@@ -164,7 +164,20 @@ impl House {
     pub async fn lists(&self, more: usize) {
         let before = self.panel.count(Op::List);
         // One may be under way.
-        eventually(&format!("lists: {before} {more} {:?}", self.panel.calls().iter().rev().take(5).map(|c| (c.op, c.at.elapsed())).collect::<Vec<_>>()), || self.panel.count(Op::List) > before + more).await;
+        eventually(
+            &format!(
+                "lists: {before} {more} {:?}",
+                self.panel
+                    .calls()
+                    .iter()
+                    .rev()
+                    .take(5)
+                    .map(|c| (c.op, c.at.elapsed()))
+                    .collect::<Vec<_>>()
+            ),
+            || self.panel.count(Op::List) > before + more,
+        )
+        .await;
     }
 
     /// Calls that are no list.

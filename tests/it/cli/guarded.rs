@@ -26,12 +26,17 @@ async fn guard_show_says_what_each_budget_has_left_and_how_to_decide() {
                 { "budget": "Hr", "limit": 10, "used": 8, "left": 2, "waiting": 1 },
                 { "budget": "Usage", "limit": null, "used": 3, "left": null, "waiting": 0 },
             ],
-            "orders": 7, "window_seconds": 600,
+            "orders": 7, "window_seconds": 600, "pending_total": 100_000, "rejected_total": 0,
         }),
     )
     .await;
     let outcome = fake.run(&["guard", "show"]).await;
     assert_eq!(outcome.code, 6, "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("and 99999 more, of 100000"),
+        "{}",
+        outcome.stderr
+    );
     assert_eq!(
         squeezed(&outcome.stdout),
         [

@@ -17,12 +17,12 @@ async fn a_page_begins_with_the_verdict_and_its_reason_and_fits_100_columns() {
                        "limit": 107_374_182_400_u64, "period": "Month" },
             "gateways": [{ "name": "default", "account": "Absent" }],
             "holds": [{ "name": "cli-deactivated-ab123456", "source": "cli", "phase": "Live", "in_force": true,
-                        "since": "2026-01-01T12:00:00Z", "reason": "laptop stolen" }],
+                        "since": "2026-01-01T12:00:00Z", "reason": "laptop stolen", "ordered_by": "anna (192.0.2.7)" }],
             "conditions": [{ "type": "Ready", "status": "True", "reason": "InAgreement", "message": message,
                              "last_transition_time": "2026-01-01T12:00:00Z" }],
             "revocation": { "denied_at": "2026-01-01T12:00:00Z", "contained_at": "2026-01-01T12:00:00.006Z",
                             "sessions_zero_at": "2026-01-01T12:00:31.25Z", "waiting_for": [], "unprovable": [] },
-            "revocations": [{ "reason": "Held", "denied_at": "2026-01-01T12:00:00Z", "contained_at": null },
+            "revocations": [{ "reason": "Held", "denied_at": "2026-01-01T12:00:00.000321Z", "contained_at": null },
                             { "reason": "Expired", "denied_at": "2025-01-01T12:00:00Z", "contained_at": "2025-01-01T12:00:01.5Z" }],
             "history": [{ "seq": 1, "at": "2026-01-01T12:00:00Z", "actor": "anna", "source": "cli", "action": "deactivate",
                           "after": "{\"hold\":\"cli-deactivated-ab123456\"}", "reason": "laptop stolen" }],
@@ -39,9 +39,15 @@ async fn a_page_begins_with_the_verdict_and_its_reason_and_fits_100_columns() {
         "{}",
         page.stdout
     );
-    let reason = lines[2..4].join(" ");
+    let earlier = lines.iter().position(|line| *line == "Earlier revocations").unwrap();
     assert!(
-        reason.contains("cli-deactivated-ab123456 by cli, since 2026-01-01 12:00:00 UTC"),
+        lines[earlier + 2].contains("2025") && !lines[earlier + 3].contains("2026-01-01"),
+        "{}",
+        page.stdout
+    );
+    let reason = lines[2..4].iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
+    assert!(
+        reason.contains("cli-deactivated-ab123456 of cli, ordered by anna (192.0.2.7), since 2026-01-01 12:00:00 UTC"),
         "{reason}"
     );
     assert!(reason.contains("laptop stolen"), "{reason}");
@@ -100,7 +106,7 @@ async fn a_list_of_holds_says_since_when_by_whom_and_whether_it_denies() {
         200,
         json!({ "holds": [
             { "name": "hr-x", "corporate_id": "AB1", "source": "hr", "phase": "Live", "in_force": true,
-              "since": "2026-01-01T12:00:00Z", "reason": "left" },
+              "since": "2026-01-01T12:00:00Z", "reason": "left", "ordered_by": "bob" },
             { "name": "cli-y", "corporate_id": "AB2", "source": "cli", "phase": "Pending", "in_force": false,
               "from": "2099-01-01T12:00:00Z" },
         ] }),
@@ -112,9 +118,9 @@ async fn a_list_of_holds_says_since_when_by_whom_and_whether_it_denies() {
         .lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
         .collect();
-    assert_eq!(lines[0], "ID IN FORCE BY SINCE ENDS NAME REASON");
+    assert_eq!(lines[0], "ID IN FORCE SOURCE BY WHOM SINCE ENDS NAME REASON");
     assert!(
-        lines[1].starts_with("AB1 yes hr 2026-01-01 12:00:00 UTC, "),
+        lines[1].starts_with("AB1 yes hr bob 2026-01-01 12:00:00 UTC, "),
         "{}",
         lines[1]
     );
@@ -131,4 +137,28 @@ async fn releasing_nothing_is_not_done() {
             .await;
         assert_eq!(outcome.code, 3, "{}", outcome.stderr);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_waited_for_after_containment_is_the_zero_and_sessions_are_unknown_before_the_first_poll() {
+    for (contained, shown) in [(json!("2026-01-01T12:00:01Z"), true), (json!(null), false)] {
+        let fake = Fake::answering(
+            200,
+            json!({ "corporate_id": "AB123456", "access": "Denied", "reason": "Held", "username": "corp_ab123456",
+                    "sessions": null, "max_devices": 3,
+                    "revocation": { "denied_at": "2026-01-01T12:00:00Z", "contained_at": contained,
+                                    "waiting_for": ["default/node-1"] } }),
+        )
+        .await;
+        let page = fake.run(&["user", "show", "AB123456"]).await.stdout;
+        let waiting = page.lines().find(|line| line.starts_with("waiting for")).unwrap();
+        assert!(waiting.contains("default/node-1"), "{page}");
+        assert_eq!(waiting.contains("for sessions zero"), shown, "{page}");
+        let sessions = page.lines().find(|line| line.starts_with("sessions ")).unwrap();
+        assert!(sessions.contains("not known yet") && !sessions.contains('0'), "{page}");
+    }
+    let user = json!({ "corporate_id": "AB123456", "access": "Granted", "sessions": null });
+    let fake = Fake::answering(200, json!({ "users": [user], "next": null })).await;
+    let list = fake.run(&["user", "list"]).await.stdout;
+    assert!(list.lines().nth(1).unwrap().trim_end().ends_with(" -"), "{list}");
 }

@@ -13,13 +13,12 @@ use vpn_operator::model::{
     validate::{FieldError, validate_gateway, validate_hold, validate_user},
 };
 
-use super::{definition, root_schema, schema::Schemas};
+use super::{definition, root_schema, schema};
 
 /// An API server that holds one kind.
 pub struct ApiServer {
     schema: Value,
     compiled: kube_cel::CompiledSchema,
-    schemas: Schemas,
 }
 
 impl ApiServer {
@@ -28,13 +27,12 @@ impl ApiServer {
         Self {
             compiled: compile_schema(&schema),
             schema,
-            schemas: Schemas::default(),
         }
     }
 
     /// Why an object is refused; empty when it is accepted.
-    pub fn refuses(&mut self, object: &Value, old: Option<&Value>) -> Vec<String> {
-        let mut found = self.schemas.check(&self.schema, object);
+    pub fn refuses(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
+        let mut found = schema::check(&self.schema, object);
         if !object["metadata"]["name"]
             .as_str()
             .is_some_and(|name| syntax::OBJECT_NAME.accepts(name))
@@ -368,6 +366,40 @@ fn an_api_server_names_the_wanted_name_and_speaks_of_ports() {
         let found = ApiServer::of(Kind::VpnGateway).refuses(&wrong, None);
         assert_eq!(found.len(), 1, "{ports}: {found:?}");
         assert!(found[0].contains("ports must be a port (443), a range"), "{found:?}");
+    }
+}
+
+#[test]
+fn an_api_server_says_what_amount_is_meant_and_each_mistake_once() {
+    for (limit, said) in [
+        (json!("10GB"), "limit must be an amount of bytes: "),
+        (json!(""), "limit must be an amount of bytes: "),
+        (json!("-1Gi"), "limit must be an amount of bytes: "),
+        (json!(-1), "limit must be an amount of bytes: "),
+        (json!("1000P"), "limit is too large: use a larger unit"),
+        (
+            json!(1_000_000_000_000_000_000_u64),
+            "limit is too large: use a larger unit",
+        ),
+        (json!("0.0Gi"), "limit must be more than nothing"),
+        (json!(0), "limit must be more than nothing"),
+    ] {
+        let wrong = with(user(), "/spec/traffic/limit", limit.clone());
+        let found = ApiServer::of(Kind::VpnUser).refuses(&wrong, None);
+        assert_eq!(found.len(), 1, "{limit}: {found:?}");
+        assert!(found[0].contains(said), "{limit}: {found:?}");
+    }
+    for (pointer, value, said) in [
+        ("/spec/corporateId", "a b", "must be a corporate ID like AB123456"),
+        ("/spec/email", "anna", "must be a mail address like anna@example.com"),
+        (
+            "/spec/gateways/1",
+            "Spare",
+            "must be a list of which each is at most 63 of the characters",
+        ),
+    ] {
+        let found = ApiServer::of(Kind::VpnUser).refuses(&with(user(), pointer, json!(value)), None);
+        assert!(found.iter().any(|reason| reason.contains(said)), "{found:?}");
     }
 }
 

@@ -31,6 +31,7 @@ async fn thirty_of_a_hundred_wait_over_a_restart_until_confirmed() {
         (pending(&operator).await == 30).then_some(())
     })
     .await;
+    assert_eq!(operator.get("/guard").await.1["pending"][0]["from"], "leaving.yaml");
     assert!(operator.login(&secret, "192.0.2.1:1").await);
     let (code, table, hint) = operator.cli(&house, &["guard", "show"]).await;
     assert_eq!(code, 6, "{hint}");

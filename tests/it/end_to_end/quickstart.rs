@@ -188,6 +188,10 @@ async fn the_commands_of_the_readme_do_what_it_says() {
     connected(0, 1).await;
     let held = said(&house, &operator, holds).await;
     assert!(held.contains("laptop stolen") && held.contains("laptop lost"), "{held}");
+    assert!(
+        held.contains("(127.0.0.1)"),
+        "who ordered it, as the audit names them: {held}"
+    );
     eventually("Chris moves bytes all the time", async || {
         let now = said(&house, &operator, "vpn-operator user show CD234567 --output json").await;
         let used = |shown: &str| Operator::json(shown)["usage"]["download"].as_u64();

@@ -26,7 +26,12 @@ async fn recorded() -> (Place, House) {
     let mut house = place.open().await;
     let hold = house
         .source
-        .create_hold("api-deactivated-ab000001", hold_spec(1), FieldManager::Api)
+        .create_hold(
+            "api-deactivated-ab000001",
+            hold_spec(1),
+            "anna (192.0.2.7)",
+            FieldManager::Api,
+        )
         .await
         .unwrap();
     for number in [1, 2] {

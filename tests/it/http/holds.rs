@@ -4,9 +4,59 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use vpn_operator::model::hold::VpnHoldSpec;
+use vpn_operator::{access::MOST_SHOWN, model::hold::VpnHoldSpec};
 
 use super::{World, ask, world::id};
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_says_who_ordered_it_as_the_audit_does_and_no_link_that_somebody_wrote_there() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    let router = world.router();
+    let hold = json!({ "corporate_id": "AB123456" });
+    let by = async |actor: &str| {
+        let placed = ask("POST", "/holds")
+            .header("x-vpn-operator-actor", actor)
+            .json(&hold)
+            .of(&router)
+            .await;
+        assert_eq!(placed.status, 201, "{}", placed.text);
+        placed.json()["ordered_by"].clone()
+    };
+    assert_eq!(by("anna").await, "anna (192.0.2.1)");
+    assert_eq!(world.lock().audit[0].entry.actor, "anna (192.0.2.1)");
+    assert_eq!(by("bob").await, "anna (192.0.2.1)", "the first order stands");
+    let listed = ask("GET", "/holds").of(&router).await.json();
+    assert_eq!(listed["holds"][0]["ordered_by"], "anna (192.0.2.1)");
+    let page = ask("GET", "/user/AB123456").of(&router).await.json();
+    assert_eq!(page["holds"][0]["ordered_by"], "anna (192.0.2.1)");
+
+    world.declare("CD123456", |_| {});
+    let answer = ask("POST", "/user/CD123456/deactivate")
+        .header("x-vpn-operator-actor", "hysteria2://user:NEEDLE@host")
+        .of(&router)
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let listed = ask("GET", "/holds?corporate_id=CD123456").of(&router).await;
+    assert!(
+        listed.json()["holds"][0]["ordered_by"].is_string() && !listed.text.contains("NEEDLE"),
+        "{}",
+        listed.text
+    );
+
+    world.hold(
+        "hr-left-ef123456",
+        VpnHoldSpec {
+            corporate_id: id("EF123456"),
+            source: "hr".to_owned(),
+            reason: None,
+            from: None,
+            until: None,
+        },
+    );
+    let listed = ask("GET", "/holds?source=hr").of(&router).await.json();
+    assert_eq!(listed["holds"][0]["ordered_by"], Value::Null, "nobody ordered it here");
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_hold_is_placed_listed_and_lifted() {
@@ -211,6 +261,28 @@ async fn what_the_guard_holds_back_is_shown_confirmed_and_cancelled_by_name() {
     );
     assert_eq!(done["pending"], json!([]));
     assert_eq!(world.actions(), ["guard.confirm", "guard.cancel", "guard.cancel"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_company_that_is_held_back_is_counted_named_in_part_and_confirmed_whole() {
+    let world = World::new();
+    let company: Vec<_> = (0..1500).map(|n| id(&format!("AB{n:06}"))).collect();
+    world.lock().guarded = company.clone();
+    let router = world.router();
+    let shown = ask("GET", "/guard").of(&router).await.json();
+    assert_eq!(shown["pending"].as_array().unwrap().len(), MOST_SHOWN);
+    assert_eq!(
+        (&shown["pending_total"], &shown["rejected_total"]),
+        (&json!(1500), &json!(0))
+    );
+    let all = json!({ "all": true });
+    let done = ask("POST", "/guard/confirm").json(&all).of(&router).await.json();
+    assert_eq!(
+        done["affected"].as_array().unwrap().len(),
+        1500,
+        "also those that were not named"
+    );
+    assert_eq!((&done["pending"], &done["pending_total"]), (&json!([]), &json!(0)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! Looking people up.
 
 use serde_json::{Value, json};
-use vpn_operator::model::hold::VpnHoldSpec;
+use vpn_operator::{history::RevocationRow, model::hold::VpnHoldSpec};
 
 use super::{
     World, ask,
@@ -132,4 +132,77 @@ async fn whoever_has_access_only_because_of_the_guard_is_shown_so_with_the_comma
     assert_eq!((&shown["reason"], &shown["decide"]), (&json!("GuardHeldBack"), &decide));
     let other = ask("GET", "/user/AB000001").of(&router).await.json();
     assert_eq!((&other["reason"], &other["decide"]), (&json!("Active"), &Value::Null));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_proof_of_somebody_who_was_deleted_can_be_read() {
+    let world = World::new();
+    let at = |text: &str| -> jiff::Timestamp { text.parse().unwrap() };
+    let kept = RevocationRow {
+        corporate_id: "AB123456".to_owned(),
+        account: "corp_ab123456".to_owned(),
+        epoch: 4,
+        reason: "Deleted".to_owned(),
+        denied_at: at("2026-04-30T12:00:00Z"),
+        contained_at: Some(at("2026-04-30T12:00:00.25Z")),
+        sessions_zero_at: Some(at("2026-04-30T12:00:31Z")),
+        left_out: Vec::new(),
+        withdrawn_at: None,
+        deleted_at: Some(at("2026-04-30T11:59:59Z")),
+    };
+    world.lock().kept_revocation = Some(kept.clone());
+    let router = world.router();
+    let answer = ask("GET", "/user/ab123456").of(&router).await;
+    let detail = answer.problem(404);
+    for part in [
+        "deleted at 2026-04-30T11:59:59Z",
+        "no session was left from 2026-04-30T12:00:31Z on",
+        "GET /audit",
+    ] {
+        assert!(detail.contains(part), "{detail}");
+    }
+    let body = answer.json();
+    assert_eq!(body["deleted_at"], "2026-04-30T11:59:59Z");
+    let revocation = json!({
+        "denied_at": "2026-04-30T12:00:00Z", "contained_at": "2026-04-30T12:00:00.25Z",
+        "sessions_zero_at": "2026-04-30T12:00:31Z", "waiting_for": [], "unprovable": [], "left_out": [], "withdrawn_at": null,
+    });
+    assert_eq!(body["revocation"], revocation);
+
+    world.lock().kept_revocation = Some(RevocationRow {
+        sessions_zero_at: None,
+        ..kept.clone()
+    });
+    let answer = ask("GET", "/user/ab123456").of(&router).await;
+    assert!(answer.problem(404).contains("was never seen"), "{}", answer.text);
+    assert_eq!(answer.json()["revocation"]["sessions_zero_at"], Value::Null);
+
+    // With a hold that stayed the person is known, and the proof is the same.
+    world.lock().kept_revocation = Some(kept);
+    ask("POST", "/holds")
+        .json(&json!({ "corporate_id": "AB123456" }))
+        .of(&router)
+        .await;
+    let body = ask("GET", "/user/AB123456").of(&router).await.json();
+    assert_eq!(
+        (&body["declared"], &body["deleted_at"]),
+        (&json!(false), &json!("2026-04-30T11:59:59Z"))
+    );
+    assert_eq!(body["revocation"], revocation);
+}
+
+#[tokio::test]
+async fn sessions_are_null_until_every_node_was_heard() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    let router = world.router();
+    let shown = async || {
+        let list = ask("GET", "/users").of(&router).await.json();
+        let page = ask("GET", "/user/AB123456").of(&router).await.json();
+        (list["users"][0]["sessions"].clone(), page["sessions"].clone())
+    };
+    world.lock().unheard = true;
+    assert_eq!(shown().await, (Value::Null, Value::Null));
+    world.lock().unheard = false;
+    assert_eq!(shown().await, (json!(3), json!(3)));
 }

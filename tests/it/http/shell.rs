@@ -369,3 +369,21 @@ async fn probes_are_open_and_tell_what_is_wrong() {
     assert_eq!(bare("GET", "/livez").of(&router).await.status, 200);
     assert_eq!(bare("GET", "/health").of(&router).await.json()["ready"], false);
 }
+
+#[tokio::test]
+async fn every_answer_of_a_simulated_operator_says_so_and_none_of_a_real_one() {
+    let world = World::new();
+    for simulated in [true, false] {
+        let settings = vpn_operator::http::Settings {
+            secrets: vec![super::world::SECRET.into()],
+            simulated,
+            ..vpn_operator::http::Settings::default()
+        };
+        let router = world.router_with(settings);
+        for path in ["/users", "/user/AB999999", "/holds", "/guard", "/health", "/nothing"] {
+            let answer = ask("GET", path).of(&router).await;
+            let said = answer.headers.contains_key("x-vpn-operator-simulated");
+            assert_eq!(said, simulated, "{path}");
+        }
+    }
+}

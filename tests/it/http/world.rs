@@ -15,12 +15,14 @@ use tokio::sync::watch;
 use vpn_operator::{
     access::{Dependencies, Directory, Journal, Keys, Links, People, Settings, UseCases, select},
     clock::ManualClock,
+    config::PublicUrl,
     desired::{DesiredError, DesiredState, FieldManager, Result, SourceHealth, UserPatch, Version, Watches},
     gateway::{Credentials, Link, NodeHealth, NodeName, RevocationProgress},
     history::{AuditEntry, AuditRow, HistoryError, Page, RevocationRow, Totals, TrafficRow},
     http::{self, HttpState},
     metrics::Metrics,
     model::{
+        ORDERED_BY,
         access::{Access, Decision, HoldSpan, Quota, Terms, Usage, decide},
         corporate_id::CorporateId,
         gateway::{Reachable, VpnGateway, VpnGatewayStatus},
@@ -29,7 +31,7 @@ use vpn_operator::{
         session::Epoch,
         user::{VpnUser, VpnUserSpec, VpnUserStatus},
     },
-    roster::{GuardReport, PendingDenial, Person},
+    roster::{GuardReport, PendingDenial, Person, Several},
 };
 
 pub const SECRET: &str = "corporate-secret-of-today";
@@ -78,6 +80,11 @@ pub struct Inner {
     /// A lift is done for a moment before its answer comes.
     pub lifted_slowly: bool,
     pub usage: HashMap<String, Totals>,
+    pub public_url: String,
+    /// What the history has of anybody's revocations.
+    pub kept_revocation: Option<RevocationRow>,
+    /// No node has said anything yet.
+    pub unheard: bool,
     pub panics: bool,
 }
 
@@ -103,6 +110,7 @@ impl World {
         Arc::new(Self {
             inner: Mutex::new(Inner {
                 nodes: 2,
+                public_url: "https://vpn.example.com".to_owned(),
                 ..Inner::default()
             }),
             changes: watch::Sender::new(0),
@@ -120,10 +128,7 @@ impl World {
             journal: self.clone(),
             clock: self.clock.clone(),
             process: Arc::new(Vec::new),
-            settings: Settings {
-                public_url: "https://vpn.example.com".to_owned(),
-                ..Settings::default()
-            },
+            settings: Settings::at(PublicUrl::parse(&self.lock().public_url).unwrap()),
         })
     }
 
@@ -383,7 +388,7 @@ impl DesiredState for World {
     async fn delete_user(&self, _: &str, _: FieldManager) -> Result<()> {
         panic!("nobody deletes users over HTTP")
     }
-    async fn create_hold(&self, name: &str, spec: VpnHoldSpec, _: FieldManager) -> Result<VpnHold> {
+    async fn create_hold(&self, name: &str, spec: VpnHoldSpec, by: &str, _: FieldManager) -> Result<VpnHold> {
         tokio::task::yield_now().await;
         let now = self.clock_now();
         self.write(|inner| {
@@ -399,6 +404,7 @@ impl DesiredState for World {
                 None => {
                     let mut hold = VpnHold::new(name, spec);
                     hold.metadata.creation_timestamp = Some(Time(now));
+                    hold.metadata.annotations = Some([(ORDERED_BY.to_owned(), by.to_owned())].into());
                     inner.writes += 1;
                     hold.metadata.uid = Some(format!("uid-{}", inner.writes));
                     inner.holds.insert(name.to_owned(), Arc::new(hold.clone()));
@@ -511,18 +517,21 @@ impl People for World {
     fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
-    fn guard(&self) -> GuardReport {
+    fn guard(&self, most: usize) -> GuardReport {
         let since = self.clock_now();
         let inner = self.lock();
-        let pending = inner.guarded.iter().map(|id| PendingDenial {
-            corporate_id: id.clone(),
-            cause: "Held".to_owned(),
-            budget: Budget::Hr,
-            since,
-        });
+        let mut pending = Several::none();
+        for id in &inner.guarded {
+            pending.add(most, || PendingDenial {
+                corporate_id: id.clone(),
+                cause: "Held".to_owned(),
+                budget: Budget::Hr,
+                since,
+            });
+        }
         GuardReport {
-            pending: pending.collect(),
-            rejected: Vec::new(),
+            pending,
+            rejected: Several::none(),
             budgets: vec![
                 BudgetReport {
                     budget: Budget::Declared,
@@ -599,17 +608,21 @@ impl Links for World {
     fn refusals(&self) -> Vec<(String, String)> {
         Vec::new()
     }
+    fn not_separated(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
     fn revocation(&self, account: &str) -> Option<RevocationProgress> {
         self.lock().revocations.get(account).cloned()
     }
     fn sessions(&self, _: &str) -> u32 {
-        3
+        if self.lock().unheard { 0 } else { 3 }
     }
     fn health(&self) -> Vec<NodeHealth> {
+        let at = self.clock_now();
         let inner = self.lock();
         let node = |node| NodeHealth {
             node: NodeName(format!("default/node{node}").into()),
-            polled_at: None,
+            polled_at: (!inner.unheard).then_some(at),
             error: inner.nodes_down.then(|| "connection refused".to_owned()),
             sessions: 0,
             proves: true,
@@ -679,6 +692,9 @@ impl Journal for World {
         Ok(inner.audit.iter().rev().filter(wanted).take(limit).cloned().collect())
     }
     async fn revocations(&self, corporate_id: String, _: u32) -> Result<Vec<RevocationRow>, HistoryError> {
+        if let Some(kept) = &self.lock().kept_revocation {
+            return Ok(vec![kept.clone()]);
+        }
         Ok(vec![RevocationRow {
             account: id(&corporate_id).account(),
             corporate_id,
@@ -689,6 +705,7 @@ impl Journal for World {
             sessions_zero_at: None,
             left_out: Vec::new(),
             withdrawn_at: None,
+            deleted_at: None,
         }])
     }
     async fn traffic_by_day(&self, _: String, _: u32) -> Result<Vec<TrafficRow>, HistoryError> {

@@ -259,6 +259,11 @@ impl Cluster {
         values(&self.object("secrets", &secret_name(id))?)
     }
 
+    /// Changes a user's Secret, as somebody else would.
+    pub async fn merge_secret(&self, id: &str, patch: Value) {
+        self.kubectl.merge::<Secret>(&secret_name(id), patch).await.unwrap();
+    }
+
     /// `account:password` out of a user's Secret.
     pub fn credential(&self, id: &str) -> String {
         let values = self.handed_out(id).unwrap();

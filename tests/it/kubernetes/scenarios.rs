@@ -13,5 +13,6 @@ mod managers;
 mod outages;
 mod role;
 mod secrets;
+mod separation;
 mod status;
 mod unreadable;

@@ -323,7 +323,7 @@ impl World {
                 }
             }
         }
-        assert!(self.operator.as_ref().unwrap().core.roster.guard().pending.is_empty());
+        assert_eq!(self.operator.as_ref().unwrap().core.roster.guard(0).pending.total, 0);
     }
 }
 

@@ -4,6 +4,7 @@ use vpn_operator::{
     auth::index::Verdict,
     clock::{Clock as _, SystemClock},
     fence::Fence,
+    history::RevocationRow,
     model::{access::Access, hold::HoldPhase, user::AccountPresence},
 };
 
@@ -569,4 +570,58 @@ async fn a_person_who_was_never_let_in_is_left_alone_by_a_restart() {
     settled(&source).await;
     assert_eq!(source.status(ANNA), status);
     operator.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_session_of_somebody_who_was_deleted_is_seen_go_after_a_restart() {
+    let (data, source, n1) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()), node().await);
+    source.gateway("default", &[("n1", &n1)]);
+    source.declare(ANNA, |_| {});
+    let operator = Operator::start(&source, data.path()).await;
+    let silent = operator.connect(&n1, ("default", "n1"), ANNA, ADDRESS).await.unwrap();
+    source.delete(ANNA);
+    until("let go", || source.user(ANNA).is_none()).await;
+    let row = last_revocation(&operator).await;
+    assert!(row.deleted_at.is_some() && row.contained_at.is_some(), "{row:?}");
+    assert_eq!(
+        row.sessions_zero_at, None,
+        "the device is silent, and the node shows it"
+    );
+    operator.kill().await;
+
+    let operator = Operator::start(&source, data.path()).await;
+    silent.close();
+    let began = std::time::Instant::now();
+    let seen = loop {
+        let row = last_revocation(&operator).await;
+        if row.sessions_zero_at.is_some() {
+            break row;
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "{row:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(
+        (seen.denied_at, seen.contained_at),
+        (row.denied_at, row.contained_at),
+        "what was proved stands"
+    );
+    assert_eq!(seen.deleted_at, row.deleted_at);
+    until("forgotten", || {
+        let gateways = operator.core.gateways.all();
+        gateways
+            .iter()
+            .all(|gateway| gateway.observe("corp_ab123456").revocation.is_none())
+    })
+    .await;
+    operator.kill().await;
+}
+
+async fn last_revocation(operator: &Operator) -> RevocationRow {
+    operator
+        .core
+        .history
+        .revocations(ANNA.to_owned(), 1)
+        .await
+        .unwrap()
+        .remove(0)
 }

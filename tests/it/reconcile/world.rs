@@ -36,7 +36,7 @@ use vpn_operator::{
         hold_work::HoldWork,
         holds,
         imported::{self, Imported},
-        intake, runner,
+        intake, runner, see_off,
         status_write_cache::StatusWriteCache,
         upkeep,
         usage::UsageBook,
@@ -319,7 +319,7 @@ impl DesiredState for Source {
     async fn delete_user(&self, _: &str, _: FieldManager) -> Result<()> {
         Err(DesiredError::Unavailable("not here".to_owned()))
     }
-    async fn create_hold(&self, _: &str, _: VpnHoldSpec, _: FieldManager) -> Result<VpnHold> {
+    async fn create_hold(&self, _: &str, _: VpnHoldSpec, _: &str, _: FieldManager) -> Result<VpnHold> {
         Err(DesiredError::Unavailable("not here".to_owned()))
     }
     async fn lift_hold(&self, _: &str, _: FieldManager) -> Result<()> {
@@ -511,6 +511,7 @@ impl Operator {
         tasks.spawn(usage.run(cancel.clone()));
         tasks.spawn(upkeep::completions(ctx(), completed, cancel.clone()));
         tasks.spawn(upkeep::keep_guard(ctx(), cancel.clone()));
+        tasks.spawn(see_off::resume(ctx(), cancel.clone()));
         let loaded = roster.index().wait_loaded().await;
         let () = loaded;
         Self {

@@ -1,10 +1,13 @@
 use proptest::prelude::*;
 
-use vpn_operator::model::{
-    access::Usage,
-    guard::Budget,
-    guard_limits::{GuardLimits, PerBudget},
-    hold::{HoldPhase, VpnHoldStatus},
+use vpn_operator::{
+    model::{
+        access::Usage,
+        guard::Budget,
+        guard_limits::{GuardLimits, PerBudget},
+        hold::{HoldPhase, VpnHoldStatus},
+    },
+    roster::GuardReport,
 };
 
 use super::*;
@@ -37,16 +40,35 @@ fn a_batch_within_the_limit_goes_in_one_go_and_the_next_one_waits() {
         (Reason::Active, Reason::Inactive)
     );
     assert_eq!(person.held_back_since, Some(house.clock.now()));
-    let report = house.roster.guard();
+    let report = house.roster.guard(usize::MAX);
     assert_eq!(
-        (report.pending.len(), house.budget(Budget::Declared)),
+        (report.pending.total, house.budget(Budget::Declared)),
         (1, (10, Some(10)))
     );
-    assert_eq!(report.pending[0].cause, "Inactive");
+    assert_eq!(report.pending.first[0].cause, "Inactive");
     house.pass(600);
     assert_eq!(house.budget(Budget::Declared).0, 0);
     assert!(house.roster.apply(vec![inactive(11)])[0].revoke.is_some());
     assert!(house.is_in(&nth(10)), "what waits, waits for a person");
+}
+
+#[test]
+fn of_very_many_that_are_held_back_the_first_are_named_and_all_are_counted() {
+    let house = House::of(100);
+    house.roster.apply((20..70).map(inactive).collect());
+    let report = house.roster.guard(3);
+    let named: Vec<String> = report
+        .pending
+        .first
+        .iter()
+        .map(|it| it.corporate_id.to_string())
+        .collect();
+    assert_eq!((named, report.pending.total), (vec![nth(20), nth(21), nth(22)], 50));
+    let waiting = |report: &GuardReport| report.budgets.iter().map(|it| it.waiting).sum::<usize>();
+    assert_eq!(waiting(&report), 50);
+    house.roster.cancel(None);
+    let report = house.roster.guard(3);
+    assert_eq!((report.pending.total, waiting(&report)), (0, 0));
 }
 
 #[test]
@@ -63,9 +85,9 @@ fn a_batch_above_the_limit_is_held_back_whole_until_it_is_confirmed() {
             .count(),
         2
     );
-    assert_eq!((house.granted(100), house.roster.guard().pending.len()), (98, 9));
+    assert_eq!((house.granted(100), house.roster.guard(0).pending.total), (98, 9));
     house.roster.confirm(None);
-    assert_eq!((house.granted(100), house.roster.guard().pending.len()), (89, 0));
+    assert_eq!((house.granted(100), house.roster.guard(0).pending.total), (89, 0));
     assert_eq!(
         house.budget(Budget::Declared).0,
         0,
@@ -110,7 +132,7 @@ fn a_source_that_declares_nobody_denies_nobody() {
     let back: Vec<Input> = (0..2).map(|n| said(&user(&nth(n)))).collect();
     house.roster.apply(back);
     assert_eq!(
-        (house.granted(2), house.roster.guard().pending.len()),
+        (house.granted(2), house.roster.guard(0).pending.total),
         (2, 0),
         "with the same credentials"
     );
@@ -142,8 +164,8 @@ fn cancelled_prune() -> House {
     house.roster.apply((0..30).map(deleted).collect());
     house.roster.cancel(None);
     assert_eq!(house.granted(100), 100);
-    let report = house.roster.guard();
-    assert_eq!((report.pending.len(), report.rejected.len()), (0, 30));
+    let report = house.roster.guard(usize::MAX);
+    assert_eq!((report.pending.total, report.rejected.total), (0, 30));
     house
 }
 
@@ -153,9 +175,9 @@ fn a_cancelled_deletion_in_a_cluster_can_still_be_confirmed() {
     let some = [id(&nth(3)), id(&nth(4))];
     let done = house.roster.confirm(Some(&some));
     assert_eq!(done.iter().filter(|it| it.revoke.is_some()).count(), 2);
-    assert_eq!((house.granted(100), house.roster.guard().rejected.len()), (98, 28));
+    assert_eq!((house.granted(100), house.roster.guard(0).rejected.total), (98, 28));
     house.roster.confirm(None);
-    assert_eq!((house.granted(100), house.roster.guard().rejected.len()), (70, 0));
+    assert_eq!((house.granted(100), house.roster.guard(0).rejected.total), (70, 0));
 }
 
 #[test]
@@ -164,7 +186,7 @@ fn a_cancelled_edit_is_not_confirmed_with_the_rest_in_a_cluster_either() {
     house.roster.trust_deletions();
     house.roster.apply((0..11).map(inactive).collect());
     house.roster.cancel(None);
-    assert!(house.roster.guard().rejected.is_empty());
+    assert_eq!(house.roster.guard(0).rejected.total, 0);
     house.roster.confirm(None);
     assert_eq!(house.granted(100), 100, "an edit can be taken back");
 }
@@ -193,7 +215,7 @@ fn an_annotation_from_before_the_deletion_takes_nothing_past_the_guard() {
     house.roster.trust_deletions();
     house.roster.apply((0..30).map(let_go).collect());
     house.roster.apply((0..30).map(let_go).collect());
-    assert_eq!((house.granted(100), house.roster.guard().pending.len()), (100, 30));
+    assert_eq!((house.granted(100), house.roster.guard(0).pending.total), (100, 30));
 }
 
 #[test]
@@ -234,7 +256,7 @@ fn the_old_end_of_access_still_counts_while_a_denial_is_held_back() {
     assert_eq!(house.granted(20), 20);
     let done = house.pass(100);
     assert_eq!(done.iter().filter(|it| it.revoke.is_some()).count(), 20);
-    assert_eq!((house.granted(20), house.roster.guard().pending.len()), (0, 0));
+    assert_eq!((house.granted(20), house.roster.guard(0).pending.total), (0, 0));
 }
 
 #[test]
@@ -257,7 +279,7 @@ fn a_cancelled_denial_stays_away_until_the_object_changes_again() {
     let house = House::of(100);
     house.roster.apply((0..11).map(inactive).collect());
     house.roster.cancel(None);
-    assert_eq!((house.granted(11), house.roster.guard().pending.len()), (11, 0));
+    assert_eq!((house.granted(11), house.roster.guard(0).pending.total), (11, 0));
     house.roster.confirm(None);
     house.roster.apply((0..11).map(inactive).collect());
     assert_eq!(house.granted(11), 11, "the same again says nothing new");
@@ -272,7 +294,7 @@ fn an_explicit_denial_of_one_who_waits_takes_effect_at_once() {
     house.roster.apply((0..50).map(deleted).collect());
     let done = house.roster.apply(vec![held(&hold("hr-x", &nth(7)))]);
     assert!(done[0].revoke.is_some() && !house.is_in(&nth(7)));
-    let waiting = house.roster.guard().pending.len();
+    let waiting = house.roster.guard(0).pending.total;
     assert_eq!(waiting, 50, "when the hold is lifted, the deletion is still held back");
 }
 
@@ -300,7 +322,7 @@ fn what_changed_while_the_operator_was_down_is_judged_as_one_batch() {
     assert_eq!(house.granted(60), 60);
     assert_eq!(house.granted(90), 60, "time goes on without the guard");
     assert_eq!(done.iter().filter(|it| it.revoke.is_some()).count(), 30);
-    assert_eq!(house.roster.guard().pending.len(), 11);
+    assert_eq!(house.roster.guard(0).pending.total, 11);
 }
 
 #[test]
@@ -327,9 +349,9 @@ fn what_is_held_back_or_cancelled_stays_so_over_a_restart() {
     after.roster.apply((0..100).map(now).collect());
     after.roster.loaded();
     assert_eq!(after.granted(100), 95);
-    let report = after.roster.guard();
-    assert_eq!((report.pending.len(), after.budget(Budget::Declared).0), (10, 5));
-    assert!(report.pending.iter().all(|it| it.since == ts(START)));
+    let report = after.roster.guard(usize::MAX);
+    assert_eq!((report.pending.total, after.budget(Budget::Declared).0), (10, 5));
+    assert!(report.pending.first.iter().all(|it| it.since == ts(START)));
     after.roster.confirm(None);
     assert_eq!(after.granted(11), 1, "the cancelled one keeps access");
 }
@@ -362,8 +384,11 @@ fn losing_many_holds_grants_nobody_until_it_is_confirmed() {
         .roster
         .apply(holds[..11].iter().map(|hold| held(&lost(hold))).collect());
     assert_eq!(house.granted(30), 0);
-    let report = house.roster.guard();
-    assert_eq!((report.pending.len(), report.pending[0].cause.as_str()), (11, "hr-000"));
+    let report = house.roster.guard(usize::MAX);
+    assert_eq!(
+        (report.pending.total, report.pending.first[0].cause.as_str()),
+        (11, "hr-000")
+    );
     assert!(house.roster.lost_holds_confirmed().is_empty());
     house.roster.apply(vec![Input::HoldGone {
         name: "hr-001".into(),
@@ -371,12 +396,12 @@ fn losing_many_holds_grants_nobody_until_it_is_confirmed() {
     }]);
     assert_eq!(house.granted(30), 0, "even when the object is gone for good");
     house.roster.apply(vec![held(&holds[0])]);
-    assert_eq!(house.roster.guard().pending.len(), 10, "one is back");
+    assert_eq!(house.roster.guard(0).pending.total, 10, "one is back");
     house.roster.confirm(Some(&[id(&nth(1)), id(&nth(2))]));
     assert_eq!(house.granted(30), 2);
     assert_eq!(house.roster.lost_holds_confirmed(), ["hr-002"]);
     house.roster.cancel(None);
-    assert_eq!((house.granted(30), house.roster.guard().pending.len()), (2, 0));
+    assert_eq!((house.granted(30), house.roster.guard(0).pending.total), (2, 0));
     house.roster.confirm(None);
     assert_eq!(
         house.granted(30),
@@ -441,7 +466,7 @@ fn lost_holds_stay_in_force_over_a_restart_even_without_their_objects() {
     );
     after.roster.apply(vec![held(&lost(&holds[0])), held(&holds[1])]);
     after.roster.loaded();
-    assert_eq!((after.granted(12), after.roster.guard().pending.len()), (0, 11));
+    assert_eq!((after.granted(12), after.roster.guard(0).pending.total), (0, 11));
     after.roster.confirm(None);
     assert_eq!(after.granted(12), 11);
 }
@@ -538,7 +563,7 @@ fn an_order_is_in_force_at_once_whatever_was_denied_before() {
         .roster
         .apply(vec![held(&hold_of("helpdesk", "helpdesk-stolen", &nth(11)))]);
     assert!(done[0].revoke.is_some() && !house.is_in(&nth(11)));
-    assert_eq!((house.granted(12), house.roster.guard().pending.len()), (1, 0));
+    assert_eq!((house.granted(12), house.roster.guard(0).pending.total), (1, 0));
 }
 
 #[test]
@@ -547,7 +572,7 @@ fn orders_use_up_nobodys_budget_and_a_burst_of_them_is_seen() {
     let order = |n: usize| held(&hold_of("api", &format!("api-deactivated-{n}"), &nth(n)));
     house.roster.apply((0..60).map(order).collect());
     assert_eq!(house.granted(100), 40);
-    let report = house.roster.guard();
+    let report = house.roster.guard(usize::MAX);
     assert_eq!((report.orders, house.roster.take_orders().len()), (60, 60));
     assert!(report.budgets.iter().all(|it| it.used == 0));
     house.roster.apply((60..70).map(deleted).collect());
@@ -564,7 +589,7 @@ fn one_kind_of_cause_never_uses_up_the_budget_of_another() {
     house.roster.apply((30..40).map(scim).collect());
     assert_eq!(house.granted(100), 70);
     house.roster.apply(vec![hr(50), scim(51), inactive(52)]);
-    assert_eq!((house.granted(100), house.roster.guard().pending.len()), (70, 3));
+    assert_eq!((house.granted(100), house.roster.guard(0).pending.total), (70, 3));
     for budget in [Budget::Declared, Budget::Hr, Budget::Scim] {
         assert_eq!(house.budget(budget), (10, Some(10)));
     }
@@ -613,7 +638,7 @@ fn who_was_denied_stays_so_when_the_record_of_statuses_is_put_back() {
             .roster
             .apply((0..30).map(now).chain(holds.iter().map(held)).collect());
         after.roster.loaded();
-        assert_eq!((after.granted(30), after.roster.guard().pending.len()), (16, 0));
+        assert_eq!((after.granted(30), after.roster.guard(0).pending.total), (16, 0));
     }
 }
 
@@ -659,7 +684,7 @@ fn a_feed_that_denies_too_many_waits_over_a_restart() {
     everybody(&after);
     after.roster.apply(holds.iter().map(held).collect());
     after.roster.loaded();
-    assert_eq!((after.granted(30), after.roster.guard().pending.len()), (29, 9));
+    assert_eq!((after.granted(30), after.roster.guard(0).pending.total), (29, 9));
     assert!(after.roster.hold("hr-01").held_back.is_some_and(|it| it.rejected));
     // The memory is lost, and the objects say it.
     let written: Vec<VpnHold> = holds
@@ -684,7 +709,7 @@ fn a_feed_that_denies_too_many_waits_over_a_restart() {
     everybody(&third);
     third.roster.apply(written.iter().map(held).collect());
     third.roster.loaded();
-    assert_eq!((third.granted(30), third.roster.guard().pending.len()), (29, 9));
+    assert_eq!((third.granted(30), third.roster.guard(0).pending.total), (29, 9));
     assert_eq!(
         third.memory().verdicts.len(),
         10,
@@ -726,8 +751,11 @@ fn a_hold_of_the_operators_own_is_not_lifted_by_vanishing() {
     house.roster.apply(vec![held(&order)]);
     house.roster.apply(vec![held(&lost(&order))]);
     assert!(!house.is_in(&nth(3)));
-    let report = house.roster.guard();
-    assert_eq!((report.pending.len(), report.pending[0].budget), (1, Budget::Holds));
+    let report = house.roster.guard(usize::MAX);
+    assert_eq!(
+        (report.pending.total, report.pending.first[0].budget),
+        (1, Budget::Holds)
+    );
     let after = House::empty();
     after.roster.restore(house.memory());
     after.roster.apply(
@@ -787,7 +815,7 @@ fn a_leaver_whose_document_is_lost_with_all_others_stays_out_over_a_restart() {
     house
         .roster
         .apply((0..20).map(|n| said(&tombstone(&person(n)))).collect());
-    assert_eq!((house.granted(20), house.roster.guard().pending.len()), (19, 20));
+    assert_eq!((house.granted(20), house.roster.guard(0).pending.total), (19, 20));
     let after = House::empty();
     after.roster.restore(house.memory());
     after
@@ -815,7 +843,7 @@ fn an_end_of_access_that_passed_stays_so_when_the_record_is_put_back() {
     after.roster.restore(before.memory());
     after.roster.apply((0..15).map(|n| said(&ends(n))).collect());
     after.roster.loaded();
-    assert_eq!((after.granted(15), after.roster.guard().pending.len()), (0, 0));
+    assert_eq!((after.granted(15), after.roster.guard(0).pending.total), (0, 0));
 }
 
 #[test]
@@ -824,7 +852,7 @@ fn what_is_held_back_is_found_again_when_the_record_of_objects_was_lost() {
     before.roster.apply((0..12).map(inactive).collect());
     let holds: Vec<VpnHold> = (12..24).map(|n| hold(&format!("hr-{n}"), &nth(n))).collect();
     before.roster.apply(holds.iter().map(held).collect());
-    assert_eq!((before.granted(30), before.roster.guard().pending.len()), (30, 24));
+    assert_eq!((before.granted(30), before.roster.guard(0).pending.total), (30, 24));
     before.roster.confirm(Some(&[id(&nth(0)), id(&nth(12))]));
     let mut memory = before.memory();
     for round in 0..2 {
@@ -848,7 +876,7 @@ fn what_is_held_back_is_found_again_when_the_record_of_objects_was_lost() {
         };
         after.roster.apply(holds.iter().map(again).collect());
         after.roster.loaded();
-        assert_eq!((after.granted(30), after.roster.guard().pending.len()), (28, 22));
+        assert_eq!((after.granted(30), after.roster.guard(0).pending.total), (28, 22));
         memory = after.replayed(memory);
     }
 }
@@ -882,5 +910,5 @@ fn who_was_denied_stays_so_when_the_record_is_put_back_and_the_document_was_edit
     };
     after.roster.apply((0..20).map(now).collect());
     after.roster.loaded();
-    assert_eq!((after.granted(20), after.roster.guard().pending.len()), (2, 0));
+    assert_eq!((after.granted(20), after.roster.guard(0).pending.total), (2, 0));
 }

@@ -235,8 +235,9 @@ impl World {
         let lost_back = self
             .house
             .roster
-            .guard()
+            .guard(usize::MAX)
             .pending
+            .first
             .iter()
             .any(|it| it.cause.starts_with("hr-"));
         match verdict {

@@ -401,14 +401,23 @@ fn people_are_found_by_every_name_and_listed_in_order() {
 
 #[test]
 fn one_event_among_twenty_thousand_is_cheap() {
-    let house = House::of(20_000);
-    let began = std::time::Instant::now();
+    let houses = [House::of(200), House::of(20_000)];
+    let mut fastest = [Duration::MAX; 2];
+    // In turn, and the fastest of each: what else the machine does makes some rounds slower, and none faster.
     for n in 0..100 {
-        house.roster.apply(vec![said(&edited(&user(&nth(n)), |_| ()))]);
-        house.roster.tick();
+        for (house, fastest) in houses.iter().zip(&mut fastest) {
+            let event = said(&edited(&user(&nth(n)), |_| ()));
+            let began = std::time::Instant::now();
+            house.roster.apply(vec![event]);
+            house.roster.tick();
+            *fastest = began.elapsed().min(*fastest);
+        }
     }
-    // Work in proportion to all of them would take seconds here.
-    assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+    let [few, many] = fastest;
+    assert!(
+        many < few * 20,
+        "{many:?} against {few:?}: work in proportion to everybody is a hundred times as much"
+    );
 }
 
 #[test]

@@ -99,6 +99,39 @@ async fn schema_and_rules_refuse_and_name_the_field() {
 }
 
 #[tokio::test]
+async fn a_time_needs_seconds_and_a_zone_and_is_not_looked_at_more_closely() {
+    let house = House::open().await;
+    for (name, time, good) in [
+        ("a", "2027-01-01T00:00:00Z", true),
+        ("b", "2027-01-01T02:00:00.25+02:00", true),
+        ("c", "2027-01-01t00:00:00z", true),
+        ("d", "2027-01-01T00:00:00,5Z", true),
+        ("e", "2027-01-01T00:00:00+99:00", true),
+        ("f", "2027-01-01T00:00:00Ztomorrow", true),
+        ("g", "2027-01-01T00:00Z", false),
+        ("h", "2027-01-01T00:00:00", false),
+        ("i", "2027-01-01T00:00:60Z", false),
+        ("j", "2027-01-01T24:00:00Z", false),
+        ("k", "2027-02-30T00:00:00Z", false),
+        ("l", "20270101T000000Z", false),
+        ("m", "2027-01-01T00:00:00+02", false),
+        ("n", "2027-01-01", false),
+    ] {
+        let sent = with(user(name), "/spec/validUntil", json!(time));
+        let answer = house.post("vpnusers", &sent).await;
+        assert_eq!(answer.is_ok(), good, "{time}: {answer:?}");
+        if let Err(refusal) = answer {
+            assert!(
+                refusal.message.contains("spec.validUntil"),
+                "{time}: {}",
+                refusal.message
+            );
+        }
+    }
+    house.close().await;
+}
+
+#[tokio::test]
 async fn an_unknown_field_is_dropped_or_refused_as_the_client_wishes() {
     let house = House::open().await;
     let odd = with(user("anna"), "/spec/validUntill", json!("2026-01-01T00:00:00Z"));

@@ -1,10 +1,9 @@
 //! What an annotation asks for.
 
-use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
 use vpn_operator::model::user::VpnUser;
 
-use crate::kubernetes::cluster::{Cluster, condition, name, secret_name};
+use crate::kubernetes::cluster::{Cluster, condition, name};
 
 const ANNA: &str = "AB123456";
 const PAUSE: &str = "vpn-operator.io/pause";
@@ -21,11 +20,7 @@ async fn a_pause_keeps_the_secret_as_it_is_but_never_a_denial_away() {
         .await;
     cluster.current(ANNA).await;
     let patch = json!({ "stringData": { "password": "for-a-while" } });
-    cluster
-        .kubectl
-        .merge::<Secret>(&secret_name(ANNA), patch)
-        .await
-        .unwrap();
+    cluster.merge_secret(ANNA, patch).await;
     cluster
         .until("it is not Current", || {
             let ready = condition(&cluster.user(ANNA)?, "Ready")?;

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
 use vpn_operator::model::{gateway::VpnGateway, hold::VpnHold, user::VpnUser};
 
-use crate::kubernetes::cluster::{Cluster, OPERATOR, name, role, secret_name};
+use crate::kubernetes::cluster::{Cluster, OPERATOR, name, role};
 
 const ANNA: &str = "AB123456";
 
@@ -52,11 +51,7 @@ async fn the_controller_uses_everything_that_its_role_grants_and_nothing_else() 
     let credential = cluster.credential(ANNA);
     for _ in 0..2 {
         let patch = json!({ "stringData": { "password": "of-somebody-else" } });
-        cluster
-            .kubectl
-            .merge::<Secret>(&secret_name(ANNA), patch)
-            .await
-            .unwrap();
+        cluster.merge_secret(ANNA, patch).await;
         cluster
             .until("it is restored", || {
                 (cluster.credential(ANNA) == credential).then_some(())

@@ -92,11 +92,7 @@ async fn damage_that_was_done_while_the_operator_was_away_is_undone_too() {
     let credential = cluster.add(ANNA).await;
     operator.stop().await;
     let patch = json!({ "stringData": { "password": "of-somebody-else" } });
-    cluster
-        .kubectl
-        .merge::<Secret>(&secret_name(ANNA), patch)
-        .await
-        .unwrap();
+    cluster.merge_secret(ANNA, patch).await;
     let _operator = cluster.start().await;
     cluster
         .until("it is restored", || {
@@ -140,20 +136,12 @@ async fn labels_of_others_are_left_alone_and_keys_of_others_are_taken_out() {
     cluster.rest().await;
     cluster.kube.recorder().clear();
     let patch = json!({ "metadata": { "labels": { "team": "sales" }, "annotations": { "synced": "yes" } } });
-    cluster
-        .kubectl
-        .merge::<Secret>(&secret_name(ANNA), patch)
-        .await
-        .unwrap();
+    cluster.merge_secret(ANNA, patch).await;
     cluster.rest().await;
     assert_eq!(cluster.writes(), [""; 0]);
     let before = cluster.handed_out(ANNA).unwrap();
     let patch = json!({ "stringData": { "note": "mine" } });
-    cluster
-        .kubectl
-        .merge::<Secret>(&secret_name(ANNA), patch)
-        .await
-        .unwrap();
+    cluster.merge_secret(ANNA, patch).await;
     cluster
         .until("it has the same content again", || {
             (cluster.handed_out(ANNA)? == before).then_some(())
@@ -290,11 +278,7 @@ async fn a_secret_without_its_owner_goes_with_the_user_all_the_same() {
     // Nobody notices before the user goes.
     operator.stop().await;
     let patch = json!({ "metadata": { "ownerReferences": null } });
-    cluster
-        .kubectl
-        .merge::<Secret>(&secret_name(ANNA), patch)
-        .await
-        .unwrap();
+    cluster.merge_secret(ANNA, patch).await;
     cluster.kubectl.delete::<VpnUser>(&user_name(ANNA)).await.unwrap();
     cluster.free_lease().await;
     let _operator = cluster.start().await;

@@ -238,7 +238,10 @@ async fn history(seed: u64) {
             "seed {seed}: it does not come to rest: open {:?}, {:#?}, pending {:?}",
             world.open(),
             world.picture(),
-            world.process.as_ref().map(|it| it.core.roster.guard().pending)
+            world
+                .process
+                .as_ref()
+                .map(|it| it.core.roster.guard(usize::MAX).pending)
         );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -179,7 +179,7 @@ async fn ask(core: Arc<Core>, findings: Arc<Mutex<Findings>>) {
     loop {
         // One after the other: the stores before the question, and nothing else runs in between.
         let holds = core.holds.state();
-        let held_back = lock(&findings).guarded && !core.roster.guard().pending.is_empty();
+        let held_back = lock(&findings).guarded && core.roster.guard(0).pending.total > 0;
         for way in ways() {
             let user = core.users.get(&ObjectRef::new(&object(way.id)).within("default"));
             let now = jiff::Timestamp::now();

@@ -132,12 +132,24 @@ pub fn hold_waits(roster: &Roster, hold: &VpnHold) -> bool {
 /// Names of lost holds that wait for a person.
 pub fn lost_pending(roster: &Roster) -> Vec<String> {
     let lost = |it: PendingDenial| (it.budget == Budget::Holds).then_some(it.cause);
-    roster.guard().pending.into_iter().filter_map(lost).collect()
+    roster
+        .guard(usize::MAX)
+        .pending
+        .first
+        .into_iter()
+        .filter_map(lost)
+        .collect()
 }
 
 /// People of whom something waits for a person.
 pub fn pending(roster: &Roster) -> Vec<CorporateId> {
-    roster.guard().pending.into_iter().map(|it| it.corporate_id).collect()
+    roster
+        .guard(usize::MAX)
+        .pending
+        .first
+        .into_iter()
+        .map(|it| it.corporate_id)
+        .collect()
 }
 
 /// Traffic that a process knows of when it starts.
@@ -166,7 +178,7 @@ pub fn usage_at_start(history: &BTreeMap<String, Usage>, objects: &Objects) -> B
 
 /// Denials that wait for a person, with what they were judged against.
 pub fn waiting_denials(roster: &Roster) -> impl Iterator<Item = (Budget, CorporateId)> {
-    let pending = roster.guard().pending.into_iter();
+    let pending = roster.guard(usize::MAX).pending.first.into_iter();
     pending
         .filter(|it| it.budget != Budget::Holds)
         .map(|it| (it.budget, it.corporate_id))
@@ -174,7 +186,7 @@ pub fn waiting_denials(roster: &Roster) -> impl Iterator<Item = (Budget, Corpora
 
 /// How many people count against a budget.
 pub fn used(roster: &Roster, budget: Budget) -> usize {
-    let budgets = roster.guard().budgets;
+    let budgets = roster.guard(0).budgets;
     budgets.iter().find(|it| it.budget == budget).map_or(0, |it| it.used)
 }
 

@@ -1,8 +1,9 @@
-//! What each gateway is to make of an account. Pure, and the one place where that is said.
+//! What each gateway is told to do, and the one place where that is said.
 
 use jiff::Timestamp;
 use secrecy::SecretString;
 
+use super::Facts;
 use crate::{
     gateway::{Account, Leaving, Observation, Revoke, Target, TargetAccess},
     model::{
@@ -12,8 +13,53 @@ use crate::{
     roster::Person,
 };
 
+/// What gateways are told.
+pub(super) struct Targets {
+    /// Targets to hand over.
+    pub given: Vec<(String, Target)>,
+    /// Some are not given because the object is paused.
+    pub withheld: bool,
+}
+
+/// The targets of all gateways that run. A paused object gives nobody access anew; denials take effect.
+pub(super) fn targets(
+    user: &VpnUser,
+    facts: &Facts<'_>,
+    before: &VpnUserStatus,
+    is_leaving: impl Fn(&str) -> bool,
+    paused: bool,
+    now: Timestamp,
+) -> Targets {
+    let mut targets = Targets {
+        given: Vec::new(),
+        withheld: false,
+    };
+    for (name, observation) in facts.gateways {
+        let Some(observation) = observation else { continue };
+        let known = Known {
+            observation,
+            before,
+            person: facts.person,
+            leaving: is_leaving(name),
+            reported: reported(before, name) != AccountPresence::Unknown,
+        };
+        match to_hand_over(&known, account(user, name, facts.password.clone()), now) {
+            Some(target) if paused && target.grants_only() => targets.withheld = true,
+            Some(target) => targets.given.push((name.clone(), target)),
+            None => {}
+        }
+    }
+    targets
+}
+
+/// What the last report says of the account on a gateway.
+pub(super) fn reported(before: &VpnUserStatus, gateway: &str) -> AccountPresence {
+    let state = before.gateways.iter().find(|state| state.name == gateway);
+    state.map_or(AccountPresence::Unknown, |state| state.account)
+}
+
 /// The account of a user on a gateway, as gateways that keep accounts themselves have to know it.
-pub(super) fn account(user: &VpnUser, gateway: &str, password: Option<SecretString>) -> Account {
+fn account(user: &VpnUser, gateway: &str, password: Option<SecretString>) -> Account {
     let spec = &user.spec;
     let lifetime = spec
         .traffic
@@ -36,25 +82,19 @@ pub(super) fn account(user: &VpnUser, gateway: &str, password: Option<SecretStri
     }
 }
 
-/// What the last report says of the account on a gateway.
-pub(super) fn reported(before: &VpnUserStatus, gateway: &str) -> AccountPresence {
-    let state = before.gateways.iter().find(|state| state.name == gateway);
-    state.map_or(AccountPresence::Unknown, |state| state.account)
-}
-
 /// What is known when a target is looked for.
-pub(super) struct Known<'a> {
-    pub(super) observation: &'a Observation,
-    pub(super) before: &'a VpnUserStatus,
-    pub(super) person: &'a Person,
+struct Known<'a> {
+    observation: &'a Observation,
+    before: &'a VpnUserStatus,
+    person: &'a Person,
     /// The user leaves this gateway.
-    pub(super) leaving: bool,
+    leaving: bool,
     /// The last report speaks of this gateway.
-    pub(super) reported: bool,
+    reported: bool,
 }
 
 /// The target to hand over, unless the gateway has it already.
-pub(super) fn to_hand_over(known: &Known<'_>, account: Account, now: Timestamp) -> Option<Target> {
+fn to_hand_over(known: &Known<'_>, account: Account, now: Timestamp) -> Option<Target> {
     let Known {
         observation,
         before,
@@ -114,7 +154,7 @@ pub(super) fn to_hand_over(known: &Known<'_>, account: Account, now: Timestamp) 
 
 /// The target that a gateway is given in the moment in which sessions are to end, before anything is planned. `None`: the user is
 /// not on that gateway, and was not.
-pub(super) fn at_once(
+pub fn at_once(
     gateway: &str,
     user: Option<&VpnUser>,
     named: Option<&[String]>,
