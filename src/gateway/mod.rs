@@ -11,6 +11,7 @@ mod merged;
 pub mod names;
 pub mod redact;
 pub mod retry;
+pub mod running;
 
 pub use context::{Call, Context, Meter};
 pub use merged::merged;
