@@ -33,8 +33,8 @@ const RETRY: Duration = Duration::from_secs(10);
 /// How often it is looked whether a status has to say something else.
 const REPORTS: Duration = Duration::from_secs(1);
 
-/// What part of the time may be spent on looking through all users: one in so many.
-const SHARE: u32 = 50;
+/// Pause between two looks through all users, for each of them: many times what looking at one takes.
+const LOOK_EACH: Duration = Duration::from_micros(50);
 
 /// How long the store may take to show what was written.
 const LAG: Duration = Duration::from_secs(5);
@@ -85,6 +85,7 @@ pub async fn run(ctx: Arc<Core>, cancel: CancellationToken) {
         let changed = tokio::select! {
             () = cancel.cancelled() => return,
             () = ctx.gateways.changed.notified() => true,
+            () = ctx.gateways.moved.notified() => false,
             _ = glance.tick() => false,
         };
         if !ctx.roster.index().is_loaded() {
@@ -222,7 +223,7 @@ struct Separation {
 }
 
 impl Separation {
-    /// Looks through the users, for at most a [`SHARE`] of the time, and only while gateways share a path secret and somebody changed.
+    /// Looks through the users, the more of them the more rarely, and only while gateways share a path secret and somebody changed.
     fn look(&mut self, ctx: &Core, now: Instant) {
         let gateways = &ctx.gateways;
         let sharing = gateways.sharing.load_full();
@@ -234,11 +235,12 @@ impl Separation {
         }
         let mut naming = Naming::default();
         if !sharing.is_empty() {
-            for user in ctx.users.state() {
+            let state = ctx.users.state();
+            let users = state.len();
+            for user in state {
                 naming.add(&user.name_any(), gateway_names(&user));
             }
-            let took = ctx.clock.monotonic().saturating_duration_since(now);
-            self.again = Some(now + took * SHARE);
+            self.again = Some(now + LOOK_EACH * u32::try_from(users).unwrap_or(u32::MAX));
         }
         gateways.not_separated.store(Arc::new(sharing.not_enforced(&naming)));
         self.of = sharing;

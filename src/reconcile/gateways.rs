@@ -76,6 +76,8 @@ pub struct Gateways {
     pub(super) sharing: ArcSwap<Sharing>,
     /// A user came, changed or went since it was looked whom that concerns.
     pub(super) users_moved: AtomicBool,
+    /// That is of interest just now.
+    pub(super) moved: Notify,
     /// Gateways to which users cannot be kept, and what is said of each.
     pub(super) not_separated: ArcSwap<BTreeMap<String, String>>,
 }
@@ -94,6 +96,7 @@ impl Gateways {
             awaited: AtomicBool::new(false),
             sharing: ArcSwap::default(),
             users_moved: AtomicBool::new(false),
+            moved: Notify::new(),
             not_separated: ArcSwap::default(),
         }
     }
@@ -140,6 +143,9 @@ impl Gateways {
     /// A user is changed or gone: a deleted gateway may have waited for that, and who names which gateway may be another.
     pub fn user_changed(&self) {
         self.users_moved.store(true, Ordering::SeqCst);
+        if !self.sharing.load().is_empty() {
+            self.moved.notify_one();
+        }
         if self.awaited.load(Ordering::SeqCst) {
             self.changed();
         }
