@@ -44,6 +44,12 @@ pub struct Target {
 }
 
 impl Target {
+    /// See [`Account::digest`].
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        self.account.digest(self.access)
+    }
+
     /// Whether it lets people in and ends nothing, so that it may wait.
     #[must_use]
     pub fn grants_only(&self) -> bool {
@@ -52,7 +58,7 @@ impl Target {
 }
 
 /// Whether an account lets people in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TargetAccess {
     /// It does.
     Granted,
@@ -93,19 +99,23 @@ pub enum Leaving {
 }
 
 impl Account {
-    /// A number that differs, but for chance, when anything of the account does. The same within one process only.
+    /// A number that differs, but for chance, when the access or anything of the account does. The same within one process only.
     #[must_use]
-    pub fn digest(&self) -> u64 {
+    pub fn digest(&self, access: TargetAccess) -> u64 {
         let mut hasher = DefaultHasher::new();
-        let password = self.password.as_ref().map(ExposeSecret::expose_secret);
-        (password, self.valid_until, self.limit, self.adopt, self.leaving).hash(&mut hasher);
+        (access, self.parts()).hash(&mut hasher);
         hasher.finish()
+    }
+
+    fn parts(&self) -> (Option<&str>, Option<Timestamp>, Option<u64>, bool, Leaving) {
+        let password = self.password.as_ref().map(ExposeSecret::expose_secret);
+        (password, self.valid_until, self.limit, self.adopt, self.leaving)
     }
 }
 
 impl PartialEq for Account {
     fn eq(&self, other: &Self) -> bool {
-        self.digest() == other.digest() && self.reported == other.reported
+        self.parts() == other.parts() && self.reported == other.reported
     }
 }
 
@@ -177,7 +187,7 @@ pub struct Observation {
     pub unprovable: Vec<Unprovable>,
     /// Why nobody can be let in on any node, by node. Empty while there is one on which people can.
     pub unusable: Vec<String>,
-    /// [`Account::digest`] of the account that was handed over last, 0 before the first. `None` on a gateway that keeps no accounts
+    /// [`Account::digest`] of what was handed over last, 0 before the first. `None` on a gateway that keeps no accounts
     /// itself, and needs to know nothing of them.
     pub handed_over: Option<u64>,
     /// Why the account cannot be brought in line, without secrets.

@@ -280,6 +280,12 @@ fn operation(name: &str) -> GatewayOperation {
     match name {
         "kick" => GatewayOperation::Kick,
         "traffic" => GatewayOperation::Traffic,
+        "list" => GatewayOperation::List,
+        "block" => GatewayOperation::Block,
+        "add" => GatewayOperation::Add,
+        "change" => GatewayOperation::Change,
+        "delete" => GatewayOperation::Delete,
+        "links" => GatewayOperation::Links,
         _ => GatewayOperation::Online,
     }
 }
@@ -289,7 +295,9 @@ fn outcome(category: &str) -> GatewayOutcome {
         "ok" => GatewayOutcome::Ok,
         "timeout" => GatewayOutcome::Timeout,
         "unauthorized" => GatewayOutcome::Unauthorized,
-        "status" => GatewayOutcome::Refused,
+        "status" | "rejected" | "exists" | "no_such_account" | "wrong_path" | "database_down" | "traffic_api_down" => {
+            GatewayOutcome::Refused
+        }
         "malformed" | "too_large" => GatewayOutcome::Malformed,
         _ => GatewayOutcome::Unreachable,
     }

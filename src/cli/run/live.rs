@@ -6,9 +6,13 @@ use kube::runtime::reflector::ObjectRef;
 
 use crate::{
     access::{Directory, Links, select},
-    gateway::{Credentials, Gateway, Link, NodeHealth, Observation, RevocationProgress, merged},
-    model::{hold::VpnHold, user::VpnUser},
+    gateway::{Credentials, Gateway, Link, NodeHealth, Observation, Obstacle, RevocationProgress, merged},
+    model::{
+        hold::VpnHold,
+        user::{AccountPresence, VpnUser},
+    },
     reconcile::{core::Core, plan::gateway_names},
+    roster::account_of,
 };
 
 /// The running operator, as the use cases see it. Does not keep it alive: the operator itself has the use cases make what
@@ -73,7 +77,10 @@ impl Links for Live {
         }
         for name in gateway_names(user) {
             match (core.gateways.get(&name), core.gateways.refusal(&name)) {
-                (Some(gateway), _) => obstacles.extend(gateway.unusable()),
+                (Some(gateway), _) => {
+                    obstacles.extend(gateway.unusable());
+                    obstacles.extend(awaited(&name, &gateway.observe(&account_of(user))));
+                }
                 (None, Some(why)) => obstacles.push(format!("VpnGateway {name} cannot run as it is declared: {why}")),
                 (None, None) => obstacles.push(format!(
                     "there is no VpnGateway named {name}: create it, or correct spec.gateways"
@@ -109,5 +116,20 @@ impl Links for Live {
 
     fn health(&self) -> Vec<NodeHealth> {
         self.gateways().iter().flat_map(|gateway| gateway.health()).collect()
+    }
+}
+
+/// Why a gateway that keeps accounts itself has no link for one yet.
+fn awaited(gateway: &str, observation: &Observation) -> Option<String> {
+    observation.handed_over?;
+    match &observation.obstacle {
+        None if observation.account == AccountPresence::Present => None,
+        Some(Obstacle::Foreign) => Some(format!(
+            "gateway {gateway} has an account of this name that the operator did not make"
+        )),
+        Some(Obstacle::Rejected(why)) => Some(format!("gateway {gateway}: {why}")),
+        None => Some(format!(
+            "the account is being made on gateway {gateway}: ask again in a moment"
+        )),
     }
 }

@@ -143,15 +143,6 @@ pub(super) struct Listed {
     pub(super) drift: Drift,
 }
 
-/// How far a roll-out is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Progress {
-    /// Accounts that are to be made or changed.
-    pub(super) left: usize,
-    /// Accounts in all.
-    pub(super) accounts: usize,
-}
-
 pub(super) struct Lane {
     /// As the panel is called in what waits for its word.
     panel: String,
@@ -547,13 +538,6 @@ impl Lane {
         Some((self.seen.begun?, online))
     }
 
-    pub(super) fn rollout(&self) -> Progress {
-        Progress {
-            left: self.asked.len() + self.rest.len() + self.deletes.len(),
-            accounts: self.accounts.len(),
-        }
-    }
-
     pub(super) fn observe(&self, account: &str) -> Observation {
         let managed = self.accounts.get(account);
         let entry = self.seen.entries.get(account);
@@ -576,7 +560,7 @@ impl Lane {
             unprovable: Vec::new(),
             unusable: Vec::new(),
             obstacle: managed.and_then(Managed::obstacle),
-            handed_over: Some(managed.map_or(0, |managed| managed.target.account.digest())),
+            handed_over: Some(managed.map_or(0, |managed| managed.target.digest())),
             asked_to_leave: managed.is_some_and(|managed| managed.target.access == TargetAccess::Absent),
         }
     }

@@ -115,22 +115,29 @@ fn to_hand_over(known: &Known<'_>, account: Account, now: Timestamp) -> Option<T
             .map(|r| r.left_out.clone())
             .unwrap_or_default(),
     };
-    let has_account = observation.handed_over.is_none_or(|digest| digest == account.digest());
-    let target = |access, revoke| Target {
+    let access = match person.effective.access {
+        _ if leaving => TargetAccess::Absent,
+        Access::Granted => TargetAccess::Granted,
+        Access::Denied => TargetAccess::Denied,
+    };
+    let has = observation
+        .handed_over
+        .is_none_or(|digest| digest == account.digest(access));
+    let target = |revoke| Target {
         access,
         epoch,
         account: account.into(),
         revoke,
     };
-    if person.effective.access == Access::Granted && !leaving {
+    if access == TargetAccess::Granted {
         // A revocation that a former process did not see the end of is proved by this one.
         let unproved = open.filter(|_| observation.revocation.is_none());
-        let missing = observation.account != AccountPresence::Present || unproved.is_some() || !has_account;
+        let missing = observation.account != AccountPresence::Present || unproved.is_some() || !has;
         let unproved = unproved.map(|r| revoke(r.denied_at));
-        return missing.then(|| target(TargetAccess::Granted, unproved));
+        return missing.then(|| target(unproved));
     }
     let opened = observation.revocation.as_ref().is_some_and(|r| r.below >= epoch);
-    if opened && has_account && (!leaving || observation.asked_to_leave) {
+    if opened && has && (!leaving || observation.asked_to_leave) {
         return None;
     }
     let same = before.epoch.unwrap_or_default() >= i64::try_from(epoch.0).unwrap_or(i64::MAX)
@@ -138,18 +145,13 @@ fn to_hand_over(known: &Known<'_>, account: Account, now: Timestamp) -> Option<T
     let settled = same && reported && recorded.is_some_and(|r| r.sessions_zero_at.is_some());
     if settled && !leaving {
         // Nothing is left to prove. A gateway that keeps accounts itself has to know of it all the same.
-        return (!has_account).then(|| target(TargetAccess::Denied, None));
+        return (!has).then(|| target(None));
     }
     if leaving && observation.account == AccountPresence::Absent {
         return None;
     }
     let revoke = revoke(recorded.filter(|_| same || open.is_some()).map_or(now, |r| r.denied_at));
-    let access = if leaving {
-        TargetAccess::Absent
-    } else {
-        TargetAccess::Denied
-    };
-    Some(target(access, Some(revoke)))
+    Some(target(Some(revoke)))
 }
 
 /// The target that a gateway is given in the moment in which sessions are to end, before anything is planned. `None`: the user is
