@@ -96,12 +96,11 @@ impl Environment {
             message,
         };
         let known = self.known.iter().find(|(source, _)| own && *source == blitz.token);
-        let token = match known {
-            Some((_, token)) => token.clone(),
-            None => {
-                let read = sources.resolve(&blitz.token).await;
-                read.map_err(|error| refused(format!("spec.blitz.token: {error}")))?
-            }
+        let token = if let Some((_, token)) = known {
+            token.clone()
+        } else {
+            let read = sources.resolve(&blitz.token).await;
+            read.map_err(|error| refused(format!("spec.blitz.token: {error}")))?
         };
         let url = Url::parse(&blitz.url).map_err(|error| refused(format!("spec.blitz.url: {error}")))?;
         let panel = PanelEndpoint {

@@ -195,17 +195,15 @@ impl Gateways {
                 present.as_wanted = wanted;
                 continue;
             }
-            match self.bring_about(&name, wanted, running.remove(&name), usage) {
-                Ok(now) => {
-                    running.insert(name.clone(), now);
-                    changed.push(name);
-                }
-                Err((error, present)) => {
-                    running.extend(present.map(|present| (name.clone(), present)));
+            let mut present = running.remove(&name);
+            match self.bring_about(&name, wanted, &mut present, usage) {
+                Ok(()) => changed.push(name.clone()),
+                Err(error) => {
                     let (reason, message) = (error.reason(), error.to_string());
-                    refused.insert(name, Refusal { reason, message });
+                    refused.insert(name.clone(), Refusal { reason, message });
                 }
             }
+            running.extend(present.map(|present| (name, present)));
         }
         let mut nodes = HashSet::new();
         let mut tokens = Vec::new();
@@ -270,28 +268,21 @@ impl Gateways {
         &self,
         name: &str,
         wanted: Wanted,
-        present: Option<Running>,
+        present: &mut Option<Running>,
         usage: &Arc<UsageBook>,
-    ) -> Result<Running, (StartError, Option<Running>)> {
-        if let Some(mut present) = present {
-            match present.gateway.update(&wanted.run) {
-                Ok(true) => {
-                    present.as_wanted = wanted;
-                    return Ok(present);
-                }
-                Ok(false) => {}
-                Err(error) => return Err((error, Some(present))),
-            }
-            return match self.start(name, wanted, usage) {
-                Ok(started) => {
-                    present.gateway.leave();
-                    present.cancel.cancel();
-                    Ok(started)
-                }
-                Err(error) => Err((error, Some(present))),
-            };
+    ) -> Result<(), StartError> {
+        if let Some(present) = present
+            && present.gateway.update(&wanted.run)?
+        {
+            present.as_wanted = wanted;
+            return Ok(());
         }
-        self.start(name, wanted, usage).map_err(|error| (error, None))
+        let started = self.start(name, wanted, usage)?;
+        if let Some(former) = present.replace(started) {
+            former.gateway.leave();
+            former.cancel.cancel();
+        }
+        Ok(())
     }
 
     fn start(&self, name: &str, wanted: Wanted, usage: &Arc<UsageBook>) -> Result<Running, StartError> {

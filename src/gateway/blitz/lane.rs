@@ -86,6 +86,7 @@ pub(super) struct Pace {
 }
 
 /// An account that was handed over.
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 struct Managed {
     target: Target,
     proof: Option<Proof>,
@@ -412,9 +413,8 @@ impl Lane {
             return HashSet::new();
         };
         match result {
-            Ok(()) => self.done(call, key, begun, now),
-            // It kicks whoever is there under this name, and nobody can log in.
-            Err(PanelError::NoSuchAccount) => self.done(call, key, begun, now),
+            // Where there is no such account, it kicks whoever is there under this name, and nobody can log in.
+            Ok(()) | Err(PanelError::NoSuchAccount) => self.done(call, key, begun, now),
             Err(error) => self.failed(key, error, now),
         }
         self.file(key, now);

@@ -268,15 +268,13 @@ impl Gateway for BlitzGateway {
     fn links(&self, credentials: &Credentials) -> Links {
         let mut lane = self.shared.lane();
         let known = lock(&self.shared.template).clone();
-        match known.filter(|_| lane.lets_in(&credentials.username)) {
-            Some(template) => Links::Known(template.links(credentials)),
-            None => {
-                if lane.ask(&credentials.username, self.shared.context.now()) {
-                    self.shared.wake.notify_one();
-                }
-                Links::Pending
-            }
+        if let Some(template) = known.filter(|_| lane.lets_in(&credentials.username)) {
+            return Links::Known(template.links(credentials));
         }
+        if lane.ask(&credentials.username, self.shared.context.now()) {
+            self.shared.wake.notify_one();
+        }
+        Links::Pending
     }
 
     fn unusable(&self) -> Vec<String> {

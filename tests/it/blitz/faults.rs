@@ -75,9 +75,9 @@ async fn run(events: Vec<Event>) {
     let panel = BlitzPanel::start(super::house::TOKEN).await;
     let mut house = House::at(panel, Arc::default());
     let mut wanted = [TargetAccess::Denied; 3];
-    NAMES
-        .iter()
-        .for_each(|name| order(&house, name, TargetAccess::Denied, true));
+    for name in NAMES {
+        order(&house, name, TargetAccess::Denied, true);
+    }
     let mut devices = Vec::new();
     for event in events {
         match event {

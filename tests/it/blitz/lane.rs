@@ -50,7 +50,7 @@ async fn an_account_is_made_with_the_operators_password_and_read_back_before_it_
     let names: Vec<&str> = links.iter().map(|link| link.name.as_str()).collect();
     assert_eq!(names, ["IPv4", "node-a"]);
     let expected = format!("hysteria2://corp_a:{}@203.0.113.7:8443?", password("corp_a"));
-    assert!(links[0].url.expose_secret().starts_with(&expected.replace('-', "-")));
+    assert!(links[0].url.expose_secret().starts_with(&expected));
     house.stop().await;
 }
 
@@ -58,7 +58,9 @@ async fn an_account_is_made_with_the_operators_password_and_read_back_before_it_
 async fn a_quiet_cycle_is_one_list_however_many_accounts_there_are() {
     let house = House::new().await;
     let names: Vec<String> = (0..60).map(|n| format!("corp_{n}")).collect();
-    names.iter().for_each(|name| house.grant(name));
+    for name in &names {
+        house.grant(name);
+    }
     eventually("all there", || {
         names
             .iter()
@@ -68,7 +70,9 @@ async fn a_quiet_cycle_is_one_list_however_many_accounts_there_are() {
     eventually("links", || house.links("corp_0").is_some()).await;
     let before = house.counts();
     assert_eq!((before[&Op::Add], before[&Op::UriBulk]), (60, 1));
-    names.iter().for_each(|name| house.grant(name));
+    for name in &names {
+        house.grant(name);
+    }
     house.lists(3).await;
     let after = house.counts();
     assert!(after[&Op::List] > before[&Op::List]);
@@ -189,7 +193,9 @@ async fn whoever_is_connected_is_not_cut_for_what_can_wait() {
 async fn a_panel_that_was_reset_is_filled_again_and_nobody_is_disconnected() {
     let house = House::new().await;
     let names: Vec<String> = (0..20).map(|n| format!("corp_{n}")).collect();
-    names.iter().for_each(|name| house.grant(name));
+    for name in &names {
+        house.grant(name);
+    }
     for name in &names {
         present(&house, name).await;
     }

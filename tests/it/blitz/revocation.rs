@@ -75,7 +75,9 @@ async fn a_denial_during_a_rollout_begins_with_the_next_call() {
     present(&house, "corp_leaver").await;
     house.panel.set_pace(0.01);
     let rollout: Vec<String> = (0..40).map(|n| format!("corp_{n}")).collect();
-    rollout.iter().for_each(|name| house.grant(name));
+    for name in &rollout {
+        house.grant(name);
+    }
     eventually("under way", || house.panel.count(Op::Add) > 5).await;
     let before = house.panel.calls().len();
     house.deny("corp_leaver");
@@ -97,7 +99,9 @@ async fn whoever_somebody_waits_for_comes_before_the_rest_of_a_rollout() {
     let house = House::new().await;
     house.lists(0).await;
     house.panel.set_pace(0.02);
-    (0..30).for_each(|n| house.grant(&format!("corp_{n:02}")));
+    for n in 0..30 {
+        house.grant(&format!("corp_{n:02}"));
+    }
     assert!(house.links("corp_29").is_none());
     eventually("there", || house.panel.account("corp_29").is_some()).await;
     assert!(house.panel.count(Op::Add) <= 3, "{}", house.panel.count(Op::Add));

@@ -1,4 +1,4 @@
-//! A Blitz panel in the place of nodes, as the environment and as a VpnGateway name it.
+//! A Blitz panel in the place of nodes, as the environment and as a `VpnGateway` name it.
 
 use std::{sync::Arc, time::Duration};
 

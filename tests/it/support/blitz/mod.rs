@@ -356,21 +356,18 @@ impl Shared {
 }
 
 /// What a path and a method ask for.
-fn route(origin: &str, method: &Method, path: &str) -> Result<(Op, String), Response> {
+fn route(origin: &str, method: &Method, path: &str) -> Result<(Op, String), Box<Response>> {
     let path = path
         .strip_prefix("/rootpath")
         .map_or_else(|| path.to_owned(), ToOwned::to_owned);
-    let not_found = || (StatusCode::NOT_FOUND, Json(json!({ "detail": "Not Found" }))).into_response();
+    let not_found = || Box::new((StatusCode::NOT_FOUND, Json(json!({ "detail": "Not Found" }))).into_response());
     let wrong = || {
-        (
-            StatusCode::METHOD_NOT_ALLOWED,
-            Json(json!({ "detail": "Method Not Allowed" })),
-        )
-            .into_response()
+        let detail = Json(json!({ "detail": "Method Not Allowed" }));
+        Box::new((StatusCode::METHOD_NOT_ALLOWED, detail).into_response())
     };
     let moved = |to: &str| {
         let to = format!("{origin}{ROOT}{to}");
-        (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)]).into_response()
+        Box::new((StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)]).into_response())
     };
     let rest = path.strip_prefix("/api/v1/users").ok_or_else(not_found)?;
     let (op, name) = match (method.as_str(), rest) {
@@ -410,7 +407,7 @@ async fn handle(State(shared): State<Arc<Shared>>, ConnectInfo(peer): ConnectInf
     }
     let (op, name) = match route(&shared.origin, &head.method, head.uri.path()) {
         Ok(asked) => asked,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     match head.headers.get(header::AUTHORIZATION).map(|it| it.to_str()) {
         None => return json_of(detail(StatusCode::UNAUTHORIZED, "Unauthorized.")),
@@ -482,9 +479,8 @@ async fn work(shared: Arc<Shared>, op: Op, name: String, body: Value) -> Outcome
         return Outcome::Answer(panel::database_down(op.word(), &name, &body));
     }
     tokio::time::sleep(took.mul_f64(1.0 - gap)).await;
-    let answer = match perform(&shared, op, &name, &body, fault, took.mul_f64(gap)).await {
-        Some(answer) => answer,
-        None => return Outcome::Broken,
+    let Some(answer) = perform(&shared, op, &name, &body, fault, took.mul_f64(gap)).await else {
+        return Outcome::Broken;
     };
     match fault {
         Some(Fault::AnswerLost) => Outcome::Broken,
@@ -518,7 +514,7 @@ async fn perform(
             Op::Patch => panel.patch(name, body),
             Op::Delete => panel.delete(name),
             Op::Reset => panel.reset(name),
-            Op::BulkAdd => panel.bulk_add(body),
+            Op::BulkAdd => Panel::bulk_add(body),
             Op::BulkDelete => panel.bulk_delete(body),
         }
     };

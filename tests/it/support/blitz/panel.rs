@@ -14,7 +14,8 @@ const SCRIPTS: &str = "/etc/hysteria/core/scripts/hysteria2";
 /// An answer: a status and a JSON body.
 pub type Answer = (StatusCode, Value);
 
-/// One account, as the database has it. The field names are those of the panel's answers.
+/// One account, as the database has it.
+#[expect(clippy::struct_field_names, reason = "the names of the panel's answers")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     pub password: String,
@@ -114,7 +115,7 @@ pub fn detail(status: StatusCode, text: impl Into<String>) -> Answer {
     (status, json!({ "status": status.as_u16(), "detail": text.into() }))
 }
 
-fn done(status: StatusCode, text: String) -> Answer {
+fn done(status: StatusCode, text: &str) -> Answer {
     (status, json!({ "detail": text }))
 }
 
@@ -212,19 +213,15 @@ impl Panel {
 
     pub fn get(&self, name: &str) -> Answer {
         let key = name.to_lowercase();
-        match self.accounts.get(&key) {
-            Some(it) => (StatusCode::OK, it.show(&key, it.online_count)),
-            None => {
-                let says = format!("User '{name}' not found in the database.");
-                detail(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    format!(
-                        "An unexpected error occurred: {}",
-                        failed("get_user.py", &format!("-u {name}"), 1, &says)
-                    ),
-                )
-            }
+        if let Some(it) = self.accounts.get(&key) {
+            return (StatusCode::OK, it.show(&key, it.online_count));
         }
+        let says = format!("User '{name}' not found in the database.");
+        let failed = failed("get_user.py", &format!("-u {name}"), 1, &says);
+        detail(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("An unexpected error occurred: {failed}"),
+        )
     }
 
     pub fn add(&mut self, body: &Value) -> Step {
@@ -267,7 +264,7 @@ impl Panel {
         Step::Write {
             kick: Vec::new(),
             write: Write::Add(key, account),
-            answer: done(StatusCode::CREATED, format!("User {name} has been added.")),
+            answer: done(StatusCode::CREATED, &format!("User {name} has been added.")),
         }
     }
 
@@ -310,7 +307,7 @@ impl Panel {
         }
         step(
             Write::Edit(key.clone(), body.clone()),
-            done(StatusCode::OK, format!("User {name} has been edited.")),
+            done(StatusCode::OK, &format!("User {name} has been edited.")),
         )
     }
 
@@ -326,7 +323,7 @@ impl Panel {
         Step::Write {
             kick: vec![key.clone()],
             write: Write::Remove(vec![key]),
-            answer: done(StatusCode::OK, format!("User {name} has been removed.")),
+            answer: done(StatusCode::OK, &format!("User {name} has been removed.")),
         }
     }
 
@@ -346,7 +343,7 @@ impl Panel {
             let text = failed("remove_user.py", &named.join(" "), 1, says);
             detail(StatusCode::BAD_REQUEST, format!("Error: {text}"))
         } else {
-            done(StatusCode::OK, "Users have been removed.".to_owned())
+            done(StatusCode::OK, "Users have been removed.")
         };
         Step::Write {
             kick: keys,
@@ -355,7 +352,7 @@ impl Panel {
         }
     }
 
-    pub fn bulk_add(&self, body: &Value) -> Step {
+    pub fn bulk_add(body: &Value) -> Step {
         let prefix = body["prefix"].as_str().unwrap_or_default();
         if !is_name(prefix) {
             let message = "Value error, Prefix can only contain letters, numbers, and underscores.";
@@ -373,7 +370,7 @@ impl Panel {
             },
             answer: done(
                 StatusCode::CREATED,
-                format!("Successfully started adding {count} users with prefix '{prefix}'."),
+                &format!("Successfully started adding {count} users with prefix '{prefix}'."),
             ),
         }
     }
@@ -390,7 +387,7 @@ impl Panel {
         Step::Write {
             kick: Vec::new(),
             write: Write::Reset(key),
-            answer: done(StatusCode::OK, format!("User {name} has been reset.")),
+            answer: done(StatusCode::OK, &format!("User {name} has been reset.")),
         }
     }
 
