@@ -280,6 +280,14 @@ pub struct Hysteria {
         hide_env_values = true
     )]
     pub stats_urls: Option<String>,
+    /// Base URL of a Blitz panel, with its root path. The panel keeps the accounts then, and what concerns nodes is of no interest
+    #[arg(
+        long = "blitz-api-url",
+        env = "BLITZ_API_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    pub blitz_api_url: Option<String>,
 }
 
 /// Time limits.
@@ -407,14 +415,21 @@ impl Config {
             });
         }
         let api_tls = listen.api_tls()?;
+        let (hysteria, secrets) = (hysteria.check()?, Secrets::load(environment)?);
+        if hysteria.blitz_url.is_some() && secrets.blitz_api_token.is_none() {
+            return Err(ConfigError::Value {
+                name: "BLITZ_API_TOKEN",
+                message: "the panel at BLITZ_API_URL asks for it: set it, or BLITZ_API_TOKEN_FILE".to_owned(),
+            });
+        }
         Ok(Self {
             auth_tls: listen.auth_tls()?,
             public_url: public_url(api.public_url.as_deref(), &listen, api_tls.is_some())?,
             trusted_proxies: api.trusted_proxies.0,
             failed_attempts: api.failed_attempts,
-            hysteria: hysteria.check()?,
+            hysteria,
             guard: guard.limits(),
-            secrets: Secrets::load(environment)?,
+            secrets,
             state,
             cluster,
             listen,

@@ -101,6 +101,18 @@ pub enum GatewayOperation {
     Traffic,
     /// Ending sessions.
     Kick,
+    /// A panel's accounts.
+    List,
+    /// Ending sessions and refusing logins at a panel.
+    Block,
+    /// Making an account at a panel.
+    Add,
+    /// Changing an account at a panel.
+    Change,
+    /// Deleting an account at a panel.
+    Delete,
+    /// Links from a panel.
+    Links,
 }
 
 /// How a call to a gateway's node ended.

@@ -4,7 +4,7 @@ use secrecy::SecretString;
 
 use super::{ConfigError, Hysteria, Ports, Secrets, secrets::Secret, values};
 use crate::model::{
-    gateway::{HysteriaGateway, HysteriaNode, Obfuscation, ObfuscationType, VpnGatewaySpec},
+    gateway::{BlitzGateway, HysteriaGateway, HysteriaNode, Obfuscation, ObfuscationType, VpnGatewaySpec},
     secret_source::SecretSource,
 };
 
@@ -21,6 +21,8 @@ pub struct DefaultGateway {
     pub obfs_password: Option<SecretString>,
     /// Path secret with which every node asks the auth listener.
     pub auth_token: Option<SecretString>,
+    /// API token of the panel.
+    pub blitz_token: Option<SecretString>,
     /// No server is declared: neither `DOMAIN` nor `HYSTERIA_STATS_URLS` is given, and the one node stands in for it.
     pub undeclared: bool,
 }
@@ -30,7 +32,12 @@ impl DefaultGateway {
     /// folder may be read by no other resource.
     #[must_use]
     pub fn secret(&self, source: &SecretSource) -> Option<&SecretString> {
-        let nodes = self.spec.hysteria.as_ref()?.nodes.iter();
+        let panel = self
+            .spec
+            .blitz
+            .iter()
+            .map(|blitz| (Some(&blitz.token), &self.blitz_token));
+        let nodes = self.spec.hysteria.iter().flat_map(|hysteria| &hysteria.nodes);
         nodes
             .flat_map(|node| {
                 [
@@ -39,6 +46,7 @@ impl DefaultGateway {
                     (node.auth_token.as_ref(), &self.auth_token),
                 ]
             })
+            .chain(panel)
             .find(|(named, _)| *named == Some(source))
             .and_then(|(_, secret)| secret.as_ref())
     }
@@ -61,6 +69,8 @@ pub struct HysteriaDefaults {
     pub insecure: bool,
     /// Base URLs of the statistics APIs, one a node, without a trailing slash.
     pub stats_urls: Vec<String>,
+    /// Base URL of a Blitz panel, without a trailing slash. It keeps the accounts instead of nodes.
+    pub blitz_url: Option<String>,
     /// Nothing names a server.
     pub undeclared: bool,
 }
@@ -84,7 +94,22 @@ impl Hysteria {
                 message,
             }
         })?;
+        let blitz_url = given(self.blitz_api_url);
+        let blitz_url = blitz_url.map(|url| values::panel_url(&url)).transpose();
+        let blitz_url = blitz_url.map_err(|message| ConfigError::Value {
+            name: "BLITZ_API_URL",
+            message,
+        })?;
+        if blitz_url.is_some() && !stats_urls.is_empty() {
+            return Err(ConfigError::Value {
+                name: "HYSTERIA_STATS_URLS",
+                message:
+                    "the panel at BLITZ_API_URL keeps the accounts: unset one of the two, or declare two VpnGateways"
+                        .to_owned(),
+            });
+        }
         Ok(HysteriaDefaults {
+            blitz_url,
             node_name: "node",
             undeclared: domain.is_none() && stats_urls.is_empty(),
             address: domain.unwrap_or_else(|| "127.0.0.1".to_owned()),
@@ -104,6 +129,7 @@ impl HysteriaDefaults {
         Self {
             node_name: "simulated",
             undeclared: false,
+            blitz_url: None,
             address: "simulated.invalid".to_owned(),
             ports: Ports("443".to_owned()),
             sni: None,
@@ -140,15 +166,23 @@ impl HysteriaDefaults {
                 .collect()
         };
         let value = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.value.clone());
+        let panel = self.blitz_url.as_ref().zip(secrets.blitz_api_token.as_ref());
+        let blitz = panel.map(|(url, token)| BlitzGateway {
+            url: url.clone(),
+            token: token.source(),
+            ca_bundle: None,
+            stats_url: None,
+        });
         DefaultGateway {
             spec: VpnGatewaySpec {
-                hysteria: Some(HysteriaGateway { nodes }),
-                blitz: None,
+                hysteria: blitz.is_none().then_some(HysteriaGateway { nodes }),
+                blitz,
             },
+            blitz_token: value(&secrets.blitz_api_token),
             stats_secret: value(&secrets.hysteria_stats_secret),
             obfs_password: value(&secrets.hysteria_obfs_password),
             auth_token: value(&secrets.hysteria_auth_token),
-            undeclared: self.undeclared,
+            undeclared: self.undeclared && self.blitz_url.is_none(),
         }
     }
 }

@@ -20,7 +20,7 @@ pub fn process_environment(name: &str) -> Option<OsString> {
 }
 
 /// Variables that hold a secret. Each can be given as a file with `_FILE` behind its name.
-pub const SECRET_VARIABLES: [&str; 7] = [
+pub const SECRET_VARIABLES: [&str; 8] = [
     "CORPORATE_SECRET",
     "CORPORATE_SECRET_PREVIOUS",
     "MASTER_KEY",
@@ -28,6 +28,7 @@ pub const SECRET_VARIABLES: [&str; 7] = [
     "HYSTERIA_AUTH_TOKEN",
     "HYSTERIA_STATS_SECRET",
     "HYSTERIA_OBFS_PASSWORD",
+    "BLITZ_API_TOKEN",
 ];
 
 /// A secret, and where it was read from.
@@ -100,6 +101,8 @@ pub struct Secrets {
     pub hysteria_stats_secret: Option<Secret>,
     /// Obfuscation password of the environment's gateway.
     pub hysteria_obfs_password: Option<Secret>,
+    /// API token of the environment's Blitz panel.
+    pub blitz_api_token: Option<Secret>,
 }
 
 impl Secrets {
@@ -116,6 +119,7 @@ impl Secrets {
             auth_token,
             stats_secret,
             obfs,
+            blitz,
         ] = SECRET_VARIABLES;
         let read = |name| Secret::load(name, environment);
         Ok(Self {
@@ -126,6 +130,7 @@ impl Secrets {
             hysteria_auth_token: read(auth_token)?,
             hysteria_stats_secret: read(stats_secret)?,
             hysteria_obfs_password: read(obfs)?,
+            blitz_api_token: read(blitz)?,
         })
     }
 

@@ -74,19 +74,7 @@ pub(super) fn stats_urls(text: &str) -> Result<Vec<String>, String> {
     let mut urls = Vec::new();
     for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
         let number = urls.len() + 1;
-        let url = Url::parse(part)
-            .map_err(|error| format!("entry {number} is no URL ({error}): give one like http://10.0.0.5:9999"))?;
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-            return Err(format!("entry {number} must begin with http:// or https://"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(format!(
-                "entry {number} has a user in it: the secret belongs in HYSTERIA_STATS_SECRET"
-            ));
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err(format!("entry {number} has a query: give the base URL only"));
-        }
+        base_url(part, "HYSTERIA_STATS_SECRET").map_err(|message| format!("entry {number} {message}"))?;
         let url = part.trim_end_matches('/').to_owned();
         if urls.contains(&url) {
             return Err(format!("entry {number} stands there twice"));
@@ -94,6 +82,27 @@ pub(super) fn stats_urls(text: &str) -> Result<Vec<String>, String> {
         urls.push(url);
     }
     Ok(urls)
+}
+
+/// Checks a base URL; what is wrong is said without its subject. Its secret belongs in the variable `secret`.
+fn base_url(text: &str, secret: &str) -> Result<(), String> {
+    let url = Url::parse(text).map_err(|error| format!("is no URL ({error}): give one like http://10.0.0.5:9999"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err("must begin with http:// or https://".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(format!("has a user in it: the secret belongs in {secret}"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("has a query: give the base URL only".to_owned());
+    }
+    Ok(())
+}
+
+/// The base URL of a panel, without a slash at its end.
+pub(super) fn panel_url(text: &str) -> Result<String, String> {
+    base_url(text, "BLITZ_API_TOKEN").map_err(|message| format!("it {message}"))?;
+    Ok(text.trim_end_matches('/').to_owned())
 }
 
 /// Networks, written comma-separated; a lone address is a network of one.

@@ -4,37 +4,141 @@
 //! handed over and observed later, from memory. It may use the model and the clock. It never decides who may have
 //! access, never writes desired state, and never lets a secret into a log, an error or a metric.
 
+pub mod blitz;
+mod context;
 pub mod hysteria;
+mod merged;
 pub mod names;
 pub mod redact;
 pub mod retry;
+pub mod running;
+
+pub use context::{Call, Context, Meter};
+pub use merged::merged;
 
 use std::{
     collections::{HashMap, HashSet},
+    fmt,
+    hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
     time::Instant,
 };
 
 use jiff::Timestamp;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
 use crate::model::{gateway::Reachable, session::Epoch, user::AccountPresence};
 
 /// What an account should be on a gateway. The latest target of an account wins.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// The account may log in. Sessions of epochs below this one must go.
-    Granted {
-        /// Present epoch.
-        epoch: Epoch,
-        /// Set when the epoch was raised while the account stayed permitted (a rotation): the sessions before it must go.
-        revoke: Option<Revoke>,
-    },
-    /// The account is refused, and no session of an epoch below this one may live.
-    Denied(Revoke),
-    /// As `Denied`, and afterwards nothing of the account is to be left on the gateway.
-    Absent(Revoke),
+pub struct Target {
+    /// Whether the account lets people in.
+    pub access: TargetAccess,
+    /// Present epoch.
+    pub epoch: Epoch,
+    /// The account, for gateways that keep accounts themselves.
+    pub account: Arc<Account>,
+    /// Sessions that must go. `None`: nothing is known that would have to be proved.
+    pub revoke: Option<Revoke>,
+}
+
+impl Target {
+    /// See [`Account::digest`].
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        self.account.digest(self.access)
+    }
+
+    /// Whether it lets people in and ends nothing, so that it may wait.
+    #[must_use]
+    pub fn grants_only(&self) -> bool {
+        self.access == TargetAccess::Granted && self.revoke.is_none()
+    }
+}
+
+/// Whether an account lets people in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TargetAccess {
+    /// It does.
+    Granted,
+    /// It refuses everybody.
+    Denied,
+    /// It refuses everybody, and once that is proved nothing of it is to be left on the gateway, but for what
+    /// [`Account::leaving`] says.
+    Absent,
+}
+
+/// What a gateway that keeps accounts itself has to know of one.
+#[derive(Clone, Default)]
+pub struct Account {
+    /// Password; `None` while it is not known.
+    pub password: Option<SecretString>,
+    /// When access ends, UTC. The operator sees to that; the gateway may have it as a backstop.
+    pub valid_until: Option<Timestamp>,
+    /// Bytes that may be moved in all, up and down together. As `valid_until`.
+    pub limit: Option<u64>,
+    /// Whether an account of this name that the operator did not make is taken over.
+    pub adopt: bool,
+    /// The last report says that the operator has this account there.
+    pub reported: bool,
+    /// What is left of it when it is to go.
+    pub leaving: Leaving,
+}
+
+/// What is left of an account that is to go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Leaving {
+    /// Nothing.
+    #[default]
+    Delete,
+    /// The account, without access.
+    Block,
+    /// The account as it is. It is not the operator's any more.
+    Retain,
+}
+
+impl Account {
+    /// A number that differs, but for chance, when the access or anything of the account does. The same within one process only.
+    #[must_use]
+    pub fn digest(&self, access: TargetAccess) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (access, self.parts()).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn parts(&self) -> (Option<&str>, Option<Timestamp>, Option<u64>, bool, Leaving) {
+        let password = self.password.as_ref().map(ExposeSecret::expose_secret);
+        (password, self.valid_until, self.limit, self.adopt, self.leaving)
+    }
+}
+
+impl PartialEq for Account {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts() && self.reported == other.reported
+    }
+}
+
+impl Eq for Account {}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account")
+            .field("valid_until", &self.valid_until)
+            .field("limit", &self.limit)
+            .field("adopt", &self.adopt)
+            .field("leaving", &self.leaving)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One moment on both clocks.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// Monotonic.
+    pub at: Instant,
+    /// Wall clock.
+    pub utc: Timestamp,
 }
 
 /// The order to end every session of an account below an epoch.
@@ -83,8 +187,22 @@ pub struct Observation {
     pub unprovable: Vec<Unprovable>,
     /// Why nobody can be let in on any node, by node. Empty while there is one on which people can.
     pub unusable: Vec<String>,
-    /// The last target was [`Target::Absent`].
+    /// [`Account::digest`] of what was handed over last, 0 before the first. `None` on a gateway that keeps no accounts
+    /// itself, and needs to know nothing of them.
+    pub handed_over: Option<u64>,
+    /// Why the account cannot be brought in line, without secrets.
+    pub obstacle: Option<Obstacle>,
+    /// The last target was [`TargetAccess::Absent`].
     pub asked_to_leave: bool,
+}
+
+/// Why an account cannot be brought in line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Obstacle {
+    /// There is one of this name that the operator did not make and may not take over.
+    Foreign,
+    /// The gateway does not accept it; why.
+    Rejected(String),
 }
 
 /// A node that can prove nothing.
@@ -139,8 +257,8 @@ impl Doubt {
     }
 }
 
-impl std::fmt::Display for Doubt {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SessionsOf(other) => write!(
                 f,
@@ -253,8 +371,8 @@ impl NodeName {
     }
 }
 
-impl std::fmt::Display for NodeName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
@@ -275,6 +393,26 @@ pub struct Link {
     pub name: String,
     /// `hysteria2://…`, with the credentials in it.
     pub url: SecretString,
+}
+
+/// Client links of an account.
+#[derive(Debug, Clone)]
+pub enum Links {
+    /// They are known, one a node.
+    Known(Vec<Link>),
+    /// The account is not there yet, or its links were not read yet. Whoever asks is served before others.
+    Pending,
+}
+
+impl Links {
+    /// Those that are known.
+    #[must_use]
+    pub fn known(self) -> Vec<Link> {
+        match self {
+            Self::Known(links) => links,
+            Self::Pending => Vec::new(),
+        }
+    }
 }
 
 /// Health of one node, for `/readyz?verbose`, `doctor` and metrics.
@@ -320,7 +458,7 @@ pub trait Gateway: Send + Sync + 'static {
     fn forget(&self, account: &str);
 
     /// Client links for an account, one a node.
-    fn links(&self, credentials: &Credentials) -> Vec<Link>;
+    fn links(&self, credentials: &Credentials) -> Links;
 
     /// Why nobody can be let in on any node, by node. Empty while there is one on which people can.
     fn unusable(&self) -> Vec<String>;

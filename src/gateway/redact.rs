@@ -1,4 +1,4 @@
-//! The one rule by which addresses are shown: no user info, no query, no fragment.
+//! The one rule by which addresses and failures of the network are shown: no user info, no query, no fragment.
 
 use url::Url;
 
@@ -14,6 +14,17 @@ pub fn url(url: &Url) -> String {
     shown.set_query(None);
     shown.set_fragment(None);
     shown.into()
+}
+
+/// The innermost cause of a transport error, which names no address.
+#[must_use]
+pub fn cause(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut innermost: &dyn std::error::Error = &error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
 }
 
 #[cfg(test)]

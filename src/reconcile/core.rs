@@ -15,7 +15,7 @@ use super::{
     hold_work::HoldWork,
     imported::{Imported, Reader},
     overdue::Unobserved,
-    plan::gateway_names,
+    plan::{at_once, gateway_names},
     status_write_cache::StatusWriteCache,
     usage::UsageBook,
 };
@@ -27,7 +27,7 @@ use crate::{
         connection_secrets::{ConnectionSecret, ConnectionSecrets},
     },
     fence::Fence,
-    gateway::{Revoke, Target},
+    gateway::Revoke,
     history::History,
     metrics::{Metrics, OrderSource},
     model::{
@@ -204,16 +204,9 @@ impl Core {
                 .flat_map(|revocation| revocation.left_out.iter().cloned()),
         );
         for gateway in self.gateways.all() {
-            let stays = named.iter().flatten().any(|name| name == gateway.name());
-            let had = status.is_some_and(|status| status.gateways.iter().any(|state| state.name == gateway.name()));
-            let target = match named {
-                Some(_) if !stays && !had => continue,
-                Some(_) if !stays => Target::Absent(revoke.clone()),
-                Some(_) if granted => Target::Granted {
-                    epoch: revoke.below,
-                    revoke: Some(revoke.clone()),
-                },
-                Some(_) | None => Target::Denied(revoke.clone()),
+            let revoke = revoke.clone();
+            let Some(target) = at_once(gateway.name(), user.as_deref(), named.as_deref(), granted, revoke) else {
+                continue;
             };
             gateway.submit(&transition.account, target);
         }

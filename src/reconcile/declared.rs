@@ -3,20 +3,23 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 
 use crate::{
     credentials::Sources,
     gateway::{
-        ANY, NodeName,
+        ANY, Meter, NodeName,
+        blitz::client::PanelEndpoint,
         hysteria::{
-            Meter, WITHOUT_EFFECT,
+            WITHOUT_EFFECT,
             client::StatsEndpoint,
             config::{NodeConfig, NodeFault},
         },
+        running,
     },
     metrics::{GatewayOperation, GatewayOutcome, Metrics},
     model::{
-        gateway::{DEFAULT_GATEWAY, HysteriaNode, VpnGatewaySpec},
+        gateway::{BlitzGateway, DEFAULT_GATEWAY, HysteriaNode, VpnGatewaySpec},
         secret_source::SecretSource,
     },
 };
@@ -46,7 +49,7 @@ pub(super) struct Refusal {
 
 /// A gateway as it is to run.
 pub(super) struct Wanted {
-    pub(super) nodes: Vec<NodeConfig>,
+    pub(super) run: running::Wanted,
     pub(super) tokens: Vec<(NodeName, SecretString)>,
 }
 
@@ -71,20 +74,44 @@ impl Environment {
         spec: &VpnGatewaySpec,
         own: bool,
     ) -> Result<Wanted, Refusal> {
-        let Some(hysteria) = &spec.hysteria else {
-            return Err(Refusal {
-                reason: "NotSupported",
-                message: "this version of vpn-operator runs spec.hysteria only".to_owned(),
-            });
-        };
-        let mut wanted = Wanted {
-            nodes: Vec::new(),
-            tokens: Vec::new(),
-        };
-        for node in &hysteria.nodes {
-            self.resolve_node(sources, name, node.clone(), own, &mut wanted).await;
+        if let Some(blitz) = &spec.blitz {
+            return self.resolve_panel(sources, blitz, own).await;
         }
-        Ok(wanted)
+        let (mut nodes, mut tokens) = (Vec::new(), Vec::new());
+        for node in spec.hysteria.iter().flat_map(|hysteria| &hysteria.nodes) {
+            let (config, token) = self.resolve_node(sources, name, node.clone(), own).await;
+            nodes.push(config);
+            tokens.extend(token);
+        }
+        Ok(Wanted {
+            run: running::Wanted::Hysteria(nodes),
+            tokens,
+        })
+    }
+
+    /// Reads what a panel needs to run.
+    async fn resolve_panel(&self, sources: &Sources, blitz: &BlitzGateway, own: bool) -> Result<Wanted, Refusal> {
+        let refused = |message: String| Refusal {
+            reason: "InvalidPanel",
+            message,
+        };
+        let known = self.known.iter().find(|(source, _)| own && *source == blitz.token);
+        let token = if let Some((_, token)) = known {
+            token.clone()
+        } else {
+            let read = sources.resolve(&blitz.token).await;
+            read.map_err(|error| refused(format!("spec.blitz.token: {error}")))?
+        };
+        let url = Url::parse(&blitz.url).map_err(|error| refused(format!("spec.blitz.url: {error}")))?;
+        let panel = PanelEndpoint {
+            url,
+            token,
+            ca_bundle: blitz.ca_bundle.clone(),
+        };
+        Ok(Wanted {
+            run: running::Wanted::Blitz(panel),
+            tokens: Vec::new(),
+        })
     }
 
     /// Reads what one node needs to run. What cannot be read keeps that node alone from running.
@@ -94,8 +121,7 @@ impl Environment {
         gateway: &str,
         mut node: HysteriaNode,
         own: bool,
-        wanted: &mut Wanted,
-    ) {
+    ) -> (NodeConfig, Option<(NodeName, SecretString)>) {
         let known = if own { self.known.as_slice() } else { &[] };
         let mut read: Vec<(SecretSource, Result<SecretString, String>)> = known
             .iter()
@@ -143,12 +169,14 @@ impl Environment {
         });
         // Nobody is let in where a session could not be ended although it was meant to be.
         let can_be_cut = node.stats_url.is_none() || config.stats.is_some();
-        match token {
-            Ok(token) if can_be_cut => wanted.tokens.push((NodeName::new(gateway, &node.name), token)),
-            Ok(_) => {}
-            Err(why) => config.refuse(why),
-        }
-        wanted.nodes.push(config);
+        let token = match token {
+            Ok(token) => can_be_cut.then(|| (NodeName::new(gateway, &node.name), token)),
+            Err(why) => {
+                config.refuse(why);
+                None
+            }
+        };
+        (config, token)
     }
 }
 
@@ -156,9 +184,16 @@ impl Wanted {
     /// Nodes that cannot be run as they are declared now go on as they ran before: their sessions have to be counted and cut,
     /// and a Secret that is gone for a moment takes nobody's link away.
     pub(super) fn go_on(&mut self, gateway: &str, before: &Self) {
-        for node in &mut self.nodes {
+        let running::Wanted::Hysteria(nodes) = &mut self.run else {
+            return;
+        };
+        for node in nodes {
             let Some(fault) = &node.fault else { continue };
-            let former = before.nodes.iter().find(|it| it.name == node.name && it.has_link());
+            let former = before
+                .run
+                .nodes()
+                .iter()
+                .find(|it| it.name == node.name && it.has_link());
             let Some(former) = former else { continue };
             let fault = NodeFault {
                 why: fault.why.clone(),
@@ -174,24 +209,19 @@ impl Wanted {
                 .extend(before.tokens.iter().filter(|(known, _)| *known == name).cloned());
         }
     }
-
-    /// The nodes that cannot be run as they are declared, and why.
-    pub(super) fn faults(&self) -> impl Iterator<Item = (&str, &NodeFault)> {
-        self.nodes
-            .iter()
-            .filter_map(|node| Some((node.name.as_str(), node.fault.as_ref()?)))
-    }
 }
 
 /// Whether a gateway names the Secret of this name.
 pub(super) fn names_secret(gateway: &VpnGatewaySpec, secret: &str) -> bool {
     let names = |source: &SecretSource| source.secret_key_ref.as_ref().is_some_and(|key| key.name == secret);
+    let panel = gateway.blitz.iter().map(|blitz| Some(&blitz.token));
     let nodes = gateway.hysteria.iter().flat_map(|hysteria| &hysteria.nodes);
     nodes
         .flat_map(|node| {
             let obfs = node.obfs.as_ref().map(|obfs| &obfs.password);
             [node.stats_secret.as_ref(), node.auth_token.as_ref(), obfs]
         })
+        .chain(panel)
         .flatten()
         .any(names)
 }
@@ -249,6 +279,12 @@ fn operation(name: &str) -> GatewayOperation {
     match name {
         "kick" => GatewayOperation::Kick,
         "traffic" => GatewayOperation::Traffic,
+        "list" => GatewayOperation::List,
+        "block" => GatewayOperation::Block,
+        "add" => GatewayOperation::Add,
+        "change" => GatewayOperation::Change,
+        "delete" => GatewayOperation::Delete,
+        "links" => GatewayOperation::Links,
         _ => GatewayOperation::Online,
     }
 }
@@ -258,7 +294,9 @@ fn outcome(category: &str) -> GatewayOutcome {
         "ok" => GatewayOutcome::Ok,
         "timeout" => GatewayOutcome::Timeout,
         "unauthorized" => GatewayOutcome::Unauthorized,
-        "status" => GatewayOutcome::Refused,
+        "status" | "rejected" | "exists" | "no_such_account" | "wrong_path" | "database_down" | "traffic_api_down" => {
+            GatewayOutcome::Refused
+        }
         "malformed" | "too_large" => GatewayOutcome::Malformed,
         _ => GatewayOutcome::Unreachable,
     }

@@ -19,7 +19,6 @@ use super::{
 };
 use crate::{
     desired::DesiredError,
-    gateway::NodeName,
     model::{
         FINALIZER,
         gateway::{DEFAULT_GATEWAY, VpnGateway, VpnGatewayStatus},
@@ -152,8 +151,8 @@ pub async fn converge(ctx: &Core) -> Vec<Standing> {
         }
     }
     for (name, wanted) in &wanted {
-        for node in &wanted.nodes {
-            ctx.usage.prepare(&NodeName::new(name, &node.name)).await;
+        for counters in wanted.run.counters(name) {
+            ctx.usage.prepare(&counters).await;
         }
     }
     let (changed, incomplete) = gateways.replace(&ctx.usage, wanted, refused);

@@ -24,8 +24,8 @@ use crate::{
     credentials::Sources,
     fence::Fence,
     gateway::{
-        Completions, Gateway, NodeName,
-        hysteria::{self, HysteriaGateway, client::StatsError},
+        Completions, Context, Gateway, NodeName,
+        running::{self, StartError},
     },
     metrics::Metrics,
     model::separation::Sharing,
@@ -56,7 +56,7 @@ pub struct Dependencies {
 }
 
 struct Running {
-    gateway: Arc<HysteriaGateway>,
+    gateway: Arc<dyn running::Running>,
     as_wanted: Wanted,
     cancel: CancellationToken,
 }
@@ -175,8 +175,8 @@ impl Gateways {
                 wanted.go_on(&name, &present.as_wanted);
             }
             let known = running.get(&name).map(|present| &present.as_wanted);
-            for (node, fault) in wanted.faults() {
-                let told = known.is_some_and(|known| known.faults().any(|it| it == (node, fault)));
+            for (node, fault) in wanted.run.faults() {
+                let told = known.is_some_and(|known| known.run.faults().any(|it| it == (node, fault)));
                 if !told {
                     tracing::warn!(
                         gateway = name,
@@ -188,41 +188,33 @@ impl Gateways {
                 }
                 faulty = true;
             }
-            let outcome = match running.get_mut(&name) {
-                Some(present) if present.as_wanted.nodes == wanted.nodes => {
-                    present.as_wanted = wanted;
-                    continue;
-                }
-                Some(present) => {
-                    let updated = present.gateway.update(wanted.nodes.clone());
-                    updated.map(|()| present.as_wanted = wanted)
-                }
-                None => self.start(&name, wanted, usage).map(|started| {
-                    running.insert(name.clone(), started);
-                }),
-            };
-            match outcome {
-                Ok(()) => changed.push(name),
+            if let Some(present) = running
+                .get_mut(&name)
+                .filter(|present| present.as_wanted.run == wanted.run)
+            {
+                present.as_wanted = wanted;
+                continue;
+            }
+            let mut present = running.remove(&name);
+            match self.bring_about(&name, wanted, &mut present, usage) {
+                Ok(()) => changed.push(name.clone()),
                 Err(error) => {
-                    let message = error.to_string();
-                    let reason = "InvalidNode";
-                    refused.insert(name, Refusal { reason, message });
+                    let (reason, message) = (error.reason(), error.to_string());
+                    refused.insert(name.clone(), Refusal { reason, message });
                 }
             }
+            running.extend(present.map(|present| (name, present)));
         }
         let mut nodes = HashSet::new();
         let mut tokens = Vec::new();
         for (name, present) in running.iter() {
-            let polled = present.as_wanted.nodes.iter().filter(|node| node.stats.is_some());
-            nodes.extend(polled.map(|node| NodeName::new(name, &node.name)));
+            nodes.extend(present.as_wanted.run.polled(name).map(|(node, _)| node));
             tokens.extend(present.as_wanted.tokens.iter().cloned());
         }
         self.dependencies.index.expect_polls_of(&nodes);
-        let declared = running
+        let addresses = running
             .iter()
-            .flat_map(|(name, present)| present.as_wanted.nodes.iter().map(move |node| (name, node)));
-        let addresses =
-            declared.filter_map(|(name, node)| Some((NodeName::new(name, &node.name), node.stats.as_ref()?)));
+            .flat_map(|(name, present)| present.as_wanted.run.polled(name));
         self.dependencies.index.declare_alike(&alike(addresses));
         self.note_sharing(&tokens);
         let tokens = shared_tokens(tokens);
@@ -235,11 +227,8 @@ impl Gateways {
                 .map(|(name, running)| (name.clone(), Arc::clone(&running.gateway) as _))
                 .collect(),
         ));
-        // Nobody asks these any more: a gateway without a node has nothing left to prove, which is not a proof.
         for (name, gateway) in gone {
-            if let Err(error) = gateway.gateway.update(Vec::new()) {
-                tracing::warn!(gateway = name, %error, "a gateway that is gone could not be stopped in order");
-            }
+            gateway.gateway.leave();
             gateway.cancel.cancel();
             changed.push(name);
         }
@@ -273,9 +262,32 @@ impl Gateways {
         }
     }
 
-    fn start(&self, name: &str, wanted: Wanted, usage: &Arc<UsageBook>) -> Result<Running, StatsError> {
+    /// Runs a gateway as is wanted: the present one goes on, or makes room for one of another kind. After an error the present one
+    /// is as it was.
+    fn bring_about(
+        &self,
+        name: &str,
+        wanted: Wanted,
+        present: &mut Option<Running>,
+        usage: &Arc<UsageBook>,
+    ) -> Result<(), StartError> {
+        if let Some(present) = present
+            && present.gateway.update(&wanted.run)?
+        {
+            present.as_wanted = wanted;
+            return Ok(());
+        }
+        let started = self.start(name, wanted, usage)?;
+        if let Some(former) = present.replace(started) {
+            former.gateway.leave();
+            former.cancel.cancel();
+        }
+        Ok(())
+    }
+
+    fn start(&self, name: &str, wanted: Wanted, usage: &Arc<UsageBook>) -> Result<Running, StartError> {
         let cancel = self.dependencies.cancel.child_token();
-        let context = hysteria::Context {
+        let context = Context {
             ledger: Arc::clone(&self.dependencies.index) as _,
             usage: Arc::clone(usage) as _,
             completions: self.dependencies.completions.clone(),
@@ -287,7 +299,7 @@ impl Gateways {
             tasks: self.dependencies.tasks.clone(),
         };
         Ok(Running {
-            gateway: HysteriaGateway::start(name, wanted.nodes.clone(), context)?,
+            gateway: running::start(name, &wanted.run, context)?,
             as_wanted: wanted,
             cancel,
         })

@@ -82,6 +82,16 @@ impl Imported {
         (user.spec.credentials_from.as_ref() == Some(source)).then(|| password.clone())
     }
 
+    /// The password of a user: derived, or as [`Self::password`].
+    #[must_use]
+    pub fn or_derived(&self, user: &VpnUser) -> Option<SecretString> {
+        let spec = &user.spec;
+        match &spec.credentials_from {
+            Some(_) => self.password(user),
+            None => Some(self.key.password(&spec.corporate_id, spec.credential_generation)),
+        }
+    }
+
     /// The first list of users is complete, and the store holds it.
     pub fn listed(&self) {
         self.listed.cancel();

@@ -9,6 +9,7 @@ mod words;
 
 use jiff::Timestamp;
 use kube::Resource as _;
+use secrecy::SecretString;
 
 use self::{
     conditions::Pause,
@@ -27,7 +28,7 @@ use crate::{
     roster::Person,
 };
 
-pub(super) use self::words::why;
+pub(super) use self::{targets::at_once, words::why};
 pub use crate::model::{LET_GO, PAUSE, RECONCILE_NOW};
 
 /// What is known about one user besides the object itself.
@@ -43,6 +44,8 @@ pub struct Facts<'a> {
     pub refused: &'a [(String, String)],
     /// What became of what the user is handed out.
     pub secret: &'a SecretOutcome,
+    /// The password, where it is known. Gateways that keep accounts themselves need it.
+    pub password: Option<SecretString>,
     /// Why the password that `spec.credentialsFrom` names is not known.
     pub unreadable: Option<&'a str>,
 }
@@ -108,7 +111,7 @@ pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
     let Targets {
         given: targets,
         withheld,
-    } = targets(facts, &before, is_leaving, paused, now);
+    } = targets(user, facts, &before, is_leaving, paused, now);
     let withheld = withheld || *facts.secret == SecretOutcome::Withheld;
 
     let revocation = merged_revocation(facts.gateways, &before, person);

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
 use crate::{
-    gateway::{Gateway, RevocationProgress, Revoke, Target, WhyUnprovable},
+    gateway::{Gateway, RevocationProgress, Revoke, Target, TargetAccess, WhyUnprovable},
     history::RevocationRow,
     metrics::RevocationStage,
     model::{corporate_id::CorporateId, session::Epoch},
@@ -164,7 +164,13 @@ fn order_anew(row: &RevocationRow, below: Epoch, gateway: &dyn Gateway) {
         known: Vec::new(),
         left_out: row.left_out.clone(),
     };
-    gateway.submit(&row.account, Target::Denied(revoke));
+    let target = Target {
+        access: TargetAccess::Denied,
+        epoch: below,
+        account: Arc::default(),
+        revoke: Some(revoke),
+    };
+    gateway.submit(&row.account, target);
 }
 
 /// The record with what the nodes proved by `zero`.

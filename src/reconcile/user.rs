@@ -77,6 +77,7 @@ pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Core>) -> Result<Action, Rec
         (usage.in_period(limit.period, now), limit.period)
     });
     let unreadable = ctx.imported.failure(&user);
+    let password = ctx.imported.or_derived(&user);
     let refused = refusals(&user, &ctx);
     let planned = |gateways: &[(String, Option<Observation>)], secret: &SecretOutcome| {
         let facts = Facts {
@@ -85,6 +86,7 @@ pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Core>) -> Result<Action, Rec
             gateways,
             refused: &refused,
             secret,
+            password: password.clone(),
             unreadable: unreadable.as_deref(),
         };
         plan(&user, &facts, now)

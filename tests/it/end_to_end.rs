@@ -10,6 +10,7 @@ mod in_force;
 mod limits;
 mod nodes;
 pub mod operator;
+mod panel;
 mod quickstart;
 mod replica;
 mod secrets;

@@ -1,7 +1,7 @@
 //! The Hysteria gateway against doubles of nodes.
 
 mod double;
-mod house;
+pub mod house;
 mod nodes;
 mod revocation;
 mod usage;

@@ -10,6 +10,7 @@
 
 mod architecture;
 mod auth;
+mod blitz;
 mod cli;
 mod crds;
 mod end_to_end;

@@ -1,17 +1,18 @@
 //! What the use cases see of the running operator: its stores and its gateways, from memory.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Weak},
-};
+use std::sync::{Arc, Weak};
 
 use kube::runtime::reflector::ObjectRef;
 
 use crate::{
     access::{Directory, Links, select},
-    gateway::{Credentials, Gateway, Link, NodeHealth, Observation, RevocationProgress},
-    model::{hold::VpnHold, user::VpnUser},
+    gateway::{Credentials, Gateway, Link, NodeHealth, Observation, Obstacle, RevocationProgress, merged},
+    model::{
+        hold::VpnHold,
+        user::{AccountPresence, VpnUser},
+    },
     reconcile::{core::Core, plan::gateway_names},
+    roster::account_of,
 };
 
 /// The running operator, as the use cases see it. Does not keep it alive: the operator itself has the use cases make what
@@ -60,7 +61,7 @@ impl Links for Live {
         gateway_names(user)
             .iter()
             .filter_map(|name| core.gateways.get(name))
-            .flat_map(|gateway| gateway.links(credentials))
+            .flat_map(|gateway| gateway.links(credentials).known())
             .collect()
     }
 
@@ -76,7 +77,10 @@ impl Links for Live {
         }
         for name in gateway_names(user) {
             match (core.gateways.get(&name), core.gateways.refusal(&name)) {
-                (Some(gateway), _) => obstacles.extend(gateway.unusable()),
+                (Some(gateway), _) => {
+                    obstacles.extend(gateway.unusable());
+                    obstacles.extend(awaited(&name, &gateway.observe(&account_of(user))));
+                }
                 (None, Some(why)) => obstacles.push(format!("VpnGateway {name} cannot run as it is declared: {why}")),
                 (None, None) => obstacles.push(format!(
                     "there is no VpnGateway named {name}: create it, or correct spec.gateways"
@@ -99,24 +103,8 @@ impl Links for Live {
     }
 
     fn revocation(&self, account: &str) -> Option<RevocationProgress> {
-        let mut newest: HashMap<_, Vec<RevocationProgress>> = HashMap::new();
-        for revocation in self
-            .observations(account)
-            .into_iter()
-            .filter_map(|observation| observation.revocation)
-        {
-            newest.entry(revocation.below).or_default().push(revocation);
-        }
-        let (_, parts) = newest.into_iter().max_by_key(|(below, _)| *below)?;
-        parts.into_iter().reduce(|a, b| RevocationProgress {
-            below: a.below,
-            denied_at: a.denied_at.min(b.denied_at),
-            contained_at: a.contained_at.zip(b.contained_at).map(|(a, b)| a.max(b)),
-            sessions_zero_at: a.sessions_zero_at.zip(b.sessions_zero_at).map(|(a, b)| a.max(b)),
-            waiting_for: a.waiting_for.into_iter().chain(b.waiting_for).collect(),
-            left_out: a.left_out.into_iter().chain(b.left_out).collect(),
-            withdrawn_at: a.withdrawn_at.max(b.withdrawn_at),
-        })
+        let observations = self.observations(account).into_iter();
+        merged(observations.filter_map(|observation| observation.revocation))
     }
 
     fn sessions(&self, account: &str) -> u32 {
@@ -128,5 +116,20 @@ impl Links for Live {
 
     fn health(&self) -> Vec<NodeHealth> {
         self.gateways().iter().flat_map(|gateway| gateway.health()).collect()
+    }
+}
+
+/// Why a gateway that keeps accounts itself has no link for one yet.
+fn awaited(gateway: &str, observation: &Observation) -> Option<String> {
+    observation.handed_over?;
+    match &observation.obstacle {
+        None if observation.account == AccountPresence::Present => None,
+        Some(Obstacle::Foreign) => Some(format!(
+            "gateway {gateway} has an account of this name that the operator did not make"
+        )),
+        Some(Obstacle::Rejected(why)) => Some(format!("gateway {gateway}: {why}")),
+        None => Some(format!(
+            "the account is being made on gateway {gateway}: ask again in a moment"
+        )),
     }
 }

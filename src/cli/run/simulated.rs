@@ -97,6 +97,10 @@ pub fn refuse_beside(settings: &Settings) -> Result<(), ConfigError> {
             given(&settings.hysteria.stats_urls),
         ),
         (
+            "BLITZ_API_URL (--blitz-api-url)",
+            given(&settings.hysteria.blitz_api_url),
+        ),
+        (
             "HYSTERIA_AUTH_TLS_CERT_FILE (--auth-tls-cert)",
             settings.listen.auth_tls_cert.is_some(),
         ),

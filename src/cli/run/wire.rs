@@ -242,6 +242,7 @@ pub fn environment(config: &Config) -> Environment {
             ]
         })
         .flatten()
+        .chain(gateway.spec.blitz.iter().map(|blitz| blitz.token.clone()))
         .collect();
     let known = named
         .into_iter()

@@ -193,7 +193,7 @@ impl StatsClient {
             .dns_resolver(Arc::new(NodeNames))
             .tcp_nodelay(true)
             .build()
-            .map_err(|error| StatsError::Setup(cause(error)))?;
+            .map_err(|error| StatsError::Setup(redact::cause(error)))?;
         let mut base = endpoint.url.clone();
         let _ = base.set_username("");
         let _ = base.set_password(None);
@@ -256,7 +256,7 @@ impl StatsClient {
                 StatsError::Unreachable {
                     url: shown.clone(),
                     retryable: retry::transport_is_retryable(&error),
-                    cause: cause(error),
+                    cause: redact::cause(error),
                 }
             }
         };
@@ -297,16 +297,6 @@ impl Answer {
             ),
         })
     }
-}
-
-/// The innermost cause of a transport error, which names no address.
-fn cause(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut innermost: &dyn std::error::Error = &error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }
 
 #[cfg(test)]

@@ -24,56 +24,10 @@ pub use node::WITHOUT_EFFECT;
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-
-use self::{client::StatsError, config::NodeConfig, node::Worker, revocation::Moment, state::State};
-use super::{
-    Completions, Credentials, Gateway, Link, NodeHealth, NodeName, Observation, PATIENCE, SessionLedger, Target,
-    UsageSink,
-};
-use crate::{clock::SharedClock, fence::Fence};
-
-/// One call to a node, for metrics.
-#[derive(Debug, Clone, Copy)]
-pub struct Call<'a> {
-    /// The node.
-    pub node: &'a NodeName,
-    /// `online`, `traffic` or `kick`.
-    pub operation: &'static str,
-    /// `ok`, or the category of the error.
-    pub outcome: &'static str,
-    /// How long it took.
-    pub took: Duration,
-}
-
-/// Told of every call to a node.
-pub type Meter = Arc<dyn Fn(&Call<'_>) + Send + Sync>;
-
-/// What a gateway works with.
-#[derive(Clone)]
-pub struct Context {
-    /// The sessions that auth hands out.
-    pub ledger: Arc<dyn SessionLedger>,
-    /// Where usage goes.
-    pub usage: Arc<dyn UsageSink>,
-    /// Told the accounts about which something became known.
-    pub completions: Completions,
-    /// The clock.
-    pub clock: SharedClock,
-    /// No call to a node begins while it is closed.
-    pub fence: Fence,
-    /// Told of every call to a node.
-    pub meter: Meter,
-    /// How often a quiet node is polled.
-    pub poll_interval: Duration,
-    /// Ends the tasks. Calls under way are abandoned: nothing is half-applied by that.
-    pub cancel: CancellationToken,
-    /// The tasks are joined here.
-    pub tasks: TaskTracker,
-}
+use self::{client::StatsError, config::NodeConfig, node::Worker, state::State};
+use super::{Context, Credentials, Gateway, Links, Moment, NodeHealth, NodeName, Observation, PATIENCE, Target};
 
 /// What the gateway and its node tasks share.
 struct Shared {
@@ -87,16 +41,7 @@ impl Shared {
     }
 
     fn now(&self) -> Moment {
-        Moment {
-            at: self.context.clock.monotonic(),
-            utc: self.context.clock.now(),
-        }
-    }
-
-    fn complete(&self, accounts: HashSet<String>) {
-        if !accounts.is_empty() && self.context.completions.send(accounts).is_err() {
-            tracing::debug!("nobody listens to completions any more");
-        }
+        self.context.now()
     }
 }
 
@@ -188,7 +133,7 @@ impl HysteriaGateway {
                 state.describe(&member.name, member.config.fault.clone(), member.config.undeclared);
             }
         }
-        self.shared.complete(completed);
+        self.shared.context.complete(completed);
         Ok(())
     }
 
@@ -224,10 +169,10 @@ impl Gateway for HysteriaGateway {
         self.shared.state().forget(account);
     }
 
-    fn links(&self, credentials: &Credentials) -> Vec<Link> {
+    fn links(&self, credentials: &Credentials) -> Links {
         let configs: Vec<_> = self.members().iter().map(|member| member.config.clone()).collect();
         let usable = configs.iter().filter(|config| config.has_link());
-        usable.map(|config| links::link(config, credentials)).collect()
+        Links::Known(usable.map(|config| links::link(config, credentials)).collect())
     }
 
     fn unusable(&self) -> Vec<String> {

@@ -19,7 +19,7 @@ use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Call, Shared,
+    Shared,
     client::{StatsClient, StatsEndpoint, StatsError},
     pace::{Limited, Pace},
     revocation::{Look, Reading, Stranger},
@@ -27,7 +27,7 @@ use super::{
     usage::UsageMeter,
 };
 use crate::{
-    gateway::{NodeName, Standing, UsageDelta, retry::Backoff},
+    gateway::{Call, NodeName, Standing, UsageDelta, retry::Backoff},
     model::session::SessionId,
 };
 
@@ -140,7 +140,7 @@ impl Worker {
                         }
                         state.revocations.kicked(&self.name, chunk, begun, now)
                     };
-                    self.shared.complete(known);
+                    self.shared.context.complete(known);
                     continue;
                 }
             }
@@ -267,7 +267,7 @@ impl Worker {
         if counters {
             self.counters_wanted.notify_one();
         }
-        self.shared.complete(known);
+        self.shared.context.complete(known);
         urgent
     }
 
@@ -298,7 +298,7 @@ impl Worker {
             self.note_effect();
             self.kick_wanted.notify_one();
         }
-        self.shared.complete(known);
+        self.shared.context.complete(known);
     }
 
     /// Says whether the node's kicks do what they should.

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 
 use super::proof::Proof;
 use crate::{
-    gateway::{NodeName, RevocationProgress, Revoke, Standing},
+    gateway::{Moment, NodeName, RevocationProgress, Revoke, Standing},
     model::session::{Epoch, SessionId},
 };
 
@@ -25,15 +25,6 @@ use crate::{
 pub const WATCH: Duration = Duration::from_secs(15);
 /// How often a session that may not live and belongs to no revocation is kicked.
 const AGAIN: Duration = Duration::from_secs(1);
-
-/// A moment on both clocks.
-#[derive(Debug, Clone, Copy)]
-pub struct Moment {
-    /// For order and ages.
-    pub at: Instant,
-    /// For people.
-    pub utc: Timestamp,
-}
 
 /// A session online that is not one of a permitted account's present sessions.
 #[derive(Debug, Clone)]

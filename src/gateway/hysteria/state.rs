@@ -10,10 +10,10 @@ use jiff::Timestamp;
 
 use super::{
     config::NodeFault,
-    revocation::{Look, Moment, Revocations},
+    revocation::{Look, Revocations},
 };
 use crate::{
-    gateway::{NodeHealth, NodeName, Observation, Target, Unprovable, WhyUnprovable},
+    gateway::{Moment, NodeHealth, NodeName, Observation, Target, TargetAccess, Unprovable, WhyUnprovable},
     model::{gateway::Reachable, session::SessionId, user::AccountPresence},
 };
 
@@ -76,11 +76,12 @@ impl State {
             Some((account, _)) => account.clone(),
             None => account.into(),
         };
-        let (kind, revoke, whole) = match target {
-            Target::Granted { revoke, .. } => (Kind::Known, revoke.as_ref(), false),
-            Target::Denied(revoke) => (Kind::Known, Some(revoke), true),
-            Target::Absent(revoke) => (Kind::Absent, Some(revoke), true),
+        let kind = match target.access {
+            TargetAccess::Absent => Kind::Absent,
+            TargetAccess::Granted | TargetAccess::Denied => Kind::Known,
         };
+        let whole = target.access != TargetAccess::Granted;
+        let revoke = target.revoke.as_ref();
         self.revocations.set_whole(&account, whole);
         let opened = revoke.is_some_and(|revoke| self.revocations.open(&account, revoke, whole, now));
         self.accounts.insert(account, kind);
@@ -113,7 +114,9 @@ impl State {
                 })
                 .collect(),
             unusable: self.unusable(),
-            asked_to_leave: self.accounts.get(account) == Some(&Kind::Absent),
+            handed_over: None,
+            obstacle: None,
+            asked_to_leave: self.is_leaving(account),
         }
     }
 

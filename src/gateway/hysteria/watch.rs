@@ -11,7 +11,6 @@ use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    Call, Meter,
     client::{StatsClient, StatsEndpoint, StatsError},
     node::{BACKOFF, wait},
     state::{Online, Operation},
@@ -19,7 +18,7 @@ use super::{
 use crate::{
     clock::SharedClock,
     fence::Fence,
-    gateway::{NodeHealth, NodeName, SessionLedger, retry::Backoff},
+    gateway::{Call, Meter, NodeHealth, NodeName, SessionLedger, retry::Backoff},
     model::gateway::Reachable,
 };
 

@@ -192,10 +192,10 @@ impl Nodes {
                 if let Some(present) = &present {
                     wanted.go_on(&name, &present.as_wanted);
                 }
-                for (node, fault) in wanted.faults() {
+                for (node, fault) in wanted.run.faults() {
                     refused = true;
                     let known = present.as_ref().map(|present| &present.as_wanted);
-                    if known.is_some_and(|known| known.faults().any(|it| it == (node, fault))) {
+                    if known.is_some_and(|known| known.run.faults().any(|it| it == (node, fault))) {
                         continue;
                     }
                     tracing::warn!(
@@ -240,7 +240,7 @@ impl Nodes {
     /// it was.
     fn look(&self, name: &str, wanted: Wanted, present: &mut Option<Running>) -> Result<(), StatsError> {
         let mut fresh = HashMap::new();
-        for node in &wanted.nodes {
+        for node in wanted.run.nodes() {
             let Some(endpoint) = &node.stats else { continue };
             let node = NodeName::new(name, &node.name);
             let same = present.as_ref().and_then(|present| present.watches.get(&node));
@@ -252,7 +252,11 @@ impl Nodes {
         }
         let mut watches = present.take().map(|present| present.watches).unwrap_or_default();
         watches.retain(|node, (at, _)| {
-            let declared = wanted.nodes.iter().find(|it| NodeName::new(name, &it.name) == *node);
+            let declared = wanted
+                .run
+                .nodes()
+                .iter()
+                .find(|it| NodeName::new(name, &it.name) == *node);
             declared.is_some_and(|declared| declared.stats.as_ref() == Some(at))
         });
         watches.extend(fresh);

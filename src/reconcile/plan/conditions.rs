@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Facts, LET_GO, PAUSE, SecretOutcome, reasons, revocation::Awaited, words};
+use crate::gateway::Obstacle;
 use crate::model::{
     access::{Access, Reason},
     condition::{Condition, Conditions, texts, types},
@@ -23,6 +24,8 @@ pub(super) struct Progress<'a> {
     pub unusable: Vec<&'a str>,
     /// There is a gateway on which the user can be let in.
     pub usable: bool,
+    /// A gateway on which the account cannot be brought in line, and why.
+    pub obstacle: Option<(&'a str, &'a Obstacle)>,
     pub pause: Pause,
 }
 
@@ -109,10 +112,10 @@ fn granted(facts: &Facts<'_>, progress: &Progress<'_>) -> Result<String, ReasonM
         });
     }
     // Where one gateway lets the person in, a login succeeds.
-    match gateway_trouble(facts, progress) {
-        Some(trouble) if !progress.usable => Err(trouble),
-        _ => Ok(words::granted(person)),
+    if progress.usable {
+        return Ok(words::granted(person));
     }
+    Err(gateway_trouble(facts, progress).unwrap_or_else(|| (reasons::CONVERGING, words::AWAITED.to_owned())))
 }
 
 /// Why a gateway that the user has is of no use.
@@ -139,7 +142,17 @@ fn gateway_trouble(facts: &Facts<'_>, progress: &Progress<'_>) -> Option<ReasonM
             ),
         ))
     } else {
-        None
+        Some(match progress.obstacle? {
+            (gateway, Obstacle::Foreign) => (
+                reasons::ACCOUNT_CONFLICT,
+                format!(
+                    "gateway {gateway} has an account {} that the operator did not make: rename or delete it there, or take it over \
+                     with spec.adopt: IfExists",
+                    facts.person.account
+                ),
+            ),
+            (gateway, Obstacle::Rejected(why)) => (reasons::ACCOUNT_REJECTED, format!("gateway {gateway}: {why}")),
+        })
     }
 }
 
@@ -232,10 +245,7 @@ fn working(status: &VpnUserStatus, facts: &Facts<'_>, progress: &Progress<'_>) -
                 reasons::CONVERGING,
                 format!("sessions from before are being ended; still missing the word of {nodes}"),
             ),
-            None => (
-                reasons::CONVERGING,
-                "waiting for the gateways to show the account".to_owned(),
-            ),
+            None => (reasons::CONVERGING, words::AWAITED.to_owned()),
         })
     } else {
         let of = progress

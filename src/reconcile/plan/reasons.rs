@@ -26,5 +26,7 @@ pub const SECRET_PENDING: &str = "SecretPending";
 pub const CREDENTIALS_PENDING: &str = "CredentialsPending";
 /// What `spec.credentialsFrom` names cannot be read.
 pub const CREDENTIALS_NOT_FOUND: &str = "CredentialsNotFound";
-/// Another object had the account first.
+/// Another object had the account first, or a gateway has one of this name that the operator did not make.
 pub const ACCOUNT_CONFLICT: &str = "AccountConflict";
+/// A gateway does not accept the account.
+pub const ACCOUNT_REJECTED: &str = "AccountRejected";

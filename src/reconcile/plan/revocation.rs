@@ -1,9 +1,7 @@
 //! One revocation out of those of all gateways, and whose word it waits for.
 
-use jiff::Timestamp;
-
 use crate::{
-    gateway::{Observation, RevocationProgress, WhyUnprovable},
+    gateway::{Observation, WhyUnprovable, merged},
     model::user::{Revocation, VpnUserStatus},
     roster::Person,
 };
@@ -14,40 +12,25 @@ pub(super) fn merged_revocation(
     before: &VpnUserStatus,
     person: &Person,
 ) -> Option<Revocation> {
-    let running: Vec<&RevocationProgress> = gateways
-        .iter()
-        .filter_map(|(_, observation)| observation.as_ref()?.revocation.as_ref())
-        .collect();
-    let newest = running.iter().map(|r| r.below).max();
-    let current: Vec<&&RevocationProgress> = running.iter().filter(|r| Some(r.below) == newest).collect();
-    let Some(denied_at) = current.iter().map(|r| r.denied_at).min() else {
+    let observed = gateways.iter().filter_map(|(_, observation)| observation.as_ref());
+    let Some(current) = merged(observed.filter_map(|it| it.revocation.clone())) else {
         return before.revocation.clone();
     };
     let kept = before.epoch.unwrap_or_default();
-    let is_newer = newest.is_some_and(|below| i64::try_from(below.0).unwrap_or(i64::MAX) >= kept);
-    let is_older = newest.is_some_and(|below| below < person.epoch && before.revocation.is_some());
+    let is_newer = i64::try_from(current.below.0).unwrap_or(i64::MAX) >= kept;
+    let is_older = current.below < person.epoch && before.revocation.is_some();
     // The epoch may have gone on since: what is proved of the cut that was reported is told all the same.
-    let is_reported = before.revocation.as_ref().is_some_and(|r| r.denied_at == denied_at);
-    if (!is_newer || is_older) && !is_reported {
+    let reported = before.revocation.as_ref().filter(|r| r.denied_at == current.denied_at);
+    if (!is_newer || is_older) && reported.is_none() {
         return before.revocation.clone();
     }
-    let latest = |times: Vec<Option<Timestamp>>| times.into_iter().collect::<Option<Vec<_>>>()?.into_iter().max();
-    let mut waiting_for: Vec<String> = current.iter().flat_map(|r| r.waiting_for.iter().cloned()).collect();
-    waiting_for.sort_unstable();
-    waiting_for.dedup();
-    let mut left_out: Vec<String> = current.iter().flat_map(|r| r.left_out.iter().cloned()).collect();
-    left_out.sort_unstable();
-    left_out.dedup();
-    let kept = before.revocation.as_ref().filter(|r| r.denied_at == denied_at);
-    let withdrawn = current.iter().map(|r| r.withdrawn_at);
-    let withdrawn_at = withdrawn.chain([kept.and_then(|r| r.withdrawn_at)]).flatten().max();
     Some(Revocation {
-        denied_at,
-        contained_at: latest(current.iter().map(|r| r.contained_at).collect()),
-        sessions_zero_at: latest(current.iter().map(|r| r.sessions_zero_at).collect()),
-        waiting_for,
-        left_out,
-        withdrawn_at,
+        denied_at: current.denied_at,
+        contained_at: current.contained_at,
+        sessions_zero_at: current.sessions_zero_at,
+        waiting_for: current.waiting_for,
+        left_out: current.left_out,
+        withdrawn_at: current.withdrawn_at.max(reported.and_then(|r| r.withdrawn_at)),
     })
 }
 

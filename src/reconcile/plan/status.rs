@@ -10,7 +10,7 @@ use super::{
     targets::reported,
 };
 use crate::{
-    gateway::Observation,
+    gateway::{Observation, Obstacle},
     model::{
         access::Access,
         quantity::Bytes,
@@ -103,10 +103,15 @@ pub(super) fn status(
         } else {
             Vec::new()
         },
-        usable: facts.gateways.iter().any(|(name, observation)| {
-            let lets_in = observation.as_ref().is_some_and(|it| it.unusable.is_empty());
-            lets_in && wanted.contains(name)
-        }),
+        usable: facts
+            .gateways
+            .iter()
+            .any(|(name, observation)| observation.as_ref().is_some_and(lets_in) && wanted.contains(name)),
+        obstacle: if granted {
+            obstacle(facts.gateways, &wanted)
+        } else {
+            None
+        },
         pause,
     };
     conditions(&mut status, facts, &progress, now);
@@ -127,4 +132,17 @@ fn unusable<'a>(gateways: &'a [(String, Option<Observation>)], wanted: &[String]
     let observations = gateways.iter().filter(|(name, _)| wanted.contains(name));
     let observations = observations.filter_map(|(_, observation)| observation.as_ref());
     observations.flat_map(|it| &it.unusable).map(String::as_str).collect()
+}
+
+/// Whether a login can succeed there.
+fn lets_in(observation: &Observation) -> bool {
+    // A gateway that keeps accounts itself lets nobody in before the account is there.
+    let there = observation.handed_over.is_none() || observation.account == AccountPresence::Present;
+    there && observation.unusable.is_empty()
+}
+
+/// The first gateway that the user has on which the account cannot be brought in line, and why.
+fn obstacle<'a>(gateways: &'a [(String, Option<Observation>)], wanted: &[String]) -> Option<(&'a str, &'a Obstacle)> {
+    let mut observations = gateways.iter().filter(|(name, _)| wanted.contains(name));
+    observations.find_map(|(name, observation)| Some((name.as_str(), observation.as_ref()?.obstacle.as_ref()?)))
 }

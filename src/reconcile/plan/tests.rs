@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::gateway::{RevocationProgress, Unprovable, WhyUnprovable};
+use crate::gateway::{RevocationProgress, TargetAccess, Unprovable, WhyUnprovable};
 use crate::model::{
     access::{Decision, Reason},
     condition::{Condition, types},
@@ -59,30 +59,34 @@ fn person(reason: Reason, epoch: u64) -> Person {
 
 /// A gateway as the plan sees it: takes targets, and proves what it is told to at the next step.
 fn obey(observation: &mut Observation, target: &Target, step: u8, now: Timestamp) {
-    match target {
-        Target::Granted { .. } => observation.account = AccountPresence::Present,
-        Target::Denied(revoke) | Target::Absent(revoke) => {
-            observation.revocation = Some(RevocationProgress {
-                below: revoke.below,
-                denied_at: revoke.denied_at,
-                contained_at: (step > 0).then_some(now),
-                sessions_zero_at: (step > 1).then_some(now),
-                left_out: vec![],
-                withdrawn_at: None,
-                waiting_for: if step > 0 {
-                    vec![]
-                } else {
-                    vec!["default/node-1".to_owned()]
-                },
-            });
-            observation.asked_to_leave = matches!(target, Target::Absent(_));
-            observation.account = if matches!(target, Target::Absent(_)) && step > 1 {
-                AccountPresence::Absent
-            } else {
-                AccountPresence::Present
-            };
-        }
-    }
+    let absent = target.access == TargetAccess::Absent;
+    let Some(revoke) = target
+        .revoke
+        .as_ref()
+        .filter(|_| target.access != TargetAccess::Granted)
+    else {
+        observation.account = AccountPresence::Present;
+        return;
+    };
+    observation.revocation = Some(RevocationProgress {
+        below: revoke.below,
+        denied_at: revoke.denied_at,
+        contained_at: (step > 0).then_some(now),
+        sessions_zero_at: (step > 1).then_some(now),
+        left_out: vec![],
+        withdrawn_at: None,
+        waiting_for: if step > 0 {
+            vec![]
+        } else {
+            vec!["default/node-1".to_owned()]
+        },
+    });
+    observation.asked_to_leave = absent;
+    observation.account = if absent && step > 1 {
+        AccountPresence::Absent
+    } else {
+        AccountPresence::Present
+    };
 }
 
 const NOTHING: Observation = Observation {
@@ -91,6 +95,8 @@ const NOTHING: Observation = Observation {
     revocation: None,
     unprovable: Vec::new(),
     unusable: Vec::new(),
+    handed_over: None,
+    obstacle: None,
     asked_to_leave: false,
 };
 
@@ -127,7 +133,7 @@ proptest! {
             let mut done = None;
             for step in 0..4u8 {
                 let now = at(i64::try_from(index).unwrap() * 100 + i64::from(step));
-                let facts = Facts { person: &person, used: None, gateways: &gateways, refused: &[], secret: &SecretOutcome::NotStored, unreadable: None };
+                let facts = Facts { person: &person, used: None, password: None, gateways: &gateways, refused: &[], secret: &SecretOutcome::NotStored, unreadable: None };
                 let planned = plan(&user, &facts, now);
                 prop_assert!(
                     planned.finalizer != FinalizerStep::Release
@@ -148,7 +154,7 @@ proptest! {
                 done = Some(planned);
             }
             let now = at(i64::try_from(index).unwrap() * 100 + 50);
-            let again = plan(&user, &Facts { person: &person, used: None, gateways: &gateways, refused: &[], secret: &SecretOutcome::NotStored, unreadable: None }, now);
+            let again = plan(&user, &Facts { person: &person, used: None, password: None, gateways: &gateways, refused: &[], secret: &SecretOutcome::NotStored, unreadable: None }, now);
             prop_assert_eq!(&again.targets, &vec![]);
             prop_assert_eq!(Some(&again.status), user.status.as_ref());
             prop_assert_eq!(again.finalizer, done.unwrap().finalizer);
@@ -169,7 +175,7 @@ proptest! {
         };
         let observation = Observation { account: AccountPresence::Present, sessions: 1, revocation: Some(revocation), ..NOTHING };
         let gateways = [("default".to_owned(), Some(observation))];
-        let planned = plan(&user, &Facts { person: &person, used: None, gateways: &gateways, refused: &[], secret: &SecretOutcome::NotStored, unreadable: None }, at(2));
+        let planned = plan(&user, &Facts { person: &person, used: None, password: None, gateways: &gateways, refused: &[], secret: &SecretOutcome::NotStored, unreadable: None }, at(2));
         let ready = planned.status.conditions.iter().find(|c| c.type_ == types::READY).unwrap();
         prop_assert_eq!(ready.status == "True", contained && reason != Reason::Conflict);
     }
@@ -189,6 +195,7 @@ fn an_unknown_gateway_stalls_and_says_what_to_do() {
         &Facts {
             person: &person,
             used: None,
+            password: None,
             gateways: &gateways,
             refused: &[],
             secret: &SecretOutcome::NotStored,
@@ -239,6 +246,7 @@ fn a_denial_that_the_guard_holds_back_neither_cuts_nor_lets_the_object_go() {
         &Facts {
             person: &person,
             used: None,
+            password: None,
             gateways: &gateways,
             refused: &[],
             secret: &SecretOutcome::NotStored,
@@ -290,6 +298,7 @@ fn a_denied_user_whose_sessions_were_proved_gone_is_left_alone_after_a_restart()
         &Facts {
             person: &person,
             used: None,
+            password: None,
             gateways: &gateways,
             refused: &[],
             secret: &SecretOutcome::NotStored,
@@ -328,6 +337,7 @@ fn a_deletion_waits_for_a_vanished_gateway_until_somebody_lets_go() {
     let facts = Facts {
         person: &person,
         used: None,
+        password: None,
         gateways: &gateways,
         refused: &[],
         secret: &SecretOutcome::NotStored,
@@ -348,6 +358,7 @@ fn planned(person: &Person, observation: &Observation, unreadable: Option<&str>)
     let facts = Facts {
         person,
         used: None,
+        password: None,
         gateways: &gateways,
         refused: &[],
         secret: &SecretOutcome::NotStored,
@@ -421,6 +432,7 @@ fn a_gateway_that_exists_and_cannot_run_is_not_called_missing() {
     let facts = Facts {
         person: &person(Reason::Active, 0),
         used: None,
+        password: None,
         gateways: &[("default".to_owned(), None)],
         refused: &[("default".to_owned(), "spec.blitz is not supported".to_owned())],
         secret: &SecretOutcome::NotStored,
@@ -559,6 +571,7 @@ impl Life {
             let facts = Facts {
                 person: &person,
                 used: None,
+                password: None,
                 gateways: &gateways,
                 refused: &[],
                 secret: &state.secret,
@@ -650,13 +663,9 @@ impl Life {
 
 /// A gateway takes a target, as the real one does.
 fn take(memory: &mut Observation, gateway: &str, target: &Target) {
-    let revoke = match target {
-        Target::Granted { revoke, .. } => revoke.as_ref(),
-        Target::Denied(revoke) | Target::Absent(revoke) => Some(revoke),
-    };
     memory.account = AccountPresence::Present;
-    memory.asked_to_leave = matches!(target, Target::Absent(_));
-    if let Some(revoke) = revoke
+    memory.asked_to_leave = target.access == TargetAccess::Absent;
+    if let Some(revoke) = &target.revoke
         && memory.revocation.as_ref().is_none_or(|it| it.below < revoke.below)
     {
         memory.revocation = Some(RevocationProgress {

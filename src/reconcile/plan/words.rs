@@ -8,6 +8,9 @@ use crate::{
 /// A password that is not known yet.
 pub(super) const PENDING: &str = "the password in spec.credentialsFrom is being read";
 
+/// A gateway that keeps accounts itself has not shown the account yet.
+pub(super) const AWAITED: &str = "waiting for the gateways to show the account";
+
 /// A password that cannot be read.
 pub(super) fn unreadable(why: &str) -> String {
     format!("the password in spec.credentialsFrom cannot be read: {why}")

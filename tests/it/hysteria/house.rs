@@ -13,9 +13,9 @@ use vpn_operator::{
     clock::{Clock, SystemClock},
     fence::Fence,
     gateway::{
-        Counters, Doubt, Gateway, NodeName, RevocationProgress, Revoke, SessionLedger, Standing, Target, UsageDelta,
-        UsageSink,
-        hysteria::{Context, HysteriaGateway, client::StatsEndpoint, config::NodeConfig, ports::Ports},
+        Context, Counters, Doubt, Gateway, NodeName, RevocationProgress, Revoke, SessionLedger, Standing, Target,
+        TargetAccess, UsageDelta, UsageSink,
+        hysteria::{HysteriaGateway, client::StatsEndpoint, config::NodeConfig, ports::Ports},
     },
     model::session::{Epoch, SessionId},
 };
@@ -31,6 +31,16 @@ struct Person {
     epoch: u64,
     slots: u32,
     last_yes: Option<Instant>,
+}
+
+/// A target of an account about which a gateway needs to know nothing.
+pub fn target(access: TargetAccess, epoch: Epoch, revoke: Option<Revoke>) -> Target {
+    Target {
+        access,
+        epoch,
+        account: Arc::default(),
+        revoke,
+    }
 }
 
 /// One look that the ledger was told of: node, begin of the poll, who was online.
@@ -53,10 +63,7 @@ impl SmallAuth {
         let mut people = self.people.lock().unwrap();
         let person = people.entry(account.to_owned()).or_default();
         person.allowed = true;
-        Target::Granted {
-            epoch: Epoch(person.epoch),
-            revoke: None,
-        }
+        target(TargetAccess::Granted, Epoch(person.epoch), None)
     }
 
     /// Raises the epoch; from the return on, the former sessions may not live.
@@ -92,10 +99,7 @@ impl SmallAuth {
 
     pub fn rotate(&self, account: &str) -> Target {
         let revoke = self.revoke(account, true);
-        Target::Granted {
-            epoch: revoke.below,
-            revoke: Some(revoke),
-        }
+        target(TargetAccess::Granted, revoke.below, Some(revoke))
     }
 
     pub fn login(&self, login: &Login<'_>) -> Option<String> {
@@ -274,7 +278,9 @@ impl House {
     }
 
     pub fn deny(&self, account: &str) {
-        self.gateway.submit(account, Target::Denied(self.auth.deny(account)));
+        let revoke = self.auth.deny(account);
+        self.gateway
+            .submit(account, target(TargetAccess::Denied, revoke.below, Some(revoke)));
     }
 
     pub async fn connect(&self, node: &Arc<HysteriaNode>, account: &str) -> Session {

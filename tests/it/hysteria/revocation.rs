@@ -9,11 +9,11 @@ use std::{
 };
 
 use vpn_operator::{
-    gateway::{Doubt, Gateway, NodeName, Target, hysteria::WITHOUT_EFFECT},
+    gateway::{Doubt, Gateway, NodeName, TargetAccess, hysteria::WITHOUT_EFFECT},
     model::user::AccountPresence,
 };
 
-use super::house::{House, POLL, SECRET, config, eventually};
+use super::house::{House, POLL, SECRET, config, eventually, target};
 use crate::support::hysteria_node::{Auth, HysteriaNode, Login, Mode, Session};
 
 const IDLE: Duration = Duration::from_millis(600);
@@ -280,7 +280,9 @@ async fn an_account_is_absent_only_when_no_session_is_left() {
     house.permit("corp_a");
     let mut session = house.connect(&x, "corp_a").await;
     let revoke = house.auth.deny("corp_a");
-    house.gateway.submit("corp_a", Target::Absent(revoke));
+    house
+        .gateway
+        .submit("corp_a", target(TargetAccess::Absent, revoke.below, Some(revoke)));
     house.contained("corp_a").await;
     assert_eq!(house.gateway.observe("corp_a").account, AccountPresence::Present);
     assert!(session.send(1, 1).is_err());

@@ -95,6 +95,7 @@ async fn one_node_that_cannot_be_run_takes_its_own_link_away_and_no_other() {
         let gateway = operator.core.gateways.get("default").unwrap();
         gateway
             .links(&credentials)
+            .known()
             .into_iter()
             .map(|link| link.name)
             .collect::<Vec<_>>()

@@ -131,6 +131,7 @@ impl Pair {
         let used = user.spec.traffic.as_ref();
         let facts = Facts {
             person: &person,
+            password: None,
             used: used.map(|limit| (self.used.get(name).copied().unwrap_or(0), limit.period)),
             gateways: &[],
             refused: &[],
@@ -592,6 +593,7 @@ fn a_replica_that_starts_keeps_what_the_controller_holds_back() {
         let person = controller.person(&user.spec.corporate_id).unwrap();
         let facts = Facts {
             person: &person,
+            password: None,
             used: None,
             gateways: &[],
             refused: &[],
@@ -630,6 +632,7 @@ fn reported(controller: &Roster, user: &VpnUser, clock: &ManualClock) -> VpnUser
     let person = controller.person(&user.spec.corporate_id).unwrap();
     let facts = Facts {
         person: &person,
+        password: None,
         used: None,
         gateways: &[],
         refused: &[],

@@ -1,6 +1,9 @@
 //! Doubles and fixtures shared by the scenarios.
 
+#[allow(dead_code, reason = "a scenario takes what it needs of the double")]
+pub mod blitz;
 pub mod hysteria_node;
 #[allow(dead_code, reason = "a scenario takes what it needs of the double")]
 pub mod kube;
 pub mod log;
+pub mod net;

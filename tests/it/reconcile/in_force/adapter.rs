@@ -199,6 +199,7 @@ pub fn user_plan(roster: &Roster, user: &VpnUser, used: Option<(u64, Period)>, n
     let gateways = agreeing_gateways(user, &person, now);
     let facts = Facts {
         person: &person,
+        password: None,
         used,
         gateways: &gateways,
         refused: &[],
@@ -261,6 +262,8 @@ fn agreeing_gateways(user: &VpnUser, person: &Person, now: Timestamp) -> Vec<(St
             revocation,
             unprovable: Vec::new(),
             unusable: Vec::new(),
+            handed_over: None,
+            obstacle: None,
             asked_to_leave: leaving,
         };
         (name, Some(observation))

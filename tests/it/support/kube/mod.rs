@@ -13,7 +13,6 @@ pub mod kubectl;
 mod listing;
 mod managed;
 mod merge;
-mod net;
 mod rbac;
 pub mod recorder;
 mod refusal;
@@ -36,9 +35,9 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
+use super::net::{Peer, Port};
 use faults::{Fault, Faults, When};
 use kubectl::Kubectl;
-use net::{Peer, Port};
 use recorder::Recorder;
 use shared::Shared;
 

@@ -12,9 +12,9 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{
+    super::net::Peer,
     faults::Fault,
     listing,
-    net::Peer,
     recorder::Call,
     refusal::{Cause, Refusal},
     resource::{self, Resource},

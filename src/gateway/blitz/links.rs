@@ -1,0 +1,86 @@
+//! The links of every account, by those of one.
+//!
+//! The panel writes an account's name and password into addresses that are the same for everybody, as they are and without
+//! encoding them. So one account's links say what everybody's are, and a password that needs encoding gets it.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::client::PanelLinks;
+use crate::gateway::{Credentials, Link};
+
+/// Everything but the unreserved characters of RFC 3986.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// What comes after name and password, for each of the panel's nodes. It can hold the password of the obfuscation.
+#[derive(Debug, Clone)]
+pub(super) struct Template {
+    nodes: Vec<(String, SecretString)>,
+}
+
+impl Template {
+    /// Reads one account's links. `None` when none of them is understood.
+    pub(super) fn read(links: &PanelLinks, name: &str, password: &SecretString) -> Option<Self> {
+        let account = format!("{name}:{}", password.expose_secret());
+        let rest = |(node, uri): &(String, SecretString)| {
+            let uri = uri.expose_secret();
+            let uri = uri
+                .strip_prefix("hy2://")
+                .or_else(|| uri.strip_prefix("hysteria2://"))?;
+            let rest = uri.strip_prefix(&account)?;
+            rest.starts_with('@').then(|| (node.clone(), rest.into()))
+        };
+        let nodes: Vec<_> = links.iter().filter_map(rest).collect();
+        (!nodes.is_empty()).then_some(Self { nodes })
+    }
+
+    /// The links of an account.
+    pub(super) fn links(&self, credentials: &Credentials) -> Vec<Link> {
+        let encoded = |text: &str| utf8_percent_encode(text, RESERVED).to_string();
+        let name = encoded(&credentials.username);
+        let password = encoded(credentials.password.expose_secret());
+        let link = |(node, rest): &(String, SecretString)| Link {
+            name: node.clone(),
+            url: format!("hysteria2://{name}:{password}{}", rest.expose_secret()).into(),
+        };
+        self.nodes.iter().map(link).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn panel(uri: &str) -> PanelLinks {
+        vec![("IPv4".to_owned(), uri.into())]
+    }
+
+    #[test]
+    fn a_password_that_the_panel_writes_as_it_is_is_encoded() {
+        let odd = "p@ss:w/o?r#d %41";
+        let uri = format!("hy2://spec:{odd}@203.0.113.7:8443?sni=example.test#IPv4");
+        let template = Template::read(&panel(&uri), "spec", &odd.into()).unwrap();
+        let credentials = Credentials {
+            username: "spec".to_owned(),
+            password: odd.into(),
+        };
+        let links = template.links(&credentials);
+        assert_eq!(
+            links[0].url.expose_secret(),
+            "hysteria2://spec:p%40ss%3Aw%2Fo%3Fr%23d%20%2541@203.0.113.7:8443?sni=example.test#IPv4"
+        );
+    }
+
+    #[test]
+    fn links_of_somebody_else_or_in_another_form_are_not_understood() {
+        let password = SecretString::from("pw");
+        for uri in [
+            "hy2://other:pw@h:1",
+            "hy2://corp_a:pwx@h:1",
+            "vless://corp_a:pw@h:1",
+            "",
+        ] {
+            assert!(Template::read(&panel(uri), "corp_a", &password).is_none(), "{uri}");
+        }
+    }
+}

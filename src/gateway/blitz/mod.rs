@@ -1,0 +1,310 @@
+//! A Blitz panel, which keeps the accounts itself.
+//!
+//! The panel works on one call at a time, and every call costs most of a second, so one task a panel makes all of them
+//! (this file), in the order that [`lane`] finds (pure). What has to change of an account is in [`difference`], how far a
+//! revocation is in [`proof`], both pure. It must never take a list that is not one for "nobody is there", change an account that
+//! the operator did not make, repeat what the panel says about an error, or hold a lock while it waits for the panel.
+
+pub mod client;
+mod difference;
+mod lane;
+mod links;
+mod proof;
+mod usage;
+
+use std::{
+    collections::HashMap,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures::FutureExt as _;
+use jiff::{SignedDuration, Timestamp};
+use tokio::{sync::Notify, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    client::{Entry, PanelClient, PanelEndpoint, PanelError},
+    lane::{Call, Drift, Lane, Next, Pace},
+    links::Template,
+    usage::PanelMeter,
+};
+use super::{
+    Call as Metered, Context, Credentials, Gateway, Links, NodeHealth, NodeName, Observation, PATIENCE, Target,
+};
+use crate::model::gateway::Reachable;
+
+/// Name of the panel among the nodes of its gateway.
+pub const PANEL: &str = "panel";
+/// How often a panel is asked who is there while a revocation waits for it.
+const WATCHFUL: Duration = Duration::from_secs(2);
+/// The longest sleep, so that a clock that was set does not hold anything up.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+/// How long the loop rests after it failed.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+struct Shared {
+    name: NodeName,
+    context: Context,
+    lane: Mutex<Lane>,
+    client: Mutex<PanelClient>,
+    template: Mutex<Option<Template>>,
+    wake: Notify,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A panel.
+pub struct BlitzGateway {
+    gateway: String,
+    shared: Arc<Shared>,
+    cancel: CancellationToken,
+}
+
+impl BlitzGateway {
+    /// Starts the lane of a panel. To be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// A client cannot be made: a token that no header can carry, or certificates that cannot be read.
+    pub fn start(gateway: &str, endpoint: &PanelEndpoint, context: Context) -> Result<Arc<Self>, PanelError> {
+        let name = NodeName::new(gateway, PANEL);
+        let pace = Pace {
+            quiet: context.poll_interval,
+            watchful: WATCHFUL.min(context.poll_interval),
+        };
+        let cancel = context.cancel.child_token();
+        let shared = Arc::new(Shared {
+            client: Mutex::new(PanelClient::new(endpoint, context.fence.clone())?),
+            lane: Mutex::new(Lane::new(&name.0, pace)),
+            template: Mutex::default(),
+            wake: Notify::new(),
+            name,
+            context,
+        });
+        let (worker, stopped) = (shared.clone(), cancel.clone());
+        shared.context.tasks.spawn(async move {
+            let loops = async {
+                loop {
+                    // A panel that is never called again would deny nobody any more.
+                    if AssertUnwindSafe(worker.work()).catch_unwind().await.is_err() {
+                        tracing::error!(panel = %worker.name, "the lane of a panel failed and begins anew: report this");
+                    }
+                    sleep(AFTER_FAILURE).await;
+                }
+            };
+            let _: Option<()> = stopped.run_until_cancelled(loops).await;
+        });
+        Ok(Arc::new(Self {
+            gateway: gateway.to_owned(),
+            shared,
+            cancel,
+        }))
+    }
+
+    /// The panel is asked at another address or with another token from the next call on.
+    ///
+    /// # Errors
+    /// As [`Self::start`]; then nothing was changed.
+    pub fn update(&self, endpoint: &PanelEndpoint) -> Result<(), PanelError> {
+        let client = PanelClient::new(endpoint, self.shared.context.fence.clone())?;
+        *lock(&self.shared.client) = client;
+        self.shared.lane().look_again();
+        self.shared.wake.notify_one();
+        Ok(())
+    }
+
+    /// Ends the lane. The call under way is abandoned.
+    pub fn stop(&self) {
+        self.cancel.cancel();
+    }
+}
+
+impl Shared {
+    fn lane(&self) -> MutexGuard<'_, Lane> {
+        lock(&self.lane)
+    }
+
+    async fn work(&self) {
+        let mut meter: Option<PanelMeter> = None;
+        loop {
+            let now = self.context.now();
+            let next = self.lane().next(now);
+            match next {
+                Next::Wait(until) => {
+                    let pause = until.saturating_duration_since(now.at).min(LONGEST_SLEEP);
+                    tokio::select! {
+                        () = self.wake.notified() => {}
+                        () = sleep(pause) => {}
+                    }
+                }
+                Next::Call(call) => self.make(call, &mut meter).await,
+            }
+        }
+    }
+
+    async fn make(&self, call: Call, meter: &mut Option<PanelMeter>) {
+        let client = lock(&self.client).clone();
+        let begun = self.context.clock.monotonic();
+        let operation = call.operation();
+        let outcome = match call {
+            Call::List => match client.list().await {
+                Ok(entries) => {
+                    self.account(meter, &entries);
+                    let listed = self.lane().listed(begun, entries, self.context.now());
+                    self.tell(listed.drift);
+                    self.context.complete(listed.completed);
+                    "ok"
+                }
+                Err(error) => self.failed(&error),
+            },
+            Call::Links(account) => match client.links(&[account.to_string()]).await {
+                Ok(links) => {
+                    let password = self.lane().password(&account);
+                    let read = links.get(&*account).zip(password);
+                    if let Some(template) =
+                        read.and_then(|(links, password)| Template::read(links, &account, &password))
+                    {
+                        *lock(&self.template) = Some(template);
+                    }
+                    let waiting = self.lane().read_links(begun);
+                    self.context.complete(waiting);
+                    "ok"
+                }
+                Err(error) => self.failed(&error),
+            },
+            call => {
+                let result = match &call {
+                    Call::Block(account) => client.change(account, &lane::block()).await,
+                    Call::Add(account, new) => client.add(account, new).await,
+                    Call::Change(account, change) => client.change(account, change).await,
+                    Call::Delete(account) => client.delete(account).await,
+                    Call::List | Call::Links(_) => Ok(()),
+                };
+                let outcome = result.as_ref().map_or_else(PanelError::category, |()| "ok");
+                let completed = self.lane().wrote(&call, begun, result, self.context.now());
+                self.context.complete(completed);
+                outcome
+            }
+        };
+        (self.context.meter)(&Metered {
+            node: &self.name,
+            operation,
+            outcome,
+            took: self.context.clock.monotonic().saturating_duration_since(begun),
+        });
+    }
+
+    fn failed(&self, error: &PanelError) -> &'static str {
+        let mut lane = self.lane();
+        if lane.error().is_none() {
+            tracing::warn!(panel = %self.name, %error, "the panel cannot be called");
+        }
+        lane.unreachable(error.clone(), self.context.now());
+        error.category()
+    }
+
+    /// Accounts for what the operator's accounts moved.
+    fn account(&self, meter: &mut Option<PanelMeter>, entries: &HashMap<String, Entry>) {
+        if meter.is_none() {
+            *meter = self.context.usage.baseline(&self.name).map(PanelMeter::new);
+        }
+        let Some(meter) = meter else { return };
+        let (mut deltas, mut changed) = (Vec::new(), HashMap::new());
+        let ours = self.lane().ours(entries);
+        for account in ours {
+            let Some(entry) = entries.get(&*account) else { continue };
+            if let Some(delta) = meter.read(&account, entry) {
+                changed.insert(delta.account.clone(), entry.moved);
+                deltas.push(delta);
+            }
+        }
+        if !changed.is_empty() {
+            self.context.usage.account(&self.name, deltas, changed, false);
+        }
+    }
+
+    /// What somebody else changed is said as one, however many accounts it is.
+    fn tell(&self, drift: Drift) {
+        let Drift { gone, changed } = drift;
+        if gone + changed > 0 {
+            tracing::warn!(
+                panel = %self.name,
+                gone,
+                changed,
+                "accounts are not as the operator left them: somebody changed them at the panel, or put an older backup back; \
+                 they are brought in line again, and nobody is disconnected for that"
+            );
+        }
+    }
+}
+
+impl Gateway for BlitzGateway {
+    fn name(&self) -> &str {
+        &self.gateway
+    }
+
+    fn submit(&self, account: &str, target: Target) {
+        if self.shared.lane().submit(account, &target, self.shared.context.now()) {
+            self.shared.wake.notify_one();
+        }
+    }
+
+    fn look(&self) {
+        self.shared.lane().look_again();
+        self.shared.wake.notify_one();
+    }
+
+    fn observe(&self, account: &str) -> Observation {
+        self.shared.lane().observe(account)
+    }
+
+    fn forget(&self, account: &str) {
+        self.shared.lane().forget(account);
+    }
+
+    fn links(&self, credentials: &Credentials) -> Links {
+        let mut lane = self.shared.lane();
+        let known = lock(&self.shared.template).clone();
+        if let Some(template) = known.filter(|_| lane.lets_in(&credentials.username)) {
+            return Links::Known(template.links(credentials));
+        }
+        if lane.ask(&credentials.username, self.shared.context.now()) {
+            self.shared.wake.notify_one();
+        }
+        Links::Pending
+    }
+
+    fn unusable(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn health(&self) -> Vec<NodeHealth> {
+        let context = &self.shared.context;
+        let now = context.now();
+        let lane = self.shared.lane();
+        let patience = context.poll_interval * PATIENCE + client::CALL_TIMEOUT;
+        let look = lane.last_look();
+        let age = |at: Instant| now.at.saturating_duration_since(at);
+        vec![NodeHealth {
+            node: self.shared.name.clone(),
+            polled_at: look.and_then(|(at, _)| before(now.utc, age(at))),
+            error: lane.error(),
+            sessions: look.map_or(0, |(_, devices)| devices),
+            proves: true,
+            reachable: match look {
+                Some((at, _)) if age(at) <= patience && lane.error().is_none() => Reachable::True,
+                None if lane.error().is_none() => Reachable::Unknown,
+                _ => Reachable::False,
+            },
+            faulty: false,
+            undeclared: false,
+        }]
+    }
+}
+
+fn before(now: Timestamp, age: Duration) -> Option<Timestamp> {
+    now.checked_sub(SignedDuration::try_from(age).ok()?).ok()
+}
