@@ -15,9 +15,17 @@ fn reasons() -> BTreeSet<String> {
     let mut found: BTreeSet<String> = Reason::ALL.map(|reason| reason.as_str().to_owned()).into();
     found.insert(texts::RECONCILED.to_owned());
     let constants = read("src/reconcile/plan/reasons.rs");
-    let gateways = read("src/reconcile/gateways.rs");
+    let running = read("src/gateway/running.rs");
+    let report = read("src/reconcile/gateway_report.rs");
+    let report = report
+        .split("mod reasons {")
+        .nth(1)
+        .unwrap()
+        .split("\n}")
+        .next()
+        .unwrap();
     let constant = Regex::new(r#""([A-Z][a-z]+(?:[A-Z][a-z]+)*)""#).unwrap();
-    for text in [&constants, &gateways] {
+    for text in [&constants, &running, report] {
         let before = found.len();
         found.extend(constant.captures_iter(text).map(|constant| constant[1].to_owned()));
         assert!(found.len() > before, "no reason was found in a source");
