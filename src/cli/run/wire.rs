@@ -218,6 +218,15 @@ impl Wired {
 
 /// A database of a newer version stops the start; any other trouble must not keep auth from answering.
 fn open_history(path: &Path, clock: &SharedClock) -> Result<History, RunError> {
+    // Every operator that acted in this folder has a memory of the guard.
+    let was_used = path.with_file_name(GUARD_FILE).exists();
+    if was_used && std::fs::metadata(path).map_or(true, |file| file.len() == 0) {
+        tracing::error!(
+            path = %path.display(),
+            "the history is missing or empty although this data folder was used before: the audit begins anew, and traffic counts from \
+             what was reported last; stop the operator and put a backup back if that is not meant"
+        );
+    }
     let history = History::open_or_retry(path, Arc::clone(clock))?;
     match history.last_error() {
         Some(error @ HistoryError::Newer { .. }) => return Err(error.into()),

@@ -161,7 +161,9 @@ impl Proof {
             let stale = live
                 .kicked_at
                 .is_none_or(|at| answered.saturating_duration_since(at) >= AGAIN);
-            if !live.held_down || came_back || stale {
+            // A node that does nothing on a kick does nothing on many.
+            let loose = !live.held_down && !live.defies;
+            if loose || came_back || stale {
                 kick.push(id.to_string());
             }
         }
@@ -263,6 +265,27 @@ mod tests {
         assert!(proof.contained());
         proof.look(at(start, 1500), &[], true, true);
         assert!(proof.zero());
+    }
+
+    #[test]
+    fn a_session_that_moves_on_is_kicked_every_second_and_not_with_every_look() {
+        let start = Instant::now();
+        let mut proof = Proof::expecting(["a".into()]);
+        proof.look(at(start, 1), &[("a", 1)], true, true);
+        proof.kicked("a", at(start, 2), at(start, 3));
+        let mut kicks = 0;
+        let moved = |bytes| HashMap::from([("a".to_owned(), (bytes, 0))]);
+        for (round, bytes) in (1..=40).zip((1..).map(|n| n * 1000)) {
+            let now = 3 + round * 100;
+            let counted = proof.count(at(start, now), at(start, now), &moved(bytes));
+            let looked = proof.look(at(start, now + 1), &[("a", 1)], true, true);
+            if !(counted.is_empty() && looked.is_empty()) {
+                kicks += 1;
+                proof.kicked("a", at(start, now + 2), at(start, now + 2));
+            }
+        }
+        assert!(proof.is_defied() && !proof.contained());
+        assert!((3..=7).contains(&kicks), "{kicks} kicks in four seconds");
     }
 
     #[test]

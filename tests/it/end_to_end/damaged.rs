@@ -106,3 +106,29 @@ async fn a_hold_file_that_is_damaged_together_with_the_record_keeps_the_leaver_o
     let said = operator.check("documents").await.join("\n");
     assert!(said.contains(&*hold.to_string_lossy()), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_that_is_missing_or_empty_is_said() {
+    const SAID: &str = "the history is missing or empty";
+    let (house, secret) = used().await;
+    let history = house.data().join("history.db");
+    for is_empty in [true, false] {
+        for name in ["history.db", "history.db-wal", "history.db-shm"] {
+            let _ = fs::remove_file(house.data().join(name));
+        }
+        if is_empty {
+            fs::write(&history, "").unwrap();
+        }
+        let operator = house.start().await;
+        everybody_is_as_declared(&operator, &secret).await;
+        assert_eq!(operator.log().matches(SAID).count(), 1, "{}", operator.log());
+        operator.stop().await;
+    }
+    let operator = house.start().await;
+    assert!(!operator.log().contains(SAID));
+    operator.stop().await;
+    assert!(
+        !House::new().start().await.log().contains(SAID),
+        "a first start is none"
+    );
+}
