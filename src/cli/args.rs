@@ -1,6 +1,6 @@
 //! What can be typed. Help is written for somebody who sees it for the first time.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use super::{
     values::one_of,
 };
 use crate::{
-    config::{Logging, Settings, duration},
+    config::{Logging, Settings, duration, optional_path},
     model::corporate_id::CorporateId,
 };
 
@@ -118,6 +118,15 @@ Examples:
 
 Takes the same settings as `run`; changes nothing. Exit code 1 when a check fails.")]
     Doctor(Box<Doctor>),
+    /// Say whether the operator on this machine is ready: exit code 0, or 5
+    #[command(after_help = "\
+Examples:
+  vpn-operator health
+  vpn-operator health --listen 127.0.0.1:9000
+
+It asks /readyz, needs no secret, and is what the health check of the container
+runs. With TLS it trusts the certificate of TLS_CERT_FILE under any name.")]
+    Health(Health),
     /// Print a shell completion script
     #[command(after_help = "\
 Examples:
@@ -409,6 +418,20 @@ pub struct Seal {
     /// Data folder of the operator, for its master key
     #[arg(long = "data", env = "DATA_DIR", value_name = "PATH", default_value = "./data")]
     pub data_dir: PathBuf,
+}
+
+/// Arguments of `health`.
+#[derive(Debug, Args)]
+pub struct Health {
+    /// Address that the operator on this machine listens at
+    #[arg(long, env = "LISTEN_ADDR", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// PEM certificate of its API; `https` is spoken when it is set
+    #[arg(long, env = "TLS_CERT_FILE", value_name = "PATH", value_parser = optional_path())]
+    pub tls_cert: Option<PathBuf>,
+    /// How long to wait for the answer
+    #[arg(long, default_value = "3s", value_name = "TIME", value_parser = duration)]
+    pub timeout: Duration,
 }
 
 /// Arguments of `doctor`.

@@ -1,6 +1,11 @@
 //! A client of a running operator's HTTP API.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Once, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Once,
+    time::Duration,
+};
 
 use clap::Args;
 use reqwest::{Method, StatusCode, header::HeaderValue};
@@ -288,10 +293,27 @@ pub(super) fn root_cause(error: &reqwest::Error) -> String {
 }
 
 /// The certificates in a PEM file.
-pub(super) fn certificates(path: &std::path::Path) -> Result<Vec<reqwest::Certificate>, CommandError> {
+pub(super) fn certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, CommandError> {
     let wrong = |why: String| CommandError::invalid(format!("certificate {}: {why}", path.display()));
     let pem = std::fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
     reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| wrong(format!("is no PEM certificate: {error}")))
+}
+
+/// A client for probes, which carry no secret of callers. It trusts the certificate in `cert`, a listener's own, under any
+/// name: it asks this machine by address.
+pub(super) fn probe(cert: Option<&Path>, timeout: Duration) -> Result<reqwest::Client, CommandError> {
+    let mut builder = reqwest::Client::builder()
+        .timeout(timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy();
+    if let Some(cert) = cert {
+        builder = builder
+            .tls_certs_only(certificates(cert)?)
+            .tls_danger_accept_invalid_hostnames(true);
+    }
+    builder
+        .build()
+        .map_err(|error| CommandError::failed(format!("cannot make an HTTP client: {error}")))
 }
 
 fn base_url(server: &str) -> Result<Url, CommandError> {
@@ -314,10 +336,7 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-fn corporate_secret(
-    data_dir: &std::path::Path,
-    environment: Lookup<'_>,
-) -> Result<(SecretString, String), CommandError> {
+fn corporate_secret(data_dir: &Path, environment: Lookup<'_>) -> Result<(SecretString, String), CommandError> {
     if let Some(secret) = Secret::load("CORPORATE_SECRET", environment)? {
         let origin = secret.origin();
         return Ok((secret.value, origin));

@@ -1,7 +1,8 @@
 //! The command line: parses, wires, asks, prints. It decides nothing about access.
 //!
 //! `run` wires the rooms together. `user`, `hold` and `guard` are clients of a running operator's HTTP API and touch
-//! neither its data nor a gateway. `check`, `crd`, `openapi`, `gateway render`, `seal`, `completions` and `man` need no operator.
+//! neither its data nor a gateway; `health` asks it whether it is ready. `check`, `crd`, `openapi`, `gateway render`, `seal`,
+//! `completions` and `man` need no operator.
 //! Everything for stdout goes through [`output::Output`].
 
 mod args;
@@ -16,6 +17,7 @@ mod exit;
 mod former;
 mod generate;
 mod guard;
+mod health;
 mod hold;
 mod hold_args;
 mod human;
@@ -107,5 +109,6 @@ async fn execute(task: Task, output: &mut Output) -> Result<(), CommandError> {
         Task::Guard(args) => guard::run(args.command, output).await,
         Task::Seal(args) => seal::run(&args, output),
         Task::Doctor(args) => doctor::run(*args, output).await,
+        Task::Health(args) => health::run(&args, output).await,
     }
 }

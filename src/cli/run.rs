@@ -1,5 +1,6 @@
 //! `vpn-operator run`: wires the rooms together and joins every task.
 
+mod data_folder;
 mod live;
 mod replica;
 mod simulated;
@@ -9,11 +10,7 @@ mod tasks;
 mod wire;
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
-    io::{Read, Write},
     net::{SocketAddr, TcpListener},
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
     sync::Arc,
 };
 
@@ -22,6 +19,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use self::{simulated::Simulated, source::lead, swappable_router::SwappableRouter, tasks::log_failure};
 // The core without the process around it.
 pub use self::{
+    data_folder::DataFolderError,
     simulated::{SimulationError, refuse_beside},
     source::Cluster,
     tasks::Tasks,
@@ -56,24 +54,9 @@ pub enum RunError {
         /// What the operating system said.
         error: std::io::Error,
     },
-    /// The data folder cannot be made or written.
-    #[error("the data folder {path} cannot be used: {error}")]
-    DataFolder {
-        /// The folder.
-        path: String,
-        /// What the operating system said.
-        error: std::io::Error,
-    },
-    /// Another operator runs on the same data folder.
-    #[error(
-        "the data folder {path} is in use by process {owner}: stop that vpn-operator first, or give another --data"
-    )]
-    Owned {
-        /// The folder.
-        path: String,
-        /// Id of the process that owns it.
-        owner: String,
-    },
+    /// The data folder.
+    #[error(transparent)]
+    DataFolder(#[from] DataFolderError),
     /// The master key.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -103,9 +86,6 @@ pub enum RunError {
     Ended(&'static str),
 }
 
-/// Name of the file in the data folder that the process which owns it has locked.
-const OWNER_FILE: &str = "operator.lock";
-
 /// Secrets that the operator has of its own.
 struct OwnSecrets {
     key: MasterKey,
@@ -129,8 +109,7 @@ pub async fn run(config: Config, simulate: bool, shutdown: CancellationToken) ->
 
 async fn run_all(mut config: Config, simulate: bool, shutdown: CancellationToken) -> Result<(), RunError> {
     let simulated = simulate.then(|| Simulated::prepare(&mut config)).transpose()?;
-    make_private_folder(&config.state.data_dir)?;
-    let _owner = own_folder(&config.state.data_dir)?;
+    let _owner = data_folder::own(&config.state.data_dir)?;
     simulated::keep_data_apart(&config.state.data_dir, simulate)?;
     let secrets = own_secrets(&mut config)?;
     let (auth_tls, api_tls) = (tls(config.auth_tls.as_ref())?, tls(config.api_tls.as_ref())?);
@@ -240,51 +219,6 @@ fn leadership_lost(leadership: &Leadership, end: CancellationToken) -> impl Futu
         if end.run_until_cancelled(lost).await.is_some() {
             tracing::error!("the lease is lost: another process may act now, and this one ends");
         }
-    }
-}
-
-fn make_private_folder(path: &Path) -> Result<(), RunError> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|error| RunError::DataFolder {
-            path: path.display().to_string(),
-            error,
-        })
-}
-
-/// One process owns the data folder, for as long as the answered file is open.
-fn own_folder(path: &Path) -> Result<File, RunError> {
-    let lock = path.join(OWNER_FILE);
-    let unusable = |error| RunError::DataFolder {
-        path: path.display().to_string(),
-        error,
-    };
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(lock)
-        .map_err(unusable)?;
-    match file.try_lock() {
-        Ok(()) => {
-            // For the message below only: a full disk must not stand in the way.
-            let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-            Ok(file)
-        }
-        Err(TryLockError::WouldBlock) => {
-            let mut owner = String::new();
-            let _ = file.read_to_string(&mut owner);
-            Err(RunError::Owned {
-                path: path.display().to_string(),
-                owner: owner.trim().to_owned(),
-            })
-        }
-        Err(TryLockError::Error(error)) => Err(unusable(error)),
     }
 }
 

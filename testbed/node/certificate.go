@@ -14,6 +14,19 @@ import (
 	"time"
 )
 
+// certificateOf reads a certificate and its key, or makes one when no file is named; with the pin of it.
+func certificateOf(certFile, keyFile string) (tls.Certificate, string, error) {
+	if certFile == "" {
+		return selfSigned()
+	}
+	certificate, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		return tls.Certificate{}, "", err
+	}
+	pin := sha256.Sum256(certificate.Certificate[0])
+	return certificate, hex.EncodeToString(pin[:]), nil
+}
+
 // selfSigned makes a certificate for loopback and the pin with which clients recognise it.
 func selfSigned() (tls.Certificate, string, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -31,9 +31,11 @@ func run() error {
 	flag.StringVar(&s.obfsPassword, "obfs-password", "", "salamander password; empty means no obfuscation")
 	flag.DurationVar(&s.idleTimeout, "idle-timeout", 30*time.Second, "how long a silent connection lives")
 	controlListen := flag.String("control-listen", "127.0.0.1:0", "address of the test-only control API")
+	certFile := flag.String("tls-cert", "", "PEM certificate chain; one is made when it is empty")
+	keyFile := flag.String("tls-key", "", "PEM private key of -tls-cert")
 	flag.Parse()
 
-	certificate, pin, err := selfSigned()
+	certificate, pin, err := certificateOf(*certFile, *keyFile)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import time
 import traceback
 
 from . import (
+    composing,
     connecting,
     crashing,
     describing,
@@ -41,6 +42,7 @@ SCENARIOS = [
     revoking.rotation_cuts_the_old_sessions_and_the_new_link_works,
     limits.an_edit_of_the_folder_takes_effect_within_a_second,
     limits.the_traffic_limit_is_enforced_within_one_poll,
+    composing.the_steps_of_the_compose_file_end_in_a_login,
     describing.the_api_is_as_openapi_json_describes_it,
     kubernetes_schema.the_api_server_refuses_what_cannot_be_meant,
     kubernetes_chart.the_chart_lints_renders_and_validates,

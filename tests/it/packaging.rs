@@ -3,6 +3,7 @@
 mod alerts;
 mod annotations;
 mod chart;
+mod compose;
 mod examples;
 mod handbook;
 mod hr_holds;
@@ -10,8 +11,6 @@ mod service;
 mod values;
 
 use std::{collections::BTreeSet, fs, path::Path};
-
-use serde_yaml::Value;
 
 fn read(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
@@ -37,48 +36,12 @@ fn settings() -> BTreeSet<String> {
     names.map(|(name, _)| name.to_owned()).collect()
 }
 
-fn compose() -> Value {
-    serde_yaml::from_str(&read("docker-compose.yml")).unwrap()
-}
-
-#[test]
-fn the_compose_file_sets_only_what_the_operator_reads() {
-    let compose = compose();
-    let environment = compose["services"]["operator"]["environment"].as_mapping().unwrap();
-    let known = settings();
-    for name in environment.keys().map(|name| name.as_str().unwrap()) {
-        assert!(known.contains(name), "{name} is not in .env.example");
-    }
-}
-
-#[test]
-fn the_compose_file_publishes_the_auth_listener_nowhere() {
-    let operator = &compose()["services"]["operator"];
-    let auth = operator["environment"]["HYSTERIA_AUTH_LISTEN"].as_str().unwrap();
-    let port = auth.rsplit(':').next().unwrap();
-    for published in operator["ports"].as_sequence().unwrap() {
-        let published = published.as_str().unwrap();
-        assert!(!published.ends_with(&format!(":{port}")), "{published}");
-        assert!(published.starts_with("127.0.0.1:"), "{published}");
-    }
-}
-
-#[test]
-fn everything_that_the_compose_file_mounts_and_joins_is_declared() {
-    let compose = compose();
-    let services = compose["services"].as_mapping().unwrap();
-    for (name, service) in services {
-        for network in service["networks"].as_sequence().unwrap() {
-            assert!(compose["networks"].get(network).is_some(), "{name:?}: {network:?}");
-        }
-        for volume in service["volumes"].as_sequence().unwrap() {
-            let source = volume.as_str().unwrap().split(':').next().unwrap();
-            assert!(
-                source.starts_with("./") || compose["volumes"].get(source).is_some(),
-                "{name:?}: {source}"
-            );
-        }
-    }
+/// What `.env.example` explains for Compose alone.
+fn compose_settings() -> BTreeSet<String> {
+    let example = read(".env.example");
+    let (_, alone) = example.split_once("# ── docker-compose.yml alone").unwrap();
+    let names = alone.lines().filter_map(|line| line.strip_prefix('#')?.split_once('='));
+    names.map(|(name, _)| name.to_owned()).collect()
 }
 
 #[test]
@@ -96,4 +59,27 @@ fn the_image_sets_only_what_the_operator_reads_and_does_not_run_as_root() {
         !last.starts_with("scratch"),
         "TLS clients need a bundle of certificate authorities"
     );
+}
+
+#[test]
+fn the_image_is_built_from_the_lock_file_and_says_what_it_is_and_how_it_is() {
+    let dockerfile = read("Dockerfile");
+    assert!(dockerfile.contains("cargo build --release --locked"));
+    let version = format!("ARG VERSION={}\n", env!("CARGO_PKG_VERSION"));
+    assert!(dockerfile.contains(&version), "the version of the image is another");
+    for label in ["version=\"$VERSION\"", "revision=\"$REVISION\""] {
+        assert!(
+            dockerfile.contains(&format!("org.opencontainers.image.{label}")),
+            "{label}"
+        );
+    }
+    assert!(dockerfile.contains("ca-certificates"));
+    assert!(dockerfile.contains("CMD [\"vpn-operator\", \"health\"]"));
+    let ignored = read(".dockerignore");
+    for secret in [".env", "data", "tls", "vpn"] {
+        assert!(
+            ignored.lines().any(|line| line == secret),
+            "{secret} could end in the image"
+        );
+    }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Finding;
 use crate::{
     cli::{
-        client::{certificates, root_cause},
+        client::{self, root_cause},
         exit::CommandError,
         nodes::Gateways,
         render::auth_url,
@@ -22,20 +22,9 @@ use crate::{
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A client for probes. It trusts a listener's own certificate under any name: it asks this machine by address.
+/// A client for probes of a listener of this machine.
 pub(super) fn probe(tls: Option<&TlsFiles>) -> Result<reqwest::Client, CommandError> {
-    let mut builder = reqwest::Client::builder()
-        .timeout(TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy();
-    if let Some(tls) = tls {
-        builder = builder
-            .tls_certs_only(certificates(&tls.cert)?)
-            .tls_danger_accept_invalid_hostnames(true);
-    }
-    builder
-        .build()
-        .map_err(|error| CommandError::failed(format!("cannot make an HTTP client: {error}")))
+    client::probe(tls.map(|tls| tls.cert.as_path()), TIMEOUT)
 }
 
 pub(super) fn why(error: &reqwest::Error) -> String {

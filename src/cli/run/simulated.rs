@@ -14,7 +14,9 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    OWNER_FILE, RunError, listen,
+    RunError,
+    data_folder::OWNER_FILE,
+    listen,
     tasks::{Tasks, log_failure},
 };
 use crate::{
