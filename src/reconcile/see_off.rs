@@ -88,7 +88,7 @@ async fn follow(row: RevocationRow, anew: bool, ctx: Weak<Core>) {
             }
             match look(&row, anew, &ctx) {
                 Sight::Open if is_recent(&row, ctx.clock.now()) => {}
-                Sight::Open | Sight::Never => return forget(&row.account, &ctx),
+                Sight::Open | Sight::Never => return part(&row, &ctx),
                 Sight::Zero(seen) => {
                     if let Err(error) = ctx.history.record_revocation((*seen).clone()).await {
                         tracing::warn!(
@@ -97,11 +97,23 @@ async fn follow(row: RevocationRow, anew: bool, ctx: Weak<Core>) {
                         );
                     } else {
                         observe(&row, &seen, &ctx);
-                        return forget(&row.account, &ctx);
+                        return part(&row, &ctx);
                     }
                 }
             }
         }
+    }
+}
+
+/// Nothing more is to be learned about a person who is gone. Who was declared anew since it was looked is asked for again: what
+/// the gateways were just told of the account may be forgotten with the rest.
+fn part(row: &RevocationRow, ctx: &Core) {
+    if owners(row, ctx).any(|user| is_living(&user, ctx)) {
+        return;
+    }
+    forget(&row.account, ctx);
+    for user in owners(row, ctx) {
+        ctx.queue.push(&user, &ctx.namespace);
     }
 }
 
