@@ -1,7 +1,7 @@
 //! The command line: parses, wires, asks, prints. It decides nothing about access.
 //!
 //! `run` wires the rooms together. `user`, `hold` and `guard` are clients of a running operator's HTTP API and touch
-//! neither its data nor a gateway. `check`, `crd`, `openapi`, `gateway render`, `seal`, `completions` and `man` need no operator.
+//! neither its data nor a gateway. `check`, `crd`, `openapi`, `gateway render`, `seal`, `import`, `completions` and `man` need no operator.
 //! Everything for stdout goes through [`output::Output`].
 
 mod args;
@@ -19,6 +19,8 @@ mod guard;
 mod hold;
 mod hold_args;
 mod human;
+mod import;
+mod import_args;
 mod json;
 mod nodes;
 pub mod output;
@@ -106,6 +108,7 @@ async fn execute(task: Task, output: &mut Output) -> Result<(), CommandError> {
         Task::Hold(args) => hold::run(args.command, output).await,
         Task::Guard(args) => guard::run(args.command, output).await,
         Task::Seal(args) => seal::run(&args, output),
+        Task::Import(args) => import::run(args.command, output).await,
         Task::Doctor(args) => doctor::run(*args, output).await,
     }
 }

@@ -23,7 +23,7 @@ use self::{simulated::Simulated, source::lead, swappable_router::SwappableRouter
 // The core without the process around it.
 pub use self::{
     simulated::{SimulationError, refuse_beside},
-    source::Cluster,
+    source::{Cluster, connect},
     tasks::Tasks,
     wire::{WireInputs, Wired, wire},
 };
@@ -243,7 +243,7 @@ fn leadership_lost(leadership: &Leadership, end: CancellationToken) -> impl Futu
     }
 }
 
-fn make_private_folder(path: &Path) -> Result<(), RunError> {
+pub(super) fn make_private_folder(path: &Path) -> Result<(), RunError> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -256,7 +256,7 @@ fn make_private_folder(path: &Path) -> Result<(), RunError> {
 }
 
 /// One process owns the data folder, for as long as the answered file is open.
-fn own_folder(path: &Path) -> Result<File, RunError> {
+pub(super) fn own_folder(path: &Path) -> Result<File, RunError> {
     let lock = path.join(OWNER_FILE);
     let unusable = |error| RunError::DataFolder {
         path: path.display().to_string(),
