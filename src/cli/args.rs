@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 
 use super::{
-    ask::Ask, complete, exit::EXIT_CODES, hold_args::Hold, output::OutputArgs, qr::Qr, render_args::RenderArgs,
-    values::one_of,
+    ask::Ask, complete, exit::EXIT_CODES, hold_args::Hold, import_args::Import, output::OutputArgs, qr::Qr,
+    render_args::RenderArgs, values::one_of,
 };
 use crate::{
     config::{Logging, Settings, duration, optional_path},
@@ -109,6 +109,8 @@ opened with the master key of this operator, and only for this person. Name it i
 the VpnUser: `credentialsFrom: { file: vpn/ab123456.sealed }`, as the operator's
 process finds the file.")]
     Seal(Seal),
+    /// Take over what another system has
+    Import(Import),
     /// Find out what is wrong, and what to do about it
     #[command(after_help = "\
 Examples:

@@ -2,7 +2,7 @@
 //!
 //! `run` wires the rooms together. `user`, `hold` and `guard` are clients of a running operator's HTTP API and touch
 //! neither its data nor a gateway; `health` asks it whether it is ready. `check`, `crd`, `openapi`, `gateway render`, `seal`,
-//! `completions` and `man` need no operator.
+//! `import`, `completions` and `man` need no operator.
 //! Everything for stdout goes through [`output::Output`].
 
 mod args;
@@ -21,6 +21,8 @@ mod health;
 mod hold;
 mod hold_args;
 mod human;
+mod import;
+mod import_args;
 mod json;
 mod nodes;
 pub mod output;
@@ -108,6 +110,7 @@ async fn execute(task: Task, output: &mut Output) -> Result<(), CommandError> {
         Task::Hold(args) => hold::run(args.command, output).await,
         Task::Guard(args) => guard::run(args.command, output).await,
         Task::Seal(args) => seal::run(&args, output),
+        Task::Import(args) => import::run(args.command, output).await,
         Task::Doctor(args) => doctor::run(*args, output).await,
         Task::Health(args) => health::run(&args, output).await,
     }

@@ -71,6 +71,15 @@ pub(super) fn seal(
     imported::seal(&key, id, password).map_err(CommandError::failed)
 }
 
+/// The master key, made if there is none yet, as `run` makes it. The caller owns the data folder.
+pub(super) fn key_for_import(data_dir: &Path, secrets: &Secrets) -> Result<MasterKey, CommandError> {
+    let value = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.value.clone());
+    let (given, previous) = (value(&secrets.master_key), value(&secrets.master_key_previous));
+    MasterKey::load_or_rotate(data_dir, given, previous)
+        .map(|(key, _)| key)
+        .map_err(|error| CommandError::invalid(error.to_string()))
+}
+
 fn master_key(data_dir: &Path, secrets: &Secrets) -> Result<MasterKey, KeyError> {
     let value = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.value.clone());
     MasterKey::load(

@@ -18,10 +18,11 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use self::{simulated::Simulated, source::lead, swappable_router::SwappableRouter, tasks::log_failure};
 // The core without the process around it.
+pub(super) use self::data_folder::own as own_data_folder;
 pub use self::{
     data_folder::DataFolderError,
     simulated::{SimulationError, refuse_beside},
-    source::Cluster,
+    source::{Cluster, connect},
     tasks::Tasks,
     wire::{WireInputs, Wired, wire},
 };

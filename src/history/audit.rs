@@ -9,8 +9,8 @@ use super::{
     time,
 };
 
-/// How long rows are kept.
-pub(super) const RETENTION_DAYS: i64 = 400;
+/// How long audit rows are kept, in days.
+pub const RETENTION_DAYS: i64 = 400;
 /// Most rows that one pruning step looks at.
 const PRUNE_STEP: u32 = 2_000;
 
@@ -20,7 +20,7 @@ const PRUNE_STEP: u32 = 2_000;
 pub struct AuditEntry {
     /// Who: a name, an address, `operator`.
     pub actor: String,
-    /// By which way in: `api`, `cli`, `folder`, `hr`, `bot`, `operator`.
+    /// By which way in: `api`, `cli`, `folder`, `hr`, `bot`, `operator`, `import`.
     pub source: String,
     /// What: `grant`, `deactivate`, `activate`, `hold.create`, `hold.release`, `hold.release-many`, `rotate`, `access.granted`, `access.denied`, `guard.confirm`, …
     pub action: String,

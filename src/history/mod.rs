@@ -12,6 +12,7 @@ mod chain;
 mod connection;
 mod error;
 mod health;
+mod imported;
 mod migrations;
 mod queue;
 mod readers;
@@ -45,12 +46,13 @@ use self::{
     writer::{Work, Writer},
 };
 pub use self::{
-    audit::{AuditEntry, AuditFilter, AuditRow, Page},
+    audit::{AuditEntry, AuditFilter, AuditRow, Page, RETENTION_DAYS as AUDIT_RETENTION_DAYS},
     backup::Stats,
     error::HistoryError,
+    imported::{ImportedEvent, ImportedTraffic, Past},
     redact::redact,
     revocations::RevocationRow,
-    traffic::{Totals, TrafficRow},
+    traffic::{DAY_RETENTION_DAYS as TRAFFIC_RETENTION_DAYS, Totals, TrafficRow},
 };
 use crate::{
     clock::{SharedClock, SystemClock},
@@ -217,6 +219,28 @@ impl History {
             reset,
         }))
         .await
+    }
+
+    /// Takes over what happened in another system: audit rows at the end of the chain, each with the time at which it happened,
+    /// and traffic. What was taken over before is left out. Durable when it returns; links with credentials are redacted.
+    ///
+    /// # Errors
+    /// Nothing was written.
+    pub async fn import(&self, past: Vec<Past>) -> Result<(), HistoryError> {
+        if past.is_empty() {
+            return Ok(());
+        }
+        let now = self.inner.clock.now();
+        self.write(Work::Import(past.into_iter().map(Past::redacted).collect(), now))
+            .await
+    }
+
+    /// How much of this was taken over before.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn known_imports(&self, digests: Vec<[u8; 32]>) -> Result<u64, HistoryError> {
+        self.read(move |conn| imported::known(conn, &digests)).await
     }
 
     /// Counters of a node as last kept.

@@ -1,10 +1,10 @@
 //! The schema, one step a version.
 
 /// The steps. Step `n` leads from version `n` to `n + 1`; a released step is never edited.
-pub(super) const STEPS: [&str; 3] = [FIRST, LEFT_OUT, DELETED];
+pub(super) const STEPS: [&str; 4] = [FIRST, LEFT_OUT, DELETED, IMPORTED];
 
 /// Version of the schema that this program reads and writes: the number of steps.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 /// Marks the file as this program's (`PRAGMA application_id`): "VPNO".
 pub(super) const APPLICATION_ID: i64 = 0x5650_4e4f;
@@ -120,4 +120,11 @@ ALTER TABLE revocations ADD COLUMN withdrawn_at INTEGER;
 const DELETED: &str = "
 ALTER TABLE revocations ADD COLUMN deleted_at INTEGER;
 CREATE INDEX revocations_unseen ON revocations (deleted_at) WHERE deleted_at IS NOT NULL AND sessions_zero_at IS NULL;
+";
+
+// What was taken over from another system, by the digest of what it is: once, however often it is offered.
+const IMPORTED: &str = "
+CREATE TABLE imported (
+    digest BLOB NOT NULL PRIMARY KEY CHECK (length(digest) = 32)
+) STRICT, WITHOUT ROWID;
 ";

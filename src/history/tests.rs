@@ -644,3 +644,49 @@ proptest! {
         runtime.block_on(moved_is_counted(steps));
     }
 }
+
+#[tokio::test]
+async fn what_is_imported_twice_is_there_once_with_its_own_time_and_the_chain_is_whole() {
+    let fixture = Fixture::new();
+    let long_ago: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+    let past = |account: &str| {
+        vec![
+            Past::Event(ImportedEvent {
+                digest: [1; 32],
+                at: long_ago,
+                entry: entry("import.auth"),
+            }),
+            Past::Traffic(ImportedTraffic {
+                digest: [2; 32],
+                account: account.to_owned(),
+                upload: 100,
+                download: 200,
+                days: vec![(long_ago, 10, 20), (NOON.parse().unwrap(), 1, 2)],
+            }),
+        ]
+    };
+    fixture.history.audit(vec![entry("grant")]).await.unwrap();
+    let delta = UsageDelta {
+        account: "corp_ab123456".into(),
+        upload: 5,
+        download: 6,
+    };
+    let node = NodeName("default/node-1".into());
+    let account = fixture
+        .history
+        .account_traffic(node, vec![delta], HashMap::new(), false);
+    account.await.unwrap();
+    for _ in 0..2 {
+        fixture.history.import(past("corp_ab123456")).await.unwrap();
+    }
+    assert_eq!(fixture.actions().await, ["grant", "import.auth"]);
+    assert_eq!(fixture.history.verify().await.unwrap(), 2);
+    let rows = fixture.history.audit_rows(None, Page { limit: 1, before: None });
+    assert_eq!(rows.await.unwrap()[0].at, long_ago);
+    let totals = fixture.history.totals("corp_ab123456".into()).await.unwrap();
+    assert_eq!((totals.upload, totals.download), (105, 206));
+    // What the operator counted this month, and what the other system had of it.
+    assert_eq!(totals.usage.month, 5 + 6 + 1 + 2);
+    let digests = vec![[1; 32], [2; 32], [3; 32]];
+    assert_eq!(fixture.history.known_imports(digests).await.unwrap(), 2);
+}

@@ -14,8 +14,8 @@ use crate::{
 
 /// How long hours are kept.
 pub(super) const HOUR_RETENTION_DAYS: i64 = 35;
-/// How long days are kept.
-pub(super) const DAY_RETENTION_DAYS: i64 = 400;
+/// How long the traffic of a day is kept, in days.
+pub const DAY_RETENTION_DAYS: i64 = 400;
 /// Most rows of each kind that one pruning step removes.
 const PRUNE_STEP: u32 = 5_000;
 
@@ -288,7 +288,7 @@ pub(super) fn prune(conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn clamp(bytes: u64) -> i64 {
+pub(super) fn clamp(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 

@@ -18,6 +18,7 @@ use super::{
     connection::{self, Opening},
     error::HistoryError,
     health::Health,
+    imported::{self, Past},
     readers::Readers,
     revocations::{self, RevocationRow},
     spool::{self, Batch, Spool},
@@ -44,6 +45,7 @@ pub(super) enum Work {
     Audit(Vec<Stamped>),
     Revocation(Box<RevocationRow>),
     Traffic(Poll),
+    Import(Vec<Past>, Timestamp),
     #[cfg(test)]
     Run(TestJob),
 }
@@ -379,6 +381,7 @@ fn apply(conn: &Connection, work: &Work) -> rusqlite::Result<()> {
         Work::Audit(entries) => audit::append(conn, entries),
         Work::Revocation(row) => revocations::record(conn, row),
         Work::Traffic(poll) => traffic::account(conn, poll),
+        Work::Import(past, now) => imported::take_over(conn, past, *now),
         #[cfg(test)]
         Work::Run(run) => run(conn),
     }

@@ -153,10 +153,7 @@ impl Imported {
         };
         let text = self.sources.resolve(source).await.map_err(|error| error.to_string())?;
         let password = match text.expose_secret().strip_prefix(SEALED) {
-            Some(sealed) => self
-                .key
-                .open(&purpose(&user.spec.corporate_id), sealed.trim())
-                .map_err(|error| error.to_string())?,
+            Some(_) => open(&self.key, &user.spec.corporate_id, text.expose_secret())?,
             None => text,
         };
         let before = self.known().insert(user.name_any(), (source.clone(), password.clone()));
@@ -173,6 +170,15 @@ impl Imported {
 pub fn seal(key: &MasterKey, id: &CorporateId, password: &SecretString) -> Result<String, String> {
     let sealed = key.seal(&purpose(id), password).map_err(|error| error.to_string())?;
     Ok(format!("{SEALED}{sealed}"))
+}
+
+/// Opens what [`seal`] gave for the same person.
+///
+/// # Errors
+/// It was sealed with a key that is not there, or for somebody else, or is damaged.
+pub fn open(key: &MasterKey, id: &CorporateId, sealed: &str) -> Result<SecretString, String> {
+    let sealed = sealed.strip_prefix(SEALED).unwrap_or(sealed);
+    key.open(&purpose(id), sealed.trim()).map_err(|error| error.to_string())
 }
 
 fn purpose(id: &CorporateId) -> String {

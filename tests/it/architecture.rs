@@ -32,6 +32,7 @@ const FLOORS: &[&[&str]] = &[
         "serve",
         "telemetry",
         "simulation",
+        "import",
     ],
     &["auth"],
     &["roster"],

@@ -7,6 +7,7 @@ mod failing;
 mod guard;
 mod imported;
 mod in_force;
+pub mod legacy;
 mod limits;
 mod nodes;
 pub mod operator;

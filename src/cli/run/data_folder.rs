@@ -42,7 +42,7 @@ pub enum DataFolderError {
 ///
 /// # Errors
 /// It cannot be made or written, with the users concerned and what to do; or another process owns it.
-pub(super) fn own(path: &Path) -> Result<File, DataFolderError> {
+pub(in crate::cli) fn own(path: &Path) -> Result<File, DataFolderError> {
     let unusable = |error: io::Error| DataFolderError::Unusable {
         path: path.to_owned(),
         advice: advice(path, error.kind()),

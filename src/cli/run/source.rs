@@ -63,13 +63,7 @@ impl Cluster {
     /// There is neither a kubeconfig nor a service account, or it cannot be used.
     pub async fn infer(config: &Config) -> Result<Self, RunError> {
         let unusable = |message: String| RunError::Cluster(message);
-        let mut access = kube::Config::infer().await.map_err(|error: InferConfigError| {
-            unusable(format!("{error}: set KUBECONFIG, or run with a service account"))
-        })?;
-        access.connect_timeout = Some(CONNECT);
-        let namespace = config.cluster.namespace.clone().filter(|name| !name.is_empty());
-        let namespace = namespace.unwrap_or_else(|| access.default_namespace.clone());
-        let client = bounded(access, ANSWER).map_err(|error| unusable(error.to_string()))?;
+        let (client, namespace) = connect(config.cluster.namespace.as_deref()).await.map_err(unusable)?;
         Ok(Self {
             client,
             namespace,
@@ -77,6 +71,22 @@ impl Cluster {
             lease: config.cluster.lease_name.clone(),
         })
     }
+}
+
+/// A client of the cluster that the environment names, and the namespace: the one that is given, else that of the pod or of the
+/// kubeconfig. Asks nothing.
+///
+/// # Errors
+/// There is neither a kubeconfig nor a service account, or it cannot be used.
+pub async fn connect(namespace: Option<&str>) -> Result<(Client, String), String> {
+    let mut access = kube::Config::infer()
+        .await
+        .map_err(|error: InferConfigError| format!("{error}: set KUBECONFIG, or run with a service account"))?;
+    access.connect_timeout = Some(CONNECT);
+    let namespace = namespace.filter(|name| !name.is_empty());
+    let namespace = namespace.map_or_else(|| access.default_namespace.clone(), str::to_owned);
+    let client = bounded(access, ANSWER).map_err(|error| error.to_string())?;
+    Ok((client, namespace))
 }
 
 /// Waits until this process may act; `None` when cancelled.

@@ -1,7 +1,7 @@
 //! Checks a folder or a file without touching anything.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs, io,
     path::{Path, PathBuf},
 };
@@ -33,6 +33,8 @@ pub struct CheckReport {
     pub warnings: Vec<Problem>,
     /// What the good documents name that has to be read elsewhere.
     pub references: Vec<Reference>,
+    /// Where each good user is declared, as `file:line`, by name.
+    pub users_at: BTreeMap<String, String>,
 }
 
 /// Reads a folder, or one file, as the operator would on its first start.
@@ -116,7 +118,10 @@ impl CheckReport {
                 separation.add(&declared, file, document.line);
                 self.references.extend(references::of(&declared, file, document.line));
                 match declared.kind {
-                    Kind::User => self.users += 1,
+                    Kind::User => {
+                        self.users += 1;
+                        self.users_at.insert(declared.name, format!("{file}:{}", document.line));
+                    }
                     Kind::Hold => self.holds += 1,
                     Kind::Gateway => self.gateways += 1,
                 }

@@ -8,16 +8,15 @@ use std::{
     sync::Arc,
 };
 
-use serde::Serialize;
-use serde_yaml::{Mapping, Value};
+use serde_yaml::Value;
 
 use super::{
     document::{Reading, read},
+    document_text::document_text,
     edit::set_spec_scalars,
     files::{self, Written},
     mailbox::{Found, Mailbox, Urgent},
     object::{FileKey, Kind, Notes, Root, Spec},
-    problem::Fault,
     scan::{Digests, read_text, scan_file},
     split::{Slice, is_blank, split},
     walk::Roots,
@@ -25,7 +24,7 @@ use super::{
 use crate::{
     clock::SharedClock,
     desired::{DesiredError, FieldManager, Result, UserPatch},
-    model::{API_VERSION, user::VpnUserSpec},
+    model::user::VpnUserSpec,
 };
 
 /// How often an edit begins anew when other writers get in its way.
@@ -64,11 +63,7 @@ impl DocumentWriter {
 
     /// Creates an object of its own file. One that exists with the same spec is success.
     pub fn create(&self, root: Root, name: &str, spec: &Spec, notes: &Notes, manager: FieldManager) -> Result<Found> {
-        let kind = match spec {
-            Spec::User(_) => Kind::User,
-            Spec::Hold(_) => Kind::Hold,
-            Spec::Gateway(_) => Kind::Gateway,
-        };
+        let kind = spec.kind();
         let json = spec
             .to_json()
             .map_err(|error| DesiredError::Invalid(error.to_string()))?;
@@ -85,12 +80,12 @@ impl DocumentWriter {
                 Err(exists())
             };
         }
-        let text = self.text(kind, name, spec, notes, manager).or_else(|error| {
+        let text = self.text(name, spec, notes, manager).or_else(|error| {
             // A hold is an order, and is placed although the name of who ordered it cannot stand in a document.
             if *notes == Notes::default() {
                 return Err(error);
             }
-            self.text(kind, name, spec, &Notes::default(), manager)
+            self.text(name, spec, &Notes::default(), manager)
         })?;
         let file = self.write_new(root, name, &text)?;
         self.refresh(&file, Vec::new())?;
@@ -108,46 +103,10 @@ impl DocumentWriter {
         }
     }
 
-    /// A small document for people to read, checked by the rules that hold for theirs.
-    fn text(&self, kind: Kind, name: &str, spec: &Spec, notes: &Notes, manager: FieldManager) -> Result<String> {
-        let now = self
-            .clock
-            .now()
-            .round(jiff::Unit::Second)
-            .unwrap_or_else(|_| self.clock.now());
-        let mut text = format!("# Created by {} at {now}.\n", manager.as_str());
-        let invalid = |error: serde_yaml::Error| DesiredError::Invalid(error.to_string());
-        let spec = match spec {
-            Spec::User(spec) => {
-                let plain = format!("{{corporateId: {}}}", quoted(spec.corporate_id.as_str()));
-                let plain: VpnUserSpec = serde_yaml::from_str(&plain).map_err(invalid)?;
-                without_defaults(&**spec, &plain)
-            }
-            Spec::Hold(spec) => serde_yaml::to_value(spec),
-            Spec::Gateway(spec) => serde_yaml::to_value(spec),
-        }
-        .map_err(invalid)?;
-        let mut document = Mapping::new();
-        document.insert("apiVersion".into(), API_VERSION.into());
-        document.insert("kind".into(), kind.as_str().into());
-        document.insert(
-            "metadata".into(),
-            Mapping::from_iter([("name".into(), name.into())]).into(),
-        );
-        text.push_str(&serde_yaml::to_string(&document).map_err(invalid)?);
-        if !notes.annotations.is_empty() {
-            text.push_str("  annotations:\n");
-        }
-        for (key, value) in &notes.annotations {
-            // In quotes whatever it is: without them some texts are flags or numbers to one reader and not to another.
-            let value = serde_json::Value::from(value.as_str()).to_string();
-            text.extend(["    ", key, ": ", &value, "\n"]);
-        }
-        // Plain where it can be, and in quotes where a text would be read as a flag or a number: `reason: no`.
-        let quoted = serde_json::to_string(&spec).map_err(|error| DesiredError::Invalid(error.to_string()))?;
-        let plain = serde_yaml::to_string(&Mapping::from_iter([("spec".into(), spec)])).map_err(invalid)?;
-        let plain = checked(format!("{text}{plain}"));
-        plain.or_else(|error| checked(format!("{text}spec: {quoted}\n")).map_err(|_| error))
+    fn text(&self, name: &str, spec: &Spec, notes: &Notes, manager: FieldManager) -> Result<String> {
+        let now = self.clock.now();
+        let now = now.round(jiff::Unit::Second).unwrap_or(now);
+        document_text(&format!("Created by {} at {now}.", manager.as_str()), name, spec, notes)
     }
 
     /// Writes a new file `<name>.yaml`, or the next free name.
@@ -318,38 +277,6 @@ fn is_object_name(name: &str) -> bool {
     let edge = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
     name.len() <= 200 && edge(name.bytes().next()) && edge(name.bytes().last()) && name.bytes().all(inner)
-}
-
-/// The text of a document that the operator is about to write, if the rules for everybody's documents accept it.
-fn checked(text: String) -> Result<String> {
-    match read(&text) {
-        Reading::Object(_) => Ok(text),
-        Reading::Bad(bad) => {
-            let reason = |fault: Fault| match fault.field {
-                Some(field) => format!("{field}: {}", fault.message),
-                None => fault.message,
-            };
-            let reasons: Vec<String> = bad.faults.into_iter().map(reason).collect();
-            Err(DesiredError::Invalid(reasons.join("; ")))
-        }
-        Reading::Ignored | Reading::Items(_) => Err(DesiredError::Invalid("nothing to create".to_owned())),
-    }
-}
-
-fn quoted(text: &str) -> String {
-    format!("\"{text}\"")
-}
-
-/// The fields in which a spec differs from one that declares nothing but its ID.
-fn without_defaults<S: Serialize>(spec: &S, plain: &S) -> Result<Value, serde_yaml::Error> {
-    let (spec, plain) = (serde_yaml::to_value(spec)?, serde_yaml::to_value(plain)?);
-    let Value::Mapping(spec) = spec else { return Ok(spec) };
-    let differs = |key: &Value, value: &Value| key.as_str() == Some("corporateId") || plain.get(key) != Some(value);
-    Ok(spec
-        .into_iter()
-        .filter(|(key, value)| differs(key, value))
-        .collect::<Mapping>()
-        .into())
 }
 
 /// A file's documents while they are edited.

@@ -10,7 +10,9 @@ mod apply;
 mod backoff;
 mod check;
 mod damage;
+mod deposit;
 mod document;
+mod document_text;
 mod document_writer;
 mod edit;
 mod event_sender;
@@ -43,6 +45,7 @@ mod writers;
 mod yaml_value;
 
 pub use check::{CheckReport, check};
+pub use deposit::{Deposit, DepositError, Placed};
 pub use object::SOURCE_FILE;
 pub use problem::Problem;
 pub use references::Reference;

@@ -64,6 +64,14 @@ pub(super) enum Spec {
 }
 
 impl Spec {
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::User(_) => Kind::User,
+            Self::Hold(_) => Kind::Hold,
+            Self::Gateway(_) => Kind::Gateway,
+        }
+    }
+
     pub fn from_json(kind: Kind, text: &str) -> Result<Self, serde_json::Error> {
         Ok(match kind {
             Kind::User => Self::User(serde_json::from_str(text)?),

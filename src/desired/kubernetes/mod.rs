@@ -8,6 +8,7 @@
 mod call;
 mod events;
 mod finalizer;
+mod given_password;
 mod lenient;
 mod owned;
 mod pace;
@@ -20,6 +21,7 @@ mod watching;
 
 pub use self::{
     events::{EventAnnouncer, Publisher},
+    given_password::{GivenPassword, PASSWORD_KEY, keep_password},
     referenced::ReferencedSecrets,
     source::KubernetesSource,
     user_secrets::UserSecrets,

@@ -8,6 +8,7 @@ mod guard;
 mod healing;
 mod holds;
 mod lease;
+mod legacy;
 mod listeners;
 mod managers;
 mod outages;

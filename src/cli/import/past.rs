@@ -1,0 +1,150 @@
+//! What goes into the data folder: history, and the lines for a registry of corporate IDs.
+
+use std::{
+    collections::HashSet,
+    fs::{self, File, OpenOptions},
+    io::{self, ErrorKind, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    sync::Arc,
+};
+
+use super::{
+    super::{
+        exit::{CommandError, Exit},
+        run::{DataFolderError, own_data_folder},
+    },
+    report::Count,
+};
+use crate::{
+    clock::SystemClock,
+    config::{HISTORY_FILE, SIMULATED_FILE},
+    history::{History, HistoryError, Past},
+    sqlite,
+};
+
+/// Lines for a registry of corporate IDs, in the data folder.
+pub(super) const REGISTRY_FILE: &str = "imported-registry.jsonl";
+/// Rows in one transaction.
+const BATCH: usize = 500;
+
+/// History, in a data folder on which no operator runs and none can be started.
+pub(super) struct Owned {
+    pub history: History,
+    _lock: File,
+}
+
+/// Takes the data folder, and opens history in it.
+pub(super) fn open(data_dir: &Path) -> Result<Owned, CommandError> {
+    refuse_simulated(data_dir)?;
+    let refused = |error: DataFolderError| {
+        let exit = match &error {
+            DataFolderError::Owned { .. } => Exit::Unavailable,
+            DataFolderError::Unusable { .. } => Exit::Failed,
+        };
+        CommandError::new(exit, error.to_string()).hint("Nothing was imported.")
+    };
+    let lock = own_data_folder(data_dir).map_err(refused)?;
+    let history = History::open(&data_dir.join(HISTORY_FILE), Arc::new(SystemClock)).map_err(|error| failed(&error))?;
+    Ok(Owned { history, _lock: lock })
+}
+
+/// Refuses a folder that no real operator accepts.
+pub(super) fn refuse_simulated(data_dir: &Path) -> Result<(), CommandError> {
+    if data_dir.join(SIMULATED_FILE).exists() {
+        return Err(CommandError::invalid(format!(
+            "{} is of a simulation: give another folder with --data",
+            data_dir.display()
+        )));
+    }
+    Ok(())
+}
+
+/// How much of it would be new, without changing anything.
+pub(super) async fn look(data_dir: &Path, past: &[Past]) -> Result<Count, CommandError> {
+    let path = data_dir.join(HISTORY_FILE);
+    let all = past.len() as u64;
+    let there = if path.exists() {
+        let history = History::open_read_only(&path, Arc::new(SystemClock));
+        known(&history, past).await?
+    } else {
+        0
+    };
+    Ok(Count {
+        made: all.saturating_sub(there),
+        there,
+    })
+}
+
+/// Writes what is new.
+pub(super) async fn write(history: &History, past: Vec<Past>) -> Result<Count, CommandError> {
+    let mut count = Count::default();
+    for batch in past.chunks(BATCH) {
+        let there = known(history, batch).await?;
+        count.there += there;
+        let new = (batch.len() as u64).saturating_sub(there);
+        if new > 0 {
+            history.import(batch.to_vec()).await.map_err(|error| failed(&error))?;
+            count.made += new;
+        }
+    }
+    Ok(count)
+}
+
+async fn known(history: &History, past: &[Past]) -> Result<u64, CommandError> {
+    let digests = past.iter().map(Past::digest).collect();
+    history.known_imports(digests).await.map_err(|error| failed(&error))
+}
+
+fn failed(error: &HistoryError) -> CommandError {
+    let exit = match error {
+        HistoryError::Unavailable(_) => Exit::Unavailable,
+        HistoryError::Newer { .. } | HistoryError::Damaged { .. } => Exit::Failed,
+    };
+    CommandError::new(exit, error.to_string())
+        .hint("Nothing more was done. Run it again then: what is there already is left out.")
+}
+
+/// Adds the lines that are not there yet; with `write` false only counts them. Lines that are there stay.
+pub(super) fn keep_registry(data_dir: &Path, lines: &[String], write: bool) -> Result<Count, CommandError> {
+    let path = data_dir.join(REGISTRY_FILE);
+    let wrong = |error: &io::Error| CommandError::failed(format!("{}: {error}", path.display()));
+    let mut text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(wrong(&error)),
+    };
+    let there: HashSet<&str> = text.lines().collect();
+    let new: Vec<&String> = lines.iter().filter(|line| !there.contains(line.as_str())).collect();
+    let count = Count {
+        made: new.len() as u64,
+        there: (lines.len() - new.len()) as u64,
+    };
+    if write && !new.is_empty() {
+        let new: Vec<String> = new.into_iter().cloned().collect();
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        for line in new {
+            text.push_str(&line);
+            text.push('\n');
+        }
+        replace(&path, text.as_bytes()).map_err(|error| wrong(&error))?;
+    }
+    Ok(count)
+}
+
+/// Puts a file in the place of another, whole or not at all.
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let temporary = sqlite::beside(path, ".new");
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(&temporary)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    sqlite::sync_folder(path).map_err(io::Error::other)
+}
