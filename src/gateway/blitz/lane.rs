@@ -160,6 +160,8 @@ pub(super) struct Lane {
     /// An account that lets people in, whose links can be read, and when some were.
     witness: Option<Arc<str>>,
     links: Option<Instant>,
+    /// When the last list that was answered was begun.
+    looked: Option<Instant>,
     /// Not before then is the panel called again: it failed as a whole.
     resting: Option<(PanelError, Instant)>,
     backoff: Backoff,
@@ -180,6 +182,7 @@ impl Lane {
             rest: BTreeSet::new(),
             witness: None,
             links: None,
+            looked: None,
             resting: None,
             backoff: Backoff::new(Duration::from_millis(500), Duration::from_secs(10)),
         }
@@ -212,7 +215,6 @@ impl Lane {
             filed: Filed::default(),
         });
         managed.target = target.clone();
-        managed.agreed = false;
         managed.failing = None;
         // What the status says was there may have let somebody in before this process began.
         let ours = entry.is_some_and(|entry| managed.is_ours(entry));
@@ -226,6 +228,8 @@ impl Lane {
         {
             managed.proof = Some(Proof::open(revoke, online));
         }
+        // What was written since the last list was not read back.
+        managed.agreed = self.seen.begun.is_some() && !managed.written && managed.agrees(entry, now.utc);
         self.file(&key, now);
         true
     }
@@ -354,7 +358,7 @@ impl Lane {
     pub(super) fn listed(&mut self, begun: Instant, entries: HashMap<String, Entry>, now: Moment) -> Listed {
         let mut listed = Listed::default();
         self.succeeded();
-        let first = self.seen.begun.is_none();
+        let first = self.looked.replace(begun).is_none();
         self.seen = Seen {
             begun: Some(begun),
             entries,
@@ -382,7 +386,9 @@ impl Lane {
                     None => listed.drift.gone += 1,
                     Some(_) => listed.drift.changed += 1,
                 }
-                managed.drifted(entry, now);
+            }
+            if let Some(entry) = entry.filter(|entry| !entry.blocked && !managed.foreign) {
+                managed.let_in_by_others(entry, now);
             }
             managed.agreed = agrees;
             managed.written = false;
@@ -532,10 +538,15 @@ impl Lane {
         self.resting.as_ref().map(|(error, _)| error.to_string())
     }
 
+    /// Whether only a person can mend what keeps the panel from being called.
+    pub(super) fn is_refused(&self) -> bool {
+        self.resting.as_ref().is_some_and(|(error, _)| !error.is_retryable())
+    }
+
     /// When the last list was begun, and how many devices it showed.
     pub(super) fn last_look(&self) -> Option<(Instant, u32)> {
         let online = self.seen.entries.values().map(|entry| entry.online).sum();
-        Some((self.seen.begun?, online))
+        Some((self.looked?, online))
     }
 
     pub(super) fn observe(&self, account: &str) -> Observation {
@@ -655,9 +666,10 @@ impl Managed {
         self.target.access == TargetAccess::Absent && proved && gone
     }
 
-    /// Somebody else let a denied account in again: it is cut as by a new order.
-    fn drifted(&mut self, entry: Option<&Entry>, now: Moment) {
-        if self.target.access == TargetAccess::Granted || self.proof.is_some() {
+    /// A denied account lets people in, and nothing is under way against that: somebody else did it, at whatever time. It is cut as by
+    /// a new order.
+    fn let_in_by_others(&mut self, entry: &Entry, now: Moment) {
+        if self.target.access == TargetAccess::Granted || self.proof.is_some() || self.is_let_go() {
             return;
         }
         let revoke = Revoke {
@@ -666,7 +678,8 @@ impl Managed {
             known: Vec::new(),
             left_out: Vec::new(),
         };
-        self.proof = Some(Proof::open(&revoke, entry.map_or(0, |entry| entry.online)));
+        self.proof = Some(Proof::open(&revoke, entry.online));
+        self.agreed = false;
     }
 }
 

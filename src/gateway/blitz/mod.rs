@@ -295,7 +295,7 @@ impl Gateway for BlitzGateway {
             sessions: look.map_or(0, |(_, devices)| devices),
             proves: true,
             reachable: match look {
-                Some((at, _)) if age(at) <= patience && lane.error().is_none() => Reachable::True,
+                Some((at, _)) if age(at) <= patience && !lane.is_refused() => Reachable::True,
                 None if lane.error().is_none() => Reachable::Unknown,
                 _ => Reachable::False,
             },

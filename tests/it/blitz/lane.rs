@@ -287,3 +287,41 @@ async fn traffic_is_counted_once_over_restarts_and_resets_of_the_panel() {
     eventually("counted", || moved(&house) == Some((106, 1007))).await;
     house.stop().await;
 }
+
+#[tokio::test]
+async fn one_answer_that_fails_makes_no_panel_unreachable_and_a_wrong_token_does_at_once() {
+    use vpn_operator::{
+        gateway::{Gateway as _, blitz::client::PanelEndpoint},
+        model::gateway::Reachable,
+    };
+    let house = House::new().await;
+    let reachable = |house: &House| house.gateway.health()[0].reachable;
+    house.grant("corp_a");
+    present(&house, "corp_a").await;
+    house.panel.fail_next(Op::List, Fault::Status(500));
+    eventually("the error is said", || house.gateway.health()[0].error.is_some()).await;
+    assert_eq!(reachable(&house), Reachable::True);
+    let wrong = PanelEndpoint {
+        url: house.panel.url().parse().unwrap(),
+        token: "wrong".into(),
+        ca_bundle: None,
+    };
+    house.gateway.update(&wrong).unwrap();
+    eventually("refused", || reachable(&house) == Reachable::False).await;
+    assert!(house.gateway.health()[0].error.clone().unwrap().contains("token"));
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn an_edit_that_changes_nothing_at_the_panel_leaves_the_account_as_reported() {
+    let house = House::new().await;
+    house.grant("corp_a");
+    present(&house, "corp_a").await;
+    let edited = Account {
+        leaving: Leaving::Block,
+        ..account("corp_a")
+    };
+    house.submit("corp_a", TargetAccess::Granted, edited, false);
+    assert_eq!(house.observe("corp_a").account, AccountPresence::Present);
+    house.stop().await;
+}

@@ -204,3 +204,23 @@ async fn a_panel_that_hangs_delays_a_denial_and_loses_none() {
     assert!(devices[0].is_out());
     house.stop().await;
 }
+
+#[tokio::test]
+async fn who_was_let_in_at_the_panel_while_the_operator_was_down_is_cut() {
+    let house = House::new().await;
+    house.grant("corp_a");
+    present(&house, "corp_a").await;
+    house.deny("corp_a");
+    eventually("zero", || house.is_zero("corp_a")).await;
+    let panel = house.stop().await;
+    panel.database().accounts.get_mut("corp_a").unwrap().blocked = false;
+    let house = House::at(panel, std::sync::Arc::default());
+    let session = house.connect("corp_a").await;
+    let device = Busy::begin(&house.panel, "corp_a", session);
+    // As after a restart: everything was proved, and nothing is left to prove.
+    house.submit("corp_a", TargetAccess::Denied, account("corp_a"), false);
+    eventually("out", || device.is_out()).await;
+    eventually("zero", || house.is_zero("corp_a")).await;
+    assert!(house.panel.account("corp_a").unwrap().blocked);
+    house.stop().await;
+}
