@@ -223,8 +223,16 @@ fn leadership_lost(leadership: &Leadership, end: CancellationToken) -> impl Futu
     }
 }
 
+/// Connections that the kernel keeps until they are taken up; it may be set to keep fewer. One that finds no room comes a second
+/// later, behind those that came after it: the standard library's 128 are few when a node begins again with all its clients.
+const BACKLOG: i32 = 4096;
+
 fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListener, RunError> {
-    let socket = TcpListener::bind(address).and_then(|socket| socket.set_nonblocking(true).map(|()| socket));
+    let socket = TcpListener::bind(address).and_then(|socket| {
+        rustix::net::listen(&socket, BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    });
     socket.map_err(|error| RunError::Listen {
         address,
         setting,

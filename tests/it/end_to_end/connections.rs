@@ -84,6 +84,28 @@ async fn idle_connections_stop_neither_logins_nor_the_api_nor_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_connections_waits_in_order_while_the_process_does_not_run() {
+    const STORM: usize = 300;
+    let kept = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+    let storm = STORM.min(kept.trim().parse().unwrap());
+    let operator = House::new().start().await;
+    operator.signal("STOP");
+    let mut waiting = Vec::new();
+    for listener in [operator.auth, operator.api] {
+        for number in 0..storm {
+            let connected = tokio::time::timeout(Duration::from_millis(900), TcpStream::connect(listener)).await;
+            waiting.push(
+                connected
+                    .unwrap_or_else(|_| panic!("connection {number} finds no room"))
+                    .unwrap(),
+            );
+        }
+    }
+    operator.signal("CONT");
+    operator.ready().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_soft_limit_of_open_files_is_raised_at_the_start() {
     let operator = limited(&House::new(), "-S -n 256").await;
     let check = said(&operator).await;
