@@ -1,8 +1,8 @@
 //! A Blitz panel, which keeps the accounts itself.
 //!
 //! The panel works on one call at a time, and every call costs most of a second, so one task a panel makes all of them
-//! (this file), in the order that [`lane`] finds (pure). What has to change of an account is in [`difference`], how far a
-//! revocation is in [`proof`], both pure. It must never take a list that is not one for "nobody is there", change an account that
+//! (this file), in the order that `lane` finds (pure). What has to change of an account is in `difference`, how far a
+//! revocation is in `proof`, both pure. It must never take a list that is not one for "nobody is there", change an account that
 //! the operator did not make, repeat what the panel says about an error, or hold a lock while it waits for the panel.
 
 pub mod client;
