@@ -9,6 +9,7 @@ mod context;
 pub mod hysteria;
 mod merged;
 pub mod names;
+mod percent;
 pub mod redact;
 pub mod retry;
 pub mod running;

@@ -3,14 +3,10 @@
 //! The panel writes an account's name and password into addresses that are the same for everybody, as they are and without
 //! encoding them. So one account's links say what everybody's are, and a password that needs encoding gets it.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::client::PanelLinks;
-use crate::gateway::{Credentials, Link};
-
-/// Everything but the unreserved characters of RFC 3986.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use crate::gateway::{Credentials, Link, percent::encoded};
 
 /// What comes after name and password, for each of the panel's nodes. It can hold the password of the obfuscation.
 #[derive(Debug, Clone)]
@@ -36,7 +32,6 @@ impl Template {
 
     /// The links of an account.
     pub(super) fn links(&self, credentials: &Credentials) -> Vec<Link> {
-        let encoded = |text: &str| utf8_percent_encode(text, RESERVED).to_string();
         let name = encoded(&credentials.username);
         let password = encoded(credentials.password.expose_secret());
         let link = |(node, rest): &(String, SecretString)| Link {

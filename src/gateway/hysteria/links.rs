@@ -2,19 +2,14 @@
 
 use std::fmt::Write;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::ExposeSecret;
 
 use super::config::{Host, NodeConfig};
-use crate::gateway::{Credentials, Link};
-
-/// Everything but the unreserved characters of RFC 3986.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use crate::gateway::{Credentials, Link, percent::encoded};
 
 /// The link with which these credentials connect to this node. The parameters always stand in the same order.
 #[must_use]
 pub fn link(node: &NodeConfig, credentials: &Credentials) -> Link {
-    let encoded = |text: &str| utf8_percent_encode(text, RESERVED).to_string();
     let mut url = format!(
         "hysteria2://{}:{}@{}:{}/",
         encoded(&credentials.username),
