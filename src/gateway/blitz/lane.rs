@@ -125,6 +125,8 @@ enum Filed {
 struct Seen {
     begun: Option<Instant>,
     entries: HashMap<String, Entry>,
+    /// Devices online, on all accounts.
+    devices: u32,
 }
 
 /// What happened to accounts that the operator had brought in line, and that somebody else changed.
@@ -157,9 +159,12 @@ pub(super) struct Lane {
     deletes: BTreeSet<Arc<str>>,
     asked: BTreeSet<(u64, Arc<str>)>,
     rest: BTreeSet<(u64, Arc<str>)>,
-    /// An account that lets people in, whose links can be read, and when some were.
+    /// An account that lets people in, whose links can be read.
     witness: Option<Arc<str>>,
-    links: Option<Instant>,
+    /// Links were understood.
+    has_links: bool,
+    /// When links are to be read again.
+    links_due: Option<Instant>,
     /// When the last list that was answered was begun.
     looked: Option<Instant>,
     /// Not before then is the panel called again: it failed as a whole.
@@ -181,7 +186,8 @@ impl Lane {
             asked: BTreeSet::new(),
             rest: BTreeSet::new(),
             witness: None,
-            links: None,
+            has_links: false,
+            links_due: None,
             looked: None,
             resting: None,
             backoff: Backoff::new(Duration::from_millis(500), Duration::from_secs(10)),
@@ -192,11 +198,8 @@ impl Lane {
     pub(super) fn submit(&mut self, account: &str, target: &Target, now: Moment) -> bool {
         let entry = self.seen.entries.get(account);
         let online = entry.map_or(0, |entry| entry.online);
-        let key = match self.accounts.get_key_value(account) {
-            Some((key, managed)) if managed.target == *target => {
-                let _ = key;
-                return false;
-            }
+        let key: Arc<str> = match self.accounts.get_key_value(account) {
+            Some((_, managed)) if managed.target == *target => return false,
             Some((key, _)) => key.clone(),
             None => account.into(),
         };
@@ -324,7 +327,7 @@ impl Lane {
         if let Some(key) = self.deletes.first() {
             return Next::Call(Call::Delete(key.clone()));
         }
-        if self.links.is_none_or(|read| read + LINKS <= now.at)
+        if self.links_due.is_none_or(|due| due <= now.at)
             && let Some(witness) = &self.witness
         {
             return Next::Call(Call::Links(witness.clone()));
@@ -361,6 +364,7 @@ impl Lane {
         let first = self.looked.replace(begun).is_none();
         self.seen = Seen {
             begun: Some(begun),
+            devices: entries.values().map(|entry| entry.online).sum(),
             entries,
         };
         let keys: Vec<Arc<str>> = self.accounts.keys().cloned().collect();
@@ -516,10 +520,13 @@ impl Lane {
         Some(self.seen.entry(account)?.password.clone())
     }
 
-    /// Links were read. Answers the accounts that wait for them: all that are there.
-    pub(super) fn read_links(&mut self, begun: Instant) -> HashSet<String> {
-        let first = self.links.replace(begun).is_none();
+    /// Links were read. Those of an account that was gone by then, or in a form that is not `understood`, are read again with the
+    /// next cycle. Answers the accounts that wait for them: all that are there, the first time.
+    pub(super) fn read_links(&mut self, understood: bool, now: Moment) -> HashSet<String> {
         self.succeeded();
+        self.links_due = Some(now.at + if understood { LINKS } else { self.pace.quiet });
+        let first = understood && !self.has_links;
+        self.has_links |= understood;
         let there = self.accounts.iter().filter(|(_, managed)| first && managed.agreed);
         there.map(|(name, _)| name.to_string()).collect()
     }
@@ -545,8 +552,7 @@ impl Lane {
 
     /// When the last list was begun, and how many devices it showed.
     pub(super) fn last_look(&self) -> Option<(Instant, u32)> {
-        let online = self.seen.entries.values().map(|entry| entry.online).sum();
-        Some((self.looked?, online))
+        Some((self.looked?, self.seen.devices))
     }
 
     pub(super) fn observe(&self, account: &str) -> Observation {
@@ -631,7 +637,7 @@ impl Managed {
             (TargetAccess::Granted, Some(entry)) => {
                 let change = difference::change(&self.target.account, entry, now);
                 // A change kicks: who is connected is left alone until nobody is, unless nobody can log in before.
-                let waits = entry.online > 0 && change.blocked.is_none() && self.proof.is_none();
+                let waits = entry.online > 0 && change.blocked.is_none();
                 if change.is_empty() || waits {
                     Wants::Nothing
                 } else {
@@ -723,5 +729,36 @@ fn apply(change: &Change, entry: &mut Entry) {
     }
     if let Some(note) = &change.note {
         note.clone_into(&mut entry.note);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_that_are_not_understood_are_read_again_with_the_next_cycle() {
+        let pace = Pace {
+            quiet: Duration::from_secs(30),
+            watchful: Duration::from_secs(2),
+        };
+        let mut lane = Lane::new("default/panel", pace);
+        let now = Moment {
+            at: Instant::now(),
+            utc: Timestamp::UNIX_EPOCH,
+        };
+        lane.listed(now.at, HashMap::new(), now);
+        lane.witness = Some("corp_a".into());
+        let reads = |lane: &mut Lane, after: u64| {
+            let at = now.at + Duration::from_secs(after);
+            // Lists are not what this is about.
+            lane.seen.begun = Some(at);
+            matches!(lane.next(Moment { at, ..now }), Next::Call(Call::Links(_)))
+        };
+        assert!(reads(&mut lane, 0));
+        lane.read_links(false, now);
+        assert!(!reads(&mut lane, 29) && reads(&mut lane, 30));
+        lane.read_links(true, now);
+        assert!(!reads(&mut lane, 599) && reads(&mut lane, 600));
     }
 }

@@ -164,12 +164,12 @@ impl Shared {
                 Ok(links) => {
                     let password = self.lane().password(&account);
                     let read = links.get(&*account).zip(password);
-                    if let Some(template) =
-                        read.and_then(|(links, password)| Template::read(links, &account, &password))
-                    {
-                        *lock(&self.template) = Some(template);
+                    let template = read.and_then(|(links, password)| Template::read(links, &account, &password));
+                    let understood = template.is_some();
+                    if understood {
+                        *lock(&self.template) = template;
                     }
-                    let waiting = self.lane().read_links(begun);
+                    let waiting = self.lane().read_links(understood, self.context.now());
                     self.context.complete(waiting);
                     "ok"
                 }
