@@ -84,7 +84,12 @@ impl World {
     fn record_failed(&mut self) {
         let objects = self.record.get().clone();
         if self.mode == Mode::Cluster {
-            self.ledger.holds.retain(|name, _| objects.holds.contains_key(name));
+            // What the store has not is not said any more, whatever else had the name before.
+            let is_there = |name: &String, it: &super::ledger::Standing| {
+                let object = objects.holds.get(name);
+                object.is_some_and(|hold| hold.metadata.uid == it.uid)
+            };
+            self.ledger.holds.retain(|name, it| is_there(name, it));
             self.ledger.waiting.clear();
             self.redeclare();
             for who in 0..PEOPLE {

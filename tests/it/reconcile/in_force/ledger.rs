@@ -24,6 +24,8 @@ pub struct Standing {
     pub span: HoldSpan,
     /// Its file is the operator's own: nobody lifts it by removing that.
     pub own: bool,
+    /// Cluster: the uid of its object. Another object may have had the name before.
+    pub uid: Option<String>,
     /// Somebody was told that it is in force.
     pub told: bool,
     /// The object or its file went without having been lifted.

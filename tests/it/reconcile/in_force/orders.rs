@@ -72,23 +72,25 @@ impl World {
             from,
             until,
         };
+        let object = match self.mode {
+            Mode::Folder => None,
+            Mode::Cluster => Some(new_hold(&name, spec.clone(), self.number(), self.now())),
+        };
         let standing = Standing {
             who,
             source,
             span: HoldSpan { from, until },
             own: self.mode == Mode::Folder && !by_hand,
+            uid: object.as_ref().and_then(|hold| hold.metadata.uid.clone()),
             told: false,
             lost: false,
             stays: false,
         };
         self.ledger.held(&name, standing);
-        match self.mode {
-            Mode::Folder if by_hand => self.documents.write(|it| drop(it.holds.insert(name.clone(), spec))),
-            Mode::Folder => self.files.write(|files| drop(files.insert(name.clone(), spec))),
-            Mode::Cluster => {
-                let hold = new_hold(&name, spec, self.number(), self.now());
-                self.put_hold(hold);
-            }
+        match object {
+            Some(hold) => self.put_hold(hold),
+            None if by_hand => self.documents.write(|it| drop(it.holds.insert(name.clone(), spec))),
+            None => self.files.write(|files| drop(files.insert(name.clone(), spec))),
         }
         self.read_folder();
         name
