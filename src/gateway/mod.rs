@@ -13,6 +13,7 @@ mod percent;
 pub mod redact;
 pub mod retry;
 pub mod running;
+mod transport;
 
 pub use context::{Call, Context, Meter};
 pub use merged::merged;

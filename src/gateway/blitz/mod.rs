@@ -1,15 +1,20 @@
 //! A Blitz panel, which keeps the accounts itself.
 //!
 //! The panel works on one call at a time, and every call costs most of a second, so one task a panel makes all of them
-//! (this file), in the order that `lane` finds (pure). What has to change of an account is in `difference`, how far a
-//! revocation is in `proof`, both pure. It must never take a list that is not one for "nobody is there", change an account that
+//! (this file), in the order that `lane` finds. What one account needs is in `managed`, what has to change of it in
+//! `difference`, how far its revocation is in `proof`; all of these are pure. It must never take a list that is not one for "nobody is there", change an account that
 //! the operator did not make, repeat what the panel says about an error, or hold a lock while it waits for the panel.
 
+mod call;
 pub mod client;
 mod difference;
 mod lane;
 mod links;
+mod managed;
 mod proof;
+mod queues;
+mod rest;
+mod seen;
 mod usage;
 
 use std::{
@@ -25,8 +30,9 @@ use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use self::{
+    call::Call,
     client::{Entry, PanelClient, PanelEndpoint, PanelError},
-    lane::{Call, Drift, Lane, Next, Pace},
+    lane::{Drift, Lane, Next, Pace},
     links::Template,
     usage::PanelMeter,
 };
@@ -177,7 +183,7 @@ impl Shared {
             },
             call => {
                 let result = match &call {
-                    Call::Block(account) => client.change(account, &lane::block()).await,
+                    Call::Block(account) => client.change(account, &call::block()).await,
                     Call::Add(account, new) => client.add(account, new).await,
                     Call::Change(account, change) => client.change(account, change).await,
                     Call::Delete(account) => client.delete(account).await,
