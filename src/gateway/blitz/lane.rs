@@ -18,14 +18,16 @@ use secrecy::SecretString;
 use super::{
     call::Call,
     client::{Entry, PanelError},
+    estimate::Estimate,
     links::Reading,
     managed::{Drifted, Managed},
+    proof::BLIND,
     queues::Queues,
     rest::Rest,
     seen::Seen,
 };
 use crate::{
-    gateway::{Moment, Observation, Target},
+    gateway::{Backlog, Moment, Observation, Target, Work},
     model::user::AccountPresence,
 };
 
@@ -72,6 +74,7 @@ pub(super) struct Lane {
     seen: Seen,
     numbered: u64,
     queues: Queues,
+    estimate: Estimate,
     reading: Reading,
     /// When the last list that was answered was begun.
     looked: Option<Instant>,
@@ -87,6 +90,7 @@ impl Lane {
             seen: Seen::default(),
             numbered: 0,
             queues: Queues::default(),
+            estimate: Estimate::default(),
             reading: Reading::default(),
             looked: None,
             rest: Rest::default(),
@@ -321,6 +325,28 @@ impl Lane {
     /// When the last list was begun, and how many devices it showed.
     pub(super) fn last_look(&self) -> Option<(Instant, u32)> {
         Some((self.looked?, self.seen.devices))
+    }
+
+    /// A call was answered as it should be, after this long.
+    pub(super) fn took(&mut self, operation: &'static str, took: Duration) {
+        self.estimate.made(operation, took);
+    }
+
+    /// What waits, and about how long it takes.
+    pub(super) fn backlog(&self) -> Backlog {
+        let backlog = self.queues.backlog();
+        if self.rest.error().is_some() {
+            return backlog;
+        }
+        let lists = usize::from(self.queues.wait_for_a_list());
+        let calls = [
+            ("block", backlog.of(Work::Block) * BLIND as usize),
+            ("list", lists),
+            ("delete", backlog.of(Work::Delete)),
+            ("add", backlog.of(Work::Add)),
+            ("change", backlog.of(Work::Change)),
+        ];
+        backlog.taking(self.estimate.all(&calls, self.pace.quiet))
     }
 
     pub(super) fn observe(&self, account: &str) -> Observation {

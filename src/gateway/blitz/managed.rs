@@ -12,7 +12,7 @@ use super::{
     client::{Entry, PanelError},
     difference,
     proof::{Need, Proof},
-    queues::Place,
+    queues::{Place, Write},
 };
 use crate::{
     gateway::{
@@ -166,15 +166,15 @@ impl Managed {
         if let Some(proof) = &self.proof {
             match proof.need(!self.was_there) {
                 Need::Block => return Place::Blocks(proof.denied_at()),
-                Need::Look => return Place::Looks,
+                Need::Look => return Place::Proves,
                 Need::Nothing => {}
             }
         }
         if !looked {
-            return Place::Looks;
+            return Place::Compares;
         }
         match (self.target.access, entry) {
-            (TargetAccess::Granted, None) => self.writes(),
+            (TargetAccess::Granted, None) => self.writes(Write::Add),
             (TargetAccess::Granted, Some(entry)) => {
                 let change = difference::change(&self.target.account, entry, now.utc);
                 // A change kicks: who is connected is left alone until nobody is, unless nobody can log in before.
@@ -182,7 +182,7 @@ impl Managed {
                 if change.is_empty() || waits {
                     Place::Nowhere
                 } else {
-                    self.writes()
+                    self.writes(Write::Change)
                 }
             }
             (TargetAccess::Absent, Some(_)) if self.target.account.leaving == Leaving::Delete => Place::Deletes,
@@ -200,11 +200,11 @@ impl Managed {
         (!change.is_empty()).then(|| Call::Change(account.clone(), change))
     }
 
-    const fn writes(&self) -> Place {
+    const fn writes(&self, write: Write) -> Place {
         if self.asked {
-            Place::Asked(self.number)
+            Place::Asked(write, self.number)
         } else {
-            Place::Rest(self.number)
+            Place::Rest(write, self.number)
         }
     }
 

@@ -8,6 +8,7 @@
 mod call;
 pub mod client;
 mod difference;
+mod estimate;
 mod lane;
 mod links;
 mod managed;
@@ -37,7 +38,7 @@ use self::{
     usage::PanelMeter,
 };
 use super::{
-    Call as Metered, Context, Credentials, Gateway, Links, NodeHealth, NodeName, Observation, PATIENCE, Target,
+    Backlog, Call as Metered, Context, Credentials, Gateway, Links, NodeHealth, NodeName, Observation, PATIENCE, Target,
 };
 use crate::model::gateway::Reachable;
 
@@ -195,11 +196,15 @@ impl Shared {
                 outcome
             }
         };
+        let took = self.context.clock.monotonic().saturating_duration_since(begun);
+        if outcome == "ok" {
+            self.lane().took(operation, took);
+        }
         (self.context.meter)(&Metered {
             node: &self.name,
             operation,
             outcome,
-            took: self.context.clock.monotonic().saturating_duration_since(begun),
+            took,
         });
     }
 
@@ -250,6 +255,10 @@ impl Shared {
 impl Gateway for BlitzGateway {
     fn name(&self) -> &str {
         &self.gateway
+    }
+
+    fn kind(&self) -> &'static str {
+        "blitz"
     }
 
     fn submit(&self, account: &str, target: Target) {
@@ -308,6 +317,10 @@ impl Gateway for BlitzGateway {
             faulty: false,
             undeclared: false,
         }]
+    }
+
+    fn backlog(&self) -> Backlog {
+        self.shared.lane().backlog()
     }
 }
 
