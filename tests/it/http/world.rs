@@ -638,7 +638,7 @@ impl Links for World {
         let gateway = GatewayView {
             name: "default".to_owned(),
             kind: Some("blitz"),
-            nodes: self.health(),
+            nodes: Links::health(self),
             backlog: backlog.taking(Some(Duration::from_secs(61))),
             refusal: None,
         };
