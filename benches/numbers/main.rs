@@ -23,6 +23,7 @@ mod growth;
 mod house;
 mod load;
 mod memory;
+mod panel;
 mod people;
 mod proc;
 mod quiet;
@@ -35,11 +36,18 @@ mod wire;
 #[allow(dead_code, reason = "shared with the scenarios, which use all of it")]
 mod hysteria_node;
 
+#[path = "../../tests/it/support/blitz/mod.rs"]
+#[allow(dead_code, reason = "shared with the scenarios, which use all of it")]
+mod blitz;
+#[path = "../../tests/it/support/net.rs"]
+#[allow(dead_code, reason = "shared with the scenarios, which use all of it")]
+mod net;
+
 use report::Report;
 
 type Part = (&'static str, fn(&mut Report));
 
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 10] = [
     ("auth", auth::measure),
     ("restart", restart::measure),
     ("repair", repair::measure),
@@ -49,6 +57,7 @@ const PARTS: [Part; 9] = [
     ("growth", growth::measure),
     ("memory", memory::measure),
     ("quiet", quiet::measure),
+    ("panel", panel::measure),
 ];
 
 fn main() {
