@@ -11,6 +11,7 @@ mod difference;
 mod estimate;
 mod lane;
 mod links;
+mod listed;
 mod managed;
 mod proof;
 mod queues;
@@ -33,8 +34,9 @@ use tokio_util::sync::CancellationToken;
 use self::{
     call::Call,
     client::{Entry, PanelClient, PanelEndpoint, PanelError},
-    lane::{Drift, Lane, Next, Pace},
+    lane::{Lane, Next, Pace},
     links::Template,
+    listed::Drift,
     usage::PanelMeter,
 };
 use super::{
@@ -165,7 +167,12 @@ impl Shared {
                     self.context.complete(listed.completed);
                     "ok"
                 }
-                Err(error) => self.failed(&error),
+                Err(error) => {
+                    if self.lane().unreachable(error.clone(), self.context.now()) {
+                        tracing::warn!(panel = %self.name, %error, "the panel cannot be called");
+                    }
+                    error.category()
+                }
             },
             Call::Links(account) => match client.links(&[account.to_string()]).await {
                 Ok(links) => {
@@ -180,14 +187,17 @@ impl Shared {
                     self.context.complete(waiting);
                     "ok"
                 }
-                Err(error) => self.failed(&error),
+                Err(error) => {
+                    self.lane().read_no_links(&error, self.context.now());
+                    error.category()
+                }
             },
             call => {
                 let result = match &call {
                     Call::Block(account) => client.change(account, &call::block()).await,
                     Call::Add(account, new) => client.add(account, new).await,
                     Call::Change(account, change) => client.change(account, change).await,
-                    Call::Delete(account) => client.delete(account).await,
+                    Call::Delete(accounts) => client.delete(accounts).await,
                     Call::List | Call::Links(_) => Ok(()),
                 };
                 let outcome = result.as_ref().map_or_else(PanelError::category, |()| "ok");
@@ -206,15 +216,6 @@ impl Shared {
             outcome,
             took,
         });
-    }
-
-    fn failed(&self, error: &PanelError) -> &'static str {
-        let mut lane = self.lane();
-        if lane.error().is_none() {
-            tracing::warn!(panel = %self.name, %error, "the panel cannot be called");
-        }
-        lane.unreachable(error.clone(), self.context.now());
-        error.category()
     }
 
     /// Accounts for what the operator's accounts moved.
@@ -239,12 +240,17 @@ impl Shared {
 
     /// What somebody else changed is said as one, however many accounts it is.
     fn tell(&self, drift: Drift) {
-        let Drift { gone, changed } = drift;
-        if gone + changed > 0 {
+        let Drift {
+            gone,
+            changed,
+            returned,
+        } = drift;
+        if drift != Drift::default() {
             tracing::warn!(
                 panel = %self.name,
                 gone,
                 changed,
+                returned,
                 "accounts are not as the operator left them: somebody changed them at the panel, or put an older backup back; \
                  they are brought in line again, and nobody is disconnected for that"
             );

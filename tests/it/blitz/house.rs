@@ -2,15 +2,18 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use vpn_operator::{
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     fence::Fence,
     gateway::{
         Account, Context, Credentials, Gateway, Link, Links, Observation, Revoke, Target, TargetAccess,
@@ -42,7 +45,30 @@ pub fn account(name: &str) -> Account {
     }
 }
 
+/// The machine's clock, whose wall clock somebody steps.
+#[derive(Default)]
+pub struct Stepped(AtomicI64);
+
+impl Stepped {
+    pub fn step(&self, seconds: i64) {
+        self.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+}
+
+impl Clock for Stepped {
+    fn now(&self) -> Timestamp {
+        Timestamp::now() + SignedDuration::from_secs(self.0.load(Ordering::SeqCst))
+    }
+    fn monotonic(&self) -> Instant {
+        SystemClock.monotonic()
+    }
+    fn since_boot(&self) -> Duration {
+        SystemClock.since_boot()
+    }
+}
+
 pub struct House {
+    pub clock: Arc<Stepped>,
     pub panel: Arc<BlitzPanel>,
     pub gateway: Arc<BlitzGateway>,
     pub sink: Arc<SmallSink>,
@@ -59,12 +85,13 @@ impl House {
 
     /// A process that begins at a panel.
     pub fn at(panel: Arc<BlitzPanel>, sink: Arc<SmallSink>) -> Self {
+        let clock = Arc::new(Stepped::default());
         let (sender, completions) = tokio::sync::mpsc::unbounded_channel();
         let context = Context {
             ledger: Arc::new(SmallAuth::default()),
             usage: sink.clone(),
             completions: sender,
-            clock: Arc::new(SystemClock),
+            clock: clock.clone(),
             fence: Fence::always_open(),
             meter: Arc::new(|_| {}),
             poll_interval: POLL,
@@ -79,6 +106,7 @@ impl House {
         };
         let gateway = BlitzGateway::start("default", &endpoint, context).unwrap();
         Self {
+            clock,
             panel,
             gateway,
             sink,
@@ -208,14 +236,20 @@ pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 /// A device that moves a byte every few milliseconds, and logs in again when it is cut. Ends when it is refused.
 pub struct Busy {
     task: tokio::task::JoinHandle<()>,
+    leaves: Arc<AtomicBool>,
 }
 
 impl Busy {
     pub fn begin(panel: &Arc<BlitzPanel>, name: &str, first: Session) -> Self {
         let (panel, credential) = (panel.clone(), format!("{name}:{}", password(name)));
+        let leaves = Arc::new(AtomicBool::default());
+        let leave = leaves.clone();
         let task = tokio::spawn(async move {
             let mut session = first;
             loop {
+                if leave.load(Ordering::SeqCst) {
+                    return session.close();
+                }
                 if session.send(10, 10).is_err() {
                     match panel.connect(&credential, "192.0.2.1:1000").await {
                         Ok(again) => session = again,
@@ -225,7 +259,12 @@ impl Busy {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         });
-        Self { task }
+        Self { task, leaves }
+    }
+
+    /// Says goodbye.
+    pub fn leave(&self) {
+        self.leaves.store(true, Ordering::SeqCst);
     }
 
     /// It was cut and refused.
