@@ -6,13 +6,17 @@
 
 pub mod blitz;
 mod context;
+pub mod declared;
+pub mod fleet;
 pub mod hysteria;
 mod merged;
+pub mod meter;
 pub mod names;
 mod percent;
 pub mod redact;
 pub mod retry;
 pub mod running;
+pub mod watched;
 
 pub use context::{Call, Context, Meter};
 pub use merged::merged;
