@@ -7,14 +7,18 @@
 mod backlog;
 pub mod blitz;
 mod context;
+pub mod declared;
+pub mod fleet;
 pub mod hysteria;
 mod merged;
+pub mod meter;
 pub mod names;
 mod percent;
 pub mod redact;
 pub mod retry;
 pub mod running;
 mod transport;
+pub mod watched;
 
 pub use backlog::{Backlog, Work};
 pub use context::{Call, Context, Meter};

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::declared::Refusal;
 use crate::{
-    gateway::{Backlog, NodeHealth, Work},
+    gateway::{Backlog, NodeHealth, Work, declared::Refusal},
     model::{
         condition::{Condition, ConditionStatus, Conditions, Text, types},
         gateway::{NodeState, Reachable, VpnGateway, VpnGatewayStatus},
