@@ -37,7 +37,7 @@ mod wire;
 mod hysteria_node;
 
 #[path = "../../tests/it/support/blitz/mod.rs"]
-#[allow(dead_code, reason = "shared with the scenarios, which use all of it")]
+#[allow(dead_code, unused_imports, reason = "shared with the scenarios, which use all of it")]
 mod blitz;
 #[path = "../../tests/it/support/net.rs"]
 #[allow(dead_code, reason = "shared with the scenarios, which use all of it")]
