@@ -2,6 +2,8 @@
 
 mod client;
 mod faults;
+mod guard;
 mod house;
+mod kicks;
 mod lane;
 mod revocation;
