@@ -5,11 +5,12 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use super::askers::Asks;
 use crate::{
     credentials::Sources,
     gateway::{
-        ANY, Meter, NodeName,
-        blitz::client::PanelEndpoint,
+        Meter, NodeName,
+        blitz::{PANEL, client::PanelEndpoint, config::PanelConfig},
         hysteria::{
             WITHOUT_EFFECT,
             client::StatsEndpoint,
@@ -50,7 +51,8 @@ pub(super) struct Refusal {
 /// A gateway as it is to run.
 pub(super) struct Wanted {
     pub(super) run: running::Wanted,
-    pub(super) tokens: Vec<(NodeName, SecretString)>,
+    /// Who asks the auth listener because of it.
+    pub(super) asks: Vec<Asks>,
 }
 
 impl Environment {
@@ -75,42 +77,71 @@ impl Environment {
         own: bool,
     ) -> Result<Wanted, Refusal> {
         if let Some(blitz) = &spec.blitz {
-            return self.resolve_panel(sources, blitz, own).await;
+            return self.resolve_panel(sources, name, blitz, own).await;
         }
-        let (mut nodes, mut tokens) = (Vec::new(), Vec::new());
+        let (mut nodes, mut asks) = (Vec::new(), Vec::new());
         for node in spec.hysteria.iter().flat_map(|hysteria| &hysteria.nodes) {
-            let (config, token) = self.resolve_node(sources, name, node.clone(), own).await;
+            let (config, asker) = self.resolve_node(sources, name, node.clone(), own).await;
             nodes.push(config);
-            tokens.extend(token);
+            asks.extend(asker);
         }
         Ok(Wanted {
             run: running::Wanted::Hysteria(nodes),
-            tokens,
+            asks,
         })
     }
 
     /// Reads what a panel needs to run.
-    async fn resolve_panel(&self, sources: &Sources, blitz: &BlitzGateway, own: bool) -> Result<Wanted, Refusal> {
+    async fn resolve_panel(
+        &self,
+        sources: &Sources,
+        name: &str,
+        blitz: &BlitzGateway,
+        own: bool,
+    ) -> Result<Wanted, Refusal> {
         let refused = |message: String| Refusal {
             reason: "InvalidPanel",
             message,
         };
-        let known = self.known.iter().find(|(source, _)| own && *source == blitz.token);
-        let token = if let Some((_, token)) = known {
-            token.clone()
-        } else {
-            let read = sources.resolve(&blitz.token).await;
-            read.map_err(|error| refused(format!("spec.blitz.token: {error}")))?
+        let secret = async |field: &str, source: &SecretSource| {
+            if let Some((_, known)) = self.known.iter().find(|(known, _)| own && known == source) {
+                return Ok(known.clone());
+            }
+            let read = sources.resolve(source).await;
+            read.map_err(|error| refused(format!("spec.blitz.{field}: {error}")))
         };
-        let url = Url::parse(&blitz.url).map_err(|error| refused(format!("spec.blitz.url: {error}")))?;
+        let url =
+            |field: &str, url: &str| Url::parse(url).map_err(|error| refused(format!("spec.blitz.{field}: {error}")));
         let panel = PanelEndpoint {
-            url,
-            token,
+            url: url("url", &blitz.url)?,
+            token: secret("token", &blitz.token).await?,
             ca_bundle: blitz.ca_bundle.clone(),
         };
+        let stats = match &blitz.stats_url {
+            None => None,
+            Some(at) => Some(StatsEndpoint {
+                url: url("statsUrl", at)?,
+                secret: match &blitz.stats_secret {
+                    Some(source) => secret("statsSecret", source).await?,
+                    None => self.stats_secret.clone(),
+                },
+            }),
+        };
+        let asks = match &blitz.auth_guard {
+            None => None,
+            Some(guard) => Some(Asks {
+                node: NodeName::new(name, PANEL),
+                token: secret("authGuard.token", &guard.token).await?,
+                upstream: Some(url("authGuard.upstream", &guard.upstream)?),
+            }),
+        };
         Ok(Wanted {
-            run: running::Wanted::Blitz(panel),
-            tokens: Vec::new(),
+            run: running::Wanted::Blitz(Box::new(PanelConfig {
+                panel,
+                stats,
+                guarded: asks.is_some(),
+            })),
+            asks: asks.into_iter().collect(),
         })
     }
 
@@ -121,7 +152,7 @@ impl Environment {
         gateway: &str,
         mut node: HysteriaNode,
         own: bool,
-    ) -> (NodeConfig, Option<(NodeName, SecretString)>) {
+    ) -> (NodeConfig, Option<Asks>) {
         let known = if own { self.known.as_slice() } else { &[] };
         let mut read: Vec<(SecretSource, Result<SecretString, String>)> = known
             .iter()
@@ -170,7 +201,11 @@ impl Environment {
         // Nobody is let in where a session could not be ended although it was meant to be.
         let can_be_cut = node.stats_url.is_none() || config.stats.is_some();
         let token = match token {
-            Ok(token) => can_be_cut.then(|| (NodeName::new(gateway, &node.name), token)),
+            Ok(token) => can_be_cut.then(|| Asks {
+                node: NodeName::new(gateway, &node.name),
+                token,
+                upstream: None,
+            }),
             Err(why) => {
                 config.refuse(why);
                 None
@@ -204,9 +239,9 @@ impl Wanted {
                 ..former.clone()
             };
             let name = NodeName::new(gateway, &node.name);
-            self.tokens.retain(|(known, _)| *known != name);
-            self.tokens
-                .extend(before.tokens.iter().filter(|(known, _)| *known == name).cloned());
+            self.asks.retain(|known| known.node != name);
+            self.asks
+                .extend(before.asks.iter().filter(|known| known.node == name).cloned());
         }
     }
 }
@@ -214,7 +249,7 @@ impl Wanted {
 /// Whether a gateway names the Secret of this name.
 pub(super) fn names_secret(gateway: &VpnGatewaySpec, secret: &str) -> bool {
     let names = |source: &SecretSource| source.secret_key_ref.as_ref().is_some_and(|key| key.name == secret);
-    let panel = gateway.blitz.iter().map(|blitz| Some(&blitz.token));
+    let panel = gateway.blitz.iter().flat_map(BlitzGateway::secrets).map(Some);
     let nodes = gateway.hysteria.iter().flat_map(|hysteria| &hysteria.nodes);
     nodes
         .flat_map(|node| {
@@ -233,23 +268,6 @@ pub(super) fn meter(metrics: &Arc<Metrics>) -> Meter {
         WITHOUT_EFFECT => metrics.kick_without_effect(),
         made => metrics.gateway_call(operation(call.operation), outcome(made)),
     })
-}
-
-/// The nodes that tokens stand for. A token that several nodes share does not say which of them asks; it stands for any
-/// node of its gateway, or of any gateway.
-pub(super) fn shared_tokens(tokens: Vec<(NodeName, SecretString)>) -> Vec<(NodeName, SecretString)> {
-    let mut by_value: Vec<(NodeName, SecretString)> = Vec::new();
-    for (name, token) in tokens {
-        match by_value
-            .iter_mut()
-            .find(|(_, known)| known.expose_secret() == token.expose_secret())
-        {
-            Some((known, _)) if known.gateway() == name.gateway() => *known = NodeName::new(name.gateway(), ANY),
-            Some((known, _)) => *known = NodeName::new(ANY, ANY),
-            None => by_value.push((name, token)),
-        }
-    }
-    by_value
 }
 
 /// The nodes that are declared with the statistics address of another, each with one that has the same.

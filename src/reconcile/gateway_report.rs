@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::declared::Refusal;
+use super::{
+    auth_guard::{GuardState, SILENT},
+    declared::Refusal,
+};
 use crate::{
     gateway::NodeHealth,
     model::{
@@ -62,6 +65,8 @@ pub(super) struct GatewayFacts<'a> {
     pub(super) nodes: &'a [NodeHealth],
     /// Why users cannot be kept to the gateways that they name, if they cannot.
     pub(super) not_separated: Option<&'a str>,
+    /// How its auth guard is, if it has one.
+    pub(super) guard: Option<&'a GuardState>,
 }
 
 /// The status as it should be. `before` is the one that was reported last.
@@ -103,11 +108,28 @@ pub(super) fn status(
     } else {
         status.conditions.retain(|it| it.type_ != types::SEPARATED);
     }
+    guarded(&mut status, facts.guard, known, now);
     // These are there only while they are true, as kstatus has it.
     status.conditions.retain(|condition| {
         ![types::STALLED, types::RECONCILING].contains(&&*condition.type_) || state == Some(&*condition.type_)
     });
     status
+}
+
+/// Says how the auth guard is, where there is one.
+fn guarded(status: &mut VpnGatewayStatus, guard: Option<&GuardState>, known: bool, now: Timestamp) {
+    let Some(guard) = guard else {
+        status.conditions.retain(|it| it.type_ != types::GUARDED);
+        return;
+    };
+    let said = status.conditions.iter().any(|it| it.type_ == types::GUARDED);
+    if *guard == GuardState::NotAskedYet && known && said {
+        // A restart is no news of the panel's servers.
+        return;
+    }
+    let generation = status.observed_generation;
+    let mut conditions = Conditions::new(&mut status.conditions, generation, now);
+    conditions.set(types::GUARDED, guard.status(), guard.reason(), guard.message());
 }
 
 /// Whether two statuses say the same but for numbers and errors of the moment, which need not be shown at once.
@@ -120,7 +142,7 @@ pub(super) fn differ_in_numbers_only(one: &VpnGatewayStatus, other: &VpnGatewayS
             node.last_poll = None;
         }
         // Of a node that does not answer every attempt may meet another error.
-        let silent = |condition: &&mut Condition| condition.reason == reasons::NODE_UNREACHABLE;
+        let silent = |condition: &&mut Condition| [reasons::NODE_UNREACHABLE, SILENT].contains(&&*condition.reason);
         for condition in status.conditions.iter_mut().filter(silent) {
             condition.message = Text::default();
         }

@@ -9,13 +9,15 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use super::declared::Environment;
 use super::{
-    declared::{Refusal, Wanted, alike, meter, shared_tokens},
+    askers::{Answered, Asks, answered},
+    auth_guard::{self, AuthGuard, note_ambiguous},
+    declared::{Refusal, Wanted, alike, meter},
     usage::UsageBook,
 };
 use crate::{
@@ -24,7 +26,7 @@ use crate::{
     credentials::Sources,
     fence::Fence,
     gateway::{
-        Completions, Context, Gateway, NodeName,
+        Completions, Context, Gateway,
         running::{self, StartError},
     },
     metrics::Metrics,
@@ -49,6 +51,8 @@ pub struct Dependencies {
     pub fence: Fence,
     /// Numbers.
     pub metrics: Arc<Metrics>,
+    /// No other process answers logins.
+    pub alone: bool,
     /// Joins what is started.
     pub tasks: TaskTracker,
     /// Ends everything.
@@ -80,6 +84,8 @@ pub struct Gateways {
     pub(super) moved: Notify,
     /// Gateways to which users cannot be kept, and what is said of each.
     pub(super) not_separated: ArcSwap<BTreeMap<String, String>>,
+    /// Panels whose servers cannot be answered, and what is said of each.
+    unanswered: ArcSwap<BTreeMap<String, String>>,
 }
 
 impl Gateways {
@@ -98,6 +104,7 @@ impl Gateways {
             users_moved: AtomicBool::new(false),
             moved: Notify::new(),
             not_separated: ArcSwap::default(),
+            unanswered: ArcSwap::default(),
         }
     }
 
@@ -134,6 +141,16 @@ impl Gateways {
     pub fn not_separated(&self) -> Vec<(String, String)> {
         let told = self.not_separated.load();
         told.iter().map(|(name, why)| (name.clone(), why.clone())).collect()
+    }
+
+    /// How the auth guard of each panel is.
+    #[must_use]
+    pub fn guards(&self) -> Vec<AuthGuard> {
+        auth_guard::guards(
+            &self.dependencies.endpoint,
+            &self.unanswered.load(),
+            self.dependencies.alone,
+        )
     }
 
     pub(super) fn refused(&self) -> Arc<BTreeMap<String, Refusal>> {
@@ -206,21 +223,22 @@ impl Gateways {
             running.extend(present.map(|present| (name, present)));
         }
         let mut nodes = HashSet::new();
-        let mut tokens = Vec::new();
+        let mut asks = Vec::new();
         for (name, present) in running.iter() {
             nodes.extend(present.as_wanted.run.polled(name).map(|(node, _)| node));
-            tokens.extend(present.as_wanted.tokens.iter().cloned());
+            asks.extend(present.as_wanted.asks.iter().cloned());
         }
         self.dependencies.index.expect_polls_of(&nodes);
         let addresses = running
             .iter()
             .flat_map(|(name, present)| present.as_wanted.run.polled(name));
         self.dependencies.index.declare_alike(&alike(addresses));
-        self.note_sharing(&tokens);
-        let tokens = shared_tokens(tokens);
+        self.note_sharing(&asks);
+        let Answered { askers, ambiguous } = answered(asks);
         self.dependencies
             .endpoint
-            .set_tokens(tokens.iter().map(|(name, token)| (token, name)));
+            .set_tokens(askers.iter().map(Asks::as_answered));
+        note_ambiguous(&self.unanswered.swap(Arc::new(ambiguous.clone())), &ambiguous);
         self.snapshot.store(Arc::new(
             running
                 .iter()
@@ -251,12 +269,9 @@ impl Gateways {
     }
 
     /// Keeps which gateways share a path secret; the same is not kept anew.
-    fn note_sharing(&self, tokens: &[(NodeName, SecretString)]) {
-        let sharing = Sharing::of(
-            tokens
-                .iter()
-                .map(|(node, token)| (node.gateway(), token.expose_secret())),
-        );
+    fn note_sharing(&self, asks: &[Asks]) {
+        let nodes = asks.iter().filter(|it| it.upstream.is_none());
+        let sharing = Sharing::of(nodes.map(|it| (it.node.gateway(), it.token.expose_secret())));
         if **self.sharing.load() != sharing {
             self.sharing.store(Arc::new(sharing));
         }

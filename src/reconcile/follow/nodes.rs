@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use kube::ResourceExt as _;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -20,14 +21,24 @@ use crate::{
     credentials::Sources,
     gateway::{
         NodeHealth, NodeName, SessionLedger as _,
+        blitz::PANEL,
         hysteria::{
             client::{StatsEndpoint, StatsError},
             watch::{self, NodeWatch},
         },
     },
     metrics::Metrics,
-    model::gateway::{DEFAULT_GATEWAY, VpnGateway, VpnGatewaySpec},
-    reconcile::declared::{Environment, Refusal, Wanted, meter, names_secret, shared_tokens},
+    model::{
+        gateway::{DEFAULT_GATEWAY, VpnGateway, VpnGatewaySpec},
+        user::{AccountPresence, VpnUser},
+    },
+    reconcile::{
+        askers::{Answered, Asks, answered},
+        auth_guard::{self, AuthGuard, note_ambiguous},
+        declared::{Environment, Refusal, Wanted, meter, names_secret},
+        plan::gateway_names,
+    },
+    roster::account_of,
 };
 
 /// How often a gateway that cannot be used is tried again.
@@ -69,6 +80,8 @@ pub struct Nodes {
     incomplete: AtomicBool,
     /// Some node could be told by its token once.
     known: AtomicBool,
+    /// Panels whose servers cannot be answered, and what is said of each.
+    unanswered: ArcSwap<BTreeMap<String, String>>,
 }
 
 impl Nodes {
@@ -82,6 +95,7 @@ impl Nodes {
             changed: Notify::new(),
             incomplete: AtomicBool::new(false),
             known: AtomicBool::new(false),
+            unanswered: ArcSwap::default(),
         }
     }
 
@@ -136,6 +150,26 @@ impl Nodes {
         health
     }
 
+    /// How the auth guard of each panel is, by what this replica was asked.
+    #[must_use]
+    pub fn guards(&self) -> Vec<AuthGuard> {
+        auth_guard::guards(&self.dependencies.endpoint, &self.unanswered.load(), false)
+    }
+
+    /// The status of a user says of its account on each gateway whether it is the operator's: the controller's word.
+    pub(super) fn reported(&self, user: &VpnUser) {
+        let account = account_of(user);
+        let status = user.status.iter().flat_map(|status| &status.gateways);
+        let is_foreign = |name: &str| {
+            let mut foreign = status.clone().filter(|state| state.account == AccountPresence::Foreign);
+            foreign.any(|state| state.name == name)
+        };
+        for gateway in gateway_names(user) {
+            let panel = NodeName::new(&gateway, PANEL);
+            self.dependencies.index.stranger(&panel, &account, is_foreign(&gateway));
+        }
+    }
+
     /// Has every node looked at now.
     pub fn look_now(&self) {
         for (_, watch) in self.running().values().flat_map(|running| running.watches.values()) {
@@ -174,7 +208,7 @@ impl Nodes {
         }
         let refused = self.replace(wanted);
         self.incomplete.store(refused, Ordering::Relaxed);
-        if !refused || self.running().values().any(|it| !it.as_wanted.tokens.is_empty()) {
+        if !refused || self.running().values().any(|it| !it.as_wanted.asks.is_empty()) {
             self.known.store(true, Ordering::Release);
         }
     }
@@ -228,11 +262,12 @@ impl Nodes {
             self.dependencies.metrics.node_removed(&left.0);
         }
         self.dependencies.index.expect_polls_of(&polled);
-        let tokens = running.values().flat_map(|it| it.as_wanted.tokens.iter().cloned());
-        let tokens = shared_tokens(tokens.collect());
+        let asks = running.values().flat_map(|it| it.as_wanted.asks.iter().cloned());
+        let Answered { askers, ambiguous } = answered(asks.collect());
         self.dependencies
             .endpoint
-            .set_tokens(tokens.iter().map(|(name, token)| (token, name)));
+            .set_tokens(askers.iter().map(Asks::as_answered));
+        note_ambiguous(&self.unanswered.swap(Arc::new(ambiguous.clone())), &ambiguous);
         refused
     }
 

@@ -31,6 +31,7 @@ use vpn_operator::{
         session::Epoch,
         user::{VpnUser, VpnUserSpec, VpnUserStatus},
     },
+    reconcile::auth_guard::AuthGuard,
     roster::{GuardReport, PendingDenial, Person, Several},
 };
 
@@ -609,6 +610,9 @@ impl Links for World {
         Vec::new()
     }
     fn not_separated(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+    fn guards(&self) -> Vec<AuthGuard> {
         Vec::new()
     }
     fn revocation(&self, account: &str) -> Option<RevocationProgress> {
