@@ -27,6 +27,9 @@ use crate::gateway::{NodeName, names::NodeNames, redact};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a connection is kept that nobody uses: less than servers keep theirs, so that none is used that is being closed.
 const IDLE: Duration = Duration::from_secs(4);
+/// The service has answered by then, also to a wrong password. With less time, as for a login that waited for the first load, no
+/// answer says nothing of it.
+const ENOUGH: Duration = Duration::from_secs(6);
 /// The largest answer that is read.
 const MAX_ANSWER: usize = 4 * 1024;
 
@@ -116,9 +119,13 @@ impl Upstream {
 
     /// Asks, with what the panel's server sent, until `deadline`.
     pub(super) async fn ask(&self, body: Bytes, deadline: Instant) -> Result<Said, UpstreamError> {
+        let begun = Instant::now();
         let said = timeout_at(deadline, self.ask_once_more(body)).await;
         let said = said.unwrap_or(Err(UpstreamError::Timeout));
-        self.note(said.as_ref().err());
+        let in_time = begun.elapsed() >= ENOUGH || !matches!(said, Err(UpstreamError::Timeout));
+        if in_time {
+            self.note(said.as_ref().err());
+        }
         said
     }
 

@@ -335,6 +335,26 @@ async fn one_slow_answer_delays_no_other() {
 }
 
 #[tokio::test]
+async fn an_allowed_login_takes_little_longer_than_at_the_panels_service_alone() {
+    let guarded = Guarded::new().await;
+    guarded.grant().await;
+    let (service, mut through, mut alone) = (guarded.panel().auth_url(), Vec::new(), Vec::new());
+    for _ in 0..200 {
+        for (url, took) in [(&guarded.url, &mut through), (&service, &mut alone)] {
+            let begun = Instant::now();
+            let session = guarded.panel().connect_through(url, ANNAS, ADDRESS).await.unwrap();
+            took.push(begun.elapsed());
+            session.close();
+        }
+    }
+    through.sort_unstable();
+    alone.sort_unstable();
+    let (through, alone) = (through[100], alone[100]);
+    println!("an allowed login takes {through:?} through the guard, {alone:?} at the panel's service alone");
+    assert!(through < alone + Duration::from_millis(50));
+}
+
+#[tokio::test]
 async fn nobody_new_gets_in_while_the_panels_service_is_away_and_it_is_said() {
     let guarded = Guarded::new().await;
     guarded.grant().await;
