@@ -5,6 +5,7 @@
 //! secret can get in.
 
 mod auth_guard;
+mod gateways;
 mod guard;
 mod listeners;
 
@@ -17,7 +18,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use self::{auth_guard::AuthGuardMetrics, guard::GuardMetrics, listeners::ListenerMetrics};
+use self::{auth_guard::AuthGuardMetrics, gateways::GatewayMetrics, guard::GuardMetrics, listeners::ListenerMetrics};
 pub use self::{guard::OrderSource, listeners::Listener};
 use crate::model::access::{Access, Reason};
 
@@ -238,6 +239,7 @@ pub struct Metrics {
     node_up: Family<NodeLabels, Gauge>,
     listeners: ListenerMetrics,
     auth_guard: AuthGuardMetrics,
+    gateways: GatewayMetrics,
     kicks_without_effect: Counter,
 }
 
@@ -274,6 +276,7 @@ impl Metrics {
             guard: GuardMetrics::register(&mut registry),
             listeners: ListenerMetrics::register(&mut registry),
             auth_guard: AuthGuardMetrics::register(&mut registry),
+            gateways: GatewayMetrics::register(&mut registry),
             source_problems: Gauge::default(),
             unobserved: Gauge::default(),
             source_refused_access_edits: Gauge::default(),

@@ -246,8 +246,9 @@ pub struct VpnGatewayStatus {
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub nodes: Vec<NodeState>,
     /// Ready, Reconciling, Stalled, Separated and Guarded. Ready means that every node answered one of the last three polls.
-    /// Separated is there only while it is False: users cannot be kept to the gateways that they name. Guarded is there where
-    /// spec.blitz.authGuard is: whether the panel's servers ask the operator, and the panel's own service answers it.
+    /// Reconciling beside it means that a panel has much to do before its accounts are as declared. Separated is there only while
+    /// it is False: users cannot be kept to the gateways that they name. Guarded is there where spec.blitz.authGuard is: whether
+    /// the panel's servers ask the operator, and the panel's own service answers it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -1,5 +1,6 @@
 //! A Blitz panel as a gateway.
 
+mod calls;
 mod client;
 mod faults;
 mod guard;
@@ -7,3 +8,4 @@ mod house;
 mod kicks;
 mod lane;
 mod revocation;
+mod rollout;

@@ -1,11 +1,14 @@
-//! Where the next call of each account is found without looking at the others. Pure.
+//! Where the next call of each account is found without looking at the others, and how many wait for what. Pure.
 
 use std::{
     collections::{BTreeSet, HashSet},
     sync::Arc,
+    time::Instant,
 };
 
 use jiff::Timestamp;
+
+use crate::gateway::{Backlog, Work};
 
 /// Where the next call of an account is found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -15,48 +18,80 @@ pub(super) enum Place {
     Nowhere,
     /// It is to be blocked, as the oldest denial of those that are.
     Blocks(Timestamp),
-    /// It waits for a list.
-    Looks,
+    /// It is blocked, and waits for a list that shows who is left.
+    Proves,
+    /// It waits for a list that shows what is there.
+    Compares,
     /// It is to be deleted.
     Deletes,
     /// It is to be made or changed, and somebody waits for it. In the order in which it came.
-    Asked(u64),
+    Asked(Work, u64),
     /// It is to be made or changed. In the order in which it came.
-    Rest(u64),
+    Rest(Work, u64),
+    /// Its last call failed: not before then it is tried again.
+    Later(Work, Instant),
+}
+
+impl Place {
+    /// What is done about an account there.
+    pub(super) const fn work(self) -> Option<Work> {
+        match self {
+            Self::Nowhere => None,
+            Self::Blocks(_) => Some(Work::Block),
+            Self::Proves => Some(Work::Prove),
+            Self::Compares => Some(Work::Compare),
+            Self::Deletes => Some(Work::Delete),
+            Self::Asked(work, _) | Self::Rest(work, _) | Self::Later(work, _) => Some(work),
+        }
+    }
 }
 
 /// The accounts of a panel that something is to be done about, each in at most one place.
 #[derive(Default)]
 pub(super) struct Queues {
     blocks: BTreeSet<(Timestamp, Arc<str>)>,
-    looks: HashSet<Arc<str>>,
+    proves: HashSet<Arc<str>>,
+    compares: HashSet<Arc<str>>,
     deletes: BTreeSet<Arc<str>>,
     asked: BTreeSet<(u64, Arc<str>)>,
     rest: BTreeSet<(u64, Arc<str>)>,
+    later: BTreeSet<(Instant, Arc<str>)>,
+    backlog: Backlog,
 }
 
 impl Queues {
     pub(super) fn put(&mut self, account: &Arc<str>, place: Place) {
+        if let Some(work) = place.work() {
+            self.backlog = self.backlog.with(work, 1);
+        }
         let account = account.clone();
         match place {
             Place::Nowhere => false,
             Place::Blocks(since) => self.blocks.insert((since, account)),
-            Place::Looks => self.looks.insert(account),
+            Place::Proves => self.proves.insert(account),
+            Place::Compares => self.compares.insert(account),
             Place::Deletes => self.deletes.insert(account),
-            Place::Asked(number) => self.asked.insert((number, account)),
-            Place::Rest(number) => self.rest.insert((number, account)),
+            Place::Asked(_, number) => self.asked.insert((number, account)),
+            Place::Rest(_, number) => self.rest.insert((number, account)),
+            Place::Later(_, until) => self.later.insert((until, account)),
         };
     }
 
     /// Takes an account from where it was put.
     pub(super) fn take(&mut self, account: &Arc<str>, place: Place) {
+        if let Some(work) = place.work() {
+            self.backlog = self.backlog.without(work, 1);
+        }
+        let account = account.clone();
         match place {
             Place::Nowhere => false,
-            Place::Blocks(since) => self.blocks.remove(&(since, account.clone())),
-            Place::Looks => self.looks.remove(account),
-            Place::Deletes => self.deletes.remove(account),
-            Place::Asked(number) => self.asked.remove(&(number, account.clone())),
-            Place::Rest(number) => self.rest.remove(&(number, account.clone())),
+            Place::Blocks(since) => self.blocks.remove(&(since, account)),
+            Place::Proves => self.proves.remove(&account),
+            Place::Compares => self.compares.remove(&account),
+            Place::Deletes => self.deletes.remove(&account),
+            Place::Asked(_, number) => self.asked.remove(&(number, account)),
+            Place::Rest(_, number) => self.rest.remove(&(number, account)),
+            Place::Later(_, until) => self.later.remove(&(until, account)),
         };
     }
 
@@ -65,21 +100,29 @@ impl Queues {
         self.blocks.first().map(|(_, account)| account)
     }
 
-    /// The account that is to be deleted next.
-    pub(super) fn delete(&self) -> Option<&Arc<str>> {
-        self.deletes.first()
+    /// The accounts that are to be deleted.
+    pub(super) fn deletes(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.deletes.iter()
     }
 
     /// The account that is to be made or changed next.
     pub(super) fn write(&self) -> Option<&Arc<str>> {
-        self.asked
-            .first()
-            .or_else(|| self.rest.first())
-            .map(|(_, account)| account)
+        let next = self.asked.first().or_else(|| self.rest.first());
+        next.map(|(_, account)| account)
+    }
+
+    /// The account that is to be tried again next, and not before when.
+    pub(super) fn again(&self) -> Option<&(Instant, Arc<str>)> {
+        self.later.first()
     }
 
     /// Whether somebody waits for a list.
     pub(super) fn wait_for_a_list(&self) -> bool {
-        !self.looks.is_empty()
+        !(self.proves.is_empty() && self.compares.is_empty())
+    }
+
+    /// How many accounts wait, by what for.
+    pub(super) const fn backlog(&self) -> Backlog {
+        self.backlog
     }
 }
