@@ -27,7 +27,9 @@ use std::{
 };
 
 use self::{client::StatsError, config::NodeConfig, node::Worker, state::State};
-use super::{Context, Credentials, Gateway, Links, Moment, NodeHealth, NodeName, Observation, PATIENCE, Target};
+use super::{
+    Backlog, Context, Credentials, Gateway, Links, Moment, NodeHealth, NodeName, Observation, PATIENCE, Target, Work,
+};
 
 /// What the gateway and its node tasks share.
 struct Shared {
@@ -152,6 +154,10 @@ impl Gateway for HysteriaGateway {
         &self.name
     }
 
+    fn kind(&self) -> &'static str {
+        "hysteria"
+    }
+
     fn submit(&self, account: &str, target: Target) {
         if self.shared.state().submit(account, &target, self.shared.now()) {
             for worker in self.members().iter().filter_map(|member| member.worker.as_ref()) {
@@ -190,5 +196,9 @@ impl Gateway for HysteriaGateway {
         // Where polls are quick, one that is under way has the time that an answer may take.
         let patience = (context.poll_interval * PATIENCE).max(context.poll_interval + client::CALL_TIMEOUT);
         self.shared.state().health(now, patience)
+    }
+
+    fn backlog(&self) -> Backlog {
+        Backlog::NONE.with(Work::Prove, self.shared.state().revocations.unproved())
     }
 }
