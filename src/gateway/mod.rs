@@ -4,17 +4,22 @@
 //! handed over and observed later, from memory. It may use the model and the clock. It never decides who may have
 //! access, never writes desired state, and never lets a secret into a log, an error or a metric.
 
+pub mod askers;
 mod backlog;
 pub mod blitz;
 mod context;
+pub mod declared;
+pub mod fleet;
 pub mod hysteria;
 mod merged;
+pub mod meter;
 pub mod names;
 mod percent;
 pub mod redact;
 pub mod retry;
 pub mod running;
 mod transport;
+pub mod watched;
 
 pub use backlog::{Backlog, Work};
 pub use context::{Call, Context, Meter};

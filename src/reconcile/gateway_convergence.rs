@@ -12,13 +12,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     core::Core,
-    declared::{Refusal, Wanted, names_secret},
     gateway_report::{self, GatewayFacts, Users},
     gateways::Dependencies,
     plan::gateway_names,
 };
 use crate::{
     desired::DesiredError,
+    gateway::{
+        declared::{Refusal, Wanted, names_secret},
+        fleet::Replaced,
+    },
     model::{
         FINALIZER,
         gateway::{DEFAULT_GATEWAY, VpnGateway, VpnGatewayStatus},
@@ -155,7 +158,7 @@ pub async fn converge(ctx: &Core) -> Vec<Standing> {
             ctx.usage.prepare(&counters).await;
         }
     }
-    let (changed, incomplete) = gateways.replace(&ctx.usage, wanted, refused);
+    let Replaced { changed, incomplete } = gateways.replace(&ctx.usage, wanted, refused);
     let incomplete = incomplete || leaving;
     gateways.incomplete.store(incomplete, Ordering::Relaxed);
     if !changed.is_empty() && ctx.roster.is_loaded() {

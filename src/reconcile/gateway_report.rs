@@ -4,12 +4,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{
-    auth_guard::{GuardState, SILENT},
-    declared::Refusal,
-};
+use super::auth_guard::{GuardState, SILENT};
 use crate::{
-    gateway::{Backlog, NodeHealth, Work},
+    gateway::{Backlog, NodeHealth, Work, declared::Refusal},
     model::{
         condition::{Condition, ConditionStatus, Conditions, Text, types},
         gateway::{NodeState, Reachable, VpnGateway, VpnGatewayStatus},

@@ -5,11 +5,9 @@
 //! [`gateway_convergence`] keeps the running gateways in step with what is declared, and reports them. Nothing here waits for a gateway, and nothing here answers
 //! a person.
 
-mod askers;
 pub mod auth_guard;
 pub mod backoff;
 pub mod core;
-mod declared;
 pub mod denials;
 pub mod follow;
 pub mod gateway_convergence;

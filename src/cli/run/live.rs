@@ -6,7 +6,7 @@ use kube::runtime::reflector::ObjectRef;
 
 use crate::{
     access::{Directory, GatewayView, Links, select},
-    gateway::{Credentials, Gateway, Link, NodeHealth, Observation, Obstacle, RevocationProgress, merged},
+    gateway::{Credentials, Link, NodeHealth, Observation, Obstacle, RevocationProgress, merged, running::Acting},
     model::{
         hold::VpnHold,
         user::{AccountPresence, VpnUser},
@@ -44,7 +44,7 @@ impl Directory for Live {
 }
 
 impl Live {
-    fn running(&self) -> Vec<Arc<dyn Gateway>> {
+    fn running(&self) -> Vec<Arc<dyn Acting>> {
         self.0.upgrade().map(|core| core.gateways.all()).unwrap_or_default()
     }
 

@@ -139,6 +139,11 @@ impl HysteriaGateway {
         Ok(())
     }
 
+    /// Ends the tasks.
+    pub fn stop(&self) {
+        self.shared.context.cancel.cancel();
+    }
+
     fn members(&self) -> MutexGuard<'_, Vec<Member>> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }

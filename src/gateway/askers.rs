@@ -5,31 +5,20 @@ use std::collections::BTreeMap;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use crate::{
-    auth::listener::Asker,
-    gateway::{ANY, NodeName},
-};
+use super::{ANY, NodeName};
 
 /// A node that asks, or the servers of a panel.
 #[derive(Debug, Clone)]
-pub(super) struct Asks {
-    pub(super) node: NodeName,
+pub struct Asks {
+    /// The node.
+    pub node: NodeName,
     /// The path secret.
-    pub(super) token: SecretString,
+    pub token: SecretString,
     /// The panel's own auth service, which has to say yes as well.
-    pub(super) upstream: Option<Url>,
+    pub upstream: Option<Url>,
 }
 
 impl Asks {
-    /// As the auth listener has to know it.
-    pub(super) fn as_answered(&self) -> Asker<'_> {
-        Asker {
-            token: &self.token,
-            node: &self.node,
-            upstream: self.upstream.as_ref(),
-        }
-    }
-
     fn has_secret_of(&self, other: &Self) -> bool {
         self.token.expose_secret() == other.token.expose_secret()
     }
@@ -38,7 +27,7 @@ impl Asks {
 /// What is answered.
 #[derive(Debug, Default)]
 pub(super) struct Answered {
-    pub(super) askers: Vec<Asks>,
+    pub(super) asks: Vec<Asks>,
     /// Panels whose servers cannot be told from others, by gateway, and what is to be said of it. They are not answered.
     pub(super) ambiguous: BTreeMap<String, String>,
 }
@@ -65,16 +54,16 @@ pub(super) fn answered(askers: Vec<Asks>) -> Answered {
     for asker in askers {
         if asker.upstream.is_some() {
             if !answered.ambiguous.contains_key(asker.node.gateway()) {
-                answered.askers.push(asker);
+                answered.asks.push(asker);
             }
             continue;
         }
-        match answered.askers.iter_mut().find(|known| known.has_secret_of(&asker)) {
+        match answered.asks.iter_mut().find(|known| known.has_secret_of(&asker)) {
             Some(known) if known.node.gateway() == asker.node.gateway() => {
                 known.node = NodeName::new(asker.node.gateway(), ANY);
             }
             Some(known) => known.node = NodeName::new(ANY, ANY),
-            None => answered.askers.push(asker),
+            None => answered.asks.push(asker),
         }
     }
     answered
@@ -93,7 +82,7 @@ mod tests {
     }
 
     fn nodes(answered: &Answered) -> Vec<&str> {
-        answered.askers.iter().map(|it| &*it.node.0).collect()
+        answered.asks.iter().map(|it| &*it.node.0).collect()
     }
 
     #[test]
