@@ -20,6 +20,7 @@ mod change;
 mod denial;
 mod grant;
 mod growth;
+mod guarded;
 mod house;
 mod load;
 mod memory;
@@ -54,6 +55,7 @@ const PARTS: [Part; 10] = [
     ("change", change::measure),
     ("grant", grant::measure),
     ("denial", denial::measure),
+    ("guard", guarded::measure),
     ("growth", growth::measure),
     ("memory", memory::measure),
     ("quiet", quiet::measure),

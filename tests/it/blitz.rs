@@ -3,7 +3,9 @@
 mod calls;
 mod client;
 mod faults;
+mod guard;
 mod house;
+mod kicks;
 mod lane;
 mod revocation;
 mod rollout;

@@ -6,6 +6,7 @@
 //! at no other account.
 
 mod answers;
+mod server;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -66,6 +67,12 @@ pub(super) struct Lane {
     /// When the last list that was answered was begun.
     looked: Option<Instant>,
     rest: Rest,
+    /// The panel's server is asked and kicked as well.
+    server: bool,
+    /// Accounts whose sessions have to go.
+    ending: HashSet<Arc<str>>,
+    /// Accounts that were let go as they are.
+    let_go: HashSet<Arc<str>>,
 }
 
 /// What is wanted of an account that nobody wants any more.
@@ -92,6 +99,9 @@ impl Lane {
             reading: Reading::default(),
             looked: None,
             rest: Rest::default(),
+            server: false,
+            ending: HashSet::new(),
+            let_go: HashSet::new(),
         }
     }
 
@@ -111,7 +121,8 @@ impl Lane {
         }
         let managed = self.accounts.entry(key.clone());
         let managed = managed.or_insert_with(|| Managed::new(target.clone(), number));
-        managed.submit(target, self.seen.entry(account), self.seen.is_known(), now);
+        managed.submit(target, self.seen.entry(account), self.seen.is_known(), self.server, now);
+        self.let_go.remove(account);
         self.file(&key, now);
         true
     }
@@ -135,6 +146,10 @@ impl Lane {
     pub(super) fn forget(&mut self, account: &str) {
         if let Some((key, managed)) = self.accounts.remove_entry(account) {
             self.queues.take(&key, managed.filed);
+            self.ending.remove(&key);
+            if managed.is_let_go() {
+                self.let_go.insert(key.clone());
+            }
             if managed.is_deleted() {
                 self.deleted.insert(key);
             }
@@ -149,6 +164,11 @@ impl Lane {
         self.queues.take(key, managed.filed);
         managed.filed = managed.place(self.seen.entry(key), self.seen.is_known(), now);
         self.queues.put(key, managed.filed);
+        if managed.ends_sessions() {
+            self.ending.insert(key.clone());
+        } else {
+            self.ending.remove(key);
+        }
     }
 
     /// What to do now.
@@ -231,7 +251,7 @@ impl Lane {
                 continue;
             };
             let before = managed.facts(&self.panel);
-            if let Some(drifted) = managed.listed(self.seen.entry(&key), begun, now) {
+            if let Some(drifted) = managed.listed(self.seen.entry(&key), begun, self.server, now) {
                 listed.drift.add(drifted);
             }
             if managed.lets_in() {

@@ -13,11 +13,12 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use vpn_operator::{
-    clock::{Clock, SystemClock},
+    clock::{Clock, SharedClock, SystemClock},
     fence::Fence,
     gateway::{
-        Account, Context, Credentials, Gateway, Link, Links, Observation, Revoke, Target, TargetAccess,
-        blitz::{BlitzGateway, client::PanelEndpoint},
+        Account, Context, Credentials, Gateway, Link, Links, Observation, Revoke, SessionLedger, Target, TargetAccess,
+        blitz::{BlitzGateway, client::PanelEndpoint, config::PanelConfig},
+        hysteria::client::StatsEndpoint,
     },
     model::session::Epoch,
 };
@@ -31,6 +32,7 @@ use crate::{
 };
 
 pub const TOKEN: &str = "panel-token-7f3a";
+pub const ADDRESS: &str = "192.0.2.1:1000";
 pub const POLL: Duration = Duration::from_millis(150);
 
 /// The password that the operator has for an account.
@@ -42,6 +44,30 @@ pub fn account(name: &str) -> Account {
     Account {
         password: Some(password(name).into()),
         ..Account::default()
+    }
+}
+
+/// The panel's API alone.
+pub fn config(panel: &BlitzPanel) -> PanelConfig {
+    PanelConfig {
+        panel: PanelEndpoint {
+            url: panel.url().parse().unwrap(),
+            token: TOKEN.into(),
+            ca_bundle: None,
+        },
+        stats: None,
+        guarded: false,
+    }
+}
+
+/// And the statistics API of its server.
+pub fn config_with_stats(panel: &BlitzPanel) -> PanelConfig {
+    PanelConfig {
+        stats: Some(StatsEndpoint {
+            url: panel.node().stats_url().parse().unwrap(),
+            secret: "".into(),
+        }),
+        ..config(panel)
     }
 }
 
@@ -85,13 +111,28 @@ impl House {
 
     /// A process that begins at a panel.
     pub fn at(panel: Arc<BlitzPanel>, sink: Arc<SmallSink>) -> Self {
-        let clock = Arc::new(Stepped::default());
+        let (config, clock) = (config(&panel), Arc::new(Stepped::default()));
+        let auth = Arc::new(SmallAuth::default());
+        Self {
+            clock: clock.clone(),
+            ..Self::with(panel, sink, &config, auth, clock)
+        }
+    }
+
+    /// The same, with more than the panel's API, and a clock that nobody steps.
+    pub fn with(
+        panel: Arc<BlitzPanel>,
+        sink: Arc<SmallSink>,
+        config: &PanelConfig,
+        ledger: Arc<dyn SessionLedger>,
+        clock: SharedClock,
+    ) -> Self {
         let (sender, completions) = tokio::sync::mpsc::unbounded_channel();
         let context = Context {
-            ledger: Arc::new(SmallAuth::default()),
+            ledger,
             usage: sink.clone(),
             completions: sender,
-            clock: clock.clone(),
+            clock,
             fence: Fence::always_open(),
             meter: Arc::new(|_| {}),
             poll_interval: POLL,
@@ -99,14 +140,9 @@ impl House {
             tasks: TaskTracker::new(),
         };
         let (cancel, tasks) = (context.cancel.clone(), context.tasks.clone());
-        let endpoint = PanelEndpoint {
-            url: panel.url().parse().unwrap(),
-            token: TOKEN.into(),
-            ca_bundle: None,
-        };
-        let gateway = BlitzGateway::start("default", &endpoint, context).unwrap();
+        let gateway = BlitzGateway::start("default", config, context).unwrap();
         Self {
-            clock,
+            clock: Arc::default(),
             panel,
             gateway,
             sink,
@@ -185,7 +221,7 @@ impl House {
 
     pub async fn connect(&self, name: &str) -> Session {
         let credential = format!("{name}:{}", password(name));
-        self.panel.connect(&credential, "192.0.2.1:1000").await.unwrap()
+        self.panel.connect(&credential, ADDRESS).await.unwrap()
     }
 
     /// Waits until so many more lists were answered, all begun after this call.
@@ -241,7 +277,12 @@ pub struct Busy {
 
 impl Busy {
     pub fn begin(panel: &Arc<BlitzPanel>, name: &str, first: Session) -> Self {
-        let (panel, credential) = (panel.clone(), format!("{name}:{}", password(name)));
+        Self::through(panel, None, &format!("{name}:{}", password(name)), first)
+    }
+
+    /// At a server whose `auth.http.url` is this.
+    pub fn through(panel: &Arc<BlitzPanel>, url: Option<&str>, credential: &str, first: Session) -> Self {
+        let (panel, url, credential) = (panel.clone(), url.map(ToOwned::to_owned), credential.to_owned());
         let leaves = Arc::new(AtomicBool::default());
         let leave = leaves.clone();
         let task = tokio::spawn(async move {
@@ -251,7 +292,11 @@ impl Busy {
                     return session.close();
                 }
                 if session.send(10, 10).is_err() {
-                    match panel.connect(&credential, "192.0.2.1:1000").await {
+                    let again = match &url {
+                        Some(url) => panel.connect_through(url, &credential, ADDRESS).await,
+                        None => panel.connect(&credential, ADDRESS).await,
+                    };
+                    match again {
                         Ok(again) => session = again,
                         Err(_) => return,
                     }
