@@ -48,7 +48,7 @@ use report::Report;
 
 type Part = (&'static str, fn(&mut Report));
 
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 11] = [
     ("auth", auth::measure),
     ("restart", restart::measure),
     ("repair", repair::measure),
