@@ -5,6 +5,7 @@
 //! Every account is compared with the one list of a cycle, and written only where something differs. Finding the next call looks
 //! at no other account.
 
+mod answers;
 mod server;
 
 use std::{
@@ -15,7 +16,6 @@ use std::{
 };
 
 use jiff::Timestamp;
-use secrecy::SecretString;
 
 use super::{
     call::{Call, TOGETHER},
@@ -30,8 +30,8 @@ use super::{
     seen::Seen,
 };
 use crate::{
-    gateway::{Backlog, Moment, Observation, Target, TargetAccess},
-    model::{session::Epoch, user::AccountPresence},
+    gateway::{Moment, Target, TargetAccess},
+    model::session::Epoch,
 };
 
 /// What to do now.
@@ -332,16 +332,6 @@ impl Lane {
         self.seen.begun = None;
     }
 
-    /// Whether people are let in with this account, as a list showed.
-    pub(super) fn lets_in(&self, account: &str) -> bool {
-        self.accounts.get(account).is_some_and(Managed::lets_in)
-    }
-
-    /// The password of an account, as it was listed.
-    pub(super) fn password(&self, account: &str) -> Option<SecretString> {
-        Some(self.seen.entry(account)?.password.clone())
-    }
-
     /// Links were read. Those of an account that was gone by then, or in a form that is not `understood`, are read again with the
     /// next cycle. Answers the accounts that wait for them: all that are there, the first time.
     pub(super) fn read_links(&mut self, understood: bool, now: Moment) -> HashSet<String> {
@@ -359,58 +349,8 @@ impl Lane {
         }
     }
 
-    /// The operator's accounts among those that are listed.
-    pub(super) fn ours(&self, entries: &HashMap<String, Entry>) -> Vec<Arc<str>> {
-        let ours = self.accounts.iter().filter(|(name, managed)| {
-            let entry = entries.get(&***name);
-            entry.is_some_and(|entry| managed.is_ours(entry))
-        });
-        ours.map(|(name, _)| name.clone()).collect()
-    }
-
-    /// What keeps the panel from being called.
-    pub(super) fn error(&self) -> Option<String> {
-        self.rest.error().map(ToString::to_string)
-    }
-
-    /// Whether only a person can mend what keeps the panel from being called.
-    pub(super) fn is_refused(&self) -> bool {
-        self.rest.error().is_some_and(|error| !error.is_retryable())
-    }
-
-    /// When the last list was begun, and how many devices it showed.
-    pub(super) fn last_look(&self) -> Option<(Instant, u32)> {
-        Some((self.looked?, self.seen.devices))
-    }
-
     /// A call was answered as it should be, after this long.
     pub(super) fn took(&mut self, operation: &'static str, took: Duration) {
         self.estimate.made(operation, took);
-    }
-
-    /// What waits, and about how long it takes.
-    pub(super) fn backlog(&self) -> Backlog {
-        let backlog = self.queues.backlog();
-        if self.rest.error().is_some() {
-            return backlog;
-        }
-        backlog.taking(self.estimate.left(backlog, self.pace.quiet))
-    }
-
-    pub(super) fn observe(&self, account: &str) -> Observation {
-        let entry = self.seen.entry(account);
-        if let Some(managed) = self.accounts.get(account) {
-            return managed.observe(entry, self.seen.is_known(), &self.panel);
-        }
-        Observation {
-            account: AccountPresence::Unknown,
-            sessions: entry.map_or(0, |entry| entry.online),
-            revocation: None,
-            unprovable: Vec::new(),
-            unusable: Vec::new(),
-            obstacle: None,
-            handed_over: Some(0),
-            asked_to_leave: false,
-        }
     }
 }

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 use vpn_operator::{
-    gateway::{Gateway as _, TargetAccess},
+    gateway::{Account, Gateway as _, TargetAccess},
     model::user::AccountPresence,
 };
 
@@ -123,6 +123,9 @@ struct Run {
     devices: Vec<(&'static str, Busy)>,
     backup: BTreeMap<String, Stored>,
     traffic_api_down: bool,
+    /// Whose account the last report says is there, and who was ever handed a link.
+    reported: [bool; NAMES.len()],
+    linked: [bool; NAMES.len()],
 }
 
 impl Run {
@@ -140,6 +143,8 @@ impl Run {
             devices: Vec::new(),
             backup: BTreeMap::new(),
             traffic_api_down: false,
+            reported: [false; NAMES.len()],
+            linked: [false; NAMES.len()],
         };
         run.tell();
         run
@@ -155,7 +160,39 @@ impl Run {
     }
 
     fn order(&self, name: &str, access: TargetAccess, revoke: bool) {
-        self.house.submit(name, access, account(name), revoke);
+        let who = NAMES.iter().position(|it| *it == name);
+        let reported = who.is_some_and(|who| self.reported[who]);
+        let account = Account {
+            reported,
+            ..account(name)
+        };
+        self.house.submit(name, access, account, revoke);
+    }
+
+    /// What the operator writes into the statuses.
+    fn is_reported(&mut self) {
+        for (who, name) in NAMES.iter().enumerate() {
+            self.reported[who] = match self.house.observe(name).account {
+                AccountPresence::Present => true,
+                AccountPresence::Absent => false,
+                AccountPresence::Unknown => self.reported[who],
+            };
+            self.linked[who] |= self.reported[who];
+        }
+    }
+
+    /// A panel that loses an account does not list its devices any more. Nobody can find those who were let in by others while
+    /// nothing said that there was an account.
+    fn unseen_devices_leave(&self) {
+        let unreported = |name: &str| {
+            NAMES
+                .iter()
+                .zip(self.reported)
+                .any(|(it, reported)| *it == name && !reported)
+        };
+        for (_, device) in self.devices.iter().filter(|(name, _)| unreported(name)) {
+            device.leave();
+        }
     }
 
     fn want(&mut self, who: usize, access: TargetAccess, revoke: bool) {
@@ -207,6 +244,7 @@ impl Run {
     }
 
     async fn happens(mut self, event: Event) -> Self {
+        self.is_reported();
         match event {
             Event::Grant(who) => self.want(who, TargetAccess::Granted, false),
             Event::Deny(who) => self.want(who, TargetAccess::Denied, true),
@@ -228,13 +266,22 @@ impl Run {
                 self = self.crash().await;
             }
             Event::Clock(seconds) => self.house.clock.step(seconds),
-            Event::Hand(who, hand) => self.edit(who, hand),
+            Event::Hand(who, hand) => {
+                if matches!(hand, Hand::Delete) {
+                    self.unseen_devices_leave();
+                }
+                self.edit(who, hand);
+            }
             Event::Reset => {
+                self.unseen_devices_leave();
                 let strangers = self.strangers();
                 self.panel().database().accounts = strangers;
             }
             Event::Backup => self.back_up(),
-            Event::Restore if !self.backup.is_empty() => self.panel().database().accounts = self.backup.clone(),
+            Event::Restore if !self.backup.is_empty() => {
+                self.unseen_devices_leave();
+                self.panel().database().accounts = self.backup.clone();
+            }
             Event::Restore => {}
             Event::Fault(at, fault) => self.panel().fail_call(self.panel().calls().len() + at, fault),
             Event::Stumble(who, status, times) => self.panel().stumble(NAMES[who], status, times),
@@ -252,7 +299,8 @@ impl Run {
 
     /// Everybody tries to get in, and stays busy then.
     async fn devices_come(&mut self) {
-        for name in NAMES {
+        self.is_reported();
+        for name in NAMES.into_iter().zip(self.linked).filter(|it| it.1).map(|it| it.0) {
             let credential = format!("{name}:{}", password(name));
             if let Ok(session) = self.panel().connect(&credential, "192.0.2.1:1").await {
                 self.devices.push((name, Busy::begin(self.panel(), name, session)));
@@ -269,7 +317,7 @@ impl Run {
     }
 
     async fn eventually(&self, what: &str, is_so: impl Fn() -> bool) {
-        for _ in 0..2000 {
+        for _ in 0..6000 {
             if is_so() {
                 return;
             }
