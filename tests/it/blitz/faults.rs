@@ -174,7 +174,7 @@ impl Run {
         for (who, name) in NAMES.iter().enumerate() {
             self.reported[who] = match self.house.observe(name).account {
                 AccountPresence::Present => true,
-                AccountPresence::Absent => false,
+                AccountPresence::Absent | AccountPresence::Foreign => false,
                 AccountPresence::Unknown => self.reported[who],
             };
             self.linked[who] |= self.reported[who];
