@@ -238,8 +238,8 @@ pub struct Metrics {
     http_requests: Family<HttpLabels, Counter>,
     node_up: Family<NodeLabels, Gauge>,
     listeners: ListenerMetrics,
-    auth_guard: AuthGuardMetrics,
     gateways: GatewayMetrics,
+    auth_guard: AuthGuardMetrics,
     kicks_without_effect: Counter,
 }
 
@@ -275,8 +275,8 @@ impl Metrics {
             users: Family::default(),
             guard: GuardMetrics::register(&mut registry),
             listeners: ListenerMetrics::register(&mut registry),
-            auth_guard: AuthGuardMetrics::register(&mut registry),
             gateways: GatewayMetrics::register(&mut registry),
+            auth_guard: AuthGuardMetrics::register(&mut registry),
             source_problems: Gauge::default(),
             unobserved: Gauge::default(),
             source_refused_access_edits: Gauge::default(),

@@ -37,7 +37,7 @@ use super::{
     upstream::{Upstream, UpstreamHealth},
 };
 use crate::{
-    gateway::{NodeName, askers::Asks},
+    gateway::NodeName,
     metrics::{AuthOutcome, Metrics},
 };
 
@@ -77,16 +77,6 @@ impl<'a> From<(&'a SecretString, &'a NodeName)> for Asker<'a> {
             token,
             node,
             upstream: None,
-        }
-    }
-}
-
-impl<'a> From<&'a Asks> for Asker<'a> {
-    fn from(asks: &'a Asks) -> Self {
-        Self {
-            token: &asks.token,
-            node: &asks.node,
-            upstream: asks.upstream.as_ref(),
         }
     }
 }

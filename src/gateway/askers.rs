@@ -10,7 +10,7 @@ use super::{ANY, NodeName};
 /// A node that asks, or the servers of a panel.
 #[derive(Debug, Clone)]
 pub struct Asks {
-    /// The node.
+    /// Its name.
     pub node: NodeName,
     /// The path secret.
     pub token: SecretString,
@@ -26,16 +26,18 @@ impl Asks {
 
 /// What is answered.
 #[derive(Debug, Default)]
-pub(super) struct Answered {
-    pub(super) asks: Vec<Asks>,
+pub struct Answered {
+    /// Who is answered.
+    pub askers: Vec<Asks>,
     /// Panels whose servers cannot be told from others, by gateway, and what is to be said of it. They are not answered.
-    pub(super) ambiguous: BTreeMap<String, String>,
+    pub ambiguous: BTreeMap<String, String>,
 }
 
 /// A path secret that several nodes share does not say which of them asks; it stands for any node of its gateway, or of any
 /// gateway. One that the servers of a panel share with others does not even say whether the panel's own service is to be asked:
 /// the others are answered, the panel's servers are not.
-pub(super) fn answered(askers: Vec<Asks>) -> Answered {
+#[must_use]
+pub fn answered(askers: Vec<Asks>) -> Answered {
     let mut answered = Answered::default();
     for guard in askers.iter().filter(|it| it.upstream.is_some()) {
         let others = askers
@@ -54,16 +56,16 @@ pub(super) fn answered(askers: Vec<Asks>) -> Answered {
     for asker in askers {
         if asker.upstream.is_some() {
             if !answered.ambiguous.contains_key(asker.node.gateway()) {
-                answered.asks.push(asker);
+                answered.askers.push(asker);
             }
             continue;
         }
-        match answered.asks.iter_mut().find(|known| known.has_secret_of(&asker)) {
+        match answered.askers.iter_mut().find(|known| known.has_secret_of(&asker)) {
             Some(known) if known.node.gateway() == asker.node.gateway() => {
                 known.node = NodeName::new(asker.node.gateway(), ANY);
             }
             Some(known) => known.node = NodeName::new(ANY, ANY),
-            None => answered.asks.push(asker),
+            None => answered.askers.push(asker),
         }
     }
     answered
@@ -82,7 +84,7 @@ mod tests {
     }
 
     fn nodes(answered: &Answered) -> Vec<&str> {
-        answered.asks.iter().map(|it| &*it.node.0).collect()
+        answered.askers.iter().map(|it| &*it.node.0).collect()
     }
 
     #[test]

@@ -294,8 +294,8 @@ pub struct Asking {
     pub polled: HashSet<NodeName>,
     /// Nodes that are declared with the statistics address of another, each with one that has the same.
     pub alike: HashMap<NodeName, NodeName>,
-    /// Who asks, with which path secret.
-    pub asks: Vec<Asks>,
+    /// Who is answered.
+    pub askers: Vec<Asks>,
     /// Panels whose servers cannot be told from others, by gateway, and what is to be said of it. They are not answered.
     pub ambiguous: BTreeMap<String, String>,
     /// Which gateways share a path secret.
@@ -313,11 +313,11 @@ impl Asking {
             .collect();
         let nodes = asks.iter().filter(|it| it.upstream.is_none());
         let sharing = Sharing::of(nodes.map(|it| (it.node.gateway(), it.token.expose_secret())));
-        let Answered { asks, ambiguous } = answered(asks);
+        let Answered { askers, ambiguous } = answered(asks);
         Self {
             polled: polled().map(|(node, _)| node).collect(),
             alike: alike(polled()),
-            asks,
+            askers,
             ambiguous,
             sharing,
         }

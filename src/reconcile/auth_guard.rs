@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    auth::listener::{AuthEndpoint, GuardHealth},
+    auth::listener::{Asker, AuthEndpoint, GuardHealth},
+    gateway::askers::Asks,
     model::condition::ConditionStatus,
 };
 
@@ -112,6 +113,15 @@ pub(super) fn guards(endpoint: &AuthEndpoint, unanswered: &BTreeMap<String, Stri
         state: GuardState::Ambiguous(why.clone()),
     });
     answered.chain(unanswered).collect()
+}
+
+/// Who is answered, as the auth listener has to know it.
+pub(super) fn asker(asks: &Asks) -> Asker<'_> {
+    Asker {
+        token: &asks.token,
+        node: &asks.node,
+        upstream: asks.upstream.as_ref(),
+    }
 }
 
 /// Says of panels whose servers cannot be answered that it is so, once.

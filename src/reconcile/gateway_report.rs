@@ -148,7 +148,8 @@ pub(super) fn differ_in_numbers_only(one: &VpnGatewayStatus, other: &VpnGatewayS
             node.sessions = 0;
             node.last_poll = None;
         }
-        // Of a node that does not answer every attempt may meet another error, and a roll-out has other counts all the time.
+        // Of a node or service that does not answer every attempt may meet another error, and a roll-out has other counts all the
+        // time.
         let of_the_moment = |condition: &&mut Condition| {
             [reasons::NODE_UNREACHABLE, reasons::ROLLING_OUT, SILENT].contains(&&*condition.reason)
         };

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    auth_guard::{self, AuthGuard, note_ambiguous},
+    auth_guard::{self, AuthGuard, asker, note_ambiguous},
     usage::UsageBook,
 };
 use crate::{
@@ -174,9 +174,9 @@ impl Gateways {
             let Dependencies { index, endpoint, .. } = &self.dependencies;
             index.expect_polls_of(&asking.polled);
             index.declare_alike(&asking.alike);
-            endpoint.set_tokens(&asking.asks);
+            endpoint.set_tokens(asking.askers.iter().map(asker));
             let ambiguous = Arc::new(asking.ambiguous);
-            note_ambiguous(&self.unanswered.swap(ambiguous.clone()), &ambiguous);
+            note_ambiguous(&self.unanswered.swap(Arc::clone(&ambiguous)), &ambiguous);
             // The same is not kept anew.
             if **self.sharing.load() != asking.sharing {
                 self.sharing.store(Arc::new(asking.sharing));

@@ -203,7 +203,7 @@ impl Managed {
                 // Of the operator's there is nothing.
                 AccountPresence::Absent
             } else if self.foreign {
-                AccountPresence::Unknown
+                AccountPresence::Foreign
             } else if self.has_left(entry, looked) {
                 AccountPresence::Absent
             } else if reads_back && entry.is_some() {

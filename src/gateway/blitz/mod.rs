@@ -54,6 +54,7 @@ use super::{
     Backlog, Call as Metered, Context, Credentials, Gateway, Links, NodeHealth, NodeName, Observation, Target,
     hysteria::client::StatsClient,
 };
+
 /// Name of the panel among the nodes of its gateway.
 pub const PANEL: &str = "panel";
 /// How often a panel is asked who is there while a revocation waits for it.

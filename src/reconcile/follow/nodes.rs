@@ -34,7 +34,7 @@ use crate::{
         user::{AccountPresence, VpnUser},
     },
     reconcile::{
-        auth_guard::{self, AuthGuard, note_ambiguous},
+        auth_guard::{self, AuthGuard, asker, note_ambiguous},
         plan::gateway_names,
     },
     roster::account_of,
@@ -205,10 +205,10 @@ impl Nodes {
         let replaced = self.fleet.replace(wanted, refused, start, |asking| {
             let Dependencies { index, endpoint, .. } = &self.dependencies;
             index.expect_polls_of(&asking.polled);
-            endpoint.set_tokens(&asking.asks);
-            told = !asking.asks.is_empty();
+            endpoint.set_tokens(asking.askers.iter().map(asker));
+            told = !asking.askers.is_empty();
             let ambiguous = Arc::new(asking.ambiguous);
-            note_ambiguous(&self.unanswered.swap(ambiguous.clone()), &ambiguous);
+            note_ambiguous(&self.unanswered.swap(Arc::clone(&ambiguous)), &ambiguous);
             let mut polled = self.polled.lock().unwrap_or_else(PoisonError::into_inner);
             for left in polled.difference(&asking.polled) {
                 self.dependencies.metrics.node_removed(&left.0);
