@@ -372,8 +372,8 @@ impl Run {
         for (_, device) in &self.devices {
             device.leave();
         }
-        for who in 0..NAMES.len() {
-            self.eventually(&format!("{} is as wanted", NAMES[who]), || self.is_as_wanted(who))
+        for (who, name) in NAMES.iter().enumerate() {
+            self.eventually(&format!("{name} is as wanted"), || self.is_as_wanted(who))
                 .await;
         }
     }
