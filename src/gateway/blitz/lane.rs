@@ -381,7 +381,7 @@ impl Lane {
             let granted = managed.target.access == TargetAccess::Granted;
             if let Some(proof) = managed.proof.as_mut().filter(|proof| !(granted && proof.is_over())) {
                 let refused = managed.foreign || entry.is_none_or(|entry| entry.blocked);
-                let devices = entry.filter(|_| !managed.foreign).map_or(0, |entry| entry.online);
+                let devices = entry.filter(|_| !managed.foreign).map(|entry| entry.online);
                 proof.looked(devices, refused, begun, now);
             }
             let agrees = managed.agrees(entry, now.utc);

@@ -48,6 +48,8 @@ pub(super) struct Proof {
     shown: Option<(u32, Instant)>,
     /// Blocks that are needed beside [`BLIND`], one for each device that was seen.
     owed: u32,
+    /// The last list showed that somebody else blocked the account before, and nobody connected.
+    idle: bool,
     contained_at: Option<Timestamp>,
     zero_at: Option<Timestamp>,
     withdrawn_at: Option<Timestamp>,
@@ -64,6 +66,7 @@ impl Proof {
             kicked: None,
             shown: None,
             owed: owed(online),
+            idle: false,
             contained_at: None,
             zero_at: None,
             withdrawn_at: None,
@@ -101,9 +104,13 @@ impl Proof {
         self.refuses(now.at);
     }
 
-    /// A list that was begun at `begun` shows so many devices. `refused`: it shows the account blocked, or not at all.
-    pub(super) fn looked(&mut self, devices: u32, refused: bool, begun: Instant, now: Moment) {
+    /// A list that was begun at `begun` shows so many devices; `None`: it does not show the account. `refused`: nobody logs in.
+    pub(super) fn looked(&mut self, devices: Option<u32>, refused: bool, begun: Instant, now: Moment) {
+        // Devices of an account that was deleted are not shown.
+        let idle = devices == Some(0) && self.blocks == 0;
+        let devices = devices.unwrap_or(0);
         if !refused {
+            self.idle = false;
             // Somebody let it in again: everything begins anew.
             if self.refused.take().is_some_and(|since| begun >= since) {
                 self.take_back(now);
@@ -113,6 +120,7 @@ impl Proof {
             return;
         }
         let counts = self.refused.is_some_and(|since| begun >= since);
+        self.idle = idle;
         self.refuses(now.at);
         if !counts {
             return;
@@ -144,11 +152,12 @@ impl Proof {
         self.zero_at = None;
     }
 
-    /// What is needed next. An account that the panel was never seen to let in needs to be seen once, and no block.
+    /// What is needed next. An account that the panel was never seen to let in needs to be seen once, and no block; one that was
+    /// blocked before, and that nobody uses, needs another look.
     pub(super) const fn need(&self, was_never_there: bool) -> Need {
         if self.zero_at.is_some() {
             Need::Nothing
-        } else if was_never_there {
+        } else if was_never_there || self.idle {
             Need::Look
         } else if self.blocks < BLIND || self.owed > 0 {
             Need::Block
