@@ -1,6 +1,6 @@
 //! The accounts of a Blitz panel. The panel is asked for its list, and for nothing else.
 
-use std::{fs, io::ErrorKind, path::Path};
+use std::{collections::BTreeMap, fs, io::ErrorKind, path::Path};
 
 use jiff::Timestamp;
 
@@ -37,7 +37,7 @@ pub(super) async fn run(args: ImportBlitz, output: &mut Output) -> Result<(), Co
     let progress = wait::progress("asking the panel for its accounts");
     let listed = panel.list().await;
     progress.finish_and_clear();
-    let listed = listed.map_err(|error| refused(&error))?;
+    let listed: BTreeMap<_, _> = listed.map_err(|error| refused(&error))?.into_iter().collect();
     if let Some(path) = &args.matches {
         let unknown = matches.unknown(listed.keys());
         fail_on(path, &unknown)?;

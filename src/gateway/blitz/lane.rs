@@ -94,8 +94,10 @@ struct Managed {
     number: u64,
     /// Somebody waits for it.
     asked: bool,
-    /// A list showed it with access as is wanted.
+    /// A list showed it with access as is wanted, and with nothing to change.
     agreed: bool,
+    /// A list showed that people are let in as is wanted, whatever else waits until nobody is connected.
+    open: bool,
     /// It was made or seen here since the start, so that somebody may have been let in.
     was_there: bool,
     /// It is somebody else's.
@@ -211,6 +213,7 @@ impl Lane {
             number,
             asked: false,
             agreed: false,
+            open: false,
             was_there: false,
             foreign: false,
             failing: None,
@@ -232,7 +235,9 @@ impl Lane {
             managed.proof = Some(Proof::open(revoke, online));
         }
         // What was written since the last list was not read back.
-        managed.agreed = self.seen.begun.is_some() && !managed.written && managed.agrees(entry, now.utc);
+        let read_back = self.seen.begun.is_some() && !managed.written;
+        managed.agreed = read_back && managed.agrees(entry, now.utc);
+        managed.open = read_back && managed.is_open(entry);
         self.file(&key, now);
         true
     }
@@ -374,7 +379,7 @@ impl Lane {
                 continue;
             };
             let entry = self.seen.entries.get(&*key);
-            let before = (managed.agreed, managed.foreign, managed.progress(&self.panel));
+            let before = managed.facts(&self.panel);
             managed.foreign = entry.is_some_and(|entry| !managed.is_ours(entry));
             managed.was_there |= entry.is_some() && !managed.foreign;
             // Who is let in again is so on purpose, once the former sessions are proved gone.
@@ -395,15 +400,16 @@ impl Lane {
                 managed.let_in_by_others(entry, now);
             }
             managed.agreed = agrees;
+            managed.open = managed.is_open(entry);
             managed.written = false;
             if agrees {
                 managed.asked = false;
                 managed.failing = None;
-                if managed.target.access == TargetAccess::Granted {
-                    self.witness.get_or_insert_with(|| key.clone());
-                }
             }
-            if first || before != (managed.agreed, managed.foreign, managed.progress(&self.panel)) {
+            if managed.open {
+                self.witness.get_or_insert_with(|| key.clone());
+            }
+            if first || before != managed.facts(&self.panel) {
                 listed.completed.insert(key.to_string());
             }
             self.file(&key, now);
@@ -511,8 +517,7 @@ impl Lane {
 
     /// Whether people are let in with this account, as a list showed.
     pub(super) fn lets_in(&self, account: &str) -> bool {
-        let managed = self.accounts.get(account);
-        managed.is_some_and(|managed| managed.agreed && managed.target.access == TargetAccess::Granted)
+        self.accounts.get(account).is_some_and(|managed| managed.open)
     }
 
     /// The password of an account, as it was listed.
@@ -527,7 +532,7 @@ impl Lane {
         self.links_due = Some(now.at + if understood { LINKS } else { self.pace.quiet });
         let first = understood && !self.has_links;
         self.has_links |= understood;
-        let there = self.accounts.iter().filter(|(_, managed)| first && managed.agreed);
+        let there = self.accounts.iter().filter(|(_, managed)| first && managed.open);
         there.map(|(name, _)| name.to_string()).collect()
     }
 
@@ -563,7 +568,7 @@ impl Lane {
             account: match managed {
                 Some(managed) if managed.foreign => AccountPresence::Unknown,
                 Some(managed) if managed.has_left(entry, looked) => AccountPresence::Absent,
-                Some(managed) if managed.agreed || managed.target.access != TargetAccess::Granted => {
+                Some(managed) if managed.open || managed.target.access != TargetAccess::Granted => {
                     if entry.is_some() {
                         AccountPresence::Present
                     } else {
@@ -613,6 +618,11 @@ impl Managed {
         Some(Obstacle::Rejected(error.to_string()))
     }
 
+    /// What others want to be told of when it changes. `panel`: whose word is missing.
+    fn facts(&self, panel: &str) -> impl PartialEq + use<> {
+        (self.agreed, self.open, self.foreign, self.progress(panel))
+    }
+
     fn progress(&self, panel: &str) -> Option<RevocationProgress> {
         Some(self.proof.as_ref()?.progress(panel))
     }
@@ -647,6 +657,13 @@ impl Managed {
             (TargetAccess::Absent, Some(_)) if self.target.account.leaving == Leaving::Delete => Wants::Delete,
             _ => Wants::Nothing,
         }
+    }
+
+    /// Whether people are let in as is wanted.
+    fn is_open(&self, entry: Option<&Entry>) -> bool {
+        let proved = self.proof.as_ref().is_none_or(Proof::is_over);
+        let granted = proved && !self.foreign && self.target.access == TargetAccess::Granted;
+        granted && entry.is_some_and(|entry| difference::lets_in(&self.target.account, entry))
     }
 
     /// Whether the panel is as is wanted.

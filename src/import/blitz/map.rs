@@ -1,11 +1,11 @@
 //! What is to be made of every account. Pure.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::{Span, Timestamp, civil::Date, tz::TimeZone};
 use secrecy::ExposeSecret;
 
-use super::matches::Matches;
+use super::matches::{Matches, Whose};
 use crate::{
     gateway::blitz::client::Entry,
     import::person::{Person, PlannedHold, Terms, kept_password},
@@ -64,42 +64,21 @@ impl Plan {
 
 /// Says what is to be made of everything that the panel lists.
 #[must_use]
-pub fn map(listed: &HashMap<String, Entry>, matches: &Matches, circumstances: &Circumstances) -> Plan {
-    let mut names: Vec<&String> = listed.keys().collect();
-    names.sort_unstable();
-    let owners: HashMap<&str, Owner> = names.iter().map(|name| (name.as_str(), owner(name, matches))).collect();
-    let mut claims: HashMap<&CorporateId, Vec<&str>> = HashMap::new();
-    for name in &names {
-        if let Some(Owner::Person(id)) = owners.get(name.as_str()) {
+pub fn map(listed: &BTreeMap<String, Entry>, matches: &Matches, circumstances: &Circumstances) -> Plan {
+    let owners = listed.keys().map(|name| (name.as_str(), owner(name, matches)));
+    let owners: BTreeMap<&str, Owner> = owners.collect();
+    let mut claims = Claims::new();
+    for (name, owner) in &owners {
+        if let Owner::Person(id) = owner {
             claims.entry(id).or_default().push(name);
         }
     }
     let mut plan = Plan::default();
-    for (name, entry) in names.iter().filter_map(|name| Some((*name, listed.get(*name)?))) {
-        let fate = match owners.get(name.as_str()) {
-            None | Some(Owner::Unknown) => Fate::Skipped(
-                "its name tells no corporate ID: give it a line `account,corporate ID` in the file of --match"
-                    .to_owned(),
-            ),
-            Some(Owner::Nobody) => Fate::Left,
-            Some(Owner::Foreign) => Fate::Skipped(format!(
-                "an account of the operator is {}: give its person another one at the panel",
-                syntax::USERNAME.rule
-            )),
-            Some(Owner::Person(id)) => match others(&claims, id, name) {
-                Some(others) => Fate::Skipped(format!(
-                    "{id} is also the corporate ID of {others}: a person has one account, so leave the others at the panel with a \
-                     line `account,` without ID in the file of --match"
-                )),
-                None => match person(name, entry, id, circumstances) {
-                    Ok(person) => {
-                        plan.notes.extend(notes(name, entry, id));
-                        Fate::Person(Box::new(person))
-                    }
-                    Err(why) => Fate::Skipped(why),
-                },
-            },
-        };
+    for ((name, entry), owner) in listed.iter().zip(owners.values()) {
+        let fate = fate(name, entry, owner, &claims, circumstances).unwrap_or_else(Fate::Skipped);
+        if let Fate::Person(person) = &fate {
+            plan.notes.extend(notes(name, entry, &person.id));
+        }
         plan.accounts.push(Account {
             name: name.clone(),
             used: used(entry),
@@ -107,6 +86,36 @@ pub fn map(listed: &HashMap<String, Entry>, matches: &Matches, circumstances: &C
         });
     }
     plan
+}
+
+/// Which accounts claim an ID.
+type Claims<'a> = HashMap<&'a CorporateId, Vec<&'a str>>;
+
+/// What is to be made of an account, or why nothing is.
+fn fate(
+    name: &str,
+    entry: &Entry,
+    owner: &Owner,
+    claims: &Claims<'_>,
+    circumstances: &Circumstances,
+) -> Result<Fate, String> {
+    match owner {
+        Owner::Nobody => Ok(Fate::Left),
+        Owner::Unknown => Err(
+            "its name tells no corporate ID: give it a line `account,corporate ID` in the file of --match".to_owned(),
+        ),
+        Owner::Foreign => Err(format!(
+            "an account of the operator is {}: give its person another one at the panel",
+            syntax::USERNAME.rule
+        )),
+        Owner::Person(id) => match others(claims, id, name) {
+            Some(others) => Err(format!(
+                "{id} is also the corporate ID of {others}: a person has one account, so leave the others at the panel with a \
+                 line `account,` without ID in the file of --match"
+            )),
+            None => person(name, entry, id, circumstances).map(|person| Fate::Person(Box::new(person))),
+        },
+    }
 }
 
 /// Whose an account is.
@@ -121,9 +130,9 @@ enum Owner {
 /// What people say counts before what the name tells.
 fn owner(name: &str, matches: &Matches) -> Owner {
     match matches.said(name) {
-        Some(None) => Owner::Nobody,
+        Some(Whose::Nobodys) => Owner::Nobody,
         _ if !syntax::USERNAME.accepts(name) => Owner::Foreign,
-        Some(Some(id)) => Owner::Person(id.clone()),
+        Some(Whose::Persons(id)) => Owner::Person(id.clone()),
         None => told(name).map_or(Owner::Unknown, Owner::Person),
     }
 }
@@ -136,7 +145,7 @@ fn told(name: &str) -> Option<CorporateId> {
 }
 
 /// The other accounts that claim the same ID.
-fn others(claims: &HashMap<&CorporateId, Vec<&str>>, id: &CorporateId, name: &str) -> Option<String> {
+fn others(claims: &Claims<'_>, id: &CorporateId, name: &str) -> Option<String> {
     let others: Vec<&str> = claims.get(id)?.iter().copied().filter(|other| *other != name).collect();
     (!others.is_empty()).then(|| others.join(", "))
 }

@@ -225,7 +225,7 @@ fn another_gateway_is_named() {
         gateway: Some("panel".to_owned()),
         ..circumstances()
     };
-    let listed = HashMap::from([("corp_ab123456".to_owned(), entry())]);
+    let listed = BTreeMap::from([("corp_ab123456".to_owned(), entry())]);
     let plan = map(&listed, &Matches::default(), &circumstances);
     assert_eq!(
         plan.people().next().unwrap().terms.gateways,
@@ -246,13 +246,11 @@ prop_compose! {
 proptest! {
     #[test]
     fn every_account_has_one_fate_and_no_two_people_meet(
-        listed in prop::collection::hash_map("(corpx?_)?[aAbB]{1,2}[0-9]{0,6}\n?", any_entry(), 0..12),
+        listed in prop::collection::btree_map("(corpx?_)?[aAbB]{1,2}[0-9]{0,6}\n?", any_entry(), 0..12),
     ) {
         let plan = map(&listed, &Matches::default(), &circumstances());
         let names: Vec<&String> = plan.accounts.iter().map(|account| &account.name).collect();
-        let mut all: Vec<&String> = listed.keys().collect();
-        all.sort_unstable();
-        prop_assert_eq!(names, all);
+        prop_assert_eq!(names, listed.keys().collect::<Vec<_>>());
         let ids: HashSet<&CorporateId> = plan.people().map(|person| &person.id).collect();
         prop_assert_eq!(ids.len(), plan.people().count());
         for person in plan.people() {

@@ -129,10 +129,18 @@ impl Matches {
         faults
     }
 
-    /// What is said of an account: whose it is, or that it is nobody's. `None` when nothing is.
-    pub(super) fn said(&self, account: &str) -> Option<Option<&CorporateId>> {
-        Some(self.by_account.get(&spelling(account))?.id.as_ref())
+    /// What is said of an account. `None` when nothing is.
+    pub(super) fn said(&self, account: &str) -> Option<Whose<'_>> {
+        let id = self.by_account.get(&spelling(account))?.id.as_ref();
+        Some(id.map_or(Whose::Nobodys, Whose::Persons))
     }
+}
+
+/// Whose an account is said to be.
+pub(super) enum Whose<'a> {
+    Persons(&'a CorporateId),
+    /// It stays at the panel as it is.
+    Nobodys,
 }
 
 /// An account by which lines are found: case and the space around it, a line end at the panel included, do not matter.

@@ -14,7 +14,7 @@ use crate::support::blitz::{Account, BlitzPanel, GB, Op, PanelCall};
 pub const TOKEN: &str = "the-token-of-the-panel";
 const MARK: &str = "[vpn-operator]";
 /// The panel writes it into links as it is, and the shell would not.
-pub const ODD_PASSWORD: &str = "old-password p@ss:w/o?r#d %41 пароль";
+pub const ODD_PASSWORD: &str = "old-password of p@ss:w/o?r#d %41 пароль";
 
 pub fn password(account: &str) -> String {
     format!("old-password-of-{account}")
@@ -143,7 +143,7 @@ fn writes(panel: &BlitzPanel) -> Vec<PanelCall> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_accounts_of_a_panel_become_people_and_nobody_is_disconnected() {
+async fn the_panel_is_only_asked_and_a_second_run_changes_nothing() {
     let (house, panel) = house().await;
     accounts(&panel, &house);
     let before = panel.database().accounts.clone();
@@ -171,8 +171,14 @@ async fn the_accounts_of_a_panel_become_people_and_nobody_is_disconnected() {
         let text = String::from_utf8_lossy(&content);
         assert!(!text.contains("old-password"), "{}", path.display());
     }
+}
 
-    // Two are connected while the operator begins.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_disconnected_when_the_operator_begins_with_imported_accounts() {
+    let (house, panel) = house().await;
+    accounts(&panel, &house);
+    assert_eq!(import(&house, &["--match", "accounts.csv"]).await.0, 1);
+    // Two are connected meanwhile.
     let odd = format!("anna:{ODD_PASSWORD}");
     let mut anna = panel.connect(&odd, "192.0.2.1:1").await.unwrap();
     let plain = format!("cd234567:{}", password("cd234567"));
@@ -203,6 +209,23 @@ async fn the_accounts_of_a_panel_become_people_and_nobody_is_disconnected() {
         })
         .await;
     }
+    // Who is connected has the link that they had, and is ready.
+    let page = eventually("a link", async || {
+        let (status, body) = operator.get("/user/EF345678/config").await;
+        (status == 200).then_some(body)
+    })
+    .await;
+    let link = page["hy2_url"].as_str().unwrap();
+    assert!(
+        link.starts_with("hysteria2://anna:old-password%20of%20p%40ss"),
+        "{link}"
+    );
+    eventually("ready", async || {
+        let (_, page) = operator.get("/user/EF345678").await;
+        let ready = page["conditions"].as_array()?.iter().find(|it| it["type"] == "Ready")?;
+        (ready["status"] == "True").then_some(())
+    })
+    .await;
     anna.send(1, 1).unwrap();
     dora.send(1, 1).unwrap();
     let of = |account: &str| {
