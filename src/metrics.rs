@@ -4,6 +4,7 @@
 //! templates): never from users, addresses or anything that a client sends, so that the number of series is bounded and no
 //! secret can get in.
 
+mod gateways;
 mod guard;
 mod listeners;
 
@@ -16,7 +17,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use self::{guard::GuardMetrics, listeners::ListenerMetrics};
+use self::{gateways::GatewayMetrics, guard::GuardMetrics, listeners::ListenerMetrics};
 pub use self::{guard::OrderSource, listeners::Listener};
 use crate::model::access::{Access, Reason};
 
@@ -227,6 +228,7 @@ pub struct Metrics {
     http_requests: Family<HttpLabels, Counter>,
     node_up: Family<NodeLabels, Gauge>,
     listeners: ListenerMetrics,
+    gateways: GatewayMetrics,
     kicks_without_effect: Counter,
 }
 
@@ -262,6 +264,7 @@ impl Metrics {
             users: Family::default(),
             guard: GuardMetrics::register(&mut registry),
             listeners: ListenerMetrics::register(&mut registry),
+            gateways: GatewayMetrics::register(&mut registry),
             source_problems: Gauge::default(),
             unobserved: Gauge::default(),
             source_refused_access_edits: Gauge::default(),

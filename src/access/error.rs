@@ -143,6 +143,9 @@ pub enum AccessError {
         /// What differs.
         fields: Vec<&'static str>,
     },
+    /// No gateway of that name.
+    #[error("there is no gateway named {0}: GET /gateways lists those that there are")]
+    UnknownGateway(String),
     /// No hold of that name.
     #[error("there is no hold named {0}")]
     UnknownHold(String),

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use tokio::sync::watch;
 
-use super::account;
+use super::{account, gateways::GatewayView};
 use crate::{
     credentials::MasterKey,
     gateway::{Credentials, Link, NodeHealth, RevocationProgress},
@@ -197,6 +197,8 @@ pub trait Links: Send + Sync + 'static {
     fn sessions(&self, account: &str) -> u32;
     /// Health of every node.
     fn health(&self) -> Vec<NodeHealth>;
+    /// How every gateway is that runs or is declared, in no order.
+    fn gateways(&self) -> Vec<GatewayView>;
 }
 
 /// Passwords and subscription tokens.

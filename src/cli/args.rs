@@ -223,6 +223,24 @@ The node is looked for in the desired folder's VpnGateways; when none is declare
 the environment defines node-1, node-2, … (one an entry of HYSTERIA_STATS_URLS).
 The output holds secrets.")]
     Render(Box<RenderArgs>),
+    /// Show how the gateways are: nodes, sessions, and what waits to be done
+    #[command(after_help = "\
+Examples:
+  vpn-operator gateway status
+  vpn-operator gateway status panel
+  vpn-operator gateway status --output json | jq '.gateways[].waiting.total'
+
+An account waits to be blocked (denied, and not cut yet), to be proved gone, deleted,
+made or changed, or to be compared with what is there. The time left is an estimate
+by what the calls took so far.")]
+    Status {
+        /// Only this gateway, with its nodes
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+        /// Ask.
+        #[command(flatten)]
+        ask: Ask,
+    },
 }
 
 /// Arguments of `user`.

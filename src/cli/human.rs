@@ -61,7 +61,7 @@ pub(super) fn after(value: &Value, from: &str, to: &str) -> Option<String> {
 }
 
 /// A span in its largest unit: seconds, minutes, hours up to two days, days.
-fn coarse(span: SignedDuration) -> String {
+pub(super) fn coarse(span: SignedDuration) -> String {
     match span.as_secs() {
         seconds @ ..60 => format!("{seconds} s"),
         seconds @ 60..3600 => format!("{} min", seconds / 60),

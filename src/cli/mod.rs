@@ -1,6 +1,6 @@
 //! The command line: parses, wires, asks, prints. It decides nothing about access.
 //!
-//! `run` wires the rooms together. `user`, `hold` and `guard` are clients of a running operator's HTTP API and touch
+//! `run` wires the rooms together. `user`, `hold`, `guard` and `gateway status` are clients of a running operator's HTTP API and touch
 //! neither its data nor a gateway; `health` asks it whether it is ready. `check`, `crd`, `openapi`, `gateway render`, `seal`,
 //! `import`, `completions` and `man` need no operator.
 //! Everything for stdout goes through [`output::Output`].
@@ -15,6 +15,7 @@ mod denial;
 mod doctor;
 mod exit;
 mod former;
+mod gateway_status;
 mod generate;
 mod guard;
 mod health;
@@ -49,7 +50,7 @@ pub use self::{
     generate::answer as complete,
 };
 use self::{
-    args::{Command, Task},
+    args::{Command, GatewayCommand, Task},
     output::Output,
 };
 use crate::{
@@ -105,7 +106,10 @@ async fn execute(task: Task, output: &mut Output) -> Result<(), CommandError> {
         Task::Openapi => generate::openapi(output),
         Task::Completions(args) => generate::registration(&args, output),
         Task::Man(args) => generate::man(&args, output),
-        Task::Gateway(args) => render::run(&args.command, output).await,
+        Task::Gateway(args) => match args.command {
+            GatewayCommand::Render(args) => render::run(&args, output).await,
+            GatewayCommand::Status { name, ask } => gateway_status::run(name.as_deref(), &ask, output).await,
+        },
         Task::User(args) => user::run(args.command, output).await,
         Task::Hold(args) => hold::run(args.command, output).await,
         Task::Guard(args) => guard::run(args.command, output).await,

@@ -4,7 +4,6 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::{
-    args::GatewayCommand,
     exit::{CommandError, Exit},
     nodes::Gateways,
     output::{Output, note},
@@ -19,8 +18,7 @@ use crate::{
     model::{gateway::HysteriaNode, secret_source::SecretSource},
 };
 
-pub(super) async fn run(command: &GatewayCommand, output: &mut Output) -> Result<(), CommandError> {
-    let GatewayCommand::Render(args) = command;
+pub(super) async fn run(args: &RenderArgs, output: &mut Output) -> Result<(), CommandError> {
     output.text(&configuration(args).await?)
 }
 

@@ -4,16 +4,23 @@
 //! handed over and observed later, from memory. It may use the model and the clock. It never decides who may have
 //! access, never writes desired state, and never lets a secret into a log, an error or a metric.
 
+mod backlog;
 pub mod blitz;
 mod context;
+pub mod declared;
+pub mod fleet;
 pub mod hysteria;
 mod merged;
+pub mod meter;
 pub mod names;
 mod percent;
 pub mod redact;
 pub mod retry;
 pub mod running;
+mod transport;
+pub mod watched;
 
+pub use backlog::{Backlog, Work};
 pub use context::{Call, Context, Meter};
 pub use merged::merged;
 
@@ -365,6 +372,12 @@ impl NodeName {
         self == other || (self.is_shared() && (self.gateway() == ANY || self.gateway() == other.gateway()))
     }
 
+    /// The node's part of the name.
+    #[must_use]
+    pub fn node(&self) -> &str {
+        self.0.split_once('/').map_or(&*self.0, |(_, node)| node)
+    }
+
     /// The gateway's part of the name.
     #[must_use]
     pub fn gateway(&self) -> &str {
@@ -445,6 +458,9 @@ pub trait Gateway: Send + Sync + 'static {
     /// Name of the resource.
     fn name(&self) -> &str;
 
+    /// Of which kind it is, in the word of its spec.
+    fn kind(&self) -> &'static str;
+
     /// Hands over what an account should be. Returns at once; when something becomes known the account's name is sent on
     /// the channel that the gateway was made with. Handing over the same target again does nothing.
     fn submit(&self, account: &str, target: Target);
@@ -466,6 +482,9 @@ pub trait Gateway: Send + Sync + 'static {
 
     /// Health of each node.
     fn health(&self) -> Vec<NodeHealth>;
+
+    /// What waits to be done about its accounts, and how long that takes.
+    fn backlog(&self) -> Backlog;
 }
 
 /// Accounts about which a gateway learned something.

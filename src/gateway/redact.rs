@@ -7,13 +7,18 @@ use url::Url;
 /// A path can hold a secret too (the token of the auth listener); such an address is not to be shown at all.
 #[must_use]
 pub fn url(url: &Url) -> String {
-    let mut shown = url.clone();
+    bare(url).into()
+}
+
+/// An address without user info, query and fragment.
+pub(super) fn bare(url: &Url) -> Url {
+    let mut bare = url.clone();
     // Addresses that cannot hold user info (`data:…`) refuse the change, and have none to hide.
-    let _ = shown.set_username("");
-    let _ = shown.set_password(None);
-    shown.set_query(None);
-    shown.set_fragment(None);
-    shown.into()
+    let _ = bare.set_username("");
+    let _ = bare.set_password(None);
+    bare.set_query(None);
+    bare.set_fragment(None);
+    bare
 }
 
 /// The innermost cause of a transport error, which names no address.

@@ -81,8 +81,8 @@ impl StartError {
     }
 }
 
-/// A gateway that runs.
-pub trait Running: Gateway {
+/// Something that runs as it is declared.
+pub trait Running: Send + Sync + 'static {
     /// Goes on as is wanted. Answers false, and changes nothing, when that takes a gateway of another kind.
     ///
     /// # Errors
@@ -93,11 +93,20 @@ pub trait Running: Gateway {
     fn leave(&self);
 }
 
+/// A gateway that acts.
+pub trait Acting: Gateway + Running {}
+
+impl<T: Gateway + Running> Acting for T {}
+
 /// Starts a gateway. To be called within a tokio runtime.
 ///
 /// # Errors
 /// It cannot be run like this.
-pub fn start(name: &str, wanted: &Wanted, context: Context) -> Result<Arc<dyn Running>, StartError> {
+pub fn start(name: &str, wanted: &Wanted, context: Context) -> Result<Arc<dyn Acting>, StartError> {
+    let context = Context {
+        cancel: context.cancel.child_token(),
+        ..context
+    };
     Ok(match wanted {
         Wanted::Hysteria(nodes) => HysteriaGateway::start(name, nodes.clone(), context)?,
         Wanted::Blitz(panel) => {
@@ -128,6 +137,7 @@ impl Running for HysteriaGateway {
         if let Err(error) = Self::update(self, Vec::new()) {
             tracing::warn!(gateway = self.name(), %error, "a gateway that is gone could not be stopped in order");
         }
+        self.stop();
     }
 }
 

@@ -15,6 +15,7 @@ mod decide;
 mod denial;
 mod docs;
 mod extract;
+mod gateways;
 mod guard;
 mod health;
 mod health_bodies;
@@ -162,6 +163,8 @@ fn protected() -> Routes {
         ("/holds", get(holds::list).post(holds::create)),
         ("/holds/release", post(release_many::release_many)),
         ("/holds/{name}", delete(holds::release)),
+        ("/gateways", get(gateways::list)),
+        ("/gateways/{name}", get(gateways::show)),
         ("/guard", get(guard::show)),
         ("/guard/confirm", post(guard::confirm)),
         ("/guard/cancel", post(guard::cancel)),

@@ -10,7 +10,7 @@ use utoipa::{
 };
 
 use super::{
-    access, activation, audit, docs, guard, health, holds, problem, release_many,
+    access, activation, audit, docs, gateways, guard, health, holds, problem, release_many,
     schemas::{self, ActorText, SourceText},
     subscription, users,
 };
@@ -37,7 +37,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     paths(
         access::grant, access::config, activation::deactivate, activation::activate, access::rotate,
         users::list, users::show, holds::list, holds::create, holds::release, release_many::release_many,
-        guard::show, guard::confirm, guard::cancel, audit::list, subscription::show,
+        gateways::list, gateways::show, guard::show, guard::confirm, guard::cancel, audit::list, subscription::show,
         health::health, health::livez, health::readyz, health::metrics, docs::document, docs::page,
     ),
     components(schemas(
@@ -50,6 +50,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         (name = "access", description = "Give access and take it away"),
         (name = "people", description = "Who has access, and why not"),
         (name = "holds", description = "Standing denials. Any live hold denies; only the source that placed it lifts it"),
+        (name = "gateways", description = "How the gateways are, and what waits there"),
         (name = "guard", description = "Denials that came in unusual number and wait for a person"),
         (name = "audit", description = "Who did what"),
         (name = "subscription", description = "What VPN clients fetch"),

@@ -206,9 +206,10 @@ impl From<AccessError> for Problem {
         match error {
             AccessError::Invalid { .. } => Self::invalid(detail),
             AccessError::Former(former) => Self::not_found(detail).former(*former),
-            AccessError::UnknownPerson(_) | AccessError::UnknownHold(_) | AccessError::NobodyToDeny { .. } => {
-                Self::not_found(detail)
-            }
+            AccessError::UnknownPerson(_)
+            | AccessError::UnknownHold(_)
+            | AccessError::UnknownGateway(_)
+            | AccessError::NobodyToDeny { .. } => Self::not_found(detail),
             AccessError::DeclaredOtherwise { .. } => Self::conflict("declared-otherwise", detail),
             AccessError::Conflict(denial) => Self::conflict("access-denied", detail).denied(denial),
             AccessError::Denied(denial) => Self::new(

@@ -209,8 +209,9 @@ pub struct VpnGatewayStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub nodes: Vec<NodeState>,
-    /// Ready, Reconciling, Stalled and Separated. Ready means that every node answered one of the last three polls. Separated is
-    /// there only while it is False: users cannot be kept to the gateways that they name.
+    /// Ready, Reconciling, Stalled and Separated. Ready means that every node answered one of the last three polls. Reconciling
+    /// beside it means that a panel has much to do before its accounts are as declared. Separated is there only while it is
+    /// False: users cannot be kept to the gateways that they name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

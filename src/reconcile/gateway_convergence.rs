@@ -12,13 +12,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     core::Core,
-    declared::{Refusal, Wanted, names_secret},
     gateway_report::{self, GatewayFacts, Users},
     gateways::Dependencies,
     plan::gateway_names,
 };
 use crate::{
     desired::DesiredError,
+    gateway::{
+        declared::{Refusal, Wanted, names_secret},
+        fleet::Replaced,
+    },
     model::{
         FINALIZER,
         gateway::{DEFAULT_GATEWAY, VpnGateway, VpnGatewayStatus},
@@ -155,7 +158,7 @@ pub async fn converge(ctx: &Core) -> Vec<Standing> {
             ctx.usage.prepare(&counters).await;
         }
     }
-    let (changed, incomplete) = gateways.replace(&ctx.usage, wanted, refused);
+    let Replaced { changed, incomplete } = gateways.replace(&ctx.usage, wanted, refused);
     let incomplete = incomplete || leaving;
     gateways.incomplete.store(incomplete, Ordering::Relaxed);
     if !changed.is_empty() && ctx.roster.is_loaded() {
@@ -279,15 +282,13 @@ impl Reporter {
             let shown = shown.and_then(|shown| shown.status.clone()).unwrap_or_default();
             let fresh = written.filter(|it| !it.failed && age.is_some_and(|age| age < LAG));
             let before = fresh.map_or(&shown, |it| &it.status);
-            let nodes = ctx
-                .gateways
-                .get(&name)
-                .map(|running| running.health())
-                .unwrap_or_default();
+            let running = ctx.gateways.get(&name);
+            let nodes = running.as_ref().map(|running| running.health()).unwrap_or_default();
             let facts = GatewayFacts {
                 refusal: refused.get(&name),
                 users: users.as_ref(),
                 nodes: &nodes,
+                backlog: running.map(|running| running.backlog()).unwrap_or_default(),
                 not_separated: not_separated.get(&name).map(String::as_str),
             };
             let status = gateway_report::status(gateway, before, &facts, ctx.clock.now());

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::declared::Refusal;
 use crate::{
-    gateway::NodeHealth,
+    gateway::{Backlog, NodeHealth, Work, declared::Refusal},
     model::{
         condition::{Condition, ConditionStatus, Conditions, Text, types},
         gateway::{NodeState, Reachable, VpnGateway, VpnGatewayStatus},
@@ -15,6 +14,9 @@ use crate::{
 
 /// Steps in which it is reported when a node that answers did so last.
 const POLL_STEP: SignedDuration = SignedDuration::from_mins(10);
+
+/// A roll-out that takes at least so long is reported.
+const LARGE: Duration = Duration::from_secs(60);
 
 /// How long a status stays that would only have other numbers.
 pub(super) const NUMBERS: Duration = Duration::from_secs(60);
@@ -27,6 +29,8 @@ mod reasons {
     pub(super) const NODE_UNREACHABLE: &str = "NodeUnreachable";
     pub(super) const NO_STATISTICS: &str = "NoStatistics";
     pub(super) const NOT_ASKED_YET: &str = "NotAskedYet";
+    /// Of `Reconciling`, beside a gateway that is ready.
+    pub(super) const ROLLING_OUT: &str = "RollingOut";
     /// Of `Separated`.
     pub(super) const SHARED_AUTH_TOKEN: &str = "SharedAuthToken";
 }
@@ -60,6 +64,8 @@ pub(super) struct GatewayFacts<'a> {
     pub(super) users: Option<&'a Users>,
     /// What its nodes show.
     pub(super) nodes: &'a [NodeHealth],
+    /// What waits to be done about its accounts.
+    pub(super) backlog: Backlog,
     /// Why users cannot be kept to the gateways that they name, if they cannot.
     pub(super) not_separated: Option<&'a str>,
 }
@@ -90,12 +96,15 @@ pub(super) fn status(
     let mut conditions = Conditions::new(&mut status.conditions, generation, now);
     conditions.set(types::READY, verdict.ready, verdict.reason, verdict.message.clone());
     let state = match (verdict.ready, verdict.needs_somebody) {
-        (ConditionStatus::True, _) => None,
-        (_, true) => Some(types::STALLED),
-        (_, false) => Some(types::RECONCILING),
+        (ConditionStatus::True, _) => {
+            roll_out(before, facts.backlog).map(|message| (types::RECONCILING, reasons::ROLLING_OUT, message))
+        }
+        (_, true) => Some((types::STALLED, verdict.reason, verdict.message)),
+        (_, false) => Some((types::RECONCILING, verdict.reason, verdict.message)),
     };
-    if let Some(state) = state {
-        conditions.set(state, true, verdict.reason, verdict.message);
+    let shown = state.as_ref().map(|(type_, ..)| *type_);
+    if let Some((type_, reason, message)) = state {
+        conditions.set(type_, true, reason, message);
     }
     if let Some(message) = facts.not_separated {
         let message = message.to_owned();
@@ -105,7 +114,7 @@ pub(super) fn status(
     }
     // These are there only while they are true, as kstatus has it.
     status.conditions.retain(|condition| {
-        ![types::STALLED, types::RECONCILING].contains(&&*condition.type_) || state == Some(&*condition.type_)
+        ![types::STALLED, types::RECONCILING].contains(&&*condition.type_) || shown == Some(&*condition.type_)
     });
     status
 }
@@ -119,9 +128,11 @@ pub(super) fn differ_in_numbers_only(one: &VpnGatewayStatus, other: &VpnGatewayS
             node.sessions = 0;
             node.last_poll = None;
         }
-        // Of a node that does not answer every attempt may meet another error.
-        let silent = |condition: &&mut Condition| condition.reason == reasons::NODE_UNREACHABLE;
-        for condition in status.conditions.iter_mut().filter(silent) {
+        // Of a node that does not answer every attempt may meet another error, and a roll-out has other counts all the time.
+        let of_the_moment = |condition: &&mut Condition| {
+            [reasons::NODE_UNREACHABLE, reasons::ROLLING_OUT].contains(&&*condition.reason)
+        };
+        for condition in status.conditions.iter_mut().filter(of_the_moment) {
             condition.message = Text::default();
         }
         status
@@ -151,7 +162,9 @@ fn verdict(facts: &GatewayFacts<'_>) -> Verdict {
     }
     let of = |is: fn(&NodeHealth) -> bool| facts.nodes.iter().filter(move |node| is(node));
     let each = |is: fn(&NodeHealth) -> bool, say: fn(&NodeHealth) -> String| {
-        let lines: Vec<String> = of(is).map(|node| format!("{}: {}", short(node), say(node))).collect();
+        let lines: Vec<String> = of(is)
+            .map(|node| format!("{}: {}", node.node.node(), say(node)))
+            .collect();
         (!lines.is_empty()).then(|| lines.join("; "))
     };
     let error = |node: &NodeHealth| node.error.clone().unwrap_or_default();
@@ -184,6 +197,32 @@ fn verdict(facts: &GatewayFacts<'_>) -> Verdict {
     }
 }
 
+/// What is said of a roll-out that is large, until nothing of it is left.
+fn roll_out(before: &VpnGatewayStatus, backlog: Backlog) -> Option<String> {
+    // What waits for a proof may wait for a silent device, as long as that likes.
+    let work = backlog
+        .kinds()
+        .filter(|(work, accounts)| *work != Work::Prove && *accounts > 0);
+    let counts: Vec<String> = work
+        .map(|(work, accounts)| {
+            let accounts = u32::try_from(accounts).unwrap_or(u32::MAX);
+            format!("{} to {}", coarse(accounts), work.as_str())
+        })
+        .collect();
+    let begun = before.conditions.iter().any(|it| it.reason == reasons::ROLLING_OUT);
+    if counts.is_empty() || !(begun || backlog.left().is_some_and(|left| left >= LARGE)) {
+        return None;
+    }
+    let left = backlog.left().map_or_else(
+        || "how long that takes is not known at present".to_owned(),
+        |left| {
+            let minutes = u32::try_from(left.as_secs().div_ceil(60)).unwrap_or(u32::MAX);
+            format!("about {} min left", coarse(minutes))
+        },
+    );
+    Some(format!("accounts: about {}; {left}", counts.join(", ")))
+}
+
 /// What is said of a node that does not answer.
 fn silence(node: &NodeHealth) -> String {
     let since = node.polled_at.map_or_else(
@@ -194,13 +233,9 @@ fn silence(node: &NodeHealth) -> String {
     format!("{since}: {why}")
 }
 
-fn short(node: &NodeHealth) -> &str {
-    node.node.0.split_once('/').map_or(&*node.node.0, |(_, name)| name)
-}
-
 fn node_state(node: &NodeHealth) -> NodeState {
     NodeState {
-        name: short(node).to_owned(),
+        name: node.node.node().to_owned(),
         reachable: node.reachable,
         sessions: coarse(node.sessions),
         last_poll: node.polled_at.map(|at| match node.reachable {

@@ -1,31 +1,29 @@
-//! The running gateways: which there are, and how one is started, replaced and stopped.
+//! The running gateways, and what they are built with.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use arc_swap::ArcSwap;
-use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use super::declared::Environment;
-use super::{
-    declared::{Refusal, Wanted, alike, meter, shared_tokens},
-    usage::UsageBook,
-};
+use super::usage::UsageBook;
 use crate::{
     auth::{index::AuthIndex, listener::AuthEndpoint},
     clock::SharedClock,
     credentials::Sources,
     fence::Fence,
     gateway::{
-        Completions, Context, Gateway, NodeName,
-        running::{self, StartError},
+        Completions, Context,
+        declared::{Environment, Refusal, Wanted},
+        fleet::{Fleet, Replaced},
+        meter::meter,
+        running::{self, Acting},
     },
     metrics::Metrics,
     model::separation::Sharing,
@@ -55,18 +53,10 @@ pub struct Dependencies {
     pub cancel: CancellationToken,
 }
 
-struct Running {
-    gateway: Arc<dyn running::Running>,
-    as_wanted: Wanted,
-    cancel: CancellationToken,
-}
-
 /// The running gateways. Reading is lock-free.
 pub struct Gateways {
     pub(super) dependencies: Dependencies,
-    snapshot: ArcSwap<HashMap<String, Arc<dyn Gateway>>>,
-    running: Mutex<HashMap<String, Running>>,
-    refused: ArcSwap<BTreeMap<String, Refusal>>,
+    fleet: Fleet<dyn Acting>,
     pub(super) changed: Notify,
     /// Something of what is declared has to be tried again.
     pub(super) incomplete: AtomicBool,
@@ -88,9 +78,7 @@ impl Gateways {
     pub fn new(dependencies: Dependencies) -> Self {
         Self {
             dependencies,
-            snapshot: ArcSwap::default(),
-            running: Mutex::default(),
-            refused: ArcSwap::default(),
+            fleet: Fleet::default(),
             changed: Notify::new(),
             incomplete: AtomicBool::new(false),
             awaited: AtomicBool::new(false),
@@ -103,26 +91,26 @@ impl Gateways {
 
     /// The running gateway of this name.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<Arc<dyn Gateway>> {
-        self.snapshot.load().get(name).cloned()
+    pub fn get(&self, name: &str) -> Option<Arc<dyn Acting>> {
+        self.fleet.get(name)
     }
 
     /// Every running gateway.
     #[must_use]
-    pub fn all(&self) -> Vec<Arc<dyn Gateway>> {
-        self.snapshot.load().values().cloned().collect()
+    pub fn all(&self) -> Vec<Arc<dyn Acting>> {
+        self.fleet.all()
     }
 
     /// Why the gateway of this name does not run as it is declared, if it does not as a whole.
     #[must_use]
     pub fn refusal(&self, name: &str) -> Option<String> {
-        self.refused.load().get(name).map(|refusal| refusal.message.clone())
+        self.refused().get(name).map(|refusal| refusal.message.clone())
     }
 
     /// The gateways that do not run as they are declared as a whole, and why.
     #[must_use]
     pub fn refusals(&self) -> Vec<(String, String)> {
-        let refused = self.refused.load();
+        let refused = self.refused();
         let told = refused
             .iter()
             .map(|(name, refusal)| (name.clone(), refusal.message.clone()));
@@ -137,7 +125,7 @@ impl Gateways {
     }
 
     pub(super) fn refused(&self) -> Arc<BTreeMap<String, Refusal>> {
-        self.refused.load_full()
+        self.fleet.refused()
     }
 
     /// A user is changed or gone: a deleted gateway may have waited for that, and who names which gateway may be another.
@@ -156,152 +144,38 @@ impl Gateways {
         self.changed.notify_one();
     }
 
-    /// Makes what runs equal to `wanted`, and answers the names of gateways that changed, and whether something cannot run as
-    /// it is declared. What is refused, already or here, stays as it is.
+    /// Makes what runs equal to `wanted`. What is refused, already or here, stays as it is.
     pub(super) fn replace(
         &self,
         usage: &Arc<UsageBook>,
         wanted: HashMap<String, Wanted>,
-        mut refused: BTreeMap<String, Refusal>,
-    ) -> (Vec<String>, bool) {
-        let mut changed = Vec::new();
-        let mut faulty = false;
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let gone: Vec<(String, Running)> = running
-            .extract_if(|name, _| !wanted.contains_key(name) && !refused.contains_key(name))
-            .collect();
-        for (name, mut wanted) in wanted {
-            if let Some(present) = running.get(&name) {
-                wanted.go_on(&name, &present.as_wanted);
+        refused: BTreeMap<String, Refusal>,
+    ) -> Replaced {
+        let start = |name: &str, wanted: &running::Wanted| running::start(name, wanted, self.context(usage));
+        self.fleet.replace(wanted, refused, start, |asking| {
+            let Dependencies { index, endpoint, .. } = &self.dependencies;
+            index.expect_polls_of(&asking.polled);
+            index.declare_alike(&asking.alike);
+            endpoint.set_tokens(asking.tokens.iter().map(|(node, token)| (token, node)));
+            // The same is not kept anew.
+            if **self.sharing.load() != asking.sharing {
+                self.sharing.store(Arc::new(asking.sharing));
             }
-            let known = running.get(&name).map(|present| &present.as_wanted);
-            for (node, fault) in wanted.run.faults() {
-                let told = known.is_some_and(|known| known.run.faults().any(|it| it == (node, fault)));
-                if !told {
-                    tracing::warn!(
-                        gateway = name,
-                        node,
-                        goes_on_as_before = fault.goes_on,
-                        "a node cannot be run as it is declared: {}",
-                        fault.why
-                    );
-                }
-                faulty = true;
-            }
-            if let Some(present) = running
-                .get_mut(&name)
-                .filter(|present| present.as_wanted.run == wanted.run)
-            {
-                present.as_wanted = wanted;
-                continue;
-            }
-            let mut present = running.remove(&name);
-            match self.bring_about(&name, wanted, &mut present, usage) {
-                Ok(()) => changed.push(name.clone()),
-                Err(error) => {
-                    let (reason, message) = (error.reason(), error.to_string());
-                    refused.insert(name.clone(), Refusal { reason, message });
-                }
-            }
-            running.extend(present.map(|present| (name, present)));
-        }
-        let mut nodes = HashSet::new();
-        let mut tokens = Vec::new();
-        for (name, present) in running.iter() {
-            nodes.extend(present.as_wanted.run.polled(name).map(|(node, _)| node));
-            tokens.extend(present.as_wanted.tokens.iter().cloned());
-        }
-        self.dependencies.index.expect_polls_of(&nodes);
-        let addresses = running
-            .iter()
-            .flat_map(|(name, present)| present.as_wanted.run.polled(name));
-        self.dependencies.index.declare_alike(&alike(addresses));
-        self.note_sharing(&tokens);
-        let tokens = shared_tokens(tokens);
-        self.dependencies
-            .endpoint
-            .set_tokens(tokens.iter().map(|(name, token)| (token, name)));
-        self.snapshot.store(Arc::new(
-            running
-                .iter()
-                .map(|(name, running)| (name.clone(), Arc::clone(&running.gateway) as _))
-                .collect(),
-        ));
-        for (name, gateway) in gone {
-            gateway.gateway.leave();
-            gateway.cancel.cancel();
-            changed.push(name);
-        }
-        let known = self.refused.load();
-        for (name, refusal) in &refused {
-            if known.get(name) != Some(refusal) {
-                tracing::warn!(
-                    gateway = name,
-                    reason = refusal.reason,
-                    "the gateway cannot run as declared: {}",
-                    refusal.message
-                );
-                changed.push(name.clone());
-            }
-        }
-        changed.extend(known.keys().filter(|name| !refused.contains_key(*name)).cloned());
-        let incomplete = !refused.is_empty() || faulty;
-        self.refused.store(Arc::new(refused));
-        (changed, incomplete)
-    }
-
-    /// Keeps which gateways share a path secret; the same is not kept anew.
-    fn note_sharing(&self, tokens: &[(NodeName, SecretString)]) {
-        let sharing = Sharing::of(
-            tokens
-                .iter()
-                .map(|(node, token)| (node.gateway(), token.expose_secret())),
-        );
-        if **self.sharing.load() != sharing {
-            self.sharing.store(Arc::new(sharing));
-        }
-    }
-
-    /// Runs a gateway as is wanted: the present one goes on, or makes room for one of another kind. After an error the present one
-    /// is as it was.
-    fn bring_about(
-        &self,
-        name: &str,
-        wanted: Wanted,
-        present: &mut Option<Running>,
-        usage: &Arc<UsageBook>,
-    ) -> Result<(), StartError> {
-        if let Some(present) = present
-            && present.gateway.update(&wanted.run)?
-        {
-            present.as_wanted = wanted;
-            return Ok(());
-        }
-        let started = self.start(name, wanted, usage)?;
-        if let Some(former) = present.replace(started) {
-            former.gateway.leave();
-            former.cancel.cancel();
-        }
-        Ok(())
-    }
-
-    fn start(&self, name: &str, wanted: Wanted, usage: &Arc<UsageBook>) -> Result<Running, StartError> {
-        let cancel = self.dependencies.cancel.child_token();
-        let context = Context {
-            ledger: Arc::clone(&self.dependencies.index) as _,
-            usage: Arc::clone(usage) as _,
-            completions: self.dependencies.completions.clone(),
-            clock: Arc::clone(&self.dependencies.clock),
-            fence: self.dependencies.fence.clone(),
-            meter: meter(&self.dependencies.metrics),
-            poll_interval: self.dependencies.environment.poll_interval,
-            cancel: cancel.clone(),
-            tasks: self.dependencies.tasks.clone(),
-        };
-        Ok(Running {
-            gateway: running::start(name, &wanted.run, context)?,
-            as_wanted: wanted,
-            cancel,
         })
+    }
+
+    fn context(&self, usage: &Arc<UsageBook>) -> Context {
+        let dependencies = &self.dependencies;
+        Context {
+            ledger: Arc::clone(&dependencies.index) as _,
+            usage: Arc::clone(usage) as _,
+            completions: dependencies.completions.clone(),
+            clock: Arc::clone(&dependencies.clock),
+            fence: dependencies.fence.clone(),
+            meter: meter(&dependencies.metrics),
+            poll_interval: dependencies.environment.poll_interval,
+            cancel: dependencies.cancel.clone(),
+            tasks: dependencies.tasks.clone(),
+        }
     }
 }

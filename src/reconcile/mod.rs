@@ -7,7 +7,6 @@
 
 pub mod backoff;
 pub mod core;
-mod declared;
 pub mod denials;
 pub mod follow;
 pub mod gateway_convergence;

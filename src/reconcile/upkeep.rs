@@ -6,6 +6,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
+use crate::{
+    gateway::{NodeName, Work},
+    metrics::Metrics,
+};
 
 /// Accounts about which gateways learned something.
 pub type Learned = mpsc::UnboundedReceiver<HashSet<String>>;
@@ -51,6 +55,7 @@ pub async fn keep_guard(ctx: Arc<Core>, cancel: CancellationToken) {
 /// Sets gauges until `cancel`.
 pub async fn gauges(ctx: Arc<Core>, cancel: CancellationToken) {
     let mut tick = tokio::time::interval(GAUGES);
+    let mut shown = Shown::default();
     loop {
         tokio::select! {
             () = cancel.cancelled() => return,
@@ -68,11 +73,41 @@ pub async fn gauges(ctx: Arc<Core>, cancel: CancellationToken) {
         ctx.metrics.leading(ctx.fence.is_open());
         ctx.metrics.history_failing(ctx.history.last_error().is_some());
         ctx.metrics.queue_depth(ctx.backoff.len());
+        shown.gateways(&ctx);
+    }
+}
+
+/// Which gateways and nodes the gauges speak of: those that are gone are not to be shown as they were last.
+#[derive(Default)]
+struct Shown {
+    gateways: HashSet<String>,
+    nodes: HashSet<NodeName>,
+}
+
+impl Shown {
+    fn gateways(&mut self, ctx: &Core) {
+        let mut now = Self::default();
         for gateway in ctx.gateways.all() {
+            let backlog = gateway.backlog();
+            let waiting = backlog.kinds().map(|(work, accounts)| (work.as_str(), accounts));
+            ctx.metrics.gateway_backlog(gateway.name(), waiting, backlog.left());
+            now.gateways.insert(gateway.name().to_owned());
             for node in gateway.health() {
-                ctx.metrics
-                    .node_up(&node.node.0, node.error.is_none() && node.polled_at.is_some());
+                let up = node.error.is_none() && node.polled_at.is_some();
+                ctx.metrics.node_up(&node.node.0, up);
+                now.nodes.insert(node.node);
             }
+        }
+        self.forget_others(&now, &ctx.metrics);
+        *self = now;
+    }
+
+    fn forget_others(&self, now: &Self, metrics: &Metrics) {
+        for gone in self.gateways.difference(&now.gateways) {
+            metrics.gateway_removed(gone, Work::ALL.map(Work::as_str));
+        }
+        for gone in self.nodes.difference(&now.nodes) {
+            metrics.node_removed(&gone.0);
         }
     }
 }

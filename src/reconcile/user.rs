@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::controller::Action};
+use secrecy::SecretString;
 
 use super::{
     core::Core,
@@ -16,7 +17,7 @@ use crate::{
     history::{AuditEntry, RevocationRow},
     metrics::{ReconcileOutcome, RevocationStage},
     model::{
-        access::{Access, Reason},
+        access::{Access, Period, Reason},
         session::Epoch,
         user::{VpnUser, VpnUserStatus},
     },
@@ -56,75 +57,107 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// # Errors
 /// A write to the source of desired state failed; it is to be tried again.
 pub async fn reconcile(user: Arc<VpnUser>, ctx: Arc<Core>) -> Result<Action, ReconcileError> {
-    if !ctx.roster.is_loaded() {
-        // Neither the decisions nor the gateways are complete. Everybody is asked for when they are.
-        return Ok(Action::await_change());
-    }
-    let name = user.name_any();
-    let user = ctx.status_writes.newest(user);
-    let Some(person) = ctx.roster.person_by_user(&name) else {
+    let Some(look) = Look::take(user, &ctx) else {
         return Ok(Action::await_change());
     };
-    if person.generation != user.metadata.generation.unwrap_or(0) {
-        // The roster has not taken this version in yet. It will ask for the user when it has, and until then nothing
-        // that is decided speaks of it.
-        return Ok(Action::await_change());
-    }
-    let now = ctx.clock.now();
-    let limit = user.spec.traffic.as_ref();
-    let used = limit.map(|limit| {
-        let usage = ctx.usage.usage(&person.account);
-        (usage.in_period(limit.period, now), limit.period)
-    });
-    let unreadable = ctx.imported.failure(&user);
-    let password = ctx.imported.or_derived(&user);
-    let refused = refusals(&user, &ctx);
-    let planned = |gateways: &[(String, Option<Observation>)], secret: &SecretOutcome| {
-        let facts = Facts {
-            person: &person,
+    let next = look.hand_over();
+    let carried_out = tokio::time::timeout(TIMEOUT, look.carry_out(next));
+    carried_out.await.map_err(|_| ReconcileError::Timeout)??;
+    ctx.backoff.forget(&look.user.name_any());
+    Ok(Action::await_change())
+}
+
+/// One user, and what is known about it in one reconcile.
+struct Look<'a> {
+    user: Arc<VpnUser>,
+    person: Person,
+    used: Option<(u64, Period)>,
+    unreadable: Option<String>,
+    password: Option<SecretString>,
+    refused: Vec<(String, String)>,
+    now: Timestamp,
+    ctx: &'a Arc<Core>,
+}
+
+impl<'a> Look<'a> {
+    /// `None` while nothing that is decided speaks of this version of the user. It is asked for when something does.
+    fn take(user: Arc<VpnUser>, ctx: &'a Arc<Core>) -> Option<Self> {
+        if !ctx.roster.is_loaded() {
+            return None;
+        }
+        let user = ctx.status_writes.newest(user);
+        let person = ctx.roster.person_by_user(&user.name_any())?;
+        if person.generation != user.metadata.generation.unwrap_or(0) {
+            return None;
+        }
+        let now = ctx.clock.now();
+        let used = user.spec.traffic.as_ref().map(|limit| {
+            let usage = ctx.usage.usage(&person.account);
+            (usage.in_period(limit.period, now), limit.period)
+        });
+        Some(Self {
             used,
-            gateways,
-            refused: &refused,
+            unreadable: ctx.imported.failure(&user),
+            password: ctx.imported.or_derived(&user),
+            refused: refusals(&user, ctx),
+            now,
+            person,
+            user,
+            ctx,
+        })
+    }
+
+    /// What is to be done and reported, by what the gateways show now.
+    fn plan(&self, secret: &SecretOutcome) -> Plan {
+        let facts = Facts {
+            person: &self.person,
+            used: self.used,
+            gateways: &observe(&self.user, &self.person, self.ctx),
+            refused: &self.refused,
             secret,
-            password: password.clone(),
-            unreadable: unreadable.as_deref(),
+            password: self.password.clone(),
+            unreadable: self.unreadable.as_deref(),
         };
-        plan(&user, &facts, now)
-    };
-    let mut secret = match ctx.cluster_outputs() {
-        Some(_) => SecretOutcome::Unchanged,
-        None => SecretOutcome::NotStored,
-    };
-    let mut next = planned(&observe(&user, &person, &ctx), &secret);
-    if !next.targets.is_empty() {
+        plan(&self.user, &facts, self.now)
+    }
+
+    /// Hands targets to the gateways, and answers what is left to be done.
+    fn hand_over(&self) -> Plan {
+        let secret = match self.ctx.cluster_outputs() {
+            Some(_) => SecretOutcome::Unchanged,
+            None => SecretOutcome::NotStored,
+        };
+        let next = self.plan(&secret);
+        if next.targets.is_empty() {
+            return next;
+        }
         for (gateway, target) in &next.targets {
-            if let Some(gateway) = ctx.gateways.get(gateway) {
-                gateway.submit(&person.account, target.clone());
+            if let Some(gateway) = self.ctx.gateways.get(gateway) {
+                gateway.submit(&self.person.account, target.clone());
             }
         }
         // What a gateway knows at once is not announced: look again.
-        next = planned(&observe(&user, &person, &ctx), &secret);
+        self.plan(&secret)
     }
-    let work = async {
+
+    /// Writes what is to be written.
+    async fn carry_out(&self, mut next: Plan) -> Result<(), DesiredError> {
+        let Self { user, person, ctx, .. } = self;
         ctx.verdict_kept(person.verdict).await;
         match next.finalizer {
-            FinalizerStep::Release => return release(&user, &person.account, next, &ctx).await,
-            FinalizerStep::Add => ctx.desired.add_user_finalizer(&user).await?,
+            FinalizerStep::Release => return release(user, &person.account, next, ctx).await,
+            FinalizerStep::Add => ctx.desired.add_user_finalizer(user).await?,
             FinalizerStep::Keep => {}
         }
         let mut failed = None;
         if ctx.cluster_outputs().is_some() {
-            (secret, failed) = store_secret(&user, &ctx).await;
-            next = planned(&observe(&user, &person, &ctx), &secret);
+            let (secret, error) = store_secret(user, ctx).await;
+            failed = error;
+            next = self.plan(&secret);
         }
-        report(&user, &person.account, next.status, &ctx).await?;
+        report(user, &person.account, next.status, ctx).await?;
         failed.map_or(Ok(()), Err)
-    };
-    tokio::time::timeout(TIMEOUT, work)
-        .await
-        .map_err(|_| ReconcileError::Timeout)??;
-    ctx.backoff.forget(&name);
-    Ok(Action::await_change())
+    }
 }
 
 /// Why gateways that the user names do not run as they are declared.

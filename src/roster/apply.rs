@@ -62,7 +62,7 @@ impl Tables {
                 self.register.remove_user(&key, &name, &account, &mut touched);
                 self.turn_wheel(&key, now);
             }
-            self.forget_removed();
+            self.forget_removed(now);
             // Whoever comes next in line for an account or an ID.
             loading = false;
         }

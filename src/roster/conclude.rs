@@ -168,11 +168,13 @@ impl Tables {
                 };
                 if !follows && takes_effect {
                     let (name, uid) = (hold.facts.name.clone(), hold.facts.uid.clone());
-                    self.verdicts.forget_namesakes(open.budget, &name, &uid);
-                    return;
+                    if !self.verdicts.forget_namesakes(open.budget, &name, &uid) {
+                        // That it is in force need not be kept: a hold of which nothing is known is.
+                        return;
+                    }
                 }
-                // That it is in force need not be kept: a hold of which nothing is known is.
-                if !follows && !takes_effect {
+                // When objects are put back, another of its name may say that it is held back.
+                if !follows {
                     let record = hold_record(hold, open.budget, verdict, now);
                     hold.judgement.change = self.verdicts.emit(GuardChange::Verdict(record));
                     hold.judgement.row = true;

@@ -123,12 +123,20 @@ pub(super) enum HoldState {
 }
 
 impl Hold {
-    /// Verdicts about it that the guard's store has.
-    pub(super) fn rows(&self) -> impl Iterator<Item = (Box<str>, Budget)> {
+    /// Verdicts about it that the guard's store has. What is held back of a hold that nobody lifted is still so when its file or
+    /// object comes again.
+    pub(super) fn rows(&self) -> impl Iterator<Item = Row> {
         let denial = self.facts.feed.filter(|_| self.judgement.row).map(Budget::from);
         let loss = self.loss_row.then_some(Budget::Holds);
-        let uid = self.facts.uid.clone();
-        denial.into_iter().chain(loss).map(move |budget| (uid.clone(), budget))
+        let keeps = self.judgement.keeps() && !self.facts.released;
+        let row = move |budget| {
+            if keeps && budget != Budget::Holds {
+                Row::Remembered(budget)
+            } else {
+                Row::Forgotten(budget)
+            }
+        };
+        denial.into_iter().chain(loss).map(row)
     }
 
     /// Whether it is declared, or kept though it was lost.
@@ -148,6 +156,12 @@ impl Hold {
     pub(super) fn is_over(&self, now: Timestamp) -> bool {
         self.facts.span.until.is_some_and(|until| until <= now)
     }
+}
+
+/// What becomes of a verdict about a hold that is there no more.
+pub(super) enum Row {
+    Forgotten(Budget),
+    Remembered(Budget),
 }
 
 /// Everything about one ID.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    entry::{Hold, HoldState, Key, Touched},
+    entry::{Hold, HoldState, Key, Row, Touched},
     guard::{Batch, passes},
     records::{hold_record, spec_record, verdict_of},
     tables::Tables,
@@ -181,11 +181,21 @@ impl Tables {
         }
     }
 
-    /// Verdicts about holds that are there no more need not be remembered.
-    pub(super) fn forget_removed(&mut self) {
-        for (uid, budget) in std::mem::take(&mut self.register.removed_holds) {
-            let uid = uid.into();
-            self.verdicts.emit(GuardChange::Forget { uid, budget });
+    /// Verdicts about holds that are there no more need not be remembered, unless they may come again.
+    pub(super) fn forget_removed(&mut self, now: Timestamp) {
+        for hold in std::mem::take(&mut self.register.removed_holds) {
+            for row in hold.rows() {
+                match row {
+                    Row::Forgotten(budget) => {
+                        let uid = hold.facts.uid.to_string();
+                        self.verdicts.emit(GuardChange::Forget { uid, budget });
+                    }
+                    Row::Remembered(budget) => {
+                        let verdict = verdict_of(hold.judgement.is_rejected());
+                        self.verdicts.remember(hold_record(&hold, budget, verdict, now));
+                    }
+                }
+            }
         }
     }
 

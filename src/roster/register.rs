@@ -19,7 +19,7 @@ use crate::{
     model::{
         access::{HoldSpan, Terms, Usage},
         corporate_id::CorporateId,
-        guard::{Budget, VerdictRecord},
+        guard::VerdictRecord,
         user::VpnUser,
     },
 };
@@ -43,8 +43,8 @@ pub(super) struct Register {
     pub(super) lost: Vec<Box<str>>,
     /// Names of holds whose tombstones have nothing left to say.
     pub(super) forgettable: BTreeSet<Box<str>>,
-    /// Verdicts about holds that are there no more, so that they can be forgotten.
-    pub(super) removed_holds: Vec<(Box<str>, Budget)>,
+    /// Holds that are there no more and about which the guard's store has verdicts.
+    pub(super) removed_holds: Vec<Hold>,
 }
 
 impl Register {
@@ -229,12 +229,12 @@ impl Register {
             loss_row,
             judgement,
         };
-        let mut replaced = Vec::new();
+        let mut replaced = None;
         match entry.holds.get_mut(at).filter(|_| before.is_some()) {
             Some(place) => {
                 let old = std::mem::replace(place, hold);
                 if old.facts.uid != place.facts.uid {
-                    replaced.extend(old.rows());
+                    replaced = Some(old);
                 }
             }
             None => insert_exact(&mut entry.holds, at, hold),
@@ -261,7 +261,10 @@ impl Register {
         if let Some(hold) = entry.holds.iter_mut().find(|hold| *hold.facts.name == *name) {
             hold.gone = true;
             match hold.state {
-                _ if released => hold.state = HoldState::Lifted,
+                HoldState::InForce | HoldState::Lost | HoldState::Kept { .. } if released => {
+                    hold.facts.released = true;
+                    hold.state = HoldState::Lifted;
+                }
                 HoldState::InForce => hold.state = Self::disappeared(role, true),
                 HoldState::Lost | HoldState::Kept { .. } | HoldState::Lifted => {}
             }
@@ -327,7 +330,7 @@ impl Register {
             && let Some(at) = entry.holds.iter().position(|hold| *hold.facts.name == *name)
         {
             let hold = entry.holds.remove(at);
-            self.removed_holds.extend(hold.rows());
+            self.removed_holds.push(hold);
         }
         if self.holds.get(name).is_some_and(|at| at == key) {
             self.holds.remove(name);

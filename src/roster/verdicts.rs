@@ -247,10 +247,19 @@ impl Verdicts {
         }
     }
 
-    /// What was decided about others of this name counts no more: this one was judged by itself.
-    pub(super) fn forget_namesakes(&mut self, budget: Budget, name: &str, uid: &str) {
+    /// Remembers what was decided about a hold that is there no more, and may come again.
+    pub(super) fn remember(&mut self, record: VerdictRecord) {
+        self.leftovers.insert(record.name.as_str().into());
+        self.remembered
+            .entry(record.uid.as_str().into())
+            .or_default()
+            .push(record);
+    }
+
+    /// What was decided about others of this name counts no more: this one was judged by itself. Answers whether anything was.
+    pub(super) fn forget_namesakes(&mut self, budget: Budget, name: &str, uid: &str) -> bool {
         if !self.leftovers.contains(name) {
-            return;
+            return false;
         }
         let is_namesake = |it: &VerdictRecord| it.budget == budget && it.name == name && it.uid != uid;
         let namesakes: Vec<String> = self
@@ -260,6 +269,7 @@ impl Verdicts {
             .filter(|it| is_namesake(it))
             .map(|it| it.uid.clone())
             .collect();
+        let any = !namesakes.is_empty();
         for uid in namesakes {
             if let Some(records) = self.remembered.get_mut(uid.as_str()) {
                 records.retain(|it| !is_namesake(it));
@@ -269,6 +279,7 @@ impl Verdicts {
             }
             self.emit(GuardChange::Forget { uid, budget });
         }
+        any
     }
 
     /// What a former process decided about lost holds.

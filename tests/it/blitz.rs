@@ -5,3 +5,4 @@ mod faults;
 mod house;
 mod lane;
 mod revocation;
+mod rollout;

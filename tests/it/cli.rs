@@ -4,6 +4,7 @@ mod check;
 mod data_folder;
 mod doctor;
 mod former;
+mod gateway_status;
 mod guarded;
 mod health;
 mod person;

@@ -2,6 +2,7 @@
 
 mod access;
 mod documents;
+mod gateways;
 mod holds;
 mod orders;
 mod people;

@@ -5,8 +5,8 @@ use std::sync::{Arc, Weak};
 use kube::runtime::reflector::ObjectRef;
 
 use crate::{
-    access::{Directory, Links, select},
-    gateway::{Credentials, Gateway, Link, NodeHealth, Observation, Obstacle, RevocationProgress, merged},
+    access::{Directory, GatewayView, Links, select},
+    gateway::{Credentials, Link, NodeHealth, Observation, Obstacle, RevocationProgress, merged, running::Acting},
     model::{
         hold::VpnHold,
         user::{AccountPresence, VpnUser},
@@ -44,12 +44,12 @@ impl Directory for Live {
 }
 
 impl Live {
-    fn gateways(&self) -> Vec<Arc<dyn Gateway>> {
+    fn running(&self) -> Vec<Arc<dyn Acting>> {
         self.0.upgrade().map(|core| core.gateways.all()).unwrap_or_default()
     }
 
     fn observations(&self, account: &str) -> Vec<Observation> {
-        self.gateways().iter().map(|gateway| gateway.observe(account)).collect()
+        self.running().iter().map(|gateway| gateway.observe(account)).collect()
     }
 }
 
@@ -115,7 +115,33 @@ impl Links for Live {
     }
 
     fn health(&self) -> Vec<NodeHealth> {
-        self.gateways().iter().flat_map(|gateway| gateway.health()).collect()
+        self.running().iter().flat_map(|gateway| gateway.health()).collect()
+    }
+
+    fn gateways(&self) -> Vec<GatewayView> {
+        let refused = self.refusals();
+        let why = |name: &str| {
+            refused
+                .iter()
+                .find(|(refused, _)| refused == name)
+                .map(|(_, why)| why.clone())
+        };
+        let mut gateways: Vec<GatewayView> = Vec::new();
+        for gateway in self.running() {
+            gateways.push(GatewayView {
+                name: gateway.name().to_owned(),
+                kind: Some(gateway.kind()),
+                nodes: gateway.health(),
+                backlog: gateway.backlog(),
+                refusal: why(gateway.name()),
+            });
+        }
+        for (name, why) in &refused {
+            if !gateways.iter().any(|gateway| gateway.name == *name) {
+                gateways.push(GatewayView::refused(name.clone(), why.clone()));
+            }
+        }
+        gateways
     }
 }
 

@@ -3,10 +3,55 @@
 //! The panel writes an account's name and password into addresses that are the same for everybody, as they are and without
 //! encoding them. So one account's links say what everybody's are, and a password that needs encoding gets it.
 
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
 use secrecy::{ExposeSecret, SecretString};
 
 use super::client::PanelLinks;
 use crate::gateway::{Credentials, Link, percent::encoded};
+
+/// How long links that were read are good.
+const GOOD_FOR: Duration = Duration::from_secs(600);
+
+/// Whose links are read, and when.
+#[derive(Default)]
+pub(super) struct Reading {
+    /// An account that lets people in, whose links can be read.
+    witness: Option<Arc<str>>,
+    /// Links were understood.
+    understood: bool,
+    /// When they are to be read again.
+    due: Option<Instant>,
+}
+
+impl Reading {
+    /// What was offered may not be there any more.
+    pub(super) fn forget(&mut self) {
+        self.witness = None;
+    }
+
+    /// An account that lets people in, as a list showed.
+    pub(super) fn offer(&mut self, account: &Arc<str>) {
+        self.witness.get_or_insert_with(|| account.clone());
+    }
+
+    /// Whose links are to be read now.
+    pub(super) fn due(&self, now: Instant) -> Option<&Arc<str>> {
+        let due = self.due.is_none_or(|due| due <= now);
+        self.witness.as_ref().filter(|_| due)
+    }
+
+    /// They were read, and are read again after `pause` if they were not `understood`. Answers whether they are known from now on.
+    pub(super) fn ended(&mut self, understood: bool, pause: Duration, now: Instant) -> bool {
+        self.due = Some(now + if understood { GOOD_FOR } else { pause });
+        let first = understood && !self.understood;
+        self.understood |= understood;
+        first
+    }
+}
 
 /// What comes after name and password, for each of the panel's nodes. It can hold the password of the obfuscation.
 #[derive(Debug, Clone)]
@@ -77,5 +122,19 @@ mod tests {
         ] {
             assert!(Template::read(&panel(uri), "corp_a", &password).is_none(), "{uri}");
         }
+    }
+    #[test]
+    fn links_that_are_not_understood_are_read_again_with_the_next_cycle() {
+        let (now, cycle) = (Instant::now(), Duration::from_secs(30));
+        let after = |seconds: u64| now + Duration::from_secs(seconds);
+        let mut reading = Reading::default();
+        assert_eq!(reading.due(now), None, "nobody is there");
+        reading.offer(&"corp_a".into());
+        assert!(reading.due(now).is_some());
+        assert!(!reading.ended(false, cycle, now), "nothing is known");
+        assert!(reading.due(after(29)).is_none() && reading.due(after(30)).is_some());
+        assert!(reading.ended(true, cycle, now), "known for the first time");
+        assert!(reading.due(after(599)).is_none() && reading.due(after(600)).is_some());
+        assert!(!reading.ended(true, cycle, now), "known already");
     }
 }

@@ -1,15 +1,21 @@
 //! A Blitz panel, which keeps the accounts itself.
 //!
 //! The panel works on one call at a time, and every call costs most of a second, so one task a panel makes all of them
-//! (this file), in the order that `lane` finds (pure). What has to change of an account is in `difference`, how far a
-//! revocation is in `proof`, both pure. It must never take a list that is not one for "nobody is there", change an account that
+//! (this file), in the order that `lane` finds. What one account needs is in `managed`, what has to change of it in
+//! `difference`, how far its revocation is in `proof`; all of these are pure. It must never take a list that is not one for "nobody is there", change an account that
 //! the operator did not make, repeat what the panel says about an error, or hold a lock while it waits for the panel.
 
+mod call;
 pub mod client;
 mod difference;
+mod estimate;
 mod lane;
 mod links;
+mod managed;
 mod proof;
+mod queues;
+mod rest;
+mod seen;
 mod usage;
 
 use std::{
@@ -25,13 +31,14 @@ use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use self::{
+    call::Call,
     client::{Entry, PanelClient, PanelEndpoint, PanelError},
-    lane::{Call, Drift, Lane, Next, Pace},
+    lane::{Drift, Lane, Next, Pace},
     links::Template,
     usage::PanelMeter,
 };
 use super::{
-    Call as Metered, Context, Credentials, Gateway, Links, NodeHealth, NodeName, Observation, PATIENCE, Target,
+    Backlog, Call as Metered, Context, Credentials, Gateway, Links, NodeHealth, NodeName, Observation, PATIENCE, Target,
 };
 use crate::model::gateway::Reachable;
 
@@ -177,7 +184,7 @@ impl Shared {
             },
             call => {
                 let result = match &call {
-                    Call::Block(account) => client.change(account, &lane::block()).await,
+                    Call::Block(account) => client.change(account, &call::block()).await,
                     Call::Add(account, new) => client.add(account, new).await,
                     Call::Change(account, change) => client.change(account, change).await,
                     Call::Delete(account) => client.delete(account).await,
@@ -189,11 +196,15 @@ impl Shared {
                 outcome
             }
         };
+        let took = self.context.clock.monotonic().saturating_duration_since(begun);
+        if outcome == "ok" {
+            self.lane().took(operation, took);
+        }
         (self.context.meter)(&Metered {
             node: &self.name,
             operation,
             outcome,
-            took: self.context.clock.monotonic().saturating_duration_since(begun),
+            took,
         });
     }
 
@@ -244,6 +255,10 @@ impl Shared {
 impl Gateway for BlitzGateway {
     fn name(&self) -> &str {
         &self.gateway
+    }
+
+    fn kind(&self) -> &'static str {
+        "blitz"
     }
 
     fn submit(&self, account: &str, target: Target) {
@@ -302,6 +317,10 @@ impl Gateway for BlitzGateway {
             faulty: false,
             undeclared: false,
         }]
+    }
+
+    fn backlog(&self) -> Backlog {
+        self.shared.lane().backlog()
     }
 }
 

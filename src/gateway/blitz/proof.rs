@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Blocks that are made before anything is read.
-const BLIND: u32 = 2;
+pub(super) const BLIND: u32 = 2;
 
 /// Blocks that so many devices need beside [`BLIND`]: each kick ends one, and the first finds nobody who is busy, since they come
 /// back before the write.

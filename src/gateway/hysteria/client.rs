@@ -4,12 +4,11 @@
 //! scheme; `GET /online` answers `{id: connections}`, `GET /traffic` `{id: {tx, rx}}`, `POST /kick` takes `[id, …]` and
 //! answers 200 whether anybody is cut or not.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, time::Duration};
 
 use reqwest::{
     Method,
     header::{AUTHORIZATION, HeaderValue},
-    redirect,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -17,15 +16,16 @@ use url::Url;
 
 use crate::{
     fence::{Fence, Fenced},
-    gateway::{names::NodeNames, redact, retry},
+    gateway::{
+        redact, retry,
+        transport::{self, MAX_ANSWER, NoAnswer},
+    },
 };
 
 /// How long a connection to a node may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a whole call to a node may take.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(4);
-/// The largest answer that is read. A hundred thousand ids take about 8 MiB.
-const MAX_ANSWER: usize = 64 << 20;
 
 /// Where a node's statistics API is, and its secret.
 #[derive(Clone)]
@@ -40,10 +40,7 @@ impl StatsEndpoint {
     /// # Errors
     /// The secret cannot stand in a header.
     pub fn check(&self) -> Result<(), StatsError> {
-        match HeaderValue::from_str(self.secret.expose_secret()) {
-            Ok(_) => Ok(()),
-            Err(_) => Err(StatsError::BadSecret),
-        }
+        transport::header(&self.secret).map(drop).ok_or(StatsError::BadSecret)
     }
 }
 
@@ -120,6 +117,16 @@ pub enum StatsError {
 }
 
 impl StatsError {
+    /// There is no answer from `url`.
+    fn no_answer(url: String, why: NoAnswer) -> Self {
+        match why {
+            NoAnswer::Fenced(fenced) => Self::Fenced(fenced),
+            NoAnswer::Timeout => Self::Timeout { url },
+            NoAnswer::Unreachable { cause, retryable } => Self::Unreachable { url, cause, retryable },
+            NoAnswer::TooLarge => Self::TooLarge { url },
+        }
+    }
+
     /// Whether the same call may succeed later without anybody changing anything.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
@@ -181,24 +188,11 @@ impl StatsClient {
     /// # Errors
     /// The secret cannot stand in a header, or the machine has no CA certificates.
     pub fn new(endpoint: &StatsEndpoint, fence: Fence) -> Result<Self, StatsError> {
-        let mut authorization =
-            HeaderValue::from_str(endpoint.secret.expose_secret()).map_err(|_| StatsError::BadSecret)?;
-        authorization.set_sensitive(true);
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(CALL_TIMEOUT)
-            .redirect(redirect::Policy::none())
-            // Nodes are addressed directly; a proxy of the environment would be given the secret.
-            .no_proxy()
-            .dns_resolver(Arc::new(NodeNames))
-            .tcp_nodelay(true)
+        let authorization = transport::header(&endpoint.secret).ok_or(StatsError::BadSecret)?;
+        let http = transport::client(CONNECT_TIMEOUT, CALL_TIMEOUT)
             .build()
             .map_err(|error| StatsError::Setup(redact::cause(error)))?;
-        let mut base = endpoint.url.clone();
-        let _ = base.set_username("");
-        let _ = base.set_password(None);
-        base.set_query(None);
-        base.set_fragment(None);
+        let base = redact::bare(&endpoint.url);
         Ok(Self {
             http,
             base,
@@ -249,32 +243,14 @@ impl StatsClient {
         if let Some(ids) = body {
             request = request.json(ids);
         }
-        let failed = |error: reqwest::Error| {
-            if error.is_timeout() {
-                StatsError::Timeout { url: shown.clone() }
-            } else {
-                StatsError::Unreachable {
-                    url: shown.clone(),
-                    retryable: retry::transport_is_retryable(&error),
-                    cause: redact::cause(error),
-                }
-            }
-        };
-        // Last, so that nothing comes between the look at the fence and the call.
-        self.fence.check()?;
-        let mut response = request.send().await.map_err(failed)?;
+        let failed = |why| StatsError::no_answer(shown.clone(), why);
+        let response = transport::send(request, &self.fence).await.map_err(failed)?;
         match response.status().as_u16() {
             200 => {}
             401 | 403 => return Err(StatsError::Unauthorized { url: shown }),
             status => return Err(StatsError::Status { url: shown, status }),
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if body.len() + chunk.len() > MAX_ANSWER {
-                return Err(StatsError::TooLarge { url: shown });
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = transport::body(response).await.map_err(failed)?;
         Ok(Answer { url: shown, body })
     }
 }
@@ -286,16 +262,7 @@ struct Answer {
 
 impl Answer {
     fn json<T: DeserializeOwned>(self) -> Result<T, StatsError> {
-        serde_json::from_slice(&self.body).map_err(|error| StatsError::Malformed {
-            url: self.url,
-            // Position and kind only: the message of a data error can quote the answer.
-            cause: format!(
-                "{:?} error at line {} column {}",
-                error.classify(),
-                error.line(),
-                error.column()
-            ),
-        })
+        transport::json(&self.body).map_err(|cause| StatsError::Malformed { url: self.url, cause })
     }
 }
 

@@ -27,7 +27,9 @@ use std::{
 };
 
 use self::{client::StatsError, config::NodeConfig, node::Worker, state::State};
-use super::{Context, Credentials, Gateway, Links, Moment, NodeHealth, NodeName, Observation, PATIENCE, Target};
+use super::{
+    Backlog, Context, Credentials, Gateway, Links, Moment, NodeHealth, NodeName, Observation, PATIENCE, Target, Work,
+};
 
 /// What the gateway and its node tasks share.
 struct Shared {
@@ -137,6 +139,11 @@ impl HysteriaGateway {
         Ok(())
     }
 
+    /// Ends the tasks.
+    pub fn stop(&self) {
+        self.shared.context.cancel.cancel();
+    }
+
     fn members(&self) -> MutexGuard<'_, Vec<Member>> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -145,6 +152,10 @@ impl HysteriaGateway {
 impl Gateway for HysteriaGateway {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn kind(&self) -> &'static str {
+        "hysteria"
     }
 
     fn submit(&self, account: &str, target: Target) {
@@ -185,5 +196,9 @@ impl Gateway for HysteriaGateway {
         // Where polls are quick, one that is under way has the time that an answer may take.
         let patience = (context.poll_interval * PATIENCE).max(context.poll_interval + client::CALL_TIMEOUT);
         self.shared.state().health(now, patience)
+    }
+
+    fn backlog(&self) -> Backlog {
+        Backlog::NONE.with(Work::Prove, self.shared.state().revocations.unproved())
     }
 }

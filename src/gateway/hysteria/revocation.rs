@@ -279,6 +279,12 @@ impl Revocations {
             .collect()
     }
 
+    /// How many accounts have a revocation that some node has not proved.
+    pub fn unproved(&self) -> usize {
+        let waiting: HashSet<&Arc<str>> = self.nodes.values().flat_map(|node| &node.waiting).collect();
+        waiting.len()
+    }
+
     /// Whether the counters of this node say more than a look at it: a session that is held down is still there.
     pub fn wants_counters(&self, node: &NodeName) -> bool {
         self.proofs_of(node).any(Proof::wants_counters)

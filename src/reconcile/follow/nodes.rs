@@ -1,7 +1,7 @@
 //! The nodes that ask a replica: their tokens, and who is online on them.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -19,15 +19,15 @@ use crate::{
     clock::SharedClock,
     credentials::Sources,
     gateway::{
-        NodeHealth, NodeName, SessionLedger as _,
-        hysteria::{
-            client::{StatsEndpoint, StatsError},
-            watch::{self, NodeWatch},
-        },
+        NodeHealth, NodeName,
+        declared::{Environment, names_secret},
+        fleet::Fleet,
+        hysteria::watch,
+        meter::meter,
+        watched::WatchedNodes,
     },
     metrics::Metrics,
     model::gateway::{DEFAULT_GATEWAY, VpnGateway, VpnGatewaySpec},
-    reconcile::declared::{Environment, Refusal, Wanted, meter, names_secret, shared_tokens},
 };
 
 /// How often a gateway that cannot be used is tried again.
@@ -53,17 +53,12 @@ pub struct Dependencies {
     pub cancel: CancellationToken,
 }
 
-/// A gateway as it is answered and looked at.
-struct Running {
-    as_wanted: Wanted,
-    watches: HashMap<NodeName, (StatsEndpoint, NodeWatch)>,
-}
-
 /// The nodes that ask.
 pub struct Nodes {
     dependencies: Dependencies,
     declared: Mutex<BTreeMap<String, Arc<VpnGatewaySpec>>>,
-    running: Mutex<HashMap<String, Running>>,
+    fleet: Fleet<WatchedNodes>,
+    polled: Mutex<HashSet<NodeName>>,
     changed: Notify,
     /// Something of what is declared has to be tried again.
     incomplete: AtomicBool,
@@ -78,7 +73,8 @@ impl Nodes {
         Self {
             dependencies,
             declared: Mutex::default(),
-            running: Mutex::default(),
+            fleet: Fleet::default(),
+            polled: Mutex::default(),
             changed: Notify::new(),
             incomplete: AtomicBool::new(false),
             known: AtomicBool::new(false),
@@ -87,10 +83,6 @@ impl Nodes {
 
     fn declared(&self) -> MutexGuard<'_, BTreeMap<String, Arc<VpnGatewaySpec>>> {
         self.declared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn running(&self) -> MutexGuard<'_, HashMap<String, Running>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a gateway as it is now.
@@ -129,17 +121,16 @@ impl Nodes {
     /// What the last look at each node showed.
     #[must_use]
     pub fn health(&self) -> Vec<NodeHealth> {
-        let running = self.running();
-        let watches = running.values().flat_map(|running| running.watches.values());
-        let mut health: Vec<_> = watches.map(|(_, watch)| watch.health()).collect();
+        let watched = self.fleet.all();
+        let mut health: Vec<_> = watched.iter().flat_map(|nodes| nodes.health()).collect();
         health.sort_unstable_by(|a, b| a.node.cmp(&b.node));
         health
     }
 
     /// Has every node looked at now.
     pub fn look_now(&self) {
-        for (_, watch) in self.running().values().flat_map(|running| running.watches.values()) {
-            watch.look();
+        for nodes in self.fleet.all() {
+            nodes.look();
         }
     }
 
@@ -165,106 +156,34 @@ impl Nodes {
         let Dependencies {
             environment, sources, ..
         } = &self.dependencies;
-        let mut wanted = Vec::new();
+        let (mut wanted, mut refused) = (Vec::new(), BTreeMap::new());
+        let mut take = |name: &str, resolved| match resolved {
+            Ok(ready) => wanted.push((name.to_owned(), ready)),
+            Err(refusal) => drop(refused.insert(name.to_owned(), refusal)),
+        };
         for (name, spec) in &declared {
-            wanted.push((name.clone(), environment.resolve(sources, name, spec, false).await));
+            take(name, environment.resolve(sources, name, spec, false).await);
         }
         if declared.is_empty() {
-            wanted.push((DEFAULT_GATEWAY.to_owned(), environment.own(sources).await));
+            take(DEFAULT_GATEWAY, environment.own(sources).await);
         }
-        let refused = self.replace(wanted);
-        self.incomplete.store(refused, Ordering::Relaxed);
-        if !refused || self.running().values().any(|it| !it.as_wanted.tokens.is_empty()) {
+        let mut told = false;
+        let start = |name: &str, wanted: &_| WatchedNodes::start(name, wanted, self.context());
+        let replaced = self.fleet.replace(wanted, refused, start, |asking| {
+            let Dependencies { index, endpoint, .. } = &self.dependencies;
+            index.expect_polls_of(&asking.polled);
+            endpoint.set_tokens(asking.tokens.iter().map(|(node, token)| (token, node)));
+            told = !asking.tokens.is_empty();
+            let mut polled = self.polled.lock().unwrap_or_else(PoisonError::into_inner);
+            for left in polled.difference(&asking.polled) {
+                self.dependencies.metrics.node_removed(&left.0);
+            }
+            *polled = asking.polled;
+        });
+        self.incomplete.store(replaced.incomplete, Ordering::Relaxed);
+        if told || !replaced.incomplete {
             self.known.store(true, Ordering::Release);
         }
-    }
-
-    /// Answers whether something cannot be used.
-    fn replace(&self, wanted: Vec<(String, Result<Wanted, Refusal>)>) -> bool {
-        let mut running = self.running();
-        let mut refused = false;
-        let names: HashSet<String> = wanted.iter().map(|(name, _)| name.clone()).collect();
-        let before: HashSet<NodeName> = running.values().flat_map(|it| it.watches.keys().cloned()).collect();
-        running.retain(|name, _| names.contains(name));
-        for (name, wanted) in wanted {
-            let mut present = running.remove(&name);
-            let looked = wanted.and_then(|mut wanted| {
-                if let Some(present) = &present {
-                    wanted.go_on(&name, &present.as_wanted);
-                }
-                for (node, fault) in wanted.run.faults() {
-                    refused = true;
-                    let known = present.as_ref().map(|present| &present.as_wanted);
-                    if known.is_some_and(|known| known.run.faults().any(|it| it == (node, fault))) {
-                        continue;
-                    }
-                    tracing::warn!(
-                        gateway = name,
-                        node,
-                        goes_on_as_before = fault.goes_on,
-                        "a node cannot be answered as it is declared: {}",
-                        fault.why
-                    );
-                }
-                self.look(&name, wanted, &mut present).map_err(|error| Refusal {
-                    reason: "InvalidNode",
-                    message: error.to_string(),
-                })
-            });
-            if let Err(refusal) = looked {
-                refused = true;
-                tracing::warn!(
-                    gateway = name,
-                    reason = refusal.reason,
-                    "the gateway cannot be answered as declared: {}",
-                    refusal.message
-                );
-            }
-            running.extend(present.map(|present| (name, present)));
-        }
-        let polled: HashSet<NodeName> = running.values().flat_map(|it| it.watches.keys().cloned()).collect();
-        for left in before.difference(&polled) {
-            self.dependencies.index.node_removed(left);
-            self.dependencies.metrics.node_removed(&left.0);
-        }
-        self.dependencies.index.expect_polls_of(&polled);
-        let tokens = running.values().flat_map(|it| it.as_wanted.tokens.iter().cloned());
-        let tokens = shared_tokens(tokens.collect());
-        self.dependencies
-            .endpoint
-            .set_tokens(tokens.iter().map(|(name, token)| (token, name)));
-        refused
-    }
-
-    /// Looks at the nodes of a gateway. Those whose statistics API stays the same are looked at on. After an error everything is as
-    /// it was.
-    fn look(&self, name: &str, wanted: Wanted, present: &mut Option<Running>) -> Result<(), StatsError> {
-        let mut fresh = HashMap::new();
-        for node in wanted.run.nodes() {
-            let Some(endpoint) = &node.stats else { continue };
-            let node = NodeName::new(name, &node.name);
-            let same = present.as_ref().and_then(|present| present.watches.get(&node));
-            if same.is_some_and(|(at, _)| at == endpoint) {
-                continue;
-            }
-            let watch = NodeWatch::start(node.clone(), endpoint, &self.context())?;
-            fresh.insert(node, (endpoint.clone(), watch));
-        }
-        let mut watches = present.take().map(|present| present.watches).unwrap_or_default();
-        watches.retain(|node, (at, _)| {
-            let declared = wanted
-                .run
-                .nodes()
-                .iter()
-                .find(|it| NodeName::new(name, &it.name) == *node);
-            declared.is_some_and(|declared| declared.stats.as_ref() == Some(at))
-        });
-        watches.extend(fresh);
-        *present = Some(Running {
-            as_wanted: wanted,
-            watches,
-        });
-        Ok(())
     }
 
     fn context(&self) -> watch::Context {

@@ -34,8 +34,61 @@ fn with(nodes: &[NodeHealth]) -> GatewayFacts<'_> {
         refusal: None,
         users: None,
         nodes,
+        backlog: Backlog::NONE,
         not_separated: None,
     }
+}
+
+fn adding(accounts: usize, seconds: u64) -> Backlog {
+    Backlog::NONE
+        .with(Work::Add, accounts)
+        .taking(Some(Duration::from_secs(seconds)))
+}
+
+#[test]
+fn a_large_roll_out_is_said_in_coarse_steps_until_nothing_of_it_is_left() {
+    let good = [node("fra1", Reachable::True)];
+    let at_work = |before: &VpnGatewayStatus, backlog, second| {
+        let facts = GatewayFacts { backlog, ..with(&good) };
+        status(&gateway(), before, &facts, at(second))
+    };
+    let quiet = at_work(&VpnGatewayStatus::default(), Backlog::NONE, 0);
+    let small = at_work(&quiet, adding(20, 28), 1);
+    assert_eq!(small, quiet, "nobody needs to know of what is over in a moment");
+    let large = at_work(&quiet, adding(987, 1340), 2);
+    let (ready, .., others) = said(&large);
+    assert_eq!((&*ready, &*others.join(",")), ("True", "Reconciling"));
+    let message = |status: &VpnGatewayStatus| {
+        let it = status.conditions.iter().find(|it| it.type_ == types::RECONCILING);
+        it.map(|it| (it.reason.to_string(), it.message.to_string()))
+    };
+    let (reason, text) = message(&large).unwrap();
+    assert_eq!(
+        (&*reason, &*text),
+        ("RollingOut", "accounts: about 950 to add; about 20 min left")
+    );
+    assert_eq!(
+        at_work(&large, adding(960, 1300), 3),
+        large,
+        "the same step is not written again"
+    );
+    let next = at_work(&large, adding(899, 1200), 4);
+    assert!(
+        next != large && differ_in_numbers_only(&next, &large),
+        "another step may wait"
+    );
+    let both = adding(3, 5).with(Work::Block, 2).with(Work::Prove, 7);
+    let (_, text) = message(&at_work(&next, both, 5)).unwrap();
+    assert_eq!(
+        text, "accounts: about 2 to block, 3 to add; about 1 min left",
+        "also when little is left"
+    );
+    let resting = Backlog::NONE.with(Work::Add, 899);
+    let (_, text) = message(&at_work(&next, resting, 6)).unwrap();
+    assert!(text.ends_with("is not known at present"), "{text}");
+    let over = at_work(&next, Backlog::NONE.with(Work::Prove, 7), 7);
+    assert_eq!(said(&over).3, [""; 0]);
+    assert!(!differ_in_numbers_only(&over, &next));
 }
 
 #[test]

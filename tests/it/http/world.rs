@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -13,11 +14,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use secrecy::SecretString;
 use tokio::sync::watch;
 use vpn_operator::{
-    access::{Dependencies, Directory, Journal, Keys, Links, People, Settings, UseCases, select},
+    access::{Dependencies, Directory, GatewayView, Journal, Keys, Links, People, Settings, UseCases, select},
     clock::ManualClock,
     config::PublicUrl,
     desired::{DesiredError, DesiredState, FieldManager, Result, SourceHealth, UserPatch, Version, Watches},
-    gateway::{Credentials, Link, NodeHealth, NodeName, RevocationProgress},
+    gateway::{Backlog, Credentials, Link, NodeHealth, NodeName, RevocationProgress, Work},
     history::{AuditEntry, AuditRow, HistoryError, Page, RevocationRow, Totals, TrafficRow},
     http::{self, HttpState},
     metrics::Metrics,
@@ -631,6 +632,20 @@ impl Links for World {
             undeclared: false,
         };
         (0..inner.nodes).map(node).collect()
+    }
+    fn gateways(&self) -> Vec<GatewayView> {
+        let backlog = Backlog::NONE.with(Work::Add, 40).with(Work::Block, 2);
+        let gateway = GatewayView {
+            name: "default".to_owned(),
+            kind: Some("blitz"),
+            nodes: Links::health(self),
+            backlog: backlog.taking(Some(Duration::from_secs(61))),
+            refusal: None,
+        };
+        vec![
+            GatewayView::refused("zurich".to_owned(), "its token cannot be read".to_owned()),
+            gateway,
+        ]
     }
 }
 

@@ -17,7 +17,7 @@ use vpn_operator::{
     clock::SystemClock,
     credentials::{MasterKey, SecretLookup, Sources},
     desired::{DesiredState, memory::MemorySource},
-    gateway::NodeName,
+    gateway::{NodeName, declared::Environment},
     metrics::Metrics,
     model::{
         access::{Access, Reason},
@@ -30,7 +30,6 @@ use vpn_operator::{
             Follower, intake,
             nodes::{self, Nodes},
         },
-        gateways::Environment,
         imported::{self, Imported},
     },
     roster::Roster,

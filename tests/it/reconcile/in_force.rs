@@ -24,6 +24,8 @@ use proptest::{prelude::*, test_runner::TestRunner};
 
 use self::{
     checks::Promise,
+    faults::{Damage, Part},
+    orders::{FEEDS, Span},
     steps::{Step, history},
     world::{Mode, Pace, World},
 };
@@ -102,4 +104,39 @@ fn no_more_than_the_limit_lose_access_in_a_folder() {
 #[test]
 fn no_more_than_the_limit_lose_access_in_a_cluster() {
     holds(Mode::Cluster, &[Promise::LimitHolds]);
+}
+
+#[test]
+fn what_is_held_back_of_a_hold_is_held_back_when_its_file_comes_again() {
+    let put_back = |part, writes| Step::Damage {
+        part,
+        damage: Damage::PutBack(writes),
+        start: false,
+    };
+    let steps = vec![
+        Step::Feed {
+            source: FEEDS[0],
+            first: 0,
+            count: 11,
+            span: Span::default(),
+        },
+        Step::Settle,
+        put_back(Part::Files, 1),
+        Step::Settle,
+        put_back(Part::Files, 1),
+        Step::Settle,
+        put_back(Part::Record, 2),
+    ];
+    let pace = Pace {
+        hears: false,
+        keeps: false,
+        reports: false,
+    };
+    let outcome = run(
+        Mode::Folder,
+        &[Promise::ToldStays, Promise::HeldBackIsFound],
+        pace,
+        steps,
+    );
+    assert_eq!(outcome, Ok(()));
 }

@@ -18,7 +18,7 @@ use vpn_operator::{
     credentials::{MasterKey, Sources},
     desired::{DesiredError, DesiredState, Event, FieldManager, Result, SourceHealth, UserPatch, Version, Watches},
     fence::Fence,
-    gateway::NodeName,
+    gateway::{NodeName, declared::Environment},
     history::History,
     metrics::Metrics,
     model::{
@@ -32,7 +32,7 @@ use vpn_operator::{
         backoff::Backoff,
         core::{Core, Queue},
         gateway_convergence,
-        gateways::{self, Environment, Gateways},
+        gateways::{self, Gateways},
         hold_work::HoldWork,
         holds,
         imported::{self, Imported},

@@ -179,6 +179,8 @@ impl Ledger {
     /// A person's object was let go, as its denial is proved.
     pub fn let_go(&mut self, who: usize) {
         self.gone(who);
+        // Its going is a write, of which whoever saw the last version has not heard.
+        self.number += 1;
         self.claim(who, Denial::Deleted, self.number);
     }
 

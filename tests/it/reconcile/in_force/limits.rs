@@ -54,7 +54,7 @@ impl World {
             None => self.losses = Losses::default(),
             Some(before) => {
                 for who in (0..PEOPLE).filter(|who| !self.losses.excused.contains(who)) {
-                    if let Some(budget) = lost_by(leader, who, &before[who], &seats[who]) {
+                    if let Some(budget) = lost_by(leader, who, &before[who], &seats[who], now) {
                         self.losses.people.push((now, budget, who));
                     }
                 }
@@ -125,10 +125,12 @@ impl World {
 }
 
 /// By which kind of consequence a person lost access to a gateway, if so. Time, orders and a person's word are none.
-fn lost_by(leader: &Leader, who: usize, before: &Seat, after: &Seat) -> Option<Budget> {
+fn lost_by(leader: &Leader, who: usize, before: &Seat, after: &Seat, now: Timestamp) -> Option<Budget> {
     let at = (0..GATEWAYS.len()).find(|at| before.at[*at] && !after.at[*at])?;
     let roster = &leader.listener.roster;
-    if leader.listener.ordered(who) {
+    // Whatever else is declared since, and held back: what stays in force meanwhile ends as it was announced.
+    let over = before.until == after.until && before.until.is_some_and(|until| until <= now);
+    if over || leader.listener.ordered(who) {
         return None;
     }
     match adapter::login(roster, who, GATEWAYS[at]) {
@@ -148,7 +150,6 @@ fn lost_by(leader: &Leader, who: usize, before: &Seat, after: &Seat) -> Option<B
                 .filter(|_| !announced)
                 .map(|(feed, _)| Budget::from(*feed))
         }
-        Verdict::Denied(Reason::Expired) => (before.until != after.until).then_some(Budget::Declared),
         Verdict::Denied(Reason::OverQuota) if before.limit == after.limit => Some(Budget::Usage),
         Verdict::Denied(_) | Verdict::OtherGateway | Verdict::UnknownUser => Some(Budget::Declared),
         _ => None,

@@ -1,26 +1,28 @@
 //! What gateways are to run as: what is declared, with its secrets read.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use super::{
+    ANY, NodeName,
+    blitz::client::PanelEndpoint,
+    hysteria::{
+        client::StatsEndpoint,
+        config::{NodeConfig, NodeFault},
+    },
+    running,
+};
 use crate::{
     credentials::Sources,
-    gateway::{
-        ANY, Meter, NodeName,
-        blitz::client::PanelEndpoint,
-        hysteria::{
-            WITHOUT_EFFECT,
-            client::StatsEndpoint,
-            config::{NodeConfig, NodeFault},
-        },
-        running,
-    },
-    metrics::{GatewayOperation, GatewayOutcome, Metrics},
     model::{
         gateway::{BlitzGateway, DEFAULT_GATEWAY, HysteriaNode, VpnGatewaySpec},
         secret_source::SecretSource,
+        separation::Sharing,
     },
 };
 
@@ -42,15 +44,19 @@ pub struct Environment {
 
 /// Why a declared gateway does not run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) reason: &'static str,
-    pub(super) message: String,
+pub struct Refusal {
+    /// A constant for the reason of a condition.
+    pub reason: &'static str,
+    /// What is wrong, without secrets.
+    pub message: String,
 }
 
 /// A gateway as it is to run.
-pub(super) struct Wanted {
-    pub(super) run: running::Wanted,
-    pub(super) tokens: Vec<(NodeName, SecretString)>,
+pub struct Wanted {
+    /// As what it runs.
+    pub run: running::Wanted,
+    /// The path secrets with which its nodes ask.
+    pub tokens: Vec<(NodeName, SecretString)>,
 }
 
 impl Environment {
@@ -58,7 +64,7 @@ impl Environment {
     ///
     /// # Errors
     /// As [`Self::resolve`].
-    pub(super) async fn own(&self, sources: &Sources) -> Result<Wanted, Refusal> {
+    pub async fn own(&self, sources: &Sources) -> Result<Wanted, Refusal> {
         self.resolve(sources, DEFAULT_GATEWAY, &self.spec, true).await
     }
 
@@ -67,7 +73,7 @@ impl Environment {
     ///
     /// # Errors
     /// The gateway as a whole cannot run.
-    pub(super) async fn resolve(
+    pub async fn resolve(
         &self,
         sources: &Sources,
         name: &str,
@@ -181,9 +187,29 @@ impl Environment {
 }
 
 impl Wanted {
+    /// Takes the place of what ran before, and answers whether every node can be run as it is declared. What is wrong with one is
+    /// said once.
+    pub fn take_over(&mut self, gateway: &str, before: Option<&Self>) -> bool {
+        if let Some(before) = before {
+            self.go_on(gateway, before);
+        }
+        for (node, fault) in self.run.faults() {
+            if !before.is_some_and(|before| before.run.faults().any(|it| it == (node, fault))) {
+                tracing::warn!(
+                    gateway,
+                    node,
+                    goes_on_as_before = fault.goes_on,
+                    "a node cannot be run as it is declared: {}",
+                    fault.why
+                );
+            }
+        }
+        self.run.faults().next().is_none()
+    }
+
     /// Nodes that cannot be run as they are declared now go on as they ran before: their sessions have to be counted and cut,
     /// and a Secret that is gone for a moment takes nobody's link away.
-    pub(super) fn go_on(&mut self, gateway: &str, before: &Self) {
+    fn go_on(&mut self, gateway: &str, before: &Self) {
         let running::Wanted::Hysteria(nodes) = &mut self.run else {
             return;
         };
@@ -212,7 +238,8 @@ impl Wanted {
 }
 
 /// Whether a gateway names the Secret of this name.
-pub(super) fn names_secret(gateway: &VpnGatewaySpec, secret: &str) -> bool {
+#[must_use]
+pub fn names_secret(gateway: &VpnGatewaySpec, secret: &str) -> bool {
     let names = |source: &SecretSource| source.secret_key_ref.as_ref().is_some_and(|key| key.name == secret);
     let panel = gateway.blitz.iter().map(|blitz| Some(&blitz.token));
     let nodes = gateway.hysteria.iter().flat_map(|hysteria| &hysteria.nodes);
@@ -226,18 +253,42 @@ pub(super) fn names_secret(gateway: &VpnGatewaySpec, secret: &str) -> bool {
         .any(names)
 }
 
-/// Counts calls to nodes.
-pub(super) fn meter(metrics: &Arc<Metrics>) -> Meter {
-    let metrics = Arc::clone(metrics);
-    Arc::new(move |call| match call.outcome {
-        WITHOUT_EFFECT => metrics.kick_without_effect(),
-        made => metrics.gateway_call(operation(call.operation), outcome(made)),
-    })
+/// What those who answer logins have to know of the nodes that ask.
+#[derive(Debug, Default)]
+pub struct Asking {
+    /// Nodes that are polled.
+    pub polled: HashSet<NodeName>,
+    /// Nodes that are declared with the statistics address of another, each with one that has the same.
+    pub alike: HashMap<NodeName, NodeName>,
+    /// Path secrets, and the node that each stands for.
+    pub tokens: Vec<(NodeName, SecretString)>,
+    /// Which gateways share a path secret.
+    pub sharing: Sharing,
+}
+
+impl Asking {
+    /// Of gateways that are run as is wanted.
+    #[must_use]
+    pub fn of<'a>(running: &(impl Iterator<Item = (&'a str, &'a Wanted)> + Clone)) -> Self {
+        let polled = || running.clone().flat_map(|(name, wanted)| wanted.run.polled(name));
+        let tokens = running.clone().flat_map(|(_, wanted)| wanted.tokens.iter().cloned());
+        let tokens: Vec<_> = tokens.collect();
+        Self {
+            polled: polled().map(|(node, _)| node).collect(),
+            alike: alike(polled()),
+            sharing: Sharing::of(
+                tokens
+                    .iter()
+                    .map(|(node, token)| (node.gateway(), token.expose_secret())),
+            ),
+            tokens: shared_tokens(tokens),
+        }
+    }
 }
 
 /// The nodes that tokens stand for. A token that several nodes share does not say which of them asks; it stands for any
 /// node of its gateway, or of any gateway.
-pub(super) fn shared_tokens(tokens: Vec<(NodeName, SecretString)>) -> Vec<(NodeName, SecretString)> {
+fn shared_tokens(tokens: Vec<(NodeName, SecretString)>) -> Vec<(NodeName, SecretString)> {
     let mut by_value: Vec<(NodeName, SecretString)> = Vec::new();
     for (name, token) in tokens {
         match by_value
@@ -253,7 +304,7 @@ pub(super) fn shared_tokens(tokens: Vec<(NodeName, SecretString)>) -> Vec<(NodeN
 }
 
 /// The nodes that are declared with the statistics address of another, each with one that has the same.
-pub(super) fn alike<'a>(declared: impl Iterator<Item = (NodeName, &'a StatsEndpoint)>) -> HashMap<NodeName, NodeName> {
+fn alike<'a>(declared: impl Iterator<Item = (NodeName, &'a StatsEndpoint)>) -> HashMap<NodeName, NodeName> {
     let mut by_address: HashMap<_, Vec<NodeName>> = HashMap::new();
     for (name, endpoint) in declared {
         let url = &endpoint.url;
@@ -273,33 +324,6 @@ pub(super) fn alike<'a>(declared: impl Iterator<Item = (NodeName, &'a StatsEndpo
         }
     }
     alike
-}
-
-fn operation(name: &str) -> GatewayOperation {
-    match name {
-        "kick" => GatewayOperation::Kick,
-        "traffic" => GatewayOperation::Traffic,
-        "list" => GatewayOperation::List,
-        "block" => GatewayOperation::Block,
-        "add" => GatewayOperation::Add,
-        "change" => GatewayOperation::Change,
-        "delete" => GatewayOperation::Delete,
-        "links" => GatewayOperation::Links,
-        _ => GatewayOperation::Online,
-    }
-}
-
-fn outcome(category: &str) -> GatewayOutcome {
-    match category {
-        "ok" => GatewayOutcome::Ok,
-        "timeout" => GatewayOutcome::Timeout,
-        "unauthorized" => GatewayOutcome::Unauthorized,
-        "status" | "rejected" | "exists" | "no_such_account" | "wrong_path" | "database_down" | "traffic_api_down" => {
-            GatewayOutcome::Refused
-        }
-        "malformed" | "too_large" => GatewayOutcome::Malformed,
-        _ => GatewayOutcome::Unreachable,
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,283 @@
+//! One account: what is wanted of it, what is known of it, and what is to be done about it. Pure.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+
+use super::{
+    call::Call,
+    client::{Entry, PanelError},
+    difference,
+    proof::{Need, Proof},
+    queues::{Place, Write},
+};
+use crate::{
+    gateway::{
+        Leaving, Moment, Observation, Obstacle, RevocationProgress, Revoke, Target, TargetAccess, retry::Backoff,
+    },
+    model::user::AccountPresence,
+};
+
+/// An account that was handed over.
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
+pub(super) struct Managed {
+    pub(super) target: Target,
+    pub(super) proof: Option<Proof>,
+    /// In which order it came.
+    number: u64,
+    /// Somebody waits for it.
+    pub(super) asked: bool,
+    /// A list showed it with access as is wanted, and with nothing to change.
+    agreed: bool,
+    /// A list showed that people are let in as is wanted, whatever else waits until nobody is connected.
+    open: bool,
+    /// It was made or seen here since the start, so that somebody may have been let in.
+    pub(super) was_there: bool,
+    /// It is somebody else's.
+    foreign: bool,
+    /// What keeps it from being brought in line, and when that is tried again.
+    pub(super) failing: Option<(PanelError, Instant, Backoff)>,
+    /// Written since the last list.
+    pub(super) written: bool,
+    /// Where its next call is found.
+    pub(super) filed: Place,
+}
+
+/// How an account is, that the operator had brought in line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Drifted {
+    /// It is not there any more.
+    Gone,
+    /// It is not as it was.
+    Changed,
+}
+
+impl Managed {
+    pub(super) const fn new(target: Target, number: u64) -> Self {
+        Self {
+            target,
+            proof: None,
+            number,
+            asked: false,
+            agreed: false,
+            open: false,
+            was_there: false,
+            foreign: false,
+            failing: None,
+            written: false,
+            filed: Place::Nowhere,
+        }
+    }
+
+    /// Takes what is wanted from now on. `looked`: it is known what is there, and `entry` is what is listed of it.
+    pub(super) fn submit(&mut self, target: &Target, entry: Option<&Entry>, looked: bool, now: Moment) {
+        self.target = target.clone();
+        self.failing = None;
+        // What the status says was there may have let somebody in before this process began.
+        let ours = entry.is_some_and(|entry| self.is_ours(entry));
+        self.was_there |= ours || target.account.reported;
+        if let Some(revoke) = target.revoke.as_ref().filter(|_| !self.is_let_go())
+            && self.proof.as_ref().is_none_or(|proof| proof.below() < revoke.below)
+        {
+            self.proof = Some(Proof::open(revoke, entry.map_or(0, |entry| entry.online)));
+        }
+        // What was written since the last list was not read back.
+        let read_back = looked && !self.written;
+        self.agreed = read_back && self.agrees(entry, now.utc);
+        self.open = read_back && self.opens(entry);
+    }
+
+    /// Takes what a list shows of it that was begun at `begun`.
+    pub(super) fn listed(&mut self, entry: Option<&Entry>, begun: Instant, now: Moment) -> Option<Drifted> {
+        self.foreign = entry.is_some_and(|entry| !self.is_ours(entry));
+        self.was_there |= entry.is_some() && !self.foreign;
+        // Who is let in again is so on purpose, once the former sessions are proved gone.
+        let granted = self.target.access == TargetAccess::Granted;
+        if let Some(proof) = self.proof.as_mut().filter(|proof| !(granted && proof.is_over())) {
+            let refused = self.foreign || entry.is_none_or(|entry| entry.blocked);
+            let devices = entry.filter(|_| !self.foreign).map(|entry| entry.online);
+            proof.looked(devices, refused, begun, now);
+        }
+        let agrees = self.agrees(entry, now.utc);
+        let drifted = self.agreed && !agrees && !self.written;
+        if let Some(entry) = entry.filter(|entry| !entry.blocked && !self.foreign) {
+            self.let_in_by_others(entry, now);
+        }
+        self.agreed = agrees;
+        self.open = self.opens(entry);
+        self.written = false;
+        if agrees {
+            self.asked = false;
+            self.failing = None;
+        }
+        drifted.then(|| entry.map_or(Drifted::Gone, |_| Drifted::Changed))
+    }
+
+    /// The panel does not accept it.
+    pub(super) fn failed(&mut self, error: PanelError, now: Moment) {
+        let mut backoff = self.failing.take().map_or_else(
+            || Backoff::new(Duration::from_secs(1), Duration::from_secs(300)),
+            |(_, _, backoff)| backoff,
+        );
+        let until = now.at + backoff.wait();
+        self.failing = Some((error, until, backoff));
+    }
+
+    /// A list showed that people are let in with it.
+    pub(super) const fn lets_in(&self) -> bool {
+        self.open
+    }
+
+    /// Whether an account on the panel is the operator's to change.
+    pub(super) fn is_ours(&self, entry: &Entry) -> bool {
+        self.was_there || self.target.account.reported || difference::is_ours(&self.target.account, entry)
+    }
+
+    /// What others want to be told of when it changes. `panel`: whose word is missing.
+    pub(super) fn facts(&self, panel: &str) -> impl PartialEq + use<> {
+        (self.agreed, self.open, self.foreign, self.progress(panel))
+    }
+
+    pub(super) fn observe(&self, entry: Option<&Entry>, looked: bool, panel: &str) -> Observation {
+        let reads_back = self.open || self.target.access != TargetAccess::Granted;
+        Observation {
+            account: if self.foreign {
+                AccountPresence::Unknown
+            } else if self.has_left(entry, looked) {
+                AccountPresence::Absent
+            } else if reads_back && entry.is_some() {
+                AccountPresence::Present
+            } else {
+                AccountPresence::Unknown
+            },
+            sessions: entry.map_or(0, |entry| entry.online),
+            revocation: self.progress(panel),
+            unprovable: Vec::new(),
+            unusable: Vec::new(),
+            obstacle: self.obstacle(),
+            handed_over: Some(self.target.digest()),
+            asked_to_leave: self.target.access == TargetAccess::Absent,
+        }
+    }
+
+    /// Where its next call is found, by the last list (`looked`: there was one).
+    pub(super) fn place(&self, entry: Option<&Entry>, looked: bool, now: Moment) -> Place {
+        let waits = self.failing.as_ref().is_some_and(|(_, until, _)| *until > now.at);
+        if self.foreign || (waits && !self.is_denial()) || self.is_let_go() {
+            return Place::Nowhere;
+        }
+        if let Some(proof) = &self.proof {
+            match proof.need(!self.was_there) {
+                Need::Block => return Place::Blocks(proof.denied_at()),
+                Need::Look => return Place::Proves,
+                Need::Nothing => {}
+            }
+        }
+        if !looked {
+            return Place::Compares;
+        }
+        match (self.target.access, entry) {
+            (TargetAccess::Granted, None) => self.writes(Write::Add),
+            (TargetAccess::Granted, Some(entry)) => {
+                let change = difference::change(&self.target.account, entry, now.utc);
+                // A change kicks: who is connected is left alone until nobody is, unless nobody can log in before.
+                let waits = entry.online > 0 && change.blocked.is_none();
+                if change.is_empty() || waits {
+                    Place::Nowhere
+                } else {
+                    self.writes(Write::Change)
+                }
+            }
+            (TargetAccess::Absent, Some(_)) if self.target.account.leaving == Leaving::Delete => Place::Deletes,
+            _ => Place::Nowhere,
+        }
+    }
+
+    /// The call that brings an account in line: `account`, of which `entry` is listed.
+    pub(super) fn write(&self, account: &Arc<str>, entry: Option<&Entry>, now: Timestamp) -> Option<Call> {
+        let wanted = &self.target.account;
+        let Some(entry) = entry else {
+            return Some(Call::Add(account.clone(), difference::new(wanted, now)?));
+        };
+        let change = difference::change(wanted, entry, now);
+        (!change.is_empty()).then(|| Call::Change(account.clone(), change))
+    }
+
+    const fn writes(&self, write: Write) -> Place {
+        if self.asked {
+            Place::Asked(write, self.number)
+        } else {
+            Place::Rest(write, self.number)
+        }
+    }
+
+    fn is_denial(&self) -> bool {
+        self.target.access != TargetAccess::Granted || self.proof.as_ref().is_some_and(|proof| !proof.is_over())
+    }
+
+    /// It is not the operator's any more, as it is.
+    fn is_let_go(&self) -> bool {
+        self.target.access == TargetAccess::Absent && self.target.account.leaving == Leaving::Retain
+    }
+
+    fn obstacle(&self) -> Option<Obstacle> {
+        if self.foreign {
+            return Some(Obstacle::Foreign);
+        }
+        let (error, ..) = self.failing.as_ref()?;
+        Some(Obstacle::Rejected(error.to_string()))
+    }
+
+    fn progress(&self, panel: &str) -> Option<RevocationProgress> {
+        Some(self.proof.as_ref()?.progress(panel))
+    }
+
+    /// Whether people are let in as is wanted.
+    fn opens(&self, entry: Option<&Entry>) -> bool {
+        let proved = self.proof.as_ref().is_none_or(Proof::is_over);
+        let granted = proved && !self.foreign && self.target.access == TargetAccess::Granted;
+        granted && entry.is_some_and(|entry| difference::lets_in(&self.target.account, entry))
+    }
+
+    /// Whether the panel is as is wanted.
+    fn agrees(&self, entry: Option<&Entry>, now: Timestamp) -> bool {
+        if self.proof.as_ref().is_some_and(|proof| !proof.is_over()) {
+            return false;
+        }
+        match (self.target.access, entry) {
+            (TargetAccess::Granted, Some(entry)) => difference::change(&self.target.account, entry, now).is_empty(),
+            (TargetAccess::Granted, None) => false,
+            (_, Some(entry)) => entry.blocked,
+            (_, None) => true,
+        }
+    }
+
+    fn has_left(&self, entry: Option<&Entry>, looked: bool) -> bool {
+        let proved = self.is_let_go() || self.proof.as_ref().is_none_or(Proof::is_over);
+        let gone = match self.target.account.leaving {
+            Leaving::Retain => true,
+            Leaving::Delete => looked && entry.is_none(),
+            Leaving::Block => looked && entry.is_none_or(|entry| entry.blocked),
+        };
+        self.target.access == TargetAccess::Absent && proved && gone
+    }
+
+    /// A denied account lets people in, and nothing is under way against that: somebody else did it, at whatever time. It is cut as by
+    /// a new order.
+    fn let_in_by_others(&mut self, entry: &Entry, now: Moment) {
+        if self.target.access == TargetAccess::Granted || self.proof.is_some() || self.is_let_go() {
+            return;
+        }
+        let revoke = Revoke {
+            below: self.target.epoch,
+            denied_at: now.utc,
+            known: Vec::new(),
+            left_out: Vec::new(),
+        };
+        self.proof = Some(Proof::open(&revoke, entry.online));
+        self.agreed = false;
+    }
+}
