@@ -288,6 +288,23 @@ pub struct Hysteria {
         hide_env_values = true
     )]
     pub blitz_api_url: Option<String>,
+    /// URL of the panel's own auth service, like `http://127.0.0.1:28262/auth`. With it the panel's servers ask the operator, which
+    /// asks the service, and both have to say yes
+    #[arg(
+        long = "blitz-auth-upstream",
+        env = "BLITZ_AUTH_UPSTREAM",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    pub blitz_auth_upstream: Option<String>,
+    /// Base URL of the traffic statistics API of the panel's Hysteria, like `http://127.0.0.1:25413`
+    #[arg(
+        long = "blitz-stats-url",
+        env = "BLITZ_STATS_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    pub blitz_stats_url: Option<String>,
 }
 
 /// Time limits.

@@ -4,6 +4,7 @@
 //! templates): never from users, addresses or anything that a client sends, so that the number of series is bounded and no
 //! secret can get in.
 
+mod auth_guard;
 mod gateways;
 mod guard;
 mod listeners;
@@ -17,7 +18,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use self::{gateways::GatewayMetrics, guard::GuardMetrics, listeners::ListenerMetrics};
+use self::{auth_guard::AuthGuardMetrics, gateways::GatewayMetrics, guard::GuardMetrics, listeners::ListenerMetrics};
 pub use self::{guard::OrderSource, listeners::Listener};
 use crate::model::access::{Access, Reason};
 
@@ -56,11 +57,17 @@ pub enum AuthOutcome {
     Malformed,
     /// 404: the token in the path is none of ours.
     WrongToken,
+    /// Refused at a panel: its own auth service says no to an account that is permitted here.
+    PanelRefused,
+    /// Refused at a panel: its own auth service gave no answer that counts.
+    PanelSilent,
+    /// At a panel: not the operator's account, answered as the panel's own auth service did.
+    Stranger,
 }
 
 impl AuthOutcome {
     /// Every outcome, in the order of their discriminants.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::Granted,
         Self::BadPassword,
         Self::UnknownUser,
@@ -77,6 +84,9 @@ impl AuthOutcome {
         Self::WrongForm,
         Self::Malformed,
         Self::WrongToken,
+        Self::PanelRefused,
+        Self::PanelSilent,
+        Self::Stranger,
     ];
 }
 
@@ -229,6 +239,7 @@ pub struct Metrics {
     node_up: Family<NodeLabels, Gauge>,
     listeners: ListenerMetrics,
     gateways: GatewayMetrics,
+    auth_guard: AuthGuardMetrics,
     kicks_without_effect: Counter,
 }
 
@@ -265,6 +276,7 @@ impl Metrics {
             guard: GuardMetrics::register(&mut registry),
             listeners: ListenerMetrics::register(&mut registry),
             gateways: GatewayMetrics::register(&mut registry),
+            auth_guard: AuthGuardMetrics::register(&mut registry),
             source_problems: Gauge::default(),
             unobserved: Gauge::default(),
             source_refused_access_edits: Gauge::default(),

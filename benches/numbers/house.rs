@@ -29,6 +29,8 @@ pub struct House {
     pub auth: SocketAddr,
     /// Statistics APIs, comma-separated.
     pub nodes: String,
+    /// More of the environment.
+    pub environment: Vec<(&'static str, String)>,
 }
 
 impl House {
@@ -43,6 +45,7 @@ impl House {
             api: free(),
             auth: free(),
             nodes: String::new(),
+            environment: Vec::new(),
         }
     }
 
@@ -83,6 +86,7 @@ impl House {
             .env("HYSTERIA_STATS_URLS", &self.nodes)
             .env("CORPORATE_SECRET", SECRET)
             .env("DOMAIN", "vpn.example.com")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::null())
             .stderr(log);
         let child = command.spawn().unwrap();

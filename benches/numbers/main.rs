@@ -20,6 +20,7 @@ mod change;
 mod denial;
 mod grant;
 mod growth;
+mod guarded;
 mod house;
 mod load;
 mod memory;
@@ -35,17 +36,25 @@ mod wire;
 #[allow(dead_code, reason = "shared with the scenarios, which use all of it")]
 mod hysteria_node;
 
+#[path = "../../tests/it/support/blitz/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "shared with the scenarios, which use all of it")]
+mod blitz;
+#[path = "../../tests/it/support/net.rs"]
+#[allow(dead_code, reason = "shared with the scenarios, which use all of it")]
+mod net;
+
 use report::Report;
 
 type Part = (&'static str, fn(&mut Report));
 
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 10] = [
     ("auth", auth::measure),
     ("restart", restart::measure),
     ("repair", repair::measure),
     ("change", change::measure),
     ("grant", grant::measure),
     ("denial", denial::measure),
+    ("guard", guarded::measure),
     ("growth", growth::measure),
     ("memory", memory::measure),
     ("quiet", quiet::measure),

@@ -3,7 +3,12 @@
 use std::sync::Arc;
 
 use super::UseCases;
-use crate::{desired::SourceHealth, gateway::NodeHealth, reconcile::follow::Follower};
+use crate::{
+    desired::SourceHealth,
+    gateway::NodeHealth,
+    model::condition::ConditionStatus,
+    reconcile::{auth_guard::AuthGuard, follow::Follower},
+};
 
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,6 +120,7 @@ impl UseCases {
         let not_separated = dependencies.links.not_separated().into_iter();
         checks.extend(not_separated.map(|(name, why)| Check::warns_with(format!("separation/{name}"), vec![why], "")));
         checks.extend(dependencies.links.health().into_iter().map(of_node));
+        checks.extend(dependencies.links.guards().iter().map(of_auth_guard));
         checks.extend((dependencies.process)());
         Health { ready: loaded, checks }
     }
@@ -145,6 +151,7 @@ impl Health {
         ));
         checks.push(of_guard(follower.roster.guard(0).pending.total));
         checks.extend(follower.nodes.health().into_iter().map(of_node));
+        checks.extend(follower.nodes.guards().iter().map(of_auth_guard));
         checks.extend(process());
         Self {
             ready: follower.is_ready(),
@@ -212,6 +219,17 @@ fn of_node(node: NodeHealth) -> Check {
     }
     // The error says what to do.
     Check::fails_with(name, node.error.into_iter().collect(), "")
+}
+
+fn of_auth_guard(guard: &AuthGuard) -> Check {
+    let name = format!("auth-guard/{}", guard.gateway);
+    let message = guard.state.message();
+    // The message says what to do.
+    match guard.state.status() {
+        _ if guard.state.is_fine() => Check::fails_with(name, Vec::new(), "").note(message),
+        ConditionStatus::Unknown => Check::warns_with(name, vec![message], ""),
+        ConditionStatus::True | ConditionStatus::False => Check::fails_with(name, vec![message], ""),
+    }
 }
 
 /// What is said once, and of nobody's status, while no server is declared.

@@ -12,7 +12,7 @@ use crate::{
     gateway::{Credentials, Link, NodeHealth, RevocationProgress},
     history::{AuditEntry, AuditRow, History, HistoryError, Page, RevocationRow, Totals, TrafficRow},
     model::{corporate_id::CorporateId, hold::VpnHold, user::VpnUser},
-    reconcile::denials::Orders,
+    reconcile::{auth_guard::AuthGuard, denials::Orders},
     roster::{GuardReport, Passwords, Person, Roster, Transition},
     verdicts::VerdictStore,
 };
@@ -191,6 +191,8 @@ pub trait Links: Send + Sync + 'static {
     fn refusals(&self) -> Vec<(String, String)>;
     /// Gateways to which users cannot be kept who name them alone, by name, and why.
     fn not_separated(&self) -> Vec<(String, String)>;
+    /// How the auth guard of each panel is that has one.
+    fn guards(&self) -> Vec<AuthGuard>;
     /// The revocation of an account that is under way, or the last one. Of several gateways: the slowest.
     fn revocation(&self, account: &str) -> Option<RevocationProgress>;
     /// Sessions online at the last poll, on all gateways.

@@ -224,7 +224,7 @@ impl AuthIndex {
     }
 
     /// Whether a refused login has the right password all the same. Nobody but who knows it is told anything by that.
-    fn wrong_form(&self, auth: &str) -> Option<WrongForm> {
+    pub(super) fn wrong_form(&self, auth: &str) -> Option<WrongForm> {
         if !self.is_loaded() {
             return None;
         }
@@ -296,7 +296,7 @@ impl AuthIndex {
         }
     }
 
-    fn look_at(&self, policy: &Policy, digest: &Digest, node: &Node) -> Result<(), Verdict> {
+    pub(super) fn look_at(&self, policy: &Policy, digest: &Digest, node: &Node) -> Result<(), Verdict> {
         if !digest.matches(policy.password.as_ref()) {
             return Err(Verdict::BadPassword);
         }
@@ -308,7 +308,7 @@ impl AuthIndex {
     }
 
     /// Older clients spell the account as the ID was declared, so the case of a user name does not matter.
-    fn account_of_client(&self, username: &str) -> Option<Arc<Account>> {
+    pub(super) fn account_of_client(&self, username: &str) -> Option<Arc<Account>> {
         if username.len() > MAX_ACCOUNT_LEN {
             return None;
         }

@@ -1,6 +1,10 @@
 //! What gateways learn from, and tell, the index about sessions.
 
-use std::{collections::HashMap, sync::PoisonError, time::Instant};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::PoisonError,
+    time::Instant,
+};
 
 use tokio::sync::watch;
 
@@ -108,6 +112,22 @@ impl SessionLedger for AuthIndex {
         drop(last_poll);
         self.settle();
         self.inquiry().polled();
+    }
+
+    fn strangers(&self, panel: &NodeName, accounts: &HashSet<&str>) {
+        self.node(panel).strangers.replace(accounts);
+    }
+
+    fn stranger(&self, panel: &NodeName, account: &str, is_one: bool) {
+        if is_one {
+            self.node(panel).strangers.set(account, true);
+        } else if let Some(panel) = self.nodes.pin().get(panel) {
+            panel.strangers.set(account, false);
+        }
+    }
+
+    fn bypassed(&self, panel: &NodeName, bypassed: bool) {
+        self.node(panel).set_bypassed(bypassed);
     }
 
     fn node_removed(&self, name: &NodeName) {

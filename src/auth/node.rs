@@ -1,7 +1,11 @@
 //! A node as auth knows it: when it was polled, and what it showed.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    collections::HashSet,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
@@ -18,6 +22,38 @@ pub struct Node {
     doubt: Mutex<Option<Doubt>>,
     /// The node that is declared with the same address.
     alike: Mutex<Option<NodeName>>,
+    /// Of a panel: its accounts that are not the operator's.
+    pub(super) strangers: Strangers,
+    /// Of a panel: it let devices in that nobody asked about here.
+    bypassed: AtomicBool,
+}
+
+/// Accounts that are not the operator's. Reading takes no lock.
+#[derive(Default)]
+pub(super) struct Strangers(papaya::HashSet<Box<str>>);
+
+impl Strangers {
+    pub(super) fn contain(&self, account: &str) -> bool {
+        self.0.pin().contains(account)
+    }
+
+    pub(super) fn set(&self, account: &str, is_one: bool) {
+        let names = self.0.pin();
+        if is_one {
+            names.insert(account.into());
+        } else {
+            names.remove(account);
+        }
+    }
+
+    /// These, and no others.
+    pub(super) fn replace(&self, these: &HashSet<&str>) {
+        let names = self.0.pin();
+        names.retain(|name| these.contains(&**name));
+        for name in these.iter().filter(|name| !names.contains(**name)) {
+            names.insert((*name).into());
+        }
+    }
 }
 
 /// What a node showed in its last poll.
@@ -34,7 +70,17 @@ impl Node {
             last_poll: Mutex::default(),
             doubt: Mutex::default(),
             alike: Mutex::default(),
+            strangers: Strangers::default(),
+            bypassed: AtomicBool::new(false),
         }
+    }
+
+    pub(super) fn set_bypassed(&self, bypassed: bool) {
+        self.bypassed.store(bypassed, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_bypassed(&self) -> bool {
+        self.bypassed.load(Ordering::Relaxed)
     }
 
     fn lock_doubt(&self) -> MutexGuard<'_, Option<Doubt>> {

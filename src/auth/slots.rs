@@ -312,6 +312,11 @@ impl Slots {
         ids
     }
 
+    /// A login was permitted that takes no slot.
+    pub(super) fn said_yes(&mut self, now: Instant) {
+        self.last_yes = self.last_yes.max(Some(now));
+    }
+
     /// Until then another process may have said yes without this one knowing.
     pub(super) fn doubt_until(&mut self, at: Instant) {
         self.last_yes = self.last_yes.max(Some(at));

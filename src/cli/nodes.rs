@@ -10,7 +10,7 @@ use crate::{
     config::{DefaultGateway, DesiredLocation, HysteriaDefaults, Secrets, State},
     credentials::Sources,
     model::{
-        gateway::{DEFAULT_GATEWAY, HysteriaNode, VpnGateway, VpnGatewaySpec},
+        gateway::{AuthGuard, DEFAULT_GATEWAY, HysteriaNode, VpnGateway, VpnGatewaySpec},
         secret_source::SecretSource,
     },
 };
@@ -77,6 +77,14 @@ impl Gateways {
             Origin::Environment(gateway) => gateway.secret(source).cloned().ok_or_else(|| "is not known".to_owned()),
             Origin::Declared(sources) => sources.resolve(source).await.map_err(|error| error.to_string()),
         }
+    }
+
+    /// The auth guard of each panel that has one, with the name of its gateway.
+    pub(super) fn guards(&self) -> impl Iterator<Item = (&str, &AuthGuard)> {
+        self.list.iter().filter_map(|gateway| {
+            let guard = gateway.spec.blitz.as_ref()?.auth_guard.as_ref()?;
+            Some((gateway.name.as_str(), guard))
+        })
     }
 
     /// Every node with its name in the whole installation.

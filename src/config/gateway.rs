@@ -4,7 +4,7 @@ use secrecy::SecretString;
 
 use super::{ConfigError, Hysteria, Ports, Secrets, secrets::Secret, values};
 use crate::model::{
-    gateway::{BlitzGateway, HysteriaGateway, HysteriaNode, Obfuscation, ObfuscationType, VpnGatewaySpec},
+    gateway::{AuthGuard, BlitzGateway, HysteriaGateway, HysteriaNode, Obfuscation, ObfuscationType, VpnGatewaySpec},
     secret_source::SecretSource,
 };
 
@@ -32,11 +32,13 @@ impl DefaultGateway {
     /// folder may be read by no other resource.
     #[must_use]
     pub fn secret(&self, source: &SecretSource) -> Option<&SecretString> {
-        let panel = self
-            .spec
-            .blitz
-            .iter()
-            .map(|blitz| (Some(&blitz.token), &self.blitz_token));
+        let panel = self.spec.blitz.iter().flat_map(|blitz| {
+            [
+                (Some(&blitz.token), &self.blitz_token),
+                (blitz.stats_secret.as_ref(), &self.stats_secret),
+                (blitz.auth_guard.as_ref().map(|guard| &guard.token), &self.auth_token),
+            ]
+        });
         let nodes = self.spec.hysteria.iter().flat_map(|hysteria| &hysteria.nodes);
         nodes
             .flat_map(|node| {
@@ -71,6 +73,10 @@ pub struct HysteriaDefaults {
     pub stats_urls: Vec<String>,
     /// Base URL of a Blitz panel, without a trailing slash. It keeps the accounts instead of nodes.
     pub blitz_url: Option<String>,
+    /// URL of the panel's own auth service, which the operator asks beside its own.
+    pub blitz_auth_upstream: Option<String>,
+    /// Base URL of the statistics API of the panel's Hysteria, without a trailing slash.
+    pub blitz_stats_url: Option<String>,
     /// Nothing names a server.
     pub undeclared: bool,
 }
@@ -94,12 +100,23 @@ impl Hysteria {
                 message,
             }
         })?;
-        let blitz_url = given(self.blitz_api_url);
-        let blitz_url = blitz_url.map(|url| values::panel_url(&url)).transpose();
-        let blitz_url = blitz_url.map_err(|message| ConfigError::Value {
-            name: "BLITZ_API_URL",
-            message,
-        })?;
+        let of_panel = |name: &'static str, url: Option<String>, secret| {
+            let url = given(url).map(|url| values::panel_url(&url, secret));
+            url.transpose().map_err(|message| ConfigError::Value { name, message })
+        };
+        let blitz_url = of_panel("BLITZ_API_URL", self.blitz_api_url, "BLITZ_API_TOKEN")?;
+        let auth = "BLITZ_AUTH_UPSTREAM";
+        let blitz_auth_upstream = of_panel(auth, self.blitz_auth_upstream, "HYSTERIA_AUTH_TOKEN")?;
+        let stats = "BLITZ_STATS_URL";
+        let blitz_stats_url = of_panel(stats, self.blitz_stats_url, "HYSTERIA_STATS_SECRET")?;
+        for (name, url) in [(auth, &blitz_auth_upstream), (stats, &blitz_stats_url)] {
+            if blitz_url.is_none() && url.is_some() {
+                return Err(ConfigError::Value {
+                    name,
+                    message: "speaks of the panel at BLITZ_API_URL, which is not set: set it, or unset this".to_owned(),
+                });
+            }
+        }
         if blitz_url.is_some() && !stats_urls.is_empty() {
             return Err(ConfigError::Value {
                 name: "HYSTERIA_STATS_URLS",
@@ -110,6 +127,8 @@ impl Hysteria {
         }
         Ok(HysteriaDefaults {
             blitz_url,
+            blitz_auth_upstream,
+            blitz_stats_url,
             node_name: "node",
             undeclared: domain.is_none() && stats_urls.is_empty(),
             address: domain.unwrap_or_else(|| "127.0.0.1".to_owned()),
@@ -130,6 +149,8 @@ impl HysteriaDefaults {
             node_name: "simulated",
             undeclared: false,
             blitz_url: None,
+            blitz_auth_upstream: None,
+            blitz_stats_url: None,
             address: "simulated.invalid".to_owned(),
             ports: Ports("443".to_owned()),
             sni: None,
@@ -171,7 +192,15 @@ impl HysteriaDefaults {
             url: url.clone(),
             token: token.source(),
             ca_bundle: None,
-            stats_url: None,
+            stats_url: self.blitz_stats_url.clone(),
+            stats_secret: self
+                .blitz_stats_url
+                .as_ref()
+                .and(secrets.hysteria_stats_secret.as_ref().map(Secret::source)),
+            auth_guard: self.blitz_auth_upstream.as_ref().map(|upstream| AuthGuard {
+                token: path_secret(secrets.hysteria_auth_token.as_ref()),
+                upstream: upstream.clone(),
+            }),
         });
         DefaultGateway {
             spec: VpnGatewaySpec {
@@ -185,6 +214,17 @@ impl HysteriaDefaults {
             undeclared: self.undeclared && self.blitz_url.is_none(),
         }
     }
+}
+
+/// Where the path secret is read from; where it would be, if nobody gave one.
+fn path_secret(given: Option<&Secret>) -> SecretSource {
+    given.map_or_else(
+        || SecretSource {
+            env: Some("HYSTERIA_AUTH_TOKEN".to_owned()),
+            ..SecretSource::default()
+        },
+        Secret::source,
+    )
 }
 
 fn parse_pin(text: &str) -> Result<String, ConfigError> {

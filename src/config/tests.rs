@@ -423,3 +423,42 @@ proptest! {
         let _ = values::duration(&text);
     }
 }
+
+#[test]
+fn a_panel_may_have_statistics_and_a_guard_with_the_secrets_of_nodes() {
+    let secrets = [
+        ("BLITZ_API_TOKEN", "token-of-the-api"),
+        ("HYSTERIA_AUTH_TOKEN", "path-secret"),
+        ("HYSTERIA_STATS_SECRET", "stats-secret"),
+    ];
+    let panel = ["--blitz-api-url", "https://panel.example.com/root"];
+    let guarded = ["--blitz-auth-upstream", "http://127.0.0.1:28262/auth"];
+    let stats = ["--blitz-stats-url", "http://127.0.0.1:25413/"];
+    let gateway = load(&[panel, guarded, stats].concat(), &secrets)
+        .unwrap()
+        .default_gateway();
+    let blitz = gateway.spec.blitz.clone().unwrap();
+    assert_eq!(blitz.stats_url.as_deref(), Some("http://127.0.0.1:25413"));
+    let guard = blitz.auth_guard.as_ref().unwrap();
+    assert_eq!(guard.upstream, "http://127.0.0.1:28262/auth");
+    let read: Vec<_> = blitz
+        .secrets()
+        .map(|it| gateway.secret(it).unwrap().expose_secret())
+        .collect();
+    assert_eq!(read, ["token-of-the-api", "stats-secret", "path-secret"]);
+    let alone = load(&panel, &secrets).unwrap().default_gateway().spec.blitz.unwrap();
+    assert_eq!((alone.auth_guard, alone.stats_secret), (None, None));
+    for (flags, name) in [(guarded, "BLITZ_AUTH_UPSTREAM"), (stats, "BLITZ_STATS_URL")] {
+        let error = load(&flags, &secrets).unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains("BLITZ_API_URL"), "{error}");
+    }
+    let error = load(
+        &[panel, ["--blitz-auth-upstream", "http://u:hunter2@h/auth"]].concat(),
+        &secrets,
+    );
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("HYSTERIA_AUTH_TOKEN") && !error.contains("hunter2"),
+        "{error}"
+    );
+}

@@ -99,9 +99,9 @@ fn base_url(text: &str, secret: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The base URL of a panel, without a slash at its end.
-pub(crate) fn panel_url(text: &str) -> Result<String, String> {
-    base_url(text, "BLITZ_API_TOKEN").map_err(|message| format!("it {message}"))?;
+/// A URL of a panel, without a slash at its end. Its secret belongs in the variable `secret`.
+pub(crate) fn panel_url(text: &str, secret: &str) -> Result<String, String> {
+    base_url(text, secret).map_err(|message| format!("it {message}"))?;
     Ok(text.trim_end_matches('/').to_owned())
 }
 

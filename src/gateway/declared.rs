@@ -1,7 +1,7 @@
 //! What gateways are to run as: what is declared, with its secrets read.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
 
@@ -9,8 +9,9 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::{
-    ANY, NodeName,
-    blitz::client::PanelEndpoint,
+    NodeName,
+    askers::{Answered, Asks, answered},
+    blitz::{PANEL, client::PanelEndpoint, config::PanelConfig},
     hysteria::{
         client::StatsEndpoint,
         config::{NodeConfig, NodeFault},
@@ -55,8 +56,8 @@ pub struct Refusal {
 pub struct Wanted {
     /// As what it runs.
     pub run: running::Wanted,
-    /// The path secrets with which its nodes ask.
-    pub tokens: Vec<(NodeName, SecretString)>,
+    /// Who asks the auth listener because of it.
+    pub asks: Vec<Asks>,
 }
 
 impl Environment {
@@ -81,42 +82,71 @@ impl Environment {
         own: bool,
     ) -> Result<Wanted, Refusal> {
         if let Some(blitz) = &spec.blitz {
-            return self.resolve_panel(sources, blitz, own).await;
+            return self.resolve_panel(sources, name, blitz, own).await;
         }
-        let (mut nodes, mut tokens) = (Vec::new(), Vec::new());
+        let (mut nodes, mut asks) = (Vec::new(), Vec::new());
         for node in spec.hysteria.iter().flat_map(|hysteria| &hysteria.nodes) {
-            let (config, token) = self.resolve_node(sources, name, node.clone(), own).await;
+            let (config, asker) = self.resolve_node(sources, name, node.clone(), own).await;
             nodes.push(config);
-            tokens.extend(token);
+            asks.extend(asker);
         }
         Ok(Wanted {
             run: running::Wanted::Hysteria(nodes),
-            tokens,
+            asks,
         })
     }
 
     /// Reads what a panel needs to run.
-    async fn resolve_panel(&self, sources: &Sources, blitz: &BlitzGateway, own: bool) -> Result<Wanted, Refusal> {
+    async fn resolve_panel(
+        &self,
+        sources: &Sources,
+        name: &str,
+        blitz: &BlitzGateway,
+        own: bool,
+    ) -> Result<Wanted, Refusal> {
         let refused = |message: String| Refusal {
             reason: "InvalidPanel",
             message,
         };
-        let known = self.known.iter().find(|(source, _)| own && *source == blitz.token);
-        let token = if let Some((_, token)) = known {
-            token.clone()
-        } else {
-            let read = sources.resolve(&blitz.token).await;
-            read.map_err(|error| refused(format!("spec.blitz.token: {error}")))?
+        let secret = async |field: &str, source: &SecretSource| {
+            if let Some((_, known)) = self.known.iter().find(|(known, _)| own && known == source) {
+                return Ok(known.clone());
+            }
+            let read = sources.resolve(source).await;
+            read.map_err(|error| refused(format!("spec.blitz.{field}: {error}")))
         };
-        let url = Url::parse(&blitz.url).map_err(|error| refused(format!("spec.blitz.url: {error}")))?;
+        let url =
+            |field: &str, url: &str| Url::parse(url).map_err(|error| refused(format!("spec.blitz.{field}: {error}")));
         let panel = PanelEndpoint {
-            url,
-            token,
+            url: url("url", &blitz.url)?,
+            token: secret("token", &blitz.token).await?,
             ca_bundle: blitz.ca_bundle.clone(),
         };
+        let stats = match &blitz.stats_url {
+            None => None,
+            Some(at) => Some(StatsEndpoint {
+                url: url("statsUrl", at)?,
+                secret: match &blitz.stats_secret {
+                    Some(source) => secret("statsSecret", source).await?,
+                    None => self.stats_secret.clone(),
+                },
+            }),
+        };
+        let asks = match &blitz.auth_guard {
+            None => None,
+            Some(guard) => Some(Asks {
+                node: NodeName::new(name, PANEL),
+                token: secret("authGuard.token", &guard.token).await?,
+                upstream: Some(url("authGuard.upstream", &guard.upstream)?),
+            }),
+        };
         Ok(Wanted {
-            run: running::Wanted::Blitz(panel),
-            tokens: Vec::new(),
+            run: running::Wanted::Blitz(Box::new(PanelConfig {
+                panel,
+                stats,
+                guarded: asks.is_some(),
+            })),
+            asks: asks.into_iter().collect(),
         })
     }
 
@@ -127,7 +157,7 @@ impl Environment {
         gateway: &str,
         mut node: HysteriaNode,
         own: bool,
-    ) -> (NodeConfig, Option<(NodeName, SecretString)>) {
+    ) -> (NodeConfig, Option<Asks>) {
         let known = if own { self.known.as_slice() } else { &[] };
         let mut read: Vec<(SecretSource, Result<SecretString, String>)> = known
             .iter()
@@ -176,7 +206,11 @@ impl Environment {
         // Nobody is let in where a session could not be ended although it was meant to be.
         let can_be_cut = node.stats_url.is_none() || config.stats.is_some();
         let token = match token {
-            Ok(token) => can_be_cut.then(|| (NodeName::new(gateway, &node.name), token)),
+            Ok(token) => can_be_cut.then(|| Asks {
+                node: NodeName::new(gateway, &node.name),
+                token,
+                upstream: None,
+            }),
             Err(why) => {
                 config.refuse(why);
                 None
@@ -230,9 +264,9 @@ impl Wanted {
                 ..former.clone()
             };
             let name = NodeName::new(gateway, &node.name);
-            self.tokens.retain(|(known, _)| *known != name);
-            self.tokens
-                .extend(before.tokens.iter().filter(|(known, _)| *known == name).cloned());
+            self.asks.retain(|known| known.node != name);
+            self.asks
+                .extend(before.asks.iter().filter(|known| known.node == name).cloned());
         }
     }
 }
@@ -241,7 +275,7 @@ impl Wanted {
 #[must_use]
 pub fn names_secret(gateway: &VpnGatewaySpec, secret: &str) -> bool {
     let names = |source: &SecretSource| source.secret_key_ref.as_ref().is_some_and(|key| key.name == secret);
-    let panel = gateway.blitz.iter().map(|blitz| Some(&blitz.token));
+    let panel = gateway.blitz.iter().flat_map(BlitzGateway::secrets).map(Some);
     let nodes = gateway.hysteria.iter().flat_map(|hysteria| &hysteria.nodes);
     nodes
         .flat_map(|node| {
@@ -260,8 +294,10 @@ pub struct Asking {
     pub polled: HashSet<NodeName>,
     /// Nodes that are declared with the statistics address of another, each with one that has the same.
     pub alike: HashMap<NodeName, NodeName>,
-    /// Path secrets, and the node that each stands for.
-    pub tokens: Vec<(NodeName, SecretString)>,
+    /// Who is answered.
+    pub askers: Vec<Asks>,
+    /// Panels whose servers cannot be told from others, by gateway, and what is to be said of it. They are not answered.
+    pub ambiguous: BTreeMap<String, String>,
     /// Which gateways share a path secret.
     pub sharing: Sharing,
 }
@@ -271,36 +307,21 @@ impl Asking {
     #[must_use]
     pub fn of<'a>(running: &(impl Iterator<Item = (&'a str, &'a Wanted)> + Clone)) -> Self {
         let polled = || running.clone().flat_map(|(name, wanted)| wanted.run.polled(name));
-        let tokens = running.clone().flat_map(|(_, wanted)| wanted.tokens.iter().cloned());
-        let tokens: Vec<_> = tokens.collect();
+        let asks: Vec<Asks> = running
+            .clone()
+            .flat_map(|(_, wanted)| wanted.asks.iter().cloned())
+            .collect();
+        let nodes = asks.iter().filter(|it| it.upstream.is_none());
+        let sharing = Sharing::of(nodes.map(|it| (it.node.gateway(), it.token.expose_secret())));
+        let Answered { askers, ambiguous } = answered(asks);
         Self {
             polled: polled().map(|(node, _)| node).collect(),
             alike: alike(polled()),
-            sharing: Sharing::of(
-                tokens
-                    .iter()
-                    .map(|(node, token)| (node.gateway(), token.expose_secret())),
-            ),
-            tokens: shared_tokens(tokens),
+            askers,
+            ambiguous,
+            sharing,
         }
     }
-}
-
-/// The nodes that tokens stand for. A token that several nodes share does not say which of them asks; it stands for any
-/// node of its gateway, or of any gateway.
-fn shared_tokens(tokens: Vec<(NodeName, SecretString)>) -> Vec<(NodeName, SecretString)> {
-    let mut by_value: Vec<(NodeName, SecretString)> = Vec::new();
-    for (name, token) in tokens {
-        match by_value
-            .iter_mut()
-            .find(|(_, known)| known.expose_secret() == token.expose_secret())
-        {
-            Some((known, _)) if known.gateway() == name.gateway() => *known = NodeName::new(name.gateway(), ANY),
-            Some((known, _)) => *known = NodeName::new(ANY, ANY),
-            None => by_value.push((name, token)),
-        }
-    }
-    by_value
 }
 
 /// The nodes that are declared with the statistics address of another, each with one that has the same.

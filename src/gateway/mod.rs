@@ -4,6 +4,7 @@
 //! handed over and observed later, from memory. It may use the model and the clock. It never decides who may have
 //! access, never writes desired state, and never lets a secret into a log, an error or a metric.
 
+pub mod askers;
 mod backlog;
 pub mod blitz;
 mod context;
@@ -312,6 +313,16 @@ pub trait SessionLedger: Send + Sync + 'static {
     /// Whether a session of this account, of an epoch below `below`, was handed out to this very node, which should have shown it
     /// by now and has shown neither it nor any other. It may be on a server that the node's statistics do not speak of.
     fn misses(&self, node: &NodeName, account: &str, below: Epoch) -> bool;
+
+    /// The accounts at a panel that are not the operator's, of which the panel alone decides; all others that auth knows are the
+    /// operator's there.
+    fn strangers(&self, panel: &NodeName, accounts: &HashSet<&str>);
+
+    /// Whether this account at a panel is one of them.
+    fn stranger(&self, panel: &NodeName, account: &str, is_one: bool);
+
+    /// Whether a panel let devices of the operator's accounts in of which auth knows nothing.
+    fn bypassed(&self, panel: &NodeName, bypassed: bool);
 
     /// A node that was there is no longer part of any gateway, or another server answers under its name.
     fn node_removed(&self, node: &NodeName);

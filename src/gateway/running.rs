@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Context, Gateway, NodeName,
-    blitz::{
-        BlitzGateway, PANEL,
-        client::{PanelEndpoint, PanelError},
-    },
+    blitz::{BlitzGateway, PANEL, client::PanelError, config::PanelConfig},
     hysteria::{
         HysteriaGateway,
         client::{StatsEndpoint, StatsError},
@@ -24,7 +21,7 @@ pub enum Wanted {
     /// Nodes that ask the operator.
     Hysteria(Vec<NodeConfig>),
     /// A panel that keeps the accounts itself.
-    Blitz(PanelEndpoint),
+    Blitz(Box<PanelConfig>),
 }
 
 impl Wanted {

@@ -251,6 +251,7 @@ fn gateways(user: &VpnUser) -> Vec<GatewayBody> {
             account: match gateway.account {
                 AccountPresence::Present => "Present",
                 AccountPresence::Absent => "Absent",
+                AccountPresence::Foreign => "Foreign",
                 AccountPresence::Unknown => "Unknown",
             },
         })

@@ -20,6 +20,8 @@ pub mod types {
     pub const PAUSED: &str = "Paused";
     /// Users are kept to the gateways that they name. There only while it is false.
     pub const SEPARATED: &str = "Separated";
+    /// Of a gateway with an auth guard: its servers ask the operator, and the panel's own auth service answers.
+    pub const GUARDED: &str = "Guarded";
 }
 
 /// Most characters of a message; the limit of Kubernetes.

@@ -184,10 +184,46 @@ pub struct BlitzGateway {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = syntax::CA_BUNDLE.max_len), extend("x-kubernetes-validations" = syntax::CA_BUNDLE.cel()))]
     pub ca_bundle: Option<String>,
-    /// Base URL of the traffic statistics API of the panel's Hysteria.
+    /// Base URL of the traffic statistics API of the panel's Hysteria, like `http://127.0.0.1:25413`. With it sessions are ended
+    /// there, and are gone only when the server says so too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = syntax::BASE_URL.max_len), extend("x-kubernetes-validations" = syntax::BASE_URL.cel()))]
     pub stats_url: Option<String>,
+    /// Secret of that API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stats_secret: Option<SecretSource>,
+    /// The panel's servers ask the operator first: who is denied is refused at once, whatever the panel does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_guard: Option<AuthGuard>,
+}
+
+impl BlitzGateway {
+    /// Every secret that it names.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretSource> {
+        let guard = self.auth_guard.as_ref().map(|guard| &guard.token);
+        [Some(&self.token), self.stats_secret.as_ref(), guard]
+            .into_iter()
+            .flatten()
+    }
+}
+
+/// The operator's auth listener in front of a panel's own auth service. Both have to let somebody in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AuthGuard {
+    /// The path secret with which the panel's servers ask the auth listener. No other server may have the same.
+    pub token: SecretSource,
+    /// URL of the panel's own auth service, as it stood in `auth.http.url` of its servers.
+    #[serde(default = "default_upstream")]
+    #[schemars(length(min = 1, max = syntax::BASE_URL.max_len), extend("x-kubernetes-validations" = syntax::BASE_URL.cel()))]
+    pub upstream: String,
+}
+
+/// Where a panel's auth service listens on the panel's own machine.
+pub const DEFAULT_UPSTREAM: &str = "http://127.0.0.1:28262/auth";
+
+fn default_upstream() -> String {
+    DEFAULT_UPSTREAM.to_owned()
 }
 
 /// What the operator observed.
@@ -209,9 +245,10 @@ pub struct VpnGatewayStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub nodes: Vec<NodeState>,
-    /// Ready, Reconciling, Stalled and Separated. Ready means that every node answered one of the last three polls. Reconciling
-    /// beside it means that a panel has much to do before its accounts are as declared. Separated is there only while it is
-    /// False: users cannot be kept to the gateways that they name.
+    /// Ready, Reconciling, Stalled, Separated and Guarded. Ready means that every node answered one of the last three polls.
+    /// Reconciling beside it means that a panel has much to do before its accounts are as declared. Separated is there only while
+    /// it is False: users cannot be kept to the gateways that they name. Guarded is there where spec.blitz.authGuard is: whether
+    /// the panel's servers ask the operator, and the panel's own service answers it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -289,7 +289,7 @@ impl Default for VpnUserStatus {
 pub struct GatewayState {
     /// Name of the gateway.
     pub name: String,
-    /// Whether the account is there, as read back: Present, Absent or Unknown.
+    /// Whether the account is there, as read back: Present, Absent, Foreign (it is somebody else's) or Unknown.
     pub account: AccountPresence,
 }
 
@@ -300,6 +300,8 @@ pub enum AccountPresence {
     Present,
     /// The account is not there.
     Absent,
+    /// There is an account of this name that is not the operator's.
+    Foreign,
     /// The gateway has not said.
     Unknown,
 }

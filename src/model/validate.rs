@@ -256,6 +256,12 @@ fn blitz_fields(errors: &mut Errors, blitz: &BlitzGateway) {
     errors.source("spec.blitz.token", Some(&blitz.token));
     errors.syntax("spec.blitz.caBundle", blitz.ca_bundle.as_deref(), &syntax::CA_BUNDLE);
     errors.syntax("spec.blitz.statsUrl", blitz.stats_url.as_deref(), &syntax::BASE_URL);
+    errors.source("spec.blitz.statsSecret", blitz.stats_secret.as_ref());
+    if let Some(guard) = &blitz.auth_guard {
+        errors.source("spec.blitz.authGuard.token", Some(&guard.token));
+        let upstream = Some(guard.upstream.as_str());
+        errors.syntax("spec.blitz.authGuard.upstream", upstream, &syntax::BASE_URL);
+    }
 }
 
 #[derive(Default)]

@@ -270,6 +270,7 @@ impl Reporter {
         let refused = ctx.gateways.refused();
         self.separation.look(ctx, now);
         let not_separated = ctx.gateways.not_separated.load();
+        let guards = ctx.gateways.guards();
         for Standing { gateway, users } in self.standing.iter().filter(|it| !it.goes()) {
             let name = gateway.name_any();
             let written = self.written.get(&name).filter(|it| it.uid == gateway.metadata.uid);
@@ -290,6 +291,7 @@ impl Reporter {
                 nodes: &nodes,
                 backlog: running.map(|running| running.backlog()).unwrap_or_default(),
                 not_separated: not_separated.get(&name).map(String::as_str),
+                guard: guards.iter().find(|it| it.gateway == name).map(|it| &it.state),
             };
             let status = gateway_report::status(gateway, before, &facts, ctx.clock.now());
             // A restart is no reason to write what would have waited.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::auth_guard::{GuardState, SILENT};
 use crate::{
     gateway::{Backlog, NodeHealth, Work, declared::Refusal},
     model::{
@@ -68,6 +69,8 @@ pub(super) struct GatewayFacts<'a> {
     pub(super) backlog: Backlog,
     /// Why users cannot be kept to the gateways that they name, if they cannot.
     pub(super) not_separated: Option<&'a str>,
+    /// How its auth guard is, if it has one.
+    pub(super) guard: Option<&'a GuardState>,
 }
 
 /// The status as it should be. `before` is the one that was reported last.
@@ -112,11 +115,28 @@ pub(super) fn status(
     } else {
         status.conditions.retain(|it| it.type_ != types::SEPARATED);
     }
+    guarded(&mut status, facts.guard, known, now);
     // These are there only while they are true, as kstatus has it.
     status.conditions.retain(|condition| {
         ![types::STALLED, types::RECONCILING].contains(&&*condition.type_) || shown == Some(&*condition.type_)
     });
     status
+}
+
+/// Says how the auth guard is, where there is one.
+fn guarded(status: &mut VpnGatewayStatus, guard: Option<&GuardState>, known: bool, now: Timestamp) {
+    let Some(guard) = guard else {
+        status.conditions.retain(|it| it.type_ != types::GUARDED);
+        return;
+    };
+    let said = status.conditions.iter().any(|it| it.type_ == types::GUARDED);
+    if *guard == GuardState::NotAskedYet && known && said {
+        // A restart is no news of the panel's servers.
+        return;
+    }
+    let generation = status.observed_generation;
+    let mut conditions = Conditions::new(&mut status.conditions, generation, now);
+    conditions.set(types::GUARDED, guard.status(), guard.reason(), guard.message());
 }
 
 /// Whether two statuses say the same but for numbers and errors of the moment, which need not be shown at once.
@@ -128,9 +148,10 @@ pub(super) fn differ_in_numbers_only(one: &VpnGatewayStatus, other: &VpnGatewayS
             node.sessions = 0;
             node.last_poll = None;
         }
-        // Of a node that does not answer every attempt may meet another error, and a roll-out has other counts all the time.
+        // Of a node or service that does not answer every attempt may meet another error, and a roll-out has other counts all the
+        // time.
         let of_the_moment = |condition: &&mut Condition| {
-            [reasons::NODE_UNREACHABLE, reasons::ROLLING_OUT].contains(&&*condition.reason)
+            [reasons::NODE_UNREACHABLE, reasons::ROLLING_OUT, SILENT].contains(&&*condition.reason)
         };
         for condition in status.conditions.iter_mut().filter(of_the_moment) {
             condition.message = Text::default();

@@ -12,7 +12,10 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::usage::UsageBook;
+use super::{
+    auth_guard::{self, AuthGuard, asker, note_ambiguous},
+    usage::UsageBook,
+};
 use crate::{
     auth::{index::AuthIndex, listener::AuthEndpoint},
     clock::SharedClock,
@@ -47,6 +50,8 @@ pub struct Dependencies {
     pub fence: Fence,
     /// Numbers.
     pub metrics: Arc<Metrics>,
+    /// No other process answers logins.
+    pub alone: bool,
     /// Joins what is started.
     pub tasks: TaskTracker,
     /// Ends everything.
@@ -70,6 +75,8 @@ pub struct Gateways {
     pub(super) moved: Notify,
     /// Gateways to which users cannot be kept, and what is said of each.
     pub(super) not_separated: ArcSwap<BTreeMap<String, String>>,
+    /// Panels whose servers cannot be answered, and what is said of each.
+    unanswered: ArcSwap<BTreeMap<String, String>>,
 }
 
 impl Gateways {
@@ -86,6 +93,7 @@ impl Gateways {
             users_moved: AtomicBool::new(false),
             moved: Notify::new(),
             not_separated: ArcSwap::default(),
+            unanswered: ArcSwap::default(),
         }
     }
 
@@ -124,6 +132,16 @@ impl Gateways {
         told.iter().map(|(name, why)| (name.clone(), why.clone())).collect()
     }
 
+    /// How the auth guard of each panel is.
+    #[must_use]
+    pub fn guards(&self) -> Vec<AuthGuard> {
+        auth_guard::guards(
+            &self.dependencies.endpoint,
+            &self.unanswered.load(),
+            self.dependencies.alone,
+        )
+    }
+
     pub(super) fn refused(&self) -> Arc<BTreeMap<String, Refusal>> {
         self.fleet.refused()
     }
@@ -156,7 +174,9 @@ impl Gateways {
             let Dependencies { index, endpoint, .. } = &self.dependencies;
             index.expect_polls_of(&asking.polled);
             index.declare_alike(&asking.alike);
-            endpoint.set_tokens(asking.tokens.iter().map(|(node, token)| (token, node)));
+            endpoint.set_tokens(asking.askers.iter().map(asker));
+            let ambiguous = Arc::new(asking.ambiguous);
+            note_ambiguous(&self.unanswered.swap(Arc::clone(&ambiguous)), &ambiguous);
             // The same is not kept anew.
             if **self.sharing.load() != asking.sharing {
                 self.sharing.store(Arc::new(asking.sharing));

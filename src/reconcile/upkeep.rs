@@ -73,6 +73,9 @@ pub async fn gauges(ctx: Arc<Core>, cancel: CancellationToken) {
         ctx.metrics.leading(ctx.fence.is_open());
         ctx.metrics.history_failing(ctx.history.last_error().is_some());
         ctx.metrics.queue_depth(ctx.backoff.len());
+        let guards = ctx.gateways.guards();
+        ctx.metrics
+            .auth_guards(guards.iter().map(|it| (&*it.gateway, it.state.is_fine())));
         shown.gateways(&ctx);
     }
 }

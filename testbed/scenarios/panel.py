@@ -33,6 +33,11 @@ class Panel:
         """What makes it the gateway `default` of an operator."""
         return {"BLITZ_API_URL": self.url, "BLITZ_API_TOKEN": TOKEN}
 
+    @property
+    def guard(self):
+        """What makes the operator ask the panel's auth service, for a server that asks the operator."""
+        return {"BLITZ_AUTH_UPSTREAM": self.auth_url, "BLITZ_STATS_URL": self.node.stats_url}
+
     def accounts(self):
         """Everything in its database, by account."""
         return self._get("accounts")

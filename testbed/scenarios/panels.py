@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import threading
 import time
 
 from .panel import Panel, by_hand
@@ -50,6 +51,38 @@ def a_panel_has_whom_the_operator_grants_and_a_busy_client_is_cut(world):
         f"contained {(contained - moment(revocation['denied_at'])) / 1e6:.0f} ms after the denial, zero seen "
         f"{(gone - asked) * 1e3:.0f} ms after the order, at a tenth of a panel's times; {witness}"
     )
+
+
+def behind_the_guard_five_busy_devices_are_gone_within_a_second_whatever_the_panel_does(world):
+    vpn = world.vpn
+    panel = Panel(world, auth_url=vpn.auth_url, pace=1)
+    panel.set_accounts({"guest": by_hand("fifth")})
+    vpn.environment.update(panel.environment, **panel.guard)
+    vpn.start()
+    vpn.declare_user("AB800001")
+    devices = world.devices(vpn.link("AB800001"), "denied", 5)
+    stranger = world.client(panel.link("guest"), "guest").connected()
+    for device in devices + [stranger]:
+        device.work()
+    until("they are busy", lambda: all(len(device.done()) >= 15 for device in devices + [stranger]))
+    account, auth = "corp_ab800001", userinfo(vpn.link("AB800001"))
+    check(vpn.lets_in(auth), "the guard refuses whom both let in")
+    asked = time.time()
+    answer = threading.Thread(target=vpn.deactivate, args=("AB800001",))
+    answer.start()
+    until("a login is refused", lambda: not vpn.lets_in(auth), 2, every=0.001)
+    refused = time.time()
+    until("every device is gone", lambda: not panel.node.online(account), 5, every=0.005)
+    gone = time.time()
+    check(gone - asked <= 1, f"the last device was gone {gone - asked:.2f} s after the order")
+    revocation = vpn.wait_for("AB800001", "sessions_zero_at", 30)
+    answer.join()
+    contained = moment(revocation["contained_at"])
+    witness = world.check_nothing_passed_after(contained, account, devices)
+    check(not panel.node.online(account), f"back again: {panel.node.online(account)}")
+    check(panel.accounts()[account]["blocked"], "the account is not blocked at the panel")
+    check(not stranger.lost() and stranger.done(since=gone), f"who is not the operator's lost {stranger.lost()[:1]}")
+    return f"refused {(refused - asked) * 1e3:.0f} ms and gone {(gone - asked) * 1e3:.0f} ms after the order, at a panel's own times; {witness}"
 
 
 def accounts_made_by_hand_are_imported_and_a_panel_that_is_reset_is_filled_again_and_nobody_notices(world):

@@ -2,7 +2,9 @@
 
 mod client;
 mod faults;
+mod guard;
 mod house;
+mod kicks;
 mod lane;
 mod revocation;
 mod rollout;

@@ -13,6 +13,7 @@ mod limits;
 mod nodes;
 pub mod operator;
 mod panel;
+mod panel_guard;
 mod quickstart;
 mod replica;
 mod secrets;

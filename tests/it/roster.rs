@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use vpn_operator::{
     auth::index::Verdict,
-    clock::{Clock, ManualClock, SystemClock},
+    clock::{Clock, ManualClock, SharedClock, SystemClock},
     gateway::NodeName,
     model::{
         access::{Access, Reason},
@@ -127,7 +127,12 @@ pub fn held(hold: &VpnHold) -> Input {
 
 /// A loaded roster whose clock is the machine's.
 pub fn in_real_time(inputs: Vec<Input>) -> Roster {
-    let roster = Roster::with_derivation(Arc::new(Spelled), Arc::new(|_: &VpnUser| None), Arc::new(SystemClock));
+    in_time_of(Arc::new(SystemClock), inputs)
+}
+
+/// A loaded roster with this clock.
+pub fn in_time_of(clock: SharedClock, inputs: Vec<Input>) -> Roster {
+    let roster = Roster::with_derivation(Arc::new(Spelled), Arc::new(|_: &VpnUser| None), clock);
     roster.apply(inputs);
     roster.loaded();
     roster

@@ -113,7 +113,11 @@ pub(super) async fn run(args: Doctor, output: &mut Output) -> Result<(), Command
     }
     findings.extend(local::certificate(args.cert.as_deref(), &gateways));
     findings.extend(node_certificate::look(&gateways).await);
-    findings.extend(remote::auth_listener(&config, &gateways).await);
+    let (listener, services) = tokio::join!(
+        remote::auth_listener(&config, &gateways),
+        remote::auth_services(&gateways)
+    );
+    findings.extend(listener.into_iter().chain(services));
     progress.finish_and_clear();
 
     let failed = findings

@@ -21,6 +21,8 @@ use crate::{
 };
 
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// For a stranger who is asked about at a panel: its auth service sleeps for 5 s before it refuses.
+const GUARDED_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// A client for probes of a listener of this machine.
 pub(super) fn probe(tls: Option<&TlsFiles>) -> Result<reqwest::Client, CommandError> {
@@ -67,7 +69,13 @@ pub(super) async fn auth_listener(config: &Config, gateways: &Gateways) -> Vec<F
         return findings;
     }
     findings.push(
-        match ask(&client, &auth_url(&base, &SecretString::from("doctor-knows-nothing"))).await {
+        match ask(
+            &client,
+            &auth_url(&base, &SecretString::from("doctor-knows-nothing")),
+            TIMEOUT,
+        )
+        .await
+        {
             Err(error) => unreachable(NAME, &base, &error),
             Ok((StatusCode::OK, _)) => Finding::failed(
                 NAME,
@@ -87,6 +95,7 @@ pub(super) async fn auth_listener(config: &Config, gateways: &Gateways) -> Vec<F
 struct Token {
     of: String,
     value: SecretString,
+    timeout: Duration,
 }
 
 /// The path secret of each node that has one of its own, and the common one if any node needs it; and what cannot be read.
@@ -99,7 +108,7 @@ async fn tokens(config: &Config, gateways: &Gateways) -> (Vec<Token>, Vec<Findin
             continue;
         };
         match gateways.secret(source).await {
-            Ok(value) => add(&mut tokens, name, value),
+            Ok(value) => add(&mut tokens, name, value, TIMEOUT),
             Err(why) => findings.push(Finding::failed(
                 format!("path secret of {name}"),
                 format!("authToken: {why}"),
@@ -107,21 +116,32 @@ async fn tokens(config: &Config, gateways: &Gateways) -> (Vec<Token>, Vec<Findin
             )),
         }
     }
+    for (name, guard) in gateways.guards() {
+        match gateways.secret(&guard.token).await {
+            Ok(value) => add(&mut tokens, name.to_owned(), value, GUARDED_TIMEOUT),
+            Err(why) => findings.push(Finding::failed(
+                format!("path secret of {name}"),
+                format!("authGuard.token: {why}"),
+                "correct the secret's source: until then the panel's servers are not answered",
+            )),
+        }
+    }
     if let (false, Some(token)) = (common.is_empty(), &config.secrets.hysteria_auth_token) {
-        add(&mut tokens, common.join(", "), token.value.clone());
+        add(&mut tokens, common.join(", "), token.value.clone(), TIMEOUT);
     }
     (tokens, findings)
 }
 
 /// One that several nodes share is asked with once.
-fn add(tokens: &mut Vec<Token>, of: String, value: SecretString) {
+fn add(tokens: &mut Vec<Token>, of: String, value: SecretString, timeout: Duration) {
     let same = |known: &&mut Token| known.value.expose_secret() == value.expose_secret();
     match tokens.iter_mut().find(same) {
         Some(known) => {
             known.of.push_str(", ");
             known.of.push_str(&of);
+            known.timeout = known.timeout.max(timeout);
         }
-        None => tokens.push(Token { of, value }),
+        None => tokens.push(Token { of, value, timeout }),
     }
 }
 
@@ -136,7 +156,7 @@ fn unreachable(name: &str, base: &str, error: &reqwest::Error) -> Finding {
 /// What is wrong with the answer to a node that asks with this path secret for a client that nobody knows.
 async fn known(client: &reqwest::Client, base: &str, token: &Token) -> Option<Finding> {
     const NAME: &str = "auth listener";
-    match ask(client, &auth_url(base, &token.value)).await {
+    match ask(client, &auth_url(base, &token.value), token.timeout).await {
         Err(error) => Some(unreachable(NAME, base, &error)),
         Ok((_, true)) => Some(Finding::failed(
             NAME,
@@ -153,10 +173,11 @@ async fn known(client: &reqwest::Client, base: &str, token: &Token) -> Option<Fi
 }
 
 /// Asks as a node would for a client that nobody knows; answers the status, and whether it would be let in.
-async fn ask(client: &reqwest::Client, url: &str) -> Result<(StatusCode, bool), reqwest::Error> {
+async fn ask(client: &reqwest::Client, url: &str, timeout: Duration) -> Result<(StatusCode, bool), reqwest::Error> {
     let stranger = json!({ "addr": "127.0.0.1:1", "auth": "vpn-operator-doctor:nobody", "tx": 0 });
     let answer = client
         .post(url)
+        .timeout(timeout)
         .json(&stranger)
         .send()
         .await
@@ -167,6 +188,53 @@ async fn ask(client: &reqwest::Client, url: &str) -> Result<(StatusCode, bool), 
         status,
         status == StatusCode::OK && body.get("ok") == Some(&Value::Bool(true)),
     ))
+}
+
+/// The auth service of each panel that has an auth guard answers, and refuses a stranger.
+pub(super) async fn auth_services(gateways: &Gateways) -> Vec<Finding> {
+    let client = match named_client() {
+        Ok(client) => client,
+        Err(error) => {
+            return vec![Finding::failed(
+                "auth services of panels",
+                why(&error),
+                "see the message",
+            )];
+        }
+    };
+    let guards = gateways.guards();
+    join_all(guards.map(|(name, guard)| auth_service(&client, name, &guard.upstream))).await
+}
+
+async fn auth_service(client: &reqwest::Client, gateway: &str, upstream: &str) -> Finding {
+    const ADVICE: &str = "start the panel's auth service, or correct authGuard.upstream (BLITZ_AUTH_UPSTREAM): until then nobody new gets \
+                          in at the panel's servers";
+    let name = format!("auth service of {gateway}");
+    match ask(client, upstream, GUARDED_TIMEOUT).await {
+        Err(error) if error.is_timeout() => {
+            Finding::failed(name, format!("did not answer within {GUARDED_TIMEOUT:?}"), ADVICE)
+        }
+        Err(error) => Finding::failed(name, format!("cannot be reached: {}", why(&error)), ADVICE),
+        Ok((_, true)) => Finding::failed(
+            name,
+            "let a stranger in",
+            "does authGuard.upstream name the panel's own auth service? Anybody can use the VPN",
+        ),
+        Ok((StatusCode::OK | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, false)) => {
+            Finding::ok(name, "answers, and refuses strangers")
+        }
+        Ok((status, false)) => Finding::failed(name, format!("answers {status}"), ADVICE),
+    }
+}
+
+/// A client for addresses that somebody declared.
+fn named_client() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .timeout(TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .dns_resolver(Arc::new(NodeNames))
+        .build()
 }
 
 /// Every node's statistics API answers to its secret.
@@ -190,12 +258,7 @@ async fn node_statistics(gateways: &Gateways, name: String, node: &HysteriaNode)
         },
         None => None,
     };
-    let client = match reqwest::Client::builder()
-        .timeout(TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none())
-        .dns_resolver(Arc::new(NodeNames))
-        .build()
-    {
+    let client = match named_client() {
         Ok(client) => client,
         Err(error) => return Finding::failed(name, why(&error), "see the message"),
     };

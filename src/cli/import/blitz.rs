@@ -122,7 +122,7 @@ fn endpoint(args: &ImportBlitz, secrets: &Secrets) -> Result<PanelEndpoint, Comm
         )
     })?;
     let wrong = |message: String| missing("BLITZ_API_URL", &message);
-    let url = panel_url(url).map_err(wrong)?;
+    let url = panel_url(url, "BLITZ_API_TOKEN").map_err(wrong)?;
     let url = url.parse().map_err(|_| wrong("it is no URL".to_owned()))?;
     let token = secrets.blitz_api_token.as_ref();
     let token = token.ok_or_else(|| {

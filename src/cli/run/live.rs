@@ -11,7 +11,7 @@ use crate::{
         hold::VpnHold,
         user::{AccountPresence, VpnUser},
     },
-    reconcile::{core::Core, plan::gateway_names},
+    reconcile::{auth_guard::AuthGuard, core::Core, plan::gateway_names},
     roster::account_of,
 };
 
@@ -100,6 +100,11 @@ impl Links for Live {
     fn not_separated(&self) -> Vec<(String, String)> {
         let core = self.0.upgrade();
         core.map(|core| core.gateways.not_separated()).unwrap_or_default()
+    }
+
+    fn guards(&self) -> Vec<AuthGuard> {
+        let core = self.0.upgrade();
+        core.map(|core| core.gateways.guards()).unwrap_or_default()
     }
 
     fn revocation(&self, account: &str) -> Option<RevocationProgress> {

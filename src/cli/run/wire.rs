@@ -26,7 +26,7 @@ use crate::{
     gateway::declared::Environment,
     history::{History, HistoryError},
     metrics::Metrics,
-    model::user::VpnUser,
+    model::{gateway::BlitzGateway, user::VpnUser},
     reconcile::{
         backoff::Backoff,
         core::{Core, Queue},
@@ -139,6 +139,7 @@ pub async fn wire(
             // The folder is this process's alone.
             fence: fence.clone(),
             metrics: Arc::clone(metrics),
+            alone: cluster.is_none(),
             tasks: nodes.clone(),
             cancel,
         }),
@@ -252,7 +253,7 @@ pub fn environment(config: &Config) -> Environment {
             ]
         })
         .flatten()
-        .chain(gateway.spec.blitz.iter().map(|blitz| blitz.token.clone()))
+        .chain(gateway.spec.blitz.iter().flat_map(BlitzGateway::secrets).cloned())
         .collect();
     let known = named
         .into_iter()

@@ -19,7 +19,12 @@ const SLACK_DAYS: u32 = 60;
 
 /// Whether an account is the operator's to change: it made it, or may take it over.
 pub(super) fn is_ours(account: &Account, entry: &Entry) -> bool {
-    account.adopt || entry.note.trim_end().ends_with(MARK) || has_password(account, entry)
+    account.adopt || is_marked(entry) || has_password(account, entry)
+}
+
+/// Whether an account has the operator's mark.
+pub(super) fn is_marked(entry: &Entry) -> bool {
+    entry.note.trim_end().ends_with(MARK)
 }
 
 fn has_password(account: &Account, entry: &Entry) -> bool {
@@ -52,7 +57,7 @@ pub(super) fn change(account: &Account, entry: &Entry, now: Timestamp) -> Change
         (_, 0) | (Some(_), _) => has_days == days,
         (None, _) => (days..=days.saturating_add(SLACK_DAYS)).contains(&has_days),
     };
-    let marked = entry.note.trim_end().ends_with(MARK);
+    let marked = is_marked(entry);
     Change {
         blocked: entry.blocked.then_some(false),
         password: account.password.clone().filter(|_| !has_password(account, entry)),

@@ -18,6 +18,7 @@ use secrecy::SecretString;
 use super::{
     call::Call,
     client::{Entry, PanelError},
+    difference,
     estimate::Estimate,
     links::Reading,
     managed::{Drifted, Managed},
@@ -79,6 +80,12 @@ pub(super) struct Lane {
     /// When the last list that was answered was begun.
     looked: Option<Instant>,
     rest: Rest,
+    /// The panel's server is asked and kicked as well.
+    server: bool,
+    /// Accounts whose sessions have to go.
+    ending: HashSet<Arc<str>>,
+    /// Accounts that were let go as they are.
+    let_go: HashSet<Arc<str>>,
 }
 
 impl Lane {
@@ -94,6 +101,21 @@ impl Lane {
             reading: Reading::default(),
             looked: None,
             rest: Rest::default(),
+            server: false,
+            ending: HashSet::new(),
+            let_go: HashSet::new(),
+        }
+    }
+
+    /// Whether the panel's server is asked and kicked as well, from now on.
+    pub(super) fn ask_server(&mut self, asked: bool, now: Moment) {
+        self.server = asked;
+        let keys: Vec<Arc<str>> = self.ending.iter().cloned().collect();
+        for key in keys {
+            if let Some(managed) = self.accounts.get_mut(&key) {
+                managed.ask_server(asked, now);
+            }
+            self.file(&key, now);
         }
     }
 
@@ -112,7 +134,8 @@ impl Lane {
         }
         let managed = self.accounts.entry(key.clone());
         let managed = managed.or_insert_with(|| Managed::new(target.clone(), number));
-        managed.submit(target, self.seen.entry(account), self.seen.is_known(), now);
+        managed.submit(target, self.seen.entry(account), self.seen.is_known(), self.server, now);
+        self.let_go.remove(account);
         self.file(&key, now);
         true
     }
@@ -135,6 +158,10 @@ impl Lane {
     pub(super) fn forget(&mut self, account: &str) {
         if let Some((key, managed)) = self.accounts.remove_entry(account) {
             self.queues.take(&key, managed.filed);
+            self.ending.remove(&key);
+            if managed.is_let_go() {
+                self.let_go.insert(key);
+            }
         }
     }
 
@@ -146,6 +173,11 @@ impl Lane {
         self.queues.take(key, managed.filed);
         managed.filed = managed.place(self.seen.entry(key), self.seen.is_known(), now);
         self.queues.put(key, managed.filed);
+        if managed.ends_sessions() {
+            self.ending.insert(key.clone());
+        } else {
+            self.ending.remove(key);
+        }
     }
 
     /// What to do now.
@@ -200,7 +232,7 @@ impl Lane {
                 continue;
             };
             let before = managed.facts(&self.panel);
-            match managed.listed(self.seen.entry(&key), begun, now) {
+            match managed.listed(self.seen.entry(&key), begun, self.server, now) {
                 Some(Drifted::Gone) => listed.drift.gone += 1,
                 Some(Drifted::Changed) => listed.drift.changed += 1,
                 None => {}
@@ -250,7 +282,12 @@ impl Lane {
                 }
             }
             Call::Add(..) => managed.was_there = true,
-            Call::List | Call::Change(..) | Call::Delete(_) | Call::Links(_) => {}
+            Call::Change(..) => {
+                if let Some(proof) = &mut managed.proof {
+                    proof.changed();
+                }
+            }
+            Call::List | Call::Delete(_) | Call::Links(_) => {}
         }
         self.seen.wrote(call);
     }
@@ -277,6 +314,75 @@ impl Lane {
             self.seen.begun = None;
         }
         self.rest.failed(error, now.at);
+    }
+
+    /// A look at the panel's server that was begun at `begun` shows so many devices of each account that has any. Answers the
+    /// accounts about which something became known.
+    pub(super) fn served(&mut self, online: &HashMap<String, u32>, begun: Instant, now: Moment) -> HashSet<String> {
+        let shown = online.iter().filter(|(_, devices)| **devices > 0);
+        let shown = shown.filter_map(|(name, _)| Some(self.accounts.get_key_value(&**name)?.0.clone()));
+        let concerned: HashSet<Arc<str>> = shown.chain(self.ending.iter().cloned()).collect();
+        let mut completed = HashSet::new();
+        for key in concerned {
+            let Some(managed) = self.accounts.get_mut(&key) else {
+                continue;
+            };
+            let before = managed.facts(&self.panel);
+            let devices = online.get(&*key).copied().unwrap_or(0);
+            managed.served(devices, begun, self.seen.is_known(), now);
+            if before != managed.facts(&self.panel) {
+                completed.insert(key.to_string());
+            }
+            self.file(&key, now);
+        }
+        completed
+    }
+
+    /// Whether sessions of some account have to go.
+    pub(super) fn ends_sessions(&self) -> bool {
+        !self.ending.is_empty()
+    }
+
+    /// The accounts that are online although their sessions have to go, with their devices. Only those that are known to be the
+    /// operator's.
+    pub(super) fn ending(&self, online: &HashMap<String, u32>) -> HashMap<String, u32> {
+        let ours = |name: &&Arc<str>| self.accounts.get(*name).is_some_and(|managed| managed.was_there);
+        let there = |name: &Arc<str>| Some((name.to_string(), *online.get(&**name)?));
+        let there = self.ending.iter().filter(ours).filter_map(there);
+        there.filter(|(_, devices)| *devices > 0).collect()
+    }
+
+    /// The server acknowledged a kick of these accounts that was begun at `begun`. Answers the accounts about which something
+    /// became known.
+    pub(super) fn kicked(&mut self, accounts: &[String], begun: Instant, now: Moment) -> HashSet<String> {
+        let mut completed = HashSet::new();
+        for account in accounts {
+            let Some(managed) = self.accounts.get_mut(&**account) else {
+                continue;
+            };
+            let before = managed.facts(&self.panel);
+            managed.kicked(begun, now);
+            if before != managed.facts(&self.panel) {
+                completed.insert(account.clone());
+            }
+        }
+        completed
+    }
+
+    /// Whether an account that is listed, or was, is not the operator's: somebody else made it, or it was let go. One with the mark
+    /// that nothing is wanted of yet may still be.
+    pub(super) fn is_stranger(&self, account: &str) -> bool {
+        if let Some(managed) = self.accounts.get(account) {
+            return managed.is_stranger();
+        }
+        let entry = self.seen.entry(account);
+        entry.is_some_and(|entry| self.let_go.contains(account) || !difference::is_marked(entry))
+    }
+
+    /// Every one of them.
+    pub(super) fn strangers(&self) -> HashSet<&str> {
+        let names = self.seen.entries.keys().map(String::as_str);
+        names.filter(|name| self.is_stranger(name)).collect()
     }
 
     /// What the last list showed may not be so any more.

@@ -73,16 +73,20 @@ impl Managed {
     }
 
     /// Takes what is wanted from now on. `looked`: it is known what is there, and `entry` is what is listed of it.
-    pub(super) fn submit(&mut self, target: &Target, entry: Option<&Entry>, looked: bool, now: Moment) {
+    /// `server`: the panel's server is asked as well.
+    pub(super) fn submit(&mut self, target: &Target, entry: Option<&Entry>, looked: bool, server: bool, now: Moment) {
         self.target = target.clone();
         self.failing = None;
         // What the status says was there may have let somebody in before this process began.
         let ours = entry.is_some_and(|entry| self.is_ours(entry));
+        self.foreign = entry.is_some() && !ours;
         self.was_there |= ours || target.account.reported;
         if let Some(revoke) = target.revoke.as_ref().filter(|_| !self.is_let_go())
             && self.proof.as_ref().is_none_or(|proof| proof.below() < revoke.below)
         {
-            self.proof = Some(Proof::open(revoke, entry.map_or(0, |entry| entry.online)));
+            let idle = entry.is_some_and(|entry| entry.blocked && entry.online == 0);
+            let proof = Proof::open(revoke, entry.map_or(0, |entry| entry.online), server);
+            self.proof = Some(proof.was_idle(idle));
         }
         // What was written since the last list was not read back.
         let read_back = looked && !self.written;
@@ -91,7 +95,13 @@ impl Managed {
     }
 
     /// Takes what a list shows of it that was begun at `begun`.
-    pub(super) fn listed(&mut self, entry: Option<&Entry>, begun: Instant, now: Moment) -> Option<Drifted> {
+    pub(super) fn listed(
+        &mut self,
+        entry: Option<&Entry>,
+        begun: Instant,
+        server: bool,
+        now: Moment,
+    ) -> Option<Drifted> {
         self.foreign = entry.is_some_and(|entry| !self.is_ours(entry));
         self.was_there |= entry.is_some() && !self.foreign;
         // Who is let in again is so on purpose, once the former sessions are proved gone.
@@ -104,7 +114,7 @@ impl Managed {
         let agrees = self.agrees(entry, now.utc);
         let drifted = self.agreed && !agrees && !self.written;
         if let Some(entry) = entry.filter(|entry| !entry.blocked && !self.foreign) {
-            self.let_in_by_others(entry, now);
+            self.let_in_by_others(entry.online, server, now);
         }
         self.agreed = agrees;
         self.open = self.opens(entry);
@@ -114,6 +124,44 @@ impl Managed {
             self.failing = None;
         }
         drifted.then(|| entry.map_or(Drifted::Gone, |_| Drifted::Changed))
+    }
+
+    /// A look at the panel's server that was begun at `begun` shows so many devices. `looked`: it is known whose the account is.
+    pub(super) fn served(&mut self, devices: u32, begun: Instant, looked: bool, now: Moment) {
+        if self.is_stranger() {
+            return;
+        }
+        let granted = self.target.access == TargetAccess::Granted;
+        match self.proof.as_mut().filter(|proof| !(granted && proof.is_over())) {
+            Some(proof) => proof.served(devices, begun, now),
+            None if looked && devices > 0 => self.let_in_by_others(devices, true, now),
+            None => {}
+        }
+    }
+
+    /// The panel's server acknowledged a kick that was begun at `begun`.
+    pub(super) fn kicked(&mut self, begun: Instant, now: Moment) {
+        if let Some(proof) = &mut self.proof {
+            proof.kicked(begun, now);
+        }
+    }
+
+    /// Whether the panel's server is asked from now on.
+    pub(super) fn ask_server(&mut self, asked: bool, now: Moment) {
+        if let Some(proof) = &mut self.proof {
+            proof.ask_server(asked, now);
+        }
+    }
+
+    /// Whether its sessions have to go.
+    pub(super) fn ends_sessions(&self) -> bool {
+        let open = self.proof.as_ref().is_some_and(|proof| !proof.is_over());
+        open && !self.is_stranger()
+    }
+
+    /// Whether the panel alone decides about it.
+    pub(super) fn is_stranger(&self) -> bool {
+        self.foreign || self.is_let_go()
     }
 
     /// The panel does not accept it.
@@ -144,7 +192,10 @@ impl Managed {
     pub(super) fn observe(&self, entry: Option<&Entry>, looked: bool, panel: &str) -> Observation {
         let reads_back = self.open || self.target.access != TargetAccess::Granted;
         Observation {
-            account: if self.foreign {
+            account: if self.foreign && self.target.access == TargetAccess::Absent {
+                // Of the operator's there is nothing.
+                AccountPresence::Absent
+            } else if self.foreign {
                 AccountPresence::Unknown
             } else if self.has_left(entry, looked) {
                 AccountPresence::Absent
@@ -219,7 +270,7 @@ impl Managed {
     }
 
     /// It is not the operator's any more, as it is.
-    fn is_let_go(&self) -> bool {
+    pub(super) fn is_let_go(&self) -> bool {
         self.target.access == TargetAccess::Absent && self.target.account.leaving == Leaving::Retain
     }
 
@@ -267,7 +318,7 @@ impl Managed {
 
     /// A denied account lets people in, and nothing is under way against that: somebody else did it, at whatever time. It is cut as by
     /// a new order.
-    fn let_in_by_others(&mut self, entry: &Entry, now: Moment) {
+    fn let_in_by_others(&mut self, devices: u32, server: bool, now: Moment) {
         if self.target.access == TargetAccess::Granted || self.proof.is_some() || self.is_let_go() {
             return;
         }
@@ -277,7 +328,7 @@ impl Managed {
             known: Vec::new(),
             left_out: Vec::new(),
         };
-        self.proof = Some(Proof::open(&revoke, entry.online));
+        self.proof = Some(Proof::open(&revoke, devices, server));
         self.agreed = false;
     }
 }

@@ -2,13 +2,18 @@
 //!
 //! The panel works on one call at a time, and every call costs most of a second, so one task a panel makes all of them
 //! (this file), in the order that `lane` finds. What one account needs is in `managed`, what has to change of it in
-//! `difference`, how far its revocation is in `proof`; all of these are pure. It must never take a list that is not one for "nobody is there", change an account that
-//! the operator did not make, repeat what the panel says about an error, or hold a lock while it waits for the panel.
+//! `difference`, how far its revocation is in `proof`; all of these are pure. Beside the lane sessions are ended at the panel's own server
+//! (`kicks`), and the auth guard is told what it has to know (`guard`). It must never take a list that is not one for "nobody is there",
+//! change an account that the operator did not make, repeat what the panel says about an error, or hold a lock while it waits for the panel.
 
+mod bypass;
 mod call;
 pub mod client;
+pub mod config;
 mod difference;
 mod estimate;
+mod guard;
+mod kicks;
 mod lane;
 mod links;
 mod managed;
@@ -21,7 +26,10 @@ mod usage;
 use std::{
     collections::HashMap,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -31,14 +39,18 @@ use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use self::{
+    bypass::Bypass,
     call::Call,
-    client::{Entry, PanelClient, PanelEndpoint, PanelError},
+    client::{Entry, PanelClient, PanelError},
+    config::PanelConfig,
+    kicks::ServerHealth,
     lane::{Drift, Lane, Next, Pace},
     links::Template,
     usage::PanelMeter,
 };
 use super::{
-    Backlog, Call as Metered, Context, Credentials, Gateway, Links, NodeHealth, NodeName, Observation, PATIENCE, Target,
+    Backlog, Call as Metered, Context, Credentials, Gateway, Links, NodeHealth, NodeName, Observation, PATIENCE,
+    Target, hysteria::client::StatsClient,
 };
 use crate::model::gateway::Reachable;
 
@@ -58,6 +70,14 @@ struct Shared {
     client: Mutex<PanelClient>,
     template: Mutex<Option<Template>>,
     wake: Notify,
+    as_wanted: Mutex<PanelConfig>,
+    /// Client of the statistics API of the panel's server.
+    stats: Mutex<Option<StatsClient>>,
+    server: Mutex<ServerHealth>,
+    /// Sessions are to be ended at the server.
+    kick_wanted: Notify,
+    guarded: AtomicBool,
+    bypass: Mutex<Bypass>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -75,34 +95,39 @@ impl BlitzGateway {
     /// Starts the lane of a panel. To be called within a tokio runtime.
     ///
     /// # Errors
-    /// A client cannot be made: a token that no header can carry, or certificates that cannot be read.
-    pub fn start(gateway: &str, endpoint: &PanelEndpoint, context: Context) -> Result<Arc<Self>, PanelError> {
+    /// A client cannot be made: a secret that no header can carry, or certificates that cannot be read.
+    pub fn start(gateway: &str, config: &PanelConfig, context: Context) -> Result<Arc<Self>, PanelError> {
         let name = NodeName::new(gateway, PANEL);
         let pace = Pace {
             quiet: context.poll_interval,
             watchful: WATCHFUL.min(context.poll_interval),
         };
         let cancel = context.cancel.child_token();
+        let mut lane = Lane::new(&name.0, pace);
+        lane.ask_server(config.stats.is_some(), context.now());
         let shared = Arc::new(Shared {
-            client: Mutex::new(PanelClient::new(endpoint, context.fence.clone())?),
-            lane: Mutex::new(Lane::new(&name.0, pace)),
+            client: Mutex::new(PanelClient::new(&config.panel, context.fence.clone())?),
+            stats: Mutex::new(stats_client(config, &context)?),
+            lane: Mutex::new(lane),
             template: Mutex::default(),
             wake: Notify::new(),
+            as_wanted: Mutex::new(config.clone()),
+            server: Mutex::default(),
+            kick_wanted: Notify::new(),
+            guarded: AtomicBool::new(config.guarded),
+            bypass: Mutex::default(),
             name,
             context,
         });
-        let (worker, stopped) = (shared.clone(), cancel.clone());
-        shared.context.tasks.spawn(async move {
-            let loops = async {
-                loop {
-                    // A panel that is never called again would deny nobody any more.
-                    if AssertUnwindSafe(worker.work()).catch_unwind().await.is_err() {
-                        tracing::error!(panel = %worker.name, "the lane of a panel failed and begins anew: report this");
-                    }
-                    sleep(AFTER_FAILURE).await;
-                }
-            };
-            let _: Option<()> = stopped.run_until_cancelled(loops).await;
+        // A panel that is never called again would deny nobody any more.
+        let (lane, kicks) = (shared.clone(), shared.clone());
+        shared.spawn(&cancel, move || {
+            let lane = lane.clone();
+            async move { lane.work().await }
+        });
+        shared.spawn(&cancel, move || {
+            let kicks = kicks.clone();
+            async move { kicks.kicks().await }
         });
         Ok(Arc::new(Self {
             gateway: gateway.to_owned(),
@@ -111,15 +136,29 @@ impl BlitzGateway {
         }))
     }
 
-    /// The panel is asked at another address or with another token from the next call on.
+    /// The panel and its server are asked at other addresses or with other secrets from the next call on.
     ///
     /// # Errors
     /// As [`Self::start`]; then nothing was changed.
-    pub fn update(&self, endpoint: &PanelEndpoint) -> Result<(), PanelError> {
-        let client = PanelClient::new(endpoint, self.shared.context.fence.clone())?;
-        *lock(&self.shared.client) = client;
-        self.shared.lane().look_again();
-        self.shared.wake.notify_one();
+    pub fn update(&self, config: &PanelConfig) -> Result<(), PanelError> {
+        let shared = &self.shared;
+        let client = PanelClient::new(&config.panel, shared.context.fence.clone())?;
+        let stats = stats_client(config, &shared.context)?;
+        let before = std::mem::replace(&mut *lock(&shared.as_wanted), config.clone());
+        *lock(&shared.client) = client;
+        if before.stats != config.stats {
+            *lock(&shared.stats) = stats;
+            *lock(&shared.server) = ServerHealth::default();
+            shared.lane().ask_server(config.stats.is_some(), shared.context.now());
+        }
+        if before.guarded != config.guarded {
+            shared.guarded.store(config.guarded, Ordering::Relaxed);
+            *lock(&shared.bypass) = Bypass::default();
+            shared.context.ledger.bypassed(&shared.name, false);
+        }
+        shared.lane().look_again();
+        shared.wake.notify_one();
+        shared.kick_wanted.notify_one();
         Ok(())
     }
 
@@ -129,9 +168,35 @@ impl BlitzGateway {
     }
 }
 
+fn stats_client(config: &PanelConfig, context: &Context) -> Result<Option<StatsClient>, PanelError> {
+    let stats = config.stats.as_ref();
+    let client = stats.map(|stats| StatsClient::new(stats, context.fence.clone()));
+    Ok(client.transpose()?)
+}
+
 impl Shared {
     fn lane(&self) -> MutexGuard<'_, Lane> {
         lock(&self.lane)
+    }
+
+    /// Runs a loop until `cancel`; again, if it fails.
+    fn spawn<F: Future<Output = ()> + Send>(
+        self: &Arc<Self>,
+        cancel: &CancellationToken,
+        work: impl Fn() -> F + Send + Sync + 'static,
+    ) {
+        let (panel, stopped) = (self.name.clone(), cancel.clone());
+        self.context.tasks.spawn(async move {
+            let loops = async {
+                loop {
+                    if AssertUnwindSafe(work()).catch_unwind().await.is_err() {
+                        tracing::error!(%panel, "the work on a panel failed and begins anew: report this");
+                    }
+                    sleep(AFTER_FAILURE).await;
+                }
+            };
+            let _: Option<()> = stopped.run_until_cancelled(loops).await;
+        });
     }
 
     async fn work(&self) {
@@ -160,7 +225,9 @@ impl Shared {
             Call::List => match client.list().await {
                 Ok(entries) => {
                     self.account(meter, &entries);
+                    self.look_for_bypass(begun, &entries);
                     let listed = self.lane().listed(begun, entries, self.context.now());
+                    self.tell_strangers();
                     self.tell(listed.drift);
                     self.context.complete(listed.completed);
                     "ok"
@@ -193,6 +260,8 @@ impl Shared {
                 let outcome = result.as_ref().map_or_else(PanelError::category, |()| "ok");
                 let completed = self.lane().wrote(&call, begun, result, self.context.now());
                 self.context.complete(completed);
+                // From a block on nobody comes back who is kicked.
+                self.kick_wanted.notify_one();
                 outcome
             }
         };
@@ -263,7 +332,11 @@ impl Gateway for BlitzGateway {
 
     fn submit(&self, account: &str, target: Target) {
         if self.shared.lane().submit(account, &target, self.shared.context.now()) {
+            self.shared.tell_stranger(account);
             self.shared.wake.notify_one();
+            if !target.grants_only() {
+                self.shared.kick_wanted.notify_one();
+            }
         }
     }
 
@@ -278,6 +351,7 @@ impl Gateway for BlitzGateway {
 
     fn forget(&self, account: &str) {
         self.shared.lane().forget(account);
+        self.shared.tell_stranger(account);
     }
 
     fn links(&self, credentials: &Credentials) -> Links {
@@ -302,16 +376,27 @@ impl Gateway for BlitzGateway {
         let lane = self.shared.lane();
         let patience = context.poll_interval * PATIENCE + client::CALL_TIMEOUT;
         let look = lane.last_look();
+        let devices = look.map_or(0, |(_, devices)| devices);
+        let asks_server = lock(&self.shared.stats).is_some();
+        let server = lock(&self.shared.server);
+        // The panel's word alone proves nothing where its server is asked.
+        let look = look.and_then(|(at, _)| {
+            if asks_server {
+                server.looked.map(|it| it.min(at))
+            } else {
+                Some(at)
+            }
+        });
         let age = |at: Instant| now.at.saturating_duration_since(at);
         vec![NodeHealth {
             node: self.shared.name.clone(),
-            polled_at: look.and_then(|(at, _)| before(now.utc, age(at))),
-            error: lane.error(),
-            sessions: look.map_or(0, |(_, devices)| devices),
+            polled_at: look.and_then(|at| before(now.utc, age(at))),
+            error: lane.error().or_else(|| server.error.clone()),
+            sessions: devices,
             proves: true,
             reachable: match look {
-                Some((at, _)) if age(at) <= patience && !lane.is_refused() => Reachable::True,
-                None if lane.error().is_none() => Reachable::Unknown,
+                Some(at) if age(at) <= patience && !lane.is_refused() => Reachable::True,
+                None if lane.error().is_none() && server.error.is_none() => Reachable::Unknown,
                 _ => Reachable::False,
             },
             faulty: false,

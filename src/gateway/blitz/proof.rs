@@ -1,10 +1,12 @@
-//! How far the revocation of one account is, by what the panel acknowledged and listed. Pure.
+//! How far the revocation of one account is, by what the panel acknowledged and listed, and by what its server showed. Pure.
 //!
 //! A panel kicks first and writes then, so whoever is busy comes back in between: the first block refuses logins, and only the
 //! second one finds everybody. All devices of an account have one id, and one kick closes the one that moves the next byte: so
-//! many devices take so many kicks. What is listed counts only if the list was begun after the first block was acknowledged.
+//! many devices take so many kicks. What is listed counts only if the list was begun after the first block was acknowledged; and what
+//! the server shows, only if the look was begun a moment after that, because a look takes no time and a login that the panel had
+//! permitted before has to arrive. That the auth guard refuses is no proof: somebody may have written `auth.http.url` back.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -15,6 +17,8 @@ use crate::{
 
 /// Blocks that are made before anything is read.
 pub(super) const BLIND: u32 = 2;
+/// How long a login that the panel permitted may take until the server shows it.
+const ARRIVES: Duration = Duration::from_millis(500);
 
 /// Blocks that so many devices need beside [`BLIND`]: each kick ends one, and the first finds nobody who is busy, since they come
 /// back before the write.
@@ -42,35 +46,56 @@ pub(super) struct Proof {
     refused: Option<Instant>,
     /// Blocks acknowledged since it was opened.
     blocks: u32,
-    /// When the last of them was begun.
-    kicked: Option<Instant>,
-    /// Devices that the last list showed that counts, and when it was begun.
+    /// There ever was one.
+    was_blocked: bool,
+    /// Devices that the last look showed that counts, a list or the server's, and when it was begun.
     shown: Option<(u32, Instant)>,
     /// Blocks that are needed beside [`BLIND`], one for each device that was seen.
     owed: u32,
     /// The last list showed that somebody else blocked the account before, and nobody connected.
     idle: bool,
+    /// The last list that counts showed none.
+    listed_none: bool,
+    /// The server is asked too, and what its last look that counts showed: whether it was none.
+    server: Option<bool>,
+    /// What is left of devices was kicked since it was seen alone.
+    held_down: bool,
     contained_at: Option<Timestamp>,
     zero_at: Option<Timestamp>,
     withdrawn_at: Option<Timestamp>,
 }
 
 impl Proof {
-    /// A revocation that was just ordered. `online`: devices that the last list showed.
-    pub(super) const fn open(revoke: &Revoke, online: u32) -> Self {
+    /// A revocation that was just ordered. `online`: devices that the last list showed. `server`: the panel's server is asked and
+    /// kicked as well.
+    pub(super) fn open(revoke: &Revoke, online: u32, server: bool) -> Self {
         Self {
             below: revoke.below,
             denied_at: revoke.denied_at,
             refused: None,
             blocks: 0,
-            kicked: None,
+            was_blocked: false,
             shown: None,
-            owed: owed(online),
+            owed: if server { 0 } else { owed(online) },
             idle: false,
+            listed_none: false,
+            server: server.then_some(false),
+            held_down: false,
             contained_at: None,
             zero_at: None,
             withdrawn_at: None,
         }
+    }
+
+    /// The last list before it was opened showed the account blocked, and nobody connected.
+    pub(super) const fn was_idle(mut self, idle: bool) -> Self {
+        self.idle = idle;
+        self
+    }
+
+    /// The account was changed, and may let people in.
+    pub(super) const fn changed(&mut self) {
+        self.idle = false;
     }
 
     pub(super) const fn below(&self) -> Epoch {
@@ -86,6 +111,14 @@ impl Proof {
         self.zero_at.is_some()
     }
 
+    /// Whether the panel's server is asked from now on. What it showed before is void: it may be another.
+    pub(super) fn ask_server(&mut self, asked: bool, now: Moment) {
+        if !self.is_over() {
+            self.server = asked.then_some(false);
+            self.conclude(now);
+        }
+    }
+
     /// A block, or a look that shows an account that is blocked already, or is not there.
     fn refuses(&mut self, since: Instant) {
         self.refused.get_or_insert(since);
@@ -95,22 +128,29 @@ impl Proof {
     pub(super) fn blocked(&mut self, begun: Instant, now: Moment) {
         self.blocks += 1;
         self.owed = self.owed.saturating_sub(u32::from(self.blocks > BLIND));
-        // Whoever is left was there before this kick, and is alone: its next byte ends it.
+        if self.blocks >= BLIND {
+            self.kicked(begun, now);
+        }
+        self.was_blocked = true;
+        self.refuses(now.at);
+    }
+
+    /// The server acknowledged a kick that was begun at `begun`.
+    pub(super) fn kicked(&mut self, begun: Instant, now: Moment) {
+        // Whoever was seen alone before this kick is ended by its next byte.
         let alone = self.shown.is_some_and(|(devices, at)| devices <= 1 && at <= begun);
-        if self.blocks >= BLIND && alone {
+        if alone {
+            self.held_down = true;
             self.contained_at.get_or_insert(now.utc);
         }
-        self.kicked = Some(begun);
-        self.refuses(now.at);
     }
 
     /// A list that was begun at `begun` shows so many devices; `None`: it does not show the account. `refused`: nobody logs in.
     pub(super) fn looked(&mut self, devices: Option<u32>, refused: bool, begun: Instant, now: Moment) {
         // Devices of an account that was deleted are not shown.
-        let idle = devices == Some(0) && self.blocks == 0;
+        self.idle = refused && devices == Some(0) && !self.was_blocked;
         let devices = devices.unwrap_or(0);
         if !refused {
-            self.idle = false;
             // Somebody let it in again: everything begins anew.
             if self.refused.take().is_some_and(|since| begun >= since) {
                 self.take_back(now);
@@ -120,28 +160,48 @@ impl Proof {
             return;
         }
         let counts = self.refused.is_some_and(|since| begun >= since);
-        self.idle = idle;
         self.refuses(now.at);
         if !counts {
             return;
         }
-        self.shown = Some((devices, begun));
-        if devices == 0 {
-            if self.blocks > 0 || self.kicked.is_none() {
-                self.contained_at.get_or_insert(now.utc);
-                self.zero_at.get_or_insert(now.utc);
-            }
+        // Before anybody was kicked the list says nothing about who comes back.
+        self.listed_none = devices == 0 && (self.blocks > 0 || !self.was_blocked);
+        let kept = self.showed(devices, begun, self.listed_none, now);
+        if devices > 0 && !kept {
+            self.owed = devices;
+        }
+    }
+
+    /// A look at the server that was begun at `begun` shows so many devices.
+    pub(super) fn served(&mut self, devices: u32, begun: Instant, now: Moment) {
+        let counts = self.refused.is_some_and(|since| begun >= since + ARRIVES);
+        if self.server.is_none() || !counts {
             return;
         }
-        if self.zero_at.is_some() {
-            self.take_back(now);
-        }
-        let kicked_since_seen_alone = self.contained_at.is_some() && devices == 1;
-        if !kicked_since_seen_alone {
-            if self.contained_at.is_some() {
+        self.server = Some(devices == 0);
+        self.showed(devices, begun, devices == 0, now);
+    }
+
+    /// Takes what a look showed that counts. Answers whether what was claimed stands.
+    fn showed(&mut self, devices: u32, begun: Instant, none: bool, now: Moment) -> bool {
+        self.shown = Some((devices, begun));
+        if none {
+            self.contained_at.get_or_insert(now.utc);
+        } else if devices > 0 {
+            let kept = self.held_down && devices == 1 && !self.is_over();
+            if !kept {
                 self.take_back(now);
             }
-            self.owed = devices;
+            return kept;
+        }
+        self.conclude(now);
+        true
+    }
+
+    /// Nobody is left when everybody who is asked says so.
+    fn conclude(&mut self, now: Moment) {
+        if self.listed_none && self.server.unwrap_or(true) && self.refused.is_some() {
+            self.zero_at.get_or_insert(now.utc);
         }
     }
 
@@ -150,6 +210,10 @@ impl Proof {
             self.withdrawn_at = Some(now.utc);
         }
         self.zero_at = None;
+        self.idle = false;
+        self.held_down = false;
+        self.listed_none = false;
+        self.server = self.server.map(|_| false);
     }
 
     /// What is needed next. An account that the panel was never seen to let in needs to be seen once, and no block; one that was
@@ -183,3 +247,7 @@ impl Proof {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "proof_tests.rs"]
+mod tests;

@@ -153,6 +153,7 @@ fn take(seen: &mut Seen, event: SourceEvent, ctx: &Follower, mut say: impl FnMut
             match event {
                 Event::Apply(user) | Event::InitApply(user) => {
                     let user = Arc::new(user);
+                    ctx.nodes.reported(&user);
                     ctx.remember(&user);
                     say(Input::User(user));
                 }

@@ -160,6 +160,9 @@ pub async fn gauges(ctx: Arc<Follower>, cancel: CancellationToken) {
         let refused = source.refused_edits.len();
         ctx.metrics
             .source(source.problems.len(), refused, source.unreadable_since);
+        let guards = ctx.nodes.guards();
+        ctx.metrics
+            .auth_guards(guards.iter().map(|it| (&*it.gateway, it.state.is_fine())));
         for node in ctx.nodes.health() {
             ctx.metrics
                 .node_up(&node.node.0, node.error.is_none() && node.polled_at.is_some());

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use kube::ResourceExt as _;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -19,7 +20,8 @@ use crate::{
     clock::SharedClock,
     credentials::Sources,
     gateway::{
-        NodeHealth, NodeName,
+        NodeHealth, NodeName, SessionLedger as _,
+        blitz::PANEL,
         declared::{Environment, names_secret},
         fleet::Fleet,
         hysteria::watch,
@@ -27,7 +29,15 @@ use crate::{
         watched::WatchedNodes,
     },
     metrics::Metrics,
-    model::gateway::{DEFAULT_GATEWAY, VpnGateway, VpnGatewaySpec},
+    model::{
+        gateway::{DEFAULT_GATEWAY, VpnGateway, VpnGatewaySpec},
+        user::{AccountPresence, VpnUser},
+    },
+    reconcile::{
+        auth_guard::{self, AuthGuard, asker, note_ambiguous},
+        plan::gateway_names,
+    },
+    roster::account_of,
 };
 
 /// How often a gateway that cannot be used is tried again.
@@ -64,6 +74,8 @@ pub struct Nodes {
     incomplete: AtomicBool,
     /// Some node could be told by its token once.
     known: AtomicBool,
+    /// Panels whose servers cannot be answered, and what is said of each.
+    unanswered: ArcSwap<BTreeMap<String, String>>,
 }
 
 impl Nodes {
@@ -78,6 +90,7 @@ impl Nodes {
             changed: Notify::new(),
             incomplete: AtomicBool::new(false),
             known: AtomicBool::new(false),
+            unanswered: ArcSwap::default(),
         }
     }
 
@@ -127,6 +140,26 @@ impl Nodes {
         health
     }
 
+    /// How the auth guard of each panel is, by what this replica was asked.
+    #[must_use]
+    pub fn guards(&self) -> Vec<AuthGuard> {
+        auth_guard::guards(&self.dependencies.endpoint, &self.unanswered.load(), false)
+    }
+
+    /// The status of a user says of its account on each gateway whether it is the operator's: the controller's word.
+    pub(super) fn reported(&self, user: &VpnUser) {
+        let account = account_of(user);
+        let status = user.status.iter().flat_map(|status| &status.gateways);
+        let is_foreign = |name: &str| {
+            let mut foreign = status.clone().filter(|state| state.account == AccountPresence::Foreign);
+            foreign.any(|state| state.name == name)
+        };
+        for gateway in gateway_names(user) {
+            let panel = NodeName::new(&gateway, PANEL);
+            self.dependencies.index.stranger(&panel, &account, is_foreign(&gateway));
+        }
+    }
+
     /// Has every node looked at now.
     pub fn look_now(&self) {
         for nodes in self.fleet.all() {
@@ -172,8 +205,10 @@ impl Nodes {
         let replaced = self.fleet.replace(wanted, refused, start, |asking| {
             let Dependencies { index, endpoint, .. } = &self.dependencies;
             index.expect_polls_of(&asking.polled);
-            endpoint.set_tokens(asking.tokens.iter().map(|(node, token)| (token, node)));
-            told = !asking.tokens.is_empty();
+            endpoint.set_tokens(asking.askers.iter().map(asker));
+            told = !asking.askers.is_empty();
+            let ambiguous = Arc::new(asking.ambiguous);
+            note_ambiguous(&self.unanswered.swap(Arc::clone(&ambiguous)), &ambiguous);
             let mut polled = self.polled.lock().unwrap_or_else(PoisonError::into_inner);
             for left in polled.difference(&asking.polled) {
                 self.dependencies.metrics.node_removed(&left.0);

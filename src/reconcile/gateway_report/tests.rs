@@ -36,6 +36,7 @@ fn with(nodes: &[NodeHealth]) -> GatewayFacts<'_> {
         nodes,
         backlog: Backlog::NONE,
         not_separated: None,
+        guard: None,
     }
 }
 
@@ -115,6 +116,37 @@ fn that_users_cannot_be_kept_apart_is_a_condition_of_its_own_and_only_while_it_i
     assert_eq!(status(&gateway(), &before, &facts(Some("they share")), at(30)), before);
     let after = status(&gateway(), &before, &facts(None), at(30));
     assert_eq!(said(&after).3, [""; 0]);
+}
+
+#[test]
+fn how_the_auth_guard_is_is_a_condition_of_its_own_where_there_is_one() {
+    let good = [node("panel", Reachable::True)];
+    let report = |before: &VpnGatewayStatus, guard: Option<&GuardState>, second| {
+        let facts = GatewayFacts { guard, ..with(&good) };
+        status(&gateway(), before, &facts, at(second))
+    };
+    let guarded = |status: &VpnGatewayStatus| {
+        let found = status.conditions.iter().find(|it| it.type_ == types::GUARDED);
+        found.map(|it| (it.status.to_string(), it.reason.to_string()))
+    };
+    let says = |status: &str, reason: &str| Some((status.to_owned(), reason.to_owned()));
+    let new = report(&VpnGatewayStatus::default(), Some(&GuardState::NotAskedYet), 0);
+    assert_eq!(guarded(&new), says("Unknown", "NotAskedYet"));
+    let works = report(&new, Some(&GuardState::Works), 1);
+    assert_eq!(guarded(&works), says("True", "BothAsked"));
+    assert_eq!(
+        report(&works, Some(&GuardState::NotAskedYet), 2),
+        works,
+        "a restart is no news"
+    );
+    let silent = |why: &str| GuardState::Silent(why.to_owned());
+    let away = report(&works, Some(&silent("did not answer")), 3);
+    assert_eq!(guarded(&away), says("False", "PanelSilent"));
+    assert_eq!(said(&away).0, "True", "accounts are kept as before");
+    let otherwise = report(&away, Some(&silent("answered HTTP 502")), 4);
+    assert!(differ_in_numbers_only(&away, &otherwise) && away != otherwise);
+    assert!(!differ_in_numbers_only(&works, &away));
+    assert_eq!(guarded(&report(&away, None, 5)), None);
 }
 
 /// Status, reason and message of Ready, and which of the others are there.

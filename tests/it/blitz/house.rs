@@ -10,11 +10,12 @@ use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use vpn_operator::{
-    clock::SystemClock,
+    clock::{SharedClock, SystemClock},
     fence::Fence,
     gateway::{
-        Account, Context, Credentials, Gateway, Link, Links, Observation, Revoke, Target, TargetAccess,
-        blitz::{BlitzGateway, client::PanelEndpoint},
+        Account, Context, Credentials, Gateway, Link, Links, Observation, Revoke, SessionLedger, Target, TargetAccess,
+        blitz::{BlitzGateway, client::PanelEndpoint, config::PanelConfig},
+        hysteria::client::StatsEndpoint,
     },
     model::session::Epoch,
 };
@@ -28,6 +29,7 @@ use crate::{
 };
 
 pub const TOKEN: &str = "panel-token-7f3a";
+pub const ADDRESS: &str = "192.0.2.1:1000";
 pub const POLL: Duration = Duration::from_millis(150);
 
 /// The password that the operator has for an account.
@@ -39,6 +41,30 @@ pub fn account(name: &str) -> Account {
     Account {
         password: Some(password(name).into()),
         ..Account::default()
+    }
+}
+
+/// The panel's API alone.
+pub fn config(panel: &BlitzPanel) -> PanelConfig {
+    PanelConfig {
+        panel: PanelEndpoint {
+            url: panel.url().parse().unwrap(),
+            token: TOKEN.into(),
+            ca_bundle: None,
+        },
+        stats: None,
+        guarded: false,
+    }
+}
+
+/// And the statistics API of its server.
+pub fn config_with_stats(panel: &BlitzPanel) -> PanelConfig {
+    PanelConfig {
+        stats: Some(StatsEndpoint {
+            url: panel.node().stats_url().parse().unwrap(),
+            secret: "".into(),
+        }),
+        ..config(panel)
     }
 }
 
@@ -59,12 +85,30 @@ impl House {
 
     /// A process that begins at a panel.
     pub fn at(panel: Arc<BlitzPanel>, sink: Arc<SmallSink>) -> Self {
+        let config = config(&panel);
+        Self::with(
+            panel,
+            sink,
+            &config,
+            Arc::new(SmallAuth::default()),
+            Arc::new(SystemClock),
+        )
+    }
+
+    /// The same, with more than the panel's API.
+    pub fn with(
+        panel: Arc<BlitzPanel>,
+        sink: Arc<SmallSink>,
+        config: &PanelConfig,
+        ledger: Arc<dyn SessionLedger>,
+        clock: SharedClock,
+    ) -> Self {
         let (sender, completions) = tokio::sync::mpsc::unbounded_channel();
         let context = Context {
-            ledger: Arc::new(SmallAuth::default()),
+            ledger,
             usage: sink.clone(),
             completions: sender,
-            clock: Arc::new(SystemClock),
+            clock,
             fence: Fence::always_open(),
             meter: Arc::new(|_| {}),
             poll_interval: POLL,
@@ -72,12 +116,7 @@ impl House {
             tasks: TaskTracker::new(),
         };
         let (cancel, tasks) = (context.cancel.clone(), context.tasks.clone());
-        let endpoint = PanelEndpoint {
-            url: panel.url().parse().unwrap(),
-            token: TOKEN.into(),
-            ca_bundle: None,
-        };
-        let gateway = BlitzGateway::start("default", &endpoint, context).unwrap();
+        let gateway = BlitzGateway::start("default", config, context).unwrap();
         Self {
             panel,
             gateway,
@@ -157,7 +196,7 @@ impl House {
 
     pub async fn connect(&self, name: &str) -> Session {
         let credential = format!("{name}:{}", password(name));
-        self.panel.connect(&credential, "192.0.2.1:1000").await.unwrap()
+        self.panel.connect(&credential, ADDRESS).await.unwrap()
     }
 
     /// Waits until so many more lists were answered, all begun after this call.
@@ -212,12 +251,21 @@ pub struct Busy {
 
 impl Busy {
     pub fn begin(panel: &Arc<BlitzPanel>, name: &str, first: Session) -> Self {
-        let (panel, credential) = (panel.clone(), format!("{name}:{}", password(name)));
+        Self::through(panel, None, &format!("{name}:{}", password(name)), first)
+    }
+
+    /// At a server whose `auth.http.url` is this.
+    pub fn through(panel: &Arc<BlitzPanel>, url: Option<&str>, credential: &str, first: Session) -> Self {
+        let (panel, url, credential) = (panel.clone(), url.map(ToOwned::to_owned), credential.to_owned());
         let task = tokio::spawn(async move {
             let mut session = first;
             loop {
                 if session.send(10, 10).is_err() {
-                    match panel.connect(&credential, "192.0.2.1:1000").await {
+                    let again = match &url {
+                        Some(url) => panel.connect_through(url, &credential, ADDRESS).await,
+                        None => panel.connect(&credential, ADDRESS).await,
+                    };
+                    match again {
                         Ok(again) => session = again,
                         Err(_) => return,
                     }

@@ -6,7 +6,7 @@ use vpn_operator::{
     model::user::AccountPresence,
 };
 
-use super::house::{Busy, House, account, eventually, password};
+use super::house::{Busy, House, account, config, eventually, password};
 use crate::support::blitz::{Account as Stored, Fault, GB, Op};
 
 fn by_hand(note: &str) -> Stored {
@@ -290,10 +290,7 @@ async fn traffic_is_counted_once_over_restarts_and_resets_of_the_panel() {
 
 #[tokio::test]
 async fn one_answer_that_fails_makes_no_panel_unreachable_and_a_wrong_token_does_at_once() {
-    use vpn_operator::{
-        gateway::{Gateway as _, blitz::client::PanelEndpoint},
-        model::gateway::Reachable,
-    };
+    use vpn_operator::{gateway::Gateway as _, model::gateway::Reachable};
     let house = House::new().await;
     let reachable = |house: &House| house.gateway.health()[0].reachable;
     house.grant("corp_a");
@@ -301,11 +298,8 @@ async fn one_answer_that_fails_makes_no_panel_unreachable_and_a_wrong_token_does
     house.panel.fail_next(Op::List, Fault::Status(500));
     eventually("the error is said", || house.gateway.health()[0].error.is_some()).await;
     assert_eq!(reachable(&house), Reachable::True);
-    let wrong = PanelEndpoint {
-        url: house.panel.url().parse().unwrap(),
-        token: "wrong".into(),
-        ca_bundle: None,
-    };
+    let mut wrong = config(&house.panel);
+    wrong.panel.token = "wrong".into();
     house.gateway.update(&wrong).unwrap();
     eventually("refused", || reachable(&house) == Reachable::False).await;
     assert!(house.gateway.health()[0].error.clone().unwrap().contains("token"));

@@ -165,10 +165,16 @@ fn gateways() -> BoxedStrategy<Value> {
         }
         json!({ "nodes": nodes })
     });
+    let guard = spec(
+        vec![("token", source().boxed())],
+        vec![("upstream", text(syntax::BASE_URL))],
+    );
     let blitz = spec(
         vec![("url", text(syntax::BASE_URL)), ("token", source().boxed())],
         vec![
             ("statsUrl", text(syntax::BASE_URL)),
+            ("statsSecret", source().boxed()),
+            ("authGuard", guard),
             (
                 "caBundle",
                 "(-----BEGIN CERTIFICATE-----)?".prop_map(|t| json!(t)).boxed(),

@@ -324,6 +324,17 @@ fn every_rule_for_gateways_refuses_on_both_sides() {
         ("/spec/blitz/token", json!({}), "spec.blitz.token"),
         ("/spec/blitz/caBundle", json!("MII"), "spec.blitz.caBundle"),
         ("/spec/blitz/statsUrl", json!("ftp://x"), "spec.blitz.statsUrl"),
+        ("/spec/blitz/statsSecret", json!({}), "spec.blitz.statsSecret"),
+        (
+            "/spec/blitz/authGuard",
+            json!({ "token": {} }),
+            "spec.blitz.authGuard.token",
+        ),
+        (
+            "/spec/blitz/authGuard",
+            json!({ "token": { "env": "T" }, "upstream": "http://u:p@h/auth" }),
+            "spec.blitz.authGuard.upstream",
+        ),
     ] {
         refused::<VpnGateway>(&with(panel(), pointer, value), None, path);
     }

@@ -32,6 +32,7 @@ use vpn_operator::{
         session::Epoch,
         user::{VpnUser, VpnUserSpec, VpnUserStatus},
     },
+    reconcile::auth_guard::AuthGuard,
     roster::{GuardReport, PendingDenial, Person, Several},
 };
 
@@ -610,6 +611,9 @@ impl Links for World {
         Vec::new()
     }
     fn not_separated(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+    fn guards(&self) -> Vec<AuthGuard> {
         Vec::new()
     }
     fn revocation(&self, account: &str) -> Option<RevocationProgress> {

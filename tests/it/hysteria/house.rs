@@ -154,6 +154,9 @@ impl SessionLedger for SmallAuth {
         let missed = self.missed.lock().unwrap();
         missed.contains(&(node.clone(), account.to_owned()))
     }
+    fn strangers(&self, _: &NodeName, _: &HashSet<&str>) {}
+    fn stranger(&self, _: &NodeName, _: &str, _: bool) {}
+    fn bypassed(&self, _: &NodeName, _: bool) {}
     fn node_removed(&self, node: &NodeName) {
         self.removed.lock().unwrap().push(node.clone());
     }

@@ -22,6 +22,7 @@ fn rules() -> Vec<Value> {
 fn answered() -> String {
     let metrics = Metrics::new();
     metrics.node_up("default/fra1", false);
+    metrics.auth_guards([("panel", false)].into_iter());
     metrics.guard(&[BudgetReport {
         budget: Budget::Declared,
         limit: Some(10),

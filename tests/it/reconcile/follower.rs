@@ -23,7 +23,7 @@ use vpn_operator::{
         access::{Access, Reason},
         corporate_id::CorporateId,
         secret_source::SecretKeyRef,
-        user::{VpnUser, VpnUserStatus},
+        user::{AccountPresence, GatewayState, VpnUser, VpnUserStatus},
     },
     reconcile::{
         follow::{
@@ -36,7 +36,10 @@ use vpn_operator::{
 };
 
 use super::world::{STATS_SECRET, until};
-use crate::support::hysteria_node::{HysteriaNode, Mode};
+use crate::support::{
+    blitz::BlitzPanel,
+    hysteria_node::{HysteriaNode, Mode},
+};
 
 struct Replica {
     follower: Arc<Follower>,
@@ -44,6 +47,7 @@ struct Replica {
     cancel: CancellationToken,
     tasks: JoinSet<()>,
     looks: TaskTracker,
+    endpoint: Arc<AuthEndpoint>,
     _data: tempfile::TempDir,
 }
 
@@ -65,6 +69,7 @@ impl Replica {
         let roster = Roster::follower(key.clone(), Arc::new(move |user| known.password(user)), clock.clone());
         let roster = Arc::new(roster);
         let (cancel, looks) = (CancellationToken::new(), TaskTracker::new());
+        let endpoint = AuthEndpoint::new(roster.index(), Arc::clone(&metrics));
         let nodes = Nodes::new(nodes::Dependencies {
             environment: Environment {
                 spec: serde_json::from_value(json!({ "hysteria": { "nodes": [] } })).unwrap(),
@@ -76,7 +81,7 @@ impl Replica {
             },
             sources,
             index: roster.index(),
-            endpoint: AuthEndpoint::new(roster.index(), Arc::clone(&metrics)),
+            endpoint: Arc::clone(&endpoint),
             clock,
             metrics: Arc::clone(&metrics),
             tasks: looks.clone(),
@@ -94,6 +99,7 @@ impl Replica {
             cancel,
             tasks,
             looks,
+            endpoint,
             _data: data,
         }
     }
@@ -379,4 +385,77 @@ async fn an_imported_password_is_read_and_nothing_else_lets_in() {
 /// A process that finds nothing around it.
 fn no_checks() -> ProcessChecks {
     Arc::new(Vec::new)
+}
+
+#[tokio::test]
+async fn a_replica_guards_a_panel_and_leaves_strangers_accounts_to_it() {
+    let panel = BlitzPanel::start("token").await;
+    panel.set_penalty(Duration::from_millis(100));
+    let source = MemorySource::new();
+    let files = tempfile::tempdir().unwrap();
+    let file = |name: &str, value: &str| {
+        std::fs::write(files.path().join(name), value).unwrap();
+        json!({ "file": files.path().join(name) })
+    };
+    let spec = json!({ "blitz": {
+        "url": panel.url(), "token": file("token", "token"),
+        "authGuard": { "token": file("auth", "path-secret"), "upstream": panel.auth_url() },
+    } });
+    source.put_gateway("panel", serde_json::from_value(spec).unwrap());
+    let anna = declare(&source, "AB123456", &json!({ "gateways": ["panel"] }));
+    declare(&source, "AB654321", &json!({ "gateways": ["panel"], "active": false }));
+    let replica = Replica::started(&source).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/auth/path-secret", listener.local_addr().unwrap());
+    let router = replica.endpoint.router();
+    let served = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+
+    let credential = |id: &str| {
+        let id = CorporateId::parse(id).unwrap();
+        format!("{}:{}", id.account(), replica.key.password(&id, 1).expose_secret())
+    };
+    let account = |password: &str| crate::support::blitz::Account {
+        password: password.to_owned(),
+        max_download_bytes: 0,
+        expiration_days: 0,
+        account_creation_date: None,
+        blocked: false,
+        unlimited_user: false,
+        note: None,
+        upload_bytes: None,
+        download_bytes: None,
+        online_count: 0,
+    };
+    for id in ["AB123456", "AB654321"] {
+        let credential = credential(id);
+        let (name, password) = credential.split_once(':').unwrap();
+        panel.database().accounts.insert(name.to_owned(), account(password));
+    }
+    let lets_in = async |credential: &str| panel.connect_through(&url, credential, "192.0.2.1:1").await.is_ok();
+    assert!(lets_in(&credential("AB123456")).await);
+    let asked = panel.asked();
+    assert!(!lets_in(&credential("AB654321")).await);
+    assert_eq!(panel.asked(), asked, "a replica refuses by itself");
+
+    // Somebody else's account of that name, as the controller found.
+    panel
+        .database()
+        .accounts
+        .insert("corp_ab123456".to_owned(), account("theirs"));
+    assert!(!lets_in("corp_ab123456:theirs").await);
+    let foreign = VpnUserStatus {
+        observed_generation: anna.metadata.generation.unwrap(),
+        gateways: vec![GatewayState {
+            name: "panel".to_owned(),
+            account: AccountPresence::Foreign,
+        }],
+        ..VpnUserStatus::default()
+    };
+    source.report_user(&anna, foreign).await.unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while !lets_in("corp_ab123456:theirs").await {
+        assert!(std::time::Instant::now() < deadline, "it stays refused");
+    }
+    served.abort();
+    replica.stop().await;
 }

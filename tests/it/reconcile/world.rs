@@ -470,6 +470,7 @@ impl Operator {
                 completions,
                 clock: clock.clone(),
                 fence: Fence::always_open(),
+                alone: true,
                 metrics: Arc::clone(&metrics),
                 tasks: nodes.clone(),
                 cancel: cancel.clone(),

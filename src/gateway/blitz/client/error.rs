@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use crate::{
     fence::Fenced,
-    gateway::transport::{MAX_ANSWER, NoAnswer},
+    gateway::{
+        hysteria::client::StatsError,
+        transport::{MAX_ANSWER, NoAnswer},
+    },
 };
 
 /// How long a call may take: the longest that a panel without its database was seen to take is 70 s.
@@ -22,6 +25,9 @@ pub enum PanelError {
     /// The token cannot stand in a header.
     #[error("the panel's token has characters that an HTTP header cannot carry: use printable ASCII")]
     BadToken,
+    /// The statistics API of the panel's server cannot be called.
+    #[error("statsUrl: {0}")]
+    Statistics(#[from] StatsError),
     /// The certificates cannot be used.
     #[error("caBundle is not a list of PEM certificates")]
     BadCaBundle,
@@ -138,6 +144,7 @@ impl PanelError {
             | Self::Exists
             | Self::TooLarge { .. } => false,
             Self::Unreachable { retryable, .. } => *retryable,
+            Self::Statistics(error) => error.is_retryable(),
             Self::Fenced(_)
             | Self::Timeout { .. }
             | Self::DatabaseDown { .. }
@@ -169,6 +176,7 @@ impl PanelError {
             Self::Fenced(_) => "fenced",
             Self::BadToken => "bad_secret",
             Self::BadCaBundle => "bad_ca_bundle",
+            Self::Statistics(error) => error.category(),
             Self::Unreachable { .. } => "unreachable",
             Self::Timeout { .. } => "timeout",
             Self::Unauthorized { .. } => "unauthorized",

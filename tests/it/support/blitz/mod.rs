@@ -5,7 +5,10 @@ mod panel;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -134,11 +137,15 @@ struct Shared {
     behaviour: Mutex<Behaviour>,
     node: Arc<HysteriaNode>,
     http: reqwest::Client,
+    stats_secret: String,
     token: String,
     origin: String,
     /// How long the auth service sleeps on a wrong password.
     penalty: Mutex<Duration>,
     auth_down: Mutex<bool>,
+    auth_delay: Mutex<Duration>,
+    /// Logins that the auth service was asked about.
+    asked: AtomicUsize,
 }
 
 /// A panel. Dropping it ends it; its Hysteria server lives on for as long as somebody has it.
@@ -155,6 +162,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl BlitzPanel {
     /// Starts an empty panel that answers at once.
     pub async fn start(token: &str) -> Arc<Self> {
+        Self::start_with_stats_secret(token, "").await
+    }
+
+    /// The same, whose server's statistics have a secret.
+    pub async fn start_with_stats_secret(token: &str, stats_secret: &str) -> Arc<Self> {
         let port = Port::reserve().unwrap();
         let shared = Arc::new(Shared {
             panel: Mutex::new(Panel {
@@ -163,12 +175,15 @@ impl BlitzPanel {
             }),
             turn: tokio::sync::Mutex::default(),
             behaviour: Mutex::default(),
-            node: HysteriaNode::start("", Duration::from_secs(30)).await,
+            node: HysteriaNode::start(stats_secret, Duration::from_secs(30)).await,
+            stats_secret: stats_secret.to_owned(),
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
             token: token.to_owned(),
             origin: format!("http://{}", port.address),
             penalty: Mutex::new(Duration::from_secs(5)),
             auth_down: Mutex::default(),
+            auth_delay: Mutex::default(),
+            asked: AtomicUsize::new(0),
         });
         let panel = Arc::new(Self {
             shared,
@@ -220,7 +235,7 @@ impl BlitzPanel {
         format!("{}/auth", self.shared.origin)
     }
 
-    /// The Hysteria server of the panel. Its statistics have no secret here.
+    /// The Hysteria server of the panel. Its statistics have no secret unless one was given.
     pub fn node(&self) -> &Arc<HysteriaNode> {
         &self.shared.node
     }
@@ -253,6 +268,16 @@ impl BlitzPanel {
     /// The auth service does not answer, or does again.
     pub fn set_auth_down(&self, down: bool) {
         *lock(&self.shared.auth_down) = down;
+    }
+
+    /// How long the auth service takes for a yes.
+    pub fn set_auth_delay(&self, delay: Duration) {
+        *lock(&self.shared.auth_delay) = delay;
+    }
+
+    /// How many logins the auth service was asked about.
+    pub fn asked(&self) -> usize {
+        self.shared.asked.load(Ordering::SeqCst)
     }
 
     /// How long the auth service sleeps on a wrong password.
@@ -324,19 +349,22 @@ fn name_of(credential: &str) -> String {
 impl Shared {
     async fn online(&self) -> Option<BTreeMap<String, u32>> {
         let url = format!("{}/online", self.node.stats_url());
-        self.http.get(url).send().await.ok()?.json().await.ok()
+        let asked = self.http.get(url).header(header::AUTHORIZATION, &self.stats_secret);
+        asked.send().await.ok()?.json().await.ok()
     }
 
     async fn kick(&self, names: &[String]) -> bool {
         let url = format!("{}/kick", self.node.stats_url());
-        let sent = self.http.post(url).json(names).send().await;
+        let kick = self.http.post(url).header(header::AUTHORIZATION, &self.stats_secret);
+        let sent = kick.json(names).send().await;
         sent.is_ok_and(|answer| answer.status().is_success())
     }
 
     /// Takes the server's counters over, which are zero after that.
     async fn collect(&self) -> bool {
         let url = format!("{}/traffic?clear=1", self.node.stats_url());
-        let Ok(answer) = self.http.get(url).send().await else {
+        let asked = self.http.get(url).header(header::AUTHORIZATION, &self.stats_secret);
+        let Ok(answer) = asked.send().await else {
             return false;
         };
         let Ok(moved) = answer.json::<HashMap<String, HashMap<String, u64>>>().await else {
@@ -540,6 +568,7 @@ async fn perform(
 
 /// The panel's auth service: a process of its own, which answers the name it was asked with.
 async fn auth(shared: &Shared, body: &[u8]) -> Response {
+    shared.asked.fetch_add(1, Ordering::SeqCst);
     if *lock(&shared.auth_down) {
         return std::future::pending().await;
     }
@@ -551,6 +580,8 @@ async fn auth(shared: &Shared, body: &[u8]) -> Response {
         tokio::time::sleep(penalty).await;
         return Json(json!({ "ok": false, "id": "" })).into_response();
     }
+    let delay = *lock(&shared.auth_delay);
+    tokio::time::sleep(delay).await;
     Json(json!({ "ok": true, "id": name_of(credential) })).into_response()
 }
 
