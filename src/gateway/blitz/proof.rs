@@ -39,6 +39,7 @@ pub(super) enum Need {
 
 /// A revocation.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 pub(super) struct Proof {
     below: Epoch,
     denied_at: Timestamp,
