@@ -24,6 +24,7 @@ mod guarded;
 mod house;
 mod load;
 mod memory;
+mod panel;
 mod people;
 mod proc;
 mod quiet;
@@ -47,7 +48,7 @@ use report::Report;
 
 type Part = (&'static str, fn(&mut Report));
 
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 11] = [
     ("auth", auth::measure),
     ("restart", restart::measure),
     ("repair", repair::measure),
@@ -58,6 +59,7 @@ const PARTS: [Part; 10] = [
     ("growth", growth::measure),
     ("memory", memory::measure),
     ("quiet", quiet::measure),
+    ("panel", panel::measure),
 ];
 
 fn main() {

@@ -15,15 +15,8 @@ use super::{
 /// Columns of a terminal that everything fits into.
 const WIDTH: u16 = 80;
 
-/// What accounts wait for, as the API names it, and what is to be done about them.
-const WORKS: [(&str, &str); 6] = [
-    ("block", "to block"),
-    ("prove", "to prove"),
-    ("delete", "to delete"),
-    ("add", "to add"),
-    ("change", "to change"),
-    ("compare", "to compare"),
-];
+/// What accounts wait for, as the API names it.
+const WORKS: [&str; 6] = ["block", "prove", "delete", "add", "change", "compare"];
 
 pub(super) async fn run(name: Option<&str>, ask: &Ask, output: &mut Output) -> Result<(), CommandError> {
     let path: Vec<&str> = ["gateways"].into_iter().chain(name).collect();
@@ -105,9 +98,9 @@ fn nodes(gateway: &Value) -> String {
 fn waiting(gateway: &Value) -> String {
     let counts = field(gateway, "waiting");
     let count = |name| counts.and_then(|counts| field(counts, name));
-    let waits = WORKS.into_iter().filter_map(|(name, words)| {
+    let waits = WORKS.into_iter().filter_map(|name| {
         let count = count(name).filter(|count| count.as_u64() != Some(0))?;
-        Some(format!("{} {words}", text(count)))
+        Some(format!("{} {name}", text(count)))
     });
     let waiting: Vec<String> = waits.collect();
     if waiting.is_empty() {

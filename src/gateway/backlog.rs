@@ -65,6 +65,13 @@ impl Backlog {
         self
     }
 
+    /// So many accounts do not wait for this any more.
+    #[must_use]
+    pub const fn without(mut self, work: Work, accounts: usize) -> Self {
+        self.waiting[work as usize] = self.waiting[work as usize].saturating_sub(accounts);
+        self
+    }
+
     /// All of it takes about so long. `None`: nothing is known of that.
     #[must_use]
     pub const fn taking(mut self, left: Option<Duration>) -> Self {

@@ -9,6 +9,7 @@ use super::{
     HttpState,
     extract::Segment,
     problem::{Problem, ProblemBody},
+    schemas::GatewayNameText,
 };
 use crate::{
     access::GatewayView,
@@ -139,7 +140,7 @@ pub(super) async fn list(State(state): State<HttpState>) -> Json<GatewaysBody> {
 /// How one gateway is.
 #[utoipa::path(
     get, path = "/gateways/{name}", operation_id = "show_gateway", tag = "gateways",
-    params(("name" = String, Path, description = "Name of the gateway")),
+    params(("name" = GatewayNameText, Path, description = "Name of the gateway")),
     responses(
         (status = 200, description = "The gateway", body = GatewayBody),
         (status = 404, description = "There is none of this name", body = ProblemBody,

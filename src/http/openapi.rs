@@ -41,7 +41,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         health::health, health::livez, health::readyz, health::metrics, docs::document, docs::page,
     ),
     components(schemas(
-        problem::ProblemBody, schemas::CorporateIdText, schemas::SourceText, schemas::HoldNameText, schemas::AccessWord,
+        problem::ProblemBody, schemas::CorporateIdText, schemas::SourceText, schemas::HoldNameText, schemas::GatewayNameText, schemas::AccessWord,
         schemas::ReasonWord, schemas::PhaseWord, schemas::WhyBody, schemas::OwnerText, schemas::EmailText, schemas::RoleText,
         schemas::ReasonText, schemas::GuardWord, subscription::Format,
     )),

@@ -101,6 +101,11 @@ named!(
         .examples([json!("api-held-ab123456")])
 );
 named!(
+    /// The name of a gateway.
+    GatewayNameText, "GatewayName",
+    spelled(&syntax::OBJECT_NAME).description(Some("Name of a gateway.")).examples([json!("default")])
+);
+named!(
     /// The person who acts.
     ActorText, "Actor",
     text()

@@ -1,5 +1,6 @@
 //! A Blitz panel as a gateway.
 
+mod calls;
 mod client;
 mod faults;
 mod guard;

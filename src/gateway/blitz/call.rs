@@ -1,8 +1,11 @@
 //! The calls that a panel's lane makes. Pure.
 
-use std::sync::Arc;
+use std::{slice, sync::Arc};
 
 use super::client::{Change, NewAccount};
+
+/// Accounts that are deleted with one call at most.
+pub(super) const TOGETHER: usize = 100;
 
 /// A call that is to be made.
 #[derive(Debug, Clone)]
@@ -15,13 +18,22 @@ pub(super) enum Call {
     Add(Arc<str>, NewAccount),
     /// Bring an account in line.
     Change(Arc<str>, Change),
-    /// Delete an account that nobody uses any more.
-    Delete(Arc<str>),
+    /// Delete accounts that nobody uses any more.
+    Delete(Vec<Arc<str>>),
     /// Read the links of this account, which say what everybody's are.
     Links(Arc<str>),
 }
 
 impl Call {
+    /// The accounts that it writes.
+    pub(super) fn accounts(&self) -> &[Arc<str>] {
+        match self {
+            Self::Block(account) | Self::Add(account, _) | Self::Change(account, _) => slice::from_ref(account),
+            Self::Delete(accounts) => accounts,
+            Self::List | Self::Links(_) => &[],
+        }
+    }
+
     pub(super) const fn operation(&self) -> &'static str {
         match self {
             Self::List => "list",

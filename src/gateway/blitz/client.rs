@@ -142,12 +142,17 @@ impl PanelClient {
         self.good(answer).map(drop)
     }
 
-    /// Kicks an account and then deletes it.
+    /// Kicks accounts and then deletes them. Those that are not there are passed over.
     ///
     /// # Errors
-    /// After [`PanelError::TrafficApiDown`] nothing was changed.
-    pub async fn delete(&self, name: &str) -> Result<(), PanelError> {
-        let answer = self.call::<()>(Method::DELETE, &[name], None).await?;
+    /// [`PanelError::NoSuchAccount`] when none of them is there. After [`PanelError::TrafficApiDown`] nothing was changed.
+    pub async fn delete(&self, names: &[impl AsRef<str> + Sync]) -> Result<(), PanelError> {
+        let answer = if let [name] = names {
+            self.call::<()>(Method::DELETE, &[name.as_ref()], None).await?
+        } else {
+            let body = Accounts::of(names);
+            self.call(Method::POST, &["bulk-delete"], Some(&body)).await?
+        };
         self.good(answer).map(drop)
     }
 
@@ -156,7 +161,7 @@ impl PanelClient {
     /// # Errors
     /// The panel cannot be reached or does not answer as it should.
     pub async fn links(&self, names: &[String]) -> Result<HashMap<String, PanelLinks>, PanelError> {
-        let body = Accounts { usernames: names };
+        let body = Accounts::of(names);
         let answer = self.call(Method::POST, &["uri", "bulk"], Some(&body)).await?;
         let linked: Vec<Linked> = self.good(answer)?.json(&self.shown)?;
         Ok(linked.into_iter().map(Linked::links).collect())
@@ -203,7 +208,7 @@ impl PanelClient {
                     PanelError::DatabaseDown { panel }
                 } else if says("Failed to execute kick user script") {
                     PanelError::TrafficApiDown { panel }
-                } else if says("not found") && status != 404 {
+                } else if (says("not found") || says("No matching users found")) && status != 404 {
                     PanelError::NoSuchAccount
                 } else if status == 404 {
                     PanelError::WrongPath { panel }

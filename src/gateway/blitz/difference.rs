@@ -22,7 +22,7 @@ pub(super) fn is_ours(account: &Account, entry: &Entry) -> bool {
     account.adopt || is_marked(entry) || has_password(account, entry)
 }
 
-/// Whether an account has the operator's mark.
+/// Whether an account has the mark of the operator's own.
 pub(super) fn is_marked(entry: &Entry) -> bool {
     entry.note.trim_end().ends_with(MARK)
 }
@@ -57,14 +57,13 @@ pub(super) fn change(account: &Account, entry: &Entry, now: Timestamp) -> Change
         (_, 0) | (Some(_), _) => has_days == days,
         (None, _) => (days..=days.saturating_add(SLACK_DAYS)).contains(&has_days),
     };
-    let marked = is_marked(entry);
     Change {
         blocked: entry.blocked.then_some(false),
         password: account.password.clone().filter(|_| !has_password(account, entry)),
         limit_gb: (has_limit != u64::from(limit)).then_some(limit),
         days: (!days_do).then_some(days),
         unlimited: entry.unlimited.then_some(false),
-        note: (!marked).then(|| match entry.note.trim() {
+        note: (!is_marked(entry)).then(|| match entry.note.trim() {
             "" => MARK.to_owned(),
             theirs => format!("{theirs} {MARK}"),
         }),

@@ -2,6 +2,9 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use super::{call::TOGETHER, proof::BLIND};
+use crate::gateway::{Backlog, Work};
+
 /// One of so many is the newest call's part in what a call is thought to take.
 const PART: u32 = 5;
 
@@ -29,9 +32,22 @@ impl Estimate {
         self.by_operation.get(operation).copied().or(self.of_any)
     }
 
+    /// How long the calls take that a backlog needs. `None` before the first call.
+    pub(super) fn left(&self, backlog: Backlog, cycle: Duration) -> Option<Duration> {
+        let lists = usize::from(backlog.of(Work::Prove) + backlog.of(Work::Compare) > 0);
+        let calls = [
+            ("block", backlog.of(Work::Block).saturating_mul(BLIND as usize)),
+            ("list", lists),
+            ("delete", backlog.of(Work::Delete).div_ceil(TOGETHER)),
+            ("add", backlog.of(Work::Add)),
+            ("change", backlog.of(Work::Change)),
+        ];
+        self.all(&calls, cycle)
+    }
+
     /// How long these calls take one after the other, with the list that comes between them once in `cycle`. `None` before the
     /// first call.
-    pub(super) fn all(&self, calls: &[(&'static str, usize)], cycle: Duration) -> Option<Duration> {
+    fn all(&self, calls: &[(&'static str, usize)], cycle: Duration) -> Option<Duration> {
         let of = |(operation, count): &(&'static str, usize)| {
             let count = u32::try_from(*count).unwrap_or(u32::MAX);
             Some(self.one(operation)?.saturating_mul(count))

@@ -5,6 +5,9 @@
 //! Every account is compared with the one list of a cycle, and written only where something differs. Finding the next call looks
 //! at no other account.
 
+mod answers;
+mod server;
+
 use std::{
     collections::{HashMap, HashSet},
     mem,
@@ -13,23 +16,22 @@ use std::{
 };
 
 use jiff::Timestamp;
-use secrecy::SecretString;
 
 use super::{
-    call::Call,
+    call::{Call, TOGETHER},
     client::{Entry, PanelError},
     difference,
     estimate::Estimate,
     links::Reading,
-    managed::{Drifted, Managed},
-    proof::BLIND,
+    listed::{Drifted, Listed},
+    managed::Managed,
     queues::Queues,
     rest::Rest,
     seen::Seen,
 };
 use crate::{
-    gateway::{Backlog, Moment, Observation, Target, Work},
-    model::user::AccountPresence,
+    gateway::{Moment, Target, TargetAccess},
+    model::session::Epoch,
 };
 
 /// What to do now.
@@ -50,28 +52,13 @@ pub(super) struct Pace {
     pub(super) watchful: Duration,
 }
 
-/// What happened to accounts that the operator had brought in line, and that somebody else changed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Drift {
-    /// Accounts that are not there any more.
-    pub(super) gone: usize,
-    /// Accounts that are not as they were.
-    pub(super) changed: usize,
-}
-
-/// What a list brought.
-#[derive(Debug, Default)]
-pub(super) struct Listed {
-    /// Accounts about which something became known.
-    pub(super) completed: HashSet<String>,
-    pub(super) drift: Drift,
-}
-
 pub(super) struct Lane {
     /// As the panel is called in what waits for its word.
     panel: String,
     pace: Pace,
     accounts: HashMap<Arc<str>, Managed>,
+    /// Accounts of people who are gone, which were deleted since the start of this process.
+    deleted: HashSet<Arc<str>>,
     seen: Seen,
     numbered: u64,
     queues: Queues,
@@ -88,12 +75,23 @@ pub(super) struct Lane {
     let_go: HashSet<Arc<str>>,
 }
 
+/// What is wanted of an account that nobody wants any more.
+fn gone() -> Target {
+    Target {
+        access: TargetAccess::Absent,
+        epoch: Epoch::default(),
+        account: Arc::default(),
+        revoke: None,
+    }
+}
+
 impl Lane {
     pub(super) fn new(panel: &str, pace: Pace) -> Self {
         Self {
             panel: panel.to_owned(),
             pace,
             accounts: HashMap::new(),
+            deleted: HashSet::new(),
             seen: Seen::default(),
             numbered: 0,
             queues: Queues::default(),
@@ -107,18 +105,6 @@ impl Lane {
         }
     }
 
-    /// Whether the panel's server is asked and kicked as well, from now on.
-    pub(super) fn ask_server(&mut self, asked: bool, now: Moment) {
-        self.server = asked;
-        let keys: Vec<Arc<str>> = self.ending.iter().cloned().collect();
-        for key in keys {
-            if let Some(managed) = self.accounts.get_mut(&key) {
-                managed.ask_server(asked, now);
-            }
-            self.file(&key, now);
-        }
-    }
-
     /// Takes a target. Answers whether there may be something to do.
     pub(super) fn submit(&mut self, account: &str, target: &Target, now: Moment) -> bool {
         let key: Arc<str> = match self.accounts.get_key_value(account) {
@@ -126,6 +112,7 @@ impl Lane {
             Some((key, _)) => key.clone(),
             None => account.into(),
         };
+        self.deleted.remove(account);
         self.numbered += 1;
         let number = self.numbered;
         if target.revoke.is_some() {
@@ -155,12 +142,16 @@ impl Lane {
         first
     }
 
+    /// Nothing more is wanted of an account. One that was deleted is deleted again if it comes back with an older backup.
     pub(super) fn forget(&mut self, account: &str) {
         if let Some((key, managed)) = self.accounts.remove_entry(account) {
             self.queues.take(&key, managed.filed);
             self.ending.remove(&key);
             if managed.is_let_go() {
-                self.let_go.insert(key);
+                self.let_go.insert(key.clone());
+            }
+            if managed.is_deleted() {
+                self.deleted.insert(key);
             }
         }
     }
@@ -185,6 +176,9 @@ impl Lane {
         if let Some(until) = self.rest.until(now.at) {
             return Next::Wait(until);
         }
+        while let Some((_, key)) = self.queues.again().filter(|(until, _)| *until <= now.at).cloned() {
+            self.file(&key, now);
+        }
         if let Some(key) = self.queues.block() {
             return Next::Call(Call::Block(key.clone()));
         }
@@ -197,8 +191,8 @@ impl Lane {
         if due.is_none_or(|due| due <= now.at) {
             return Next::Call(Call::List);
         }
-        if let Some(key) = self.queues.delete() {
-            return Next::Call(Call::Delete(key.clone()));
+        if let Some(call) = self.delete() {
+            return Next::Call(call);
         }
         if let Some(witness) = self.reading.due(now.at) {
             return Next::Call(Call::Links(witness.clone()));
@@ -211,7 +205,28 @@ impl Lane {
                 self.queues.take(&key, mem::take(&mut managed.filed));
             }
         }
-        Next::Wait(due.unwrap_or(now.at))
+        let again = self.queues.again().map(|(until, _)| *until);
+        Next::Wait(due.into_iter().chain(again).min().unwrap_or(now.at))
+    }
+
+    /// The call that deletes those that are to be deleted: all at once, but for those with which that failed.
+    fn delete(&self) -> Option<Call> {
+        let failed = |key: &&Arc<str>| {
+            self.accounts
+                .get(&***key)
+                .is_some_and(|managed| managed.failing.is_some())
+        };
+        let mut together: Vec<Arc<str>> = self
+            .queues
+            .deletes()
+            .filter(|key| !failed(key))
+            .take(TOGETHER)
+            .cloned()
+            .collect();
+        if together.is_empty() {
+            together.extend(self.queues.deletes().next().cloned());
+        }
+        (!together.is_empty()).then_some(Call::Delete(together))
     }
 
     /// The call that brings an account in line.
@@ -225,6 +240,10 @@ impl Lane {
         self.rest.over();
         let first = self.looked.replace(begun).is_none();
         self.seen = Seen::new(begun, entries);
+        for account in self.returned() {
+            listed.drift.add(Drifted::Returned);
+            self.submit(&account, &gone(), now);
+        }
         let keys: Vec<Arc<str>> = self.accounts.keys().cloned().collect();
         self.reading.forget();
         for key in keys {
@@ -232,10 +251,8 @@ impl Lane {
                 continue;
             };
             let before = managed.facts(&self.panel);
-            match managed.listed(self.seen.entry(&key), begun, self.server, now) {
-                Some(Drifted::Gone) => listed.drift.gone += 1,
-                Some(Drifted::Changed) => listed.drift.changed += 1,
-                None => {}
+            if let Some(drifted) = managed.listed(self.seen.entry(&key), begun, self.server, now) {
+                listed.drift.add(drifted);
             }
             if managed.lets_in() {
                 self.reading.offer(&key);
@@ -248,6 +265,13 @@ impl Lane {
         listed
     }
 
+    /// Accounts that were deleted, and are there again with the operator's mark.
+    fn returned(&self) -> Vec<Arc<str>> {
+        let entry = |name: &&Arc<str>| self.seen.entry(name);
+        let marked = |name: &&Arc<str>| entry(name).is_some_and(difference::is_marked);
+        self.deleted.iter().filter(marked).cloned().collect()
+    }
+
     /// A write that was begun at `begun` ended.
     pub(super) fn wrote(
         &mut self,
@@ -256,148 +280,56 @@ impl Lane {
         result: Result<(), PanelError>,
         now: Moment,
     ) -> HashSet<String> {
-        let (Call::Block(key) | Call::Add(key, _) | Call::Change(key, _) | Call::Delete(key)) = call else {
-            return HashSet::new();
-        };
         match result {
             // Where there is no such account, it kicks whoever is there under this name, and nobody can log in.
-            Ok(()) | Err(PanelError::NoSuchAccount) => self.done(call, key, begun, now),
-            Err(error) => self.failed(key, error, now),
+            Ok(()) | Err(PanelError::NoSuchAccount) => self.done(call, begun, now),
+            Err(error) => self.failed(call.accounts(), &error, now),
         }
-        self.file(key, now);
-        HashSet::from([key.to_string()])
+        for key in call.accounts() {
+            self.file(key, now);
+        }
+        call.accounts().iter().map(ToString::to_string).collect()
     }
 
-    fn done(&mut self, call: &Call, key: &Arc<str>, begun: Instant, now: Moment) {
+    fn done(&mut self, call: &Call, begun: Instant, now: Moment) {
         self.rest.over();
-        let Some(managed) = self.accounts.get_mut(key) else {
-            return;
-        };
-        managed.failing = None;
-        managed.written = true;
-        match call {
-            Call::Block(_) => {
-                if let Some(proof) = &mut managed.proof {
-                    proof.blocked(begun, now);
-                }
+        for key in call.accounts() {
+            if let Some(managed) = self.accounts.get_mut(key) {
+                managed.wrote(call, begun, now);
             }
-            Call::Add(..) => managed.was_there = true,
-            Call::Change(..) => {
-                if let Some(proof) = &mut managed.proof {
-                    proof.changed();
-                }
-            }
-            Call::List | Call::Delete(_) | Call::Links(_) => {}
         }
         self.seen.wrote(call);
     }
 
-    /// A call of one account failed. What is wrong with the panel as a whole rests the lane.
-    fn failed(&mut self, key: &Arc<str>, error: PanelError, now: Moment) {
-        let own = matches!(error, PanelError::Rejected { .. } | PanelError::Exists);
-        if !own {
-            self.unreachable(error, now);
-            return;
+    /// A call about accounts failed. What may be wrong with the panel as a whole rests the lane.
+    fn failed(&mut self, keys: &[Arc<str>], error: &PanelError, now: Moment) {
+        for key in keys {
+            if let Some(managed) = self.accounts.get_mut(key) {
+                managed.failed(error.clone(), now);
+            }
         }
-        if error == PanelError::Exists {
+        match error {
+            PanelError::Rejected { .. } => {}
             // Somebody made it since the last list, or the answer to ours was lost: the next list says whose it is.
-            self.seen.begun = None;
-        }
-        if let Some(managed) = self.accounts.get_mut(key) {
-            managed.failed(error, now);
+            PanelError::Exists => self.seen.begun = None,
+            _ => drop(self.unreachable(error.clone(), now)),
         }
     }
 
     /// The panel cannot be called, or its answer says nothing. What it was asked for may have been done: it is looked at again.
-    pub(super) fn unreachable(&mut self, error: PanelError, now: Moment) {
+    /// Answers whether this is news.
+    pub(super) fn unreachable(&mut self, error: PanelError, now: Moment) -> bool {
+        let first = self.rest.error().is_none();
         if error.may_be_done() {
             self.seen.begun = None;
         }
         self.rest.failed(error, now.at);
-    }
-
-    /// A look at the panel's server that was begun at `begun` shows so many devices of each account that has any. Answers the
-    /// accounts about which something became known.
-    pub(super) fn served(&mut self, online: &HashMap<String, u32>, begun: Instant, now: Moment) -> HashSet<String> {
-        let shown = online.iter().filter(|(_, devices)| **devices > 0);
-        let shown = shown.filter_map(|(name, _)| Some(self.accounts.get_key_value(&**name)?.0.clone()));
-        let concerned: HashSet<Arc<str>> = shown.chain(self.ending.iter().cloned()).collect();
-        let mut completed = HashSet::new();
-        for key in concerned {
-            let Some(managed) = self.accounts.get_mut(&key) else {
-                continue;
-            };
-            let before = managed.facts(&self.panel);
-            let devices = online.get(&*key).copied().unwrap_or(0);
-            managed.served(devices, begun, self.seen.is_known(), now);
-            if before != managed.facts(&self.panel) {
-                completed.insert(key.to_string());
-            }
-            self.file(&key, now);
-        }
-        completed
-    }
-
-    /// Whether sessions of some account have to go.
-    pub(super) fn ends_sessions(&self) -> bool {
-        !self.ending.is_empty()
-    }
-
-    /// The accounts that are online although their sessions have to go, with their devices. Only those that are known to be the
-    /// operator's.
-    pub(super) fn ending(&self, online: &HashMap<String, u32>) -> HashMap<String, u32> {
-        let ours = |name: &&Arc<str>| self.accounts.get(*name).is_some_and(|managed| managed.was_there);
-        let there = |name: &Arc<str>| Some((name.to_string(), *online.get(&**name)?));
-        let there = self.ending.iter().filter(ours).filter_map(there);
-        there.filter(|(_, devices)| *devices > 0).collect()
-    }
-
-    /// The server acknowledged a kick of these accounts that was begun at `begun`. Answers the accounts about which something
-    /// became known.
-    pub(super) fn kicked(&mut self, accounts: &[String], begun: Instant, now: Moment) -> HashSet<String> {
-        let mut completed = HashSet::new();
-        for account in accounts {
-            let Some(managed) = self.accounts.get_mut(&**account) else {
-                continue;
-            };
-            let before = managed.facts(&self.panel);
-            managed.kicked(begun, now);
-            if before != managed.facts(&self.panel) {
-                completed.insert(account.clone());
-            }
-        }
-        completed
-    }
-
-    /// Whether an account that is listed, or was, is not the operator's: somebody else made it, or it was let go. One with the mark
-    /// that nothing is wanted of yet may still be.
-    pub(super) fn is_stranger(&self, account: &str) -> bool {
-        if let Some(managed) = self.accounts.get(account) {
-            return managed.is_stranger();
-        }
-        let entry = self.seen.entry(account);
-        entry.is_some_and(|entry| self.let_go.contains(account) || !difference::is_marked(entry))
-    }
-
-    /// Every one of them.
-    pub(super) fn strangers(&self) -> HashSet<&str> {
-        let names = self.seen.entries.keys().map(String::as_str);
-        names.filter(|name| self.is_stranger(name)).collect()
+        first
     }
 
     /// What the last list showed may not be so any more.
     pub(super) const fn look_again(&mut self) {
         self.seen.begun = None;
-    }
-
-    /// Whether people are let in with this account, as a list showed.
-    pub(super) fn lets_in(&self, account: &str) -> bool {
-        self.accounts.get(account).is_some_and(Managed::lets_in)
-    }
-
-    /// The password of an account, as it was listed.
-    pub(super) fn password(&self, account: &str) -> Option<SecretString> {
-        Some(self.seen.entry(account)?.password.clone())
     }
 
     /// Links were read. Those of an account that was gone by then, or in a form that is not `understood`, are read again with the
@@ -409,66 +341,16 @@ impl Lane {
         there.map(|(name, _)| name.to_string()).collect()
     }
 
-    /// The operator's accounts among those that are listed.
-    pub(super) fn ours(&self, entries: &HashMap<String, Entry>) -> Vec<Arc<str>> {
-        let ours = self.accounts.iter().filter(|(name, managed)| {
-            let entry = entries.get(&***name);
-            entry.is_some_and(|entry| managed.is_ours(entry))
-        });
-        ours.map(|(name, _)| name.clone()).collect()
-    }
-
-    /// What keeps the panel from being called.
-    pub(super) fn error(&self) -> Option<String> {
-        self.rest.error().map(ToString::to_string)
-    }
-
-    /// Whether only a person can mend what keeps the panel from being called.
-    pub(super) fn is_refused(&self) -> bool {
-        self.rest.error().is_some_and(|error| !error.is_retryable())
-    }
-
-    /// When the last list was begun, and how many devices it showed.
-    pub(super) fn last_look(&self) -> Option<(Instant, u32)> {
-        Some((self.looked?, self.seen.devices))
+    /// Links could not be read. They are tried again with the next cycle, so that nothing else waits behind them.
+    pub(super) fn read_no_links(&mut self, error: &PanelError, now: Moment) {
+        self.reading.ended(false, self.pace.quiet, now.at);
+        if !error.may_be_of_one() {
+            self.unreachable(error.clone(), now);
+        }
     }
 
     /// A call was answered as it should be, after this long.
     pub(super) fn took(&mut self, operation: &'static str, took: Duration) {
         self.estimate.made(operation, took);
-    }
-
-    /// What waits, and about how long it takes.
-    pub(super) fn backlog(&self) -> Backlog {
-        let backlog = self.queues.backlog();
-        if self.rest.error().is_some() {
-            return backlog;
-        }
-        let lists = usize::from(self.queues.wait_for_a_list());
-        let calls = [
-            ("block", backlog.of(Work::Block) * BLIND as usize),
-            ("list", lists),
-            ("delete", backlog.of(Work::Delete)),
-            ("add", backlog.of(Work::Add)),
-            ("change", backlog.of(Work::Change)),
-        ];
-        backlog.taking(self.estimate.all(&calls, self.pace.quiet))
-    }
-
-    pub(super) fn observe(&self, account: &str) -> Observation {
-        let entry = self.seen.entry(account);
-        if let Some(managed) = self.accounts.get(account) {
-            return managed.observe(entry, self.seen.is_known(), &self.panel);
-        }
-        Observation {
-            account: AccountPresence::Unknown,
-            sessions: entry.map_or(0, |entry| entry.online),
-            revocation: None,
-            unprovable: Vec::new(),
-            unusable: Vec::new(),
-            obstacle: None,
-            handed_over: Some(0),
-            asked_to_leave: false,
-        }
     }
 }

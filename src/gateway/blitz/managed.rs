@@ -1,5 +1,7 @@
 //! One account: what is wanted of it, what is known of it, and what is to be done about it. Pure.
 
+mod server;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -11,21 +13,33 @@ use super::{
     call::Call,
     client::{Entry, PanelError},
     difference,
+    listed::Drifted,
     proof::{Need, Proof},
-    queues::{Place, Write},
+    queues::Place,
 };
 use crate::{
     gateway::{
-        Leaving, Moment, Observation, Obstacle, RevocationProgress, Revoke, Target, TargetAccess, retry::Backoff,
+        Leaving, Moment, Observation, Obstacle, RevocationProgress, Revoke, Target, TargetAccess, Work, retry::Backoff,
     },
     model::user::AccountPresence,
 };
+
+/// How long after its call failed an account is tried again for the first time.
+const SOON: Duration = Duration::from_millis(500);
+/// The longest wait of a denial.
+const DENIAL: Duration = Duration::from_secs(10);
+/// The longest wait after an answer that may be about something else.
+const STUMBLED: Duration = Duration::from_secs(60);
+/// The longest wait of an account that the panel does not accept.
+const REFUSED: Duration = Duration::from_secs(300);
+/// So many failures in a row are said of an account, although each may be about something else.
+const CONSPICUOUS: u32 = 3;
 
 /// An account that was handed over.
 #[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 pub(super) struct Managed {
     pub(super) target: Target,
-    pub(super) proof: Option<Proof>,
+    proof: Option<Proof>,
     /// In which order it came.
     number: u64,
     /// Somebody waits for it.
@@ -35,24 +49,26 @@ pub(super) struct Managed {
     /// A list showed that people are let in as is wanted, whatever else waits until nobody is connected.
     open: bool,
     /// It was made or seen here since the start, so that somebody may have been let in.
-    pub(super) was_there: bool,
+    was_there: bool,
+    /// It was the operator's, and went as it was to go. What is there under its name after that may be somebody else's.
+    left: bool,
     /// It is somebody else's.
     foreign: bool,
-    /// What keeps it from being brought in line, and when that is tried again.
-    pub(super) failing: Option<(PanelError, Instant, Backoff)>,
+    /// Its last call failed.
+    pub(super) failing: Option<Failing>,
     /// Written since the last list.
-    pub(super) written: bool,
+    written: bool,
     /// Where its next call is found.
     pub(super) filed: Place,
 }
 
-/// How an account is, that the operator had brought in line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Drifted {
-    /// It is not there any more.
-    Gone,
-    /// It is not as it was.
-    Changed,
+/// Why an account's last call failed, and when it is tried again.
+pub(super) struct Failing {
+    error: PanelError,
+    /// How often in a row.
+    times: u32,
+    until: Instant,
+    backoff: Backoff,
 }
 
 impl Managed {
@@ -65,6 +81,7 @@ impl Managed {
             agreed: false,
             open: false,
             was_there: false,
+            left: false,
             foreign: false,
             failing: None,
             written: false,
@@ -76,11 +93,11 @@ impl Managed {
     /// `server`: the panel's server is asked as well.
     pub(super) fn submit(&mut self, target: &Target, entry: Option<&Entry>, looked: bool, server: bool, now: Moment) {
         self.target = target.clone();
+        self.left = false;
         self.failing = None;
+        self.foreign = entry.is_some_and(|entry| !self.is_ours(entry));
         // What the status says was there may have let somebody in before this process began.
-        let ours = entry.is_some_and(|entry| self.is_ours(entry));
-        self.foreign = entry.is_some() && !ours;
-        self.was_there |= ours || target.account.reported;
+        self.was_there |= (entry.is_some() && !self.foreign) || target.account.reported;
         if let Some(revoke) = target.revoke.as_ref().filter(|_| !self.is_let_go())
             && self.proof.as_ref().is_none_or(|proof| proof.below() < revoke.below)
         {
@@ -121,57 +138,54 @@ impl Managed {
         self.written = false;
         if agrees {
             self.asked = false;
+        }
+        self.left = (self.left && self.foreign) || (entry.is_none() && self.has_left(entry, true));
+        let settled = self.wants(entry, true, now) == Place::Nowhere;
+        // Otherwise it is the panel as a whole that could not be called, and now it can.
+        if settled || self.failing.as_ref().is_some_and(|it| !it.error.may_be_of_one()) {
             self.failing = None;
         }
         drifted.then(|| entry.map_or(Drifted::Gone, |_| Drifted::Changed))
     }
 
-    /// A look at the panel's server that was begun at `begun` shows so many devices. `looked`: it is known whose the account is.
-    pub(super) fn served(&mut self, devices: u32, begun: Instant, looked: bool, now: Moment) {
-        if self.is_stranger() {
-            return;
-        }
-        let granted = self.target.access == TargetAccess::Granted;
-        match self.proof.as_mut().filter(|proof| !(granted && proof.is_over())) {
-            Some(proof) => proof.served(devices, begun, now),
-            None if looked && devices > 0 => self.let_in_by_others(devices, true, now),
-            None => {}
-        }
-    }
-
-    /// The panel's server acknowledged a kick that was begun at `begun`.
-    pub(super) fn kicked(&mut self, begun: Instant, now: Moment) {
-        if let Some(proof) = &mut self.proof {
-            proof.kicked(begun, now);
-        }
-    }
-
-    /// Whether the panel's server is asked from now on.
-    pub(super) fn ask_server(&mut self, asked: bool, now: Moment) {
-        if let Some(proof) = &mut self.proof {
-            proof.ask_server(asked, now);
+    /// A call about it that was begun at `begun` was acknowledged.
+    pub(super) fn wrote(&mut self, call: &Call, begun: Instant, now: Moment) {
+        self.failing = None;
+        self.written = true;
+        match call {
+            Call::Block(_) => {
+                if let Some(proof) = &mut self.proof {
+                    proof.blocked(begun, now);
+                }
+            }
+            Call::Add(..) => (self.was_there, self.left) = (true, false),
+            Call::Delete(_) => self.left = true,
+            Call::Change(..) => {
+                if let Some(proof) = &mut self.proof {
+                    proof.changed();
+                }
+            }
+            Call::List | Call::Links(_) => {}
         }
     }
 
-    /// Whether its sessions have to go.
-    pub(super) fn ends_sessions(&self) -> bool {
-        let open = self.proof.as_ref().is_some_and(|proof| !proof.is_over());
-        open && !self.is_stranger()
-    }
-
-    /// Whether the panel alone decides about it.
-    pub(super) fn is_stranger(&self) -> bool {
-        self.foreign || self.is_let_go()
-    }
-
-    /// The panel does not accept it.
+    /// Its call failed. Others come before it is tried again, so that nobody waits behind an account that the panel stumbles over.
     pub(super) fn failed(&mut self, error: PanelError, now: Moment) {
-        let mut backoff = self.failing.take().map_or_else(
-            || Backoff::new(Duration::from_secs(1), Duration::from_secs(300)),
-            |(_, _, backoff)| backoff,
+        let (times, mut backoff) = self.failing.take().map_or_else(
+            || (0, Backoff::new(SOON, REFUSED)),
+            |failing| (failing.times, failing.backoff),
         );
-        let until = now.at + backoff.wait();
-        self.failing = Some((error, until, backoff));
+        let longest = match error {
+            _ if self.is_denial() => DENIAL,
+            PanelError::Rejected { .. } | PanelError::Exists => REFUSED,
+            _ => STUMBLED,
+        };
+        self.failing = Some(Failing {
+            error,
+            times: times + 1,
+            until: now.at + backoff.wait().min(longest),
+            backoff,
+        });
     }
 
     /// A list showed that people are let in with it.
@@ -179,9 +193,15 @@ impl Managed {
         self.open
     }
 
+    /// It is not the operator's any more because it was to be deleted.
+    pub(super) fn is_deleted(&self) -> bool {
+        self.target.access == TargetAccess::Absent && self.target.account.leaving == Leaving::Delete && !self.foreign
+    }
+
     /// Whether an account on the panel is the operator's to change.
     pub(super) fn is_ours(&self, entry: &Entry) -> bool {
-        self.was_there || self.target.account.reported || difference::is_ours(&self.target.account, entry)
+        let known = self.was_there || self.target.account.reported;
+        (known && !self.left) || difference::is_ours(&self.target.account, entry)
     }
 
     /// What others want to be told of when it changes. `panel`: whose word is missing.
@@ -196,7 +216,7 @@ impl Managed {
                 // Of the operator's there is nothing.
                 AccountPresence::Absent
             } else if self.foreign {
-                AccountPresence::Unknown
+                AccountPresence::Foreign
             } else if self.has_left(entry, looked) {
                 AccountPresence::Absent
             } else if reads_back && entry.is_some() {
@@ -216,8 +236,16 @@ impl Managed {
 
     /// Where its next call is found, by the last list (`looked`: there was one).
     pub(super) fn place(&self, entry: Option<&Entry>, looked: bool, now: Moment) -> Place {
-        let waits = self.failing.as_ref().is_some_and(|(_, until, _)| *until > now.at);
-        if self.foreign || (waits && !self.is_denial()) || self.is_let_go() {
+        let place = self.wants(entry, looked, now);
+        let until = self.failing.as_ref().map(|failing| failing.until);
+        match (place.work(), until.filter(|until| *until > now.at)) {
+            (None | Some(Work::Prove | Work::Compare), _) | (_, None) => place,
+            (Some(work), Some(until)) => Place::Later(work, until),
+        }
+    }
+
+    fn wants(&self, entry: Option<&Entry>, looked: bool, now: Moment) -> Place {
+        if self.foreign || self.is_let_go() {
             return Place::Nowhere;
         }
         if let Some(proof) = &self.proof {
@@ -231,7 +259,7 @@ impl Managed {
             return Place::Compares;
         }
         match (self.target.access, entry) {
-            (TargetAccess::Granted, None) => self.writes(Write::Add),
+            (TargetAccess::Granted, None) => self.writes(Work::Add),
             (TargetAccess::Granted, Some(entry)) => {
                 let change = difference::change(&self.target.account, entry, now.utc);
                 // A change kicks: who is connected is left alone until nobody is, unless nobody can log in before.
@@ -239,7 +267,7 @@ impl Managed {
                 if change.is_empty() || waits {
                     Place::Nowhere
                 } else {
-                    self.writes(Write::Change)
+                    self.writes(Work::Change)
                 }
             }
             (TargetAccess::Absent, Some(_)) if self.target.account.leaving == Leaving::Delete => Place::Deletes,
@@ -257,11 +285,11 @@ impl Managed {
         (!change.is_empty()).then(|| Call::Change(account.clone(), change))
     }
 
-    const fn writes(&self, write: Write) -> Place {
+    const fn writes(&self, work: Work) -> Place {
         if self.asked {
-            Place::Asked(write, self.number)
+            Place::Asked(work, self.number)
         } else {
-            Place::Rest(write, self.number)
+            Place::Rest(work, self.number)
         }
     }
 
@@ -278,8 +306,12 @@ impl Managed {
         if self.foreign {
             return Some(Obstacle::Foreign);
         }
-        let (error, ..) = self.failing.as_ref()?;
-        Some(Obstacle::Rejected(error.to_string()))
+        let failing = self.failing.as_ref()?;
+        let said = match failing.error {
+            PanelError::Rejected { .. } | PanelError::Exists => true,
+            _ => failing.error.may_be_of_one() && failing.times >= CONSPICUOUS,
+        };
+        said.then(|| Obstacle::Rejected(failing.error.to_string()))
     }
 
     fn progress(&self, panel: &str) -> Option<RevocationProgress> {

@@ -13,9 +13,11 @@ pub mod config;
 mod difference;
 mod estimate;
 mod guard;
+mod health;
 mod kicks;
 mod lane;
 mod links;
+mod listed;
 mod managed;
 mod proof;
 mod queues;
@@ -30,11 +32,10 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures::FutureExt as _;
-use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -44,15 +45,15 @@ use self::{
     client::{Entry, PanelClient, PanelError},
     config::PanelConfig,
     kicks::ServerHealth,
-    lane::{Drift, Lane, Next, Pace},
+    lane::{Lane, Next, Pace},
     links::Template,
+    listed::Drift,
     usage::PanelMeter,
 };
 use super::{
-    Backlog, Call as Metered, Context, Credentials, Gateway, Links, NodeHealth, NodeName, Observation, PATIENCE,
-    Target, hysteria::client::StatsClient,
+    Backlog, Call as Metered, Context, Credentials, Gateway, Links, NodeHealth, NodeName, Observation, Target,
+    hysteria::client::StatsClient,
 };
-use crate::model::gateway::Reachable;
 
 /// Name of the panel among the nodes of its gateway.
 pub const PANEL: &str = "panel";
@@ -232,7 +233,12 @@ impl Shared {
                     self.context.complete(listed.completed);
                     "ok"
                 }
-                Err(error) => self.failed(&error),
+                Err(error) => {
+                    if self.lane().unreachable(error.clone(), self.context.now()) {
+                        tracing::warn!(panel = %self.name, %error, "the panel cannot be called");
+                    }
+                    error.category()
+                }
             },
             Call::Links(account) => match client.links(&[account.to_string()]).await {
                 Ok(links) => {
@@ -247,14 +253,17 @@ impl Shared {
                     self.context.complete(waiting);
                     "ok"
                 }
-                Err(error) => self.failed(&error),
+                Err(error) => {
+                    self.lane().read_no_links(&error, self.context.now());
+                    error.category()
+                }
             },
             call => {
                 let result = match &call {
                     Call::Block(account) => client.change(account, &call::block()).await,
                     Call::Add(account, new) => client.add(account, new).await,
                     Call::Change(account, change) => client.change(account, change).await,
-                    Call::Delete(account) => client.delete(account).await,
+                    Call::Delete(accounts) => client.delete(accounts).await,
                     Call::List | Call::Links(_) => Ok(()),
                 };
                 let outcome = result.as_ref().map_or_else(PanelError::category, |()| "ok");
@@ -275,15 +284,6 @@ impl Shared {
             outcome,
             took,
         });
-    }
-
-    fn failed(&self, error: &PanelError) -> &'static str {
-        let mut lane = self.lane();
-        if lane.error().is_none() {
-            tracing::warn!(panel = %self.name, %error, "the panel cannot be called");
-        }
-        lane.unreachable(error.clone(), self.context.now());
-        error.category()
     }
 
     /// Accounts for what the operator's accounts moved.
@@ -308,12 +308,17 @@ impl Shared {
 
     /// What somebody else changed is said as one, however many accounts it is.
     fn tell(&self, drift: Drift) {
-        let Drift { gone, changed } = drift;
-        if gone + changed > 0 {
+        let Drift {
+            gone,
+            changed,
+            returned,
+        } = drift;
+        if drift != Drift::default() {
             tracing::warn!(
                 panel = %self.name,
                 gone,
                 changed,
+                returned,
                 "accounts are not as the operator left them: somebody changed them at the panel, or put an older backup back; \
                  they are brought in line again, and nobody is disconnected for that"
             );
@@ -371,44 +376,10 @@ impl Gateway for BlitzGateway {
     }
 
     fn health(&self) -> Vec<NodeHealth> {
-        let context = &self.shared.context;
-        let now = context.now();
-        let lane = self.shared.lane();
-        let patience = context.poll_interval * PATIENCE + client::CALL_TIMEOUT;
-        let look = lane.last_look();
-        let devices = look.map_or(0, |(_, devices)| devices);
-        let asks_server = lock(&self.shared.stats).is_some();
-        let server = lock(&self.shared.server);
-        // The panel's word alone proves nothing where its server is asked.
-        let look = look.and_then(|(at, _)| {
-            if asks_server {
-                server.looked.map(|it| it.min(at))
-            } else {
-                Some(at)
-            }
-        });
-        let age = |at: Instant| now.at.saturating_duration_since(at);
-        vec![NodeHealth {
-            node: self.shared.name.clone(),
-            polled_at: look.and_then(|at| before(now.utc, age(at))),
-            error: lane.error().or_else(|| server.error.clone()),
-            sessions: devices,
-            proves: true,
-            reachable: match look {
-                Some(at) if age(at) <= patience && !lane.is_refused() => Reachable::True,
-                None if lane.error().is_none() && server.error.is_none() => Reachable::Unknown,
-                _ => Reachable::False,
-            },
-            faulty: false,
-            undeclared: false,
-        }]
+        vec![self.shared.health()]
     }
 
     fn backlog(&self) -> Backlog {
         self.shared.lane().backlog()
     }
-}
-
-fn before(now: Timestamp, age: Duration) -> Option<Timestamp> {
-    now.checked_sub(SignedDuration::try_from(age).ok()?).ok()
 }

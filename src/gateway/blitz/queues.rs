@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeSet, HashSet},
     sync::Arc,
+    time::Instant,
 };
 
 use jiff::Timestamp;
@@ -23,25 +24,26 @@ pub(super) enum Place {
     Compares,
     /// It is to be deleted.
     Deletes,
-    /// It is to be written, and somebody waits for it. In the order in which it came.
-    Asked(Write, u64),
-    /// It is to be written. In the order in which it came.
-    Rest(Write, u64),
+    /// It is to be made or changed, and somebody waits for it. In the order in which it came.
+    Asked(Work, u64),
+    /// It is to be made or changed. In the order in which it came.
+    Rest(Work, u64),
+    /// Its last call failed: not before then it is tried again.
+    Later(Work, Instant),
 }
 
 impl Place {
-    const fn is_add(self) -> bool {
-        matches!(self, Self::Asked(Write::Add, _) | Self::Rest(Write::Add, _))
+    /// What is done about an account there.
+    pub(super) const fn work(self) -> Option<Work> {
+        match self {
+            Self::Nowhere => None,
+            Self::Blocks(_) => Some(Work::Block),
+            Self::Proves => Some(Work::Prove),
+            Self::Compares => Some(Work::Compare),
+            Self::Deletes => Some(Work::Delete),
+            Self::Asked(work, _) | Self::Rest(work, _) | Self::Later(work, _) => Some(work),
+        }
     }
-}
-
-/// How an account is brought in line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Write {
-    /// It is made.
-    Add,
-    /// It is changed.
-    Change,
 }
 
 /// The accounts of a panel that something is to be done about, each in at most one place.
@@ -53,12 +55,15 @@ pub(super) struct Queues {
     deletes: BTreeSet<Arc<str>>,
     asked: BTreeSet<(u64, Arc<str>)>,
     rest: BTreeSet<(u64, Arc<str>)>,
-    /// How many of those that are to be written are to be made.
-    adds: usize,
+    later: BTreeSet<(Instant, Arc<str>)>,
+    backlog: Backlog,
 }
 
 impl Queues {
     pub(super) fn put(&mut self, account: &Arc<str>, place: Place) {
+        if let Some(work) = place.work() {
+            self.backlog = self.backlog.with(work, 1);
+        }
         let account = account.clone();
         match place {
             Place::Nowhere => false,
@@ -68,22 +73,26 @@ impl Queues {
             Place::Deletes => self.deletes.insert(account),
             Place::Asked(_, number) => self.asked.insert((number, account)),
             Place::Rest(_, number) => self.rest.insert((number, account)),
+            Place::Later(_, until) => self.later.insert((until, account)),
         };
-        self.adds += usize::from(place.is_add());
     }
 
     /// Takes an account from where it was put.
     pub(super) fn take(&mut self, account: &Arc<str>, place: Place) {
+        if let Some(work) = place.work() {
+            self.backlog = self.backlog.without(work, 1);
+        }
+        let account = account.clone();
         match place {
             Place::Nowhere => false,
-            Place::Blocks(since) => self.blocks.remove(&(since, account.clone())),
-            Place::Proves => self.proves.remove(account),
-            Place::Compares => self.compares.remove(account),
-            Place::Deletes => self.deletes.remove(account),
-            Place::Asked(_, number) => self.asked.remove(&(number, account.clone())),
-            Place::Rest(_, number) => self.rest.remove(&(number, account.clone())),
+            Place::Blocks(since) => self.blocks.remove(&(since, account)),
+            Place::Proves => self.proves.remove(&account),
+            Place::Compares => self.compares.remove(&account),
+            Place::Deletes => self.deletes.remove(&account),
+            Place::Asked(_, number) => self.asked.remove(&(number, account)),
+            Place::Rest(_, number) => self.rest.remove(&(number, account)),
+            Place::Later(_, until) => self.later.remove(&(until, account)),
         };
-        self.adds -= usize::from(place.is_add());
     }
 
     /// The account that is to be blocked next.
@@ -91,17 +100,20 @@ impl Queues {
         self.blocks.first().map(|(_, account)| account)
     }
 
-    /// The account that is to be deleted next.
-    pub(super) fn delete(&self) -> Option<&Arc<str>> {
-        self.deletes.first()
+    /// The accounts that are to be deleted.
+    pub(super) fn deletes(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.deletes.iter()
     }
 
     /// The account that is to be made or changed next.
     pub(super) fn write(&self) -> Option<&Arc<str>> {
-        self.asked
-            .first()
-            .or_else(|| self.rest.first())
-            .map(|(_, account)| account)
+        let next = self.asked.first().or_else(|| self.rest.first());
+        next.map(|(_, account)| account)
+    }
+
+    /// The account that is to be tried again next, and not before when.
+    pub(super) fn again(&self) -> Option<&(Instant, Arc<str>)> {
+        self.later.first()
     }
 
     /// Whether somebody waits for a list.
@@ -110,14 +122,7 @@ impl Queues {
     }
 
     /// How many accounts wait, by what for.
-    pub(super) fn backlog(&self) -> Backlog {
-        let writes = self.asked.len() + self.rest.len();
-        Backlog::NONE
-            .with(Work::Block, self.blocks.len())
-            .with(Work::Prove, self.proves.len())
-            .with(Work::Delete, self.deletes.len())
-            .with(Work::Add, self.adds)
-            .with(Work::Change, writes - self.adds)
-            .with(Work::Compare, self.compares.len())
+    pub(super) const fn backlog(&self) -> Backlog {
+        self.backlog
     }
 }

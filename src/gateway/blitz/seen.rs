@@ -51,9 +51,7 @@ impl Seen {
                     apply(change, entry);
                 }
             }
-            Call::Delete(account) => {
-                self.entries.remove(&**account);
-            }
+            Call::Delete(accounts) => self.entries.retain(|name, _| !accounts.iter().any(|it| **it == **name)),
             Call::List | Call::Links(_) => {}
         }
     }

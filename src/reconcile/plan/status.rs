@@ -121,11 +121,9 @@ pub(super) fn status(
 /// Whether the account is on a gateway. One that is not running, or was not asked to do anything since the start, has
 /// nothing to say against what was reported last.
 fn presence(before: &VpnUserStatus, gateway: &str, observation: Option<&Observation>) -> AccountPresence {
-    match observation {
-        Some(seen) if seen.obstacle == Some(Obstacle::Foreign) => AccountPresence::Foreign,
-        None => reported(before, gateway),
-        Some(seen) if seen.account == AccountPresence::Unknown => reported(before, gateway),
-        Some(seen) => seen.account,
+    match observation.map(|it| it.account) {
+        None | Some(AccountPresence::Unknown) => reported(before, gateway),
+        Some(seen) => seen,
     }
 }
 

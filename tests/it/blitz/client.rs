@@ -74,7 +74,7 @@ async fn an_account_is_made_read_back_changed_and_deleted() {
     let read = entry(&client, "corp_a1").await;
     assert_eq!(read.password.expose_secret(), "another");
     assert_eq!((read.limit, read.days, read.blocked), (None, None, true));
-    client.delete("corp_a1").await.unwrap();
+    client.delete(&["corp_a1"]).await.unwrap();
     assert_eq!(names(&client).await, [""; 0]);
 }
 
@@ -115,7 +115,7 @@ async fn what_the_panel_says_of_an_error_is_sorted_and_never_repeated() {
     note("exists", client.add("CORP_A1", &account()).await);
     note("bad name", client.add("corp-a1", &account()).await);
     note("change of nobody", client.change("nobody", &block(true)).await);
-    note("deletion of nobody", client.delete("nobody").await);
+    note("deletion of nobody", client.delete(&["nobody"]).await);
     let dashed = Change {
         password: Some("-another".into()),
         ..Change::default()
@@ -127,7 +127,7 @@ async fn what_the_panel_says_of_an_error_is_sorted_and_never_repeated() {
         "change without database",
         client.change("corp_a1", &dashed_less()).await,
     );
-    note("delete without database", client.delete("corp_a1").await);
+    note("delete without database", client.delete(&["corp_a1"]).await);
     note(
         "links without database",
         client.links(&["corp_a1".to_owned()]).await.map(drop),
@@ -138,7 +138,7 @@ async fn what_the_panel_says_of_an_error_is_sorted_and_never_repeated() {
         "block without traffic API",
         client.change("corp_a1", &block(true)).await,
     );
-    note("delete without traffic API", client.delete("corp_a1").await);
+    note("delete without traffic API", client.delete(&["corp_a1"]).await);
     assert!(!panel.account("corp_a1").unwrap().blocked, "nothing was changed");
     panel.node().bring_up().await;
     panel.fail_next(Op::Add, Fault::Status(500));

@@ -2,15 +2,18 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use vpn_operator::{
-    clock::{SharedClock, SystemClock},
+    clock::{Clock, SharedClock, SystemClock},
     fence::Fence,
     gateway::{
         Account, Context, Credentials, Gateway, Link, Links, Observation, Revoke, SessionLedger, Target, TargetAccess,
@@ -68,7 +71,30 @@ pub fn config_with_stats(panel: &BlitzPanel) -> PanelConfig {
     }
 }
 
+/// The machine's clock, whose wall clock somebody steps.
+#[derive(Default)]
+pub struct Stepped(AtomicI64);
+
+impl Stepped {
+    pub fn step(&self, seconds: i64) {
+        self.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+}
+
+impl Clock for Stepped {
+    fn now(&self) -> Timestamp {
+        Timestamp::now() + SignedDuration::from_secs(self.0.load(Ordering::SeqCst))
+    }
+    fn monotonic(&self) -> Instant {
+        SystemClock.monotonic()
+    }
+    fn since_boot(&self) -> Duration {
+        SystemClock.since_boot()
+    }
+}
+
 pub struct House {
+    pub clock: Arc<Stepped>,
     pub panel: Arc<BlitzPanel>,
     pub gateway: Arc<BlitzGateway>,
     pub sink: Arc<SmallSink>,
@@ -85,17 +111,15 @@ impl House {
 
     /// A process that begins at a panel.
     pub fn at(panel: Arc<BlitzPanel>, sink: Arc<SmallSink>) -> Self {
-        let config = config(&panel);
-        Self::with(
-            panel,
-            sink,
-            &config,
-            Arc::new(SmallAuth::default()),
-            Arc::new(SystemClock),
-        )
+        let (config, clock) = (config(&panel), Arc::new(Stepped::default()));
+        let auth = Arc::new(SmallAuth::default());
+        Self {
+            clock: clock.clone(),
+            ..Self::with(panel, sink, &config, auth, clock)
+        }
     }
 
-    /// The same, with more than the panel's API.
+    /// The same, with more than the panel's API, and a clock that nobody steps.
     pub fn with(
         panel: Arc<BlitzPanel>,
         sink: Arc<SmallSink>,
@@ -118,6 +142,7 @@ impl House {
         let (cancel, tasks) = (context.cancel.clone(), context.tasks.clone());
         let gateway = BlitzGateway::start("default", config, context).unwrap();
         Self {
+            clock: Arc::default(),
             panel,
             gateway,
             sink,
@@ -247,6 +272,7 @@ pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 /// A device that moves a byte every few milliseconds, and logs in again when it is cut. Ends when it is refused.
 pub struct Busy {
     task: tokio::task::JoinHandle<()>,
+    leaves: Arc<AtomicBool>,
 }
 
 impl Busy {
@@ -257,9 +283,14 @@ impl Busy {
     /// At a server whose `auth.http.url` is this.
     pub fn through(panel: &Arc<BlitzPanel>, url: Option<&str>, credential: &str, first: Session) -> Self {
         let (panel, url, credential) = (panel.clone(), url.map(ToOwned::to_owned), credential.to_owned());
+        let leaves = Arc::new(AtomicBool::default());
+        let leave = leaves.clone();
         let task = tokio::spawn(async move {
             let mut session = first;
             loop {
+                if leave.load(Ordering::SeqCst) {
+                    return session.close();
+                }
                 if session.send(10, 10).is_err() {
                     let again = match &url {
                         Some(url) => panel.connect_through(url, &credential, ADDRESS).await,
@@ -273,7 +304,12 @@ impl Busy {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         });
-        Self { task }
+        Self { task, leaves }
+    }
+
+    /// Says goodbye.
+    pub fn leave(&self) {
+        self.leaves.store(true, Ordering::SeqCst);
     }
 
     /// It was cut and refused.

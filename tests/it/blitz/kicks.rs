@@ -261,7 +261,7 @@ async fn whoever_leaves_a_panel_on_which_the_account_is_a_strangers_leaves_nothi
         .insert("corp_a".to_owned(), theirs.clone());
     house.lists(1).await;
     house.grant("corp_a");
-    assert_eq!(house.observe("corp_a").account, AccountPresence::Unknown);
+    assert_eq!(house.observe("corp_a").account, AccountPresence::Foreign);
     house.submit("corp_a", TargetAccess::Absent, account("corp_a"), true);
     eventually("left", || house.observe("corp_a").account == AccountPresence::Absent).await;
     house.lists(1).await;

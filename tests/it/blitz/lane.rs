@@ -130,6 +130,26 @@ async fn an_account_that_the_operator_did_not_make_is_left_alone_unless_it_may_b
 }
 
 #[tokio::test]
+async fn an_account_of_a_stranger_is_left_alone_also_by_who_is_declared_after_it_was_listed() {
+    let house = House::new().await;
+    let theirs = by_hand("call before 10");
+    house
+        .panel
+        .database()
+        .accounts
+        .insert("corp_a".to_owned(), theirs.clone());
+    house.lists(1).await;
+    house.grant("corp_a");
+    assert_eq!(house.observe("corp_a").obstacle, Some(Obstacle::Foreign));
+    house.lists(2).await;
+    house.deny("corp_a");
+    house.lists(2).await;
+    assert_eq!(house.panel.account("corp_a"), Some(theirs));
+    assert!(house.writes().is_empty(), "{:?}", house.writes());
+    house.stop().await;
+}
+
+#[tokio::test]
 async fn limits_reach_the_panel_as_a_backstop_in_its_units() {
     let house = House::new().await;
     let until = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * 10);

@@ -168,6 +168,11 @@ impl PanelError {
         )
     }
 
+    /// Whether it may be about the account of the call alone, so that other calls succeed.
+    pub(in crate::gateway::blitz) const fn may_be_of_one(&self) -> bool {
+        matches!(self, Self::Rejected { .. } | Self::Exists | Self::Status { .. })
+    }
+
     /// A constant for metric labels and reasons.
     #[must_use]
     pub const fn category(&self) -> &'static str {

@@ -185,7 +185,14 @@ impl<'a> Add<'a> {
 /// The body of a call that is about several accounts.
 #[derive(Serialize)]
 pub(super) struct Accounts<'a> {
-    pub(super) usernames: &'a [String],
+    usernames: Vec<&'a str>,
+}
+
+impl<'a> Accounts<'a> {
+    pub(super) fn of(names: &'a [impl AsRef<str>]) -> Self {
+        let usernames = names.iter().map(AsRef::as_ref).collect();
+        Self { usernames }
+    }
 }
 
 /// What the panel says about an error.

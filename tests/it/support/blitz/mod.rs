@@ -123,6 +123,12 @@ struct Behaviour {
     calls: Vec<PanelCall>,
     next: HashMap<Op, VecDeque<Fault>>,
     at: BTreeMap<usize, Fault>,
+    /// Calls about these accounts are answered with this status and not done, so many more times.
+    stumbles: HashMap<String, (u16, usize)>,
+    /// Calls that are not answered and still wait.
+    hanging: usize,
+    /// Accounts that were to be made and were there already.
+    conflicts: usize,
     /// What the measured times are multiplied with.
     pace: f64,
     database_down: bool,
@@ -299,6 +305,31 @@ impl BlitzPanel {
         lock(&self.shared.behaviour).at.insert(number, fault);
     }
 
+    /// The next calls about an account are answered with this status, and not done.
+    pub fn stumble(&self, name: &str, status: u16, times: usize) {
+        lock(&self.shared.behaviour)
+            .stumbles
+            .insert(name.to_owned(), (status, times));
+    }
+
+    /// Nothing goes wrong any more that was to go wrong.
+    pub fn mend(&self) {
+        let mut behaviour = lock(&self.shared.behaviour);
+        behaviour.next.clear();
+        behaviour.at.clear();
+        behaviour.stumbles.clear();
+    }
+
+    /// How many calls wait that will never be answered.
+    pub fn hanging(&self) -> usize {
+        lock(&self.shared.behaviour).hanging
+    }
+
+    /// How often an account was to be made that was there already.
+    pub fn conflicts(&self) -> usize {
+        lock(&self.shared.behaviour).conflicts
+    }
+
     /// Every call so far.
     pub fn calls(&self) -> Vec<PanelCall> {
         lock(&self.shared.behaviour).calls.clone()
@@ -451,16 +482,35 @@ async fn handle(State(shared): State<Arc<Shared>>, ConnectInfo(peer): ConnectInf
         }
     };
     // A client that goes away does not end what the process is at.
-    let working = tokio::spawn(work(shared, op, name, body));
+    let working = tokio::spawn(work(shared.clone(), op, name, body));
     match working.await {
         Ok(Outcome::Answer(answer)) => json_of(answer),
         Ok(Outcome::Slow(answer, delay)) => slow(answer, delay),
         Ok(Outcome::Half(answer)) => half(answer, peer),
-        Ok(Outcome::Hang) => std::future::pending().await,
+        Ok(Outcome::Hang) => {
+            let _hanging = Hanging::begin(&shared);
+            std::future::pending().await
+        }
         Ok(Outcome::Broken) | Err(_) => {
             peer.cut();
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
+    }
+}
+
+/// Counts a call for as long as it hangs.
+struct Hanging(Arc<Shared>);
+
+impl Hanging {
+    fn begin(shared: &Arc<Shared>) -> Self {
+        lock(&shared.behaviour).hanging += 1;
+        Self(shared.clone())
+    }
+}
+
+impl Drop for Hanging {
+    fn drop(&mut self) {
+        lock(&self.0.behaviour).hanging -= 1;
     }
 }
 
@@ -485,7 +535,14 @@ async fn work(shared: Arc<Shared>, op: Op, name: String, body: Value) -> Outcome
             at: Instant::now(),
         });
         let queued = behaviour.next.get_mut(&op).and_then(VecDeque::pop_front);
-        let fault = behaviour.at.remove(&number).or(queued);
+        let stumbled = match behaviour.stumbles.get_mut(named.unwrap_or(&name)) {
+            Some((status, times)) if *times > 0 => {
+                *times -= 1;
+                Some(Fault::Status(*status))
+            }
+            _ => None,
+        };
+        let fault = behaviour.at.remove(&number).or(queued).or(stumbled);
         let took = if behaviour.database_down {
             op.without_database()
         } else {
@@ -546,6 +603,9 @@ async fn perform(
             Op::BulkDelete => panel.bulk_delete(body),
         }
     };
+    if op == Op::Add && matches!(&step, Step::Answer((StatusCode::CONFLICT, _))) {
+        lock(&shared.behaviour).conflicts += 1;
+    }
     let (kick, write, answer) = match step {
         Step::Answer(answer) => return Some(answer),
         Step::Write { kick, write, answer } => (kick, write, answer),
