@@ -19,7 +19,7 @@ use clap::{Args, ValueEnum, builder::BoolishValueParser};
 
 use crate::{credentials::FileError, model::guard_limits::GuardLimits};
 
-pub(crate) use self::values::{duration, optional_path};
+pub(crate) use self::values::{duration, optional_path, panel_url};
 pub use self::{
     gateway::{DefaultGateway, HysteriaDefaults},
     guard::Guard,

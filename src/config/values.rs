@@ -100,7 +100,7 @@ fn base_url(text: &str, secret: &str) -> Result<(), String> {
 }
 
 /// A URL of a panel, without a slash at its end. Its secret belongs in the variable `secret`.
-pub(super) fn panel_url(text: &str, secret: &str) -> Result<String, String> {
+pub(crate) fn panel_url(text: &str, secret: &str) -> Result<String, String> {
     base_url(text, secret).map_err(|message| format!("it {message}"))?;
     Ok(text.trim_end_matches('/').to_owned())
 }

@@ -126,19 +126,12 @@ impl CorporateId {
     /// The ID whose [`Self::object_name`] this is, in lower case.
     #[must_use]
     pub fn of_object_name(name: &str) -> Option<Self> {
-        let mut key = String::with_capacity(name.len());
-        let mut letters = name.chars();
-        while let Some(letter) = letters.next() {
-            key.push(match letter {
-                '-' => match letters.next()? {
-                    '-' => '-',
-                    'u' => '_',
-                    'd' => '.',
-                    _ => return None,
-                },
-                letter => letter,
-            });
-        }
+        let key = unescape(name, '-', |code| match code {
+            '-' => Some('-'),
+            'u' => Some('_'),
+            'd' => Some('.'),
+            _ => None,
+        })?;
         Self::parse(&key).ok().filter(|id| id.object_name() == name)
     }
 
@@ -160,6 +153,29 @@ impl CorporateId {
         });
         format!("corpx_{escaped}")
     }
+
+    /// The ID whose [`Self::account`] this is, in capitals where that makes it one of the present style.
+    #[must_use]
+    pub fn of_account(account: &str) -> Option<Self> {
+        let key = match (account.strip_prefix("corp_"), account.strip_prefix("corpx_")) {
+            (Some(key), _) => key.to_owned(),
+            (None, Some(escaped)) => unescape(escaped, '_', |code| match code {
+                '_' => Some('_'),
+                'h' => Some('-'),
+                'd' => Some('.'),
+                _ => None,
+            })?,
+            (None, None) => return None,
+        };
+        Self::capital(&key).filter(|id| id.account() == account)
+    }
+
+    /// The ID that a text is, in capitals where that makes it one of the present style.
+    #[must_use]
+    pub fn capital(text: &str) -> Option<Self> {
+        let standard = Self::parse(&text.to_ascii_uppercase()).ok().filter(Self::is_standard);
+        standard.or_else(|| Self::parse(text).ok())
+    }
 }
 
 fn escape(text: &str, mark: &str, code: impl Fn(u8) -> Option<char>) -> String {
@@ -173,6 +189,16 @@ fn escape(text: &str, mark: &str, code: impl Fn(u8) -> Option<char>) -> String {
         }
     }
     out
+}
+
+/// What [`escape`] was given. `None` when a mark has no code of its own behind it.
+fn unescape(text: &str, mark: char, code: impl Fn(char) -> Option<char>) -> Option<String> {
+    let mut out = String::with_capacity(text.len());
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        out.push(if letter == mark { code(letters.next()?)? } else { letter });
+    }
+    Some(out)
 }
 
 impl PartialEq for CorporateId {
@@ -274,49 +300,33 @@ mod tests {
             .prop_map(|text| id(&text))
     }
 
-    /// Reads an escaped text back; `None` if it is not one.
-    fn unescape(text: &str, mark: char, codes: &[(char, char)]) -> Option<String> {
-        let mut out = String::new();
-        let mut chars = text.chars();
-        while let Some(c) = chars.next() {
-            if c == mark {
-                let code = chars.next()?;
-                out.push(codes.iter().find(|(letter, _)| *letter == code)?.1);
-            } else {
-                out.push(c);
-            }
-        }
-        Some(out)
-    }
-    fn id_of_account(account: &str) -> Option<String> {
-        match account.strip_prefix("corpx_") {
-            Some(escaped) => unescape(escaped, '_', &[('_', '_'), ('h', '-'), ('d', '.')]),
-            None => account.strip_prefix("corp_").map(str::to_owned),
-        }
-    }
-
     proptest! {
         #[test]
         fn names_are_valid_and_read_back(id in ids()) {
             let name = id.object_name();
             prop_assert!(syntax::OBJECT_NAME.accepts(&name), "{name}");
             prop_assert!(syntax::LABEL.accepts(&name) || name.len() > 63, "{name}");
-            let read = unescape(&name, '-', &[('-', '-'), ('u', '_'), ('d', '.')]);
-            prop_assert_eq!(read.as_deref(), Some(id.key()));
             let read = CorporateId::of_object_name(&name);
             prop_assert_eq!(read.as_ref().map(CorporateId::as_str), Some(id.key()));
 
             let account = id.account();
             prop_assert!(account.bytes().all(syntax::is_account_byte), "{account}");
             prop_assert!(account.len() <= MAX_ACCOUNT_LEN);
-            let read = id_of_account(&account);
-            prop_assert_eq!(read.as_deref(), Some(id.key()));
+            let read = CorporateId::of_account(&account);
+            prop_assert_eq!(read.as_ref(), Some(&id));
         }
 
         #[test]
         fn only_names_of_ids_are_read_back(text in prop_oneof!["[a-zA-Z0-9ud._-]{0,8}", any::<String>()]) {
             if let Some(id) = CorporateId::of_object_name(&text) {
                 prop_assert_eq!(id.object_name(), text);
+            }
+        }
+
+        #[test]
+        fn only_accounts_of_ids_are_read_back(text in prop_oneof!["corpx?_[a-zA-Z0-9hd._-]{0,8}", any::<String>()]) {
+            if let Some(id) = CorporateId::of_account(&text) {
+                prop_assert_eq!(id.account(), text);
             }
         }
 

@@ -170,6 +170,17 @@ pub struct VpnUserSpec {
     pub adopt: Adopt,
 }
 
+impl VpnUserSpec {
+    /// The account on the gateways: as declared, or derived from the ID. Lower case, as panels store it and as logins are compared.
+    #[must_use]
+    pub fn account(&self) -> String {
+        match &self.username {
+            Some(name) => name.to_ascii_lowercase(),
+            None => self.corporate_id.account(),
+        }
+    }
+}
+
 fn yes() -> bool {
     true
 }

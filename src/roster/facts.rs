@@ -15,13 +15,10 @@ use crate::model::{
     user::VpnUser,
 };
 
-/// The account of a user: as declared, or derived from the ID. Lower case, as panels store it and as logins are compared.
+/// The account of a user. See [`VpnUserSpec::account`](crate::model::user::VpnUserSpec::account).
 #[must_use]
 pub fn account_of(user: &VpnUser) -> String {
-    match &user.spec.username {
-        Some(name) => name.to_ascii_lowercase(),
-        None => user.spec.corporate_id.account(),
-    }
+    user.spec.account()
 }
 
 pub(super) struct UserFacts {

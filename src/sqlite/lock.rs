@@ -1,18 +1,32 @@
-//! One process owns the database.
+//! One process owns a database, or a folder.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
-    io::{Read, Write},
+    io::{self, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
 use super::fault::Fault;
 
-/// Held for as long as the process owns the database; the kernel lets go of it however the process ends.
+/// Held for as long as the process owns what the lock file stands for; the kernel lets go of it however the process ends.
 #[derive(Debug)]
 pub struct OwnerLock {
     file: File,
+}
+
+/// Why a lock file was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum NotTaken {
+    /// Somebody else has it.
+    #[error("in use by {owner}")]
+    Owned {
+        /// Who: `process ID` if that can be read.
+        owner: String,
+    },
+    /// It cannot be made or locked.
+    #[error(transparent)]
+    Failed(#[from] io::Error),
 }
 
 impl OwnerLock {
@@ -22,14 +36,23 @@ impl OwnerLock {
     /// Another process has it (its id is named if it can be read), or the folder cannot be written.
     pub fn take(database: &Path) -> Result<Self, Fault> {
         let path = database.with_extension("lock");
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|error| Fault::io("open", &path, &error))?;
+        Self::at(&path).map_err(|error| match error {
+            NotTaken::Owned { owner } => Fault::InUse(format!(
+                "{} is in use by {owner}: stop that vpn-operator first, one process owns the database",
+                database.display()
+            )),
+            NotTaken::Failed(error) => Fault::io("lock", &path, &error),
+        })
+    }
+
+    /// Takes this lock file, which is made if it is missing (mode 0600).
+    ///
+    /// # Errors
+    /// Another process has it, or the folder cannot be written.
+    pub fn at(path: &Path) -> Result<Self, NotTaken> {
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let mut file = options.open(path)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -40,12 +63,9 @@ impl OwnerLock {
                 } else {
                     "another process".to_owned()
                 };
-                return Err(Fault::InUse(format!(
-                    "{} is in use by {owner}: stop that vpn-operator first, one process owns the database",
-                    database.display()
-                )));
+                return Err(NotTaken::Owned { owner });
             }
-            Err(TryLockError::Error(error)) => return Err(Fault::io("lock", &path, &error)),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
         }
         // For people and for the message above only: a full disk must not stand in the way.
         let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));

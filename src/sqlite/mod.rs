@@ -12,5 +12,5 @@ pub use self::{
     damaged::{claim, keep_log, log_of, move_aside, read_damaged},
     fault::{Fault, is_environmental, needs_reopen},
     files::{beside, create_private, quick_check, sync_folder, tighten_modes},
-    lock::OwnerLock,
+    lock::{NotTaken, OwnerLock},
 };

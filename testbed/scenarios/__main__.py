@@ -23,6 +23,7 @@ from . import (
     limits,
     nodes,
     numbers,
+    panels,
     revoking,
 )
 from .processes import Failed
@@ -42,6 +43,9 @@ SCENARIOS = [
     revoking.rotation_cuts_the_old_sessions_and_the_new_link_works,
     limits.an_edit_of_the_folder_takes_effect_within_a_second,
     limits.the_traffic_limit_is_enforced_within_one_poll,
+    panels.a_panel_has_whom_the_operator_grants_and_a_busy_client_is_cut,
+    panels.behind_the_guard_five_busy_devices_are_gone_within_a_second_whatever_the_panel_does,
+    panels.accounts_made_by_hand_are_imported_and_a_panel_that_is_reset_is_filled_again_and_nobody_notices,
     composing.the_steps_of_the_compose_file_end_in_a_login,
     describing.the_api_is_as_openapi_json_describes_it,
     kubernetes_schema.the_api_server_refuses_what_cannot_be_meant,

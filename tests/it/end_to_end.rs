@@ -5,6 +5,7 @@ mod damaged;
 mod declaring;
 mod failing;
 mod guard;
+pub mod import_blitz;
 mod imported;
 mod in_force;
 pub mod legacy;

@@ -4,7 +4,7 @@
 //! behind the password. A run that was cut short leaves nobody in who should be out, and the next one goes on.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
 };
 
@@ -13,63 +13,92 @@ use secrecy::ExposeSecret;
 use super::{
     super::{
         exit::{CommandError, Exit},
-        import_args::ImportLegacy,
         rooms,
     },
-    ACTOR, past,
-    report::Report,
+    ACTOR, owned,
+    results::Results,
     stopped,
 };
 use crate::{
-    config::{Secrets, secrets::process_environment},
+    config::Secrets,
     credentials::MasterKey,
-    desired::folder::{Deposit, DepositError, Placed, check},
-    import::legacy::{Person, Plan},
+    desired::folder::{Deposit, DepositError, Placed, UserAt, check},
+    import::Person,
     model::secret_source::SecretSource,
     reconcile::imported,
 };
 
 /// The data folder when none is named.
-const DATA_DIR: &str = "./data";
-/// First line of every document.
-const HEADLINE: &str = "Imported from the former service by vpn-operator import.";
+pub(super) const DATA_DIR: &str = "./data";
 
-pub(super) async fn carry_out(
-    plan: Plan,
-    folder: &Path,
-    args: &ImportLegacy,
-    report: &mut Report,
-) -> Result<(), CommandError> {
-    let data_dir = args.data_dir.clone().unwrap_or_else(|| DATA_DIR.into());
-    refuse_nested(folder, &data_dir)?;
-    past::refuse_simulated(&data_dir)?;
-    let declared = declared(folder).await?;
-    let deposit = Deposit::new(folder, &data_dir, HEADLINE);
-    let new = sort_out(&plan.people, &declared, report);
-    if args.dry_run {
-        report.past = Some(past::look(&data_dir, &plan.past).await?);
-        report.registry = Some(past::keep_registry(&data_dir, &plan.registry, false)?);
-        return Ok(());
+/// A folder that people write, and who is declared in it already.
+pub(super) struct Folder {
+    data_dir: PathBuf,
+    deposit: Deposit,
+    declared: BTreeMap<String, UserAt>,
+}
+
+impl Folder {
+    /// Looks at a folder, and changes nothing. `headline`: the first line of every document that is put into it.
+    pub(super) async fn look(folder: &Path, data_dir: &Path, headline: &str) -> Result<Self, CommandError> {
+        refuse_nested(folder, data_dir)?;
+        owned::refuse_simulated(data_dir)?;
+        Ok(Self {
+            data_dir: data_dir.to_owned(),
+            deposit: Deposit::new(folder, data_dir, headline),
+            declared: declared(folder).await?,
+        })
     }
-    let secrets = Secrets::load(&process_environment)?;
-    // First of all: from here on no operator works with the folder.
-    let owned = past::open(&data_dir)?;
-    let key = rooms::key_for_import(&data_dir, &secrets)?;
-    let written = tokio::task::spawn_blocking(move || write(&deposit, &key, &new)).await;
-    for written in written.map_err(|error| stopped(&error))?? {
-        match written {
-            Written::Person { holds } => {
-                report.people.add(true);
-                for placed in holds {
-                    report.holds.add(placed == Placed::Made);
+
+    /// Those who are not declared yet; of the others it is said what has to be known.
+    pub(super) fn sort_out<'a>(&self, people: impl Iterator<Item = &'a Person>, results: &mut Results) -> Vec<Person> {
+        let accounts = self.declared.iter().map(|(name, at)| (at.account.as_str(), name));
+        let accounts: HashMap<&str, &String> = accounts.collect();
+        let mut new = Vec::new();
+        for person in people {
+            let name = person.id.object_name();
+            if let Some(UserAt { place, .. }) = self.declared.get(&name) {
+                let imported = place.starts_with(&format!("imported/{name}.yaml:"));
+                let elsewhere = (!imported).then(|| format!(" in {place}"));
+                results.declared(person, elsewhere.as_deref());
+            } else if let Some(other) = accounts.get(person.username.as_str()) {
+                let (account, id) = (&person.username, &person.id);
+                let place = self.declared.get(*other).map_or("", |at| at.place.as_str());
+                results.refuse(format!(
+                    "{id}: its account {account} is that of VpnUser {other} ({place}): declare by hand whose it is"
+                ));
+            } else {
+                if results.dry_run {
+                    results.would_make(person);
                 }
+                new.push(person.clone());
             }
-            Written::Refused(message) => report.refuse(message),
         }
+        new
     }
-    report.past = Some(past::write(&owned.history, plan.past).await?);
-    report.registry = Some(past::keep_registry(&data_dir, &plan.registry, true)?);
-    Ok(())
+
+    /// Writes everybody. The caller owns the data folder.
+    pub(super) async fn write(
+        self,
+        new: Vec<Person>,
+        secrets: &Secrets,
+        results: &mut Results,
+    ) -> Result<(), CommandError> {
+        let key = rooms::key_for_import(&self.data_dir, secrets)?;
+        let written = tokio::task::spawn_blocking(move || write(&self.deposit, &key, &new)).await;
+        for written in written.map_err(|error| stopped(&error))?? {
+            match written {
+                Written::Person { holds } => {
+                    results.people.add(true);
+                    for placed in holds {
+                        results.holds.add(placed == Placed::Made);
+                    }
+                }
+                Written::Refused(message) => results.refuse(message),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Nobody may name a file in the data folder, and the operator's own files are no declarations.
@@ -87,7 +116,7 @@ fn refuse_nested(folder: &Path, data_dir: &Path) -> Result<(), CommandError> {
 }
 
 /// Where everybody who is declared already is declared, by name.
-async fn declared(folder: &Path) -> Result<BTreeMap<String, String>, CommandError> {
+async fn declared(folder: &Path) -> Result<BTreeMap<String, UserAt>, CommandError> {
     let path = folder.to_owned();
     if !path.is_dir() {
         return Err(CommandError::new(
@@ -108,38 +137,6 @@ async fn declared(folder: &Path) -> Result<BTreeMap<String, String>, CommandErro
         )));
     }
     Ok(checked.users_at)
-}
-
-/// Those who are not declared yet; of the others it is said what has to be known.
-fn sort_out(people: &[Person], declared: &BTreeMap<String, String>, report: &mut Report) -> Vec<Person> {
-    let mut new = Vec::new();
-    for person in people {
-        let name = person.id.object_name();
-        if person.has_old_link {
-            report.link(person.id.as_str());
-        }
-        let Some(place) = declared.get(&name) else {
-            if report.dry_run {
-                report.people.add(true);
-                report.holds.made += person.holds.len() as u64;
-            }
-            new.push(person.clone());
-            continue;
-        };
-        report.people.add(false);
-        if !place.starts_with(&format!("imported/{name}.yaml:")) {
-            let out = if person.holds.is_empty() {
-                ""
-            } else {
-                ", and no hold is placed, although they were inactive or locked"
-            };
-            report.note(format!(
-                "{}: declared in {place} already: that stays as it is{out}",
-                person.id
-            ));
-        }
-    }
-    new
 }
 
 /// What became of somebody.

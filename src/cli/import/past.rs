@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    fs::{self, File, OpenOptions},
+    fs::{self, OpenOptions},
     io::{self, ErrorKind, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
@@ -10,17 +10,15 @@ use std::{
 };
 
 use super::{
-    super::{
-        exit::{CommandError, Exit},
-        run::{DataFolderError, own_data_folder},
-    },
-    report::Count,
+    super::exit::{CommandError, Exit},
+    owned,
+    results::Count,
 };
 use crate::{
     clock::SystemClock,
-    config::{HISTORY_FILE, SIMULATED_FILE},
+    config::HISTORY_FILE,
     history::{History, HistoryError, Past},
-    sqlite,
+    sqlite::{self, OwnerLock},
 };
 
 /// Lines for a registry of corporate IDs, in the data folder.
@@ -31,33 +29,14 @@ const BATCH: usize = 500;
 /// History, in a data folder on which no operator runs and none can be started.
 pub(super) struct Owned {
     pub history: History,
-    _lock: File,
+    _lock: OwnerLock,
 }
 
 /// Takes the data folder, and opens history in it.
 pub(super) fn open(data_dir: &Path) -> Result<Owned, CommandError> {
-    refuse_simulated(data_dir)?;
-    let refused = |error: DataFolderError| {
-        let exit = match &error {
-            DataFolderError::Owned { .. } => Exit::Unavailable,
-            DataFolderError::Unusable { .. } => Exit::Failed,
-        };
-        CommandError::new(exit, error.to_string()).hint("Nothing was imported.")
-    };
-    let lock = own_data_folder(data_dir).map_err(refused)?;
+    let lock = owned::own(data_dir)?;
     let history = History::open(&data_dir.join(HISTORY_FILE), Arc::new(SystemClock)).map_err(|error| failed(&error))?;
     Ok(Owned { history, _lock: lock })
-}
-
-/// Refuses a folder that no real operator accepts.
-pub(super) fn refuse_simulated(data_dir: &Path) -> Result<(), CommandError> {
-    if data_dir.join(SIMULATED_FILE).exists() {
-        return Err(CommandError::invalid(format!(
-            "{} is of a simulation: give another folder with --data",
-            data_dir.display()
-        )));
-    }
-    Ok(())
 }
 
 /// How much of it would be new, without changing anything.

@@ -1,13 +1,15 @@
 //! The data folder: made, writable, and owned by one process. Whoever may not write it is told whose it is.
 
 use std::{
-    fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError},
-    io::{self, ErrorKind, Read, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    fs::{DirBuilder, Metadata},
+    io::{self, ErrorKind},
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
 use rustix::process::{getegid, geteuid};
+
+use crate::sqlite::{NotTaken, OwnerLock};
 
 /// Name of the file in the data folder that the process which owns it has locked.
 pub(super) const OWNER_FILE: &str = "operator.lock";
@@ -27,22 +29,22 @@ pub enum DataFolderError {
     },
     /// Another operator runs on it.
     #[error(
-        "the data folder {path} is in use by process {owner}: stop that vpn-operator first, or give another --data",
+        "the data folder {path} is in use by {owner}: stop that vpn-operator first, or give another --data",
         path = path.display()
     )]
     Owned {
         /// The folder.
         path: PathBuf,
-        /// Id of the process that owns it.
+        /// Who owns it.
         owner: String,
     },
 }
 
-/// Makes the folder if it is missing, closed to others, and owns it for as long as the answered file is open.
+/// Makes the folder if it is missing, closed to others, and owns it for as long as the answered lock lives.
 ///
 /// # Errors
 /// It cannot be made or written, with the users concerned and what to do; or another process owns it.
-pub(in crate::cli) fn own(path: &Path) -> Result<File, DataFolderError> {
+pub(in crate::cli) fn own(path: &Path) -> Result<OwnerLock, DataFolderError> {
     let unusable = |error: io::Error| DataFolderError::Unusable {
         path: path.to_owned(),
         advice: advice(path, error.kind()),
@@ -53,30 +55,13 @@ pub(in crate::cli) fn own(path: &Path) -> Result<File, DataFolderError> {
         .mode(0o700)
         .create(path)
         .map_err(unusable)?;
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path.join(OWNER_FILE))
-        .map_err(unusable)?;
-    match file.try_lock() {
-        Ok(()) => {
-            // For the message below only: a full disk must not stand in the way.
-            let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-            Ok(file)
-        }
-        Err(TryLockError::WouldBlock) => {
-            let mut owner = String::new();
-            let _ = file.read_to_string(&mut owner);
-            Err(DataFolderError::Owned {
-                path: path.to_owned(),
-                owner: owner.trim().to_owned(),
-            })
-        }
-        Err(TryLockError::Error(error)) => Err(unusable(error)),
-    }
+    OwnerLock::at(&path.join(OWNER_FILE)).map_err(|error| match error {
+        NotTaken::Owned { owner } => DataFolderError::Owned {
+            path: path.to_owned(),
+            owner,
+        },
+        NotTaken::Failed(error) => unusable(error),
+    })
 }
 
 /// What to do about an error with the folder.

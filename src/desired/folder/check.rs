@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     document::advice,
-    object::{FileKey, Kind, Root},
+    object::{FileKey, Kind, Root, Spec},
     problem::Problem,
     references::{self, Reference},
     scan::{Content, Digests, Document, What, concerns_us, scan_file},
@@ -33,8 +33,17 @@ pub struct CheckReport {
     pub warnings: Vec<Problem>,
     /// What the good documents name that has to be read elsewhere.
     pub references: Vec<Reference>,
-    /// Where each good user is declared, as `file:line`, by name.
-    pub users_at: BTreeMap<String, String>,
+    /// Where each good user is declared, by name.
+    pub users_at: BTreeMap<String, UserAt>,
+}
+
+/// Where a user is declared, and the account that is theirs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserAt {
+    /// The place, as `file:line`.
+    pub place: String,
+    /// The account on the gateways.
+    pub account: String,
 }
 
 /// Reads a folder, or one file, as the operator would on its first start.
@@ -117,13 +126,17 @@ impl CheckReport {
                 places.insert(key, format!("{file}:{}", document.line));
                 separation.add(&declared, file, document.line);
                 self.references.extend(references::of(&declared, file, document.line));
-                match declared.kind {
-                    Kind::User => {
+                match &declared.spec {
+                    Spec::User(spec) => {
                         self.users += 1;
-                        self.users_at.insert(declared.name, format!("{file}:{}", document.line));
+                        let at = UserAt {
+                            place: format!("{file}:{}", document.line),
+                            account: spec.account(),
+                        };
+                        self.users_at.insert(declared.name, at);
                     }
-                    Kind::Hold => self.holds += 1,
-                    Kind::Gateway => self.gateways += 1,
+                    Spec::Hold(_) => self.holds += 1,
+                    Spec::Gateway(_) => self.gateways += 1,
                 }
             }
         }

@@ -44,7 +44,7 @@ mod ways;
 mod writers;
 mod yaml_value;
 
-pub use check::{CheckReport, check};
+pub use check::{CheckReport, UserAt, check};
 pub use deposit::{Deposit, DepositError, Placed};
 pub use object::SOURCE_FILE;
 pub use problem::Problem;

@@ -32,6 +32,11 @@ fn has_password(account: &Account, entry: &Entry) -> bool {
     wanted.is_some_and(|wanted| wanted.expose_secret() == entry.password.expose_secret())
 }
 
+/// Whether people are let in with it as is wanted, whatever else has to change of it.
+pub(super) fn lets_in(account: &Account, entry: &Entry) -> bool {
+    !entry.blocked && (account.password.is_none() || has_password(account, entry))
+}
+
 /// An account that is to be made. `None` while its password is not known.
 pub(super) fn new(account: &Account, now: Timestamp) -> Option<NewAccount> {
     Some(NewAccount {

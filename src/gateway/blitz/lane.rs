@@ -337,7 +337,7 @@ impl Lane {
     pub(super) fn read_links(&mut self, understood: bool, now: Moment) -> HashSet<String> {
         self.rest.over();
         let first = self.reading.ended(understood, self.pace.quiet, now.at);
-        let there = self.accounts.iter().filter(|(_, managed)| first && managed.agreed);
+        let there = self.accounts.iter().filter(|(_, managed)| first && managed.lets_in());
         there.map(|(name, _)| name.to_string()).collect()
     }
 

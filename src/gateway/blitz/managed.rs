@@ -44,8 +44,10 @@ pub(super) struct Managed {
     number: u64,
     /// Somebody waits for it.
     pub(super) asked: bool,
-    /// A list showed it with access as is wanted.
-    pub(super) agreed: bool,
+    /// A list showed it with access as is wanted, and with nothing to change.
+    agreed: bool,
+    /// A list showed that people are let in as is wanted, whatever else waits until nobody is connected.
+    open: bool,
     /// It was made or seen here since the start, so that somebody may have been let in.
     was_there: bool,
     /// It was the operator's, and went as it was to go. What is there under its name after that may be somebody else's.
@@ -77,6 +79,7 @@ impl Managed {
             number,
             asked: false,
             agreed: false,
+            open: false,
             was_there: false,
             left: false,
             foreign: false,
@@ -98,10 +101,14 @@ impl Managed {
         if let Some(revoke) = target.revoke.as_ref().filter(|_| !self.is_let_go())
             && self.proof.as_ref().is_none_or(|proof| proof.below() < revoke.below)
         {
-            self.proof = Some(Proof::open(revoke, entry.map_or(0, |entry| entry.online), server));
+            let idle = entry.is_some_and(|entry| entry.blocked && entry.online == 0);
+            let proof = Proof::open(revoke, entry.map_or(0, |entry| entry.online), server);
+            self.proof = Some(proof.was_idle(idle));
         }
         // What was written since the last list was not read back.
-        self.agreed = looked && !self.written && self.agrees(entry, now.utc);
+        let read_back = looked && !self.written;
+        self.agreed = read_back && self.agrees(entry, now.utc);
+        self.open = read_back && self.opens(entry);
     }
 
     /// Takes what a list shows of it that was begun at `begun`.
@@ -118,7 +125,7 @@ impl Managed {
         let granted = self.target.access == TargetAccess::Granted;
         if let Some(proof) = self.proof.as_mut().filter(|proof| !(granted && proof.is_over())) {
             let refused = self.foreign || entry.is_none_or(|entry| entry.blocked);
-            let devices = entry.filter(|_| !self.foreign).map_or(0, |entry| entry.online);
+            let devices = entry.filter(|_| !self.foreign).map(|entry| entry.online);
             proof.looked(devices, refused, begun, now);
         }
         let agrees = self.agrees(entry, now.utc);
@@ -127,6 +134,7 @@ impl Managed {
             self.let_in_by_others(entry.online, server, now);
         }
         self.agreed = agrees;
+        self.open = self.opens(entry);
         self.written = false;
         if agrees {
             self.asked = false;
@@ -152,7 +160,12 @@ impl Managed {
             }
             Call::Add(..) => (self.was_there, self.left) = (true, false),
             Call::Delete(_) => self.left = true,
-            Call::List | Call::Change(..) | Call::Links(_) => {}
+            Call::Change(..) => {
+                if let Some(proof) = &mut self.proof {
+                    proof.changed();
+                }
+            }
+            Call::List | Call::Links(_) => {}
         }
     }
 
@@ -176,8 +189,8 @@ impl Managed {
     }
 
     /// A list showed that people are let in with it.
-    pub(super) fn lets_in(&self) -> bool {
-        self.agreed && self.target.access == TargetAccess::Granted
+    pub(super) const fn lets_in(&self) -> bool {
+        self.open
     }
 
     /// It is not the operator's any more because it was to be deleted.
@@ -193,11 +206,11 @@ impl Managed {
 
     /// What others want to be told of when it changes. `panel`: whose word is missing.
     pub(super) fn facts(&self, panel: &str) -> impl PartialEq + use<> {
-        (self.agreed, self.foreign, self.progress(panel))
+        (self.agreed, self.open, self.foreign, self.progress(panel))
     }
 
     pub(super) fn observe(&self, entry: Option<&Entry>, looked: bool, panel: &str) -> Observation {
-        let reads_back = self.agreed || self.target.access != TargetAccess::Granted;
+        let reads_back = self.open || self.target.access != TargetAccess::Granted;
         Observation {
             account: if self.foreign && self.target.access == TargetAccess::Absent {
                 // Of the operator's there is nothing.
@@ -303,6 +316,13 @@ impl Managed {
 
     fn progress(&self, panel: &str) -> Option<RevocationProgress> {
         Some(self.proof.as_ref()?.progress(panel))
+    }
+
+    /// Whether people are let in as is wanted.
+    fn opens(&self, entry: Option<&Entry>) -> bool {
+        let proved = self.proof.as_ref().is_none_or(Proof::is_over);
+        let granted = proved && !self.foreign && self.target.access == TargetAccess::Granted;
+        granted && entry.is_some_and(|entry| difference::lets_in(&self.target.account, entry))
     }
 
     /// Whether the panel is as is wanted.

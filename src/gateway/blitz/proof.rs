@@ -39,6 +39,7 @@ pub(super) enum Need {
 
 /// A revocation.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 pub(super) struct Proof {
     below: Epoch,
     denied_at: Timestamp,
@@ -52,6 +53,8 @@ pub(super) struct Proof {
     shown: Option<(u32, Instant)>,
     /// Blocks that are needed beside [`BLIND`], one for each device that was seen.
     owed: u32,
+    /// The last list showed that somebody else blocked the account before, and nobody connected.
+    idle: bool,
     /// The last list that counts showed none.
     listed_none: bool,
     /// The server is asked too, and what its last look that counts showed: whether it was none.
@@ -75,6 +78,7 @@ impl Proof {
             was_blocked: false,
             shown: None,
             owed: if server { 0 } else { owed(online) },
+            idle: false,
             listed_none: false,
             server: server.then_some(false),
             held_down: false,
@@ -82,6 +86,17 @@ impl Proof {
             zero_at: None,
             withdrawn_at: None,
         }
+    }
+
+    /// The last list before it was opened showed the account blocked, and nobody connected.
+    pub(super) const fn was_idle(mut self, idle: bool) -> Self {
+        self.idle = idle;
+        self
+    }
+
+    /// The account was changed, and may let people in.
+    pub(super) const fn changed(&mut self) {
+        self.idle = false;
     }
 
     pub(super) const fn below(&self) -> Epoch {
@@ -131,8 +146,11 @@ impl Proof {
         }
     }
 
-    /// A list that was begun at `begun` shows so many devices. `refused`: it shows the account blocked, or not at all.
-    pub(super) fn looked(&mut self, devices: u32, refused: bool, begun: Instant, now: Moment) {
+    /// A list that was begun at `begun` shows so many devices; `None`: it does not show the account. `refused`: nobody logs in.
+    pub(super) fn looked(&mut self, devices: Option<u32>, refused: bool, begun: Instant, now: Moment) {
+        // Devices of an account that was deleted are not shown.
+        self.idle = refused && devices == Some(0) && !self.was_blocked;
+        let devices = devices.unwrap_or(0);
         if !refused {
             // Somebody let it in again: everything begins anew.
             if self.refused.take().is_some_and(|since| begun >= since) {
@@ -193,16 +211,18 @@ impl Proof {
             self.withdrawn_at = Some(now.utc);
         }
         self.zero_at = None;
+        self.idle = false;
         self.held_down = false;
         self.listed_none = false;
         self.server = self.server.map(|_| false);
     }
 
-    /// What is needed next. An account that the panel was never seen to let in needs to be seen once, and no block.
+    /// What is needed next. An account that the panel was never seen to let in needs to be seen once, and no block; one that was
+    /// blocked before, and that nobody uses, needs another look.
     pub(super) const fn need(&self, was_never_there: bool) -> Need {
         if self.zero_at.is_some() {
             Need::Nothing
-        } else if was_never_there {
+        } else if was_never_there || self.idle {
             Need::Look
         } else if self.blocks < BLIND || self.owed > 0 {
             Need::Block

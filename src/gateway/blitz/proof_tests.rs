@@ -99,7 +99,7 @@ impl World {
             Event::List => {
                 self.pass(600);
                 let now = self.now();
-                self.proof.looked(self.devices, self.blocked, begun, now);
+                self.proof.looked(Some(self.devices), self.blocked, begun, now);
             }
             Event::Look => {
                 let now = self.now();

@@ -10,82 +10,29 @@ use super::{
     table::Table,
     times::Times,
 };
-use crate::model::{
-    corporate_id::CorporateId,
-    hold::{VpnHoldSpec, hold_name},
-    secret_source::SecretSource,
-    syntax,
-    user::{Adopt, DeletionPolicy, MAX_OWNER_LEN, VpnUserSpec},
+use crate::{
+    import::person::{Person, PlannedHold, Terms, kept_password},
+    model::{corporate_id::CorporateId, syntax, user::MAX_OWNER_LEN},
 };
 
-/// In whose name imported holds stand.
-pub const SOURCE: &str = "import";
-/// Most bytes of a password: as many as the operator takes from anywhere.
-const MAX_PASSWORD_LEN: usize = 4096;
-/// What a password that was sealed begins with.
-const SEALED: &str = "sealed:";
-
-/// A person as they are to be declared.
+/// Somebody of the former service.
 #[derive(Debug, Clone)]
-pub struct Person {
+pub struct FormerUser {
     /// `rowid` in `users`.
     pub row: i64,
-    /// Corporate ID.
-    pub id: CorporateId,
-    /// Account on the gateways. Differs from that of every other person.
-    pub username: String,
-    /// The password that they have.
-    pub password: SecretString,
-    /// Whose access it is, if the registry says so.
-    pub owner: Option<String>,
-    /// What keeps them out.
-    pub holds: Vec<PlannedHold>,
+    /// As they are to be declared.
+    pub person: Person,
     /// They had a subscription link, which stops working.
     pub has_old_link: bool,
     /// Bytes from and to them, as the former service has them.
     pub(super) total: (u64, u64),
 }
 
-/// A hold as it is to be placed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlannedHold {
-    /// Its name.
-    pub name: String,
-    /// What it says.
-    pub spec: VpnHoldSpec,
-}
-
-impl Person {
-    /// The declaration, with where the password is read from.
-    #[must_use]
-    pub fn spec(&self, password: SecretSource) -> VpnUserSpec {
-        VpnUserSpec {
-            corporate_id: self.id.clone(),
-            owner: self.owner.clone(),
-            email: None,
-            role: None,
-            active: true,
-            valid_from: None,
-            valid_until: None,
-            traffic: None,
-            max_devices: None,
-            gateways: None,
-            username: Some(self.username.clone()),
-            credentials_from: Some(password),
-            credential_generation: 1,
-            subscription_generation: 1,
-            deletion_policy: DeletionPolicy::default(),
-            // On a panel the account is there, and it is theirs.
-            adopt: Adopt::IfExists,
-        }
-    }
-}
-
 /// Why nothing is made of a row.
 type Refused = String;
 
 /// Everybody who can be declared, in the order of rows, and what there is to say.
-pub(super) fn people(tables: &Tables, times: &Times, remarks: &mut Vec<Remark>) -> Vec<Person> {
+pub(super) fn people(tables: &Tables, times: &Times, remarks: &mut Vec<Remark>) -> Vec<FormerUser> {
     let rows = tables.rows(Table::Users);
     let ids = claims(rows, |row| id_of(row).ok().map(|id| id.key().to_owned()));
     let usernames = claims(rows, |row| username_of(row, &id_of(row).ok()?).ok());
@@ -93,9 +40,9 @@ pub(super) fn people(tables: &Tables, times: &Times, remarks: &mut Vec<Remark>) 
     let mut people = Vec::new();
     for row in rows {
         match person(row, &ids, &usernames, times, remarks) {
-            Ok(mut person) => {
-                person.owner = owners.get(person.id.key()).cloned();
-                people.push(person);
+            Ok(mut user) => {
+                user.person.owner = owners.get(user.person.id.key()).cloned();
+                people.push(user);
             }
             Err(refused) => {
                 let out = if denied(row, times) {
@@ -137,7 +84,7 @@ fn person(
     usernames: &Claims,
     times: &Times,
     remarks: &mut Vec<Remark>,
-) -> Result<Person, Refused> {
+) -> Result<FormerUser, Refused> {
     let id = id_of(row)?;
     if let Some(others) = others(ids, id.key(), row) {
         return Err(format!(
@@ -162,15 +109,18 @@ fn person(
         })
     };
     let total = (total("total_upload").unwrap_or(0), total("total_download").unwrap_or(0));
-    Ok(Person {
+    Ok(FormerUser {
         row: row.number,
-        holds: holds(row, &id, times, remarks),
-        username,
-        password,
-        owner: None,
         has_old_link: row.told("subscription_url").is_some(),
         total,
-        id,
+        person: Person {
+            holds: holds(row, &id, times, remarks),
+            username,
+            password,
+            owner: None,
+            terms: Terms::default(),
+            id,
+        },
     })
 }
 
@@ -196,34 +146,16 @@ fn username_of(row: &Row, id: &CorporateId) -> Result<String, Refused> {
 fn password_of(row: &Row) -> Result<SecretString, Refused> {
     let text = row.text("hy2_auth_key")?;
     let text = text.ok_or("hy2_auth_key is empty, so there is no password to keep: let them in with `user grant`")?;
-    let wrong = if text.len() > MAX_PASSWORD_LEN {
-        "is longer than 4096 bytes"
-    } else if text.chars().any(char::is_control) || text.starts_with('\u{feff}') {
-        "has control characters"
-    } else if text.starts_with(SEALED) {
-        "begins with `sealed:`"
-    } else {
-        return Ok(SecretString::from(text));
-    };
-    Err(format!(
-        "hy2_auth_key {wrong}: let them in with `user grant`, under a new password"
-    ))
+    kept_password(&text)
+        .map_err(|wrong| format!("hy2_auth_key {wrong}: let them in with `user grant`, under a new password"))
 }
 
 /// What keeps this person out. What cannot be understood keeps them out as well, and is said.
 fn holds(row: &Row, id: &CorporateId, times: &Times, remarks: &mut Vec<Remark>) -> Vec<PlannedHold> {
     let mut holds = Vec::new();
     let mut hold = |cause, reason: &str, until| {
-        holds.push(PlannedHold {
-            name: hold_name(SOURCE, cause, id),
-            spec: VpnHoldSpec {
-                corporate_id: id.clone(),
-                source: SOURCE.to_owned(),
-                reason: Some(format!("imported from the former service: {reason}")),
-                from: None,
-                until,
-            },
-        });
+        let reason = format!("imported from the former service: {reason}");
+        holds.push(PlannedHold::new(cause, id, reason, until));
     };
     let mut note = |message: &str| remarks.push(Remark::note(Table::Users, row, format!("{id}: {message}")));
     match row.integer("is_active") {

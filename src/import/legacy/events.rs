@@ -8,13 +8,15 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{
-    accounts::SOURCE,
     read::Tables,
     row::{Remark, Row},
     table::{Table, Tally},
     times::Times,
 };
-use crate::history::{AUDIT_RETENTION_DAYS, AuditEntry, ImportedEvent, Past, redact};
+use crate::{
+    history::{AUDIT_RETENTION_DAYS, AuditEntry, ImportedEvent, Past, redact},
+    import::person::SOURCE,
+};
 
 /// Most characters of one text.
 const MAX_TEXT: usize = 2000;

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    accounts::{self, Person},
+    accounts::{self, FormerUser},
     events::{self, Scrub},
     read::Tables,
     registry,
@@ -18,7 +18,7 @@ use crate::history::Past;
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
     /// Everybody who is to be declared. No two have the same ID or account.
-    pub people: Vec<Person>,
+    pub people: Vec<FormerUser>,
     /// What is to be written into history.
     pub past: Vec<Past>,
     /// Lines for a registry of corporate IDs.
@@ -71,11 +71,11 @@ pub fn map(tables: &Tables, times: &Times) -> Plan {
 
 /// Events that said that somebody left who is active all the same: the former service forgot those that it did not know how to act on,
 /// and those that were to take effect later.
-fn unheard(tables: &Tables, people: &[Person]) -> Vec<Remark> {
+fn unheard(tables: &Tables, people: &[FormerUser]) -> Vec<Remark> {
     let active: HashSet<&str> = people
         .iter()
-        .filter(|person| person.holds.is_empty())
-        .map(|person| person.id.key())
+        .filter(|user| user.person.holds.is_empty())
+        .map(|user| user.person.id.key())
         .collect();
     let unheard = |row: &&Row| {
         let kind = row.told("event_type").unwrap_or_default();

@@ -67,7 +67,14 @@ fn one(row: Vec<(&'static str, Cell)>) -> (Plan, Vec<String>) {
 fn somebody_who_is_in_keeps_account_and_password() {
     let (plan, said) = one(anna("AB123456"));
     assert_eq!(said, [""; 0]);
-    let [person] = &plan.people[..] else { panic!("{plan:?}") };
+    let [
+        FormerUser {
+            person, has_old_link, ..
+        },
+    ] = &plan.people[..]
+    else {
+        panic!("{plan:?}")
+    };
     assert_eq!(
         (
             person.id.as_str(),
@@ -76,7 +83,7 @@ fn somebody_who_is_in_keeps_account_and_password() {
         ),
         ("AB123456", "corp_ab123456", PASSWORD)
     );
-    assert!(person.holds.is_empty() && person.has_old_link);
+    assert!(person.holds.is_empty() && *has_old_link);
 }
 
 #[test]
@@ -96,12 +103,26 @@ fn whatever_cannot_be_understood_keeps_out() {
         ("locked_until", text("soon"), &["import-locked-ab123456"], 1),
     ] {
         let (plan, said) = one(with(row(), column, cell));
-        let names: Vec<&str> = plan.people[0].holds.iter().map(|hold| hold.name.as_str()).collect();
+        let names: Vec<&str> = plan.people[0]
+            .person
+            .holds
+            .iter()
+            .map(|hold| hold.name.as_str())
+            .collect();
         assert_eq!((&names[..], said.len()), (holds, remarks), "{column}: {said:?}");
-        assert!(plan.people[0].holds.iter().all(|hold| hold.spec.source == "import"));
+        assert!(
+            plan.people[0]
+                .person
+                .holds
+                .iter()
+                .all(|hold| hold.spec.source == "import")
+        );
     }
     let locked = one(with(row(), "locked_until", text("2026-03-15 12:30:00"))).0;
-    let until = locked.people[0].holds[0].spec.until.map(|until| until.to_string());
+    let until = locked.people[0].person.holds[0]
+        .spec
+        .until
+        .map(|until| until.to_string());
     assert_eq!(until.as_deref(), Some("2026-03-15T12:30:00Z"));
 }
 
@@ -160,7 +181,7 @@ fn who_left_by_an_event_or_the_registry_and_is_active_all_the_same_is_told_of() 
     ];
     tables.set(Table::IdRegistry, vec![Row::new(8, registry)]);
     let plan = map(&tables, &times());
-    assert_eq!(plan.people[0].owner.as_deref(), Some("Anna"));
+    assert_eq!(plan.people[0].person.owner.as_deref(), Some("Anna"));
     let told: Vec<(Table, i64, bool)> = plan.remarks.iter().map(|it| (it.table, it.row, it.skipped)).collect();
     assert_eq!(told, [(Table::WebhookEvents, 7, false), (Table::IdRegistry, 8, false)]);
     assert_eq!(plan.registry.len(), 1);
@@ -232,16 +253,16 @@ proptest! {
         };
         // People: each row once, in one of the two.
         let mut rows = skipped(Table::Users);
-        rows.extend(plan.people.iter().map(|person| person.row));
+        rows.extend(plan.people.iter().map(|user| user.row));
         rows.sort_unstable();
         let all: Vec<i64> = tables.rows(Table::Users).iter().map(|row| row.number).collect();
         prop_assert_eq!(rows, all);
-        let ids: HashSet<String> = plan.people.iter().map(|person| person.id.object_name()).collect();
-        let accounts: HashSet<&str> = plan.people.iter().map(|person| person.username.as_str()).collect();
+        let ids: HashSet<String> = plan.people.iter().map(|user| user.person.id.object_name()).collect();
+        let accounts: HashSet<&str> = plan.people.iter().map(|user| user.person.username.as_str()).collect();
         prop_assert_eq!((ids.len(), accounts.len()), (plan.people.len(), plan.people.len()));
         // Whoever was out is out.
-        for person in &plan.people {
-            let row = tables.rows(Table::Users).iter().find(|row| row.number == person.row).unwrap();
+        for FormerUser { row, person, .. } in &plan.people {
+            let row = tables.rows(Table::Users).iter().find(|it| it.number == *row).unwrap();
             let active = row.integer("is_active").ok().flatten().is_some_and(|active| active != 0);
             prop_assert_eq!(active, !person.holds.iter().any(|hold| hold.name.starts_with("import-inactive-")));
         }

@@ -15,7 +15,7 @@ mod times;
 mod traffic;
 
 pub use self::{
-    accounts::{Person, PlannedHold},
+    accounts::FormerUser,
     map::{Plan, map},
     read::{ReadError, Tables, read},
     row::{Cell, Remark, Row},

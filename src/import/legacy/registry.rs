@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use super::{
-    accounts::Person,
+    accounts::FormerUser,
     events::Scrub,
     read::Tables,
     row::{Remark, Row},
@@ -20,15 +20,15 @@ const MAX_TEXT: usize = 2000;
 /// The lines, in the order of tables and rows. Without secrets.
 pub(super) fn lines(
     tables: &Tables,
-    people: &[Person],
+    people: &[FormerUser],
     times: &Times,
     scrub: &Scrub,
     remarks: &mut Vec<Remark>,
 ) -> Vec<String> {
     let in_force: HashSet<&str> = people
         .iter()
-        .filter(|person| person.holds.is_empty())
-        .map(|person| person.id.key())
+        .filter(|user| user.person.holds.is_empty())
+        .map(|user| user.person.id.key())
         .collect();
     let mut lines = Vec::new();
     let line = |table: Table, row: &Row, texts: &[&str], moments: &[&str]| {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::{
-    accounts::Person,
+    accounts::FormerUser,
     events::digest_of,
     read::Tables,
     row::{Remark, Row},
@@ -20,14 +20,14 @@ type Sample = (Timestamp, u64, u64);
 /// The traffic of everybody who is declared.
 pub(super) fn traffic(
     tables: &Tables,
-    people: &[Person],
+    people: &[FormerUser],
     times: &Times,
     tallies: &mut HashMap<Table, Tally>,
     remarks: &mut Vec<Remark>,
 ) -> Vec<Past> {
     let mut samples: HashMap<&str, Vec<Sample>> = people
         .iter()
-        .map(|person| (person.username.as_str(), Vec::new()))
+        .map(|user| (user.person.username.as_str(), Vec::new()))
         .collect();
     for row in tables.rows(Table::TrafficStats) {
         let username = row.told("username").map(|name| name.to_ascii_lowercase());
@@ -43,10 +43,10 @@ pub(super) fn traffic(
         }
     }
     let mut all = Vec::new();
-    for person in people {
+    for FormerUser { row, person, total, .. } in people {
         let mut samples = samples.remove(person.username.as_str()).unwrap_or_default();
         samples.sort_by_key(|(at, ..)| *at);
-        let days = days(person.total, &samples).unwrap_or_else(|| {
+        let days = days(*total, &samples).unwrap_or_else(|| {
             tallies.entry(Table::TrafficStats).or_default().unclear += samples.len();
             let message = format!(
                 "{}: {} rows of traffic_stats add up to no total of the account: only its total is taken over",
@@ -55,18 +55,18 @@ pub(super) fn traffic(
             );
             remarks.push(Remark {
                 table: Table::Users,
-                row: person.row,
+                row: *row,
                 skipped: false,
                 message,
             });
             Vec::new()
         });
-        if person.total != (0, 0) {
+        if *total != (0, 0) {
             all.push(Past::Traffic(ImportedTraffic {
                 digest: digest_of(&["traffic".to_owned(), person.username.clone()]),
                 account: person.username.clone(),
-                upload: person.total.0,
-                download: person.total.1,
+                upload: total.0,
+                download: total.1,
                 days,
             }));
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use vpn_operator::{gateway::TargetAccess, model::user::AccountPresence};
 
 use super::house::{Busy, House, account, eventually};
-use crate::support::blitz::{Fault, Op};
+use crate::support::blitz::{BlitzPanel, Fault, Op};
 
 async fn present(house: &House, name: &str) {
     eventually(name, || house.observe(name).account == AccountPresence::Present).await;
@@ -227,5 +227,39 @@ async fn who_was_let_in_at_the_panel_while_the_operator_was_down_is_cut() {
     eventually("out", || device.is_out()).await;
     eventually("zero", || house.is_zero("corp_a")).await;
     assert!(house.panel.account("corp_a").unwrap().blocked);
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn an_account_that_was_blocked_before_is_left_alone_while_nobody_uses_it() {
+    let house = House::new().await;
+    for name in ["corp_idle", "corp_used", "corp_busy"] {
+        house.grant(name);
+        present(&house, name).await;
+    }
+    // Somebody blocked them in the panel's pages, which does not end a session whose kick comes too early.
+    let mut used = house.connect("corp_used").await;
+    let devices = busy(&house, "corp_busy", 1).await;
+    let panel = house.stop().await;
+    for name in ["corp_idle", "corp_used", "corp_busy"] {
+        panel.database().accounts.get_mut(name).unwrap().blocked = true;
+    }
+    let writes = |panel: &BlitzPanel, name: &str| {
+        let calls = panel.calls().into_iter();
+        calls.filter(|call| call.name == name && call.op == Op::Patch).count()
+    };
+    let house = House::at(panel, std::sync::Arc::default());
+    for name in ["corp_idle", "corp_used", "corp_busy"] {
+        house.deny(name);
+    }
+    eventually("the idle one is proved out", || house.is_zero("corp_idle")).await;
+    assert_eq!(writes(&house.panel, "corp_idle"), 0);
+    eventually("the busy one is cut", || devices.iter().all(Busy::is_out)).await;
+    eventually("the silent one is held down", || house.is_contained("corp_used")).await;
+    assert!(used.send(1, 1).is_err());
+    eventually("everybody is out", || {
+        house.is_zero("corp_used") && house.is_zero("corp_busy")
+    })
+    .await;
     house.stop().await;
 }

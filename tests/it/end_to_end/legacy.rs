@@ -100,7 +100,7 @@ pub fn database(house: &House) -> (PathBuf, Connection) {
 }
 
 /// Every file below, with its content and mode.
-fn files(folder: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
+pub fn files(folder: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
     let mut all = BTreeMap::new();
     let mut open = vec![folder.to_owned()];
     while let Some(folder) = open.pop() {

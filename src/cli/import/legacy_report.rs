@@ -1,32 +1,15 @@
-//! What was done, or would be: counts, and a line for everything that is to be known.
+//! What was done of the former service, or would be: counts, and a line for everything that is to be known.
 
 use serde_json::{Value, json};
 
-use super::super::{
-    exit::{CommandError, Exit},
-    output::{Form, Output, printable},
+use super::{
+    super::{
+        exit::CommandError,
+        output::{Form, Output, printable},
+    },
+    results::{Count, Counted, Results, WIDTH},
 };
 use crate::import::legacy::{Plan, Remark, Table, Times};
-
-/// Widest line of a list.
-const WIDTH: u16 = 100;
-
-/// How many were made, and how many were there.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Count {
-    pub made: u64,
-    pub there: u64,
-}
-
-impl Count {
-    pub(super) fn add(&mut self, made: bool) {
-        if made {
-            self.made += 1;
-        } else {
-            self.there += 1;
-        }
-    }
-}
 
 /// Counts of one table: name, rows, taken over, skipped, left out, and why.
 struct Source {
@@ -40,9 +23,7 @@ struct Source {
 }
 
 pub(super) struct Report {
-    pub dry_run: bool,
-    pub people: Count,
-    pub holds: Count,
+    pub results: Results,
     /// None when history is not taken over.
     pub past: Option<Count>,
     /// None when issued IDs are not taken over.
@@ -51,10 +32,7 @@ pub(super) struct Report {
     absent: Vec<String>,
     zone: String,
     remarks: Vec<Remark>,
-    /// People of whom nothing was made by what stands in the target.
-    refused: Vec<String>,
-    /// What else there is to know of the target.
-    notes: Vec<String>,
+    /// Whose subscription link of before stops working.
     links: Vec<String>,
 }
 
@@ -79,35 +57,17 @@ impl Report {
             .zone
             .iana_name()
             .map_or_else(|| times.zone.to_offset(times.now).to_string(), str::to_owned);
+        let links = plan.people.iter().filter(|user| user.has_old_link);
         Self {
-            dry_run,
-            people: Count::default(),
-            holds: Count::default(),
+            results: Results::new(dry_run),
             past: None,
             registry: None,
             sources: Table::ALL.into_iter().map(source).collect(),
             absent,
             zone,
             remarks: plan.remarks.clone(),
-            refused: Vec::new(),
-            notes: Vec::new(),
-            links: Vec::new(),
+            links: links.map(|user| user.person.id.to_string()).collect(),
         }
-    }
-
-    /// Somebody of whom nothing could be made.
-    pub(super) fn refuse(&mut self, message: String) {
-        self.refused.push(message);
-    }
-
-    /// Something to be known.
-    pub(super) fn note(&mut self, message: String) {
-        self.notes.push(message);
-    }
-
-    /// Somebody whose subscription link of before stops working.
-    pub(super) fn link(&mut self, id: &str) {
-        self.links.push(id.to_owned());
     }
 
     pub(super) fn print(&self, form: Form, output: &mut Output) -> Result<(), CommandError> {
@@ -119,24 +79,12 @@ impl Report {
 
     /// How the command ends, once everything is said.
     pub(super) fn end(&self) -> Result<(), CommandError> {
-        let skipped = self.remarks.iter().filter(|remark| remark.skipped).count() + self.refused.len();
-        match skipped {
-            0 => Ok(()),
-            1 => Err(CommandError::new(
-                Exit::Failed,
-                "nothing was made of 1 row: it is named above",
-            )),
-            rows => Err(CommandError::new(
-                Exit::Failed,
-                format!("nothing was made of {rows} rows: they are named above"),
-            )),
-        }
+        let skipped = self.remarks.iter().filter(|remark| remark.skipped).count();
+        self.results.end(skipped, ["row", "rows"])
     }
 
-    fn results(&self) -> [(&'static str, &'static str, Option<Count>); 4] {
+    fn others(&self) -> [Counted; 2] {
         [
-            ("people", "people", Some(self.people)),
-            ("holds", "holds", Some(self.holds)),
             ("history", "audit rows and traffic", self.past),
             ("registry", "registry lines", self.registry),
         ]
@@ -149,21 +97,15 @@ impl Report {
                 "too_old": it.too_old, "unclear": it.unclear, "not_kept": it.unwanted,
             })
         };
-        let result = |count: Option<Count>| count.map(|count| json!({ "made": count.made, "there": count.there }));
         let remark = |it: &Remark| json!({ "table": it.table.name(), "row": it.row, "skipped": it.skipped, "message": it.message });
         let mut all = json!({
-            "dry_run": self.dry_run,
             "zone": self.zone,
             "tables": self.sources.iter().map(source).collect::<Vec<_>>(),
             "absent": self.absent,
             "remarks": self.remarks.iter().map(remark).collect::<Vec<_>>(),
-            "refused": self.refused,
-            "notes": self.notes,
             "links_that_stop": self.links,
         });
-        for (key, _, count) in self.results() {
-            all[key] = json!(result(count));
-        }
+        self.results.write_json(&mut all, &self.others());
         all
     }
 
@@ -171,12 +113,7 @@ impl Report {
         for remark in &self.remarks {
             output.line(&printable(&remark.to_string()))?;
         }
-        for line in &self.refused {
-            output.line(&printable(&format!("skipped: {line}")))?;
-        }
-        for line in &self.notes {
-            output.line(&printable(line))?;
-        }
+        self.results.lines(output)?;
         if !self.absent.is_empty() {
             let absent = self.absent.join(", ");
             output.wrapped(
@@ -202,12 +139,7 @@ impl Report {
             rows,
         )?;
         output.line("")?;
-        let made = if self.dry_run { "would make" } else { "made" };
-        let rows = self.results().map(|(_, what, count)| match count {
-            Some(count) => [what.to_owned(), count.made.to_string(), count.there.to_string()],
-            None => [what.to_owned(), "-".to_owned(), "-".to_owned()],
-        });
-        output.table(["result", made, "there already"], rows)?;
+        self.results.table(&self.others(), output)?;
         output.line("")?;
         output.wrapped(WIDTH, &format!("Times were read in the zone {}.", self.zone))?;
         if !self.links.is_empty() {
@@ -222,7 +154,7 @@ impl Report {
             )?;
             output.wrapped(WIDTH, &format!("  {}", self.links.join(" ")))?;
         }
-        if self.dry_run {
+        if self.results.dry_run {
             output.line("Nothing was changed.")?;
         }
         Ok(())

@@ -1,0 +1,3 @@
+module vpn-operator/testbed/panel
+
+go 1.26.0
