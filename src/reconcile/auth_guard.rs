@@ -1,10 +1,12 @@
 //! How the auth guards of panels are, and what is said of each.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
+
+use arc_swap::ArcSwap;
 
 use crate::{
     auth::listener::{Asker, AuthEndpoint, GuardHealth},
-    gateway::askers::Asks,
+    gateway::declared::Asking,
     model::condition::ConditionStatus,
 };
 
@@ -102,32 +104,50 @@ impl GuardState {
     }
 }
 
-/// The guards that are answered, and those that cannot be. `alone`: no other process answers logins.
-pub(super) fn guards(endpoint: &AuthEndpoint, unanswered: &BTreeMap<String, String>, alone: bool) -> Vec<AuthGuard> {
-    let answered = endpoint.guards().into_iter().map(|health| AuthGuard {
-        gateway: health.panel.gateway().to_owned(),
-        state: GuardState::of(&health, alone),
-    });
-    let unanswered = unanswered.iter().map(|(gateway, why)| AuthGuard {
-        gateway: gateway.clone(),
-        state: GuardState::Ambiguous(why.clone()),
-    });
-    answered.chain(unanswered).collect()
+/// The auth guards that are declared.
+#[derive(Default)]
+pub(super) struct AuthGuards {
+    /// By gateway: why its servers cannot be answered, if so.
+    declared: ArcSwap<BTreeMap<String, Option<String>>>,
 }
 
-/// Who is answered, as the auth listener has to know it.
-pub(super) fn asker(asks: &Asks) -> Asker<'_> {
-    Asker {
-        token: &asks.token,
-        node: &asks.node,
-        upstream: asks.upstream.as_ref(),
+impl AuthGuards {
+    /// Has those answered who ask from now on. Of panels whose servers cannot be answered it is said once that it is so.
+    pub(super) fn answer(&self, endpoint: &AuthEndpoint, asking: &Asking) {
+        let guarded = asking.askers.iter().filter(|it| it.upstream.is_some());
+        let answered = guarded.map(|it| (it.node.gateway().to_owned(), None));
+        let ambiguous = asking.ambiguous.iter();
+        let ambiguous = ambiguous.map(|(gateway, why)| (gateway.clone(), Some(why.clone())));
+        let declared: Arc<BTreeMap<_, _>> = Arc::new(answered.chain(ambiguous).collect());
+        let before = self.declared.swap(Arc::clone(&declared));
+        for (gateway, why) in declared
+            .iter()
+            .filter(|(gateway, why)| before.get(*gateway) != Some(why))
+        {
+            if let Some(why) = why {
+                tracing::warn!(gateway, "the auth guard of a panel does not answer: {why}");
+            }
+        }
+        endpoint.set_tokens(asking.askers.iter().map(|asks| Asker {
+            token: &asks.token,
+            node: &asks.node,
+            upstream: asks.upstream.as_ref(),
+        }));
     }
-}
 
-/// Says of panels whose servers cannot be answered that it is so, once.
-pub(super) fn note_ambiguous(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) {
-    for (gateway, why) in now.iter().filter(|(gateway, why)| before.get(*gateway) != Some(why)) {
-        tracing::warn!(gateway, "the auth guard of a panel does not answer: {why}");
+    /// How each of them is. `alone`: no other process answers logins.
+    pub(super) fn all(&self, endpoint: &AuthEndpoint, alone: bool) -> Vec<AuthGuard> {
+        let health = endpoint.guards();
+        let of = |gateway: &str| health.iter().find(|health| health.panel.gateway() == gateway);
+        let declared = self.declared.load();
+        let guards = declared.iter().map(|(gateway, why)| AuthGuard {
+            gateway: gateway.clone(),
+            state: match why {
+                Some(why) => GuardState::Ambiguous(why.clone()),
+                None => of(gateway).map_or(GuardState::NotAskedYet, |health| GuardState::of(health, alone)),
+            },
+        });
+        guards.collect()
     }
 }
 

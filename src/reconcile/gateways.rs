@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    auth_guard::{self, AuthGuard, asker, note_ambiguous},
+    auth_guard::{AuthGuard, AuthGuards},
     usage::UsageBook,
 };
 use crate::{
@@ -75,8 +75,8 @@ pub struct Gateways {
     pub(super) moved: Notify,
     /// Gateways to which users cannot be kept, and what is said of each.
     pub(super) not_separated: ArcSwap<BTreeMap<String, String>>,
-    /// Panels whose servers cannot be answered, and what is said of each.
-    unanswered: ArcSwap<BTreeMap<String, String>>,
+    /// The auth guards of panels.
+    guards: AuthGuards,
 }
 
 impl Gateways {
@@ -93,7 +93,7 @@ impl Gateways {
             users_moved: AtomicBool::new(false),
             moved: Notify::new(),
             not_separated: ArcSwap::default(),
-            unanswered: ArcSwap::default(),
+            guards: AuthGuards::default(),
         }
     }
 
@@ -135,11 +135,7 @@ impl Gateways {
     /// How the auth guard of each panel is.
     #[must_use]
     pub fn guards(&self) -> Vec<AuthGuard> {
-        auth_guard::guards(
-            &self.dependencies.endpoint,
-            &self.unanswered.load(),
-            self.dependencies.alone,
-        )
+        self.guards.all(&self.dependencies.endpoint, self.dependencies.alone)
     }
 
     pub(super) fn refused(&self) -> Arc<BTreeMap<String, Refusal>> {
@@ -174,9 +170,7 @@ impl Gateways {
             let Dependencies { index, endpoint, .. } = &self.dependencies;
             index.expect_polls_of(&asking.polled);
             index.declare_alike(&asking.alike);
-            endpoint.set_tokens(asking.askers.iter().map(asker));
-            let ambiguous = Arc::new(asking.ambiguous);
-            note_ambiguous(&self.unanswered.swap(Arc::clone(&ambiguous)), &ambiguous);
+            self.guards.answer(endpoint, &asking);
             // The same is not kept anew.
             if **self.sharing.load() != asking.sharing {
                 self.sharing.store(Arc::new(asking.sharing));

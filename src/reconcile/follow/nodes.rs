@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
 use kube::ResourceExt as _;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -34,7 +33,7 @@ use crate::{
         user::{AccountPresence, VpnUser},
     },
     reconcile::{
-        auth_guard::{self, AuthGuard, asker, note_ambiguous},
+        auth_guard::{AuthGuard, AuthGuards},
         plan::gateway_names,
     },
     roster::account_of,
@@ -74,8 +73,8 @@ pub struct Nodes {
     incomplete: AtomicBool,
     /// Some node could be told by its token once.
     known: AtomicBool,
-    /// Panels whose servers cannot be answered, and what is said of each.
-    unanswered: ArcSwap<BTreeMap<String, String>>,
+    /// The auth guards of panels.
+    guards: AuthGuards,
 }
 
 impl Nodes {
@@ -90,7 +89,7 @@ impl Nodes {
             changed: Notify::new(),
             incomplete: AtomicBool::new(false),
             known: AtomicBool::new(false),
-            unanswered: ArcSwap::default(),
+            guards: AuthGuards::default(),
         }
     }
 
@@ -143,7 +142,7 @@ impl Nodes {
     /// How the auth guard of each panel is, by what this replica was asked.
     #[must_use]
     pub fn guards(&self) -> Vec<AuthGuard> {
-        auth_guard::guards(&self.dependencies.endpoint, &self.unanswered.load(), false)
+        self.guards.all(&self.dependencies.endpoint, false)
     }
 
     /// The status of a user says of its account on each gateway whether it is the operator's: the controller's word.
@@ -205,10 +204,8 @@ impl Nodes {
         let replaced = self.fleet.replace(wanted, refused, start, |asking| {
             let Dependencies { index, endpoint, .. } = &self.dependencies;
             index.expect_polls_of(&asking.polled);
-            endpoint.set_tokens(asking.askers.iter().map(asker));
+            self.guards.answer(endpoint, &asking);
             told = !asking.askers.is_empty();
-            let ambiguous = Arc::new(asking.ambiguous);
-            note_ambiguous(&self.unanswered.swap(Arc::clone(&ambiguous)), &ambiguous);
             let mut polled = self.polled.lock().unwrap_or_else(PoisonError::into_inner);
             for left in polled.difference(&asking.polled) {
                 self.dependencies.metrics.node_removed(&left.0);
