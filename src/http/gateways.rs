@@ -21,12 +21,12 @@ use crate::{
 #[derive(Serialize, ToSchema)]
 pub(super) struct GatewaysBody {
     /// In the order of their names.
-    gateways: Vec<GatewayBody>,
+    gateways: Vec<GatewayStatusBody>,
 }
 
 /// How a gateway is.
 #[derive(Serialize, ToSchema)]
-pub(super) struct GatewayBody {
+pub(super) struct GatewayStatusBody {
     /// Its name.
     name: String,
     /// `hysteria` or `blitz`; null when it does not run.
@@ -111,7 +111,7 @@ impl From<NodeHealth> for NodeBody {
     }
 }
 
-impl From<GatewayView> for GatewayBody {
+impl From<GatewayView> for GatewayStatusBody {
     fn from(gateway: GatewayView) -> Self {
         let answers = |node: &&NodeHealth| node.reachable == Reachable::True;
         Self {
@@ -142,11 +142,14 @@ pub(super) async fn list(State(state): State<HttpState>) -> Json<GatewaysBody> {
     get, path = "/gateways/{name}", operation_id = "show_gateway", tag = "gateways",
     params(("name" = GatewayNameText, Path, description = "Name of the gateway")),
     responses(
-        (status = 200, description = "The gateway", body = GatewayBody),
+        (status = 200, description = "The gateway", body = GatewayStatusBody),
         (status = 404, description = "There is none of this name", body = ProblemBody,
          content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn show(State(state): State<HttpState>, Segment(name): Segment) -> Result<Json<GatewayBody>, Problem> {
+pub(super) async fn show(
+    State(state): State<HttpState>,
+    Segment(name): Segment,
+) -> Result<Json<GatewayStatusBody>, Problem> {
     Ok(Json(state.use_cases.gateway(&name)?.into()))
 }

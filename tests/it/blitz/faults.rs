@@ -1,6 +1,6 @@
 //! Whatever goes wrong between operator and panel, they agree in the end, and nobody who is denied gets in.
 //!
-//! `PROPTEST_CASES` says how many random schedules are tried, 40 if it is not set.
+//! `PROPTEST_CASES` says how many random schedules are tried, 16 if it is not set: each waits for calls that take their time.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -430,7 +430,7 @@ fn config() -> ProptestConfig {
         .ok()
         .and_then(|cases| cases.parse().ok());
     ProptestConfig {
-        cases: cases.unwrap_or(40),
+        cases: cases.unwrap_or(16),
         ..ProptestConfig::default()
     }
 }

@@ -22,6 +22,26 @@ fn the_document_that_is_checked_in_is_the_one_that_the_code_makes() {
     );
 }
 
+/// Two types of one name would share one schema, and the document would be wrong about one of them.
+#[test]
+fn no_two_types_have_one_name_in_the_document() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http");
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        for described in text.split("ToSchema").skip(1) {
+            let words: Vec<&str> = described.split_whitespace().take(40).collect();
+            let is_kind = |word: &&str| ["struct", "enum"].contains(word);
+            let name = words.iter().position(is_kind).and_then(|at| words.get(at + 1));
+            names.extend(name.map(|name| name.trim_end_matches(['{', ';']).to_owned()));
+        }
+    }
+    assert!(names.len() > 20, "{names:?}");
+    names.sort_unstable();
+    let twice: Vec<_> = names.windows(2).filter(|two| two[0] == two[1]).collect();
+    assert!(twice.is_empty(), "{twice:?}");
+}
+
 #[test]
 fn every_reference_leads_somewhere_and_every_operation_has_words() {
     let document = serde_json::to_value(vpn_operator::http::openapi()).unwrap();
