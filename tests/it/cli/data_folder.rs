@@ -18,9 +18,17 @@ fn is_root() -> bool {
 /// The last line that `run` says, as the user of the image where that is possible.
 fn said(folder: &Path) -> String {
     use std::os::unix::process::CommandExt;
-    // Others have to reach the binary and the folders, wherever this is built.
+    // Others have to reach the binary and the folders, wherever this is built. Another process copies it: a test beside this one may
+    // start a process at any moment, which would hold the copy open for writing, and what is open so cannot be run.
     let binary = folder.join("vpn-operator");
-    fs::copy(env!("CARGO_BIN_EXE_vpn-operator"), &binary).unwrap();
+    let mut copy = Command::new("cp");
+    assert!(
+        copy.arg(env!("CARGO_BIN_EXE_vpn-operator"))
+            .arg(&binary)
+            .status()
+            .unwrap()
+            .success()
+    );
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
     let vpn = folder.join("vpn");
     fs::create_dir_all(&vpn).unwrap();
