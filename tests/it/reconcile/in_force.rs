@@ -20,7 +20,10 @@ mod steps;
 mod stores;
 mod world;
 
-use proptest::{prelude::*, test_runner::TestRunner};
+use proptest::{
+    prelude::*,
+    test_runner::{RngAlgorithm, TestRng, TestRunner},
+};
 
 use self::{
     checks::Promise,
@@ -30,7 +33,7 @@ use self::{
     world::{Mode, Pace, World},
 };
 
-/// Histories that are tried for each promise, unless `PROPTEST_CASES` says otherwise.
+/// Histories that are tried for each promise, the same in every run, unless `PROPTEST_CASES` asks for so many others.
 const CASES: u32 = 64;
 
 fn run(mode: Mode, promises: &[Promise], pace: Pace, steps: Vec<Step>) -> Result<(), String> {
@@ -53,7 +56,11 @@ fn holds(mode: Mode, promises: &[Promise]) {
         max_shrink_iters: 20_000,
         ..ProptestConfig::default()
     };
-    let outcome = TestRunner::new(config).run(&history(mode), |(pace, steps)| {
+    let mut runner = match cases {
+        Some(_) => TestRunner::new(config),
+        None => TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha)),
+    };
+    let outcome = runner.run(&history(mode), |(pace, steps)| {
         run(mode, promises, pace, steps).map_err(TestCaseError::fail)
     });
     if let Err(error) = outcome {
