@@ -149,21 +149,6 @@ impl Guarded {
     }
 }
 
-fn by_hand(password: &str) -> Account {
-    Account {
-        password: password.to_owned(),
-        max_download_bytes: 0,
-        expiration_days: 0,
-        account_creation_date: None,
-        blocked: false,
-        unlimited_user: false,
-        note: None,
-        upload_bytes: None,
-        download_bytes: None,
-        online_count: 0,
-    }
-}
-
 #[tokio::test]
 async fn both_have_to_say_yes_and_the_id_is_the_panels() {
     let guarded = Guarded::new().await;
@@ -197,7 +182,7 @@ async fn accounts_that_are_not_the_operators_pass_as_they_are() {
         .panel()
         .database()
         .accounts
-        .insert("guest".to_owned(), by_hand("theirs"));
+        .insert("guest".to_owned(), Account::by_hand("theirs"));
     assert_eq!(guarded.connect("guest:theirs").await.unwrap().id, "guest");
     let begun = Instant::now();
     assert!(guarded.connect("guest:wrong").await.is_none());
@@ -216,7 +201,7 @@ async fn an_account_that_somebody_else_made_works_on_although_a_user_of_that_nam
         .panel()
         .database()
         .accounts
-        .insert(ANNA.to_owned(), by_hand("theirs"));
+        .insert(ANNA.to_owned(), Account::by_hand("theirs"));
     let theirs = format!("{ANNA}:theirs");
     assert!(
         guarded.connect(&theirs).await.is_none(),
@@ -401,7 +386,7 @@ async fn a_server_that_does_not_ask_is_found() {
 #[tokio::test]
 async fn who_was_connected_before_the_operator_began_is_no_sign() {
     let guarded = Guarded::new().await;
-    let mut ours = by_hand("pw-ab123456-1");
+    let mut ours = Account::by_hand("pw-ab123456-1");
     ours.note = Some("[vpn-operator]".to_owned());
     guarded.panel().database().accounts.insert(ANNA.to_owned(), ours);
     let _there = guarded.panel().connect(ANNAS, ADDRESS).await.unwrap();

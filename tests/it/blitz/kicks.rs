@@ -162,18 +162,7 @@ async fn who_is_not_online_is_not_kicked_and_a_silent_device_not_all_the_time() 
 #[tokio::test]
 async fn a_strangers_account_is_never_kicked() {
     let house = house().await;
-    let theirs = crate::support::blitz::Account {
-        password: "theirs".to_owned(),
-        max_download_bytes: 0,
-        expiration_days: 0,
-        account_creation_date: None,
-        blocked: false,
-        unlimited_user: false,
-        note: None,
-        upload_bytes: None,
-        download_bytes: None,
-        online_count: 0,
-    };
+    let theirs = crate::support::blitz::Account::by_hand("theirs");
     house
         .panel
         .database()

@@ -414,18 +414,7 @@ async fn a_replica_guards_a_panel_and_leaves_strangers_accounts_to_it() {
         let id = CorporateId::parse(id).unwrap();
         format!("{}:{}", id.account(), replica.key.password(&id, 1).expose_secret())
     };
-    let account = |password: &str| crate::support::blitz::Account {
-        password: password.to_owned(),
-        max_download_bytes: 0,
-        expiration_days: 0,
-        account_creation_date: None,
-        blocked: false,
-        unlimited_user: false,
-        note: None,
-        upload_bytes: None,
-        download_bytes: None,
-        online_count: 0,
-    };
+    let account = |password: &str| crate::support::blitz::Account::by_hand(password);
     for id in ["AB123456", "AB654321"] {
         let credential = credential(id);
         let (name, password) = credential.split_once(':').unwrap();

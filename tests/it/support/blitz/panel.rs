@@ -35,6 +35,24 @@ pub struct Account {
 }
 
 impl Account {
+    /// One that somebody made at the panel, without limits, and that has moved nothing.
+    pub fn by_hand(password: &str) -> Self {
+        Self {
+            password: password.to_owned(),
+            max_download_bytes: 0,
+            expiration_days: 0,
+            account_creation_date: None,
+            blocked: false,
+            unlimited_user: false,
+            note: None,
+            upload_bytes: None,
+            download_bytes: None,
+            online_count: 0,
+        }
+    }
+}
+
+impl Account {
     fn status(&self) -> &'static str {
         match (&self.account_creation_date, self.online_count) {
             (None, _) => "On-hold",
