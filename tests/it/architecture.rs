@@ -36,6 +36,7 @@ const FLOORS: &[&[&str]] = &[
     ],
     &["auth"],
     &["roster"],
+    &["issue"],
     &["reconcile"],
     &["access"],
     &["http"],
