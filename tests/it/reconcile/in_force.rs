@@ -207,3 +207,24 @@ fn what_the_guards_store_forgot_of_a_confirmation_it_learns_from_the_objects() {
     ];
     assert_eq!(run(Mode::Cluster, &[Promise::ToldStays], STILL, steps), Ok(()));
 }
+
+#[test]
+fn who_is_held_and_deleted_while_nobody_leads_counts_once() {
+    let steps = vec![
+        Step::Delete { first: 0, count: 11 },
+        Step::Feed {
+            source: FEEDS[0],
+            first: 0,
+            count: 1,
+            span: Span::default(),
+        },
+        Step::Damage {
+            part: Part::Guard,
+            damage: Damage::PutBack(1),
+            start: true,
+        },
+        Step::Silence,
+    ];
+    let pace = Pace { reports: true, ..STILL };
+    assert_eq!(run(Mode::Cluster, &[Promise::LimitHolds], pace, steps), Ok(()));
+}
