@@ -29,3 +29,20 @@ pub struct Part {
     /// Told whether it is durable. If not, nothing of it was written, and it is asked for again after a pause.
     pub done: Box<dyn FnOnce(bool) + Send>,
 }
+
+/// A companion that can do without the file: one that cannot be used is moved aside, and a new one is begun with what could be
+/// read of it. Nobody reads such a file while it is open, [`Store::read`](super::Store::read) included.
+pub trait Keeper: Companion {
+    /// Reads the file when the process starts.
+    ///
+    /// # Errors
+    /// It is damaged.
+    fn load(&self, conn: &Connection, now: Timestamp) -> rusqlite::Result<()>;
+
+    /// Reads what can be read of a file that is going to be replaced. From then on it waits to be written to the new one,
+    /// below what waits already.
+    fn rescue(&self, conn: &Connection, now: Timestamp);
+
+    /// With what the new file begins, for people: `12 objects that could be read of it; …`.
+    fn rescued(&self) -> String;
+}
