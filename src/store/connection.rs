@@ -1,10 +1,10 @@
 //! Opening the file: for the one writer, and for readers.
 
-use std::{fs, io::ErrorKind, path::Path, time::Duration};
+use std::{fs, io::ErrorKind, time::Duration};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{error::StoreError, file::File, migrations};
+use super::{companion::Run, error::StoreError, file::File, migrations};
 use crate::sqlite::{self, Fault};
 
 /// How long a lock of another program is waited for. Jobs queue behind it, so it is short.
@@ -77,21 +77,20 @@ pub(super) fn open_writer(file: &File, opening: Opening) -> Result<Connection, S
     Ok(conn)
 }
 
-/// Makes a file with empty tables. There is none of this name, and none half made of it is ever seen.
+/// Makes a file under another name (`<name>.new`), and lets it be filled.
 ///
 /// # Errors
-/// The folder cannot be written.
-pub(super) fn create(file: &File) -> Result<(), StoreError> {
+/// The folder cannot be written, or there is no room.
+pub(super) fn build(file: &File, fill: Option<Run>) -> Result<File, StoreError> {
     let made = File {
         path: sqlite::beside(&file.path, ".new"),
         ..file.clone()
     };
-    let io = |what, path: &Path, error| file.fault(Fault::io(what, path, &error));
     for leftover in [sqlite::beside(&made.path, "-journal"), made.path.clone()] {
         match fs::remove_file(&leftover) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(io("remove", &leftover, error)),
+            Err(error) => return Err(file.fault(Fault::io("remove", &leftover, &error))),
         }
     }
     sqlite::create_private(&made.path).map_err(|fault| file.fault(fault))?;
@@ -99,9 +98,22 @@ pub(super) fn create(file: &File) -> Result<(), StoreError> {
     let mut conn = Connection::open_with_flags(&made.path, READ_WRITE).map_err(failed)?;
     conn.execute_batch("PRAGMA synchronous = FULL;").map_err(failed)?;
     migrations::migrate(&mut conn, &made, 0)?;
+    if let Some(fill) = fill {
+        let tx = conn.transaction().map_err(failed)?;
+        fill(&tx).and_then(|()| tx.commit()).map_err(failed)?;
+    }
     conn.close().map_err(|(_, error)| failed(error))?;
-    fs::rename(&made.path, &file.path).map_err(|error| io("create", &file.path, error))?;
-    sqlite::sync_folder(&file.path).map_err(|fault| file.fault(fault))
+    Ok(made)
+}
+
+/// Gives a file that was [built](build) its name, which no other has.
+///
+/// # Errors
+/// The folder cannot be written.
+pub(super) fn place(made: &File, file: &File) -> Result<(), StoreError> {
+    fs::rename(&made.path, &file.path)
+        .map_err(|error| file.io("create", &error))
+        .and_then(|()| sqlite::sync_folder(&file.path).map_err(|fault| file.fault(fault)))
 }
 
 /// Opens a connection that cannot write.

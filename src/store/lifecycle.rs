@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::{
-    companion::{Companion, Keeper},
+    companion::{Companion, Keeper, Part},
     connection::{self, Opening},
     error::StoreError,
     file::File,
@@ -115,7 +115,8 @@ impl Lifecycle {
             }
             Ok(open)
         });
-        if outcome.is_err() && !matches!(self.standing, Standing::Replace { .. }) {
+        let refused = matches!(outcome, Err(StoreError::Newer { .. }));
+        if outcome.is_err() && !refused && !matches!(self.standing, Standing::Replace { .. }) {
             if !self.in_use {
                 self.rescue(&keeper, now);
             }
@@ -226,9 +227,10 @@ impl Lifecycle {
             }
             Standing::Unread | Standing::Ours(_) => {}
         }
-        match self.open_whole() {
+        match self.open_whole(keeper) {
             Ok(conn) => return Ok(Some(conn)),
             Err(error @ StoreError::Unavailable(_)) => return Err(error),
+            Err(error @ StoreError::Newer { .. }) if !keeper.replaces_newer() => return Err(error),
             Err(StoreError::Damaged { message, .. }) => {
                 self.rescue(keeper, now);
                 self.replace("damaged", format!("{shown} is damaged: {message}"));
@@ -241,30 +243,51 @@ impl Lifecycle {
         Ok(None)
     }
 
-    fn open_whole(&self) -> Result<Connection, StoreError> {
+    fn open_whole(&self, keeper: &Arc<dyn Keeper>) -> Result<Connection, StoreError> {
         let opening = Opening {
             check_whole: true,
             may_be_empty: false,
-            alone: true,
+            alone: !keeper.is_shared(),
         };
         connection::open_writer(&self.file, opening)
     }
 
-    /// Moves aside what is there, and makes a new file.
+    /// Makes a new file with everything that its keeper has, and puts it in the place of what is there, which is moved aside. A
+    /// disk without room leaves everything as it is.
     fn begin_anew(&mut self, keeper: &Arc<dyn Keeper>, now: Timestamp) -> Result<Connection, StoreError> {
-        if let Standing::Replace { what, why } = &mut self.standing {
-            let aside = sqlite::move_aside(&self.file.path, what, now).map_err(|fault| self.file.fault(fault))?;
-            if let Some(aside) = aside {
-                *why = format!("{why}; it was moved to {}", aside.display());
-            }
-        }
-        connection::create(&self.file)?;
-        let conn = self.open_whole()?;
-        if let Standing::Replace { why, .. } = &self.standing {
+        let part = Arc::clone(keeper).next(now);
+        let (run, done) = part.map(|Part { run, done }| (run, done)).unzip();
+        let placed = connection::build(&self.file, run).and_then(|made| self.put_in_place(&made, now));
+        let durable = placed.is_ok();
+        if let Ok(Some(why)) = &placed {
             self.health
                 .found(format!("{why}. A new one was begun with {}", keeper.rescued()));
         }
-        Ok(conn)
+        if durable {
+            // Whoever is told that it is durable may want to read it.
+            self.health.opened();
+        }
+        if let Some(done) = done {
+            done(durable);
+        }
+        placed?;
+        self.open_whole(keeper)
+    }
+
+    /// Answers what was wrong with what was there, and where it is now.
+    fn put_in_place(&mut self, made: &File, now: Timestamp) -> Result<Option<String>, StoreError> {
+        let mut said = None;
+        if let Standing::Replace { what, why } = &self.standing {
+            let aside = sqlite::move_aside(&self.file.path, what, now).map_err(|fault| self.file.fault(fault))?;
+            said = Some(aside.map_or_else(
+                || why.clone(),
+                |aside| format!("{why}; it was moved to {}", aside.display()),
+            ));
+        }
+        connection::place(made, &self.file)?;
+        // From now on it is not moved aside any more.
+        self.standing = self.present()?.map_or(Standing::Unread, Standing::Ours);
+        Ok(said)
     }
 
     /// Has what can be read of a file read that cannot be opened as it should be. Changes nothing of it.

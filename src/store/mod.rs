@@ -15,6 +15,7 @@ mod copy;
 mod error;
 mod file;
 mod health;
+mod inbox;
 mod job;
 mod lifecycle;
 mod migrations;
@@ -207,6 +208,24 @@ impl Store {
             .await
     }
 
+    /// A connection of one's own that only reads, for whoever reads on a thread of their own; and its generation: once
+    /// [`Self::generation`] is another one, the file it reads may not be the one that is written any more.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn reader(&self) -> Result<(u64, Connection), StoreError> {
+        match self.inner.health.closed() {
+            Some(error) => Err(error),
+            None => self.inner.readers.open(),
+        }
+    }
+
+    /// Of which generation the connections are that read the file as it is now.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.inner.readers.generation()
+    }
+
     /// Looks at every page of the file.
     ///
     /// # Errors
@@ -259,6 +278,12 @@ impl Store {
     #[must_use]
     pub fn damaged(&self, message: impl Into<String>) -> StoreError {
         self.inner.file.damaged(message)
+    }
+
+    /// What an error of SQLite means that somebody met on a [connection of their own](Self::reader).
+    #[must_use]
+    pub fn error(&self, error: &rusqlite::Error) -> StoreError {
+        self.inner.file.sqlite(error)
     }
 
     /// The last error of the writer, while it lasts.

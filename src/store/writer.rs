@@ -1,10 +1,7 @@
 //! The one thread that writes. Whatever waits goes into one transaction, so that it shares one flush of the disk.
 
 use std::{
-    sync::{
-        Arc,
-        mpsc::{Receiver, RecvTimeoutError, TryRecvError},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -15,6 +12,7 @@ use super::{
     error::StoreError,
     file::File,
     health::Health,
+    inbox::{Inbox, LastGroup, Message, Next},
     job::Job,
     lifecycle::{Lifecycle, Open},
     readers::Readers,
@@ -22,33 +20,14 @@ use super::{
 };
 use crate::{clock::SharedClock, sqlite};
 
-/// Most jobs in one transaction.
-const MAX_GROUP: usize = 512;
 /// Pause after a first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Longest pause before writing is tried again while it fails.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// Longest wait for the companions of a job.
-const MAX_LINGER: Duration = Duration::from_micros(500);
 /// How often a writer that has nothing to do looks whether it could write.
 const LOOK: Duration = Duration::from_secs(5);
 /// How often rows past retention are looked for, in a transaction that writes anyway.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
-
-pub(super) enum Message {
-    Job(Job),
-    /// The companion has work.
-    Wake,
-}
-
-impl Message {
-    fn job(self) -> Option<Job> {
-        match self {
-            Self::Job(job) => Some(job),
-            Self::Wake => None,
-        }
-    }
-}
 
 pub(super) struct Writer {
     file: Arc<File>,
@@ -63,8 +42,7 @@ pub(super) struct Writer {
     next_try: Instant,
     next_open: Instant,
     next_prune: Option<Instant>,
-    last_group: usize,
-    last_commit: Duration,
+    last: LastGroup,
 }
 
 impl Writer {
@@ -87,8 +65,7 @@ impl Writer {
             next_try: Instant::now(),
             next_open: Instant::now(),
             next_prune: None,
-            last_group: 0,
-            last_commit: Duration::ZERO,
+            last: LastGroup::default(),
         }
     }
 
@@ -113,7 +90,7 @@ impl Writer {
                 self.failed(error.clone(), true);
                 // Checking a large damaged file takes its time: not to be at it all the time.
                 self.next_open = Instant::now() + self.pause.max(took * 10);
-                self.readers.forget();
+                self.next_try = self.next_open;
                 return Err(error);
             }
         }
@@ -129,68 +106,46 @@ impl Writer {
     }
 
     /// Serves the inbox until nobody can send any more; everything that was sent is answered.
-    pub(super) fn run(mut self, inbox: &Receiver<Message>) {
+    pub(super) fn run(mut self, inbox: &Inbox) {
         loop {
-            // In trouble after a pause, with work of the companion at once, otherwise when there is something to do or to see.
+            // In trouble after a pause, with work of the companion when it is due, otherwise when there is something to do or to see.
             let pause = match self.health.last_error() {
                 Some(_) => self.next_try.saturating_duration_since(Instant::now()),
-                None if !self.companion_waits() => LOOK,
-                None => Duration::ZERO,
+                None => self
+                    .due()
+                    .map_or(LOOK, |due| due.saturating_duration_since(Instant::now()).min(LOOK)),
             };
-            let mut group = Vec::new();
-            match next(inbox, pause) {
+            let group = match inbox.next(pause) {
                 Next::Nothing if pause == LOOK => {
                     self.look();
                     continue;
                 }
-                Next::Waited(Message::Job(job)) => self.gather(inbox, &mut group, job, false),
-                Next::Ready(Message::Job(job)) => self.gather(inbox, &mut group, job, true),
-                Next::Waited(Message::Wake) | Next::Ready(Message::Wake) | Next::Nothing => {}
+                Next::Waited(Message::Job(job)) => inbox.gather(job, false, self.last),
+                Next::Ready(Message::Job(job)) => inbox.gather(job, true, self.last),
+                Next::Waited(Message::Wake) | Next::Ready(Message::Wake) | Next::Nothing => Vec::new(),
                 Next::Closed => break,
-            }
-            // What the companion has more, while nothing can be written, waits for the next attempt as well.
-            let is_early = self.health.last_error().is_some() && Instant::now() < self.next_try;
-            if !group.is_empty() || !is_early {
+            };
+            let is_time = match self.health.last_error() {
+                // What the companion has more, while nothing can be written, waits for the next attempt as well.
+                Some(_) => self.next_try <= Instant::now(),
+                None => self.due().is_some_and(|due| due <= Instant::now()),
+            };
+            if !group.is_empty() || is_time {
                 self.write(group);
             }
         }
         // What the companion still has is written now if it can be.
-        loop {
+        while self.due().is_some() || self.health.last_error().is_some() {
             self.write(Vec::new());
-            if !self.companion_waits() || self.health.last_error().is_some() {
+            if self.health.last_error().is_some() {
                 break;
             }
         }
     }
 
-    fn companion_waits(&self) -> bool {
-        self.companion.as_ref().is_some_and(|companion| companion.waits())
-    }
-
-    /// Adds everything that waits, and gives a moment to those who are likely to come again: as many as were answered last.
-    /// The moment is small against a flush, and without it they and those who wait already would take turns in two groups.
-    fn gather(&self, inbox: &Receiver<Message>, group: &mut Vec<Job>, first: Job, others_wait: bool) {
-        group.push(first);
-        let deadline = Instant::now() + (self.last_commit / 4).min(MAX_LINGER);
-        let mut expected = None;
-        while group.len() < MAX_GROUP {
-            let pause = match inbox.try_recv() {
-                Ok(message) => {
-                    group.extend(message.job());
-                    continue;
-                }
-                Err(TryRecvError::Disconnected) => return,
-                Err(TryRecvError::Empty) => deadline.saturating_duration_since(Instant::now()),
-            };
-            let waiting = if others_wait { group.len() } else { 0 };
-            if group.len() >= *expected.get_or_insert(self.last_group + waiting) || pause.is_zero() {
-                return;
-            }
-            match inbox.recv_timeout(pause) {
-                Ok(message) => group.extend(message.job()),
-                Err(_) => return,
-            }
-        }
+    /// When the companion's work is due.
+    fn due(&self) -> Option<Instant> {
+        self.companion.as_ref().and_then(|companion| companion.due())
     }
 
     /// Takes the right to write and gives it back, so that a lock of another program is known before anybody is refused.
@@ -208,15 +163,11 @@ impl Writer {
 
     fn write(&mut self, group: Vec<Job>) {
         let troubled = self.health.last_error().is_some();
-        let companion_waits = self.companion_waits();
-        if group.is_empty() && !companion_waits && !troubled {
-            return;
-        }
         if let Err(error) = self.ensure_open() {
             return answer_all(group, &error);
         }
         // What fails again and again must not take the jobs with it.
-        let apart = troubled && companion_waits && !group.is_empty();
+        let apart = troubled && !group.is_empty() && self.due().is_some();
         if apart {
             self.transact(Vec::new(), true);
         }
@@ -241,8 +192,10 @@ impl Writer {
         let (run, done) = part.map(|Part { run, done }| (run, done)).unzip();
         let started = Instant::now();
         let outcome = transact(&mut open.conn, run, &mut group, prune.then_some((now, &self.file)));
-        self.last_commit = started.elapsed();
-        self.last_group = group.len();
+        self.last = LastGroup {
+            jobs: group.len(),
+            took: started.elapsed(),
+        };
         let durable = outcome.as_ref().is_ok_and(|results| results.part.is_ok());
         // Everybody is told when what they may ask about it is known.
         let tell = || done.into_iter().for_each(|done| done(durable));
@@ -292,8 +245,9 @@ impl Writer {
     fn ensure_open(&mut self) -> Result<(), StoreError> {
         let now = self.clock.now();
         if let Some(gone) = self.open.take_if(|open| !self.lifecycle.is_in_place(open)) {
-            self.readers.forget();
+            // Its keeper has everything before its readers lose it.
             self.lifecycle.let_go(&gone, now);
+            self.readers.forget();
         }
         if self.open.is_some() {
             return Ok(());
@@ -305,30 +259,19 @@ impl Writer {
         }
         let started = Instant::now();
         let opened = self.lifecycle.open(now);
-        self.opened(opened, started.elapsed())
-    }
-}
-
-enum Next {
-    /// It was there already.
-    Ready(Message),
-    /// It came.
-    Waited(Message),
-    Nothing,
-    Closed,
-}
-
-/// The next message, if it comes before the pause is over.
-fn next(inbox: &Receiver<Message>, pause: Duration) -> Next {
-    match inbox.try_recv() {
-        Ok(message) => return Next::Ready(message),
-        Err(TryRecvError::Disconnected) => return Next::Closed,
-        Err(TryRecvError::Empty) => {}
-    }
-    match inbox.recv_timeout(pause) {
-        Ok(message) => Next::Waited(message),
-        Err(RecvTimeoutError::Timeout) => Next::Nothing,
-        Err(RecvTimeoutError::Disconnected) => Next::Closed,
+        // Another file may stand in its place since they were told to forget it.
+        self.readers.forget();
+        let opened = self.opened(opened, started.elapsed());
+        // Whoever waits for an attempt is told of this one.
+        if opened.is_err()
+            && let Some(part) = self
+                .companion
+                .as_ref()
+                .and_then(|companion| Arc::clone(companion).next(now))
+        {
+            (part.done)(false);
+        }
+        opened
     }
 }
 

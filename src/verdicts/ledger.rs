@@ -1,6 +1,9 @@
 //! What was decided and is not written yet: kept in memory until it is, and handed to the store's writer.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
@@ -96,15 +99,14 @@ impl Ledger {
 impl Companion for Ledger {
     fn owned(&self) {}
 
-    fn waits(&self) -> bool {
+    fn due(&self) -> Option<Instant> {
         let state = self.state();
-        !state.pending.is_empty() || state.stale || state.pending.seq() > *self.kept.borrow()
+        let waits = !state.pending.is_empty() || state.stale || state.pending.seq() > *self.kept.borrow();
+        waits.then(Instant::now)
     }
 
     fn next(self: Arc<Self>, now: Timestamp) -> Option<Part> {
-        if !self.waits() {
-            return None;
-        }
+        self.due()?;
         let batch = Arc::new(self.state().pending.take());
         let changes = Arc::clone(&batch);
         let counting = Counting::around(now, self.max_age);
@@ -120,6 +122,14 @@ impl Companion for Ledger {
 }
 
 impl Keeper for Ledger {
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    fn replaces_newer(&self) -> bool {
+        true
+    }
+
     fn load(&self, conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
         let Loaded { memory, skipped, stale } = rows::read(conn, Counting::around(now, self.max_age))?;
         if skipped > 0 {

@@ -77,8 +77,9 @@ fn a_file_that_cannot_be_written_is_read_and_replaced_later() {
     store.write(1, verdicts(50));
     drop(store);
     // What SQLite wants to write beside the file is in the way, as when there is no room for it.
-    let log = crate::sqlite::beside(&house.path(), "-wal");
+    let [log, new] = ["-wal", ".new"].map(|suffix| crate::sqlite::beside(&house.path(), suffix));
     fs::create_dir(&log).unwrap();
+    fs::create_dir_all(new.join("full")).unwrap();
     let (store, memory) = house.open();
     assert_eq!(memory, replay(&verdicts(50)));
     assert!(failing(&store).is_some());
@@ -86,6 +87,7 @@ fn a_file_that_cannot_be_written_is_read_and_replaced_later() {
     assert_eq!(*store.kept().borrow(), 0);
 
     fs::remove_dir(&log).unwrap();
+    fs::remove_dir_all(&new).unwrap();
     until("it is kept", || *store.kept().borrow() == 1);
     drop(store);
     assert_eq!(house.known(), replay(&verdicts(51)));
