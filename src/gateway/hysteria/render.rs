@@ -1,13 +1,19 @@
 //! A complete, commented server configuration for one node.
 //!
-//! The file is Hysteria's own (2.6 and later; `mimic` from 2.12.0 on). It holds the node's secrets, since it is the node's
+//! The file is Hysteria's own (2.6.3 and later; `mimic` from 2.12.0 on). It holds the node's secrets, since it is the node's
 //! configuration; `redact` puts a placeholder in their stead for people to look at.
 
 use std::fmt::Write;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{config::Host, config::NodeConfig, ports::Ports};
+use url::Url;
+
+use super::{
+    acl::{self, Rejected},
+    config::{Host, NodeConfig},
+    ports::Ports,
+};
 
 /// Stands where a secret would.
 const REDACTED: &str = "REDACTED";
@@ -44,6 +50,8 @@ pub struct RenderInput<'a> {
     pub masquerade: Option<String>,
     /// Whether UDP is disguised as TCP in the kernel.
     pub mimic: bool,
+    /// What clients are not connected to, beside what never is (see `acl`). `None` leaves the ACL out.
+    pub reject: Option<Vec<Rejected>>,
     /// Whether secrets are replaced by a placeholder.
     pub redact: bool,
 }
@@ -70,6 +78,14 @@ pub enum RenderError {
     PinWithAcme {
         /// Name of the node.
         node: String,
+    },
+    /// Something else than a URL to ask at.
+    #[error("node {node}: what it would ask is no URL: {error}")]
+    AuthUrl {
+        /// Name of the node.
+        node: String,
+        /// Why.
+        error: url::ParseError,
     },
     /// ACME without a name.
     #[error("node {node}: ACME needs at least one domain")]
@@ -108,6 +124,7 @@ pub fn render(input: &RenderInput<'_>) -> Result<String, RenderError> {
         tls(&input.tls),
         auth(input),
         statistics(input),
+        acl(input)?,
         BANDWIDTH.to_owned(),
         masquerade(input),
         mimic(input),
@@ -258,6 +275,27 @@ fn statistics(input: &RenderInput<'_>) -> String {
     )
 }
 
+fn acl(input: &RenderInput<'_>) -> Result<String, RenderError> {
+    let Some(others) = &input.reject else {
+        return Ok(
+            "# No ACL: clients reach what the server reaches, its loopback and the operator included.\n".to_owned(),
+        );
+    };
+    let auth = Url::parse(input.auth_url.expose_secret()).map_err(|error| RenderError::AuthUrl {
+        node: input.node.name.clone(),
+        error,
+    })?;
+    let statistics = input.node.stats.as_ref().map(|stats| &stats.url);
+    let mut text = "# What clients are not connected to. Everything else goes as it would without this, private networks included. The first\n\
+                    # rule that matches counts; a name is resolved before. Rules for a port need Hysteria 2.6.3.\n\
+                    acl:\n  inline:\n"
+        .to_owned();
+    for (rule, why) in acl::rules(&auth, statistics, others) {
+        let _ = writeln!(text, "    - {} # {why}", quoted(&rule));
+    }
+    Ok(text)
+}
+
 const BANDWIDTH: &str = "\
 # Limits of one client. With neither, clients say themselves how fast their line is.
 # bandwidth:
@@ -346,6 +384,7 @@ mod tests {
             auth_url: "http://10.0.0.1:8081/auth/token-pw".into(),
             masquerade: None,
             mimic: false,
+            reject: Some(Vec::new()),
             redact: false,
         }
     }
@@ -367,6 +406,12 @@ mod tests {
         assert_eq!(yaml["auth"]["http"]["url"], "http://10.0.0.1:8081/auth/token-pw");
         assert_eq!(yaml["trafficStats"]["listen"], "10.0.0.5:9999");
         assert_eq!(yaml["trafficStats"]["secret"], "stats-pw");
+        let rules = yaml["acl"]["inline"].as_sequence().unwrap();
+        assert_eq!(rules[0], "reject(127.0.0.0/8)");
+        assert_eq!(
+            rules[rules.len() - 2..],
+            ["reject(10.0.0.1, tcp/8081)", "reject(10.0.0.5, tcp/9999)"]
+        );
         assert_eq!(yaml["masquerade"]["listenHTTP"], ":80");
         assert_eq!(yaml["masquerade"]["listenHTTPS"], ":443");
         assert_eq!(yaml["masquerade"]["type"], "string");
@@ -394,6 +439,21 @@ mod tests {
         assert_eq!(yaml["masquerade"]["proxy"]["url"], "https://example.com/");
         assert_eq!(yaml["mimic"]["enabled"], true);
         assert!(yaml.get("tls").is_none());
+    }
+
+    #[test]
+    fn without_an_acl_the_file_has_room_for_ones_own_and_says_what_is_open() {
+        let node = node("443");
+        let input = RenderInput {
+            reject: None,
+            ..input(&node)
+        };
+        assert!(parsed(&input).get("acl").is_none());
+        assert!(
+            render(&input)
+                .unwrap()
+                .contains("# No ACL: clients reach what the server reaches")
+        );
     }
 
     #[test]
