@@ -289,7 +289,9 @@ impl Shared {
     /// Accounts for what the operator's accounts moved.
     fn account(&self, meter: &mut Option<PanelMeter>, entries: &HashMap<String, Entry>) {
         if meter.is_none() {
-            *meter = self.context.usage.baseline(&self.name).map(PanelMeter::new);
+            let usage = &self.context.usage;
+            let baselines = usage.baseline(&self.name).zip(usage.baseline(&NodeName::imported()));
+            *meter = baselines.map(|(own, imported)| PanelMeter::new(own, imported));
         }
         let Some(meter) = meter else { return };
         let (mut deltas, mut changed) = (Vec::new(), HashMap::new());
