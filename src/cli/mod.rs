@@ -1,7 +1,7 @@
 //! The command line: parses, wires, asks, prints. It decides nothing about access.
 //!
 //! `run` wires the rooms together. `user`, `hold`, `guard` and `gateway status` are clients of a running operator's HTTP API and touch
-//! neither its data nor a gateway; `health` asks it whether it is ready. `check`, `crd`, `openapi`, `gateway render`, `seal`,
+//! neither its data nor a gateway; `health` asks it whether it is ready. `forward` stands beside a panel. `check`, `crd`, `openapi`, `gateway render`, `seal`,
 //! `import`, `completions` and `man` need no operator.
 //! Everything for stdout goes through [`output::Output`].
 
@@ -15,6 +15,7 @@ mod denial;
 mod doctor;
 mod exit;
 mod former;
+mod forward;
 mod gateway_status;
 mod generate;
 mod guard;
@@ -64,16 +65,16 @@ pub async fn main(cli: Cli) -> Exit {
     if let Err(error) = signals::cancel_on_signal(shutdown.clone()) {
         return report(&format!("cannot listen for signals: {error}"), Exit::Failed);
     }
-    let level = if matches!(cli.command, Command::Run(_)) {
-        "info"
-    } else {
-        "warn"
+    let level = match cli.command {
+        Command::Run(_) | Command::Forward(_) => "info",
+        Command::Task(_) => "warn",
     };
     if let Err(error) = telemetry::start(&cli.logging, level) {
         return report(&error.to_string(), Exit::Invalid);
     }
     let result = match cli.command {
         Command::Run(args) => Box::pin(run(*args, shutdown)).await,
+        Command::Forward(args) => forward::run(&args, shutdown).await,
         Command::Task(task) => {
             let mut output = Output::stdout();
             tokio::select! {

@@ -371,6 +371,12 @@ impl NodeName {
         Self(format!("{gateway}/{node}").into())
     }
 
+    /// The panel of a system that was moved over from, as it counted until then. No node has this name: it has no slash.
+    #[must_use]
+    pub fn imported() -> Self {
+        Self("imported".into())
+    }
+
     /// Whether this stands for several nodes that cannot be told apart.
     #[must_use]
     pub fn is_shared(&self) -> bool {

@@ -652,3 +652,42 @@ async fn what_is_imported_twice_is_there_once_with_its_own_time_and_the_chain_is
     let digests = vec![[1; 32], [2; 32], [3; 32]];
     assert_eq!(fixture.history.known_imports(digests).await.unwrap(), 2);
 }
+
+#[tokio::test]
+async fn what_is_imported_is_where_the_panel_is_counted_from_and_what_a_panel_showed_before_is_not_added() {
+    let fixture = Fixture::new();
+    let past = |account: &str, number| {
+        vec![Past::Traffic(ImportedTraffic {
+            digest: [number; 32],
+            account: account.to_owned(),
+            upload: 100,
+            download: 200,
+            days: Vec::new(),
+        })]
+    };
+    let panel = NodeName::new("panel", "panel");
+    let shown = |account: &str, moved: (u64, u64)| UsageDelta {
+        account: account.to_owned(),
+        upload: moved.0,
+        download: moved.1,
+    };
+    for (account, moved) in [("corp_seen", (100, 250)), ("corp_anew", (1, 2))] {
+        let counters = HashMap::from([(account.to_owned(), moved)]);
+        let account = fixture
+            .history
+            .account_traffic(panel.clone(), vec![shown(account, moved)], counters, false);
+        account.await.unwrap();
+    }
+    for (number, account) in [(1, "corp_new"), (2, "corp_seen"), (3, "corp_anew")] {
+        fixture.history.import(past(account, number)).await.unwrap();
+    }
+    let imported = fixture.history.counters(NodeName::imported()).await.unwrap();
+    let want = ["corp_new", "corp_anew"].map(|account| (account.to_owned(), (100, 200)));
+    assert_eq!(imported.ids, HashMap::from(want));
+    let mut totals = Vec::new();
+    for account in ["corp_new", "corp_seen", "corp_anew"] {
+        let of = fixture.history.totals(account.into()).await.unwrap();
+        totals.push((of.upload, of.download));
+    }
+    assert_eq!(totals, [(100, 200), (100, 250), (101, 202)]);
+}

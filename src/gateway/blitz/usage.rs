@@ -1,7 +1,8 @@
 //! Usage by difference, by what the panel has counted for each account. Pure.
 //!
 //! The panel adds up what its server moved, and begins at nothing again when somebody resets an account or puts an older backup
-//! back: a counter that is lower than before counts as a whole then.
+//! back: a counter that is lower than before counts as a whole then. The first list shows what was moved in an account's whole life:
+//! what a former service beside the panel counted of that is known already.
 
 use std::collections::HashMap;
 
@@ -15,8 +16,11 @@ pub(super) struct PanelMeter {
 }
 
 impl PanelMeter {
-    pub(super) fn new(baseline: Counters) -> Self {
-        Self { kept: baseline.ids }
+    /// Goes on from the counters that were kept of this panel, and for accounts without any from those that were imported.
+    pub(super) fn new(baseline: Counters, imported: Counters) -> Self {
+        let mut kept = imported.ids;
+        kept.extend(baseline.ids);
+        Self { kept }
     }
 
     /// Takes what a list shows of one account. `None` when nothing moved.
@@ -33,5 +37,47 @@ impl PanelMeter {
         };
         self.kept.insert(account.to_owned(), entry.moved);
         Some(delta)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counters(ids: &[(&str, (u64, u64))]) -> Counters {
+        Counters {
+            ids: ids.iter().map(|(id, moved)| ((*id).to_owned(), *moved)).collect(),
+        }
+    }
+
+    fn read(meter: &mut PanelMeter, account: &str, moved: (u64, u64)) -> Option<(u64, u64)> {
+        let entry = Entry {
+            password: String::new().into(),
+            limit: None,
+            days: None,
+            created: None,
+            blocked: false,
+            unlimited: false,
+            note: String::new(),
+            moved,
+            online: 0,
+        };
+        meter.read(account, &entry).map(|delta| (delta.upload, delta.download))
+    }
+
+    #[test]
+    fn an_account_goes_on_from_what_was_counted_of_it_and_begins_anew_with_its_counter() {
+        let imported = counters(&[("anna", (1, 2)), ("bob", (100, 200)), ("chris", (100, 200))]);
+        let mut meter = PanelMeter::new(counters(&[("anna", (10, 20))]), imported);
+        assert_eq!(read(&mut meter, "anna", (11, 22)), Some((1, 2)), "of this panel");
+        assert_eq!(read(&mut meter, "bob", (100, 200)), None, "nothing since the import");
+        assert_eq!(read(&mut meter, "bob", (101, 200)), Some((1, 0)));
+        assert_eq!(
+            read(&mut meter, "chris", (0, 0)),
+            Some((0, 0)),
+            "another account of that name"
+        );
+        assert_eq!(read(&mut meter, "chris", (150, 250)), Some((150, 250)));
+        assert_eq!(read(&mut meter, "dora", (7, 8)), Some((7, 8)));
     }
 }

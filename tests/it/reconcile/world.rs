@@ -53,6 +53,24 @@ use crate::support::hysteria_node::{Auth, HysteriaNode, Login, Refused, Session}
 pub const STATS_SECRET: &str = "stats-secret";
 const NAMESPACE: &str = "default";
 
+/// A node that any operator here may ask.
+pub async fn node() -> Arc<HysteriaNode> {
+    HysteriaNode::start(STATS_SECRET, Duration::from_secs(30)).await
+}
+
+/// A folder for data, and a source with two nodes, `n1` and `n2`, of the gateway `default`.
+pub async fn two_nodes() -> (tempfile::TempDir, Arc<Source>, [Arc<HysteriaNode>; 2]) {
+    let (data, source) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()));
+    let (n1, n2) = (node().await, node().await);
+    source.gateway("default", &[("n1", &n1), ("n2", &n2)]);
+    (data, source, [n1, n2])
+}
+
+/// Whether a login at `n1` would be permitted.
+pub fn is_in(operator: &Operator, id: &str) -> bool {
+    matches!(operator.login("default", "n1", id, 1), Verdict::Granted(_))
+}
+
 /// Objects of one kind, as an API server has them.
 struct Shelf<K> {
     objects: BTreeMap<String, K>,
