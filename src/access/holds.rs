@@ -7,7 +7,7 @@ use super::{
     AccessError, Caller, Dependencies, Proof, Result, UseCases, Why, canonical, deactivate::DEACTIVATED, tell,
 };
 use crate::{
-    desired::DesiredError,
+    desired::{DesiredError, HoldNotes},
     history::redact,
     model::{
         ORDERED_BY,
@@ -183,7 +183,7 @@ impl Dependencies {
         self.people.order_begins(name, &caller.actor);
         let placed = self
             .desired
-            .create_hold(name, spec, &redact(&caller.actor), caller.manager)
+            .create_hold(name, spec, HoldNotes::by(&redact(&caller.actor)), caller.manager)
             .await;
         if placed.is_err() {
             self.people.order_ends(name);

@@ -98,7 +98,9 @@ pub enum EventError {
         wanted: &'static str,
     },
     /// Not one of the types that are known.
-    #[error("event_type: '{0}' is not known: user_deactivated, user_suspended, user_role_changed and user_activated are")]
+    #[error(
+        "event_type: '{0}' is not known: user_deactivated, user_suspended, user_role_changed and user_activated are"
+    )]
     UnknownType(String),
     /// No corporate ID.
     #[error("corporate_id: {0}")]
@@ -141,7 +143,10 @@ pub fn read(text: &str, zone: &TimeZone) -> Reading {
     };
     Reading {
         event_type: body.event_type.as_str().map(|text| line(text, MAX_NAME)),
-        corporate_id: body.corporate_id.as_str().and_then(|text| CorporateId::parse(text).ok()),
+        corporate_id: body
+            .corporate_id
+            .as_str()
+            .and_then(|text| CorporateId::parse(text).ok()),
         event: event(&body, zone),
     }
 }
@@ -168,9 +173,17 @@ fn event(body: &Body, zone: &TimeZone) -> Result<HrEvent, EventError> {
     };
     let (instruction, reason, by) = match event_type {
         DEACTIVATED => (Instruction::Deactivate, "deactivation_reason", "deactivated_by"),
-        SUSPENDED => (Instruction::Suspend { days: days(data)? }, "suspension_reason", "suspended_by"),
+        SUSPENDED => (
+            Instruction::Suspend { days: days(data)? },
+            "suspension_reason",
+            "suspended_by",
+        ),
         ACTIVATED => (Instruction::Activate, "activation_reason", "activated_by"),
-        ROLE_CHANGED => (Instruction::ChangeRole { role: role(data)? }, "change_reason", "changed_by"),
+        ROLE_CHANGED => (
+            Instruction::ChangeRole { role: role(data)? },
+            "change_reason",
+            "changed_by",
+        ),
         other => return Err(EventError::UnknownType(line(other, MAX_NAME))),
     };
     Ok(HrEvent {
@@ -263,10 +276,17 @@ fn moment_of_text(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     if text.len() == "2026-05-01".len() {
         let day: Date = text.parse().ok()?;
         // On a day that begins later than midnight, or twice, this is its first moment.
-        return zone.to_zoned(day.into()).ok()?.start_of_day().ok().map(|day| day.timestamp());
+        return zone
+            .to_zoned(day.into())
+            .ok()?
+            .start_of_day()
+            .ok()
+            .map(|day| day.timestamp());
     }
     // What has an offset that is not understood is no local time.
-    let is_local = text.bytes().all(|byte| byte.is_ascii_digit() || b"-:.T ".contains(&byte));
+    let is_local = text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || b"-:.T ".contains(&byte));
     let time: DateTime = is_local.then(|| text.parse().ok()).flatten()?;
     Some(zone.to_zoned(time).ok()?.timestamp())
 }
@@ -274,7 +294,9 @@ fn moment_of_text(text: &str, zone: &TimeZone) -> Option<Timestamp> {
 /// Seconds of the years 2000 to 2099, or as many milliseconds: the two are not to be confused.
 fn moment_of_number(number: f64) -> Option<Timestamp> {
     const SECONDS: std::ops::Range<f64> = 946_684_800.0..4_102_444_800.0;
-    let seconds = [number, number / 1000.0].into_iter().find(|seconds| SECONDS.contains(seconds))?;
+    let seconds = [number, number / 1000.0]
+        .into_iter()
+        .find(|seconds| SECONDS.contains(seconds))?;
     #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
     Timestamp::from_millisecond((seconds * 1000.0).round() as i64).ok()
 }

@@ -99,7 +99,11 @@ pub fn deny(
 #[must_use]
 pub fn superseded(at: Timestamp, span: HoldSpan, standing: &[Standing], now: Timestamp) -> Vec<String> {
     let adds_nothing = |hold: &&Standing| hold.at <= at && covers(span, hold.span, now);
-    standing.iter().filter(adds_nothing).map(|hold| hold.name.clone()).collect()
+    standing
+        .iter()
+        .filter(adds_nothing)
+        .map(|hold| hold.name.clone())
+        .collect()
 }
 
 /// What an activation comes to.
@@ -161,7 +165,11 @@ mod tests {
                     Denial::Place { supersedes } => {
                         self.standing.retain(|hold| !supersedes.contains(&hold.name));
                         let name = format!("{moment}-{span:?}");
-                        self.standing.push(Standing { name, at: at(*moment), span: *span });
+                        self.standing.push(Standing {
+                            name,
+                            at: at(*moment),
+                            span: *span,
+                        });
                     }
                     Denial::Stands(name) => assert!(self.standing.iter().any(|hold| hold.name == name)),
                     Denial::Late { .. } | Denial::Over => {}
@@ -191,10 +199,17 @@ mod tests {
     }
 
     fn said() -> impl Strategy<Value = Said> {
-        let deny = (0..8_i64, prop::option::of(5..15_i64), prop::option::of(1..8_i64)).prop_map(|(moment, from, length)| {
-            let until = length.map(|length| at(from.unwrap_or(moment) + length));
-            Said::Deny(moment, HoldSpan { from: from.map(at), until })
-        });
+        let deny =
+            (0..8_i64, prop::option::of(5..15_i64), prop::option::of(1..8_i64)).prop_map(|(moment, from, length)| {
+                let until = length.map(|length| at(from.unwrap_or(moment) + length));
+                Said::Deny(
+                    moment,
+                    HoldSpan {
+                        from: from.map(at),
+                        until,
+                    },
+                )
+            });
         prop_oneof![deny, (0..8_i64).prop_map(Said::Activate)]
     }
 
@@ -232,17 +247,30 @@ mod tests {
     fn a_suspension_never_shortens_a_deactivation_and_holds_do_not_pile_up() {
         let mut person = Person::default();
         let now = at(100);
-        let open = HoldSpan { from: None, until: None };
-        let until = |end| HoldSpan { from: None, until: Some(at(end)) };
+        let open = HoldSpan {
+            from: None,
+            until: None,
+        };
+        let until = |end| HoldSpan {
+            from: None,
+            until: Some(at(end)),
+        };
         person.apply(&Said::Deny(1, until(200)), now);
         person.apply(&Said::Deny(2, until(300)), now);
-        assert_eq!(person.standing.len(), 1, "the longer one takes the place of the shorter one");
+        assert_eq!(
+            person.standing.len(),
+            1,
+            "the longer one takes the place of the shorter one"
+        );
         person.apply(&Said::Deny(3, open), now);
         person.apply(&Said::Deny(4, until(200)), now);
         assert!(person.is_denied(at(1_000_000)));
         assert_eq!(person.standing.len(), 2);
         // Both are still there for an activation that was said between them.
         person.apply(&Said::Activate(4), now);
-        assert!(person.is_denied(at(150)) && !person.is_denied(at(200)), "the tie is the denial's");
+        assert!(
+            person.is_denied(at(150)) && !person.is_denied(at(200)),
+            "the tie is the denial's"
+        );
     }
 }

@@ -152,8 +152,13 @@ impl Keys {
     /// The schemes for which there is a secret.
     #[must_use]
     pub fn schemes(&self) -> Vec<Scheme> {
-        let has = [(Scheme::Hub, !self.hub.is_empty()), (Scheme::Standard, !self.standard.is_empty())];
-        has.into_iter().filter_map(|(scheme, has)| has.then_some(scheme)).collect()
+        let has = [
+            (Scheme::Hub, !self.hub.is_empty()),
+            (Scheme::Standard, !self.standard.is_empty()),
+        ];
+        has.into_iter()
+            .filter_map(|(scheme, has)| has.then_some(scheme))
+            .collect()
     }
 
     fn of(&self, scheme: Scheme) -> &[SecretSlice<u8>] {
@@ -307,7 +312,11 @@ fn check(
             fits |= wanted.ct_eq(given);
         }
     }
-    if fits.into() { Ok(()) } else { Err(Refusal::Wrong(header)) }
+    if fits.into() {
+        Ok(())
+    } else {
+        Err(Refusal::Wrong(header))
+    }
 }
 
 fn hub_signature(value: &[u8]) -> Result<[u8; 32], Refusal> {
@@ -353,16 +362,20 @@ impl<'a> Standard<'a> {
         let [id, timestamp, signature] = found;
         let (id, timestamp, signature) = (needed(id)?, needed(timestamp)?, needed(signature)?);
         let malformed = |header, wanted| Refusal::Malformed { header, wanted };
-        let visible = |text: &&str| (1..=MAX_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let visible =
+            |text: &&str| (1..=MAX_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
         let id = std::str::from_utf8(id).ok().filter(visible);
         let id = id.ok_or_else(|| malformed(ID, "1 to 255 visible ASCII characters without spaces"))?;
-        let seconds = std::str::from_utf8(timestamp).ok().filter(|text| {
-            (1..=12).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
-        });
+        let seconds = std::str::from_utf8(timestamp)
+            .ok()
+            .filter(|text| (1..=12).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()));
         let read = seconds.and_then(|text| Some((text, text.parse().ok()?)));
         let (timestamp, seconds) = read.ok_or_else(|| malformed(TIMESTAMP, "seconds since 1970, in digits"))?;
         let signatures = signatures(signature).ok_or_else(|| {
-            malformed(SIGNATURE, "v1, and 32 bytes in base64; several are separated by spaces, 16 at most")
+            malformed(
+                SIGNATURE,
+                "v1, and 32 bytes in base64; several are separated by spaces, 16 at most",
+            )
         })?;
         Ok(Some(Self {
             id,

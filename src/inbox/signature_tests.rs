@@ -63,11 +63,21 @@ fn the_published_examples_verify() {
 
 #[test]
 fn secrets_are_rotated_on_either_side() {
-    let two = keys(&format!("standard:whsec_AAAAAAAAAAAAAAAAAAAAAAAA, standard:{STANDARD_SECRET}, hub:old,hub:{HUB_SECRET}"));
+    let two = keys(&format!(
+        "standard:whsec_AAAAAAAAAAAAAAAAAAAAAAAA, standard:{STANDARD_SECRET}, hub:old,hub:{HUB_SECRET}"
+    ));
     assert!(verify(&two, &hub(HUB_VALUE), HUB_BODY, then()).is_ok());
     assert!(verify(&two, &published(), STANDARD_BODY, then()).is_ok());
     let several = format!("v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= v1a,whatever {STANDARD_VALUE}");
-    assert!(verify(&both(), &standard(STANDARD_ID, STANDARD_AT, &several), STANDARD_BODY, then()).is_ok());
+    assert!(
+        verify(
+            &both(),
+            &standard(STANDARD_ID, STANDARD_AT, &several),
+            STANDARD_BODY,
+            then()
+        )
+        .is_ok()
+    );
 }
 
 #[test]
@@ -100,7 +110,10 @@ fn secrets_that_cannot_be_used_are_refused_without_being_shown() {
 #[test]
 fn what_does_not_fit_is_refused() {
     let upper = HUB_VALUE.to_uppercase().replace("SHA256", "sha256");
-    assert!(verify(&both(), &hub(&upper), HUB_BODY, then()).is_ok(), "hex has no case");
+    assert!(
+        verify(&both(), &hub(&upper), HUB_BODY, then()).is_ok(),
+        "hex has no case"
+    );
     let wrong = |headers: &SignatureHeaders<'_>, body: &[u8]| verify(&both(), headers, body, then()).unwrap_err();
     assert_eq!(wrong(&hub(HUB_VALUE), b"Hello, World!\n"), Refusal::Wrong(HUB));
     assert_eq!(wrong(&published(), b"{\"test\":2432232314}"), Refusal::Wrong(SIGNATURE));
@@ -113,7 +126,15 @@ fn what_does_not_fit_is_refused() {
         Refusal::Wrong(SIGNATURE)
     );
     assert_eq!(wrong(&SignatureHeaders::default(), HUB_BODY), Refusal::Unsigned);
-    for value in ["", "sha256=", &HUB_VALUE[7..], &HUB_VALUE[..70], &format!("{HUB_VALUE}0"), &HUB_VALUE.replace("sha256", "SHA256"), "sha1=00"] {
+    for value in [
+        "",
+        "sha256=",
+        &HUB_VALUE[7..],
+        &HUB_VALUE[..70],
+        &format!("{HUB_VALUE}0"),
+        &HUB_VALUE.replace("sha256", "SHA256"),
+        "sha1=00",
+    ] {
         assert_eq!(wrong(&hub(value), HUB_BODY).cause(), "malformed", "{value}");
     }
     for (id, timestamp, signature) in [
@@ -171,7 +192,11 @@ fn every_signature_that_is_there_must_verify() {
     let refused = verify(&only_hub, &published(), STANDARD_BODY, then()).unwrap_err();
     assert_eq!(refused.cause(), "no_secret");
     let refused = verify(&Keys::default(), &hub(HUB_VALUE), HUB_BODY, then()).unwrap_err();
-    assert_eq!(refused.cause(), "no_secret", "a signature that nobody can check is no missing one");
+    assert_eq!(
+        refused.cause(),
+        "no_secret",
+        "a signature that nobody can check is no missing one"
+    );
     let unsigned = verify(&Keys::default(), &SignatureHeaders::default(), HUB_BODY, then()).unwrap();
     assert_eq!(unsigned.scheme, Scheme::Unsigned);
 }

@@ -1,6 +1,7 @@
 //! A folder of YAML as the source: what people do to it, and what the operator makes of it.
 
 mod damaged;
+mod hr;
 mod seen;
 
 use std::{
@@ -20,13 +21,14 @@ use tokio_util::sync::CancellationToken;
 use vpn_operator::{
     clock::SystemClock,
     desired::{
-        DesiredError, DesiredState, Event, Events, FieldManager, UserPatch, Watches,
+        DesiredError, DesiredState, Event, Events, FieldManager, HoldNotes, UserPatch, Watches,
         folder::{FolderOptions, FolderSource, check},
     },
     model::{
         FINALIZER, ORDERED_BY,
         corporate_id::CorporateId,
         hold::{VpnHold, VpnHoldSpec},
+        hr::HrMarksPatch,
         user::{VpnUser, VpnUserSpec, VpnUserStatus},
     },
 };
@@ -256,8 +258,14 @@ fn hold_spec(number: usize) -> VpnHoldSpec {
 
 const OFF: UserPatch = UserPatch {
     active: Some(false),
+    role: None,
     credential_generation: None,
     subscription_generation: None,
+    hr: HrMarksPatch {
+        event_at: None,
+        role_at: None,
+        inactive: None,
+    },
 };
 
 #[tokio::test]
@@ -1038,7 +1046,12 @@ async fn a_hold_is_placed_whatever_the_name_of_who_ordered_it() {
         spec.reason = Some(text.to_owned());
         let made = house
             .source
-            .create_hold(&format!("api-deactivated-ab00000{nth}"), spec, text, FieldManager::Api)
+            .create_hold(
+                &format!("api-deactivated-ab00000{nth}"),
+                spec,
+                HoldNotes::by(text),
+                FieldManager::Api,
+            )
             .await
             .unwrap_or_else(|error| panic!("{text}: {error}"));
         assert_eq!(made.annotations().get(ORDERED_BY).map(String::as_str), Some(text));
@@ -1046,7 +1059,12 @@ async fn a_hold_is_placed_whatever_the_name_of_who_ordered_it() {
     let unwritable = "anna \u{0} \u{ffff} (192.0.2.7)";
     let made = house
         .source
-        .create_hold("api-deactivated-ab000006", hold_spec(6), unwritable, FieldManager::Api)
+        .create_hold(
+            "api-deactivated-ab000006",
+            hold_spec(6),
+            HoldNotes::by(unwritable),
+            FieldManager::Api,
+        )
         .await;
     assert!(made.is_ok(), "{made:?}");
     house.stop().await;
@@ -1062,7 +1080,7 @@ async fn holds_of_the_operator_live_in_its_own_folder() {
         .create_hold(
             "api-deactivated-ab000001",
             hold_spec(1),
-            "anna (192.0.2.7)",
+            HoldNotes::by("anna (192.0.2.7)"),
             FieldManager::Api,
         )
         .await
@@ -1075,7 +1093,7 @@ async fn holds_of_the_operator_live_in_its_own_folder() {
         .create_hold(
             "api-deactivated-ab000001",
             hold_spec(1),
-            "anna (192.0.2.7)",
+            HoldNotes::by("anna (192.0.2.7)"),
             FieldManager::Api,
         )
         .await
@@ -1089,7 +1107,7 @@ async fn holds_of_the_operator_live_in_its_own_folder() {
             .create_hold(
                 "api-deactivated-ab000001",
                 hold_spec(3),
-                "anna (192.0.2.7)",
+                HoldNotes::by("anna (192.0.2.7)"),
                 FieldManager::Api
             )
             .await,
@@ -1129,7 +1147,12 @@ async fn holds_of_the_operator_live_in_its_own_folder() {
     // Losing the file does.
     house
         .source
-        .create_hold("api-x-ab000001", hold_spec(1), "anna (192.0.2.7)", FieldManager::Api)
+        .create_hold(
+            "api-x-ab000001",
+            hold_spec(1),
+            HoldNotes::by("anna (192.0.2.7)"),
+            FieldManager::Api,
+        )
         .await
         .unwrap();
     fs::remove_file(place.dir.path().join("data/holds/api-x-ab000001.yaml")).unwrap();
@@ -1334,7 +1357,7 @@ async fn a_hold_does_not_wait_for_a_long_file_that_is_being_taken_over() {
     let placed = house.source.create_hold(
         "api-deactivated-ab000001",
         hold_spec(1),
-        "anna (192.0.2.7)",
+        HoldNotes::by("anna (192.0.2.7)"),
         FieldManager::Api,
     );
     placed.await.unwrap();

@@ -19,14 +19,14 @@ use super::{
     object::{FileKey, Kind, Root, Row},
     record_file::{COLUMNS, Opened, PLACES, connect},
 };
-use crate::desired::DesiredError;
+use crate::{desired::DesiredError, model::hr::HrMarks};
 
 /// Longest time that a change waits for others to share its transaction.
 const BATCH: Duration = Duration::from_millis(200);
 /// Pause before a failed transaction is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 const HEAD_COLUMNS: &str =
-    "id, kind, namespace, name, uid, generation, version, created, deleted, own, file, digest, '', NULL, NULL";
+    "id, kind, namespace, name, uid, generation, version, created, deleted, own, file, digest, '', NULL, NULL, hr";
 /// Most that the number of an object can be: numbers are given out again, so a higher one was never given out.
 const LAST_ID: u32 = 1 << 24;
 
@@ -288,7 +288,20 @@ fn read_row(row: &SqlRow<'_>) -> Result<Row, rusqlite::Error> {
         spec: json(12).unwrap_or_default(),
         notes: json(13),
         status: json(14),
+        hr: marks(row, 15),
     })
+}
+
+/// Marks as they are kept: the annotations that say them. What cannot be read is none, and safe: nobody is let in by it.
+fn marks(row: &SqlRow<'_>, at: usize) -> HrMarks {
+    let text = row.get_ref(at).ok().and_then(|value| value.as_str().ok());
+    let annotations = text.and_then(|text| serde_json::from_str(text).ok());
+    HrMarks::of(annotations.as_ref())
+}
+
+fn marks_json(marks: HrMarks) -> Option<String> {
+    let annotations = marks.annotations();
+    (!annotations.is_empty()).then(|| serde_json::to_string(&annotations).unwrap_or_default())
 }
 
 fn write_loop(shared: &Shared, mut db: Connection, path: &Path) {
@@ -402,7 +415,8 @@ fn write(db: &mut Connection, ops: &[(u32, Op)], facts: &HashMap<Fact, i64>) -> 
                         row.digest,
                         &*row.spec,
                         row.notes.as_deref(),
-                        row.status.as_deref()
+                        row.status.as_deref(),
+                        marks_json(row.hr)
                     ])?;
                 }
             }

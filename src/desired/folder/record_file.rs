@@ -19,12 +19,15 @@ use crate::{
     sqlite::{self, Fault},
 };
 
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 /// Columns of an object, in the order in which they are written.
 pub(super) const COLUMNS: &str =
-    "id, kind, namespace, name, uid, generation, version, created, deleted, own, file, digest, spec, notes, status";
+    "id, kind, namespace, name, uid, generation, version, created, deleted, own, file, digest, spec, notes, status, hr";
 /// Places for the values of [`COLUMNS`].
-pub(super) const PLACES: &str = "?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15";
+pub(super) const PLACES: &str = "?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16";
+/// Columns of the former version: without what HR's events leave.
+const FORMER_COLUMNS: &str =
+    "id, kind, namespace, name, uid, generation, version, created, deleted, own, file, digest, spec, notes, status";
 const FACT_COLUMNS: &str = "name, value";
 
 /// The record, ready for one writer and one reader.
@@ -151,7 +154,8 @@ fn open(path: &Path) -> Result<(Connection, Connection), Refused> {
         return Err(Refused::Newer(version));
     }
     let is_ours = |db: &Connection| {
-        db.prepare(&format!("SELECT {COLUMNS} FROM objects LIMIT 0"))?;
+        let columns = if version < SCHEMA { FORMER_COLUMNS } else { COLUMNS };
+        db.prepare(&format!("SELECT {columns} FROM objects LIMIT 0"))?;
         db.prepare(&format!("SELECT {FACT_COLUMNS} FROM facts LIMIT 0"))
             .map(drop)
     };
@@ -166,6 +170,11 @@ fn open(path: &Path) -> Result<(Connection, Connection), Refused> {
     writer
         .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;")
         .map_err(failed)?;
+    if version < SCHEMA {
+        let step =
+            format!("BEGIN IMMEDIATE; ALTER TABLE objects ADD COLUMN hr TEXT; PRAGMA user_version = {SCHEMA}; COMMIT;");
+        writer.execute_batch(&step).map_err(failed)?;
+    }
     let reader = Connection::open_with_flags(path, flags).map_err(failed)?;
     // The log is made by the first look at the file.
     reader
@@ -235,7 +244,7 @@ fn make_tables(db: &Connection) -> rusqlite::Result<()> {
              id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
              uid BLOB NOT NULL, generation INTEGER NOT NULL, version INTEGER NOT NULL, created INTEGER NOT NULL,
              deleted INTEGER, own INTEGER NOT NULL, file TEXT NOT NULL, digest BLOB NOT NULL, spec TEXT NOT NULL,
-             notes TEXT, status TEXT) STRICT;
+             notes TEXT, status TEXT, hr TEXT) STRICT;
          CREATE TABLE facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
          PRAGMA user_version = {SCHEMA};
          COMMIT;"
@@ -251,7 +260,9 @@ fn fill(to: &mut Connection, from: &Path) -> rusqlite::Result<usize> {
     let copied = sqlite::read_damaged(from, |from| {
         let mut into = into.borrow_mut();
         let transaction = into.transaction()?;
-        let copied = copy_table(from, &transaction, "objects", COLUMNS, "id")
+        let has_marks = from.prepare(&format!("SELECT {COLUMNS} FROM objects LIMIT 0")).is_ok();
+        let columns = if has_marks { COLUMNS } else { FORMER_COLUMNS };
+        let copied = copy_table(from, &transaction, "objects", columns, "id")
             .and_then(|rows| copy_table(from, &transaction, "facts", FACT_COLUMNS, "name").map(|_| rows));
         // A failure to write is an answer; nothing else that could be tried would help.
         Ok(copied.and_then(|rows| transaction.commit().map(|()| rows)))
@@ -334,7 +345,7 @@ mod tests {
         db.execute(
             "WITH RECURSIVE number(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM number WHERE n + 1 < ?1)
              INSERT INTO objects SELECT n, 0, 'default', 'u' || n, zeroblob(16), 1, n, 0, NULL, 0, 'a.yaml', zeroblob(16),
-             printf('%.*c', 200, 's'), NULL, NULL FROM number WHERE ?1 > 0",
+             printf('%.*c', 200, 's'), NULL, NULL, NULL FROM number WHERE ?1 > 0",
             [objects],
         )
         .unwrap();

@@ -29,7 +29,7 @@ async fn recorded() -> (Place, House) {
         .create_hold(
             "api-deactivated-ab000001",
             hold_spec(1),
-            "anna (192.0.2.7)",
+            HoldNotes::by("anna (192.0.2.7)"),
             FieldManager::Api,
         )
         .await
