@@ -26,5 +26,6 @@ pub mod roster;
 pub mod serve;
 pub mod simulation;
 pub mod sqlite;
+pub mod store;
 pub mod telemetry;
 pub mod verdicts;

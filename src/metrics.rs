@@ -7,6 +7,7 @@
 mod auth_guard;
 mod gateways;
 mod guard;
+mod hr;
 mod listeners;
 
 use std::time::Duration;
@@ -18,7 +19,9 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use self::{auth_guard::AuthGuardMetrics, gateways::GatewayMetrics, guard::GuardMetrics, listeners::ListenerMetrics};
+use self::{
+    auth_guard::AuthGuardMetrics, gateways::GatewayMetrics, guard::GuardMetrics, hr::HrMetrics, listeners::ListenerMetrics,
+};
 pub use self::{guard::OrderSource, listeners::Listener};
 use crate::model::access::{Access, Reason};
 

@@ -40,6 +40,7 @@ use crate::{
     model::access::Access::Granted,
     reconcile::{core::Core, namespace_teardown},
     serve::{Connections, Descriptors, TlsError, TlsFiles, serve},
+    store::StoreError,
 };
 
 /// Why the operator could not start, or ended.
@@ -70,6 +71,9 @@ pub enum RunError {
     /// History.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// The inbox of HR events.
+    #[error(transparent)]
+    Inbox(#[from] StoreError),
     /// Desired state.
     #[error(transparent)]
     Desired(#[from] DesiredError),
@@ -100,6 +104,9 @@ struct OwnSecrets {
 /// It could not start, or a part of it ended unexpectedly.
 pub async fn run(config: Config, simulate: bool, shutdown: CancellationToken) -> Result<(), RunError> {
     if let Some(warning) = config.guard.warning() {
+        tracing::warn!("{warning}");
+    }
+    if let Some(warning) = config.webhook.warning() {
         tracing::warn!("{warning}");
     }
     match config.cluster.components {

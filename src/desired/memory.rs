@@ -440,7 +440,7 @@ mod tests {
             hr: HrMarksPatch {
                 event_at: Some(at),
                 role_at: None,
-                inactive: Some(true),
+                inactive_at: Some(at),
             },
             ..UserPatch::default()
         };
@@ -455,7 +455,7 @@ mod tests {
             HrMarks {
                 event_at: Some(at),
                 role_at: None,
-                inactive: true
+                inactive_at: Some(at)
             }
         );
         let again = source.patch_user("ab123456", patch, FieldManager::Hr).await.unwrap();
@@ -469,7 +469,7 @@ mod tests {
             HrMarks {
                 event_at: Some(at),
                 role_at: None,
-                inactive: false
+                inactive_at: None
             }
         );
     }

@@ -23,9 +23,10 @@ pub struct FromFuture(pub Timestamp);
 pub fn ordered_at(own: Option<Timestamp>, arrival: Timestamp) -> Result<Timestamp, FromFuture> {
     match own {
         Some(own) if own.duration_since(arrival) > AHEAD => Err(FromFuture(own)),
-        Some(own) => Ok(own.min(arrival)),
-        None => Ok(arrival),
+        own => Ok(own.map_or(arrival, |own| own.min(arrival))),
     }
+    // As it is kept: to the microsecond.
+    .map(|at| Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at))
 }
 
 /// A hold that HR placed and that stands.

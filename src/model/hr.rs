@@ -10,12 +10,12 @@ use jiff::Timestamp;
 pub const HR_EVENT_AT: &str = "vpn-operator.io/hr-event-at";
 /// Annotation of a user with the moment of the newest change of the role by HR.
 pub const HR_ROLE_AT: &str = "vpn-operator.io/hr-role-at";
-/// Annotation of a user whose `spec.active` was cleared by an event of HR, so that an activation by HR may set it back. Its value
-/// is `true`.
-pub const HR_INACTIVE: &str = "vpn-operator.io/hr-inactive";
+/// Annotation of a user whose `spec.active` was cleared by an event of HR, with the moment of the newest deactivation, so that a
+/// later activation by HR may set it back.
+pub const HR_INACTIVE_AT: &str = "vpn-operator.io/hr-inactive-at";
 
 /// Every annotation of a user that HR's events leave.
-pub const HR_MARKS: [&str; 3] = [HR_EVENT_AT, HR_ROLE_AT, HR_INACTIVE];
+pub const HR_MARKS: [&str; 3] = [HR_EVENT_AT, HR_ROLE_AT, HR_INACTIVE_AT];
 
 /// What HR's events left on a user beside its spec.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,8 +24,8 @@ pub struct HrMarks {
     pub event_at: Option<Timestamp>,
     /// See [`HR_ROLE_AT`].
     pub role_at: Option<Timestamp>,
-    /// See [`HR_INACTIVE`].
-    pub inactive: bool,
+    /// See [`HR_INACTIVE_AT`].
+    pub inactive_at: Option<Timestamp>,
 }
 
 /// A change of [`HrMarks`]. A moment that is older than the one that is there changes nothing.
@@ -35,8 +35,8 @@ pub struct HrMarksPatch {
     pub event_at: Option<Timestamp>,
     /// New [`HrMarks::role_at`].
     pub role_at: Option<Timestamp>,
-    /// New [`HrMarks::inactive`].
-    pub inactive: Option<bool>,
+    /// New [`HrMarks::inactive_at`].
+    pub inactive_at: Option<Timestamp>,
 }
 
 impl HrMarks {
@@ -47,24 +47,20 @@ impl HrMarks {
         Self {
             event_at: moment(HR_EVENT_AT),
             role_at: moment(HR_ROLE_AT),
-            inactive: annotations
-                .and_then(|all| all.get(HR_INACTIVE))
-                .is_some_and(|it| it == "true"),
+            inactive_at: moment(HR_INACTIVE_AT),
         }
     }
 
     /// The annotations that say this.
     #[must_use]
     pub fn annotations(&self) -> BTreeMap<String, String> {
-        let moments = [(HR_EVENT_AT, self.event_at), (HR_ROLE_AT, self.role_at)];
-        let moments = moments
-            .into_iter()
-            .filter_map(|(name, at)| Some((name, at?.to_string())));
-        let inactive = self.inactive.then(|| (HR_INACTIVE, "true".to_owned()));
-        moments
-            .chain(inactive)
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect()
+        let moments = [
+            (HR_EVENT_AT, self.event_at),
+            (HR_ROLE_AT, self.role_at),
+            (HR_INACTIVE_AT, self.inactive_at),
+        ];
+        let moments = moments.into_iter();
+        moments.filter_map(|(name, at)| Some((name.to_owned(), at?.to_string()))).collect()
     }
 
     /// The marks after a change of a user that is active, or not, from then on. Whoever is active was not made inactive by HR.
@@ -73,7 +69,7 @@ impl HrMarks {
         Self {
             event_at: self.event_at.max(patch.event_at),
             role_at: self.role_at.max(patch.role_at),
-            inactive: !active && patch.inactive.unwrap_or(self.inactive),
+            inactive_at: self.inactive_at.max(patch.inactive_at).filter(|_| !active),
         }
     }
 }
@@ -93,7 +89,7 @@ mod tests {
         let at = |text: &str| Some(text.parse::<Timestamp>().unwrap());
         let patch = HrMarksPatch {
             event_at: at("2026-05-01T10:00:00.25Z"),
-            inactive: Some(true),
+            inactive_at: at("2026-05-01T10:00:00.25Z"),
             ..HrMarksPatch::default()
         };
         let marks = HrMarks::default().patched(patch, false);
@@ -105,17 +101,17 @@ mod tests {
         };
         let later = marks.patched(older, false);
         assert_eq!(
-            (later.event_at, later.role_at, later.inactive),
-            (marks.event_at, older.role_at, true)
+            (later.event_at, later.role_at, later.inactive_at),
+            (marks.event_at, older.role_at, marks.inactive_at)
         );
         assert!(
-            !later.patched(HrMarksPatch::default(), true).inactive,
+            later.patched(HrMarksPatch::default(), true).inactive_at.is_none(),
             "somebody set it back"
         );
         assert_eq!(HrMarks::default().annotations(), BTreeMap::new());
         let odd = [
             (HR_EVENT_AT.to_owned(), "yesterday".to_owned()),
-            (HR_INACTIVE.to_owned(), "yes".to_owned()),
+            (HR_INACTIVE_AT.to_owned(), "yes".to_owned()),
         ];
         assert_eq!(HrMarks::of(Some(&odd.into())), HrMarks::default());
     }

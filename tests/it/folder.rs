@@ -264,7 +264,7 @@ const OFF: UserPatch = UserPatch {
     hr: HrMarksPatch {
         event_at: None,
         role_at: None,
-        inactive: None,
+        inactive_at: None,
     },
 };
 

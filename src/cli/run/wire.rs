@@ -17,7 +17,7 @@ use super::{
     tasks::Tasks,
 };
 use crate::{
-    access::{Dependencies, Derived, LivePeople, ProcessChecks, Settings, UseCases},
+    access::{Dependencies, Derived, HrDesk, HrGauges, HrSettings, LivePeople, ProcessChecks, Settings, UseCases},
     auth::listener::AuthEndpoint,
     clock::SharedClock,
     config::{self, Config},
@@ -25,6 +25,7 @@ use crate::{
     fence::Fence,
     gateway::declared::Environment,
     history::{History, HistoryError},
+    inbox::{INBOX_FILE, Inbox},
     metrics::Metrics,
     model::{gateway::BlitzGateway, user::VpnUser},
     reconcile::{
@@ -166,7 +167,8 @@ pub async fn wire(
     });
     core.follow_usage();
     core.answer_inquiries();
-    let use_cases = use_cases(config, key, &core, &passwords, process);
+    let inbox = Inbox::open_or_retry(&data.join(INBOX_FILE), Arc::clone(clock))?;
+    let use_cases = use_cases(config, key, &core, &passwords, process, inbox);
     if let Some(outputs) = source.outputs(&use_cases) {
         let _ = core.cluster_outputs.set(outputs);
     }
@@ -195,6 +197,7 @@ impl Wired {
     pub fn start(self, tasks: &mut Tasks) {
         let Self {
             core,
+            use_cases,
             source,
             writers,
             work,
@@ -214,8 +217,14 @@ impl Wired {
         tasks.core("the guard's memory", upkeep::keep_guard(ctx(), end()));
         tasks.core("the look for what is overdue", unobserved::run(ctx(), end()));
         tasks.core("those who are gone", see_off::resume(ctx(), end()));
+        tasks.core("the HR events", use_cases.carry_out_hr_events(hr_gauges(&core), end()));
         tasks.core("the gauges", upkeep::gauges(ctx(), end()));
     }
+}
+
+fn hr_gauges(core: &Core) -> HrGauges {
+    let metrics = Arc::clone(&core.metrics);
+    Arc::new(move |waiting, oldest| metrics.hr_waiting(&waiting.counts(), oldest))
 }
 
 /// A database of a newer version stops the start; any other trouble must not keep auth from answering.
@@ -275,6 +284,7 @@ fn use_cases(
     core: &Arc<Core>,
     passwords: &Passwords,
     process: &ProcessChecks,
+    inbox: Inbox,
 ) -> UseCases {
     let dispatch = {
         let core = Arc::downgrade(core);
@@ -300,5 +310,15 @@ fn use_cases(
         clock: Arc::clone(&core.clock),
         process: Arc::clone(process),
         settings: Settings::at(config.public_url.clone()),
+        hr: Some(HrDesk::new(inbox, hr_settings(config), core.fence.clone())),
     })
+}
+
+fn hr_settings(config: &Config) -> HrSettings {
+    let webhook = &config.webhook;
+    HrSettings {
+        keys: webhook.keys.clone(),
+        allow_unsigned: webhook.allow_unsigned,
+        zone: Some(webhook.time_zone.clone()),
+    }
 }

@@ -24,7 +24,7 @@ async fn marks_of_hr_are_kept_beside_the_document_and_survive_a_restart() {
         hr: HrMarksPatch {
             event_at: Some(at("2026-05-01T10:00:00.5Z")),
             role_at: Some(at("2026-05-02T10:00:00Z")),
-            inactive: Some(true),
+            inactive_at: Some(at("2026-05-01T10:00:00.5Z")),
         },
         ..OFF
     };
@@ -36,7 +36,7 @@ async fn marks_of_hr_are_kept_beside_the_document_and_survive_a_restart() {
     let expected = HrMarks {
         event_at: Some(at("2026-05-01T10:00:00.5Z")),
         role_at: Some(at("2026-05-02T10:00:00Z")),
-        inactive: true,
+        inactive_at: Some(at("2026-05-01T10:00:00.5Z")),
     };
     assert_eq!(marks(&patched), expected);
     assert_eq!(
@@ -62,13 +62,13 @@ async fn marks_of_hr_are_kept_beside_the_document_and_survive_a_restart() {
     assert_eq!(marks(house.user(&name(1))), expected);
     place.swap("a.yaml", &text.replace("active: false", "active: true"));
     house.users.until(|users| users[&name(1)].spec.active).await;
-    assert!(!marks(house.user(&name(1))).inactive);
+    assert_eq!(marks(house.user(&name(1))).inactive_at, None);
     place.swap("a.yaml", &text);
     house.users.until(|users| !users[&name(1)].spec.active).await;
     assert_eq!(
         marks(house.user(&name(1))),
         HrMarks {
-            inactive: false,
+            inactive_at: None,
             ..expected
         },
         "this was not HR"
@@ -112,7 +112,7 @@ async fn what_a_document_says_of_marks_counts_for_nothing() {
     let place = Place::new();
     let claimed = user(1, "  active: false\n").replace(
         "metadata:\n",
-        "metadata:\n  annotations: {vpn-operator.io/hr-inactive: 'true', vpn-operator.io/hr-event-at: '2026-05-01T10:00:00Z', a: b}\n",
+        "metadata:\n  annotations: {vpn-operator.io/hr-inactive-at: '2026-05-01T10:00:00Z', vpn-operator.io/hr-event-at: '2026-05-01T10:00:00Z', a: b}\n",
     );
     place.put("a.yaml", &claimed);
     let house = place.open().await;
