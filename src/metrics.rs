@@ -20,7 +20,8 @@ use prometheus_client::{
 };
 
 use self::{
-    auth_guard::AuthGuardMetrics, gateways::GatewayMetrics, guard::GuardMetrics, hr::HrMetrics, listeners::ListenerMetrics,
+    auth_guard::AuthGuardMetrics, gateways::GatewayMetrics, guard::GuardMetrics, hr::HrMetrics,
+    listeners::ListenerMetrics,
 };
 pub use self::{guard::OrderSource, listeners::Listener};
 use crate::model::access::{Access, Reason};
@@ -233,6 +234,7 @@ pub struct Metrics {
     revocation_seconds: Histograms<RevocationLabels>,
     users: Family<UserLabels, Gauge>,
     guard: GuardMetrics,
+    hr: HrMetrics,
     source_problems: Gauge,
     unobserved: Gauge,
     source_refused_access_edits: Gauge,
@@ -277,6 +279,7 @@ impl Metrics {
             revocation_seconds: Family::new_with_constructor(revocation_buckets),
             users: Family::default(),
             guard: GuardMetrics::register(&mut registry),
+            hr: HrMetrics::register(&mut registry),
             listeners: ListenerMetrics::register(&mut registry),
             gateways: GatewayMetrics::register(&mut registry),
             auth_guard: AuthGuardMetrics::register(&mut registry),

@@ -8,7 +8,6 @@ use crate::{
     history::HistoryError,
     inbox::{State, signature::Refusal},
     model::{access::Reason, corporate_id::CorporateId},
-    store::StoreError,
 };
 
 /// Why a person is denied, for people and programs.
@@ -200,7 +199,7 @@ pub enum AccessError {
     /// Desired state did not take the change.
     #[error(transparent)]
     Desired(#[from] DesiredError),
-    /// History is unavailable, and without it nothing is granted.
+    /// History is unavailable, and without it nothing is granted; or the inbox of HR events, and without it none is taken.
     #[error("{0}; nothing was changed")]
     History(#[from] HistoryError),
     /// No event of that number.
@@ -223,9 +222,6 @@ pub enum AccessError {
     /// An event is not signed as it has to be. It is not kept.
     #[error(transparent)]
     WebhookRefused(#[from] Refusal),
-    /// The inbox is unavailable. The event is not kept.
-    #[error(transparent)]
-    Inbox(#[from] StoreError),
     /// The work was cut off inside.
     #[error("the work was cut off by an internal error: look at the state before trying again")]
     Interrupted,

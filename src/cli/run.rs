@@ -40,7 +40,6 @@ use crate::{
     model::access::Access::Granted,
     reconcile::{core::Core, namespace_teardown},
     serve::{Connections, Descriptors, TlsError, TlsFiles, serve},
-    store::StoreError,
 };
 
 /// Why the operator could not start, or ended.
@@ -68,12 +67,9 @@ pub enum RunError {
     /// A secret of the configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// History.
+    /// History, or the inbox of HR events.
     #[error(transparent)]
     History(#[from] HistoryError),
-    /// The inbox of HR events.
-    #[error(transparent)]
-    Inbox(#[from] StoreError),
     /// Desired state.
     #[error(transparent)]
     Desired(#[from] DesiredError),
@@ -187,7 +183,7 @@ async fn run_all(mut config: Config, simulate: bool, shutdown: CancellationToken
     routes.set(http::router(state));
     wired.start(&mut tasks);
     if let Some(simulated) = simulated {
-        simulated.start(&config, &core, &use_cases, auth_address, &mut tasks);
+        simulated.start(&config, &core, auth_address, &mut tasks);
     }
 
     let drain = CancellationToken::new();

@@ -94,7 +94,9 @@ impl Inbox {
     /// # Errors
     /// The file cannot be read.
     pub async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredEvent>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM events WHERE state = 'pending' AND due_at <= ?1 ORDER BY due_at, id LIMIT ?2");
+        let sql = format!(
+            "SELECT {COLUMNS} FROM events WHERE state = 'pending' AND due_at <= ?1 ORDER BY due_at, id LIMIT ?2"
+        );
         self.store
             .read(move |conn| {
                 let mut query = conn.prepare_cached(&sql)?;
@@ -124,7 +126,9 @@ impl Inbox {
     /// Nothing was written.
     pub async fn settle(&self, id: i64, outcome: Outcome, again: bool) -> Result<Option<StoredEvent>, StoreError> {
         let now = self.store.now();
-        self.store.write(move |conn| settle(conn, id, &outcome, again, now)).await
+        self.store
+            .write(move |conn| settle(conn, id, &outcome, again, now))
+            .await
     }
 
     /// When HR activated a person last, as far as events were carried out.
@@ -234,7 +238,11 @@ fn get(conn: &Connection, id: i64) -> rusqlite::Result<Option<StoredEvent>> {
 fn list(conn: &Connection, filter: &EventFilter, limit: u32) -> rusqlite::Result<Vec<StoredEvent>> {
     let key = filter.corporate_id.as_deref().map(str::to_ascii_lowercase);
     // Words of this program alone.
-    let states: Vec<String> = filter.states.iter().map(|state| format!("'{}'", state.as_str())).collect();
+    let states: Vec<String> = filter
+        .states
+        .iter()
+        .map(|state| format!("'{}'", state.as_str()))
+        .collect();
     let mut sql = format!("SELECT {COLUMNS} FROM events WHERE 1");
     let mut values: Vec<&dyn ToSql> = Vec::new();
     if !states.is_empty() {
@@ -242,7 +250,10 @@ fn list(conn: &Connection, filter: &EventFilter, limit: u32) -> rusqlite::Result
     }
     let conditions: [(&str, Option<&dyn ToSql>); 3] = [
         (" AND corporate_key = ?", key.as_ref().map(|value| value as _)),
-        (" AND event_type = ?", filter.event_type.as_ref().map(|value| value as _)),
+        (
+            " AND event_type = ?",
+            filter.event_type.as_ref().map(|value| value as _),
+        ),
         (" AND id < ?", filter.before.as_ref().map(|value| value as _)),
     ];
     for (condition, value) in conditions {

@@ -195,7 +195,9 @@ pub(super) fn stored(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
         scheme: Scheme::parse(row.get_ref(2)?.as_str()?).ok_or_else(|| wrong(2))?,
         webhook_id: row.get(3)?,
         digest: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
-        text: bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).map(str::to_owned),
+        text: bytes
+            .and_then(|bytes| std::str::from_utf8(bytes).ok())
+            .map(str::to_owned),
         event_type: row.get(6)?,
         corporate_id: row.get(7)?,
         said_at: moment(row, 8)?,

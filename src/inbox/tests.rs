@@ -45,7 +45,11 @@ impl House {
 fn event(body: &str, webhook_id: Option<&str>) -> NewEvent {
     NewEvent {
         received_at: at(0),
-        scheme: if webhook_id.is_some() { Scheme::Standard } else { Scheme::Hub },
+        scheme: if webhook_id.is_some() {
+            Scheme::Standard
+        } else {
+            Scheme::Hub
+        },
         webhook_id: webhook_id.map(str::to_owned),
         digest: Sha256::digest(body).into(),
         body: body.into(),
@@ -73,10 +77,17 @@ fn outcome(state: State, due_at: Option<Timestamp>, scheduled: bool) -> Outcome 
 async fn the_same_event_is_kept_once_and_gets_the_answer_that_the_first_one_has() {
     let house = House::new();
     let first = house.new_one(event("{1}", None)).await;
-    assert_eq!((first.id, first.state, first.text.as_deref()), (1, State::Pending, Some("{1}")));
+    assert_eq!(
+        (first.id, first.state, first.text.as_deref()),
+        (1, State::Pending, Some("{1}"))
+    );
     assert_eq!(first.digest.len(), 64);
     assert_eq!(house.again(event("{1}", None)).await, first);
-    house.inbox.settle(1, outcome(State::Processed, None, false), false).await.unwrap();
+    house
+        .inbox
+        .settle(1, outcome(State::Processed, None, false), false)
+        .await
+        .unwrap();
     assert_eq!(house.again(event("{1}", None)).await.state, State::Processed);
     // A copy without the headers that were signed with it.
     let standard = house.new_one(event("{2}", Some("msg_2"))).await;
@@ -112,8 +123,18 @@ async fn what_is_done_stays_done_and_what_was_discarded_only_a_person_takes_up_a
     assert_eq!(settle(State::Processed, false).await, State::Processed);
     assert_eq!(settle(State::Failed, true).await, State::Processed);
     let event = house.inbox.get(1).await.unwrap().unwrap();
-    assert_eq!((event.attempts, event.hold.as_deref()), (4, Some("hr-deactivated-ab123456")));
-    assert_eq!(house.inbox.settle(2, outcome(State::Failed, None, false), false).await.unwrap(), None);
+    assert_eq!(
+        (event.attempts, event.hold.as_deref()),
+        (4, Some("hr-deactivated-ab123456"))
+    );
+    assert_eq!(
+        house
+            .inbox
+            .settle(2, outcome(State::Failed, None, false), false)
+            .await
+            .unwrap(),
+        None
+    );
 }
 
 #[tokio::test]
@@ -137,7 +158,11 @@ async fn what_waits_is_found_when_it_is_due() {
     assert_eq!((waiting.oldest_due, waiting.next_due), (Some(at(0)), Some(at(0))));
     settle(4, outcome(State::Processed, None, false)).await.unwrap();
     let waiting = house.inbox.waiting().await.unwrap();
-    assert_eq!((waiting.oldest_due, waiting.next_due), (None, Some(at(3600))), "what takes effect later is not late");
+    assert_eq!(
+        (waiting.oldest_due, waiting.next_due),
+        (None, Some(at(3600))),
+        "what takes effect later is not late"
+    );
     house.clock.advance(std::time::Duration::from_secs(3601));
     assert_eq!(house.inbox.waiting().await.unwrap().oldest_due, Some(at(3600)));
 }
@@ -159,10 +184,50 @@ async fn events_are_listed_newest_first_by_state_type_and_person() {
     };
     let all = EventFilter::default();
     assert_eq!(list(all.clone(), 10).await, [4, 3, 2, 1]);
-    assert_eq!(list(EventFilter { before: Some(4), ..all.clone() }, 2).await, [3, 2]);
-    assert_eq!(list(EventFilter { states: vec![State::Failed, State::HeldBack], ..all.clone() }, 10).await, [4]);
-    assert_eq!(list(EventFilter { corporate_id: Some("ab123456".to_owned()), ..all.clone() }, 10).await, [3, 2, 1]);
-    assert_eq!(list(EventFilter { event_type: Some("user_activated".to_owned()), ..all }, 10).await, [4]);
+    assert_eq!(
+        list(
+            EventFilter {
+                before: Some(4),
+                ..all.clone()
+            },
+            2
+        )
+        .await,
+        [3, 2]
+    );
+    assert_eq!(
+        list(
+            EventFilter {
+                states: vec![State::Failed, State::HeldBack],
+                ..all.clone()
+            },
+            10
+        )
+        .await,
+        [4]
+    );
+    assert_eq!(
+        list(
+            EventFilter {
+                corporate_id: Some("ab123456".to_owned()),
+                ..all.clone()
+            },
+            10
+        )
+        .await,
+        [3, 2, 1]
+    );
+    assert_eq!(
+        list(
+            EventFilter {
+                event_type: Some("user_activated".to_owned()),
+                ..all
+            },
+            10
+        )
+        .await,
+        [4]
+    );
 }
 
 #[tokio::test]
@@ -178,7 +243,10 @@ async fn the_moment_of_an_activation_only_rises_and_everything_survives_a_restar
     drop(inbox);
     let inbox = Inbox::open_or_retry(&dir.path().join(INBOX_FILE), clock).unwrap();
     assert_eq!(inbox.activated_at("ab123456".to_owned()).await.unwrap(), Some(at(7)));
-    assert!(matches!(inbox.accept(event("{1}", None)).await.unwrap(), Accepted::Again(_)));
+    assert!(matches!(
+        inbox.accept(event("{1}", None)).await.unwrap(),
+        Accepted::Again(_)
+    ));
 }
 
 #[tokio::test]
@@ -190,9 +258,18 @@ async fn past_retention_the_body_goes_and_what_tells_a_copy_stays() {
         house.new_one(event).await;
     }
     for id in [1, 3] {
-        house.inbox.settle(id, outcome(State::Processed, None, false), false).await.unwrap();
+        house
+            .inbox
+            .settle(id, outcome(State::Processed, None, false), false)
+            .await
+            .unwrap();
     }
-    house.inbox.store.write(|conn| (schema().prune)(conn, at(0))).await.unwrap();
+    house
+        .inbox
+        .store
+        .write(|conn| (schema().prune)(conn, at(0)))
+        .await
+        .unwrap();
     let text = |id| {
         let event = house.inbox.get(id);
         async { event.await.unwrap().unwrap().text }

@@ -60,7 +60,9 @@ impl HrMarks {
             (HR_INACTIVE_AT, self.inactive_at),
         ];
         let moments = moments.into_iter();
-        moments.filter_map(|(name, at)| Some((name.to_owned(), at?.to_string()))).collect()
+        moments
+            .filter_map(|(name, at)| Some((name.to_owned(), at?.to_string())))
+            .collect()
     }
 
     /// The marks after a change of a user that is active, or not, from then on. Whoever is active was not made inactive by HR.

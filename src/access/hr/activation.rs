@@ -32,9 +32,7 @@ impl Dependencies {
             let marks = HrMarks::of(user.metadata.annotations.as_ref());
             !user.spec.active && marks.inactive_at.is_some_and(|at| at < task.at)
         };
-        let sets_back = user
-            .as_ref()
-            .is_some_and(|user| is_cleared(user) && !stays_out);
+        let sets_back = user.as_ref().is_some_and(|user| is_cleared(user) && !stays_out);
         if sets_back || !activation.lifts.is_empty() {
             let mut entry = task.entry("activate");
             entry.before = Some(tell::json(&json!({ "active": !sets_back, "holds": activation.lifts })));
@@ -50,7 +48,10 @@ impl Dependencies {
         let wait = self.settings.grant_wait;
         let gone = || self.are_gone(&task.id, &activation.lifts).then_some(());
         if self.until(wait, gone).await.is_none() {
-            return Ok(pending(task, "the holds are lifted, and the change is not in force yet"));
+            return Ok(pending(
+                task,
+                "the holds are lifted, and the change is not in force yet",
+            ));
         }
         Ok(processed(note.or_else(|| self.told(task, &activation, former))))
     }
@@ -85,14 +86,12 @@ impl Dependencies {
     }
 
     /// What an activation comes to, where it is not simply done.
-    fn told(
-        &self,
-        task: &Task,
-        activation: &order::Activation,
-        former: Option<jiff::Timestamp>,
-    ) -> Option<String> {
+    fn told(&self, task: &Task, activation: &order::Activation, former: Option<jiff::Timestamp>) -> Option<String> {
         if !activation.stays.is_empty() {
-            return Some(format!("HR said later, or in the same moment: {}", activation.stays.join(", ")));
+            return Some(format!(
+                "HR said later, or in the same moment: {}",
+                activation.stays.join(", ")
+            ));
         }
         if former.is_some_and(|former| former > task.at) && activation.lifts.is_empty() {
             return Some("it came late and changes nothing: HR activated the person later as well".to_owned());

@@ -96,9 +96,14 @@ impl Dependencies {
     }
 
     async fn audit_word(&self, caller: &Caller, action: &str, stored: &StoredEvent) -> Result<()> {
-        let id = stored.corporate_id.as_deref().and_then(|id| CorporateId::parse(id).ok());
+        let id = stored
+            .corporate_id
+            .as_deref()
+            .and_then(|id| CorporateId::parse(id).ok());
         let mut entry = caller.entry(action, id.as_ref());
-        entry.before = Some(tell::json(&json!({ "event": stored.id, "state": stored.state.as_str() })));
+        entry.before = Some(tell::json(
+            &json!({ "event": stored.id, "state": stored.state.as_str() }),
+        ));
         self.audit_before(entry).await
     }
 
@@ -116,7 +121,9 @@ impl Dependencies {
             State::Pending | State::Failed => {}
         }
         let Some(_busy) = desk.take_up(id) else {
-            return Err(DesiredError::Unavailable("the event is being carried out: look at it again".to_owned()).into());
+            return Err(
+                DesiredError::Unavailable("the event is being carried out: look at it again".to_owned()).into(),
+            );
         };
         self.audit_word(caller, "event.discard", &stored).await?;
         if let Some(hold) = stored.hold.as_ref().filter(|_| stored.scheduled)
@@ -160,7 +167,9 @@ impl Dependencies {
         if let Some(error) = desk.inbox.last_error() {
             health.problems.push(format!("events are not taken: {error}"));
         }
-        let overdue = waiting.oldest_due.map(|since| self.clock.now().duration_since(since).as_secs());
+        let overdue = waiting
+            .oldest_due
+            .map(|since| self.clock.now().duration_since(since).as_secs());
         if let Some(seconds) = overdue.filter(|seconds| *seconds >= 60) {
             health.problems.push(format!(
                 "an event of HR waits for {seconds} seconds to be carried out: vpn-operator events list --state pending"

@@ -64,10 +64,7 @@ impl Dependencies {
             Denial::Stands(hold) => (hold, false),
             Denial::Place { .. } => self.place(task, denying).await?,
         };
-        let is_own = self
-            .directory
-            .hold(&hold)
-            .is_none_or(|hold| said_at(&hold) == task.at);
+        let is_own = self.directory.hold(&hold).is_none_or(|hold| said_at(&hold) == task.at);
         let begins = denying.span.from.filter(|from| *from > now);
         let seen = self.hold_seen(&task.id, &hold, begins.is_some()).await;
         if placed || (is_own && task.attempts == 0) {

@@ -14,13 +14,13 @@ mod standing;
 mod task;
 mod worker;
 
+use self::task::Task;
 pub use self::{
     answers::{EventPage, HrHealth},
     desk::{HrDesk, HrSettings},
     receive::{Delivery, Received},
     worker::HrGauges,
 };
-use self::task::Task;
 use crate::model::guard::Feed;
 
 /// The source of the holds that events of HR place.

@@ -68,12 +68,18 @@ impl UseCases {
         };
         let unchanged = stored.clone();
         if stored.state != State::Pending {
-            return Ok(Received { event: stored, again: false });
+            return Ok(Received {
+                event: stored,
+                again: false,
+            });
         }
         let place = Arc::clone(&desk.at_once).try_acquire_owned();
         let (Ok(place), true) = (place, dependencies.people.is_loaded()) else {
             desk.wake.notify_one();
-            return Ok(Received { event: stored, again: false });
+            return Ok(Received {
+                event: stored,
+                again: false,
+            });
         };
         let work = {
             let desk = Arc::clone(&desk);

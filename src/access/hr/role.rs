@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use super::{Task, outcome::{failed, processed}};
+use super::{
+    Task,
+    outcome::{failed, processed},
+};
 use crate::{
     access::{Dependencies, Result, tell},
     desired::{DesiredError, UserPatch},
@@ -14,7 +17,10 @@ impl Dependencies {
     /// Carries out a change of the role, unless a newer one was.
     pub(super) async fn hr_change_role(&self, task: &Task, role: &str) -> Result<Outcome> {
         let Some(user) = self.desired.get_user(&task.id.object_name()).await? else {
-            return Ok(failed(format!("nobody is declared with the corporate ID {}: declare the person, and replay the event", task.id)));
+            return Ok(failed(format!(
+                "nobody is declared with the corporate ID {}: declare the person, and replay the event",
+                task.id
+            )));
         };
         let marks = HrMarks::of(user.metadata.annotations.as_ref());
         if let Some(newer) = marks.role_at.filter(|newer| *newer > task.at) {

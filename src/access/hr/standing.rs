@@ -32,9 +32,7 @@ impl Dependencies {
     /// Holds of HR about a person, in the order of their names.
     pub(super) fn standing(&self, id: &CorporateId) -> Vec<Standing> {
         let of_hr = |hold: &VpnHold| {
-            hold.spec.corporate_id == *id
-                && hold.spec.source == SOURCE
-                && hold.metadata.deletion_timestamp.is_none()
+            hold.spec.corporate_id == *id && hold.spec.source == SOURCE && hold.metadata.deletion_timestamp.is_none()
         };
         let holds = self.directory.holds();
         let standing = holds.iter().filter(|hold| of_hr(hold)).filter_map(|hold| {

@@ -79,7 +79,12 @@ impl Task {
 impl Dependencies {
     /// Carries an event out as far as it goes now, and keeps what became of it. `again`: a person wants it, so what was decided
     /// about it before counts no more. Answers the event as it stands then; nothing becomes of one on which somebody works.
-    pub(super) async fn carry_out_event(&self, desk: &Arc<HrDesk>, stored: StoredEvent, again: bool) -> Result<StoredEvent> {
+    pub(super) async fn carry_out_event(
+        &self,
+        desk: &Arc<HrDesk>,
+        stored: StoredEvent,
+        again: bool,
+    ) -> Result<StoredEvent> {
         let Some(_busy) = desk.take_up(stored.id) else {
             return Ok(stored);
         };
@@ -117,7 +122,13 @@ impl Dependencies {
         };
         // What came from the future is ordered by the word of the person who wants it now.
         let at = order::ordered_at(event.at, stored.received_at);
-        let at = match at.or_else(|error| if again { order::ordered_at(event.at, now) } else { Err(error) }) {
+        let at = match at.or_else(|error| {
+            if again {
+                order::ordered_at(event.at, now)
+            } else {
+                Err(error)
+            }
+        }) {
             Ok(at) => at,
             Err(error) => return Ok(failed(error.to_string())),
         };
@@ -127,7 +138,10 @@ impl Dependencies {
         desk.fence
             .check()
             .map_err(|error| DesiredError::Unavailable(error.to_string()))?;
-        if let Some(hold) = stored.hold.as_ref().filter(|_| !again || stored.state == State::HeldBack)
+        if let Some(hold) = stored
+            .hold
+            .as_ref()
+            .filter(|_| !again || stored.state == State::HeldBack)
             && self.seen_now(&task.id, hold).is_none_or(|seen| seen == Seen::Rejected)
             && self.is_settled_otherwise(&task, hold)
         {
@@ -193,7 +207,7 @@ fn denying(event: &HrEvent, at: Timestamp, begins: Option<Timestamp>, zone: &Tim
 fn is_retryable(error: &AccessError) -> bool {
     match error {
         AccessError::Desired(error) => error.is_retryable(),
-        AccessError::History(_) | AccessError::Inbox(_) | AccessError::Interrupted => true,
+        AccessError::History(_) | AccessError::Interrupted => true,
         _ => false,
     }
 }

@@ -131,6 +131,8 @@ impl Dependencies {
 
 /// Until the next event is due, a tick at the most.
 fn pause(waiting: Waiting, now: Timestamp) -> Duration {
-    let until = waiting.next_due.map(|due| due.duration_since(now).max(jiff::SignedDuration::ZERO));
+    let until = waiting
+        .next_due
+        .map(|due| due.duration_since(now).max(jiff::SignedDuration::ZERO));
     until.map_or(TICK, |until| until.unsigned_abs().min(TICK))
 }

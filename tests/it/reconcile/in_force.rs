@@ -36,6 +36,13 @@ use self::{
 /// Histories that are tried for each promise, the same in every run, unless `PROPTEST_CASES` asks for so many others.
 const CASES: u32 = 64;
 
+/// By itself nothing happens.
+const STILL: Pace = Pace {
+    hears: false,
+    keeps: false,
+    reports: false,
+};
+
 fn run(mode: Mode, promises: &[Promise], pace: Pace, steps: Vec<Step>) -> Result<(), String> {
     let mut world = World::new(mode);
     for step in steps.into_iter().chain([Step::Settle]) {
@@ -134,16 +141,69 @@ fn what_is_held_back_of_a_hold_is_held_back_when_its_file_comes_again() {
         Step::Settle,
         put_back(Part::Record, 2),
     ];
-    let pace = Pace {
-        hears: false,
-        keeps: false,
-        reports: false,
+    let promises = [Promise::ToldStays, Promise::HeldBackIsFound];
+    assert_eq!(run(Mode::Folder, &promises, STILL, steps), Ok(()));
+}
+
+#[test]
+fn whose_object_was_let_go_stays_out_when_the_guard_is_put_back() {
+    let delete = |count| Step::Delete { first: 0, count };
+    let steps = vec![
+        delete(1),
+        delete(11),
+        Step::ReportAll,
+        Step::Damage {
+            part: Part::Guard,
+            damage: Damage::PutBack(2),
+            start: false,
+        },
+    ];
+    let pace = Pace { keeps: true, ..STILL };
+    assert_eq!(run(Mode::Folder, &[Promise::ToldStays], pace, steps), Ok(()));
+}
+
+#[test]
+fn who_was_held_out_before_counts_for_nothing_while_nobody_leads() {
+    let steps = vec![
+        Step::Feed {
+            source: FEEDS[0],
+            first: 0,
+            count: 1,
+            span: Span::default(),
+        },
+        Step::Hear {
+            listener: 1,
+            users: 0,
+            holds: 1,
+        },
+        Step::Release(0),
+        Step::Delete { first: 4, count: 11 },
+        Step::Silence,
+    ];
+    assert_eq!(run(Mode::Cluster, &[Promise::LimitHolds], STILL, steps), Ok(()));
+}
+
+#[test]
+fn what_the_guards_store_forgot_of_a_confirmation_it_learns_from_the_objects() {
+    let put_back = |part, start| Step::Damage {
+        part,
+        damage: Damage::PutBack(1),
+        start,
     };
-    let outcome = run(
-        Mode::Folder,
-        &[Promise::ToldStays, Promise::HeldBackIsFound],
-        pace,
-        steps,
-    );
-    assert_eq!(outcome, Ok(()));
+    let steps = vec![
+        Step::Feed {
+            source: FEEDS[0],
+            first: 3,
+            count: 12,
+            span: Span::default(),
+        },
+        Step::Settle,
+        put_back(Part::Guard, true),
+        Step::Confirm(None),
+        Step::Settle,
+        put_back(Part::Guard, false),
+        Step::Settle,
+        put_back(Part::Record, false),
+    ];
+    assert_eq!(run(Mode::Cluster, &[Promise::ToldStays], STILL, steps), Ok(()));
 }

@@ -109,7 +109,8 @@ impl World {
         }
         for (at, follower) in self.followers.iter().enumerate() {
             let mut by: BTreeMap<Budget, BTreeSet<usize>> = BTreeMap::new();
-            for who in 0..PEOPLE {
+            let held_before = &self.held_before_silence[at];
+            for who in (0..PEOPLE).filter(|who| !held_before.contains(who)) {
                 if let Some(budget) = taken_without_a_word(self.record.get(), follower, who) {
                     by.entry(budget).or_default().insert(who);
                 }

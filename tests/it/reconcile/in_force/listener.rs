@@ -8,7 +8,7 @@ use std::{
 use vpn_operator::{
     auth::{index::Verdict, words::Role},
     clock::ManualClock,
-    model::{guard::Feed, hold::VpnHold, user::VpnUser},
+    model::{access::Reason, guard::Feed, hold::VpnHold, user::VpnUser},
     roster::{Input, Roster},
 };
 
@@ -138,6 +138,14 @@ impl Listener {
 
     pub fn lets_in(&self, who: usize, gateway: &str) -> bool {
         matches!(adapter::login(&self.roster, who, gateway), Verdict::Granted(_))
+    }
+
+    /// Whether it refuses a person for a hold.
+    pub fn holds_out(&self, who: usize) -> bool {
+        matches!(
+            adapter::login(&self.roster, who, GATEWAYS[0]),
+            Verdict::Denied(Reason::Held)
+        )
     }
 
     pub fn lets_in_anywhere(&self, who: usize) -> bool {

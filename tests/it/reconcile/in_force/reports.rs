@@ -92,6 +92,8 @@ impl World {
         match plan.finalizer {
             FinalizerStep::Release if next.metadata.deletion_timestamp.is_some() => {
                 self.change(vec![Event::UserGone(name)]);
+                // The source answers when it is durable.
+                self.write_record();
                 self.ledger.let_go(who);
                 return true;
             }
