@@ -37,17 +37,21 @@ impl Dependencies {
             },
             ..UserPatch::default()
         };
+        let mut entry = task.entry("role.change");
+        entry.before = Some(tell::json(&json!({ "role": user.spec.role })));
+        entry.after = Some(tell::json(&json!({ "role": role, "event": task.event })));
+        if user.spec.role.as_deref() != Some(role) {
+            // Before it is done, so that no crash leaves a change without its row.
+            self.audit_denial(entry.clone()).await;
+        }
         let name = user.spec.corporate_id.object_name();
         match self.desired.patch_user(&name, patch, task.caller.manager).await {
             Ok(_) => {}
-            Err(error @ DesiredError::NotEditable { .. }) => return Ok(failed(error.to_string())),
+            Err(error @ DesiredError::NotEditable { .. }) => {
+                self.audit_failure(entry, &error).await;
+                return Ok(failed(error.to_string()));
+            }
             Err(error) => return Err(error.into()),
-        }
-        if user.spec.role.as_deref() != Some(role) {
-            let mut entry = task.entry("role.change");
-            entry.before = Some(tell::json(&json!({ "role": user.spec.role })));
-            entry.after = Some(tell::json(&json!({ "role": role, "event": task.event })));
-            self.audit_denial(entry).await;
         }
         Ok(processed(None))
     }
