@@ -8,6 +8,7 @@ mod guard;
 mod public_url;
 pub mod secrets;
 mod values;
+mod webhook;
 
 use std::{
     net::SocketAddr,
@@ -26,6 +27,7 @@ pub use self::{
     public_url::PublicUrl,
     secrets::{Lookup, Secrets},
     values::{DesiredLocation, Ports, ProxyNetworks},
+    webhook::{Webhook, WebhookConfig},
 };
 
 /// Why the configuration cannot be used. Every message names the setting and says what to do.
@@ -354,6 +356,9 @@ pub struct Settings {
     /// Guard.
     #[command(flatten)]
     pub guard: Guard,
+    /// Events of the HR system.
+    #[command(flatten)]
+    pub webhook: Webhook,
     /// Times.
     #[command(flatten)]
     pub times: Times,
@@ -412,6 +417,8 @@ pub struct Config {
     pub hysteria: HysteriaDefaults,
     /// How many people may lose access without a person.
     pub guard: GuardLimits,
+    /// How events of the HR system are taken.
+    pub webhook: WebhookConfig,
     /// Time limits.
     pub times: Times,
     /// Secrets that were given.
@@ -431,6 +438,7 @@ impl Config {
             api,
             hysteria,
             guard,
+            webhook,
             times,
         } = settings;
         if cluster.components == Components::Auth && state.desired != DesiredLocation::Kubernetes {
@@ -454,6 +462,7 @@ impl Config {
             failed_attempts: api.failed_attempts,
             hysteria,
             guard: guard.limits(),
+            webhook: webhook.check(&secrets)?,
             secrets,
             state,
             cluster,

@@ -3,7 +3,7 @@
 //! The floors of the house, from the ground up; a room uses only what stands on the floors before it in this list, and
 //! beside it what does not use it back:
 //! [`model`], [`clock`], [`fence`], [`sqlite`] and [`store`]; [`desired`], [`credentials`], [`gateway`], [`history`], [`verdicts`], [`metrics`], [`cluster`],
-//! [`config`], [`serve`], [`telemetry`], [`simulation`] and [`import`]; [`auth`]; [`roster`]; [`issue`]; [`reconcile`]; [`access`]; [`http`]; [`cli`].
+//! [`config`], [`serve`], [`telemetry`], [`simulation`], [`import`] and [`inbox`]; [`auth`]; [`roster`]; [`issue`]; [`reconcile`]; [`access`]; [`http`]; [`cli`].
 
 pub mod access;
 pub mod auth;
@@ -18,6 +18,7 @@ pub mod gateway;
 pub mod history;
 pub mod http;
 pub mod import;
+pub mod inbox;
 pub mod issue;
 pub mod metrics;
 pub mod model;

@@ -7,6 +7,7 @@
 mod auth_guard;
 mod gateways;
 mod guard;
+mod hr;
 mod listeners;
 
 use std::{hash::Hash, time::Duration};
@@ -18,7 +19,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use self::{auth_guard::AuthGuardMetrics, gateways::GatewayMetrics, guard::GuardMetrics, listeners::ListenerMetrics};
+use self::{
+    auth_guard::AuthGuardMetrics, gateways::GatewayMetrics, guard::GuardMetrics, hr::HrMetrics,
+    listeners::ListenerMetrics,
+};
 pub use self::{guard::OrderSource, listeners::Listener};
 use crate::model::access::{Access, Reason};
 
@@ -230,6 +234,7 @@ pub struct Metrics {
     revocation_seconds: Histograms<RevocationLabels>,
     users: Family<UserLabels, Gauge>,
     guard: GuardMetrics,
+    hr: HrMetrics,
     source_problems: Gauge,
     unobserved: Gauge,
     source_refused_access_edits: Gauge,
@@ -274,6 +279,7 @@ impl Metrics {
             revocation_seconds: Family::new_with_constructor(revocation_buckets),
             users: Family::default(),
             guard: GuardMetrics::register(&mut registry),
+            hr: HrMetrics::register(&mut registry),
             listeners: ListenerMetrics::register(&mut registry),
             gateways: GatewayMetrics::register(&mut registry),
             auth_guard: AuthGuardMetrics::register(&mut registry),

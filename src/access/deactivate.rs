@@ -198,7 +198,7 @@ impl Dependencies {
         let name = hold_name(&caller.source, DEACTIVATED, id);
         let taken = self.directory.hold(&name).is_some() && !self.stands_for_good(&name);
         if !taken {
-            match self.order(caller, &name, spec.clone()).await {
+            match self.order(caller, &name, spec.clone(), None).await {
                 // One with another reason does the same work.
                 Ok(_) | Err(DesiredError::AlreadyExists { .. }) => return Ok(name),
                 Err(error) => return Err(error),
@@ -209,7 +209,7 @@ impl Dependencies {
         }
         let cause = format!("{DEACTIVATED}{}", self.clock.now().as_second());
         let name = hold_name(&caller.source, &cause, id);
-        match self.order(caller, &name, spec).await {
+        match self.order(caller, &name, spec, None).await {
             // Somebody said the same in the same second.
             Ok(_) | Err(DesiredError::AlreadyExists { .. }) => Ok(name),
             Err(error) => Err(error),

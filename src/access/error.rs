@@ -6,6 +6,7 @@ use super::proof::Proof;
 use crate::{
     desired::DesiredError,
     history::HistoryError,
+    inbox::{State, signature::Refusal},
     model::{access::Reason, corporate_id::CorporateId},
 };
 
@@ -104,6 +105,13 @@ fn obstacles(why: &[String]) -> String {
     }
 }
 
+const fn not_discardable(state: State) -> &'static str {
+    match state {
+        State::HeldBack => "vpn-operator guard cancel drops it, and vpn-operator guard confirm lets it happen",
+        _ => "what was done is undone by its opposite, an activation or a deactivation",
+    }
+}
+
 /// Why a use case was not carried out. Never holds a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
@@ -191,9 +199,29 @@ pub enum AccessError {
     /// Desired state did not take the change.
     #[error(transparent)]
     Desired(#[from] DesiredError),
-    /// History is unavailable, and without it nothing is granted.
+    /// History is unavailable, and without it nothing is granted; or the inbox of HR events, and without it none is taken.
     #[error("{0}; nothing was changed")]
     History(#[from] HistoryError),
+    /// No event of that number.
+    #[error("there is no HR event with the number {0}: GET /webhooks/events lists them")]
+    UnknownEvent(i64),
+    /// An event is not in a state in which that can be done.
+    #[error("HR event {id} is {}: {}", .state.as_str(), not_discardable(*.state))]
+    EventState {
+        /// Number of the event.
+        id: i64,
+        /// Its state.
+        state: State,
+    },
+    /// Nobody said how events of HR are signed.
+    #[error(
+        "events of HR are not taken here, because no secret is configured: set WEBHOOK_SECRET or WEBHOOK_SECRETS, or, for a sender \
+         that cannot sign, WEBHOOK_ALLOW_UNSIGNED=true"
+    )]
+    NoWebhookSecret,
+    /// An event is not signed as it has to be. It is not kept.
+    #[error(transparent)]
+    WebhookRefused(#[from] Refusal),
     /// The work was cut off inside.
     #[error("the work was cut off by an internal error: look at the state before trying again")]
     Interrupted,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::UseCases;
+use super::{UseCases, hr::HrHealth};
 use crate::{
     desired::SourceHealth,
     gateway::NodeHealth,
@@ -109,6 +109,7 @@ impl UseCases {
             lines(dependencies.journal.last_error().as_ref()),
             "until then logins and denials work, grants are refused, and nothing new is recorded",
         ));
+        checks.push(of_hr(dependencies.hr_health()));
         checks.push(of_guard(dependencies.people.guard(0).pending.total));
         checks.push(Check::fails_with(
             "guard-store",
@@ -124,6 +125,16 @@ impl UseCases {
         checks.extend((dependencies.process)());
         Health { ready: loaded, checks }
     }
+}
+
+fn of_hr(health: HrHealth) -> Check {
+    let schemes: Vec<&str> = health.schemes.iter().map(|scheme| scheme.as_str()).collect();
+    let note = if schemes.is_empty() {
+        "no events are taken: no secret is configured".to_owned()
+    } else {
+        format!("signed by: {}", schemes.join(", "))
+    };
+    Check::warns_with("hr-events", health.problems, "").note(note)
 }
 
 impl Health {

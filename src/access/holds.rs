@@ -7,7 +7,7 @@ use super::{
     AccessError, Caller, Dependencies, Proof, Result, UseCases, Why, canonical, deactivate::DEACTIVATED, tell,
 };
 use crate::{
-    desired::DesiredError,
+    desired::{DesiredError, HoldNotes},
     history::redact,
     model::{
         ORDERED_BY,
@@ -146,7 +146,7 @@ impl Dependencies {
             until: new.until,
         };
         let existed = self.directory.hold(&name).is_some_and(|hold| hold.spec == spec);
-        let hold = self.order(caller, &name, spec).await?;
+        let hold = self.order(caller, &name, spec, None).await?;
         let mut view = self.hold_view(&hold, now);
         let mut entry = caller.entry("hold.create", Some(id));
         entry.reason.clone_from(&view.spec.reason);
@@ -179,12 +179,14 @@ impl Dependencies {
         caller: &Caller,
         name: &str,
         spec: VpnHoldSpec,
+        hr_event_at: Option<Timestamp>,
     ) -> std::result::Result<VpnHold, DesiredError> {
         self.people.order_begins(name, &caller.actor);
-        let placed = self
-            .desired
-            .create_hold(name, spec, &redact(&caller.actor), caller.manager)
-            .await;
+        let notes = HoldNotes {
+            ordered_by: &redact(&caller.actor),
+            hr_event_at,
+        };
+        let placed = self.desired.create_hold(name, spec, notes, caller.manager).await;
         if placed.is_err() {
             self.people.order_ends(name);
         }

@@ -14,6 +14,7 @@ mod grant;
 mod guard;
 mod health;
 mod holds;
+mod hr;
 mod proof;
 mod release_many;
 mod rotate;
@@ -36,6 +37,7 @@ pub use grant::{Grant, NewUser};
 pub use guard::{Confirmed, GuardView, MOST_SHOWN, WaitingDenial};
 pub use health::{Check, CheckResult, Health, ProcessChecks};
 pub use holds::{HoldFilter, HoldView, NewHold, Phase, PlacedHold, ReleasedHold};
+pub use hr::{Delivery, EventPage, HrDesk, HrGauges, HrHealth, HrSettings, Received};
 pub use proof::Proof;
 pub use release_many::{ReleaseMany, ReleasedMany, ReleasedOne, ReleasedPerson};
 pub use rotate::{Rotate, Rotation};
@@ -116,6 +118,8 @@ pub struct Dependencies {
     pub process: ProcessChecks,
     /// What can be set.
     pub settings: Settings,
+    /// Where events of HR are received; `None` where none are.
+    pub hr: Option<Arc<HrDesk>>,
 }
 
 /// The use cases. One for the process; cheap to clone.

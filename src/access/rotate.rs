@@ -74,9 +74,9 @@ impl Dependencies {
         let new_password = old_password.saturating_add(i64::from(password));
         let new_link = old_link.saturating_add(i64::from(link));
         let patch = UserPatch {
-            active: None,
             credential_generation: password.then_some(new_password),
             subscription_generation: link.then_some(new_link),
+            ..UserPatch::default()
         };
         let before = self.people.person(id);
         self.desired.patch_user(&name, patch, caller.manager).await?;

@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 
 use super::{
-    ask::Ask, complete, exit::EXIT_CODES, forward::Forward, hold_args::Hold, import_args::Import, output::OutputArgs,
-    qr::Qr, render_args::RenderArgs, values::one_of,
+    ask::Ask, complete, events_args::Events, exit::EXIT_CODES, forward::Forward, hold_args::Hold, import_args::Import,
+    output::OutputArgs, qr::Qr, render_args::RenderArgs, values::one_of,
 };
 use crate::{
     config::{Logging, Settings, duration, optional_path},
@@ -45,7 +45,8 @@ const SECRETS: &str = "\
 Secrets are never flags. Each is read from its environment variable, or from the
 file that the variable with _FILE behind its name names (see .env.example):
   CORPORATE_SECRET, CORPORATE_SECRET_PREVIOUS, MASTER_KEY, MASTER_KEY_PREVIOUS,
-  HYSTERIA_AUTH_TOKEN, HYSTERIA_STATS_SECRET, HYSTERIA_OBFS_PASSWORD
+  HYSTERIA_AUTH_TOKEN, HYSTERIA_STATS_SECRET, HYSTERIA_OBFS_PASSWORD, WEBHOOK_SECRET,
+  WEBHOOK_SECRETS
 One that is needed and missing is made on the first run and kept in the data
 folder with mode 0600.";
 
@@ -108,6 +109,8 @@ Examples:
     Hold(Hold),
     /// Decide about denials that were held back because they were too many at once
     Guard(Guard),
+    /// Look at events of the HR system, carry them out, or decide against them
+    Events(Events),
     /// Seal a password that exists already, so that it can be kept with the declarations
     #[command(after_help = "\
 Examples:

@@ -67,7 +67,7 @@ pub enum RunError {
     /// A secret of the configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// History.
+    /// History, or the inbox of HR events.
     #[error(transparent)]
     History(#[from] HistoryError),
     /// Desired state.
@@ -100,6 +100,9 @@ struct OwnSecrets {
 /// It could not start, or a part of it ended unexpectedly.
 pub async fn run(config: Config, simulate: bool, shutdown: CancellationToken) -> Result<(), RunError> {
     if let Some(warning) = config.guard.warning() {
+        tracing::warn!("{warning}");
+    }
+    if let Some(warning) = config.webhook.warning() {
         tracing::warn!("{warning}");
     }
     match config.cluster.components {

@@ -20,7 +20,7 @@ pub fn process_environment(name: &str) -> Option<OsString> {
 }
 
 /// Variables that hold a secret. Each can be given as a file with `_FILE` behind its name.
-pub const SECRET_VARIABLES: [&str; 8] = [
+pub const SECRET_VARIABLES: [&str; 10] = [
     "CORPORATE_SECRET",
     "CORPORATE_SECRET_PREVIOUS",
     "MASTER_KEY",
@@ -29,6 +29,8 @@ pub const SECRET_VARIABLES: [&str; 8] = [
     "HYSTERIA_STATS_SECRET",
     "HYSTERIA_OBFS_PASSWORD",
     "BLITZ_API_TOKEN",
+    "WEBHOOK_SECRETS",
+    "WEBHOOK_SECRET",
 ];
 
 /// A secret, and where it was read from.
@@ -103,6 +105,10 @@ pub struct Secrets {
     pub hysteria_obfs_password: Option<Secret>,
     /// API token of the environment's Blitz panel.
     pub blitz_api_token: Option<Secret>,
+    /// Secrets of senders of HR events, each with its scheme.
+    pub webhook_secrets: Option<Secret>,
+    /// The one secret of a sender of HR events, as former installations have it.
+    pub webhook_secret: Option<Secret>,
 }
 
 impl Secrets {
@@ -120,6 +126,8 @@ impl Secrets {
             stats_secret,
             obfs,
             blitz,
+            webhooks,
+            webhook,
         ] = SECRET_VARIABLES;
         let read = |name| Secret::load(name, environment);
         Ok(Self {
@@ -131,6 +139,8 @@ impl Secrets {
             hysteria_stats_secret: read(stats_secret)?,
             hysteria_obfs_password: read(obfs)?,
             blitz_api_token: read(blitz)?,
+            webhook_secrets: read(webhooks)?,
+            webhook_secret: read(webhook)?,
         })
     }
 

@@ -125,7 +125,16 @@ fn line_ends_behind_a_secret_are_not_part_of_it_wherever_it_is_read() {
 fn no_secret_shows_in_debug() {
     let pairs: Vec<(&str, &str)> = secrets::SECRET_VARIABLES
         .iter()
-        .map(|name| (*name, "hunter2"))
+        .map(|name| {
+            (
+                *name,
+                if *name == "WEBHOOK_SECRETS" {
+                    "hub:hunter2"
+                } else {
+                    "hunter2"
+                },
+            )
+        })
         .collect();
     let config = load(&[], &pairs).unwrap();
     assert_eq!(

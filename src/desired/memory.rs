@@ -13,12 +13,14 @@ use kube::{Resource, ResourceExt as _};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::{
-    DesiredError, DesiredState, Event, Events, FieldManager, Result, SourceHealth, UserPatch, Version, Watches,
+    DesiredError, DesiredState, Event, Events, FieldManager, HoldNotes, Result, SourceHealth, UserPatch, Version,
+    Watches,
 };
 use crate::model::{
-    FINALIZER, ORDERED_BY,
+    FINALIZER,
     gateway::{VpnGateway, VpnGatewaySpec, VpnGatewayStatus},
     hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
+    hr::{HR_MARKS, HrMarks},
     user::{VpnUser, VpnUserSpec, VpnUserStatus},
 };
 
@@ -138,6 +140,13 @@ fn meta(version: u64, name: &str, old: Option<&ObjectMeta>) -> ObjectMeta {
     meta
 }
 
+fn set_marks(user: &mut VpnUser, marks: HrMarks) {
+    let mut annotations = user.metadata.annotations.take().unwrap_or_default();
+    annotations.retain(|name, _| !HR_MARKS.contains(&name.as_str()));
+    annotations.extend(marks.annotations());
+    user.metadata.annotations = (!annotations.is_empty()).then_some(annotations);
+}
+
 impl MemorySource {
     /// An empty source.
     #[must_use]
@@ -160,11 +169,13 @@ impl MemorySource {
     pub fn put_user(&self, name: &str, spec: VpnUserSpec) -> VpnUser {
         let (mut state, version) = self.next();
         let old = state.users.objects.get(name);
-        let object = VpnUser {
+        let mut object = VpnUser {
             metadata: meta(version, name, old.map(|old| &old.metadata)),
             status: old.and_then(|old| old.status.clone()),
             spec,
         };
+        let marks = UserPatch::default().marks_on(&object);
+        set_marks(&mut object, marks);
         state.users.put(version, object, true)
     }
 
@@ -173,12 +184,12 @@ impl MemorySource {
         self.put_hold_of(name, spec, None)
     }
 
-    fn put_hold_of(&self, name: &str, spec: VpnHoldSpec, by: Option<&str>) -> VpnHold {
+    fn put_hold_of(&self, name: &str, spec: VpnHoldSpec, notes: Option<HoldNotes<'_>>) -> VpnHold {
         let (mut state, version) = self.next();
         let old = state.holds.objects.get(name);
         let mut metadata = meta(version, name, old.map(|old| &old.metadata));
-        if let Some(by) = by {
-            metadata.annotations = Some([(ORDERED_BY.to_owned(), by.to_owned())].into());
+        if let Some(notes) = notes {
+            metadata.annotations = Some(notes.annotations());
         }
         let object = VpnHold {
             metadata,
@@ -279,15 +290,13 @@ impl DesiredState for MemorySource {
         let (mut state, version) = self.next();
         let old = state.users.get(name)?;
         let mut user = old.clone();
-        user.spec.active = patch.active.unwrap_or(old.spec.active);
-        user.spec.credential_generation = patch.credential_generation.unwrap_or(old.spec.credential_generation);
-        user.spec.subscription_generation = patch
-            .subscription_generation
-            .unwrap_or(old.spec.subscription_generation);
-        if user.spec == old.spec {
+        user.spec = patch.applied_to(&old.spec);
+        set_marks(&mut user, patch.marks_on(&old));
+        if user == old {
             Ok(old)
         } else {
-            Ok(state.users.put(version, user, true))
+            let changed = user.spec != old.spec;
+            Ok(state.users.put(version, user, changed))
         }
     }
 
@@ -296,7 +305,13 @@ impl DesiredState for MemorySource {
         state.users.bury(version, name)
     }
 
-    async fn create_hold(&self, name: &str, spec: VpnHoldSpec, by: &str, _: FieldManager) -> Result<VpnHold> {
+    async fn create_hold(
+        &self,
+        name: &str,
+        spec: VpnHoldSpec,
+        notes: HoldNotes<'_>,
+        _: FieldManager,
+    ) -> Result<VpnHold> {
         let living = self
             .hold(name)
             .filter(|hold| hold.metadata.deletion_timestamp.is_none());
@@ -306,7 +321,7 @@ impl DesiredState for MemorySource {
                 kind: "VpnHold",
                 name: name.to_owned(),
             }),
-            None => Ok(self.put_hold_of(name, spec, Some(by))),
+            None => Ok(self.put_hold_of(name, spec, Some(notes))),
         }
     }
 
@@ -379,6 +394,7 @@ mod tests {
     use futures::FutureExt as _;
 
     use super::*;
+    use crate::model::hr::HrMarksPatch;
 
     fn spec() -> VpnUserSpec {
         serde_json::from_str(r#"{"corporateId":"AB123456"}"#).unwrap()
@@ -397,7 +413,10 @@ mod tests {
             active: Some(false),
             ..UserPatch::default()
         };
-        let patched = source.patch_user("ab123456", off, FieldManager::Api).await.unwrap();
+        let patched = source
+            .patch_user("ab123456", off.clone(), FieldManager::Api)
+            .await
+            .unwrap();
         assert_eq!(patched.metadata.generation, Some(2));
         source.patch_user("ab123456", off, FieldManager::Api).await.unwrap();
         assert!(matches!(next(), Some(Event::Apply(user)) if !user.spec.active));
@@ -408,5 +427,50 @@ mod tests {
         source.remove_user_finalizer("ab123456").await.unwrap();
         assert!(matches!(next(), Some(Event::Delete(_))));
         assert!(source.get_user("ab123456").await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn marks_of_hr_stay_beside_the_spec_and_one_ends_with_the_denial() {
+        let source = MemorySource::new();
+        source.put_user("ab123456", spec());
+        let at: Timestamp = "2026-05-01T10:00:00Z".parse().unwrap();
+        let patch = UserPatch {
+            active: Some(false),
+            role: Some("Lead".to_owned()),
+            hr: HrMarksPatch {
+                event_at: Some(at),
+                role_at: None,
+                inactive_at: Some(at),
+            },
+            ..UserPatch::default()
+        };
+        let user = source
+            .patch_user("ab123456", patch.clone(), FieldManager::Hr)
+            .await
+            .unwrap();
+        let marks = |user: &VpnUser| HrMarks::of(user.metadata.annotations.as_ref());
+        assert_eq!((user.spec.active, user.spec.role.as_deref()), (false, Some("Lead")));
+        assert_eq!(
+            marks(&user),
+            HrMarks {
+                event_at: Some(at),
+                role_at: None,
+                inactive_at: Some(at)
+            }
+        );
+        let again = source.patch_user("ab123456", patch, FieldManager::Hr).await.unwrap();
+        assert_eq!(
+            again.metadata.resource_version, user.metadata.resource_version,
+            "nothing is written twice"
+        );
+        let user = source.put_user("ab123456", spec());
+        assert_eq!(
+            marks(&user),
+            HrMarks {
+                event_at: Some(at),
+                role_at: None,
+                inactive_at: None
+            }
+        );
     }
 }

@@ -11,7 +11,7 @@ pub mod folder;
 pub mod kubernetes;
 pub mod memory;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -19,8 +19,10 @@ use jiff::Timestamp;
 
 pub use self::event::{Event, Unreadable};
 use crate::model::{
+    ORDERED_BY,
     gateway::{VpnGateway, VpnGatewayStatus},
     hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
+    hr::{HR_EVENT_AT, HrMarks, HrMarksPatch},
     user::{VpnUser, VpnUserSpec, VpnUserStatus},
 };
 
@@ -59,14 +61,77 @@ impl FieldManager {
 }
 
 /// A change of single fields of a `VpnUser`. `None` leaves the field alone; everything else in the document stays as it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UserPatch {
     /// New `spec.active`.
     pub active: Option<bool>,
+    /// New `spec.role`.
+    pub role: Option<String>,
     /// New `spec.credentialGeneration`.
     pub credential_generation: Option<i64>,
     /// New `spec.subscriptionGeneration`.
     pub subscription_generation: Option<i64>,
+    /// What an event of HR leaves beside the spec. Never part of a document that people write.
+    pub hr: HrMarksPatch,
+}
+
+impl UserPatch {
+    /// The spec as this patch leaves it.
+    #[must_use]
+    pub fn applied_to(&self, spec: &VpnUserSpec) -> VpnUserSpec {
+        let mut spec = spec.clone();
+        spec.active = self.active.unwrap_or(spec.active);
+        spec.role = self.role.clone().or(spec.role);
+        spec.credential_generation = self.credential_generation.unwrap_or(spec.credential_generation);
+        spec.subscription_generation = self.subscription_generation.unwrap_or(spec.subscription_generation);
+        spec
+    }
+
+    /// Whether it says anything about the spec.
+    #[must_use]
+    pub const fn changes_spec(&self) -> bool {
+        self.active.is_some()
+            || self.role.is_some()
+            || self.credential_generation.is_some()
+            || self.subscription_generation.is_some()
+    }
+
+    /// The marks of HR as this patch leaves them on a user.
+    #[must_use]
+    pub fn marks_on(&self, user: &VpnUser) -> HrMarks {
+        let active = self.active.unwrap_or(user.spec.active);
+        HrMarks::of(user.metadata.annotations.as_ref()).patched(self.hr, active)
+    }
+}
+
+/// What is noted of a hold beside its spec.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HoldNotes<'a> {
+    /// Who ordered it: [`crate::model::ORDERED_BY`].
+    pub ordered_by: &'a str,
+    /// The moment of the event of HR that placed it: [`crate::model::hr::HR_EVENT_AT`].
+    pub hr_event_at: Option<Timestamp>,
+}
+
+impl<'a> HoldNotes<'a> {
+    /// Of a hold that somebody ordered.
+    #[must_use]
+    pub const fn by(ordered_by: &'a str) -> Self {
+        Self {
+            ordered_by,
+            hr_event_at: None,
+        }
+    }
+
+    /// The annotations that say this.
+    #[must_use]
+    pub fn annotations(&self) -> BTreeMap<String, String> {
+        let event = self.hr_event_at.map(|at| (HR_EVENT_AT.to_owned(), at.to_string()));
+        [(ORDERED_BY.to_owned(), self.ordered_by.to_owned())]
+            .into_iter()
+            .chain(event)
+            .collect()
+    }
 }
 
 /// Why a source could not do what it was asked.
@@ -197,9 +262,15 @@ pub trait DesiredState: Send + Sync + 'static {
     /// Deletes a user: it becomes a tombstone until its finalizer is released.
     async fn delete_user(&self, name: &str, manager: FieldManager) -> Result<()>;
 
-    /// Creates a hold, with who ordered it in [`crate::model::ORDERED_BY`]. Creating one that exists with the same spec succeeds,
-    /// whoever ordered it.
-    async fn create_hold(&self, name: &str, spec: VpnHoldSpec, by: &str, manager: FieldManager) -> Result<VpnHold>;
+    /// Creates a hold with these notes as annotations. Creating one that exists with the same spec succeeds, whatever is noted of
+    /// that one: the answer shows it.
+    async fn create_hold(
+        &self,
+        name: &str,
+        spec: VpnHoldSpec,
+        notes: HoldNotes<'_>,
+        manager: FieldManager,
+    ) -> Result<VpnHold>;
 
     /// Lifts a hold, finalizer and all: an explicit release is not a loss. `NotFound` if there is none.
     async fn lift_hold(&self, name: &str, manager: FieldManager) -> Result<()>;

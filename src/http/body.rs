@@ -70,11 +70,32 @@ pub(super) struct Text {
     pub(super) remarks: Vec<String>,
 }
 
+/// Why a body cannot be unpacked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Packed {
+    /// It is larger than this many bytes then.
+    TooLarge(usize),
+    /// It is packed in a way that is not understood.
+    Unknown(String),
+    /// It is not what it says to be.
+    Broken(&'static str),
+}
+
+impl std::fmt::Display for Packed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::TooLarge(limit) => write!(f, "the body is larger than {limit} bytes when it is unpacked"),
+            Self::Unknown(named) => write!(f, "the Content-Encoding '{named}' is not understood"),
+            Self::Broken(packed) => write!(f, "the body cannot be unpacked ({packed})"),
+        }
+    }
+}
+
 /// Reads a body as text. `limit` is the most bytes that it may have unpacked.
 ///
 /// # Errors
 /// It is packed in a way that cannot be unpacked; the message says so.
-pub(super) fn read(headers: &HeaderMap, bytes: Vec<u8>, limit: usize) -> Result<Text, String> {
+pub(super) fn read(headers: &HeaderMap, bytes: Vec<u8>, limit: usize) -> Result<Text, Packed> {
     let mut remarks = Vec::new();
     let bytes = unpacked(headers, bytes, limit, &mut remarks)?;
     let (encoding, mark) = encoding(headers, &bytes);
@@ -100,7 +121,7 @@ pub(super) fn read(headers: &HeaderMap, bytes: Vec<u8>, limit: usize) -> Result<
 }
 
 /// What the bytes say counts more than the header: a proxy may have unpacked them already.
-fn unpacked(headers: &HeaderMap, bytes: Vec<u8>, limit: usize, remarks: &mut Vec<String>) -> Result<Vec<u8>, String> {
+fn unpacked(headers: &HeaderMap, bytes: Vec<u8>, limit: usize, remarks: &mut Vec<String>) -> Result<Vec<u8>, Packed> {
     let named = text_of(headers, header::CONTENT_ENCODING);
     let packed = if bytes.starts_with(&[0x1f, 0x8b]) {
         Some("gzip")
@@ -114,7 +135,7 @@ fn unpacked(headers: &HeaderMap, bytes: Vec<u8>, limit: usize, remarks: &mut Vec
         return if plain {
             Ok(bytes)
         } else {
-            Err(format!("the Content-Encoding '{}' is not understood", shown(&named)))
+            Err(Packed::Unknown(shown(&named)))
         };
     };
     let mut unpacked = Vec::new();
@@ -127,10 +148,10 @@ fn unpacked(headers: &HeaderMap, bytes: Vec<u8>, limit: usize, remarks: &mut Vec
         ZlibDecoder::new(bytes.as_slice()).take(most).read_to_end(&mut unpacked)
     };
     if read.is_err() {
-        return Err(format!("the body cannot be unpacked ({packed})"));
+        return Err(Packed::Broken(packed));
     }
     if unpacked.len() > limit {
-        return Err(format!("the body is larger than {limit} bytes when it is unpacked"));
+        return Err(Packed::TooLarge(limit));
     }
     remarks.push(format!("the body was unpacked ({packed}): send it as it is"));
     Ok(unpacked)
@@ -276,12 +297,23 @@ mod tests {
         assert!(
             read(&HeaderMap::new(), broken.to_vec(), LIMIT)
                 .unwrap_err()
+                .to_string()
                 .contains("gzip")
         );
         let bomb = gzip(&vec![b' '; 1 << 22]);
-        assert!(read(&HeaderMap::new(), bomb, LIMIT).unwrap_err().contains("1000 bytes"));
+        assert!(
+            read(&HeaderMap::new(), bomb, LIMIT)
+                .unwrap_err()
+                .to_string()
+                .contains("1000 bytes")
+        );
         let brotli = headers(&[(header::CONTENT_ENCODING, "br")]);
-        assert!(read(&brotli, vec![0x8b, 0], LIMIT).unwrap_err().contains("'br'"));
+        assert!(
+            read(&brotli, vec![0x8b, 0], LIMIT)
+                .unwrap_err()
+                .to_string()
+                .contains("'br'")
+        );
     }
 
     proptest! {
@@ -289,7 +321,7 @@ mod tests {
         fn any_bytes_are_read_or_refused_with_words(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
             match read(&HeaderMap::new(), bytes, LIMIT) {
                 Ok(read) => prop_assert!(read.remarks.len() <= 3),
-                Err(why) => prop_assert!(!why.is_empty()),
+                Err(why) => prop_assert!(!why.to_string().is_empty()),
             }
         }
     }

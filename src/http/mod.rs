@@ -14,6 +14,8 @@ mod context;
 mod decide;
 mod denial;
 mod docs;
+mod event_bodies;
+mod events;
 mod extract;
 mod gateways;
 mod guard;
@@ -35,6 +37,7 @@ mod user_bodies;
 mod users;
 mod value;
 mod waiting;
+mod webhooks;
 
 use std::{
     ops::Deref,
@@ -169,6 +172,11 @@ fn protected() -> Routes {
         ("/guard/confirm", post(guard::confirm)),
         ("/guard/cancel", post(guard::cancel)),
         ("/audit", get(audit::list)),
+        ("/webhooks/events", get(events::list)),
+        ("/webhooks/events/pending", get(events::pending)),
+        ("/webhooks/events/{id}", get(events::show)),
+        ("/webhooks/events/{id}/process", post(events::process)),
+        ("/webhooks/events/{id}/discard", post(events::discard)),
     ]
 }
 
@@ -176,6 +184,8 @@ fn protected() -> Routes {
 fn open() -> Routes {
     vec![
         ("/sub/{token}", get(subscription::show)),
+        ("/webhooks/hr-events", post(webhooks::receive)),
+        ("/webhooks/health", get(webhooks::health)),
         ("/openapi.json", get(docs::document)),
         ("/docs", get(docs::page)),
     ]

@@ -10,9 +10,9 @@ use utoipa::{
 };
 
 use super::{
-    access, activation, audit, docs, gateways, guard, health, holds, problem, release_many,
+    access, activation, audit, docs, events, gateways, guard, health, holds, problem, release_many,
     schemas::{self, ActorText, SourceText},
-    subscription, users,
+    subscription, users, webhooks,
 };
 
 /// The OpenAPI document of the API.
@@ -38,12 +38,13 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         access::grant, access::config, activation::deactivate, activation::activate, access::rotate,
         users::list, users::show, holds::list, holds::create, holds::release, release_many::release_many,
         gateways::list, gateways::show, guard::show, guard::confirm, guard::cancel, audit::list, subscription::show,
+        webhooks::receive, webhooks::health, events::list, events::pending, events::show, events::process, events::discard,
         health::health, health::livez, health::readyz, health::metrics, docs::document, docs::page,
     ),
     components(schemas(
         problem::ProblemBody, schemas::CorporateIdText, schemas::SourceText, schemas::HoldNameText, schemas::GatewayNameText, schemas::AccessWord,
         schemas::ReasonWord, schemas::PhaseWord, schemas::WhyBody, schemas::OwnerText, schemas::EmailText, schemas::RoleText,
-        schemas::ReasonText, schemas::GuardWord, subscription::Format,
+        schemas::ReasonText, schemas::GuardWord, schemas::EventStateWord, subscription::Format,
     )),
     security(("corporate_secret" = [])),
     tags(
@@ -52,6 +53,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         (name = "holds", description = "Standing denials. Any live hold denies; only the source that placed it lifts it"),
         (name = "gateways", description = "How the gateways are, and what waits there"),
         (name = "guard", description = "Denials that came in unusual number and wait for a person"),
+        (name = "webhooks", description = "Events of the HR system"),
         (name = "audit", description = "Who did what"),
         (name = "subscription", description = "What VPN clients fetch"),
         (name = "health", description = "For machines that watch"),
@@ -89,7 +91,7 @@ impl Modify for Common {
 }
 
 /// Operations whose body may be left out. Null is no such body.
-const WITHOUT_BODY: [&str; 2] = ["deactivate_user", "activate_user"];
+const WITHOUT_BODY: [&str; 3] = ["deactivate_user", "activate_user", "discard_event"];
 
 /// Operations that deny, for which anything is taken that does not say whom.
 const DENIES: [&str; 2] = ["deactivate_user", "create_hold"];

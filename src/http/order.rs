@@ -76,7 +76,7 @@ impl<T: DeserializeOwned> FromRequest<HttpState> for OrderOf<T> {
         let bytes = body::take(body, limit).await.map_err(not_taken)?;
         let unreadable =
             |detail| Problem::new(StatusCode::BAD_REQUEST, "unreadable", "The body cannot be read", detail);
-        let read = body::read(headers, bytes, limit).map_err(unreadable)?;
+        let read = body::read(headers, bytes, limit).map_err(|packed| unreadable(packed.to_string()))?;
         remarks.extend(read.remarks);
         if !extract::is_json(headers) {
             serde_json::from_str::<IgnoredAny>(&read.text).map_err(|_| extract::wrong_media_type())?;
@@ -99,7 +99,7 @@ fn not_taken(cut: Cut) -> Problem {
 /// Why, from the bytes of a body.
 fn why(headers: &HeaderMap, bytes: Vec<u8>, limit: usize) -> Why {
     match body::read(headers, bytes, limit) {
-        Err(what) => note(&what),
+        Err(packed) => note(&packed.to_string()),
         Ok(Text { text, remarks }) if text.trim().is_empty() => Why { reason: None, remarks },
         Ok(Text { text, mut remarks }) => {
             let said = said(headers, &text, &mut remarks);

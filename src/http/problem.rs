@@ -223,6 +223,15 @@ impl From<AccessError> for Problem {
             AccessError::ImportedPassword(_) => Self::conflict("imported-password", detail),
             AccessError::NoLink { .. } | AccessError::History(_) => Self::unavailable(detail),
             AccessError::Desired(error) | AccessError::NotHeld { error, .. } => Self::desired(&error, detail),
+            AccessError::UnknownEvent(_) => Self::not_found(detail),
+            AccessError::EventState { .. } => Self::conflict("event-state", detail),
+            AccessError::NoWebhookSecret => Self::unavailable(detail),
+            AccessError::WebhookRefused(_) => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "signature",
+                "The event is not signed well",
+                detail,
+            ),
             AccessError::Interrupted => Self::internal(),
         }
     }

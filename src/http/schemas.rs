@@ -12,6 +12,7 @@ use utoipa::{
 };
 
 use super::{auth::MAX_ACTOR, denial::MAX_REASON};
+use crate::inbox::State as EventState;
 use crate::model::{
     access::{Access, Reason},
     corporate_id,
@@ -178,6 +179,12 @@ named!(
         HoldPhase::Expired => "Expired",
         HoldPhase::HeldBack => "HeldBack",
     }))
+);
+
+named!(
+    /// See [`EventState`].
+    EventStateWord, "EventState",
+    one_of(EventState::ALL.map(|state| state.as_str()))
 );
 
 const PHASES: [HoldPhase; 4] = [

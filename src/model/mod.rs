@@ -12,6 +12,7 @@ pub mod gateway;
 pub mod guard;
 pub mod guard_limits;
 pub mod hold;
+pub mod hr;
 pub mod quantity;
 pub mod secret_source;
 pub mod separation;

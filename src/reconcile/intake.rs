@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     desired::{Event, Watches},
-    model::{FINALIZER, ORDERED_BY, OWN, RELEASED, gateway::VpnGateway, hold::VpnHold, user::VpnUser},
+    model::{FINALIZER, ORDERED_BY, OWN, RELEASED, gateway::VpnGateway, hold::VpnHold, hr::HR_MARKS, user::VpnUser},
     roster::Input,
 };
 
@@ -337,7 +337,8 @@ pub(super) fn merged(watches: Watches) -> impl Stream<Item = SourceEvent> {
 fn slim<K: Resource>(object: &mut K) {
     let meta = object.meta_mut();
     meta.managed_fields = None;
-    let asked = |name: &str| [RELEASED, LET_GO, PAUSE, RECONCILE_NOW, OWN, ORDERED_BY].contains(&name);
+    let own = [RELEASED, LET_GO, PAUSE, RECONCILE_NOW, OWN, ORDERED_BY];
+    let asked = |name: &str| own.contains(&name) || HR_MARKS.contains(&name);
     meta.annotations = meta.annotations.take().and_then(|mut annotations| {
         annotations.retain(|name, _| asked(name));
         (!annotations.is_empty()).then_some(annotations)
@@ -347,12 +348,18 @@ fn slim<K: Resource>(object: &mut K) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::hr::HR_EVENT_AT;
 
     #[test]
     fn of_the_annotations_only_those_are_kept_that_somebody_here_reads() {
         let spec = serde_json::from_value(serde_json::json!({ "corporateId": "AB123456", "source": "api" })).unwrap();
         let mut hold = VpnHold::new("api-deactivated-ab123456", spec);
-        let annotations = [(ORDERED_BY, "anna"), (RELEASED, "true"), ("team.example/note", "long")];
+        let annotations = [
+            (ORDERED_BY, "anna"),
+            (RELEASED, "true"),
+            (HR_EVENT_AT, "2026-05-01T10:00:00Z"),
+            ("team.example/note", "long"),
+        ];
         hold.metadata.annotations = Some(
             annotations
                 .map(|(name, text)| (name.to_owned(), text.to_owned()))
@@ -360,7 +367,7 @@ mod tests {
         );
         slim(&mut hold);
         let kept: Vec<&String> = hold.annotations().keys().collect();
-        assert_eq!(kept, [ORDERED_BY, RELEASED]);
+        assert_eq!(kept, [HR_EVENT_AT, ORDERED_BY, RELEASED]);
     }
 
     #[test]

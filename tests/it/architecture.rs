@@ -33,6 +33,7 @@ const FLOORS: &[&[&str]] = &[
         "telemetry",
         "simulation",
         "import",
+        "inbox",
     ],
     &["auth"],
     &["roster"],

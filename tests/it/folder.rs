@@ -1,6 +1,7 @@
 //! A folder of YAML as the source: what people do to it, and what the operator makes of it.
 
 mod damaged;
+mod hr;
 mod seen;
 
 use std::{
@@ -20,13 +21,14 @@ use tokio_util::sync::CancellationToken;
 use vpn_operator::{
     clock::SystemClock,
     desired::{
-        DesiredError, DesiredState, Event, Events, FieldManager, UserPatch, Watches,
+        DesiredError, DesiredState, Event, Events, FieldManager, HoldNotes, UserPatch, Watches,
         folder::{FolderOptions, FolderSource, check},
     },
     model::{
         FINALIZER, ORDERED_BY,
         corporate_id::CorporateId,
         hold::{VpnHold, VpnHoldSpec},
+        hr::HrMarksPatch,
         user::{VpnUser, VpnUserSpec, VpnUserStatus},
     },
 };
@@ -183,7 +185,7 @@ impl House {
 
     /// Anna orders a hold by the API.
     async fn order(&self, name: &str, number: usize) -> Result<VpnHold, DesiredError> {
-        let anna = "anna (192.0.2.7)";
+        let anna = HoldNotes::by("anna (192.0.2.7)");
         self.source
             .create_hold(name, hold_spec(number), anna, FieldManager::Api)
             .await
@@ -264,8 +266,14 @@ fn hold_spec(number: usize) -> VpnHoldSpec {
 
 const OFF: UserPatch = UserPatch {
     active: Some(false),
+    role: None,
     credential_generation: None,
     subscription_generation: None,
+    hr: HrMarksPatch {
+        event_at: None,
+        role_at: None,
+        inactive_at: None,
+    },
 };
 
 #[tokio::test]
@@ -1046,7 +1054,12 @@ async fn a_hold_is_placed_whatever_the_name_of_who_ordered_it() {
         spec.reason = Some(text.to_owned());
         let made = house
             .source
-            .create_hold(&format!("api-deactivated-ab00000{nth}"), spec, text, FieldManager::Api)
+            .create_hold(
+                &format!("api-deactivated-ab00000{nth}"),
+                spec,
+                HoldNotes::by(text),
+                FieldManager::Api,
+            )
             .await
             .unwrap_or_else(|error| panic!("{text}: {error}"));
         assert_eq!(made.annotations().get(ORDERED_BY).map(String::as_str), Some(text));
@@ -1054,7 +1067,12 @@ async fn a_hold_is_placed_whatever_the_name_of_who_ordered_it() {
     let unwritable = "anna \u{0} \u{ffff} (192.0.2.7)";
     let made = house
         .source
-        .create_hold("api-deactivated-ab000006", hold_spec(6), unwritable, FieldManager::Api)
+        .create_hold(
+            "api-deactivated-ab000006",
+            hold_spec(6),
+            HoldNotes::by(unwritable),
+            FieldManager::Api,
+        )
         .await;
     assert!(made.is_ok(), "{made:?}");
     house.stop().await;

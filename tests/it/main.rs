@@ -16,6 +16,7 @@ mod crds;
 mod end_to_end;
 mod folder;
 mod history;
+mod hr;
 mod http;
 mod hysteria;
 mod kubernetes;

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     clock::{SharedClock, SystemClock},
     desired::{
-        DesiredError, DesiredState, FieldManager,
+        DesiredError, DesiredState, FieldManager, HoldNotes,
         kubernetes::{GivenPassword, KubernetesSource, PASSWORD_KEY, keep_password},
     },
     fence::Fence,
@@ -86,7 +86,7 @@ impl Namespace {
         for hold in &person.holds {
             let placed = self
                 .source
-                .create_hold(&hold.name, hold.spec.clone(), ACTOR, FieldManager::Api)
+                .create_hold(&hold.name, hold.spec.clone(), HoldNotes::by(ACTOR), FieldManager::Api)
                 .await;
             match placed {
                 // One that says something else keeps them out as well.

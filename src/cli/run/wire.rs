@@ -13,7 +13,7 @@ use super::{
     tasks::Tasks,
 };
 use crate::{
-    access::{Dependencies, LivePeople, ProcessChecks, Settings, UseCases},
+    access::{Dependencies, HrDesk, HrGauges, HrSettings, LivePeople, ProcessChecks, Settings, UseCases},
     auth::listener::AuthEndpoint,
     clock::SharedClock,
     config::{self, Config},
@@ -21,6 +21,7 @@ use crate::{
     fence::Fence,
     gateway::declared::Environment,
     history::{History, HistoryError},
+    inbox::{INBOX_FILE, Inbox},
     issue::{Derived, Issuer},
     metrics::Metrics,
     model::{gateway::BlitzGateway, user::VpnUser},
@@ -166,8 +167,9 @@ pub async fn wire(
     });
     core.follow_usage();
     core.answer_inquiries();
+    let inbox = Inbox::open_or_retry(&data.join(INBOX_FILE), Arc::clone(clock))?;
     Ok(Wired {
-        use_cases: use_cases(&core, process),
+        use_cases: use_cases(config, &core, process, inbox),
         core,
         endpoint,
         nodes,
@@ -191,6 +193,7 @@ impl Wired {
     pub fn start(self, tasks: &mut Tasks) {
         let Self {
             core,
+            use_cases,
             source,
             writers,
             work,
@@ -210,8 +213,14 @@ impl Wired {
         tasks.core("the guard's memory", upkeep::keep_guard(ctx(), end()));
         tasks.core("the look for what is overdue", unobserved::run(ctx(), end()));
         tasks.core("those who are gone", see_off::resume(ctx(), end()));
+        tasks.core("the HR events", use_cases.carry_out_hr_events(hr_gauges(&core), end()));
         tasks.core("the gauges", upkeep::gauges(ctx(), end()));
     }
+}
+
+fn hr_gauges(core: &Core) -> HrGauges {
+    let metrics = Arc::clone(&core.metrics);
+    Arc::new(move |waiting, oldest| metrics.hr_waiting(&waiting.counts(), oldest))
 }
 
 /// A database of a newer version stops the start; any other trouble must not keep auth from answering.
@@ -265,7 +274,7 @@ pub fn environment(config: &Config) -> Environment {
     }
 }
 
-fn use_cases(core: &Arc<Core>, process: &ProcessChecks) -> UseCases {
+fn use_cases(config: &Config, core: &Arc<Core>, process: &ProcessChecks, inbox: Inbox) -> UseCases {
     let dispatch = {
         let core = Arc::clone(core);
         Arc::new(move |transitions| core.dispatch(transitions))
@@ -286,5 +295,15 @@ fn use_cases(core: &Arc<Core>, process: &ProcessChecks) -> UseCases {
         clock: Arc::clone(&core.clock),
         process: Arc::clone(process),
         settings: Settings::default(),
+        hr: Some(HrDesk::new(inbox, hr_settings(config), core.fence.clone())),
     })
+}
+
+fn hr_settings(config: &Config) -> HrSettings {
+    let webhook = &config.webhook;
+    HrSettings {
+        keys: webhook.keys.clone(),
+        allow_unsigned: webhook.allow_unsigned,
+        zone: Some(webhook.time_zone.clone()),
+    }
 }

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     clock::SharedClock,
     desired::{DesiredError, FieldManager, Result, UserPatch},
-    model::user::VpnUserSpec,
+    model::{ORDERED_BY, user::VpnUserSpec},
 };
 
 /// How often an edit begins anew when other writers get in its way.
@@ -43,7 +43,7 @@ pub(super) struct DocumentWriter {
 }
 
 /// A change of one document of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Edit {
     Patch(UserPatch),
     Delete,
@@ -82,10 +82,11 @@ impl DocumentWriter {
         }
         let text = self.text(name, spec, notes, manager).or_else(|error| {
             // A hold is an order, and is placed although the name of who ordered it cannot stand in a document.
-            if *notes == Notes::default() {
+            let mut without = notes.clone();
+            if without.annotations.remove(ORDERED_BY).is_none() {
                 return Err(error);
             }
-            self.text(name, spec, &Notes::default(), manager)
+            self.text(name, spec, &without, manager)
         })?;
         let file = self.write_new(root, name, &text)?;
         self.refresh(&file, Vec::new())?;
@@ -208,7 +209,7 @@ impl DocumentWriter {
         let text = read_text(&path, &mut 0).map_err(|error| failed(&error))?;
         let text = text.map_err(|wrong| failed(&wrong.fault.message))?;
         let mut pages = Pages::new(&text);
-        let mut answers: Vec<Result<()>> = edits.iter().map(|(name, edit)| pages.edit(name, *edit)).collect();
+        let mut answers: Vec<Result<()>> = edits.iter().map(|(name, edit)| pages.edit(name, edit)).collect();
         let new = pages.text();
         if new != text {
             let empty = split(&new).iter().all(|slice| slice.text.lines().all(is_blank));
@@ -343,7 +344,7 @@ impl<'a> Pages<'a> {
         })
     }
 
-    fn edit(&mut self, name: &str, edit: Edit) -> Result<()> {
+    fn edit(&mut self, name: &str, edit: &Edit) -> Result<()> {
         let Some((at, reading)) = self.find(name) else {
             return Err(DesiredError::NotFound {
                 kind: Kind::User.as_str(),
@@ -379,7 +380,7 @@ impl<'a> Pages<'a> {
     }
 }
 
-fn changes(spec: &VpnUserSpec, patch: UserPatch) -> Vec<(&'static str, Value)> {
+fn changes(spec: &VpnUserSpec, patch: &UserPatch) -> Vec<(&'static str, Value)> {
     let flag = patch
         .active
         .filter(|new| *new != spec.active)
@@ -400,5 +401,8 @@ fn changes(spec: &VpnUserSpec, patch: UserPatch) -> Vec<(&'static str, Value)> {
             patch.subscription_generation,
         ),
     ];
-    flag.into_iter().chain(numbers.into_iter().flatten()).collect()
+    let role = patch.role.as_ref().filter(|new| spec.role.as_ref() != Some(new));
+    let role = role.map(|new| ("role", Value::from(new.as_str())));
+    let numbers = numbers.into_iter().flatten();
+    flag.into_iter().chain(role).chain(numbers).collect()
 }

@@ -26,8 +26,27 @@ fn scalar(value: &Value) -> Result<String, String> {
     match value {
         Value::Bool(flag) => Ok(flag.to_string()),
         Value::Number(number) => Ok(number.to_string()),
-        _ => Err("only flags and numbers are edited in place".to_owned()),
+        Value::String(text) => Ok(quoted(text)),
+        _ => Err("only flags, numbers and texts of one line are edited in place".to_owned()),
     }
+}
+
+/// A text in double quotes, as YAML and JSON both read it. What is no letter and no printable ASCII is written as an escape.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c == ' ' || c.is_ascii_graphic() || c.is_alphanumeric() => quoted.push(c),
+            c => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    quoted.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 fn set_one(text: &str, item: Option<usize>, field: &str, value: &str) -> Result<String, String> {
@@ -206,6 +225,41 @@ mod tests {
             edited.unwrap(),
             format!("{HEAD}spec:\n  corporateId: AB123456\n  subscriptionGeneration: 7\n  credentialGeneration: 2\n")
         );
+    }
+
+    #[test]
+    fn a_text_is_quoted_so_that_yaml_and_json_read_the_same() {
+        let role = |text: &str, role: &str| set_spec_scalars(text, None, &[("role", Value::from(role))]);
+        let text = format!("{HEAD}spec:\n  corporateId: AB123456\n  role: Dev # since May\n");
+        assert_eq!(
+            role(&text, "Team lead").unwrap(),
+            text.replace("Dev #", "\"Team lead\" #")
+        );
+        let json = "{\"spec\": {\"role\": \"Dev\", \"active\": true}}";
+        for odd in [
+            "yes",
+            "a: b # c",
+            "\"x\" \\ y",
+            "Zoë",
+            "a\u{a0}b",
+            "\u{2028}",
+            "- x",
+            "{x",
+            "007",
+        ] {
+            let edited = role(&text, odd).unwrap();
+            let read: Value = serde_yaml::from_str(&edited).unwrap();
+            assert_eq!(
+                read.get("spec").and_then(|spec| spec.get("role")),
+                Some(&Value::from(odd)),
+                "{edited}"
+            );
+            let edited = role(json, odd).unwrap();
+            let read: serde_json::Value = serde_json::from_str(&edited).unwrap();
+            assert_eq!(read["spec"]["role"], odd, "{edited}");
+        }
+        let block = format!("{HEAD}spec:\n  role: |\n    Dev\n");
+        assert!(role(&block, "Lead").is_err());
     }
 
     #[test]

@@ -14,7 +14,10 @@ use super::{
     scan::FileScan,
     walk::{Identity, Signatures},
 };
-use crate::desired::{DesiredError, Version};
+use crate::{
+    desired::{DesiredError, Version},
+    model::hr::HrMarksPatch,
+};
 
 /// Answers one message.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, DesiredError>>;
@@ -37,6 +40,8 @@ pub(super) enum Urgent {
     Release(Kind, String, Reply<()>),
     /// A hold's file was removed on purpose: no tombstone, and no finalizer to wait for.
     Lift(FileScan, String, Reply<()>),
+    /// What an event of HR leaves on a user.
+    Mark(String, HrMarksPatch, Reply<()>),
     /// Tombstones with their resource versions are on disk.
     Durable(Vec<(u32, u64)>),
     /// What the first load saw of the files.

@@ -7,11 +7,14 @@ use std::{
 
 use super::{
     mailbox::{Bulk, Found, Message, Urgent, Walked},
-    object::Kind,
-    object_store::ObjectStore,
+    object::{Kind, Spec},
+    object_store::{ObjectStore, kept},
     record_rows::Fact,
 };
-use crate::desired::{DesiredError, Version};
+use crate::{
+    desired::{DesiredError, Version},
+    model::hr::HrMarksPatch,
+};
 
 /// Loads, then answers messages until the mailbox is closed.
 pub(super) fn run(mut store: ObjectStore) {
@@ -54,6 +57,10 @@ impl ObjectStore {
                 // Told only when the record knows it: a restart would take a missing file for a lost hold.
                 self.writer.flush(Box::new(move || drop(reply.send(lifted))));
             }
+            Urgent::Mark(name, patch, reply) => {
+                let marked = self.mark(&name, patch);
+                self.writer.flush(Box::new(move || drop(reply.send(marked))));
+            }
             Urgent::Durable(tombstones) => {
                 for (id, version) in tombstones {
                     if self
@@ -95,6 +102,27 @@ impl ObjectStore {
             });
         }
         self.remove(id);
+        Ok(())
+    }
+
+    fn mark(&mut self, name: &str, patch: HrMarksPatch) -> Result<(), DesiredError> {
+        let missing = || DesiredError::NotFound {
+            kind: Kind::User.as_str(),
+            name: name.to_owned(),
+        };
+        let id = self.find(Kind::User, name).ok_or_else(missing)?;
+        let row = self.row(id).filter(|row| row.deleted.is_none()).ok_or_else(missing)?;
+        let Ok(Spec::User(spec)) = Spec::from_json(row.kind, &row.spec) else {
+            return Err(missing());
+        };
+        let marks = row.hr.patched(patch, spec.active);
+        if marks != row.hr {
+            if let Some(entry) = self.entry_mut(id) {
+                entry.hr = kept(marks);
+            }
+            self.store(id, row.spec.clone(), row.notes.clone(), row.status.clone(), false);
+            self.announce(id);
+        }
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use crate::model::{
     FINALIZER, OWN,
     gateway::{VpnGateway, VpnGatewaySpec, VpnGatewayStatus},
     hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
+    hr::{HR_MARKS, HrMarks},
     user::{VpnUser, VpnUserSpec, VpnUserStatus},
 };
 
@@ -149,6 +150,8 @@ pub(super) struct Row {
     pub notes: Option<Arc<str>>,
     /// Status as JSON.
     pub status: Option<Arc<str>>,
+    /// What HR's events left on a user. Kept here alone: no document is edited for it.
+    pub hr: HrMarks,
 }
 
 /// A kind that can be put together from a row.
@@ -186,6 +189,8 @@ pub(super) fn assemble<K: Assemble>(row: &Row) -> Result<K, serde_json::Error> {
         .transpose()?
         .unwrap_or_default();
     let mut annotations = notes.annotations;
+    annotations.retain(|name, _| row.kind != Kind::User || !HR_MARKS.contains(&name.as_str()));
+    annotations.extend(row.hr.annotations());
     annotations.insert(SOURCE_FILE.to_owned(), row.file.path.to_string());
     if row.file.root == Root::Own {
         annotations.insert(OWN.to_owned(), "true".to_owned());

@@ -24,7 +24,7 @@ use super::{
     walk::{Roots, Signatures},
     writers::Writers,
 };
-use crate::clock::SharedClock;
+use crate::{clock::SharedClock, model::hr::HrMarks};
 
 /// How long a document must be missing before that is believed.
 pub(super) const SETTLE: Duration = Duration::from_millis(300);
@@ -54,6 +54,8 @@ pub(super) struct Entry {
     /// Ticket of the reading of its file in which its document was last there.
     pub seen: u64,
     pub missing: Option<Instant>,
+    /// What HR's events left on a user; `None` of the many on whom they left nothing.
+    pub hr: Option<Box<HrMarks>>,
 }
 
 /// How long a file that goes on changing can put that belief off: whoever copies it slowly has written only a part so far.
@@ -131,6 +133,11 @@ pub(super) struct Dependencies {
     pub scanner: Scanner,
     pub writers: Arc<Writers>,
     pub last_known_max_age: Duration,
+}
+
+/// Marks that say something.
+pub(super) fn kept(marks: HrMarks) -> Option<Box<HrMarks>> {
+    (marks != HrMarks::default()).then(|| Box::new(marks))
 }
 
 impl ObjectStore {
@@ -238,6 +245,7 @@ impl ObjectStore {
                 line: 0,
                 seen: 0,
                 missing: None,
+                hr: kept(head.hr),
             });
         }
         if let Some(file) = self.files.get_mut(file as usize) {
@@ -333,6 +341,7 @@ impl ObjectStore {
             spec,
             notes,
             status,
+            hr: entry.hr.as_deref().copied().unwrap_or_default(),
         }));
     }
 

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 
 use super::{
     object::Row,
-    record_rows::{self, COLUMNS, Fact, Order},
+    record_rows::{self, Fact, Order},
 };
 use crate::store::{Companion, Keeper, Part};
 
@@ -185,10 +185,11 @@ impl Keeper for Ledger {
     }
 
     fn rescue(&self, conn: &Connection, _: Timestamp) {
+        let columns = record_rows::columns_of(conn);
         let mut state = self.lock();
         // In between lies what cannot be read; nothing is to be done about it.
         let mut read = |order| {
-            record_rows::each(conn, COLUMNS, order, |row| {
+            record_rows::each(conn, columns, order, |row| {
                 if let Ok(row) = row {
                     state.rescue(row);
                 }

@@ -6,13 +6,13 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow, params};
 
 use super::object::{FileKey, Kind, Root, Row};
-use crate::store::Schema;
+use crate::{model::hr::HrMarks, store::Schema};
 
 /// What stands in the file. The record has no mark of its own (`PRAGMA application_id`): the first ones were made without.
 pub(super) const SCHEMA: Schema = Schema {
     name: "the folder's record",
     application_id: 0,
-    steps: &[TABLES],
+    steps: &[TABLES, HR_MARKS],
     prune: |_, _| Ok(()),
 };
 const TABLES: &str = "
@@ -24,13 +24,18 @@ CREATE TABLE objects (
 CREATE TABLE facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
+/// What events of HR left on an object.
+const HR_MARKS: &str = "ALTER TABLE objects ADD COLUMN hr TEXT;";
+
 /// Columns of an object, in the order in which they are read and written.
 pub(super) const COLUMNS: &str =
-    "id, kind, namespace, name, uid, generation, version, created, deleted, own, file, digest, spec, notes, status";
+    "id, kind, namespace, name, uid, generation, version, created, deleted, own, file, digest, spec, notes, status, hr";
+/// As [`COLUMNS`], of a file of the first schema.
+const FIRST_COLUMNS: &str = "id, kind, namespace, name, uid, generation, version, created, deleted, own, file, digest, spec, notes, status, NULL";
 /// As [`COLUMNS`], without spec, notes and status.
 pub(super) const HEAD_COLUMNS: &str =
-    "id, kind, namespace, name, uid, generation, version, created, deleted, own, file, digest, '', NULL, NULL";
-const PLACES: &str = "?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15";
+    "id, kind, namespace, name, uid, generation, version, created, deleted, own, file, digest, '', NULL, NULL, hr";
+const PLACES: &str = "?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16";
 /// Most that the number of an object can be: numbers are given out again, so a higher one was never given out.
 const LAST_ID: u32 = 1 << 24;
 
@@ -76,6 +81,12 @@ pub(super) enum Order {
 pub(super) fn are_ours(conn: &Connection) -> rusqlite::Result<()> {
     conn.prepare(&format!("SELECT {COLUMNS} FROM objects LIMIT 0"))?;
     conn.prepare("SELECT name, value FROM facts LIMIT 0").map(drop)
+}
+
+/// The columns that a file has which may be of the first schema.
+pub(super) fn columns_of(conn: &Connection) -> &'static str {
+    let has_marks = conn.prepare("SELECT hr FROM objects LIMIT 0").is_ok();
+    if has_marks { COLUMNS } else { FIRST_COLUMNS }
 }
 
 /// Reads objects in the order of their numbers, as far as the table can be read.
@@ -153,7 +164,20 @@ fn read_row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
         spec: json(12).unwrap_or_default(),
         notes: json(13),
         status: json(14),
+        hr: marks(row, 15),
     })
+}
+
+/// Marks as they are kept: the annotations that say them. What cannot be read is none, and safe: nobody is let in by it.
+fn marks(row: &SqlRow<'_>, at: usize) -> HrMarks {
+    let text = row.get_ref(at).ok().and_then(|value| value.as_str().ok());
+    let annotations = text.and_then(|text| serde_json::from_str(text).ok());
+    HrMarks::of(annotations.as_ref())
+}
+
+fn marks_json(marks: HrMarks) -> Option<String> {
+    let annotations = marks.annotations();
+    (!annotations.is_empty()).then(|| serde_json::to_string(&annotations).unwrap_or_default())
 }
 
 /// Writes an object.
@@ -179,7 +203,8 @@ pub(super) fn put(conn: &Connection, row: &Row) -> rusqlite::Result<()> {
             row.digest,
             &*row.spec,
             row.notes.as_deref(),
-            row.status.as_deref()
+            row.status.as_deref(),
+            marks_json(row.hr)
         ])
         .map(drop)
 }

@@ -12,6 +12,7 @@ use super::*;
 use crate::{
     clock::ManualClock,
     desired::folder::object::{FileKey, Kind, Root},
+    model::hr::HrMarks,
     sqlite,
 };
 
@@ -38,6 +39,7 @@ fn row(id: u32) -> Arc<Row> {
         spec: "s".repeat(200).into(),
         notes: None,
         status: None,
+        hr: HrMarks::default(),
     })
 }
 
@@ -195,7 +197,7 @@ fn a_newer_record_is_refused_and_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let path = filled(folder.path(), 1);
     let db = Connection::open(&path).unwrap();
-    db.pragma_update(None, "user_version", 2).unwrap();
+    db.pragma_update(None, "user_version", SCHEMA.steps.len() + 1).unwrap();
     drop(db);
     let before = fs::read(&path).unwrap();
     let error = open(folder.path(), ManualClock::at(Timestamp::UNIX_EPOCH));
@@ -222,4 +224,29 @@ fn a_flush_is_answered_when_it_is_durable_and_when_it_failed_once() {
     file.execute_batch("ROLLBACK").unwrap();
     until("it is written", || record.writer.store.commits() > commits);
     assert_eq!(rows(&file).unwrap(), 2);
+}
+
+/// Makes a record what it was before events of HR left anything on objects.
+fn as_the_first_schema(path: &Path) {
+    let conn = Connection::open(path).unwrap();
+    conn.execute_batch("ALTER TABLE objects DROP COLUMN hr; PRAGMA user_version = 1;")
+        .unwrap();
+}
+
+#[test]
+fn a_record_of_the_first_schema_is_taken_over_and_rescued() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = filled(folder.path(), 300);
+    as_the_first_schema(&path);
+    let record = opened(folder.path());
+    assert_eq!((count(&record), record.writer.problems().len()), (300, 0));
+    drop(record);
+    assert_eq!(aside(folder.path(), "damaged"), [""; 0]);
+
+    as_the_first_schema(&path);
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let record = opened(folder.path());
+    let rescued = count(&record);
+    assert!((1..300).contains(&rescued), "{rescued}");
 }

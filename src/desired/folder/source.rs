@@ -32,11 +32,11 @@ use super::{
 };
 use crate::{
     clock::SharedClock,
-    desired::{DesiredError, DesiredState, FieldManager, Result, SourceHealth, UserPatch, Version, Watches},
+    desired::{DesiredError, DesiredState, FieldManager, HoldNotes, Result, SourceHealth, UserPatch, Version, Watches},
     model::{
-        ORDERED_BY,
         gateway::{VpnGateway, VpnGatewayStatus},
         hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
+        hr::HrMarksPatch,
         user::{VpnUser, VpnUserSpec, VpnUserStatus},
     },
 };
@@ -230,7 +230,7 @@ impl FolderSource {
             let done = self
                 .queue
                 .run(&self.document_writer, file, |reply| {
-                    Job::Edit(name.to_owned(), edit, reply)
+                    Job::Edit(name.to_owned(), edit.clone(), reply)
                 })
                 .await;
             if !matches!(done, Err(DesiredError::NotFound { .. })) {
@@ -313,7 +313,15 @@ impl DesiredState for FolderSource {
     }
 
     async fn patch_user(&self, name: &str, patch: UserPatch, _: FieldManager) -> Result<VpnUser> {
-        self.edit(name, Edit::Patch(patch)).await?;
+        let marks = patch.hr;
+        if patch.changes_spec() || marks == HrMarksPatch::default() {
+            self.edit(name, Edit::Patch(patch)).await?;
+        }
+        if marks != HrMarksPatch::default() {
+            self.mailbox
+                .ask_async(|reply| Urgent::Mark(name.to_owned(), marks, reply))
+                .await?;
+        }
         self.get_user(name).await?.ok_or_else(|| DesiredError::NotFound {
             kind: Kind::User.as_str(),
             name: name.to_owned(),
@@ -324,9 +332,15 @@ impl DesiredState for FolderSource {
         self.edit(name, Edit::Delete).await
     }
 
-    async fn create_hold(&self, name: &str, spec: VpnHoldSpec, by: &str, manager: FieldManager) -> Result<VpnHold> {
+    async fn create_hold(
+        &self,
+        name: &str,
+        spec: VpnHoldSpec,
+        notes: HoldNotes<'_>,
+        manager: FieldManager,
+    ) -> Result<VpnHold> {
         let notes = Notes {
-            annotations: [(ORDERED_BY.to_owned(), by.to_owned())].into(),
+            annotations: notes.annotations(),
             ..Notes::default()
         };
         let spec = Spec::Hold(Box::new(spec));

@@ -19,7 +19,7 @@ const KUBECTL: &str = "kubectl-client-side-apply";
 ///
 /// `active: true` is what counts where nobody says anything. So a manager that had set it to false only lets go of it: one
 /// that insisted on true would be in the way of whoever declares the user.
-pub(super) fn patched(user: &VpnUser, patch: UserPatch, manager: FieldManager) -> Value {
+pub(super) fn patched(user: &VpnUser, patch: &UserPatch, manager: FieldManager) -> Value {
     let present = serde_json::to_value(&user.spec).unwrap_or_default();
     let mut spec: Map<String, Value> = applied_fields(user, manager)
         .filter_map(|field| Some((field.to_owned(), present.get(field)?.clone())))
@@ -30,17 +30,23 @@ pub(super) fn patched(user: &VpnUser, patch: UserPatch, manager: FieldManager) -
         }
     };
     set("active", patch.active.map(Value::from));
+    set("role", patch.role.as_deref().map(Value::from));
     set("credentialGeneration", patch.credential_generation.map(Value::from));
     set("subscriptionGeneration", patch.subscription_generation.map(Value::from));
     if patch.active == Some(true) && applied_fields(user, manager).any(|field| field == "active") {
         spec.remove("active");
     }
-    json!({
-        "apiVersion": API_VERSION,
-        "kind": "VpnUser",
-        "metadata": { "name": user.name_any(), "uid": user.uid() },
-        "spec": spec,
-    })
+    let mut metadata = json!({ "name": user.name_any(), "uid": user.uid() });
+    // The marks are this manager's alone, and said anew each time.
+    if manager == FieldManager::Hr
+        && let Value::Object(fields) = &mut metadata
+    {
+        let marks = patch.marks_on(user).annotations();
+        if !marks.is_empty() {
+            fields.insert("annotations".to_owned(), json!(marks));
+        }
+    }
+    json!({ "apiVersion": API_VERSION, "kind": "VpnUser", "metadata": metadata, "spec": spec })
 }
 
 /// Names of the fields of the spec that a manager applied.
@@ -61,13 +67,18 @@ fn applied_fields(user: &VpnUser, manager: FieldManager) -> impl Iterator<Item =
 
 /// Whether a change may take its fields over from whoever owns them: they only have them because who creates an object, or
 /// uses `kubectl apply` without `--server-side`, claims also what the API server filled in. What a manifest itself says is
-/// left to its owner; what the operator's own managers want other than that they apply.
-pub(super) fn is_claimed_by_default(user: &VpnUser, patch: UserPatch) -> bool {
+/// left to its owner; what the operator's own managers want other than that they apply. Events of HR take fields over from the
+/// operator's own managers alone.
+pub(super) fn is_claimed_by_default(user: &VpnUser, patch: &UserPatch, manager: FieldManager) -> bool {
+    if !patch.changes_spec() {
+        return false;
+    }
     let annotations = user.metadata.annotations.as_ref();
     let applied = annotations.and_then(|all| all.get(LAST_APPLIED));
     let applied: Option<Value> = applied.and_then(|applied| serde_json::from_str(applied).ok());
     let fields = [
         patch.active.map(|_| "active"),
+        patch.role.as_ref().map(|_| "role"),
         patch.credential_generation.map(|_| "credentialGeneration"),
         patch.subscription_generation.map(|_| "subscriptionGeneration"),
     ];
@@ -80,7 +91,7 @@ pub(super) fn is_claimed_by_default(user: &VpnUser, patch: UserPatch) -> bool {
             fields.is_some_and(|fields| fields.get(&claim).is_some())
         });
         owners.all(|entry| match entry.manager.as_deref() {
-            Some(KUBECTL) => !said,
+            Some(KUBECTL) => !said && manager != FieldManager::Hr,
             Some(manager) => entry.operation.as_deref() == Some("Update") && FieldManager::is_one(manager),
             None => false,
         })
@@ -89,10 +100,11 @@ pub(super) fn is_claimed_by_default(user: &VpnUser, patch: UserPatch) -> bool {
 
 /// What a change could not change although nothing refused it: who lets go of a value leaves it to the others that want it
 /// as well. For people.
-pub(super) fn kept_by_others(written: &VpnUser, patch: UserPatch) -> Option<String> {
+pub(super) fn kept_by_others(written: &VpnUser, patch: &UserPatch) -> Option<String> {
     let spec = &written.spec;
     let fields = [
         ("active", patch.active.is_some_and(|it| it != spec.active)),
+        ("role", patch.role.is_some() && patch.role != spec.role),
         (
             "credentialGeneration",
             patch
@@ -146,11 +158,11 @@ mod tests {
             active: Some(false),
             ..UserPatch::default()
         };
-        let body = patched(&user, off, FieldManager::Api);
+        let body = patched(&user, &off, FieldManager::Api);
         assert_eq!(body["spec"], json!({ "corporateId": "AB123456", "active": false }));
         assert_eq!(body["metadata"], json!({ "name": "ab123456", "uid": "u-1" }));
         assert_eq!(
-            patched(&user, off, FieldManager::Hr)["spec"],
+            patched(&user, &off, FieldManager::Hr)["spec"],
             json!({ "active": false })
         );
         let on = UserPatch {
@@ -158,12 +170,12 @@ mod tests {
             ..UserPatch::default()
         };
         assert_eq!(
-            patched(&user, on, FieldManager::Api)["spec"],
+            patched(&user, &on, FieldManager::Api)["spec"],
             json!({ "corporateId": "AB123456" }),
             "it lets go of what it had set"
         );
         assert_eq!(
-            patched(&user, on, FieldManager::Hr)["spec"],
+            patched(&user, &on, FieldManager::Hr)["spec"],
             json!({ "active": true }),
             "what somebody else had set has to be changed"
         );
@@ -188,19 +200,38 @@ mod tests {
         };
         let silent = json!({ "spec": { "corporateId": "AB123456" } });
         let says = json!({ "spec": { "corporateId": "AB123456", "active": true } });
-        assert!(is_claimed_by_default(&applied(&silent, KUBECTL), off));
-        assert!(!is_claimed_by_default(&applied(&says, KUBECTL), off));
-        assert!(!is_claimed_by_default(&applied(&silent, "kubectl-edit"), off));
+        assert!(is_claimed_by_default(
+            &applied(&silent, KUBECTL),
+            &off,
+            FieldManager::Api
+        ));
+        assert!(!is_claimed_by_default(
+            &applied(&says, KUBECTL),
+            &off,
+            FieldManager::Api
+        ));
+        assert!(
+            !is_claimed_by_default(&applied(&silent, KUBECTL), &off, FieldManager::Hr),
+            "HR takes nothing from people"
+        );
+        assert!(!is_claimed_by_default(
+            &applied(&silent, "kubectl-edit"),
+            &off,
+            FieldManager::Api
+        ));
         let mut created = applied(&says, "vpn-operator-api");
         created.metadata.annotations = None;
         assert!(
-            is_claimed_by_default(&created, off),
+            is_claimed_by_default(&created, &off, FieldManager::Hr),
             "whom the API declared, HR may deny"
         );
         for entry in created.metadata.managed_fields.iter_mut().flatten() {
             entry.operation = Some("Apply".to_owned());
         }
-        assert!(!is_claimed_by_default(&created, off), "what the API wanted so");
+        assert!(
+            !is_claimed_by_default(&created, &off, FieldManager::Api),
+            "what the API wanted so"
+        );
     }
 
     #[test]
@@ -212,9 +243,9 @@ mod tests {
             active: Some(true),
             ..UserPatch::default()
         };
-        let told = kept_by_others(&user, on).unwrap();
+        let told = kept_by_others(&user, &on).unwrap();
         assert!(told.contains("spec.active") && told.contains("flux"), "{told}");
         user.spec.active = true;
-        assert_eq!(kept_by_others(&user, on), None);
+        assert_eq!(kept_by_others(&user, &on), None);
     }
 }

@@ -23,13 +23,15 @@ use super::{
 use crate::{
     clock::SharedClock,
     desired::{
-        DesiredError, DesiredState, Event, Events, FieldManager, Result, SourceHealth, UserPatch, Version, Watches,
+        DesiredError, DesiredState, Event, Events, FieldManager, HoldNotes, Result, SourceHealth, UserPatch, Version,
+        Watches,
     },
     fence::Fence,
     model::{
-        API_VERSION, FINALIZER, ORDERED_BY, RELEASED,
+        API_VERSION, FINALIZER, RELEASED,
         gateway::{VpnGateway, VpnGatewayStatus},
         hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
+        hr::HrMarks,
         user::{VpnUser, VpnUserSpec, VpnUserStatus},
     },
 };
@@ -202,21 +204,14 @@ impl DesiredState for KubernetesSource {
             kind: USER,
             name: name.to_owned(),
         })?;
-        let spec = &present.spec;
-        let same = patch.active.is_none_or(|active| active == spec.active)
-            && patch
-                .credential_generation
-                .is_none_or(|g| g == spec.credential_generation)
-            && patch
-                .subscription_generation
-                .is_none_or(|g| g == spec.subscription_generation);
-        if same {
+        let marks = HrMarks::of(present.metadata.annotations.as_ref());
+        if patch.applied_to(&present.spec) == present.spec && patch.marks_on(&present) == marks {
             return Ok(present);
         }
-        let force = is_claimed_by_default(&present, patch);
-        let body = patched(&present, patch, manager);
+        let force = is_claimed_by_default(&present, &patch, manager);
+        let body = patched(&present, &patch, manager);
         let written = apply(&self.users, user(name), &body, manager, force).await?;
-        match kept_by_others(&written, patch) {
+        match kept_by_others(&written, &patch) {
             Some(message) => Err(DesiredError::NotEditable {
                 name: name.to_owned(),
                 message,
@@ -231,7 +226,13 @@ impl DesiredState for KubernetesSource {
             .map(drop)
     }
 
-    async fn create_hold(&self, name: &str, spec: VpnHoldSpec, by: &str, manager: FieldManager) -> Result<VpnHold> {
+    async fn create_hold(
+        &self,
+        name: &str,
+        spec: VpnHoldSpec,
+        notes: HoldNotes<'_>,
+        manager: FieldManager,
+    ) -> Result<VpnHold> {
         let api: Api<VpnHold> = Api::namespaced(self.client.clone(), &self.namespace);
         let mut refused = None;
         for _ in 0..LOOKS {
@@ -245,7 +246,7 @@ impl DesiredState for KubernetesSource {
             }
             let mut wanted = VpnHold::new(name, spec.clone());
             wanted.metadata.finalizers = Some(vec![FINALIZER.to_owned()]);
-            wanted.metadata.annotations = Some([(ORDERED_BY.to_owned(), by.to_owned())].into());
+            wanted.metadata.annotations = Some(notes.annotations());
             match create(&api, hold(name), &wanted, manager).await {
                 Err(error @ DesiredError::AlreadyExists { .. }) => refused = Some(error),
                 other => return other,

@@ -309,6 +309,9 @@ impl Operator {
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.api)
     }
+    pub fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
     pub fn auth_url(&self) -> String {
         format!("http://{}/auth/{AUTH_TOKEN}", self.auth)
     }

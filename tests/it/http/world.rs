@@ -17,14 +17,13 @@ use vpn_operator::{
     access::{Dependencies, Directory, GatewayView, Journal, Links, People, Settings, UseCases, select},
     clock::ManualClock,
     config::PublicUrl,
-    desired::{DesiredError, DesiredState, FieldManager, Result, SourceHealth, UserPatch, Version, Watches},
+    desired::{DesiredError, DesiredState, FieldManager, HoldNotes, Result, SourceHealth, UserPatch, Version, Watches},
     gateway::{Backlog, Credentials, Link, NodeHealth, NodeName, RevocationProgress, Work},
     history::{AuditEntry, AuditRow, HistoryError, Page, RevocationRow, Totals, TrafficRow},
     http::{self, HttpState},
     issue::{Issuer, Keys, Linking},
     metrics::Metrics,
     model::{
-        ORDERED_BY,
         access::{Access, Decision, HoldSpan, Quota, Terms, Usage, decide},
         corporate_id::CorporateId,
         gateway::{Reachable, VpnGateway, VpnGatewayStatus},
@@ -123,6 +122,7 @@ impl World {
 
     pub fn use_cases(self: &Arc<Self>) -> UseCases {
         UseCases::new(Dependencies {
+            hr: None,
             desired: self.clone(),
             people: self.clone(),
             directory: self.clone(),
@@ -380,10 +380,9 @@ impl DesiredState for World {
                 });
             };
             let mut next = (**user).clone();
-            let spec = &mut next.spec;
-            spec.active = patch.active.unwrap_or(spec.active);
-            spec.credential_generation = patch.credential_generation.unwrap_or(spec.credential_generation);
-            spec.subscription_generation = patch.subscription_generation.unwrap_or(spec.subscription_generation);
+            next.spec = patch.applied_to(&user.spec);
+            let marks = patch.marks_on(user).annotations();
+            next.metadata.annotations = (!marks.is_empty()).then_some(marks);
             if next != **user {
                 inner.writes += 1;
                 next.metadata.generation = next.metadata.generation.map(|generation| generation + 1);
@@ -395,7 +394,13 @@ impl DesiredState for World {
     async fn delete_user(&self, _: &str, _: FieldManager) -> Result<()> {
         panic!("nobody deletes users over HTTP")
     }
-    async fn create_hold(&self, name: &str, spec: VpnHoldSpec, by: &str, _: FieldManager) -> Result<VpnHold> {
+    async fn create_hold(
+        &self,
+        name: &str,
+        spec: VpnHoldSpec,
+        notes: HoldNotes<'_>,
+        _: FieldManager,
+    ) -> Result<VpnHold> {
         tokio::task::yield_now().await;
         let now = self.clock_now();
         self.write(|inner| {
@@ -411,7 +416,7 @@ impl DesiredState for World {
                 None => {
                     let mut hold = VpnHold::new(name, spec);
                     hold.metadata.creation_timestamp = Some(Time(now));
-                    hold.metadata.annotations = Some([(ORDERED_BY.to_owned(), by.to_owned())].into());
+                    hold.metadata.annotations = Some(notes.annotations());
                     inner.writes += 1;
                     hold.metadata.uid = Some(format!("uid-{}", inner.writes));
                     inner.holds.insert(name.to_owned(), Arc::new(hold.clone()));

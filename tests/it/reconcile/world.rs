@@ -17,7 +17,9 @@ use vpn_operator::{
     clock::SystemClock,
     config::PublicUrl,
     credentials::{MasterKey, Sources},
-    desired::{DesiredError, DesiredState, Event, FieldManager, Result, SourceHealth, UserPatch, Version, Watches},
+    desired::{
+        DesiredError, DesiredState, Event, FieldManager, HoldNotes, Result, SourceHealth, UserPatch, Version, Watches,
+    },
     fence::Fence,
     gateway::{NodeName, declared::Environment},
     history::History,
@@ -339,7 +341,7 @@ impl DesiredState for Source {
     async fn delete_user(&self, _: &str, _: FieldManager) -> Result<()> {
         Err(DesiredError::Unavailable("not here".to_owned()))
     }
-    async fn create_hold(&self, _: &str, _: VpnHoldSpec, _: &str, _: FieldManager) -> Result<VpnHold> {
+    async fn create_hold(&self, _: &str, _: VpnHoldSpec, _: HoldNotes<'_>, _: FieldManager) -> Result<VpnHold> {
         Err(DesiredError::Unavailable("not here".to_owned()))
     }
     async fn lift_hold(&self, _: &str, _: FieldManager) -> Result<()> {

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Pass;
-use crate::desired::folder::{
-    damage::UNREAD,
-    document::{Bad, Declared, faults_against},
-    object::{Digest, Kind, Notes, Spec, new_uid},
-    object_store::{Entry, ObjectStore},
-    problem::Fault,
-    scan::Document,
+use crate::{
+    desired::folder::{
+        damage::UNREAD,
+        document::{Bad, Declared, faults_against},
+        object::{Digest, Kind, Notes, Spec, new_uid},
+        object_store::{Entry, ObjectStore, kept},
+        problem::Fault,
+        scan::Document,
+    },
+    model::hr::HrMarksPatch,
 };
 
 impl ObjectStore {
@@ -73,6 +76,9 @@ impl ObjectStore {
         let revived = tombstone.is_some();
         if let Some(entry) = self.entry_mut(id) {
             entry.deleted = None;
+            if let (Spec::User(spec), Some(marks)) = (&declared.spec, &entry.hr) {
+                entry.hr = kept(marks.patched(HrMarksPatch::default(), spec.active));
+            }
         }
         let changed = old.as_ref().is_none_or(|row| *row.spec != *spec);
         let renoted = old.as_ref().is_none_or(|row| row.notes != notes);
@@ -119,6 +125,7 @@ impl ObjectStore {
             line,
             seen: pass.ticket,
             missing: None,
+            hr: None,
         });
         self.index(declared.kind, name, id, digest);
         pass.owned.push(id);

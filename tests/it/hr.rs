@@ -1,0 +1,5 @@
+//! Events of the HR system over the real roster, inbox and use cases, with desired state in memory.
+
+mod crashes;
+mod histories;
+mod world;
