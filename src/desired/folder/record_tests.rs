@@ -197,7 +197,8 @@ fn a_newer_record_is_refused_and_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let path = filled(folder.path(), 1);
     let db = Connection::open(&path).unwrap();
-    db.pragma_update(None, "user_version", SCHEMA.steps.len() + 1).unwrap();
+    db.pragma_update(None, "user_version", i64::try_from(SCHEMA.steps.len()).unwrap() + 1)
+        .unwrap();
     drop(db);
     let before = fs::read(&path).unwrap();
     let error = open(folder.path(), ManualClock::at(Timestamp::UNIX_EPOCH));
