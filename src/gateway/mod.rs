@@ -337,6 +337,8 @@ pub struct UsageDelta {
     pub upload: u64,
     /// Bytes to the user (`rx`).
     pub download: u64,
+    /// It was moved before anybody counted, nobody knows when: a part of the account's whole life, and of no month, day or hour.
+    pub earlier: bool,
 }
 
 /// The counters of one node when they were last accounted for, so that a restart of the operator counts nothing twice.

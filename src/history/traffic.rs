@@ -87,6 +87,7 @@ fn add(conn: &Connection, at: Timestamp, delta: &UsageDelta) -> rusqlite::Result
             })
         })
         .optional()?;
+    let counted = if delta.earlier { 0 } else { moved };
     let id = if let Some(known) = known {
         let month = match known.month_start.cmp(&month_start) {
             std::cmp::Ordering::Equal => known.month,
@@ -101,7 +102,7 @@ fn add(conn: &Connection, at: Timestamp, delta: &UsageDelta) -> rusqlite::Result
             known.id,
             known.upload.saturating_add(upload),
             known.download.saturating_add(download),
-            month.saturating_add(moved),
+            month.saturating_add(counted),
             month_start
         ])?;
         known.id
@@ -109,8 +110,11 @@ fn add(conn: &Connection, at: Timestamp, delta: &UsageDelta) -> rusqlite::Result
         conn.prepare_cached(
             "INSERT INTO accounts (name, upload, download, month, month_start) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
-        .insert(params![delta.account, upload, download, moved, month_start])?
+        .insert(params![delta.account, upload, download, counted, month_start])?
     };
+    if delta.earlier {
+        return Ok(());
+    }
     // The sum of two 64-bit integers that does not fit would turn into a floating-point number.
     conn.prepare_cached(
         "INSERT INTO traffic_hour (hour, account, upload, download) VALUES (?1, ?2, ?3, ?4) \

@@ -2,7 +2,7 @@
 //!
 //! The panel adds up what its server moved, and begins at nothing again when somebody resets an account or puts an older backup
 //! back: a counter that is lower than before counts as a whole then. The first list shows what was moved in an account's whole life:
-//! what a former service beside the panel counted of that is known already.
+//! what a former service beside the panel counted of that is known already, and the rest was moved nobody knows when.
 
 use std::collections::HashMap;
 
@@ -23,17 +23,19 @@ impl PanelMeter {
         Self { kept }
     }
 
-    /// Takes what a list shows of one account. `None` when nothing moved.
+    /// Takes what a list shows of one account. `None` when nothing moved, and the counter is known.
     pub(super) fn read(&mut self, account: &str, entry: &Entry) -> Option<UsageDelta> {
-        let kept = self.kept.get(account).copied().unwrap_or_default();
-        if entry.moved == kept {
+        let known = self.kept.get(account).copied();
+        if known == Some(entry.moved) {
             return None;
         }
+        let kept = known.unwrap_or_default();
         let since = |now: u64, kept: u64| now.checked_sub(kept).unwrap_or(now);
         let delta = UsageDelta {
             account: account.to_owned(),
             upload: since(entry.moved.0, kept.0),
             download: since(entry.moved.1, kept.1),
+            earlier: known.is_none(),
         };
         self.kept.insert(account.to_owned(), entry.moved);
         Some(delta)
@@ -50,8 +52,8 @@ mod tests {
         }
     }
 
-    fn read(meter: &mut PanelMeter, account: &str, moved: (u64, u64)) -> Option<(u64, u64)> {
-        let entry = Entry {
+    fn entry(moved: (u64, u64)) -> Entry {
+        Entry {
             password: String::new().into(),
             limit: None,
             days: None,
@@ -61,8 +63,13 @@ mod tests {
             note: String::new(),
             moved,
             online: 0,
-        };
-        meter.read(account, &entry).map(|delta| (delta.upload, delta.download))
+        }
+    }
+
+    fn read(meter: &mut PanelMeter, account: &str, moved: (u64, u64)) -> Option<(u64, u64)> {
+        meter
+            .read(account, &entry(moved))
+            .map(|delta| (delta.upload, delta.download))
     }
 
     #[test]
@@ -79,5 +86,22 @@ mod tests {
         );
         assert_eq!(read(&mut meter, "chris", (150, 250)), Some((150, 250)));
         assert_eq!(read(&mut meter, "dora", (7, 8)), Some((7, 8)));
+    }
+
+    #[test]
+    fn what_was_moved_before_anybody_counted_is_of_no_month() {
+        let mut meter = PanelMeter::new(Counters::default(), Counters::default());
+        let earlier = |meter: &mut PanelMeter, account: &str, moved| {
+            let delta = meter.read(account, &entry(moved));
+            delta.map(|delta| (delta.upload, delta.download, delta.earlier))
+        };
+        assert_eq!(earlier(&mut meter, "old", (70, 80)), Some((70, 80, true)));
+        assert_eq!(earlier(&mut meter, "old", (71, 80)), Some((1, 0, false)));
+        assert_eq!(
+            earlier(&mut meter, "new", (0, 0)),
+            Some((0, 0, true)),
+            "its counter is noted"
+        );
+        assert_eq!(earlier(&mut meter, "new", (5, 0)), Some((5, 0, false)));
     }
 }
