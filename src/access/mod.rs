@@ -14,6 +14,7 @@ mod grant;
 mod guard;
 mod health;
 mod holds;
+mod ids;
 mod proof;
 mod release_many;
 mod rotate;
@@ -36,6 +37,7 @@ pub use grant::{Grant, NewUser};
 pub use guard::{Confirmed, GuardView, MOST_SHOWN, WaitingDenial};
 pub use health::{Check, CheckResult, Health, ProcessChecks};
 pub use holds::{HoldFilter, HoldView, NewHold, Phase, PlacedHold, ReleasedHold};
+pub use ids::{Beginning, Exchanged, IdPage, IdView, Ids, NewId, ReinstatedId, RevokedId, Validity};
 pub use proof::Proof;
 pub use release_many::{ReleaseMany, ReleasedMany, ReleasedOne, ReleasedPerson};
 pub use rotate::{Rotate, Rotation};
@@ -114,6 +116,8 @@ pub struct Dependencies {
     pub keys: Arc<dyn Keys>,
     /// History.
     pub journal: Arc<dyn Journal>,
+    /// The registry of corporate IDs.
+    pub ids: Arc<Ids>,
     /// The clock.
     pub clock: SharedClock,
     /// What the process around finds.
