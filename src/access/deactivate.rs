@@ -74,7 +74,9 @@ impl Dependencies {
         let was_active = user.as_ref().is_some_and(|user| user.spec.active);
         let stood = self.stands_for_good(&hold_name(&caller.source, DEACTIVATED, id));
 
-        let placed = self.place_standing_hold(caller, id, DEACTIVATED, why.reason.clone()).await;
+        let placed = self
+            .place_standing_hold(caller, id, DEACTIVATED, why.reason.clone())
+            .await;
         let mut entry = caller.entry("deactivate", Some(id));
         entry.reason.clone_from(&why.reason);
         entry.before = Some(tell::json(&json!({ "active": was_active })));

@@ -5,7 +5,6 @@ use jiff::Timestamp;
 use super::proof::Proof;
 use crate::{
     desired::DesiredError,
-    history::HistoryError,
     model::{access::Reason, corporate_id::CorporateId},
     registry::{BadLine, FindError, Invalid, Status, StepError, StoreError},
 };
@@ -206,12 +205,9 @@ pub enum AccessError {
     /// Desired state did not take the change.
     #[error(transparent)]
     Desired(#[from] DesiredError),
-    /// History is unavailable, and without it nothing is granted.
+    /// History or the registry of corporate IDs is unavailable, and without them nobody is let in.
     #[error("{0}; nothing was changed")]
-    History(#[from] HistoryError),
-    /// The registry of corporate IDs is unavailable.
-    #[error("{0}")]
-    Registry(#[from] StoreError),
+    Store(#[from] StoreError),
     /// No such ID.
     #[error("the registry has no ID {0}")]
     UnknownId(CorporateId),
@@ -236,7 +232,9 @@ pub enum AccessError {
     #[error("no ID was issued: each that was found was given to somebody else in the same moment; try again")]
     IdTaken,
     /// The key of a request was used for another one.
-    #[error("Idempotency-Key: an ID was issued by this key already, for somebody else: give every request a key of its own")]
+    #[error(
+        "Idempotency-Key: an ID was issued by this key already, for somebody else: give every request a key of its own"
+    )]
     RequestKeyUsed,
     /// Lines of a file cannot be taken. Nothing was changed.
     #[error("{}", bad_lines(.0))]
@@ -254,7 +252,9 @@ pub enum AccessError {
         error: StoreError,
     },
     /// Somebody wants to declare a person with an ID that was taken away.
-    #[error("the ID {corporate_id} is {status}: nobody is let in with it. Issue another one, or reinstate it if it is revoked: id activate {corporate_id} --reinstate")]
+    #[error(
+        "the ID {corporate_id} is {status}: nobody is let in with it. Issue another one, or reinstate it if it is revoked: id activate {corporate_id} --reinstate"
+    )]
     RevokedId {
         /// Which ID.
         corporate_id: CorporateId,

@@ -64,7 +64,12 @@ pub(super) fn read(text: &str) -> (Vec<FormerLine>, Vec<BadLine>) {
 
 fn said(line: &str) -> Result<Says, String> {
     let row: Value = serde_json::from_str(line).map_err(|error| format!("is no JSON: {error}"))?;
-    let text = |name: &str| row.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
+    let text = |name: &str| {
+        row.get(name)
+            .and_then(Value::as_str)
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+    };
     let moment = |name: &str| text(name).and_then(|text| text.parse::<Timestamp>().ok());
     let id = |name: &str| {
         let told = text(name).ok_or_else(|| format!("{name} is empty"))?;
@@ -123,7 +128,11 @@ fn said(line: &str) -> Result<Says, String> {
 /// A text as it is kept: control characters are spaces, and what is longer than an owner may be is cut.
 fn one_line(text: &str) -> String {
     let plain = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    plain.take(crate::model::user::MAX_OWNER_LEN).collect::<String>().trim().to_owned()
+    plain
+        .take(crate::model::user::MAX_OWNER_LEN)
+        .collect::<String>()
+        .trim()
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -145,8 +154,18 @@ mod tests {
 "#;
         let (good, bad) = read(text);
         let says: Vec<&Says> = good.iter().map(|line| &line.says).collect();
-        let [Says::Id { id, owner, status, issued_at, updated_at }, Says::Change { action, by, at, .. }, Says::Link(link), Says::Nothing] =
-            says[..]
+        let [
+            Says::Id {
+                id,
+                owner,
+                status,
+                issued_at,
+                updated_at,
+            },
+            Says::Change { action, by, at, .. },
+            Says::Link(link),
+            Says::Nothing,
+        ] = says[..]
         else {
             panic!("{says:?}");
         };

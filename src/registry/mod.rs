@@ -23,6 +23,7 @@ mod tests;
 
 use std::{collections::HashMap, path::Path};
 
+use self::{entry::whole, rows::Done};
 pub use self::{
     entry::{By, Change, Entry, Invalid, Owner, TelegramLink},
     import::Plan,
@@ -32,7 +33,6 @@ pub use self::{
     table::{BadLine, Table},
     takeover::Takeover,
 };
-use self::{entry::whole, rows::Done};
 pub use crate::store::StoreError;
 use crate::{clock::SharedClock, model::corporate_id::CorporateId, store::Store};
 

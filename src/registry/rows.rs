@@ -102,7 +102,8 @@ pub(super) struct Done<'a> {
 }
 
 pub(super) fn note(conn: &Connection, done: &Done<'_>) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO changes (key, at, action, actor, source, status_before, status_after, reason, request_id, former)
+    let sql =
+        "INSERT INTO changes (key, at, action, actor, source, status_before, status_after, reason, request_id, former)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     conn.prepare_cached(sql)?
         .execute(params![

@@ -89,7 +89,9 @@ impl Dependencies {
             );
             let mut row = operator().entry("id.takeover", None);
             let (added, changes, links) = (done.added, done.changes, done.links);
-            row.after = Some(tell::json(&json!({ "ids": added, "changes": changes, "telegram": links })));
+            row.after = Some(tell::json(
+                &json!({ "ids": added, "changes": changes, "telegram": links }),
+            ));
             self.audit_denial(row).await;
         }
         Ok(done)

@@ -58,7 +58,10 @@ impl Dependencies {
     ) -> Result<Exchanged> {
         self.loaded().await?;
         let read = tokio::task::spawn_blocking(move || table::read(&file));
-        let read = read.await.map_err(|_| AccessError::Interrupted)?.map_err(AccessError::BadLines)?;
+        let read = read
+            .await
+            .map_err(|_| AccessError::Interrupted)?
+            .map_err(AccessError::BadLines)?;
         let (table, plan) = self.registry().plan(read).await?;
         let mut bad = self.denied_in_words_only(&table);
         let plan = match plan {

@@ -84,7 +84,8 @@ fn check(new: &NewId) -> Result<()> {
     if new.owner.owner.is_none() {
         return invalid("owner", "say whose ID it will be".to_owned());
     }
-    let is_key = |key: &String| (1..=MAX_REQUEST_KEY).contains(&key.len()) && key.bytes().all(|it| it.is_ascii_graphic());
+    let is_key =
+        |key: &String| (1..=MAX_REQUEST_KEY).contains(&key.len()) && key.bytes().all(|it| it.is_ascii_graphic());
     if new.request_key.as_ref().is_some_and(|key| !is_key(key)) {
         let message = format!("give 1 to {MAX_REQUEST_KEY} printable ASCII characters without spaces, like a UUID");
         return invalid("Idempotency-Key", message);

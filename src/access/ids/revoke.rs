@@ -59,7 +59,9 @@ impl Dependencies {
         let mut row = caller.entry("id.revoke", Some(&id));
         row.reason.clone_from(&why.reason);
         row.before = before.map(|status| tell::json(&json!({ "status": status.as_str() })));
-        let placed = self.place_standing_hold(&registry, &id, REVOKED, why.reason.clone()).await;
+        let placed = self
+            .place_standing_hold(&registry, &id, REVOKED, why.reason.clone())
+            .await;
         let hold = match placed {
             Ok(hold) => hold,
             Err(error) => {
@@ -92,7 +94,9 @@ impl Dependencies {
             }
         };
         // Somebody may have reinstated the ID between the two writes, and lifted the hold. The later word is this one.
-        let hold = self.place_standing_hold(&registry, &id, REVOKED, why.reason.clone()).await?;
+        let hold = self
+            .place_standing_hold(&registry, &id, REVOKED, why.reason.clone())
+            .await?;
         let entry = if entry.status.is_valid() {
             self.record_revoked(caller, &id, why.reason.as_deref()).await?
         } else {

@@ -2,8 +2,9 @@
 
 use std::{
     collections::HashSet,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use kube::runtime::reflector::{ObjectRef, store};
@@ -17,7 +18,7 @@ use super::{
     tasks::Tasks,
 };
 use crate::{
-    access::{Dependencies, Derived, LivePeople, ProcessChecks, Settings, UseCases},
+    access::{Dependencies, Derived, Ids, LivePeople, ProcessChecks, Settings, UseCases},
     auth::listener::AuthEndpoint,
     clock::SharedClock,
     config::{self, Config},
@@ -42,6 +43,7 @@ use crate::{
         unobserved, upkeep,
         usage::UsageBook,
     },
+    registry::{REGISTRY_FILE, Registrar, Registry, draw::SystemDraw},
     roster::{Passwords, Roster},
     verdicts::{GUARD_FILE, VerdictStore},
 };
@@ -59,6 +61,7 @@ pub struct Wired {
     source: Source,
     writers: intake::Writers,
     work: Work,
+    data_dir: PathBuf,
 }
 
 /// What waits to be worked on.
@@ -102,7 +105,16 @@ pub async fn wire(
     } = inputs;
     let data = &config.state.data_dir;
     let history = open_history(&data.join(config::HISTORY_FILE), clock)?;
+    let registry = Registry::open_or_retry(&data.join(REGISTRY_FILE), Arc::clone(clock))?;
+    if let Some(error) = registry.last_error() {
+        tracing::error!(%error, "starting without the registry of corporate IDs: none are issued, logins and denials work");
+    }
     let source = Source::open(config, cluster.as_ref(), fence, clock)?;
+    let ids = Arc::new(Ids::new(Registrar::new(
+        registry,
+        source.id_claims(),
+        Arc::new(SystemDraw),
+    )));
     let sources = source.secrets(data);
     let (imported, to_import) = Imported::new(sources.clone(), key.clone());
     let known = Arc::clone(&imported);
@@ -166,7 +178,7 @@ pub async fn wire(
     });
     core.follow_usage();
     core.answer_inquiries();
-    let use_cases = use_cases(config, key, &core, &passwords, process);
+    let use_cases = use_cases(config, key, &core, &passwords, ids, process);
     if let Some(outputs) = source.outputs(&use_cases) {
         let _ = core.cluster_outputs.set(outputs);
     }
@@ -187,6 +199,7 @@ pub async fn wire(
             passwords: to_import,
             completions: completed,
         },
+        data_dir: data.clone(),
     })
 }
 
@@ -195,9 +208,11 @@ impl Wired {
     pub fn start(self, tasks: &mut Tasks) {
         let Self {
             core,
+            use_cases,
             source,
             writers,
             work,
+            data_dir,
             ..
         } = self;
         let (ctx, end) = (|| Arc::clone(&core), tasks.core_token());
@@ -215,6 +230,23 @@ impl Wired {
         tasks.core("the look for what is overdue", unobserved::run(ctx(), end()));
         tasks.core("those who are gone", see_off::resume(ctx(), end()));
         tasks.core("the gauges", upkeep::gauges(ctx(), end()));
+        tasks.core("the corporate IDs", begin_ids(use_cases, data_dir, end()));
+    }
+}
+
+/// Pause between attempts to make the registry of corporate IDs ready.
+const ID_RETRY: Duration = Duration::from_secs(5);
+
+/// Makes the registry ready, and tries again while something is unavailable. Ends when told to.
+async fn begin_ids(use_cases: UseCases, data_dir: PathBuf, end: CancellationToken) {
+    let begun = async {
+        while let Err(error) = use_cases.begin_ids(&data_dir).await {
+            tracing::warn!(%error, "the registry of corporate IDs is not ready: trying again");
+            tokio::time::sleep(ID_RETRY).await;
+        }
+    };
+    if end.run_until_cancelled(begun).await.is_some() {
+        end.cancelled().await;
     }
 }
 
@@ -274,6 +306,7 @@ fn use_cases(
     key: &MasterKey,
     core: &Arc<Core>,
     passwords: &Passwords,
+    ids: Arc<Ids>,
     process: &ProcessChecks,
 ) -> UseCases {
     let dispatch = {
@@ -297,6 +330,7 @@ fn use_cases(
         links: live,
         keys: Arc::new(Derived::new(key.clone(), Arc::clone(passwords))),
         journal: Arc::new(core.history.clone()),
+        ids,
         clock: Arc::clone(&core.clock),
         process: Arc::clone(process),
         settings: Settings::at(config.public_url.clone()),

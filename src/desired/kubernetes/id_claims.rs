@@ -60,7 +60,10 @@ impl ConfigMapClaims {
     /// Adds those of `numbers` that are not there. Says whether there were any.
     async fn claim_all(&self, letters: &str, numbers: &BTreeSet<String>) -> Result<bool> {
         let name = format!("{PREFIX}{letters}");
-        let subject = Subject { kind: KIND, name: &name };
+        let subject = Subject {
+            kind: KIND,
+            name: &name,
+        };
         let mut refused = None;
         for _ in 0..ATTEMPTS {
             let written = match call(subject, self.api.get_opt(&name)).await? {
@@ -122,8 +125,8 @@ impl IdClaims for ConfigMapClaims {
         for (letters, number) in ids.iter().filter_map(parts) {
             groups.entry(letters).or_default().insert(number);
         }
-        stream::iter(&groups)
-            .map(|(letters, numbers)| self.claim_all(letters, numbers))
+        stream::iter(groups)
+            .map(|(letters, numbers)| async move { self.claim_all(&letters, &numbers).await })
             .buffer_unordered(AT_A_TIME)
             .try_for_each(|_| std::future::ready(Ok(())))
             .await
