@@ -2,8 +2,8 @@
 //!
 //! The floors of the house, from the ground up; a room uses only what stands on the floors before it in this list, and
 //! beside it what does not use it back:
-//! [`model`], [`clock`], [`fence`] and [`sqlite`]; [`desired`], [`credentials`], [`gateway`], [`history`], [`verdicts`], [`registry`], [`metrics`], [`cluster`],
-//! [`config`], [`serve`], [`telemetry`], [`simulation`] and [`import`]; [`auth`]; [`roster`]; [`reconcile`]; [`access`]; [`http`]; [`cli`].
+//! [`model`], [`clock`], [`fence`], [`sqlite`] and [`store`]; [`desired`], [`credentials`], [`gateway`], [`history`], [`verdicts`], [`registry`], [`metrics`], [`cluster`],
+//! [`config`], [`serve`], [`telemetry`], [`simulation`] and [`import`]; [`auth`]; [`roster`]; [`issue`]; [`reconcile`]; [`access`]; [`http`]; [`cli`].
 
 pub mod access;
 pub mod auth;
@@ -18,6 +18,7 @@ pub mod gateway;
 pub mod history;
 pub mod http;
 pub mod import;
+pub mod issue;
 pub mod metrics;
 pub mod model;
 pub mod reconcile;
@@ -26,5 +27,6 @@ pub mod roster;
 pub mod serve;
 pub mod simulation;
 pub mod sqlite;
+pub mod store;
 pub mod telemetry;
 pub mod verdicts;

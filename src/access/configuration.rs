@@ -2,9 +2,8 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{AccessError, Denial, Dependencies, Result, UseCases, account};
+use super::{AccessError, Denial, Dependencies, Result, UseCases};
 use crate::{
-    desired::connection_secrets::ConnectionSecret,
     gateway::Link,
     history::Totals,
     model::{
@@ -41,20 +40,6 @@ impl Configuration {
 }
 
 impl UseCases {
-    /// What is kept for a user where others read it, whether access is granted or not; `None` while there is nothing to
-    /// connect to, or the password is not known.
-    #[must_use]
-    pub fn connection_secret(&self, user: &VpnUser) -> Option<ConnectionSecret> {
-        let credentials = self.dependencies.keys.credentials(user)?;
-        let links = self.dependencies.links.links(user, &credentials);
-        Some(ConnectionSecret {
-            hy2_url: links.into_iter().next()?.url,
-            subscription_url: self.dependencies.subscription_url(user),
-            username: credentials.username,
-            password: credentials.password,
-        })
-    }
-
     /// The configuration of a person who has access.
     ///
     /// # Errors
@@ -92,17 +77,16 @@ impl Dependencies {
     /// The configuration of a user, without a look at access.
     pub(super) async fn configuration_of(&self, user: &VpnUser) -> Result<Configuration> {
         let id = &user.spec.corporate_id;
-        let links = self.links(user);
+        let links = self.issuer.links(user);
         if links.is_empty() {
             return Err(self.no_link(user));
         }
-        let username = account(user);
         Ok(Configuration {
             corporate_id: id.clone(),
-            subscription_url: self.subscription_url(user),
+            subscription_url: self.issuer.subscription_url(user),
             links,
-            traffic: self.traffic(&username).await,
-            username,
+            traffic: self.traffic(&user.spec.account()).await,
+            username: user.spec.account(),
         })
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{AccessError, Caller, Dependencies, Flip, Proof, Result, UseCases, Why, account, canonical, tell};
+use super::{AccessError, Caller, Dependencies, Flip, Proof, Result, UseCases, Why, canonical, tell};
 use crate::{
     desired::{DesiredError, UserPatch},
     history::{AuditEntry, RevocationRow},
@@ -329,7 +329,9 @@ impl Dependencies {
 
     fn times(&self, person: &Person) -> Proof {
         let user = self.known_user(&person.corporate_id);
-        let account = user.as_deref().map_or_else(|| person.account.clone(), account);
+        let account = user
+            .as_deref()
+            .map_or_else(|| person.account.clone(), |user| user.spec.account());
         if let Some(progress) = self.links.revocation(&account)
             && progress.below >= person.epoch
         {

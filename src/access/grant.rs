@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{AccessError, Caller, Configuration, Denial, Dependencies, Result, UseCases, account, canonical, tell};
+use super::{AccessError, Caller, Configuration, Denial, Dependencies, Result, UseCases, canonical, tell};
 use crate::{
     desired::DesiredError,
     model::{
@@ -94,7 +94,7 @@ impl Dependencies {
             }
             None => Ok(Grant::Accepted {
                 corporate_id: user.spec.corporate_id.clone(),
-                username: account(&user),
+                username: user.spec.account(),
                 detail: self.missing(&user),
             }),
         }
@@ -158,7 +158,7 @@ impl Dependencies {
                 && person.effective.access == Access::Granted
                 && person.declared.access == Access::Granted
         });
-        let usable = granted && self.known_user(id).is_some() && !self.links(user).is_empty();
+        let usable = granted && self.known_user(id).is_some() && !self.issuer.links(user).is_empty();
         Ok(usable.then_some(()))
     }
 
@@ -168,7 +168,7 @@ impl Dependencies {
             .people
             .person(id)
             .is_some_and(|person| person.effective.access == Access::Granted);
-        if granted && self.links(user).is_empty() {
+        if granted && self.issuer.links(user).is_empty() {
             self.no_link(user).to_string()
         } else {
             format!("{id} is declared, but the access is not in force yet")

@@ -41,7 +41,7 @@ pub use ids::{Beginning, Exchanged, IdPage, IdView, Ids, NewId, ReinstatedId, Re
 pub use proof::Proof;
 pub use release_many::{ReleaseMany, ReleasedMany, ReleasedOne, ReleasedPerson};
 pub use rotate::{Rotate, Rotation};
-pub use seams::{Derived, Directory, Journal, Keys, Links, LivePeople, People, select};
+pub use seams::{Directory, Journal, Links, LivePeople, People, select};
 pub use subscription::Subscription;
 pub use users::{UserFilter, UserPage, UserSummary, UserView};
 
@@ -49,7 +49,7 @@ use crate::{
     clock::SharedClock,
     config::PublicUrl,
     desired::{DesiredError, DesiredState, FieldManager},
-    gateway::Link,
+    issue::Issuer,
     model::{corporate_id::CorporateId, user::VpnUser},
 };
 
@@ -81,20 +81,16 @@ pub struct Why {
 /// What can be set.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// URL under which people reach the HTTP shell.
-    pub public_url: PublicUrl,
     /// How long a grant, an activation or a rotation waits until it is in force.
     pub grant_wait: Duration,
     /// How long a denial waits for proof that no session can pass another byte.
     pub denial_wait: Duration,
 }
 
-impl Settings {
-    /// Settings of an installation that is reached at `public_url`, with the usual waits.
-    #[must_use]
-    pub const fn at(public_url: PublicUrl) -> Self {
+impl Default for Settings {
+    /// The usual waits.
+    fn default() -> Self {
         Self {
-            public_url,
             grant_wait: Duration::from_secs(5),
             denial_wait: Duration::from_secs(3),
         }
@@ -112,8 +108,8 @@ pub struct Dependencies {
     pub directory: Arc<dyn Directory>,
     /// The running gateways.
     pub links: Arc<dyn Links>,
-    /// Passwords and subscription tokens.
-    pub keys: Arc<dyn Keys>,
+    /// Makes what people need to connect.
+    pub issuer: Issuer,
     /// History.
     pub journal: Arc<dyn Journal>,
     /// The registry of corporate IDs.
@@ -149,7 +145,7 @@ impl UseCases {
     /// Where people reach the HTTP shell.
     #[must_use]
     pub fn public_url(&self) -> &PublicUrl {
-        &self.dependencies.settings.public_url
+        self.dependencies.issuer.public_url()
     }
 
     /// Waits for every change that has begun. New ones may still begin: stop the shells first.
@@ -183,22 +179,6 @@ impl Dependencies {
     fn is_known(&self, id: &CorporateId) -> bool {
         self.known_user(id).is_some() || self.people.person(id).is_some()
     }
-
-    /// Client links of a user; empty when none of the user's gateways has a node, or the password cannot be read.
-    fn links(&self, user: &VpnUser) -> Vec<Link> {
-        self.keys
-            .credentials(user)
-            .map(|credentials| self.links.links(user, &credentials))
-            .unwrap_or_default()
-    }
-}
-
-/// Account of a user on the gateways.
-fn account(user: &VpnUser) -> String {
-    user.spec
-        .username
-        .clone()
-        .unwrap_or_else(|| user.spec.corporate_id.account())
 }
 
 /// The spelling under which a new object is declared: standard IDs in capitals, others as given.

@@ -3,17 +3,15 @@
 use std::{collections::BinaryHeap, sync::Arc};
 
 use async_trait::async_trait;
-use secrecy::SecretString;
 use tokio::sync::watch;
 
-use super::{account, gateways::GatewayView};
+use super::gateways::GatewayView;
 use crate::{
-    credentials::MasterKey,
-    gateway::{Credentials, Link, NodeHealth, RevocationProgress},
+    gateway::{NodeHealth, RevocationProgress},
     history::{AuditEntry, AuditRow, History, HistoryError, Page, RevocationRow, Totals, TrafficRow},
     model::{corporate_id::CorporateId, hold::VpnHold, user::VpnUser},
     reconcile::{auth_guard::AuthGuard, denials::Orders},
-    roster::{GuardReport, Passwords, Person, Roster, Transition},
+    roster::{GuardReport, Person, Roster, Transition},
     verdicts::VerdictStore,
 };
 
@@ -182,8 +180,6 @@ pub fn select(
 
 /// The running gateways, from memory.
 pub trait Links: Send + Sync + 'static {
-    /// Client links of a user, one a node of each of the user's gateways.
-    fn links(&self, user: &VpnUser, credentials: &Credentials) -> Vec<Link>;
     /// Why a user has no link, one line a cause: gateways that are missing or cannot run, nodes that cannot, a password that
     /// cannot be read. Empty where nothing is in the way.
     fn obstacles(&self, user: &VpnUser) -> Vec<String>;
@@ -201,46 +197,6 @@ pub trait Links: Send + Sync + 'static {
     fn health(&self) -> Vec<NodeHealth>;
     /// How every gateway is that runs or is declared, in no order.
     fn gateways(&self) -> Vec<GatewayView>;
-}
-
-/// Passwords and subscription tokens.
-pub trait Keys: Send + Sync + 'static {
-    /// Credentials of a user at the present generation; `None` if they are imported and cannot be read now.
-    fn credentials(&self, user: &VpnUser) -> Option<Credentials>;
-    /// The token in a subscription link.
-    fn subscription_token(&self, id: &CorporateId, generation: i64) -> SecretString;
-}
-
-/// Keys that are derived from the master key, except imported passwords.
-pub struct Derived {
-    key: MasterKey,
-    imported: Passwords,
-}
-
-impl Derived {
-    /// `imported` answers the password of a user with `spec.credentialsFrom`.
-    #[must_use]
-    pub fn new(key: MasterKey, imported: Passwords) -> Self {
-        Self { key, imported }
-    }
-}
-
-impl Keys for Derived {
-    fn credentials(&self, user: &VpnUser) -> Option<Credentials> {
-        let spec = &user.spec;
-        let password = if spec.credentials_from.is_some() {
-            (self.imported)(user)?
-        } else {
-            self.key.password(&spec.corporate_id, spec.credential_generation)
-        };
-        Some(Credentials {
-            username: account(user),
-            password,
-        })
-    }
-    fn subscription_token(&self, id: &CorporateId, generation: i64) -> SecretString {
-        self.key.subscription_token(id, generation)
-    }
 }
 
 /// What the use cases read from and write to history.

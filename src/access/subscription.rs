@@ -2,15 +2,11 @@
 //!
 //! The ID in front makes the lookup one step without a table of tokens; the token behind it is what counts.
 
-use secrecy::{ExposeSecret, SecretString};
-use subtle::ConstantTimeEq;
-
 use super::{AccessError, Configuration, Denial, Dependencies, Result, UseCases};
 use crate::{
     history::Totals,
     model::{
         access::{Period, Reason},
-        corporate_id::CorporateId,
         user::VpnUser,
     },
 };
@@ -40,7 +36,10 @@ impl UseCases {
     /// The person has access but there is nothing to connect to.
     pub async fn subscription(&self, token: &str) -> Result<Option<Subscription>> {
         let dependencies = &self.dependencies;
-        let Some(owner) = dependencies.user_of_token(token) else {
+        let Some(owner) = dependencies
+            .issuer
+            .owner_of_token(token, |id| dependencies.known_user(id))
+        else {
             return Ok(None);
         };
         match dependencies.permitted(&owner) {
@@ -59,25 +58,6 @@ impl UseCases {
 }
 
 impl Dependencies {
-    /// The subscription link of a user.
-    pub(super) fn subscription_url(&self, user: &VpnUser) -> SecretString {
-        let id = &user.spec.corporate_id;
-        let token = self.keys.subscription_token(id, user.spec.subscription_generation);
-        let path = format!("/sub/{}.{}", id.key(), token.expose_secret());
-        SecretString::from(self.settings.public_url.address(&path))
-    }
-
-    fn user_of_token(&self, token: &str) -> Option<std::sync::Arc<VpnUser>> {
-        let (id, token) = token.rsplit_once('.')?;
-        let id = CorporateId::parse(id).ok()?;
-        let user = self.known_user(&id);
-        // Derived for an unknown ID as well, so that the time does not tell which IDs exist.
-        let generation = user.as_ref().map_or(1, |user| user.spec.subscription_generation);
-        let expected = self.keys.subscription_token(&id, generation);
-        let same: bool = expected.expose_secret().as_bytes().ct_eq(token.as_bytes()).into();
-        user.filter(|_| same)
-    }
-
     /// Upload and download that count against the limit. A monthly limit counts only the sum, which is shown as download.
     fn used(&self, user: &VpnUser, totals: Totals) -> (u64, u64) {
         match &user.spec.traffic {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{AccessError, Dependencies, Former, HoldFilter, HoldView, Proof, Result, UseCases, account, canonical};
+use super::{AccessError, Dependencies, Former, HoldFilter, HoldView, Proof, Result, UseCases, canonical};
 use crate::{
     history::{AuditRow, Page, RevocationRow, Totals, TrafficRow},
     model::{
@@ -236,7 +236,7 @@ impl Dependencies {
         every_node_was_heard: bool,
     ) -> UserSummary {
         let username = match (&user, person) {
-            (Some(user), _) => account(user),
+            (Some(user), _) => user.spec.account(),
             (None, Some(person)) => person.account.clone(),
             (None, None) => id.account(),
         };

@@ -180,7 +180,7 @@ async fn run_all(mut config: Config, simulate: bool, shutdown: CancellationToken
     routes.set(http::router(state));
     wired.start(&mut tasks);
     if let Some(simulated) = simulated {
-        simulated.start(&config, &core, &use_cases, auth_address, &mut tasks);
+        simulated.start(&config, &core, auth_address, &mut tasks);
     }
 
     let drain = CancellationToken::new();

@@ -1,84 +1,56 @@
 //! SQLite: what happened, kept for auditors and for whoever is on call.
 //!
-//! One writer thread that groups commits, and a pool of readers. Nothing here decides anything; nothing that is needed to
+//! A file of the engine in `store`. Nothing here decides anything; nothing that is needed to
 //! answer a login is read from here. No secret is ever written.
 //!
 //! It uses the clock, the words of the model and the shapes of the gateway's counters. It must never be waited for before a
 //! denial takes effect, and never fail one: see [`History::audit_or_spool`].
 
 mod audit;
-mod backup;
 mod chain;
-mod connection;
-mod error;
-mod health;
 mod imported;
-mod migrations;
-mod queue;
-mod readers;
 mod redact;
 mod revocations;
 mod schema;
 mod spool;
+mod stats;
 #[cfg(test)]
 mod tests;
 mod time;
 mod traffic;
-mod writer;
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 use jiff::Timestamp;
-use rusqlite::Connection;
 
 use self::{
     audit::Stamped,
     chain::Walk,
-    health::Health,
-    queue::Queue,
-    readers::Readers,
+    schema::SCHEMA,
     spool::Spool,
     traffic::{Poll, Step},
-    writer::{Work, Writer},
 };
 pub use self::{
     audit::{AuditEntry, AuditFilter, AuditRow, Page, RETENTION_DAYS as AUDIT_RETENTION_DAYS},
-    backup::Stats,
-    error::HistoryError,
     imported::{ImportedEvent, ImportedTraffic, Past},
     redact::redact,
     revocations::RevocationRow,
+    stats::Stats,
     traffic::{DAY_RETENTION_DAYS as TRAFFIC_RETENTION_DAYS, Totals, TrafficRow},
 };
+pub use crate::store::StoreError as HistoryError;
 use crate::{
-    clock::{SharedClock, SystemClock},
+    clock::SharedClock,
     gateway::{Counters, NodeName, UsageDelta},
-    sqlite,
+    store::Store,
 };
 
 /// The database. Cheap to clone. When the last clone is dropped, what was handed over is written and the file is closed.
 #[derive(Clone)]
 pub struct History {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    clock: SharedClock,
-    health: Arc<Health>,
-    readers: Arc<Readers>,
+    store: Store,
     /// None when nothing can ever be written.
-    queue: Option<Queue>,
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        // Before the writer closes: whoever closes last writes the log back.
-        self.readers.forget();
-    }
+    spool: Option<Arc<Spool>>,
 }
 
 impl History {
@@ -100,54 +72,30 @@ impl History {
     }
 
     fn start(path: &Path, clock: SharedClock, must_open: bool) -> Result<Self, HistoryError> {
-        let health = Arc::new(Health::default());
-        let readers = Arc::new(Readers::new(path.to_owned()));
         let spool = Arc::new(Spool::beside(path));
-        let mut writer = Writer::new(
-            path.to_owned(),
-            Arc::clone(&clock),
-            Arc::clone(&health),
-            Arc::clone(&readers),
-            Arc::clone(&spool),
-        );
-        match writer.open() {
-            Ok(()) => {}
-            Err(error) if must_open => return Err(error),
-            Err(error) => health.failed(error, true),
-        }
-        let queue = Some(Queue::serve(writer, spool)?);
-        let inner = Inner {
-            clock,
-            health,
-            readers,
-            queue,
-        };
-        Ok(Self { inner: Arc::new(inner) })
+        let store = Store::open_with(path, SCHEMA, clock, Arc::clone(&spool) as _, must_open)?;
+        Ok(Self {
+            store,
+            spool: Some(spool),
+        })
     }
 
     /// Opens the database for reading, also while another process owns it: for `doctor` and the command line. Every write
     /// answers an error. Nothing is opened yet: the first question answers what is wrong with the file.
     #[must_use]
     pub fn open_read_only(path: &Path, clock: SharedClock) -> Self {
-        Self::without_writer(path.to_owned(), clock, Health::default())
+        Self {
+            store: Store::open_read_only(path, SCHEMA, clock),
+            spool: None,
+        }
     }
 
     /// A history whose every call answers this error.
     #[must_use]
     pub fn degraded(error: HistoryError) -> Self {
-        let health = Health::default();
-        health.failed(error, true);
-        Self::without_writer(PathBuf::new(), Arc::new(SystemClock), health)
-    }
-
-    fn without_writer(path: PathBuf, clock: SharedClock, health: Health) -> Self {
         Self {
-            inner: Arc::new(Inner {
-                clock,
-                health: Arc::new(health),
-                readers: Arc::new(Readers::new(path)),
-                queue: None,
-            }),
+            store: Store::degraded(SCHEMA, error),
+            spool: None,
         }
     }
 
@@ -159,7 +107,8 @@ impl History {
         if entries.is_empty() {
             return Ok(());
         }
-        self.write(Work::Audit(self.stamp(entries))).await
+        let entries = self.stamp(entries);
+        self.store.write(move |conn| audit::append(conn, &entries)).await
     }
 
     /// Writes audit rows, or keeps them to be written later in their order and with their time of now: for what must not
@@ -171,7 +120,7 @@ impl History {
         if entries.is_empty() {
             return true;
         }
-        let Some(queue) = &self.inner.queue else {
+        let Some(spool) = &self.spool else {
             tracing::error!(
                 entries = entries.len(),
                 "audit entries are lost: there is no history to write them to"
@@ -180,10 +129,21 @@ impl History {
         };
         let stamped = self.stamp(entries);
         // Behind others that wait, so that the order stays.
-        if queue.spool().is_empty() && queue.write(Work::Audit(stamped.clone())).await.is_ok() {
-            return true;
+        if spool.is_empty() {
+            let entries = stamped.clone();
+            if self
+                .store
+                .write(move |conn| audit::append(conn, &entries))
+                .await
+                .is_ok()
+            {
+                return true;
+            }
         }
-        queue.spool_later(stamped).await
+        let spool = Arc::clone(spool);
+        let durable = tokio::task::spawn_blocking(move || spool.push(stamped)).await;
+        self.store.wake();
+        durable.unwrap_or(false)
     }
 
     /// Inserts or completes a revocation (key: account and epoch). Times that are set are never moved, unless they
@@ -193,7 +153,7 @@ impl History {
     /// # Errors
     /// Nothing was written.
     pub async fn record_revocation(&self, row: RevocationRow) -> Result<(), HistoryError> {
-        self.write(Work::Revocation(Box::new(row))).await
+        self.store.write(move |conn| revocations::record(conn, &row)).await
     }
 
     /// Adds traffic and keeps the node's counters in one transaction. Durable when it returns. When it fails, the deltas
@@ -211,14 +171,14 @@ impl History {
         if deltas.is_empty() && changed.is_empty() && !reset {
             return Ok(());
         }
-        self.write(Work::Traffic(Poll {
-            at: self.inner.clock.now(),
+        let poll = Poll {
+            at: self.store.now(),
             node,
             deltas,
             changed,
             reset,
-        }))
-        .await
+        };
+        self.store.write(move |conn| traffic::account(conn, &poll)).await
     }
 
     /// Takes over what happened in another system: audit rows at the end of the chain, each with the time at which it happened,
@@ -230,8 +190,10 @@ impl History {
         if past.is_empty() {
             return Ok(());
         }
-        let now = self.inner.clock.now();
-        self.write(Work::Import(past.into_iter().map(Past::redacted).collect(), now))
+        let now = self.store.now();
+        let past: Vec<Past> = past.into_iter().map(Past::redacted).collect();
+        self.store
+            .write(move |conn| imported::take_over(conn, &past, now))
             .await
     }
 
@@ -240,7 +202,7 @@ impl History {
     /// # Errors
     /// The database cannot be read.
     pub async fn known_imports(&self, digests: Vec<[u8; 32]>) -> Result<u64, HistoryError> {
-        self.read(move |conn| imported::known(conn, &digests)).await
+        self.store.read(move |conn| imported::known(conn, &digests)).await
     }
 
     /// Counters of a node as last kept.
@@ -248,7 +210,7 @@ impl History {
     /// # Errors
     /// The database cannot be read.
     pub async fn counters(&self, node: NodeName) -> Result<Counters, HistoryError> {
-        self.read(move |conn| traffic::counters(conn, &node)).await
+        self.store.read(move |conn| traffic::counters(conn, &node)).await
     }
 
     /// Totals of every account that ever moved a byte. Read once at start.
@@ -256,7 +218,7 @@ impl History {
     /// # Errors
     /// The database cannot be read.
     pub async fn all_totals(&self) -> Result<HashMap<String, Totals>, HistoryError> {
-        self.read(traffic::all_totals).await
+        self.store.read(traffic::all_totals).await
     }
 
     /// Totals of one account.
@@ -264,7 +226,7 @@ impl History {
     /// # Errors
     /// The database cannot be read.
     pub async fn totals(&self, account: String) -> Result<Totals, HistoryError> {
-        self.read(move |conn| traffic::totals(conn, &account)).await
+        self.store.read(move |conn| traffic::totals(conn, &account)).await
     }
 
     /// Audit rows, of one person (in any case) or of all.
@@ -284,7 +246,7 @@ impl History {
     /// # Errors
     /// The database cannot be read.
     pub async fn audit_search(&self, filter: AuditFilter, page: Page) -> Result<Vec<AuditRow>, HistoryError> {
-        self.read(move |conn| audit::search(conn, &filter, &page)).await
+        self.store.read(move |conn| audit::search(conn, &filter, &page)).await
     }
 
     /// Revocations of one person (in any case), newest first.
@@ -292,7 +254,8 @@ impl History {
     /// # Errors
     /// The database cannot be read.
     pub async fn revocations(&self, corporate_id: String, limit: u32) -> Result<Vec<RevocationRow>, HistoryError> {
-        self.read(move |conn| revocations::of_person(conn, &corporate_id, limit))
+        self.store
+            .read(move |conn| revocations::of_person(conn, &corporate_id, limit))
             .await
     }
 
@@ -302,7 +265,9 @@ impl History {
     /// # Errors
     /// The database cannot be read.
     pub async fn unseen_zeros(&self, since: Timestamp, limit: u32) -> Result<Vec<RevocationRow>, HistoryError> {
-        self.read(move |conn| revocations::unseen(conn, since, limit)).await
+        self.store
+            .read(move |conn| revocations::unseen(conn, since, limit))
+            .await
     }
 
     /// Traffic of one account by day (UTC), newest first: today and the days before it, without days on which nothing moved.
@@ -310,8 +275,9 @@ impl History {
     /// # Errors
     /// The database cannot be read.
     pub async fn traffic_by_day(&self, account: String, days: u32) -> Result<Vec<TrafficRow>, HistoryError> {
-        let now = self.inner.clock.now();
-        self.read(move |conn| traffic::rows(conn, &account, now, Step::Day, days))
+        let now = self.store.now();
+        self.store
+            .read(move |conn| traffic::rows(conn, &account, now, Step::Day, days))
             .await
     }
 
@@ -320,8 +286,9 @@ impl History {
     /// # Errors
     /// The database cannot be read.
     pub async fn traffic_by_hour(&self, account: String, hours: u32) -> Result<Vec<TrafficRow>, HistoryError> {
-        let now = self.inner.clock.now();
-        self.read(move |conn| traffic::rows(conn, &account, now, Step::Hour, hours))
+        let now = self.store.now();
+        self.store
+            .read(move |conn| traffic::rows(conn, &account, now, Step::Hour, hours))
             .await
     }
 
@@ -330,10 +297,9 @@ impl History {
     /// # Errors
     /// The database cannot be read, or the chain is broken.
     pub async fn verify(&self) -> Result<i64, HistoryError> {
-        let path = self.inner.readers.path().to_owned();
-        match self.read(chain::walk).await? {
+        match self.store.read(chain::walk).await? {
             Walk::Sound(rows) => Ok(rows),
-            Walk::Broken(message) => Err(HistoryError::damaged(&path, message)),
+            Walk::Broken(message) => Err(self.store.damaged(message)),
         }
     }
 
@@ -342,8 +308,7 @@ impl History {
     /// # Errors
     /// The database cannot be read, or the first thing that is wrong with it.
     pub async fn check(&self) -> Result<(), HistoryError> {
-        let path = self.inner.readers.path().to_owned();
-        self.ask(move |conn| Ok(sqlite::quick_check(conn, &path)?)).await
+        self.store.check().await
     }
 
     /// Sizes. Walks through every table once.
@@ -351,9 +316,9 @@ impl History {
     /// # Errors
     /// The database cannot be read.
     pub async fn stats(&self) -> Result<Stats, HistoryError> {
-        let path = self.inner.readers.path().to_owned();
-        let spooled = self.inner.queue.as_ref().map_or(0, |queue| queue.spool().waiting());
-        self.ask(move |conn| backup::stats(conn, &path, spooled)).await
+        let spooled = self.spool.as_ref().map_or(0, |spool| spool.waiting());
+        let sizes = self.store.sizes();
+        self.store.read(move |conn| stats::stats(conn, sizes, spooled)).await
     }
 
     /// Copies the database as it is now to another file (mode 0600), which is replaced at once and whole. Nobody waits for it.
@@ -361,56 +326,27 @@ impl History {
     /// # Errors
     /// The database cannot be read or the file not be written; what was there before is still there.
     pub async fn backup_to(&self, target: &Path) -> Result<(), HistoryError> {
-        let path = self.inner.readers.path().to_owned();
-        let target = target.to_owned();
-        self.ask(move |conn| backup::copy(conn, &path, &target)).await
+        self.store.backup_to(target).await
     }
 
     /// The last error of the writer, while it lasts.
     #[must_use]
     pub fn last_error(&self) -> Option<HistoryError> {
-        self.inner.health.last_error()
+        self.store.last_error()
     }
 
     /// Transactions that were committed since opening: many jobs share one.
     #[must_use]
     pub fn commits(&self) -> u64 {
-        self.inner.health.commits()
+        self.store.commits()
     }
 
     fn stamp(&self, entries: Vec<AuditEntry>) -> Vec<Stamped> {
-        let at = time::truncate(self.inner.clock.now());
+        let at = time::truncate(self.store.now());
         let stamped = |entry| Stamped {
             at,
             entry: redact::entry(entry),
         };
         entries.into_iter().map(stamped).collect()
-    }
-
-    async fn write(&self, work: Work) -> Result<(), HistoryError> {
-        let refused = || match self.inner.health.last_error() {
-            Some(error) => error,
-            None => HistoryError::Unavailable("it was opened for reading only".to_owned()),
-        };
-        self.inner.queue.as_ref().ok_or_else(refused)?.write(work).await
-    }
-
-    async fn read<T: Send + 'static>(
-        &self,
-        question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, HistoryError> {
-        let path = self.inner.readers.path().to_owned();
-        self.ask(move |conn| question(conn).map_err(|error| HistoryError::sqlite(&path, &error)))
-            .await
-    }
-
-    async fn ask<T: Send + 'static>(
-        &self,
-        question: impl FnOnce(&Connection) -> Result<T, HistoryError> + Send + 'static,
-    ) -> Result<T, HistoryError> {
-        if let Some(error) = self.inner.health.closed() {
-            return Err(error);
-        }
-        self.inner.readers.ask(question).await
     }
 }

@@ -1,13 +1,24 @@
 //! The schema, one step a version.
 
-/// The steps. Step `n` leads from version `n` to `n + 1`; a released step is never edited.
-pub(super) const STEPS: [&str; 4] = [FIRST, LEFT_OUT, DELETED, IMPORTED];
+use jiff::Timestamp;
+use rusqlite::Connection;
 
-/// Version of the schema that this program reads and writes: the number of steps.
-pub(super) const VERSION: i64 = 4;
+use super::{audit, revocations, traffic};
+use crate::store::Schema;
 
-/// Marks the file as this program's (`PRAGMA application_id`): "VPNO".
-pub(super) const APPLICATION_ID: i64 = 0x5650_4e4f;
+/// What stands in the file. It is marked with "VPNO".
+pub(super) const SCHEMA: Schema = Schema {
+    name: "history",
+    application_id: 0x5650_4e4f,
+    steps: &[FIRST, LEFT_OUT, DELETED, IMPORTED],
+    prune,
+};
+
+fn prune(conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+    audit::prune(conn, now)?;
+    revocations::prune(conn, now)?;
+    traffic::prune(conn, now)
+}
 
 // Times are microseconds since 1970 (UTC), except `hour` and `day`, which count hours and days since then.
 // Totals are clamped at 2^63-1. The counters of nodes use all 64 bits and are stored as their two's complement.

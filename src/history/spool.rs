@@ -13,7 +13,7 @@ use std::{
     io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use jiff::Timestamp;
@@ -21,7 +21,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
 use super::audit::{self, AuditEntry, Stamped};
-use crate::sqlite;
+use crate::{
+    sqlite,
+    store::{Companion, Part},
+};
 
 /// Most entries that wait. What comes on top is counted, and the count becomes an audit row.
 const MAX_WAITING: usize = 10_000;
@@ -44,7 +47,7 @@ struct Kept {
 
 /// The oldest entries that wait.
 #[derive(Debug)]
-pub(super) struct Batch {
+struct Batch {
     spool: Option<String>,
     entries: Vec<Kept>,
 }
@@ -71,7 +74,7 @@ pub(super) struct Spool {
 }
 
 impl Spool {
-    /// A spool beside the database, in memory until it is [adopted](Self::adopt).
+    /// A spool beside the database, in memory until this process owns the database.
     pub(super) fn beside(database: &Path) -> Self {
         Self {
             path: database.with_file_name("audit-spool.jsonl"),
@@ -84,22 +87,6 @@ impl Spool {
                 end: 0,
                 dirty: 0,
             }),
-        }
-    }
-
-    /// Uses the file from now on, beginning with what an earlier process left behind in it. The caller holds the owner's
-    /// lock: two processes must not write one file.
-    pub(super) fn adopt(&self) {
-        let mut state = self.state();
-        let waiting = std::mem::take(&mut state.waiting);
-        state.id = random_id();
-        if let Err(error) = self.read_file(&mut state) {
-            tracing::warn!(file = %self.path.display(), %error, "the audit spool cannot be prepared");
-        }
-        for Kept { stamped, .. } in waiting {
-            let n = state.next;
-            state.next += 1;
-            state.waiting.push_back(Kept { n, stamped });
         }
     }
 
@@ -200,7 +187,7 @@ impl Spool {
     }
 
     /// The oldest entries, if any wait. How many were lost is told once there is room again.
-    pub(super) fn peek(&self, now: Timestamp) -> Option<Batch> {
+    fn peek(&self, now: Timestamp) -> Option<Batch> {
         let mut state = self.state();
         if state.lost > 0 && state.waiting.len() < MAX_WAITING {
             let entry = lost_entry(std::mem::take(&mut state.lost));
@@ -218,10 +205,10 @@ impl Spool {
         })
     }
 
-    /// The batch was committed: it waits no longer.
-    pub(super) fn done(&self, batch: &Batch) {
+    /// So many entries were committed: they wait no longer.
+    fn done(&self, entries: usize) {
         let mut state = self.state();
-        let taken = batch.entries.len().min(state.waiting.len());
+        let taken = entries.min(state.waiting.len());
         state.waiting.drain(..taken);
         if !state.waiting.is_empty() || state.end == 0 {
             return;
@@ -230,6 +217,41 @@ impl Spool {
         if let Err(error) = cleared {
             tracing::warn!(file = %self.path.display(), %error, "the audit spool cannot be cleared");
         }
+    }
+}
+
+impl Companion for Spool {
+    /// Uses the file from now on, beginning with what an earlier process left behind in it: two processes must not write one
+    /// file.
+    fn owned(&self) {
+        let mut state = self.state();
+        let waiting = std::mem::take(&mut state.waiting);
+        state.id = random_id();
+        if let Err(error) = self.read_file(&mut state) {
+            tracing::warn!(file = %self.path.display(), %error, "the audit spool cannot be prepared");
+        }
+        for Kept { stamped, .. } in waiting {
+            let n = state.next;
+            state.next += 1;
+            state.waiting.push_back(Kept { n, stamped });
+        }
+    }
+
+    fn waits(&self) -> bool {
+        !self.is_empty()
+    }
+
+    fn next(self: Arc<Self>, now: Timestamp) -> Option<Part> {
+        let batch = self.peek(now)?;
+        let entries = batch.entries.len();
+        Some(Part {
+            run: Box::new(move |conn| take_over(conn, &batch)),
+            done: Box::new(move |durable| {
+                if durable {
+                    self.done(entries);
+                }
+            }),
+        })
     }
 }
 
@@ -257,7 +279,7 @@ fn clear(file: &mut File, state: &mut State, keep: u64) -> io::Result<()> {
 }
 
 /// Writes a batch to the audit, in the writer's transaction, leaving out what was taken over before.
-pub(super) fn take_over(conn: &Connection, batch: &Batch) -> rusqlite::Result<()> {
+fn take_over(conn: &Connection, batch: &Batch) -> rusqlite::Result<()> {
     let Some(spool) = &batch.spool else {
         return audit::append(conn, batch.entries.iter().map(|kept| &kept.stamped));
     };

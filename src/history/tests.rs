@@ -2,12 +2,13 @@
 
 use std::{
     fs,
-    sync::mpsc::channel,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
 use proptest::prelude::*;
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
@@ -36,9 +37,9 @@ impl Fixture {
     /// Runs a closure on the writer's connection, in a job of its own.
     async fn on_writer(
         &self,
-        run: impl Fn(&Connection) -> rusqlite::Result<()> + Send + 'static,
+        run: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
     ) -> Result<(), HistoryError> {
-        self.history.write(Work::Run(Box::new(run))).await
+        self.history.store.write(run).await
     }
 
     async fn actions(&self) -> Vec<String> {
@@ -93,63 +94,24 @@ async fn until(what: &str, condition: impl AsyncFn() -> bool) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_waits_shares_one_commit_and_a_bad_job_fails_alone() {
+#[tokio::test]
+async fn a_job_that_fails_leaves_nothing_in_the_chain() {
     let fixture = Fixture::new();
-    let (release, gate) = channel::<()>();
-    let gate = std::sync::Mutex::new(gate);
-    let (enter, mut entered) = tokio::sync::mpsc::channel(1);
-    let blocker = {
-        let history = fixture.history.clone();
-        tokio::spawn(async move {
-            let wait = move |_: &Connection| {
-                enter.blocking_send(()).unwrap();
-                let _ = gate.lock().unwrap().recv();
-                Ok(())
-            };
-            history.write(Work::Run(Box::new(wait))).await
-        })
-    };
-    let places = &fixture.history.inner.queue.as_ref().unwrap().places;
-    entered.recv().await.unwrap();
-    let mut jobs = Vec::new();
-    for number in 0..50 {
-        let history = fixture.history.clone();
-        jobs.push(tokio::spawn(async move {
-            if number == 25 {
-                let bad = |conn: &Connection| {
-                    conn.execute("INSERT INTO meta VALUES ('half', 'written')", [])?;
-                    conn.execute("UPDATE audit SET actor = 'somebody else'", [])?;
-                    conn.execute("INSERT INTO meta VALUES (NULL, 'x')", []).map(drop)
-                };
-                history.write(Work::Run(Box::new(bad))).await
-            } else {
-                history.audit(vec![entry(&format!("a{number}"))]).await
-            }
-        }));
-    }
-    until("fifty jobs wait", async || {
-        places.available_permits() == queue::PLACES - 51
-    })
-    .await;
-    let before = fixture.history.commits();
-    release.send(()).unwrap();
-    blocker.await.unwrap().unwrap();
-    for (number, job) in jobs.into_iter().enumerate() {
-        assert_eq!(job.await.unwrap().is_err(), number == 25, "job {number}");
-    }
-    assert_eq!(fixture.history.commits() - before, 2);
-    assert_eq!(fixture.history.verify().await.unwrap(), 49);
+    fixture.history.audit(vec![entry("first")]).await.unwrap();
+    let bad = fixture.on_writer(|conn| {
+        conn.execute("INSERT INTO meta VALUES ('half', 'written')", [])?;
+        conn.execute("UPDATE audit SET actor = 'somebody else'", []).map(drop)
+    });
+    let error = bad.await.unwrap_err();
+    assert!(error.to_string().contains("audit rows are never changed"), "{error}");
+    fixture.history.audit(vec![entry("second")]).await.unwrap();
+    assert_eq!(fixture.history.verify().await.unwrap(), 2);
     assert!(
         fixture.history.last_error().is_none(),
         "one bad job is no state of the database"
     );
-    let half: i64 = fixture
-        .history
-        .read(|conn| conn.query_row("SELECT count(*) FROM meta WHERE key = 'half'", [], |row| row.get(0)))
-        .await
-        .unwrap();
-    assert_eq!(half, 0, "nothing of the bad job is left");
+    let count = |conn: &Connection| conn.query_row("SELECT count(*) FROM meta", [], |row| row.get::<_, i64>(0));
+    assert_eq!(fixture.history.store.read(count).await.unwrap(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    UNOBSERVED, access, condition::Condition, corporate_id::CorporateId, guard::HeldBackCause, quantity::Bytes,
-    secret_source::SecretSource, syntax, unobserved,
+    UNOBSERVED, access, condition::Condition, corporate_id::CorporateId, gateway::DEFAULT_GATEWAY,
+    guard::HeldBackCause, quantity::Bytes, secret_source::SecretSource, syntax, unobserved,
 };
 
 pub use super::traffic::TrafficLimit;
@@ -177,6 +177,15 @@ impl VpnUserSpec {
         match &self.username {
             Some(name) => name.to_ascii_lowercase(),
             None => self.corporate_id.account(),
+        }
+    }
+
+    /// The gateways of the user: as declared, or the default one.
+    #[must_use]
+    pub fn gateway_names(&self) -> Vec<String> {
+        match &self.gateways {
+            Some(names) if !names.is_empty() => names.clone(),
+            _ => vec![DEFAULT_GATEWAY.to_owned()],
         }
     }
 }

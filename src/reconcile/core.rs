@@ -1,9 +1,6 @@
 //! What every part of this room shares.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::mpsc;
@@ -15,20 +12,17 @@ use super::{
     hold_work::HoldWork,
     imported::{Imported, Reader},
     overdue::Unobserved,
-    plan::{at_once, gateway_names},
+    plan::at_once,
     status_write_cache::StatusWriteCache,
     usage::UsageBook,
 };
 use crate::{
     clock::SharedClock,
-    desired::{
-        DesiredState,
-        announcement::Announcer,
-        connection_secrets::{ConnectionSecret, ConnectionSecrets},
-    },
+    desired::{DesiredState, announcement::Announcer, connection_secrets::ConnectionSecrets},
     fence::Fence,
     gateway::Revoke,
     history::History,
+    issue::Issuer,
     metrics::{Metrics, OrderSource},
     model::{
         access::Access,
@@ -50,7 +44,7 @@ pub struct Core {
     /// Who may log in.
     pub roster: Arc<Roster>,
     /// The running gateways.
-    pub gateways: Gateways,
+    pub gateways: Arc<Gateways>,
     /// What happened.
     pub history: History,
     /// Traffic.
@@ -87,12 +81,11 @@ pub struct Core {
     pub status_writes: StatusWriteCache,
     /// What nobody has reported about for too long.
     pub unobserved: Unobserved,
-    /// What a folder does not have. Set once, when everything that it needs exists.
-    pub cluster_outputs: OnceLock<ClusterOutputs>,
+    /// Makes what people need to connect.
+    pub issuer: Issuer,
+    /// What a folder does not have.
+    pub cluster_outputs: Option<ClusterOutputs>,
 }
-
-/// Makes what a user needs to connect.
-pub type MakeConnectionSecret = Arc<dyn Fn(&VpnUser) -> Option<ConnectionSecret> + Send + Sync>;
 
 /// What Kubernetes has and a folder has not.
 pub struct ClusterOutputs {
@@ -100,8 +93,6 @@ pub struct ClusterOutputs {
     pub secrets: Arc<dyn ConnectionSecrets>,
     /// Tells what happened.
     pub announcer: Arc<dyn Announcer>,
-    /// What a user needs to connect now; `None` while there is nothing to connect to, or the password is not known.
-    pub make: MakeConnectionSecret,
 }
 
 /// Users to be reconciled. Sending never blocks.
@@ -120,7 +111,7 @@ impl Core {
     /// What Kubernetes has and a folder has not.
     #[must_use]
     pub fn cluster_outputs(&self) -> Option<&ClusterOutputs> {
-        self.cluster_outputs.get()
+        self.cluster_outputs.as_ref()
     }
 
     /// The user of this name, as the source last showed it.
@@ -192,7 +183,9 @@ impl Core {
         let person = self.roster.person_by_user(&transition.user);
         let granted = person.as_ref().is_some_and(|p| p.effective.access == Access::Granted);
         let kept = person.and_then(|person| person.kept_gateways);
-        let named = user.as_ref().map(|user| kept.unwrap_or_else(|| gateway_names(user)));
+        let named = user
+            .as_ref()
+            .map(|user| kept.unwrap_or_else(|| user.spec.gateway_names()));
         let mut revoke = revoke.clone();
         // Who was left out of this very revocation stays so over a restart.
         let recorded = status

@@ -14,7 +14,6 @@ use super::{
     core::Core,
     gateway_report::{self, GatewayFacts, Users},
     gateways::Dependencies,
-    plan::gateway_names,
 };
 use crate::{
     desired::DesiredError,
@@ -164,7 +163,9 @@ pub async fn converge(ctx: &Core) -> Vec<Standing> {
     if !changed.is_empty() && ctx.roster.is_loaded() {
         for user in ctx.users.state() {
             let had = user.status.iter().flat_map(|status| &status.gateways);
-            if gateway_names(&user)
+            if user
+                .spec
+                .gateway_names()
                 .iter()
                 .chain(had.map(|state| &state.name))
                 .any(|name| changed.contains(name))
@@ -199,7 +200,7 @@ async fn settle_finalizers(ctx: &Core, standing: &[Standing]) -> bool {
 
 fn users_of(ctx: &Core, gateway: &str) -> Users {
     let users = ctx.users.state();
-    let refers = |user: &&Arc<VpnUser>| gateway_names(user).iter().any(|name| name == gateway);
+    let refers = |user: &&Arc<VpnUser>| user.spec.gateway_names().iter().any(|name| name == gateway);
     let mut names: Vec<String> = users.iter().filter(refers).map(|user| user.name_any()).collect();
     let count = names.len();
     names.sort_unstable();
@@ -241,7 +242,7 @@ impl Separation {
             let state = ctx.users.state();
             let users = state.len();
             for user in state {
-                naming.add(&user.name_any(), gateway_names(&user));
+                naming.add(&user.name_any(), user.spec.gateway_names());
             }
             self.again = Some(now + LOOK_EACH * u32::try_from(users).unwrap_or(u32::MAX));
         }

@@ -22,12 +22,13 @@ use crate::{
     credentials::Sources,
     fence::Fence,
     gateway::{
-        Completions, Context,
+        Completions, Context, Credentials, Link,
         declared::{Environment, Refusal, Wanted},
         fleet::{Fleet, Replaced},
         meter::meter,
         running::{self, Acting},
     },
+    issue::Linking,
     metrics::Metrics,
     model::separation::Sharing,
 };
@@ -191,5 +192,13 @@ impl Gateways {
             cancel: dependencies.cancel.clone(),
             tasks: dependencies.tasks.clone(),
         }
+    }
+}
+
+impl Linking for Gateways {
+    fn links(&self, gateway: &str, credentials: &Credentials) -> Vec<Link> {
+        self.get(gateway)
+            .map(|gateway| gateway.links(credentials).known())
+            .unwrap_or_default()
     }
 }

@@ -22,7 +22,6 @@ use crate::{
     model::{
         FINALIZER,
         access::{Access, Period},
-        gateway::DEFAULT_GATEWAY,
         user::{AccountPresence, VpnUser, VpnUserStatus},
     },
     roster::Person,
@@ -89,21 +88,15 @@ pub struct Plan {
     pub status: VpnUserStatus,
 }
 
-/// Names of the gateways on which a user has an account.
-#[must_use]
-pub fn gateway_names(user: &VpnUser) -> Vec<String> {
-    match &user.spec.gateways {
-        Some(names) if !names.is_empty() => names.clone(),
-        _ => vec![DEFAULT_GATEWAY.to_owned()],
-    }
-}
-
 /// Plans for one user at one moment.
 #[must_use]
 pub fn plan(user: &VpnUser, facts: &Facts<'_>, now: Timestamp) -> Plan {
     let before = user.status.clone().unwrap_or_default();
     let person = facts.person;
-    let wanted = person.kept_gateways.clone().unwrap_or_else(|| gateway_names(user));
+    let wanted = person
+        .kept_gateways
+        .clone()
+        .unwrap_or_else(|| user.spec.gateway_names());
     let denied = person.effective.access == Access::Denied;
     let deleting = user.meta().deletion_timestamp.is_some() && !person.keeps_declared();
     let paused = is_set(user, PAUSE);

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use super::{
     core::Core,
-    plan::{Facts, FinalizerStep, PAUSE, Plan, SecretOutcome, gateway_names, is_set, plan},
+    plan::{Facts, FinalizerStep, PAUSE, Plan, SecretOutcome, is_set, plan},
     see_off, tell,
 };
 use crate::{
@@ -162,20 +162,20 @@ impl<'a> Look<'a> {
 
 /// Why gateways that the user names do not run as they are declared.
 fn refusals(user: &VpnUser, ctx: &Core) -> Vec<(String, String)> {
-    let named = gateway_names(user).into_iter();
+    let named = user.spec.gateway_names().into_iter();
     named
         .filter_map(|name| ctx.gateways.refusal(&name).map(|why| (name, why)))
         .collect()
 }
 
 fn observe(user: &VpnUser, person: &Person, ctx: &Core) -> Vec<(String, Option<Observation>)> {
-    let mut names = gateway_names(user);
+    let mut names = user.spec.gateway_names();
     names.extend(
         person
             .kept_gateways
             .iter()
             .flatten()
-            .filter(|name| !gateway_names(user).contains(name))
+            .filter(|name| !user.spec.gateway_names().contains(name))
             .cloned(),
     );
     for state in user.status.iter().flat_map(|status| &status.gateways) {
@@ -234,7 +234,7 @@ async fn store_secret(user: &VpnUser, ctx: &Core) -> (SecretOutcome, Option<Desi
     if user.metadata.deletion_timestamp.is_some() {
         return (SecretOutcome::Unchanged, None);
     }
-    let Some(wanted) = (outputs.make)(user) else {
+    let Some(wanted) = ctx.issuer.connection_secret(user) else {
         let state = if ctx.imported.is_awaited(user) {
             SecretOutcome::Failing("the password in spec.credentialsFrom is being read".to_owned())
         } else {

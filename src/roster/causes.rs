@@ -123,10 +123,13 @@ impl Tables {
                 }
                 Disposition::Open => open.push(at),
             }
+            let outdated = record.is_some_and(|it| it.verdict.keeps()) && !hold.judgement.keeps();
             hold.judgement.row |= record.is_some();
-            if role == Role::Controller && hold.judgement.keeps() && !hold.judgement.row {
+            let forgotten = hold.judgement.keeps() && !hold.judgement.row;
+            if role == Role::Controller && (forgotten || outdated) {
                 // The store has forgotten what the object says.
-                let record = hold_record(hold, feed.into(), Verdict::HeldBack, now);
+                let verdict = if outdated { Verdict::Passed } else { Verdict::HeldBack };
+                let record = hold_record(hold, feed.into(), verdict, now);
                 hold.judgement.change = self.verdicts.emit(GuardChange::Verdict(record));
                 hold.judgement.row = true;
             }

@@ -19,7 +19,7 @@ use self::{
 
 /// From the ground up. A room uses only rooms of its own floor and of those above it in this list.
 const FLOORS: &[&[&str]] = &[
-    &["model", "clock", "fence", "sqlite"],
+    &["model", "clock", "fence", "sqlite", "store"],
     &[
         "desired",
         "credentials",
@@ -37,6 +37,7 @@ const FLOORS: &[&[&str]] = &[
     ],
     &["auth"],
     &["roster"],
+    &["issue"],
     &["reconcile"],
     &["access"],
     &["http"],

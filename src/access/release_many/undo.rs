@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{ReleasedOne, ReleasedPerson};
 use crate::{
-    access::{Caller, Dependencies, Result, account, canonical, tell},
+    access::{Caller, Dependencies, Result, canonical, tell},
     desired::DesiredError,
     history::{AuditEntry, AuditRow, Page},
     model::{
@@ -169,7 +169,7 @@ impl Dependencies {
             terms.active = spec.active || undo.reactivates;
             (terms.valid_from, terms.valid_until) = (spec.valid_from, spec.valid_until);
             if let Some(traffic) = &spec.traffic {
-                let totals = self.traffic(&account(user)).await;
+                let totals = self.traffic(&spec.account()).await;
                 terms.usage = totals.map(|totals| totals.usage).unwrap_or_default();
                 terms.quota = Some(Quota {
                     limit: traffic.limit.get(),

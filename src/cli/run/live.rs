@@ -1,51 +1,48 @@
 //! What the use cases see of the running operator: its stores and its gateways, from memory.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use kube::runtime::reflector::ObjectRef;
 
 use crate::{
     access::{Directory, GatewayView, Links, select},
-    gateway::{Credentials, Link, NodeHealth, Observation, Obstacle, RevocationProgress, merged, running::Acting},
+    gateway::{NodeHealth, Observation, Obstacle, RevocationProgress, merged, running::Acting},
     model::{
         hold::VpnHold,
         user::{AccountPresence, VpnUser},
     },
-    reconcile::{auth_guard::AuthGuard, core::Core, plan::gateway_names},
+    reconcile::{auth_guard::AuthGuard, core::Core},
     roster::account_of,
 };
 
-/// The running operator, as the use cases see it. Does not keep it alive: the operator itself has the use cases make what
-/// it hands out, and two that held each other would never let go of the history.
-pub struct Live(pub Weak<Core>);
+/// The running operator, as the use cases see it.
+pub struct Live(pub Arc<Core>);
 
 impl Directory for Live {
     fn user(&self, name: &str) -> Option<Arc<VpnUser>> {
-        self.0.upgrade()?.user(name)
+        self.0.user(name)
     }
 
     fn users(&self, after: Option<&str>, limit: usize, keep: &mut dyn FnMut(&VpnUser) -> bool) -> Vec<Arc<VpnUser>> {
-        let users = self.0.upgrade().map(|core| core.users.state());
-        select(users.into_iter().flatten(), after, limit, keep)
+        select(self.0.users.state().into_iter(), after, limit, keep)
     }
 
     fn hold(&self, name: &str) -> Option<Arc<VpnHold>> {
-        let core = self.0.upgrade()?;
-        core.holds.get(&ObjectRef::new(name).within(&core.namespace))
+        self.0.holds.get(&ObjectRef::new(name).within(&self.0.namespace))
     }
 
     fn holds(&self) -> Vec<Arc<VpnHold>> {
-        self.0.upgrade().map(|core| core.holds.state()).unwrap_or_default()
+        self.0.holds.state()
     }
 
     fn unobserved(&self) -> Vec<String> {
-        self.0.upgrade().map(|core| core.unobserved.lines()).unwrap_or_default()
+        self.0.unobserved.lines()
     }
 }
 
 impl Live {
     fn running(&self) -> Vec<Arc<dyn Acting>> {
-        self.0.upgrade().map(|core| core.gateways.all()).unwrap_or_default()
+        self.0.gateways.all()
     }
 
     fn observations(&self, account: &str) -> Vec<Observation> {
@@ -54,28 +51,15 @@ impl Live {
 }
 
 impl Links for Live {
-    fn links(&self, user: &VpnUser, credentials: &Credentials) -> Vec<Link> {
-        let Some(core) = self.0.upgrade() else {
-            return Vec::new();
-        };
-        gateway_names(user)
-            .iter()
-            .filter_map(|name| core.gateways.get(name))
-            .flat_map(|gateway| gateway.links(credentials).known())
-            .collect()
-    }
-
     fn obstacles(&self, user: &VpnUser) -> Vec<String> {
-        let Some(core) = self.0.upgrade() else {
-            return Vec::new();
-        };
+        let core = &self.0;
         let mut obstacles = Vec::new();
         if let Some(why) = core.imported.failure(user) {
             obstacles.push(format!("the password in spec.credentialsFrom cannot be read: {why}"));
         } else if core.imported.is_awaited(user) {
             obstacles.push("the password in spec.credentialsFrom is being read".to_owned());
         }
-        for name in gateway_names(user) {
+        for name in user.spec.gateway_names() {
             match (core.gateways.get(&name), core.gateways.refusal(&name)) {
                 (Some(gateway), _) => {
                     obstacles.extend(gateway.unusable());
@@ -91,20 +75,15 @@ impl Links for Live {
     }
 
     fn refusals(&self) -> Vec<(String, String)> {
-        self.0
-            .upgrade()
-            .map(|core| core.gateways.refusals())
-            .unwrap_or_default()
+        self.0.gateways.refusals()
     }
 
     fn not_separated(&self) -> Vec<(String, String)> {
-        let core = self.0.upgrade();
-        core.map(|core| core.gateways.not_separated()).unwrap_or_default()
+        self.0.gateways.not_separated()
     }
 
     fn guards(&self) -> Vec<AuthGuard> {
-        let core = self.0.upgrade();
-        core.map(|core| core.gateways.guards()).unwrap_or_default()
+        self.0.gateways.guards()
     }
 
     fn revocation(&self, account: &str) -> Option<RevocationProgress> {

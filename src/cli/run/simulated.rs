@@ -20,7 +20,6 @@ use super::{
     tasks::{Tasks, log_failure},
 };
 use crate::{
-    access::UseCases,
     cli::{nodes, render::auth_url},
     config::{self, Config, ConfigError, DesiredLocation, HysteriaDefaults, Settings},
     metrics::Listener,
@@ -173,7 +172,7 @@ impl Simulated {
     }
 
     /// Starts the node and its devices, which log in at `auth`.
-    pub fn start(self, config: &Config, core: &Arc<Core>, use_cases: &UseCases, auth: SocketAddr, tasks: &mut Tasks) {
+    pub fn start(self, config: &Config, core: &Arc<Core>, auth: SocketAddr, tasks: &mut Tasks) {
         let secret = |secret: &Option<config::secrets::Secret>| {
             let value = secret.as_ref().map(|secret| secret.value.clone());
             value.unwrap_or_default()
@@ -193,8 +192,8 @@ impl Simulated {
                 Arc::new(move || people(&core))
             },
             credentials: {
-                let (core, use_cases) = (Arc::clone(core), use_cases.clone());
-                Arc::new(move |id| credential(&core, &use_cases, id))
+                let core = Arc::clone(core);
+                Arc::new(move |id| credential(&core, id))
             },
         };
         let devices = devices::run(world, tasks.core_token());
@@ -251,8 +250,8 @@ fn people(core: &Core) -> Vec<Person> {
 }
 
 /// What the app of a person has, once it was given a link.
-fn credential(core: &Core, use_cases: &UseCases, id: &str) -> Option<SecretString> {
+fn credential(core: &Core, id: &str) -> Option<SecretString> {
     let user = core.user(&CorporateId::parse(id).ok()?.object_name())?;
-    let secret = use_cases.connection_secret(&user)?;
+    let secret = core.issuer.connection_secret(&user)?;
     Some(format!("{}:{}", secret.username, secret.password.expose_secret()).into())
 }

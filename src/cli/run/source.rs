@@ -11,7 +11,6 @@ use super::{
     tasks::{Tasks, log_failure},
 };
 use crate::{
-    access::UseCases,
     clock::SharedClock,
     cluster::{
         client::bounded,
@@ -205,13 +204,11 @@ impl Source {
     }
 
     /// What a source in a cluster hands out and tells.
-    pub fn outputs(&self, use_cases: &UseCases) -> Option<ClusterOutputs> {
+    pub fn outputs(&self) -> Option<ClusterOutputs> {
         let Self::Kubernetes(cluster) = self else { return None };
-        let use_cases = use_cases.clone();
         Some(ClusterOutputs {
             secrets: Arc::clone(&cluster.secrets) as _,
             announcer: Arc::clone(&cluster.announcer) as _,
-            make: Arc::new(move |user| use_cases.connection_secret(user)),
         })
     }
 

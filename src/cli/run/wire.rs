@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,7 +18,7 @@ use super::{
     tasks::Tasks,
 };
 use crate::{
-    access::{Dependencies, Derived, Ids, LivePeople, ProcessChecks, Settings, UseCases},
+    access::{Dependencies, Ids, LivePeople, ProcessChecks, Settings, UseCases},
     auth::listener::AuthEndpoint,
     clock::SharedClock,
     config::{self, Config},
@@ -26,6 +26,7 @@ use crate::{
     fence::Fence,
     gateway::declared::Environment,
     history::{History, HistoryError},
+    issue::{Derived, Issuer},
     metrics::Metrics,
     model::{gateway::BlitzGateway, user::VpnUser},
     reconcile::{
@@ -139,22 +140,25 @@ pub async fn wire(
     let (hold_work, touched_holds) = HoldWork::new();
     let ((users, user_writer), (held, hold_writer), (declared, gateway_writer)) = (store(), store(), store());
     let (namespace, word) = source.place();
+    let gateways = Arc::new(Gateways::new(gateways::Dependencies {
+        environment: environment(config),
+        sources,
+        index: roster.index(),
+        endpoint: Arc::clone(&endpoint),
+        completions,
+        clock: Arc::clone(clock),
+        // The folder is this process's alone.
+        fence: fence.clone(),
+        metrics: Arc::clone(metrics),
+        alone: cluster.is_none(),
+        tasks: nodes.clone(),
+        cancel,
+    }));
+    let keys = Arc::new(Derived::new(key.clone(), Arc::clone(&passwords)));
     let core = Arc::new(Core {
+        issuer: Issuer::new(keys, Arc::clone(&gateways) as _, config.public_url.clone()),
         desired: source.desired(),
-        gateways: Gateways::new(gateways::Dependencies {
-            environment: environment(config),
-            sources,
-            index: roster.index(),
-            endpoint: Arc::clone(&endpoint),
-            completions,
-            clock: Arc::clone(clock),
-            // The folder is this process's alone.
-            fence: fence.clone(),
-            metrics: Arc::clone(metrics),
-            alone: cluster.is_none(),
-            tasks: nodes.clone(),
-            cancel,
-        }),
+        gateways,
         roster,
         history,
         usage: Arc::clone(&usage),
@@ -174,16 +178,12 @@ pub async fn wire(
         fence: fence.clone(),
         status_writes: StatusWriteCache::default(),
         unobserved: Unobserved::default(),
-        cluster_outputs: OnceLock::new(),
+        cluster_outputs: source.outputs(),
     });
     core.follow_usage();
     core.answer_inquiries();
-    let use_cases = use_cases(config, key, &core, &passwords, ids, process);
-    if let Some(outputs) = source.outputs(&use_cases) {
-        let _ = core.cluster_outputs.set(outputs);
-    }
     Ok(Wired {
-        use_cases,
+        use_cases: use_cases(&core, ids, process),
         core,
         endpoint,
         nodes,
@@ -301,23 +301,12 @@ pub fn environment(config: &Config) -> Environment {
     }
 }
 
-fn use_cases(
-    config: &Config,
-    key: &MasterKey,
-    core: &Arc<Core>,
-    passwords: &Passwords,
-    ids: Arc<Ids>,
-    process: &ProcessChecks,
-) -> UseCases {
+fn use_cases(core: &Arc<Core>, ids: Arc<Ids>, process: &ProcessChecks) -> UseCases {
     let dispatch = {
-        let core = Arc::downgrade(core);
-        Arc::new(move |transitions| {
-            if let Some(core) = core.upgrade() {
-                core.dispatch(transitions);
-            }
-        })
+        let core = Arc::clone(core);
+        Arc::new(move |transitions| core.dispatch(transitions))
     };
-    let live = Arc::new(Live(Arc::downgrade(core)));
+    let live = Arc::new(Live(Arc::clone(core)));
     UseCases::new(Dependencies {
         desired: Arc::clone(&core.desired),
         people: Arc::new(LivePeople::new(
@@ -328,11 +317,11 @@ fn use_cases(
         )),
         directory: Arc::clone(&live) as _,
         links: live,
-        keys: Arc::new(Derived::new(key.clone(), Arc::clone(passwords))),
+        issuer: core.issuer.clone(),
         journal: Arc::new(core.history.clone()),
         ids,
         clock: Arc::clone(&core.clock),
         process: Arc::clone(process),
-        settings: Settings::at(config.public_url.clone()),
+        settings: Settings::default(),
     })
 }

@@ -32,10 +32,7 @@ use crate::{
         gateway::{DEFAULT_GATEWAY, VpnGateway, VpnGatewaySpec},
         user::{AccountPresence, VpnUser},
     },
-    reconcile::{
-        auth_guard::{AuthGuard, AuthGuards},
-        plan::gateway_names,
-    },
+    reconcile::auth_guard::{AuthGuard, AuthGuards},
     roster::account_of,
 };
 
@@ -153,7 +150,7 @@ impl Nodes {
             let mut foreign = status.clone().filter(|state| state.account == AccountPresence::Foreign);
             foreign.any(|state| state.name == name)
         };
-        for gateway in gateway_names(user) {
+        for gateway in user.spec.gateway_names() {
             let panel = NodeName::new(&gateway, PANEL);
             self.dependencies.index.stranger(&panel, &account, is_foreign(&gateway));
         }

@@ -14,13 +14,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use secrecy::SecretString;
 use tokio::sync::watch;
 use vpn_operator::{
-    access::{Dependencies, Directory, GatewayView, Journal, Keys, Links, People, Settings, UseCases, select},
+    access::{Dependencies, Directory, GatewayView, Journal, Links, People, Settings, UseCases, select},
     clock::ManualClock,
     config::PublicUrl,
     desired::{DesiredError, DesiredState, FieldManager, Result, SourceHealth, UserPatch, Version, Watches},
     gateway::{Backlog, Credentials, Link, NodeHealth, NodeName, RevocationProgress, Work},
     history::{AuditEntry, AuditRow, HistoryError, Page, RevocationRow, Totals, TrafficRow},
     http::{self, HttpState},
+    issue::{Issuer, Keys, Linking},
     metrics::Metrics,
     model::{
         ORDERED_BY,
@@ -126,11 +127,15 @@ impl World {
             people: self.clone(),
             directory: self.clone(),
             links: self.clone(),
-            keys: self.clone(),
+            issuer: Issuer::new(
+                self.clone(),
+                self.clone(),
+                PublicUrl::parse(&self.lock().public_url).unwrap(),
+            ),
             journal: self.clone(),
             clock: self.clock.clone(),
             process: Arc::new(Vec::new),
-            settings: Settings::at(PublicUrl::parse(&self.lock().public_url).unwrap()),
+            settings: Settings::default(),
         })
     }
 
@@ -593,17 +598,6 @@ impl Directory for World {
 }
 
 impl Links for World {
-    fn links(&self, _: &VpnUser, credentials: &Credentials) -> Vec<Link> {
-        use secrecy::ExposeSecret as _;
-        let link = |node| {
-            let (user, password) = (&credentials.username, credentials.password.expose_secret());
-            Link {
-                name: format!("node{node}"),
-                url: format!("hysteria2://{user}:{password}@n{node}.example.com:443/?sni=vpn#node{node}").into(),
-            }
-        };
-        (0..self.lock().nodes).map(link).collect()
-    }
     fn obstacles(&self, _: &VpnUser) -> Vec<String> {
         Vec::new()
     }
@@ -650,6 +644,20 @@ impl Links for World {
             GatewayView::refused("zurich".to_owned(), "its token cannot be read".to_owned()),
             gateway,
         ]
+    }
+}
+
+impl Linking for World {
+    fn links(&self, _: &str, credentials: &Credentials) -> Vec<Link> {
+        use secrecy::ExposeSecret as _;
+        let link = |node| {
+            let (user, password) = (&credentials.username, credentials.password.expose_secret());
+            Link {
+                name: format!("node{node}"),
+                url: format!("hysteria2://{user}:{password}@n{node}.example.com:443/?sni=vpn#node{node}").into(),
+            }
+        };
+        (0..self.lock().nodes).map(link).collect()
     }
 }
 

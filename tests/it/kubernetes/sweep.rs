@@ -2,7 +2,7 @@
 //! the declaration denies.
 //!
 //! Each scenario runs once without faults, which tells the requests and the state at each rest. Then it runs once for each
-//! request and each trouble. The operator is the product's own wiring on a runtime of its own, which is shut down where it
+//! request and each trouble whose turn it is today. The operator is the product's own wiring on a runtime of its own, which is shut down where it
 //! is to crash, and started anew. All the time the oracle asks auth for everybody who must not come in:
 //!
 //! - whom the objects deny that the process has been told of; a disappearance may wait for its companions;

@@ -182,3 +182,28 @@ fn who_was_held_out_before_counts_for_nothing_while_nobody_leads() {
     ];
     assert_eq!(run(Mode::Cluster, &[Promise::LimitHolds], STILL, steps), Ok(()));
 }
+
+#[test]
+fn what_the_guards_store_forgot_of_a_confirmation_it_learns_from_the_objects() {
+    let put_back = |part, start| Step::Damage {
+        part,
+        damage: Damage::PutBack(1),
+        start,
+    };
+    let steps = vec![
+        Step::Feed {
+            source: FEEDS[0],
+            first: 3,
+            count: 12,
+            span: Span::default(),
+        },
+        Step::Settle,
+        put_back(Part::Guard, true),
+        Step::Confirm(None),
+        Step::Settle,
+        put_back(Part::Guard, false),
+        Step::Settle,
+        put_back(Part::Record, false),
+    ];
+    assert_eq!(run(Mode::Cluster, &[Promise::ToldStays], STILL, steps), Ok(()));
+}

@@ -15,11 +15,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use vpn_operator::{
     auth::{index::Verdict, listener::AuthEndpoint},
     clock::SystemClock,
+    config::PublicUrl,
     credentials::{MasterKey, Sources},
     desired::{DesiredError, DesiredState, Event, FieldManager, Result, SourceHealth, UserPatch, Version, Watches},
     fence::Fence,
     gateway::{NodeName, declared::Environment},
     history::History,
+    issue::{Derived, Issuer},
     metrics::Metrics,
     model::{
         FINALIZER,
@@ -433,7 +435,7 @@ impl Operator {
             let imported = Arc::clone(&imported);
             Arc::new(move |user| imported.password(user))
         };
-        let roster = Arc::new(Roster::new(key.clone(), passwords, clock.clone()));
+        let roster = Arc::new(Roster::new(key.clone(), Arc::clone(&passwords), clock.clone()));
         let clock_of_store: vpn_operator::clock::SharedClock = clock.clone();
         let (verdicts, memory) = VerdictStore::open(
             &data.join(GUARD_FILE),
@@ -452,29 +454,36 @@ impl Operator {
         let (users, user_writer) = store();
         let (held, hold_writer) = store();
         let (declared_gateways, gateway_writer) = store();
+        let gateways = Arc::new(Gateways::new(gateways::Dependencies {
+            environment: Environment {
+                spec: serde_json::from_value(serde_json::json!({ "hysteria": { "nodes": [] } })).unwrap(),
+                known: Vec::new(),
+                auth_token: "auth-token".into(),
+                stats_secret: STATS_SECRET.into(),
+                undeclared: false,
+                poll_interval: Duration::from_millis(200),
+            },
+            sources,
+            index: roster.index(),
+            endpoint,
+            completions,
+            clock: clock.clone(),
+            fence: Fence::always_open(),
+            alone: true,
+            metrics: Arc::clone(&metrics),
+            tasks: nodes.clone(),
+            cancel: cancel.clone(),
+        }));
+        let keys = Arc::new(Derived::new(key.clone(), passwords));
         let core = Arc::new(Core {
+            issuer: Issuer::new(
+                keys,
+                Arc::clone(&gateways) as _,
+                PublicUrl::parse("https://vpn.example.com").unwrap(),
+            ),
             desired: Arc::clone(source) as Arc<dyn DesiredState>,
             roster: Arc::clone(&roster),
-            gateways: Gateways::new(gateways::Dependencies {
-                environment: Environment {
-                    spec: serde_json::from_value(serde_json::json!({ "hysteria": { "nodes": [] } })).unwrap(),
-                    known: Vec::new(),
-                    auth_token: "auth-token".into(),
-                    stats_secret: STATS_SECRET.into(),
-                    undeclared: false,
-                    poll_interval: Duration::from_millis(200),
-                },
-                sources,
-                index: roster.index(),
-                endpoint,
-                completions,
-                clock: clock.clone(),
-                fence: Fence::always_open(),
-                alone: true,
-                metrics: Arc::clone(&metrics),
-                tasks: nodes.clone(),
-                cancel: cancel.clone(),
-            }),
+            gateways,
             history,
             usage: Arc::clone(&usage),
             clock,
@@ -493,7 +502,7 @@ impl Operator {
             fence,
             unobserved: vpn_operator::reconcile::overdue::Unobserved::default(),
             status_writes: StatusWriteCache::default(),
-            cluster_outputs: std::sync::OnceLock::new(),
+            cluster_outputs: None,
         });
         core.follow_usage();
         core.answer_inquiries();

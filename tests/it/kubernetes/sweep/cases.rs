@@ -1,6 +1,10 @@
-//! Every scenario, every request, every trouble.
+//! Every scenario, every request, and troubles that take turns.
 
-use std::{env, sync::Arc, time::Instant};
+use std::{
+    env,
+    sync::Arc,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
 
 use tokio::sync::Semaphore;
 
@@ -12,22 +16,26 @@ use super::{
 /// Cases at a time.
 const TOGETHER: usize = 24;
 
-/// Troubles that every request, and every one that asks for a change, meets. The others take turns: an answer to a question
+/// Of these a request that asks for a change always meets one: it was carried out, and nobody knows. To a question an answer
 /// that is lost is the same as a question that is.
-const ALWAYS: [Trouble; 2] = [Trouble::CrashAfter, Trouble::AnswerLost];
+const UNKNOWN: [Trouble; 2] = [Trouble::CrashAfter, Trouble::AnswerLost];
 
 /// Which cases to run.
 #[derive(Clone)]
 struct Choice {
     all: bool,
     words: Vec<String>,
+    /// Whose turn it is: another one every day (UTC), so that every request meets every trouble within days.
+    turn: usize,
 }
 
 impl Choice {
     fn of_environment() -> Self {
         let said = env::var("FAULTS").unwrap_or_default();
+        let days = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / 86_400;
         Self {
             all: said == "all",
+            turn: usize::try_from(days).unwrap(),
             words: said
                 .split_whitespace()
                 .filter(|word| *word != "all")
@@ -45,10 +53,12 @@ impl Choice {
             let named = |trouble: &Trouble| self.takes(2, &format!("{trouble:?}"));
             return Trouble::ALL.into_iter().filter(named).collect();
         }
-        let others: Vec<Trouble> = Trouble::ALL.into_iter().filter(|it| !ALWAYS.contains(it)).collect();
-        let turn = others[(scenario + request) % others.len()];
-        let always = ALWAYS.into_iter().take(if changes { 2 } else { 1 });
-        always.chain([turn]).collect()
+        let at = scenario + request + self.turn;
+        if !changes {
+            return vec![Trouble::ALL[at % Trouble::ALL.len()]];
+        }
+        let others: Vec<Trouble> = Trouble::ALL.into_iter().filter(|it| !UNKNOWN.contains(it)).collect();
+        vec![UNKNOWN[at % UNKNOWN.len()], others[at % others.len()]]
     }
 }
 

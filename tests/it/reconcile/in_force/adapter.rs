@@ -18,7 +18,7 @@ use vpn_operator::{
     },
     reconcile::{
         holds::phase,
-        plan::{Facts, Plan, SecretOutcome, gateway_names, plan},
+        plan::{Facts, Plan, SecretOutcome, plan},
     },
     roster::{Derivation, PendingDenial, Person, Roster},
 };
@@ -226,7 +226,7 @@ pub fn hold_status(roster: &Roster, hold: &VpnHold, now: Timestamp) -> (VpnHoldS
 /// Gateways that do at once whatever they are asked for.
 fn agreeing_gateways(user: &VpnUser, person: &Person, now: Timestamp) -> Vec<(String, Option<Observation>)> {
     let status = user.status.clone().unwrap_or_default();
-    let mut wanted = gateway_names(user);
+    let mut wanted = user.spec.gateway_names();
     wanted.extend(person.kept_gateways.iter().flatten().cloned());
     let mut names = wanted.clone();
     names.sort_unstable();

@@ -16,8 +16,8 @@ use super::{
 /// A hold about which somebody waits for an answer.
 pub struct Question {
     pub hold: String,
-    /// The guard's change that has to be kept before the answer; known when the hold was seen.
-    pub needs: Option<u64>,
+    /// The guard's change that has to be kept before the answer, and whether the hold waits by it; known when the hold was seen.
+    pub needs: Option<(u64, bool)>,
 }
 
 /// Whom the leader lets in where, and what it goes by.

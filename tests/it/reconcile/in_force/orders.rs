@@ -123,15 +123,17 @@ impl World {
                 leader.questions.push(question);
                 continue;
             };
-            let needs = question.needs.unwrap_or(latest);
+            // What is answered was read before it was waited for what the guard knew then.
+            let waits = adapter::hold_waits(&leader.listener.roster, seen);
+            let read = question.needs.filter(|(_, it)| *it == waits).unwrap_or((latest, waits));
             if standing.is_order() {
                 standing.told |= !leader.listener.lets_in_anywhere(standing.who);
-            } else if needs > kept {
+            } else if read.0 > kept {
                 leader.questions.push(Question {
-                    needs: Some(needs),
+                    needs: Some(read),
                     ..question
                 });
-            } else if adapter::hold_waits(&leader.listener.roster, seen) {
+            } else if waits {
                 let who = standing.who;
                 let person = leader.listener.roster.person(&id(who));
                 if person.is_some_and(|person| adapter::waits(&person)) {

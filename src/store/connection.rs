@@ -1,17 +1,17 @@
 //! Opening the file: for the one writer, and for readers.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
-use super::{error::HistoryError, migrations, schema::VERSION};
+use super::{error::StoreError, file::File, migrations};
 use crate::sqlite;
 
 /// How long a lock of another program is waited for. Jobs queue behind it, so it is short.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A file up to this size is checked whole when it is opened (some 50 ms); in a larger one damage shows when a damaged page is
-/// read, or in [`super::History::check`].
+/// read, or in [`super::Store::check`].
 const CHECKED_AT_OPEN: u64 = 16 << 20;
 
 /// How to open the file for writing.
@@ -27,15 +27,15 @@ pub(super) struct Opening {
 ///
 /// # Errors
 /// Newer, damaged or unavailable; nothing was changed then, except that an empty file may have been created.
-pub(super) fn open_writer(path: &Path, opening: Opening) -> Result<Connection, HistoryError> {
-    let failed = |error: rusqlite::Error| HistoryError::sqlite(path, &error);
-    migrations::inspect_file(path)?;
+pub(super) fn open_writer(file: &File, opening: Opening) -> Result<Connection, StoreError> {
+    let failed = |error: rusqlite::Error| file.sqlite(&error);
+    migrations::inspect_file(file)?;
     if opening.create {
-        sqlite::create_private(path)?;
+        sqlite::create_private(&file.path).map_err(|fault| file.fault(fault))?;
     }
-    let size = sqlite::tighten_modes(path)?;
+    let size = sqlite::tighten_modes(&file.path).map_err(|fault| file.fault(fault))?;
     let mut conn = Connection::open_with_flags(
-        path,
+        &file.path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )
     .map_err(failed)?;
@@ -43,9 +43,9 @@ pub(super) fn open_writer(path: &Path, opening: Opening) -> Result<Connection, H
     // Until the database is known to be ours, closing it again must not write its log back.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
         .map_err(failed)?;
-    let found = migrations::version(&conn, path)?;
+    let found = migrations::version(&conn, file)?;
     if opening.suspect || size <= CHECKED_AT_OPEN {
-        sqlite::quick_check(&conn, path)?;
+        sqlite::quick_check(&conn, &file.path).map_err(|fault| file.fault(fault))?;
     }
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
         .map_err(failed)?;
@@ -53,9 +53,9 @@ pub(super) fn open_writer(path: &Path, opening: Opening) -> Result<Connection, H
         .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
         .map_err(failed)?;
     if !mode.eq_ignore_ascii_case("wal") {
-        return Err(HistoryError::Unavailable(format!(
+        return Err(file.unavailable(format!(
             "{} cannot use a write-ahead log ({mode}): put it on a local disk",
-            path.display()
+            file.path.display()
         )));
     }
     conn.execute_batch(
@@ -64,7 +64,7 @@ pub(super) fn open_writer(path: &Path, opening: Opening) -> Result<Connection, H
     )
     .map_err(failed)?;
     conn.set_prepared_statement_cache_capacity(64);
-    migrations::migrate(&mut conn, path, found)?;
+    migrations::migrate(&mut conn, file, found)?;
     Ok(conn)
 }
 
@@ -72,18 +72,22 @@ pub(super) fn open_writer(path: &Path, opening: Opening) -> Result<Connection, H
 ///
 /// # Errors
 /// Newer, older, damaged or unavailable.
-pub(super) fn open_reader(path: &Path) -> Result<Connection, HistoryError> {
-    let failed = |error: rusqlite::Error| HistoryError::sqlite(path, &error);
-    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .map_err(failed)?;
+pub(super) fn open_reader(file: &File) -> Result<Connection, StoreError> {
+    let failed = |error: rusqlite::Error| file.sqlite(&error);
+    let conn = Connection::open_with_flags(
+        &file.path,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(failed)?;
     conn.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
     conn.execute_batch("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -2048;")
         .map_err(failed)?;
-    let found = migrations::version(&conn, path)?;
-    if found < VERSION {
-        return Err(HistoryError::Unavailable(format!(
-            "{} has schema version {found}, older than {VERSION}: start `vpn-operator run` once, it brings the file up to date",
-            path.display()
+    let found = migrations::version(&conn, file)?;
+    let known = file.schema.version();
+    if found < known {
+        return Err(file.unavailable(format!(
+            "{} has schema version {found}, older than {known}: start `vpn-operator run` once, it brings the file up to date",
+            file.path.display()
         )));
     }
     Ok(conn)

@@ -1,24 +1,21 @@
 //! A few connections that only read, so that no question ever waits for the writer, nor the writer for it.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
 };
 
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-use super::{connection, error::HistoryError};
+use super::{connection, error::StoreError, file::File};
 
 /// Questions that are answered at the same time.
 const CONNECTIONS: usize = 4;
 
 #[derive(Debug)]
 pub(super) struct Readers {
-    path: PathBuf,
+    file: Arc<File>,
     idle: Mutex<Vec<(u64, Connection)>>,
     /// Connections of an earlier generation may look at a file that was since replaced.
     generation: AtomicU64,
@@ -26,18 +23,13 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    pub(super) fn new(path: PathBuf) -> Self {
+    pub(super) fn new(file: Arc<File>) -> Self {
         Self {
-            path,
+            file,
             idle: Mutex::default(),
             generation: AtomicU64::new(0),
             permits: Arc::new(Semaphore::new(CONNECTIONS)),
         }
-    }
-
-    /// The file that is read.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Answers a question on a thread for blocking work.
@@ -46,9 +38,9 @@ impl Readers {
     /// What the question met; its connection is not used again then.
     pub(super) async fn ask<T: Send + 'static>(
         self: &Arc<Self>,
-        question: impl FnOnce(&Connection) -> Result<T, HistoryError> + Send + 'static,
-    ) -> Result<T, HistoryError> {
-        let stopping = || HistoryError::Unavailable("vpn-operator is stopping".to_owned());
+        question: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let stopping = || self.file.unavailable("vpn-operator is stopping");
         let permit = Arc::clone(&self.permits)
             .acquire_owned()
             .await
@@ -71,13 +63,13 @@ impl Readers {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    fn take(&self) -> Result<(u64, Connection), HistoryError> {
+    fn take(&self) -> Result<(u64, Connection), StoreError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         if let Some(found) = idle {
             return Ok(found);
         }
         let generation = self.generation.load(Ordering::Acquire);
-        Ok((generation, connection::open_reader(&self.path)?))
+        Ok((generation, connection::open_reader(&self.file)?))
     }
 
     fn give_back(&self, generation: u64, conn: Connection) {

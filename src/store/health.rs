@@ -5,32 +5,42 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use super::error::HistoryError;
+use super::error::StoreError;
 
 #[derive(Debug, Default)]
 struct State {
-    error: Option<HistoryError>,
+    error: Option<StoreError>,
     closed: bool,
 }
 
 /// Shared by the writer and everybody who asks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Health {
+    /// Name of the store.
+    name: &'static str,
     state: Mutex<State>,
     commits: AtomicU64,
 }
 
 impl Health {
+    pub(super) fn of(name: &'static str) -> Self {
+        Self {
+            name,
+            state: Mutex::default(),
+            commits: AtomicU64::new(0),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writing failed; `closed` says that the database is not open, so that nothing can be read either.
-    pub(super) fn failed(&self, error: HistoryError, closed: bool) {
+    /// Writing failed; `closed` says that the file is not open, so that nothing can be read either.
+    pub(super) fn failed(&self, error: StoreError, closed: bool) {
         let mut state = self.state();
         // Once a change, not once a failed attempt.
         if state.error.as_ref().map(ToString::to_string) != Some(error.to_string()) {
-            tracing::error!(%error, "history cannot be written; access decisions go on without it");
+            tracing::error!(%error, "{} cannot be written; access decisions go on without it", self.name);
         }
         *state = State {
             error: Some(error),
@@ -42,7 +52,7 @@ impl Health {
     pub(super) fn works(&self) {
         let mut state = self.state();
         if state.error.is_some() {
-            tracing::info!("history is written again");
+            tracing::info!("{} is written again", self.name);
             *state = State::default();
         }
     }
@@ -56,12 +66,12 @@ impl Health {
     }
 
     /// The last error, while it lasts.
-    pub(super) fn last_error(&self) -> Option<HistoryError> {
+    pub(super) fn last_error(&self) -> Option<StoreError> {
         self.state().error.clone()
     }
 
     /// Why nothing can be read.
-    pub(super) fn closed(&self) -> Option<HistoryError> {
+    pub(super) fn closed(&self) -> Option<StoreError> {
         let state = self.state();
         state.error.clone().filter(|_| state.closed)
     }

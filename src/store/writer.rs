@@ -1,7 +1,6 @@
 //! The one thread that writes. Whatever waits goes into one transaction, so that it shares one flush of the disk.
 
 use std::{
-    path::PathBuf,
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError, TryRecvError},
@@ -9,20 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::{
-    audit::{self, Stamped},
+    companion::{Companion, Part},
     connection::{self, Opening},
-    error::HistoryError,
+    error::StoreError,
+    file::File,
     health::Health,
-    imported::{self, Past},
+    job::Job,
     readers::Readers,
-    revocations::{self, RevocationRow},
-    spool::{self, Batch, Spool},
-    traffic::{self, Poll},
+    transaction::{Results, transact},
 };
 use crate::{
     clock::SharedClock,
@@ -40,31 +36,9 @@ const LOOK: Duration = Duration::from_secs(5);
 /// How often rows past retention are looked for, in a transaction that writes anyway.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 
-/// What is to be written.
-pub(super) enum Work {
-    Audit(Vec<Stamped>),
-    Revocation(Box<RevocationRow>),
-    Traffic(Poll),
-    Import(Vec<Past>, Timestamp),
-    #[cfg(test)]
-    Run(TestJob),
-}
-
-/// Anything, on the writer's connection.
-#[cfg(test)]
-pub(super) type TestJob = Box<dyn Fn(&Connection) -> rusqlite::Result<()> + Send>;
-
-/// Work, and whom to tell when it is durable.
-pub(super) struct Job {
-    pub work: Work,
-    pub reply: oneshot::Sender<Result<(), HistoryError>>,
-    /// One of the places in the queue.
-    pub _place: OwnedSemaphorePermit,
-}
-
 pub(super) enum Message {
     Job(Job),
-    /// Something was spooled.
+    /// The companion has work.
     Wake,
 }
 
@@ -78,14 +52,14 @@ impl Message {
 }
 
 pub(super) struct Writer {
-    path: PathBuf,
+    file: Arc<File>,
     clock: SharedClock,
     health: Arc<Health>,
     readers: Arc<Readers>,
-    spool: Arc<Spool>,
+    companion: Option<Arc<dyn Companion>>,
     lock: Option<OwnerLock>,
     conn: Option<Connection>,
-    /// Once the database was open, a missing file is not replaced by an empty one.
+    /// Once the file was open, a missing one is not replaced by an empty one.
     opening: Opening,
     // Real time: it paces the work and is never kept.
     next_open: Instant,
@@ -96,18 +70,18 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(
-        path: PathBuf,
+        file: Arc<File>,
         clock: SharedClock,
         health: Arc<Health>,
         readers: Arc<Readers>,
-        spool: Arc<Spool>,
+        companion: Option<Arc<dyn Companion>>,
     ) -> Self {
         Self {
-            path,
+            file,
             clock,
             health,
             readers,
-            spool,
+            companion,
             lock: None,
             conn: None,
             opening: Opening {
@@ -121,16 +95,19 @@ impl Writer {
         }
     }
 
-    /// Takes the lock and opens the database.
+    /// Takes the lock and opens the file.
     ///
     /// # Errors
     /// What stands in the way; everything is as before then.
-    pub(super) fn open(&mut self) -> Result<(), HistoryError> {
+    pub(super) fn open(&mut self) -> Result<(), StoreError> {
         if self.lock.is_none() {
-            self.lock = Some(OwnerLock::take(&self.path)?);
-            self.spool.adopt();
+            let lock = OwnerLock::take(&self.file.path).map_err(|fault| self.file.fault(fault))?;
+            self.lock = Some(lock);
+            if let Some(companion) = &self.companion {
+                companion.owned();
+            }
         }
-        self.conn = Some(connection::open_writer(&self.path, self.opening)?);
+        self.conn = Some(connection::open_writer(&self.file, self.opening)?);
         self.opening = Opening {
             create: false,
             suspect: false,
@@ -141,10 +118,10 @@ impl Writer {
     /// Serves the inbox until nobody can send any more; everything that was sent is answered.
     pub(super) fn run(mut self, inbox: &Receiver<Message>) {
         loop {
-            // In trouble after a pause, with entries in the spool at once, otherwise when there is something to do or to see.
+            // In trouble after a pause, with work of the companion at once, otherwise when there is something to do or to see.
             let pause = match self.health.last_error() {
                 Some(_) => RETRY,
-                None if self.spool.is_empty() => LOOK,
+                None if !self.companion_waits() => LOOK,
                 None => Duration::ZERO,
             };
             let mut group = Vec::new();
@@ -160,13 +137,17 @@ impl Writer {
             }
             self.write(group);
         }
-        // What is spooled outlives the process in its file; what never got there is written now if it can be.
+        // What the companion still has is written now if it can be.
         loop {
             self.write(Vec::new());
-            if self.spool.is_empty() || self.health.last_error().is_some() {
+            if !self.companion_waits() || self.health.last_error().is_some() {
                 break;
             }
         }
+    }
+
+    fn companion_waits(&self) -> bool {
+        self.companion.as_ref().is_some_and(|companion| companion.waits())
     }
 
     /// Adds everything that waits, and gives a moment to those who are likely to come again: as many as were answered last.
@@ -200,14 +181,14 @@ impl Writer {
         let Some(conn) = self.conn.as_mut() else { return };
         let taken = conn.transaction_with_behavior(TransactionBehavior::Immediate).map(drop);
         if let Err(error) = taken {
-            let shown = HistoryError::sqlite(&self.path, &error);
+            let shown = self.file.sqlite(&error);
             self.trouble(&error, shown);
         }
     }
 
-    fn write(&mut self, group: Vec<Job>) {
+    fn write(&mut self, mut group: Vec<Job>) {
         let troubled = self.health.last_error().is_some();
-        if group.is_empty() && self.spool.is_empty() && !troubled {
+        if group.is_empty() && !self.companion_waits() && !troubled {
             return;
         }
         if let Err(error) = self.ensure_open() {
@@ -215,48 +196,53 @@ impl Writer {
         }
         let now = self.clock.now();
         let prune = !group.is_empty() && self.prune_is_due();
-        // Not before the database is open: opening puts what an earlier process spooled in front.
-        let spooled = self.spool.peek(now);
+        // Not before the file is open: only then is the companion told that the file is this process's own.
+        let companion = self.companion.as_ref();
+        let part = companion.and_then(|companion| Arc::clone(companion).next(now));
+        let (run, done) = part.map(|Part { run, done }| (run, done)).unzip();
         let Some(conn) = self.conn.as_mut() else { return };
         let started = Instant::now();
-        let outcome = transact(conn, spooled.as_ref(), &group, prune.then_some(now));
+        let outcome = transact(conn, run, &mut group, prune.then_some((now, &self.file)));
         self.last_commit = started.elapsed();
         self.last_group = group.len();
+        let durable = outcome.as_ref().is_ok_and(|results| results.part.is_ok());
         match outcome {
             Ok(results) => {
                 self.health.committed();
-                self.settle(spooled.as_ref(), group, &results);
+                if let Some(done) = done {
+                    done(durable);
+                }
+                self.settle(group, &results);
             }
             Err(error) => {
-                let shown = HistoryError::sqlite(&self.path, &error);
+                let shown = self.file.sqlite(&error);
                 self.trouble(&error, shown.clone());
+                if let Some(done) = done {
+                    done(false);
+                }
                 answer_all(group, &shown);
             }
         }
     }
 
     /// Takes note of how it went, and then tells everybody what became of their job in a transaction that was committed.
-    fn settle(&mut self, spooled: Option<&Batch>, group: Vec<Job>, results: &Results) {
-        if let (Some(batch), Ok(())) = (spooled, &results.spooled) {
-            self.spool.done(batch);
-        }
+    fn settle(&mut self, group: Vec<Job>, results: &Results) {
         let job_errors = results.jobs.iter().filter_map(|result| result.as_ref().err());
         let mut troubles = job_errors.filter(|error| sqlite::is_environmental(error));
-        match results.spooled.as_ref().err().or_else(|| troubles.next()) {
+        match results.part.as_ref().err().or_else(|| troubles.next()) {
             None => self.health.works(),
-            Some(error) => self.trouble(error, HistoryError::sqlite(&self.path, error)),
+            Some(error) => self.trouble(error, self.file.sqlite(error)),
         }
         for (job, result) in group.into_iter().zip(&results.jobs) {
-            let answer = result.as_ref().map_err(|error| HistoryError::sqlite(&self.path, error));
-            // Whoever asked may have stopped waiting.
-            let _ = job.reply.send(answer.copied());
+            let answer = result.as_ref().map_err(|error| self.file.sqlite(error));
+            job.answer(answer.copied());
         }
     }
 
-    fn trouble(&mut self, error: &rusqlite::Error, shown: HistoryError) {
+    fn trouble(&mut self, error: &rusqlite::Error, shown: StoreError) {
         let close = sqlite::needs_reopen(error);
         if close {
-            self.opening.suspect |= matches!(shown, HistoryError::Damaged { .. });
+            self.opening.suspect |= matches!(shown, StoreError::Damaged { .. });
             self.conn = None;
             self.readers.forget();
             self.next_open = Instant::now();
@@ -264,8 +250,8 @@ impl Writer {
         self.health.failed(shown, false);
     }
 
-    /// Opens the database if it is closed and it is time to try again.
-    fn ensure_open(&mut self) -> Result<(), HistoryError> {
+    /// Opens the file if it is closed and it is time to try again.
+    fn ensure_open(&mut self) -> Result<(), StoreError> {
         if self.conn.is_some() {
             return Ok(());
         }
@@ -319,86 +305,8 @@ fn next(inbox: &Receiver<Message>, pause: Duration) -> Next {
     }
 }
 
-fn answer_all(group: Vec<Job>, error: &HistoryError) {
+fn answer_all(group: Vec<Job>, error: &StoreError) {
     for job in group {
-        let _ = job.reply.send(Err(error.clone()));
+        job.answer(Err(error.clone()));
     }
-}
-
-/// What became of each part of a committed transaction.
-struct Results {
-    spooled: rusqlite::Result<()>,
-    jobs: Vec<rusqlite::Result<()>>,
-}
-
-/// Writes everything in one transaction, each job in a savepoint of its own.
-///
-/// # Errors
-/// Nothing was written.
-fn transact(
-    conn: &mut Connection,
-    spooled: Option<&Batch>,
-    group: &[Job],
-    prune: Option<Timestamp>,
-) -> rusqlite::Result<Results> {
-    let mut tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let spooled = match spooled {
-        Some(batch) => contained(&mut tx, |conn| spool::take_over(conn, batch))?,
-        None if group.is_empty() => contained(&mut tx, probe)?,
-        None => Ok(()),
-    };
-    let mut jobs = Vec::with_capacity(group.len());
-    for job in group {
-        jobs.push(contained(&mut tx, |conn| apply(conn, &job.work))?);
-    }
-    if let Some(now) = prune
-        && let Err(error) = contained(&mut tx, |conn| prune_all(conn, now))?
-    {
-        tracing::warn!(%error, "old history could not be removed");
-    }
-    tx.commit()?;
-    Ok(Results { spooled, jobs })
-}
-
-/// Runs a part in a savepoint. The outer error means that SQLite gave up the whole transaction.
-fn contained(
-    tx: &mut Transaction<'_>,
-    part: impl FnOnce(&Connection) -> rusqlite::Result<()>,
-) -> rusqlite::Result<rusqlite::Result<()>> {
-    let savepoint = tx.savepoint()?;
-    let result = part(&savepoint);
-    if savepoint.is_autocommit() {
-        return Err(result.err().unwrap_or(rusqlite::Error::InvalidQuery));
-    }
-    match result {
-        Ok(()) => savepoint.commit().map(Ok),
-        Err(error) => savepoint.finish().map(|()| Err(error)),
-    }
-}
-
-fn apply(conn: &Connection, work: &Work) -> rusqlite::Result<()> {
-    match work {
-        Work::Audit(entries) => audit::append(conn, entries),
-        Work::Revocation(row) => revocations::record(conn, row),
-        Work::Traffic(poll) => traffic::account(conn, poll),
-        Work::Import(past, now) => imported::take_over(conn, past, *now),
-        #[cfg(test)]
-        Work::Run(run) => run(conn),
-    }
-}
-
-fn prune_all(conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
-    audit::prune(conn, now)?;
-    revocations::prune(conn, now)?;
-    traffic::prune(conn, now)
-}
-
-/// Takes up some space and gives it back: fails for as long as there is none.
-fn probe(conn: &Connection) -> rusqlite::Result<()> {
-    conn.execute(
-        "INSERT INTO meta (key, value) VALUES ('probe', printf('%.*c', 65536, 'x'))",
-        [],
-    )?;
-    conn.execute("DELETE FROM meta WHERE key = 'probe'", [])?;
-    Ok(())
 }

@@ -1,0 +1,111 @@
+//! What a person needs to connect: credentials, links and the subscription link, made in one place for whoever hands them out.
+//!
+//! It reads memory, and decides nothing: who may have what it makes is asked before. What it makes is secret, and held in
+//! [`SecretString`] until a shell writes it.
+
+mod keys;
+
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use subtle::ConstantTimeEq as _;
+
+pub use keys::{Derived, Keys};
+
+use crate::{
+    config::PublicUrl,
+    desired::connection_secrets::ConnectionSecret,
+    gateway::{Credentials, Link},
+    model::{corporate_id::CorporateId, user::VpnUser},
+};
+
+/// The running gateways, as far as links are made of them.
+pub trait Linking: Send + Sync + 'static {
+    /// Client links of an account on the gateway of this name, one a node; none where it does not run or its links are not
+    /// known yet.
+    fn links(&self, gateway: &str, credentials: &Credentials) -> Vec<Link>;
+}
+
+/// Makes what people need to connect. Cheap to clone.
+#[derive(Clone)]
+pub struct Issuer {
+    keys: Arc<dyn Keys>,
+    gateways: Arc<dyn Linking>,
+    public_url: PublicUrl,
+}
+
+impl Issuer {
+    /// An issuer of an installation that is reached at `public_url`.
+    #[must_use]
+    pub fn new(keys: Arc<dyn Keys>, gateways: Arc<dyn Linking>, public_url: PublicUrl) -> Self {
+        Self {
+            keys,
+            gateways,
+            public_url,
+        }
+    }
+
+    /// Where people reach the HTTP shell.
+    #[must_use]
+    pub const fn public_url(&self) -> &PublicUrl {
+        &self.public_url
+    }
+
+    /// Client links of a user, one a node of each of the user's gateways. None where no gateway has one, or the password cannot
+    /// be read now.
+    #[must_use]
+    pub fn links(&self, user: &VpnUser) -> Vec<Link> {
+        self.keys
+            .credentials(user)
+            .map(|credentials| self.links_with(user, &credentials))
+            .unwrap_or_default()
+    }
+
+    fn links_with(&self, user: &VpnUser, credentials: &Credentials) -> Vec<Link> {
+        let gateways = user.spec.gateway_names();
+        gateways
+            .iter()
+            .flat_map(|name| self.gateways.links(name, credentials))
+            .collect()
+    }
+
+    /// The subscription link of a user: `<public URL>/sub/<id>.<token>`.
+    ///
+    /// The ID in front makes the lookup one step without a table of tokens; the token behind it is what counts.
+    #[must_use]
+    pub fn subscription_url(&self, user: &VpnUser) -> SecretString {
+        let id = &user.spec.corporate_id;
+        let token = self.keys.subscription_token(id, user.spec.subscription_generation);
+        let path = format!("/sub/{}.{}", id.key(), token.expose_secret());
+        SecretString::from(self.public_url.address(&path))
+    }
+
+    /// The user to whom the last part of a subscription link belongs, among those that `known` answers by ID. For an ID that
+    /// nobody has a token is made as well, so that the time does not tell which there are.
+    pub fn owner_of_token(
+        &self,
+        token: &str,
+        known: impl FnOnce(&CorporateId) -> Option<Arc<VpnUser>>,
+    ) -> Option<Arc<VpnUser>> {
+        let (id, token) = token.rsplit_once('.')?;
+        let id = CorporateId::parse(id).ok()?;
+        let user = known(&id);
+        let generation = user.as_ref().map_or(1, |user| user.spec.subscription_generation);
+        let expected = self.keys.subscription_token(&id, generation);
+        let same: bool = expected.expose_secret().as_bytes().ct_eq(token.as_bytes()).into();
+        user.filter(|_| same)
+    }
+
+    /// What is kept for a user where others read it, whether access is granted or not; `None` while there is nothing to connect
+    /// to, or the password is not known.
+    #[must_use]
+    pub fn connection_secret(&self, user: &VpnUser) -> Option<ConnectionSecret> {
+        let credentials = self.keys.credentials(user)?;
+        Some(ConnectionSecret {
+            hy2_url: self.links_with(user, &credentials).into_iter().next()?.url,
+            subscription_url: self.subscription_url(user),
+            username: credentials.username,
+            password: credentials.password,
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! The way to the writer: a bounded queue, and the thread at its end.
+
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+};
+
+use tokio::sync::{Semaphore, oneshot};
+
+use super::{
+    error::StoreError,
+    file::File,
+    job::{Job, Question},
+    writer::{Message, Writer},
+};
+
+/// Jobs that may wait; whoever brings another one waits for a place.
+pub(super) const PLACES: usize = 1024;
+
+/// Dropping it waits until everything that was handed over is written.
+pub(super) struct Queue {
+    /// None only while it is dropped.
+    sender: Option<mpsc::Sender<Message>>,
+    pub(super) places: Arc<Semaphore>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Queue {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub(super) fn serve(file: &File, writer: Writer) -> Result<Self, StoreError> {
+        let (sender, inbox) = mpsc::channel();
+        let stem = file.path.file_stem().unwrap_or_default().to_string_lossy();
+        let thread = thread::Builder::new()
+            .name(format!("{stem}-writer"))
+            .spawn(move || writer.run(&inbox))
+            .map_err(|error| file.unavailable(format!("no thread can be started: {error}")))?;
+        Ok(Self {
+            sender: Some(sender),
+            places: Arc::new(Semaphore::new(PLACES)),
+            thread: Some(thread),
+        })
+    }
+
+    /// Hands a job over and waits until it is durable. `None` if the writer has stopped.
+    pub(super) async fn write<T: Send + 'static>(&self, job: Question<T>) -> Option<Result<T, StoreError>> {
+        let place = Arc::clone(&self.places).acquire_owned().await.ok()?;
+        let (reply, answer) = oneshot::channel();
+        let job = Job::new(job, reply, place);
+        self.sender.as_ref()?.send(Message::Job(job)).ok()?;
+        answer.await.ok()
+    }
+
+    /// Tells the writer that its companion has work.
+    pub(super) fn wake(&self) {
+        if let Some(sender) = &self.sender {
+            // The writer lives for as long as this does.
+            let _ = sender.send(Message::Wake);
+        }
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.sender = None;
+        if let Some(thread) = self.thread.take() {
+            // It has no panic of its own to report.
+            let _ = thread.join();
+        }
+    }
+}
