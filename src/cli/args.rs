@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 
 use super::{
-    ask::Ask, complete, exit::EXIT_CODES, hold_args::Hold, import_args::Import, output::OutputArgs, qr::Qr,
-    render_args::RenderArgs, values::one_of,
+    ask::Ask, complete, exit::EXIT_CODES, hold_args::Hold, id_args::Id, import_args::Import, output::OutputArgs,
+    qr::Qr, render_args::RenderArgs, values::one_of,
 };
 use crate::{
     config::{Logging, Settings, duration, optional_path},
@@ -96,6 +96,8 @@ Examples:
     User(User),
     /// Show, create and release holds: what keeps people out whatever is declared
     Hold(Hold),
+    /// Corporate IDs: issue, look up, revoke, and files of them
+    Id(Id),
     /// Decide about denials that were held back because they were too many at once
     Guard(Guard),
     /// Seal a password that exists already, so that it can be kept with the declarations

@@ -1,6 +1,6 @@
 //! The command line: parses, wires, asks, prints. It decides nothing about access.
 //!
-//! `run` wires the rooms together. `user`, `hold`, `guard` and `gateway status` are clients of a running operator's HTTP API and touch
+//! `run` wires the rooms together. `user`, `hold`, `id`, `guard` and `gateway status` are clients of a running operator's HTTP API and touch
 //! neither its data nor a gateway; `health` asks it whether it is ready. `check`, `crd`, `openapi`, `gateway render`, `seal`,
 //! `import`, `completions` and `man` need no operator.
 //! Everything for stdout goes through [`output::Output`].
@@ -22,6 +22,8 @@ mod health;
 mod hold;
 mod hold_args;
 mod human;
+mod id;
+mod id_args;
 mod import;
 mod import_args;
 mod json;
@@ -112,6 +114,7 @@ async fn execute(task: Task, output: &mut Output) -> Result<(), CommandError> {
         },
         Task::User(args) => user::run(args.command, output).await,
         Task::Hold(args) => hold::run(args.command, output).await,
+        Task::Id(args) => id::run(args.command, output).await,
         Task::Guard(args) => guard::run(args.command, output).await,
         Task::Seal(args) => seal::run(&args, output),
         Task::Import(args) => import::run(args.command, output).await,
