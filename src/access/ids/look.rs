@@ -120,7 +120,7 @@ impl UseCases {
 }
 
 impl Dependencies {
-    async fn owners(&self, ids: &[CorporateId]) -> HashMap<CorporateId, Owner> {
+    pub(in crate::access) async fn owners(&self, ids: &[CorporateId]) -> HashMap<CorporateId, Owner> {
         let (mut owners, mut rest) = (HashMap::new(), Vec::new());
         for id in ids {
             match self.known_user(id) {
