@@ -5,6 +5,7 @@ mod damaged;
 mod declaring;
 mod failing;
 mod guard;
+mod ids;
 pub mod import_blitz;
 mod imported;
 mod in_force;

@@ -39,7 +39,11 @@ impl UseCases {
     /// # Errors
     /// Something is unavailable: ask again. What was done is done.
     pub async fn begin_ids(&self, data_dir: &Path) -> Result<Beginning> {
-        self.dependencies.begin_ids(data_dir).await
+        let begun = self.dependencies.begin_ids(data_dir).await;
+        self.dependencies
+            .ids
+            .note_trouble(begun.as_ref().err().map(ToString::to_string));
+        begun
     }
 }
 

@@ -11,7 +11,10 @@ mod look;
 mod revoke;
 mod steps;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 pub use self::{
     begin::Beginning,
@@ -40,6 +43,8 @@ pub struct Ids {
     registrar: Registrar,
     /// What the former service knew is taken over: before that an ID of its own could be issued again.
     begun: AtomicBool,
+    /// Why making it ready failed last.
+    trouble: Mutex<Option<String>>,
 }
 
 impl Ids {
@@ -49,7 +54,21 @@ impl Ids {
         Self {
             registrar,
             begun: AtomicBool::new(false),
+            trouble: Mutex::default(),
         }
+    }
+
+    /// What is wrong with the registry, one line each.
+    pub(super) fn troubles(&self) -> Vec<String> {
+        let store = self.registrar.registry().last_error().map(|error| error.to_string());
+        let begun = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut troubles: Vec<String> = store.into_iter().chain(begun).collect();
+        troubles.dedup();
+        troubles
+    }
+
+    fn note_trouble(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
     fn check_begun(&self) -> Result<()> {

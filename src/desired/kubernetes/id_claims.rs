@@ -14,8 +14,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{ObjectMeta, PostParams},
+    api::{ObjectMeta, Patch, PatchParams},
 };
+use serde_json::{Value, json};
 
 use super::{
     MANAGED_BY,
@@ -68,23 +69,23 @@ impl ConfigMapClaims {
         for _ in 0..ATTEMPTS {
             let written = match call(subject, self.api.get_opt(&name)).await? {
                 None => {
-                    let fresh = self.with(named(&name), numbers);
+                    let fresh = self.fresh(&name, numbers);
                     fenced(&self.fence, create(&self.api, subject, &fresh, FieldManager::Operator)).await
                 }
                 Some(there) => {
-                    check_ours(&there, &name)?;
-                    let known = there.data.as_ref();
-                    let new: BTreeSet<String> = numbers
+                    let version = version_of_ours(&there, &name)?;
+                    let known = there.data.unwrap_or_default();
+                    let new: BTreeMap<&String, String> = numbers
                         .iter()
-                        .filter(|number| known.is_none_or(|known| !known.contains_key(*number)))
-                        .cloned()
+                        .filter(|number| !known.contains_key(*number))
+                        .map(|number| (number, self.now()))
                         .collect();
                     if new.is_empty() {
                         return Ok(false);
                     }
                     // With the version that was read: another one's claim meanwhile is a conflict.
-                    let changed = self.with(there, &new);
-                    fenced(&self.fence, replace(&self.api, subject, &changed)).await
+                    let change = json!({ "metadata": { "resourceVersion": version }, "data": new });
+                    fenced(&self.fence, add(&self.api, subject, &change)).await
                 }
             };
             match written {
@@ -101,13 +102,25 @@ impl ConfigMapClaims {
         Err(refused.unwrap_or_else(|| DesiredError::Unavailable(format!("{KIND} {name} could not be changed"))))
     }
 
-    /// The map with these numbers, and when they were claimed, for people who look.
-    fn with(&self, mut map: ConfigMap, numbers: &BTreeSet<String>) -> ConfigMap {
+    /// A map with these numbers.
+    fn fresh(&self, name: &str, numbers: &BTreeSet<String>) -> ConfigMap {
+        let (label, value) = MANAGED_BY;
+        let data = numbers.iter().map(|number| (number.clone(), self.now()));
+        ConfigMap {
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                labels: Some([(label.to_owned(), value.to_owned())].into()),
+                ..ObjectMeta::default()
+            },
+            data: Some(data.collect()),
+            ..ConfigMap::default()
+        }
+    }
+
+    /// When a number was claimed, for people who look.
+    fn now(&self) -> String {
         let at = self.clock.now();
-        let at = Timestamp::from_second(at.as_second()).unwrap_or(at).to_string();
-        let data = map.data.get_or_insert_default();
-        data.extend(numbers.iter().map(|number| (number.clone(), at.clone())));
-        map
+        Timestamp::from_second(at.as_second()).unwrap_or(at).to_string()
     }
 }
 
@@ -140,42 +153,27 @@ fn parts(id: &CorporateId) -> Option<(String, String)> {
     Some((letters.to_owned(), number.to_owned()))
 }
 
-fn named(name: &str) -> ConfigMap {
+/// The version of a map that is the operator's. Nothing is written onto what others made.
+fn version_of_ours(map: &ConfigMap, name: &str) -> Result<String> {
     let (label, value) = MANAGED_BY;
-    ConfigMap {
-        metadata: ObjectMeta {
-            name: Some(name.to_owned()),
-            labels: Some([(label.to_owned(), value.to_owned())].into()),
-            ..ObjectMeta::default()
-        },
-        ..ConfigMap::default()
+    if map.labels().get(label).is_none_or(|it| it != value) {
+        return Err(DesiredError::NotEditable {
+            name: name.to_owned(),
+            message: format!(
+                "the {KIND} has no label {label}={value}, so somebody else made it: delete it, or, if it holds corporate IDs that were \
+                 issued, give it the label"
+            ),
+        });
     }
+    // Without a version a change would be taken whatever stands there by then.
+    map.resource_version()
+        .ok_or_else(|| DesiredError::Unavailable(format!("the API server told no version of {KIND} {name}")))
 }
 
-/// Nothing is written onto what others made.
-fn check_ours(map: &ConfigMap, name: &str) -> Result<()> {
-    let (label, value) = MANAGED_BY;
-    if map.resource_version().is_none() {
-        // A change would be taken whatever stands there by then.
-        let why = format!("the API server told no version of {KIND} {name}");
-        return Err(DesiredError::Unavailable(why));
-    }
-    if map.labels().get(label).is_some_and(|it| it == value) {
-        return Ok(());
-    }
-    Err(DesiredError::NotEditable {
-        name: name.to_owned(),
-        message: format!(
-            "the {KIND} has no label {label}={value}, so somebody else made it: delete it, or, if it holds corporate IDs that were \
-             issued, give it the label"
-        ),
-    })
-}
-
-async fn replace(api: &Api<ConfigMap>, subject: Subject<'_>, map: &ConfigMap) -> Result<ConfigMap> {
-    let params = PostParams {
+async fn add(api: &Api<ConfigMap>, subject: Subject<'_>, change: &Value) -> Result<ConfigMap> {
+    let params = PatchParams {
         field_manager: Some(FieldManager::Operator.as_str().to_owned()),
-        ..PostParams::default()
+        ..PatchParams::default()
     };
-    call(subject, api.replace(subject.name, &params, map)).await
+    call(subject, api.patch(subject.name, &params, &Patch::Merge(change))).await
 }
