@@ -244,6 +244,8 @@ impl From<AccessError> for Problem {
             AccessError::UnknownPerson(_)
             | AccessError::UnknownHold(_)
             | AccessError::UnknownGateway(_)
+            | AccessError::UnknownId(_)
+            | AccessError::NoIdToRevoke { .. }
             | AccessError::NobodyToDeny { .. } => Self::not_found(detail),
             AccessError::DeclaredOtherwise { .. } => Self::conflict("declared-otherwise", detail),
             AccessError::Conflict(denial) => Self::conflict("access-denied", detail).denied(denial),
@@ -265,7 +267,6 @@ impl From<AccessError> for Problem {
                 FindError::Random(_) => Self::internal(),
                 FindError::Store(_) | FindError::NoneFree => Self::unavailable(detail),
             },
-            AccessError::UnknownId(_) | AccessError::NoIdToRevoke { .. } => Self::not_found(detail),
             AccessError::IdStep(_) | AccessError::RevokedId { .. } | AccessError::Overtaken(_) => {
                 Self::conflict("id-status", detail)
             }

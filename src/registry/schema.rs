@@ -1,8 +1,5 @@
 //! What stands in `registry.db`.
 
-use jiff::Timestamp;
-use rusqlite::Connection;
-
 use crate::store::Schema;
 
 /// "VPNR".
@@ -13,12 +10,8 @@ pub(super) const SCHEMA: Schema = Schema {
     name: "the registry of corporate IDs",
     application_id: APPLICATION_ID,
     steps: &[FIRST],
-    prune: keep_all,
+    prune: |_, _| Ok(()),
 };
-
-fn keep_all(_: &Connection, _: Timestamp) -> rusqlite::Result<()> {
-    Ok(())
-}
 
 // Times are milliseconds since 1970 (UTC). Personal data stands in `ids.owner`, `email`, `department` and `folded` (what a search
 // looks in), and nowhere else.

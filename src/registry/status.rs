@@ -141,7 +141,8 @@ mod tests {
         for (step, result) in life {
             let Ok(next) = result else { continue };
             let rises = Status::ALL.iter().position(|it| it == next) >= Status::ALL.iter().position(|it| *it == status);
-            if !rises && !(*step == Step::Reinstate && status == Status::Revoked) {
+            let reinstates = *step == Step::Reinstate && status == Status::Revoked;
+            if !rises && !reinstates {
                 return Some(format!("{step:?} leads back from {status} to {next}"));
             }
             if status == Status::Archived && *next != Status::Archived {

@@ -51,7 +51,7 @@ pub(super) fn run(conn: &Connection, lines: &[FormerLine], now: Timestamp) -> ru
                     issued_at: issued_at.map(whole),
                     updated_at: whole(updated_at.or(*issued_at).unwrap_or(now)),
                 };
-                if let Some(remark) = take_id(conn, entry, now, &mut done)? {
+                if let Some(remark) = take_id(conn, &entry, now, &mut done)? {
                     done.remarks.push(BadLine {
                         line: line.number,
                         message: remark,
@@ -77,13 +77,13 @@ pub(super) fn run(conn: &Connection, lines: &[FormerLine], now: Timestamp) -> ru
 }
 
 /// Takes an ID over. Answers what is to be said about it.
-fn take_id(conn: &Connection, entry: Entry, now: Timestamp, done: &mut Takeover) -> rusqlite::Result<Option<String>> {
+fn take_id(conn: &Connection, entry: &Entry, now: Timestamp, done: &mut Takeover) -> rusqlite::Result<Option<String>> {
     let by = By {
         actor: "vpn-operator".to_owned(),
         source: "import".to_owned(),
         ..By::default()
     };
-    if rows::insert(conn, &entry, None)? {
+    if rows::insert(conn, entry, None)? {
         note(conn, &entry.id, now, "import", &by, Some((None, entry.status)))?;
         done.added += 1;
         return Ok(None);

@@ -7,6 +7,7 @@ use super::{
     REGISTRY, REVOKED,
 };
 use crate::{
+    desired::DesiredError,
     model::{corporate_id::CorporateId, hold::hold_name},
     registry::{Added, Entry, NewEntry, Owner, Status, Step, StoreError},
 };
@@ -94,15 +95,30 @@ impl Dependencies {
             }
         };
         // Somebody may have reinstated the ID between the two writes, and lifted the hold. The later word is this one.
-        let hold = self
-            .place_standing_hold(&registry, &id, REVOKED, why.reason.clone())
-            .await?;
-        let entry = if entry.status.is_valid() {
-            self.record_revoked(caller, &id, why.reason.as_deref()).await?
-        } else {
-            entry
+        let hold = match self.hold_again(&registry, &id, why.reason.clone()).await {
+            Ok(hold) => hold,
+            Err(error) => {
+                tracing::warn!(%id, %error, "whether the hold of the revocation still stands could not be looked at");
+                hold
+            }
+        };
+        let entry = match self.registry().get(&id).await? {
+            Some(now) if now.status.is_valid() => self.record_revoked(caller, &id, why.reason.as_deref()).await?,
+            Some(_) | None => entry,
         };
         Ok(RevokedId { entry, hold, proof })
+    }
+
+    /// Places the hold of a revocation where it is gone by the word of the source.
+    pub(super) async fn hold_again(
+        &self,
+        registry: &Caller,
+        id: &CorporateId,
+        reason: Option<String>,
+    ) -> Result<String, DesiredError> {
+        let hold = self.place_standing_hold(registry, id, REVOKED, reason).await?;
+        self.people.order_ends(&hold);
+        Ok(hold)
     }
 
     /// Whether somebody is declared or held with an ID, by the word of the source where memory knows nothing.

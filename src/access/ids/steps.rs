@@ -2,10 +2,7 @@
 
 use serde_json::json;
 
-use super::{
-    super::{AccessError, Caller, Dependencies, Result, UseCases, tell},
-    REVOKED,
-};
+use super::super::{AccessError, Caller, Dependencies, Result, UseCases, tell};
 use crate::{
     desired::DesiredError,
     model::corporate_id::CorporateId,
@@ -94,7 +91,7 @@ impl Dependencies {
         entry = self.registry().get(id).await?.unwrap_or(entry);
         if !entry.status.is_valid() {
             let registry = caller.for_registry();
-            self.place_standing_hold(&registry, &entry.id, REVOKED, None).await?;
+            self.hold_again(&registry, &entry.id, None).await?;
             return Err(AccessError::Overtaken(entry.id));
         }
         let person = self.people.person(&entry.id);

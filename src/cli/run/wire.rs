@@ -106,13 +106,9 @@ pub async fn wire(
     } = inputs;
     let data = &config.state.data_dir;
     let history = open_history(&data.join(config::HISTORY_FILE), clock)?;
-    let registry = Registry::open_or_retry(&data.join(REGISTRY_FILE), Arc::clone(clock))?;
-    if let Some(error) = registry.last_error() {
-        tracing::error!(%error, "starting without the registry of corporate IDs: none are issued, logins and denials work");
-    }
     let source = Source::open(config, cluster.as_ref(), fence, clock)?;
     let ids = Arc::new(Ids::new(Registrar::new(
-        registry,
+        open_registry(data, clock)?,
         source.id_claims(),
         Arc::new(SystemDraw),
     )));
@@ -248,6 +244,15 @@ async fn begin_ids(use_cases: UseCases, data_dir: PathBuf, end: CancellationToke
     if end.run_until_cancelled(begun).await.is_some() {
         end.cancelled().await;
     }
+}
+
+/// One that cannot be opened stands in nobody's way.
+fn open_registry(data: &Path, clock: &SharedClock) -> Result<Registry, RunError> {
+    let registry = Registry::open_or_retry(&data.join(REGISTRY_FILE), Arc::clone(clock))?;
+    if let Some(error) = registry.last_error() {
+        tracing::error!(%error, "starting without the registry of corporate IDs: none are issued, logins and denials work");
+    }
+    Ok(registry)
 }
 
 /// A database of a newer version stops the start; any other trouble must not keep auth from answering.

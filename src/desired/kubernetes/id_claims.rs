@@ -1,4 +1,4 @@
-//! Claims of corporate IDs in ConfigMaps: one for each two letters, with the six digits as keys.
+//! Claims of corporate IDs in `ConfigMaps`: one for each two letters, with the six digits as keys.
 //!
 //! The API server takes a change only of the version that was looked at. So of two processes that claim the same ID at the same
 //! moment, each with a registry of its own, one is told that it came late.
@@ -37,7 +37,7 @@ const PREFIX: &str = "vpn-operator-ids-";
 /// How often a claim is tried again when others claim IDs with the same letters at the same time.
 const ATTEMPTS: usize = 20;
 
-/// How many ConfigMaps are looked at at a time.
+/// How many `ConfigMaps` are looked at at a time.
 const AT_A_TIME: usize = 8;
 
 /// Claims in a namespace.

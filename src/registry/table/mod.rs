@@ -95,7 +95,7 @@ impl Columns {
 /// The line of column names.
 #[must_use]
 pub fn header() -> String {
-    record(COLUMNS.map(str::to_owned))
+    record(&COLUMNS.map(str::to_owned))
 }
 
 /// The lines of some IDs. An owner whose text a spreadsheet would take for a formula is written with `'` before it.
@@ -109,7 +109,7 @@ pub fn lines<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> String {
             department,
         } = &entry.owner;
         let issued = entry.issued_at.map(|at| at.to_string()).unwrap_or_default();
-        record([
+        record(&[
             entry.id.to_string(),
             text(owner),
             text(email),
@@ -123,12 +123,12 @@ pub fn lines<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> String {
 }
 
 /// One record, as RFC 4180 has it.
-fn record<const COUNT: usize>(cells: [String; COUNT]) -> String {
+fn record<const COUNT: usize>(cells: &[String; COUNT]) -> String {
     let mut writer = csv::WriterBuilder::new()
         .terminator(csv::Terminator::CRLF)
         .from_writer(Vec::new());
     // Into memory nothing fails, and every record has the same number of cells.
-    let written = writer.write_record(&cells).is_ok();
+    let written = writer.write_record(cells).is_ok();
     let bytes = writer.into_inner().ok().filter(|_| written).unwrap_or_default();
     String::from_utf8(bytes).unwrap_or_default()
 }

@@ -173,14 +173,11 @@ impl Header {
             note(Err(format!("status: must be one of {words}")));
         }
         let mut moment = |field: &str, text: Option<String>| {
-            let read = text.map(|text| text.parse::<Timestamp>());
-            match read.transpose() {
-                Ok(at) => at,
-                Err(_) => {
-                    note(Err(format!("{field}: must be a time like 2026-05-01T12:00:00Z")));
-                    None
-                }
+            let read = text.map(|text| text.parse::<Timestamp>()).transpose();
+            if read.is_err() {
+                note(Err(format!("{field}: must be a time like 2026-05-01T12:00:00Z")));
             }
+            read.ok().flatten()
         };
         let (issued_at, updated_at) = (moment("issued_at", issued_at), moment("updated_at", updated_at));
         match id {

@@ -76,10 +76,9 @@ async fn every_bad_line_of_a_file_is_named_and_nothing_of_it_is_taken() {
 async fn what_is_exported_is_all_of_it_and_taking_it_in_again_changes_nothing() {
     let (_world, router) = world().await;
     // More than a page of the export, and more than other bodies may be.
-    let mut file = "id,owner,email,department\n".to_owned();
-    for number in 0..1203 {
-        file += &format!("AB{number:06},\"=Anna \"\"{number}\"\"\",a@example.com,\"R&D; Köln, Werk {number}\"\n");
-    }
+    let line =
+        |number| format!("AB{number:06},\"=Anna \"\"{number}\"\"\",a@example.com,\"R&D; Köln, Werk {number}\"\n");
+    let file = "id,owner,email,department\n".to_owned() + &(0..1203).map(line).collect::<String>();
     assert!(file.len() > 64 * 1024);
     assert_eq!(import(&router, "", file).await.json()["added"], 1203);
     let answer = ask("GET", "/id/export.csv").of(&router).await;

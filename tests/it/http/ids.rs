@@ -107,7 +107,7 @@ async fn an_id_lives_from_issuing_to_the_archive_and_the_audit_tells_it_without_
     );
     for row in &rows {
         let text = format!("{:?}", row.entry);
-        assert!(!text.contains("Anna") && !text.contains("@"), "{text}");
+        assert!(!text.contains("Anna") && !text.contains('@'), "{text}");
         assert_eq!(row.entry.corporate_id.as_deref(), Some(id.as_str()));
         assert!(row.entry.request_id.is_some() && row.entry.source == "api" && row.entry.after.is_some());
     }
