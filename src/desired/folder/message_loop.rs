@@ -9,7 +9,7 @@ use super::{
     mailbox::{Bulk, Found, Message, Urgent, Walked},
     object::Kind,
     object_store::ObjectStore,
-    record::Fact,
+    record_rows::Fact,
 };
 use crate::desired::{DesiredError, Version};
 
