@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 
 use super::{
-    ask::Ask, complete, events_args::Events, exit::EXIT_CODES, forward::Forward, hold_args::Hold, import_args::Import,
-    output::OutputArgs, qr::Qr, render_args::RenderArgs, values::one_of,
+    ask::Ask, complete, events_args::Events, exit::EXIT_CODES, forward::Forward, hold_args::Hold, id_args::Id,
+    import_args::Import, output::OutputArgs, qr::Qr, render_args::RenderArgs, values::one_of,
 };
 use crate::{
     config::{Logging, Settings, duration, optional_path},
@@ -107,6 +107,8 @@ Examples:
     User(User),
     /// Show, create and release holds: what keeps people out whatever is declared
     Hold(Hold),
+    /// Corporate IDs: issue, look up, revoke, and files of them
+    Id(Id),
     /// Decide about denials that were held back because they were too many at once
     Guard(Guard),
     /// Look at events of the HR system, carry them out, or decide against them

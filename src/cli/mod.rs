@@ -1,7 +1,7 @@
 //! The command line: parses, wires, asks, prints. It decides nothing about access.
 //!
-//! `run` wires the rooms together. `user`, `hold`, `guard` and `gateway status` are clients of a running operator's HTTP API and touch
-//! neither its data nor a gateway; `health` asks it whether it is ready. `forward` stands beside a panel. `check`, `crd`, `openapi`, `gateway render`, `seal`,
+//! `run` wires the rooms together. `user`, `hold`, `id`, `guard`, `events` and `gateway status` are clients of a running operator's HTTP API and
+//! touch neither its data nor a gateway; `health` asks it whether it is ready. `forward` stands beside a panel. `check`, `crd`, `openapi`, `gateway render`, `seal`,
 //! `import`, `completions` and `man` need no operator.
 //! Everything for stdout goes through [`output::Output`].
 
@@ -25,6 +25,8 @@ mod health;
 mod hold;
 mod hold_args;
 mod human;
+mod id;
+mod id_args;
 mod import;
 mod import_args;
 mod json;
@@ -115,6 +117,7 @@ async fn execute(task: Task, output: &mut Output) -> Result<(), CommandError> {
         },
         Task::User(args) => user::run(args.command, output).await,
         Task::Hold(args) => hold::run(args.command, output).await,
+        Task::Id(args) => id::run(args.command, output).await,
         Task::Guard(args) => guard::run(args.command, output).await,
         Task::Events(args) => events::run(args.command, output).await,
         Task::Seal(args) => seal::run(&args, output),

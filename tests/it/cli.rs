@@ -1155,10 +1155,16 @@ async fn doctor_asks_the_nodes_of_declared_gateways() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_looks_at_key_and_database_without_changing_them() {
-    use vpn_operator::{clock::SystemClock, config::HISTORY_FILE, credentials::MasterKey, history::History};
+    use vpn_operator::{
+        clock::SystemClock,
+        config::HISTORY_FILE,
+        credentials::MasterKey,
+        history::History,
+        registry::{REGISTRY_FILE, Registry},
+    };
     let fake = house(true).await;
     let (_, found) = findings(doctor(&fake, &[])).await;
-    for name in ["master key", "audit chain"] {
+    for name in ["master key", "audit chain", "registry"] {
         assert_eq!(result_of(&found, name), "skipped", "{found:?}");
     }
     assert_eq!(
@@ -1171,17 +1177,23 @@ async fn doctor_looks_at_key_and_database_without_changing_them() {
     // Owned by a running operator, and looked at all the same.
     let database = fake.data.path().join(HISTORY_FILE);
     let history = History::open(&database, Arc::new(SystemClock)).unwrap();
+    let ids = fake.data.path().join(REGISTRY_FILE);
+    let registry = Registry::open_or_retry(&ids, Arc::new(SystemClock)).unwrap();
     let (_, found) = findings(doctor(&fake, &[])).await;
-    assert_eq!(result_of(&found, "audit chain"), "ok", "{found:?}");
+    for name in ["audit chain", "registry"] {
+        assert_eq!(result_of(&found, name), "ok", "{name}: {found:?}");
+    }
     assert_eq!(result_of(&found, "master key"), "ok", "{found:?}");
     assert!(found.iter().any(|finding| finding.2.contains(key.id())), "{found:?}");
 
-    drop(history);
-    std::fs::write(&database, "no database at all").unwrap();
+    drop((history, registry));
+    for file in [&database, &ids] {
+        std::fs::write(file, "no database at all").unwrap();
+    }
     std::fs::write(fake.data.path().join("master.key"), "00".repeat(32)).unwrap();
     let (code, found) = findings(doctor(&fake, &[])).await;
     assert_eq!(code, 1);
-    for name in ["master key", "audit chain"] {
+    for name in ["master key", "audit chain", "registry"] {
         assert_eq!(result_of(&found, name), "failed", "{found:?}");
     }
 }

@@ -475,14 +475,7 @@ impl Operator {
         let (held, hold_writer) = store();
         let (declared_gateways, gateway_writer) = store();
         let gateways = Arc::new(Gateways::new(gateways::Dependencies {
-            environment: Environment {
-                spec: serde_json::from_value(serde_json::json!({ "hysteria": { "nodes": [] } })).unwrap(),
-                known: Vec::new(),
-                auth_token: "auth-token".into(),
-                stats_secret: STATS_SECRET.into(),
-                undeclared: false,
-                poll_interval: Duration::from_millis(200),
-            },
+            environment: environment(),
             sources,
             index: roster.index(),
             endpoint,
@@ -636,5 +629,17 @@ pub async fn open_when_free(path: &std::path::Path) -> History {
             Err(error) => assert!(Instant::now() < deadline, "{error}"),
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Without a declared gateway there is no node.
+fn environment() -> Environment {
+    Environment {
+        spec: serde_json::from_value(serde_json::json!({ "hysteria": { "nodes": [] } })).unwrap(),
+        known: Vec::new(),
+        auth_token: "auth-token".into(),
+        stats_secret: STATS_SECRET.into(),
+        undeclared: false,
+        poll_interval: Duration::from_millis(200),
     }
 }
