@@ -209,6 +209,7 @@ impl From<AccessError> for Problem {
             AccessError::UnknownPerson(_)
             | AccessError::UnknownHold(_)
             | AccessError::UnknownGateway(_)
+            | AccessError::UnknownEvent(_)
             | AccessError::NobodyToDeny { .. } => Self::not_found(detail),
             AccessError::DeclaredOtherwise { .. } => Self::conflict("declared-otherwise", detail),
             AccessError::Conflict(denial) => Self::conflict("access-denied", detail).denied(denial),
@@ -221,11 +222,11 @@ impl From<AccessError> for Problem {
             .denied(denial),
             AccessError::ForeignHold { .. } => Self::conflict("foreign-hold", detail),
             AccessError::ImportedPassword(_) => Self::conflict("imported-password", detail),
-            AccessError::NoLink { .. } | AccessError::History(_) => Self::unavailable(detail),
+            AccessError::NoLink { .. } | AccessError::History(_) | AccessError::NoWebhookSecret => {
+                Self::unavailable(detail)
+            }
             AccessError::Desired(error) | AccessError::NotHeld { error, .. } => Self::desired(&error, detail),
-            AccessError::UnknownEvent(_) => Self::not_found(detail),
             AccessError::EventState { .. } => Self::conflict("event-state", detail),
-            AccessError::NoWebhookSecret => Self::unavailable(detail),
             AccessError::WebhookRefused(_) => Self::new(
                 StatusCode::UNAUTHORIZED,
                 "signature",

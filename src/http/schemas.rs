@@ -192,7 +192,7 @@ pub(super) const MAX_EVENT_TYPE: usize = 64;
 named!(
     /// See [`EventState`].
     EventStateWord, "EventState",
-    one_of(EventState::ALL.map(|state| state.as_str()))
+    one_of(EventState::ALL.map(EventState::as_str))
 );
 
 const PHASES: [HoldPhase; 4] = [

@@ -83,10 +83,9 @@ impl Dependencies {
         desk.fence
             .check()
             .map_err(|error| DesiredError::Unavailable(error.to_string()))?;
-        if let Some(hold) = stored
-            .hold
-            .as_ref()
-            .filter(|_| !again || stored.state == State::HeldBack)
+        // The hold was seen before: where it is gone, it was lifted, and is not placed anew.
+        let waited = stored.state == State::HeldBack || (stored.scheduled && !again);
+        if let Some(hold) = stored.hold.as_ref().filter(|_| waited)
             && self.seen_now(&task.id, hold).is_none_or(|seen| seen == Seen::Rejected)
             && self.is_settled_otherwise(&task, hold)
         {
