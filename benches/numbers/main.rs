@@ -18,6 +18,7 @@
 mod auth;
 mod change;
 mod denial;
+mod events;
 mod grant;
 mod growth;
 mod guarded;
@@ -40,6 +41,9 @@ mod hysteria_node;
 #[path = "../../tests/it/support/blitz/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "shared with the scenarios, which use all of it")]
 mod blitz;
+#[path = "../../tests/it/support/hr.rs"]
+#[allow(dead_code, reason = "shared with the scenarios, which use all of it")]
+mod hr;
 #[path = "../../tests/it/support/net.rs"]
 #[allow(dead_code, reason = "shared with the scenarios, which use all of it")]
 mod net;
@@ -48,7 +52,7 @@ use report::Report;
 
 type Part = (&'static str, fn(&mut Report));
 
-const PARTS: [Part; 11] = [
+const PARTS: [Part; 12] = [
     ("auth", auth::measure),
     ("restart", restart::measure),
     ("repair", repair::measure),
@@ -56,6 +60,7 @@ const PARTS: [Part; 11] = [
     ("grant", grant::measure),
     ("denial", denial::measure),
     ("guard", guarded::measure),
+    ("events", events::measure),
     ("growth", growth::measure),
     ("memory", memory::measure),
     ("quiet", quiet::measure),

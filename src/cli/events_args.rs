@@ -28,7 +28,7 @@ Examples:
         /// Only those about this person
         #[arg(long, value_name = "ID", add = complete::people())]
         id: Option<CorporateId>,
-        /// Only those of this type, like user_deactivated
+        /// Only those of this type, like `user_deactivated`
         #[arg(long = "type", value_name = "TYPE")]
         event_type: Option<String>,
         /// At most so many

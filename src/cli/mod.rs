@@ -119,7 +119,7 @@ async fn execute(task: Task, output: &mut Output) -> Result<(), CommandError> {
         Task::Hold(args) => hold::run(args.command, output).await,
         Task::Id(args) => id::run(args.command, output).await,
         Task::Guard(args) => guard::run(args.command, output).await,
-        Task::Events(args) => events::run(args.command, output).await,
+        Task::Events(args) => Box::pin(events::run(args.command, output)).await,
         Task::Seal(args) => seal::run(&args, output),
         Task::Import(args) => import::run(args.command, output).await,
         Task::Doctor(args) => doctor::run(*args, output).await,

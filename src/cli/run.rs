@@ -106,7 +106,7 @@ pub async fn run(config: Config, simulate: bool, shutdown: CancellationToken) ->
         tracing::warn!("{warning}");
     }
     match config.cluster.components {
-        Components::All => run_all(config, simulate, shutdown).await,
+        Components::All => Box::pin(run_all(config, simulate, shutdown)).await,
         Components::Auth => replica::run(config, shutdown).await,
     }
 }

@@ -11,7 +11,7 @@ use super::{
     event_bodies::{EventBody, EventsBody, OneEventBody},
     extract::{OptionalBody, Params, Segment},
     problem::{Problem, ProblemBody},
-    schemas::{CorporateIdText, EventStateWord, ReasonText},
+    schemas::{CorporateIdText, EventStateWord, EventTypeText, MAX_EVENT_TYPE, ReasonText},
     value::{number, optional_number},
 };
 use crate::{
@@ -23,8 +23,6 @@ use crate::{
 const MAX_PAGE: u32 = 1000;
 /// Largest number of an event that JSON carries everywhere.
 const MAX_ID: i64 = (1 << 53) - 1;
-/// Most characters of an `event_type`.
-const MAX_TYPE: usize = 64;
 
 /// Which events to read.
 #[derive(Deserialize, IntoParams)]
@@ -38,7 +36,7 @@ pub(super) struct ListQuery {
     #[param(value_type = Option<CorporateIdText>)]
     corporate_id: Option<String>,
     /// Only those of this type.
-    #[param(max_length = 64)]
+    #[param(value_type = Option<EventTypeText>)]
     event_type: Option<String>,
     /// At most so many, up to 1000.
     #[serde(default = "page", deserialize_with = "number")]
@@ -98,8 +96,11 @@ pub(super) async fn list(
             Problem::invalid(format!("state: must be one of {}", words.join(", ")))
         })
     };
-    if query.event_type.as_deref().is_some_and(|text| !fits(text, MAX_TYPE)) {
-        return Err(Problem::invalid(format!("event_type: at most {MAX_TYPE} characters")));
+    let is_type = |text: &str| fits(text, MAX_EVENT_TYPE) && !text.chars().any(char::is_control);
+    if query.event_type.as_deref().is_some_and(|text| !is_type(text)) {
+        return Err(Problem::invalid(format!(
+            "event_type: one line of at most {MAX_EVENT_TYPE} characters"
+        )));
     }
     let id = query.corporate_id.as_deref().map(CorporateId::parse).transpose()?;
     let filter = EventFilter {

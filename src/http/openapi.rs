@@ -45,8 +45,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     components(schemas(
         problem::ProblemBody, schemas::CorporateIdText, schemas::SourceText, schemas::HoldNameText, schemas::GatewayNameText, schemas::AccessWord,
         schemas::ReasonWord, schemas::PhaseWord, schemas::WhyBody, schemas::OwnerText, schemas::EmailText, schemas::RoleText,
-        schemas::ReasonText, schemas::GuardWord, schemas::EventStateWord, schemas::DepartmentText, schemas::IdPrefixText,
-        schemas::IdStatusWord, schemas::RequestKeyText, subscription::Format,
+        schemas::ReasonText, schemas::GuardWord, schemas::EventStateWord, schemas::EventTypeText, schemas::DepartmentText,
+        schemas::IdPrefixText, schemas::IdStatusWord, schemas::RequestKeyText, subscription::Format,
     )),
     security(("corporate_secret" = [])),
     tags(

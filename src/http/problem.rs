@@ -246,6 +246,7 @@ impl From<AccessError> for Problem {
             | AccessError::UnknownGateway(_)
             | AccessError::UnknownId(_)
             | AccessError::NoIdToRevoke { .. }
+            | AccessError::UnknownEvent(_)
             | AccessError::NobodyToDeny { .. } => Self::not_found(detail),
             AccessError::DeclaredOtherwise { .. } => Self::conflict("declared-otherwise", detail),
             AccessError::Conflict(denial) => Self::conflict("access-denied", detail).denied(denial),
@@ -261,6 +262,7 @@ impl From<AccessError> for Problem {
             AccessError::NoLink { .. }
             | AccessError::Store(_)
             | AccessError::IdTaken
+            | AccessError::NoWebhookSecret
             | AccessError::RevokedUnrecorded { .. } => Self::unavailable(detail),
             AccessError::Find(error) => match error {
                 FindError::Claims(error) => Self::desired(&error, detail),
@@ -273,9 +275,7 @@ impl From<AccessError> for Problem {
             AccessError::RequestKeyUsed => Self::conflict("key-used", detail),
             AccessError::BadLines(bad) => Self::invalid(detail).lines(bad),
             AccessError::Desired(error) | AccessError::NotHeld { error, .. } => Self::desired(&error, detail),
-            AccessError::UnknownEvent(_) => Self::not_found(detail),
             AccessError::EventState { .. } => Self::conflict("event-state", detail),
-            AccessError::NoWebhookSecret => Self::unavailable(detail),
             AccessError::WebhookRefused(_) => Self::new(
                 StatusCode::UNAUTHORIZED,
                 "signature",

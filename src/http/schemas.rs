@@ -209,9 +209,17 @@ named!(
 );
 
 named!(
+    /// The type of an event.
+    EventTypeText, "EventType", one_line(MAX_EVENT_TYPE)
+);
+
+/// Most characters of an `event_type`.
+pub(super) const MAX_EVENT_TYPE: usize = 64;
+
+named!(
     /// See [`EventState`].
     EventStateWord, "EventState",
-    one_of(EventState::ALL.map(|state| state.as_str()))
+    one_of(EventState::ALL.map(EventState::as_str))
 );
 
 const PHASES: [HoldPhase; 4] = [

@@ -3,7 +3,7 @@
 use axum::{
     Json,
     extract::{FromRequest, Request, State},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, HeaderValue, StatusCode},
 };
 
 use super::{
@@ -55,7 +55,7 @@ impl FromRequest<HttpState> for Delivered {
 }
 
 fn signature_headers(headers: &HeaderMap) -> SignatureHeaders<'_> {
-    let all = |name: &str| headers.get_all(name).iter().map(|value| value.as_bytes()).collect();
+    let all = |name: &str| headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
     SignatureHeaders {
         hub: all(HUB),
         id: all(ID),

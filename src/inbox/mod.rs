@@ -70,7 +70,7 @@ impl Inbox {
     /// # Errors
     /// Nothing was written.
     pub async fn accept(&self, event: NewEvent) -> Result<Accepted, StoreError> {
-        self.store.write(move |conn| accept(conn, event)).await
+        self.store.write(move |conn| accept(conn, &event)).await
     }
 
     /// One event.
@@ -173,7 +173,7 @@ impl Inbox {
     }
 }
 
-fn accept(conn: &Connection, event: NewEvent) -> rusqlite::Result<Accepted> {
+fn accept(conn: &Connection, event: &NewEvent) -> rusqlite::Result<Accepted> {
     let mut failure = event.failure.clone();
     let known = match &event.webhook_id {
         None => one(conn, "digest = ?1 ORDER BY id LIMIT 1", &[&event.digest])?,
@@ -246,7 +246,7 @@ fn list(conn: &Connection, filter: &EventFilter, limit: u32) -> rusqlite::Result
     let mut sql = format!("SELECT {COLUMNS} FROM events WHERE 1");
     let mut values: Vec<&dyn ToSql> = Vec::new();
     if !states.is_empty() {
-        sql.push_str(&format!(" AND state IN ({})", states.join(",")));
+        sql.extend([" AND state IN (", &states.join(","), ")"]);
     }
     let conditions: [(&str, Option<&dyn ToSql>); 3] = [
         (" AND corporate_key = ?", key.as_ref().map(|value| value as _)),

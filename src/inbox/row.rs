@@ -1,5 +1,7 @@
 //! An event as it stands in the inbox.
 
+use std::fmt::Write as _;
+
 use jiff::Timestamp;
 use rusqlite::Row;
 
@@ -194,7 +196,7 @@ pub(super) fn stored(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
         received_at: moment(row, 1)?.ok_or_else(|| wrong(1))?,
         scheme: Scheme::parse(row.get_ref(2)?.as_str()?).ok_or_else(|| wrong(2))?,
         webhook_id: row.get(3)?,
-        digest: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+        digest: hex(&digest),
         text: bytes
             .and_then(|bytes| std::str::from_utf8(bytes).ok())
             .map(str::to_owned),
@@ -210,6 +212,14 @@ pub(super) fn stored(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
         due_at: moment(row, 15)?,
         scheduled: row.get(16)?,
         changed_at: moment(row, 17)?.ok_or_else(|| wrong(17))?,
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut digits, byte| {
+        // A text takes everything that is written to it.
+        let _ = write!(digits, "{byte:02x}");
+        digits
     })
 }
 

@@ -2,4 +2,5 @@
 
 mod crashes;
 mod histories;
+mod requests;
 mod world;

@@ -6,7 +6,7 @@ mod chart;
 mod compose;
 mod examples;
 mod handbook;
-mod hr_holds;
+pub mod hr_holds;
 mod service;
 mod values;
 

@@ -84,7 +84,11 @@ impl Dependencies {
             (Some(Seen::Live | Seen::Later), None) => {
                 let note = self.behind_the_hold(task, denying, user.as_ref()).await?;
                 let covered = order::superseded(task.at, denying.span, &counting, now);
-                self.lift(task, covered.iter().filter(|name| **name != hold)).await?;
+                let covered: Vec<String> = covered.into_iter().filter(|name| *name != hold).collect();
+                self.lift(task, covered.iter()).await?;
+                // What comes next is not to be decided by holds that are gone.
+                let gone = || self.are_gone(&task.id, &covered).then_some(());
+                let _ = self.until(self.settings.grant_wait, gone).await;
                 processed(note)
             }
         };

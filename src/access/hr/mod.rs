@@ -5,6 +5,7 @@
 
 mod activation;
 mod answers;
+mod carry_out;
 mod denial;
 mod desk;
 mod outcome;

@@ -1,5 +1,7 @@
 //! Gentle edits of one document's text: change one scalar, keep every other byte. Pure.
 
+use std::fmt::Write as _;
+
 use serde_yaml::Value;
 
 use super::{
@@ -40,7 +42,8 @@ fn quoted(text: &str) -> String {
             c if c == ' ' || c.is_ascii_graphic() || c.is_alphanumeric() => quoted.push(c),
             c => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
-                    quoted.push_str(&format!("\\u{unit:04x}"));
+                    // A text takes everything that is written to it.
+                    let _ = write!(quoted, "\\u{unit:04x}");
                 }
             }
         }

@@ -7,6 +7,7 @@ mod first_user;
 mod guard;
 mod healing;
 mod holds;
+mod hr_events;
 mod import_blitz;
 mod lease;
 mod legacy;

@@ -31,6 +31,8 @@ fn answered() -> String {
     }]);
     metrics.guard_store_failing(true);
     metrics.orders_recent(11);
+    metrics.hr_waiting(&[("failed", 1)], Duration::from_secs(61));
+    metrics.hr_refused("wrong");
     metrics.users(&[(Reason::Active, 200)]);
     metrics.source(1, 1, None);
     metrics.history_failing(true);

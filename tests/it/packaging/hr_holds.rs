@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::chart::file;
 
-const OPERATOR: &str = "system:serviceaccount:vpn:vpn-operator-controller";
+pub const OPERATOR: &str = "system:serviceaccount:vpn:vpn-operator-controller";
 const NAMESPACES: &str = "system:serviceaccount:kube-system:namespace-controller";
 const GARBAGE: &str = "system:serviceaccount:kube-system:generic-garbage-collector";
 /// Everybody else, the operator's own auth replicas and namesakes in other namespaces among them.
@@ -31,7 +31,7 @@ fn hold(name: &str, source: &str) -> Value {
 }
 
 /// What an API server does with the policy: every match condition and then every validation.
-fn allowed(operation: &str, by: &str, object: Option<&Value>, old: Option<&Value>) -> bool {
+pub fn allowed(operation: &str, by: &str, object: Option<&Value>, old: Option<&Value>) -> bool {
     let policy = policy();
     let mut builder = VapEvaluator::builder().request(AdmissionRequest {
         operation: operation.to_owned(),

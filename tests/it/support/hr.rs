@@ -19,10 +19,9 @@ fn mac(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
 
 /// The value of `X-Hub-Signature-256`.
 pub fn hub(body: &[u8]) -> String {
-    let digits: String = mac(HUB_SECRET.as_bytes(), &[body])
+    let digits = mac(HUB_SECRET.as_bytes(), &[body])
         .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+        .fold(String::new(), |digits, byte| digits + &format!("{byte:02x}"));
     format!("sha256={digits}")
 }
 
@@ -40,5 +39,7 @@ pub fn standard(id: &str, seconds: i64, body: &[u8]) -> [(&'static str, String);
 
 /// An event.
 pub fn event(event_type: &str, id: &str, at: &str, data: Value) -> Value {
-    json!({ "event_type": event_type, "corporate_id": id, "event_data": data, "timestamp": at })
+    let mut event = json!({ "event_type": event_type, "corporate_id": id, "timestamp": at });
+    event["event_data"] = data;
+    event
 }
