@@ -15,6 +15,7 @@ mod guard;
 mod health;
 mod holds;
 mod proof;
+mod records;
 mod release_many;
 mod rotate;
 mod seams;

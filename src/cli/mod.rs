@@ -7,6 +7,7 @@
 
 mod args;
 mod ask;
+mod audit_args;
 mod check;
 mod client;
 mod complete;
@@ -29,6 +30,7 @@ mod nodes;
 pub mod output;
 mod person;
 mod qr;
+mod records;
 mod release_many;
 mod render;
 mod render_args;
@@ -113,6 +115,7 @@ async fn execute(task: Task, output: &mut Output) -> Result<(), CommandError> {
         Task::User(args) => user::run(args.command, output).await,
         Task::Hold(args) => hold::run(args.command, output).await,
         Task::Guard(args) => guard::run(args.command, output).await,
+        Task::Audit(args) => records::run(args.command, output).await,
         Task::Seal(args) => seal::run(&args, output),
         Task::Import(args) => import::run(args.command, output).await,
         Task::Doctor(args) => doctor::run(*args, output).await,

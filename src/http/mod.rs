@@ -28,6 +28,7 @@ mod order;
 mod problem;
 mod proof_body;
 mod qr;
+mod records;
 mod release_many;
 mod schemas;
 mod subscription;
@@ -55,6 +56,7 @@ use tokio::sync::Semaphore;
 
 pub use health::{Probes, probes};
 pub use openapi::openapi;
+pub use records::{StoryBody, WhoBody};
 pub use waiting::waiting;
 
 use self::{auth::Secrets, docs::Documentation, limiter::FailureLimiter, problem::Problem};
@@ -169,6 +171,8 @@ fn protected() -> Routes {
         ("/guard/confirm", post(guard::confirm)),
         ("/guard/cancel", post(guard::cancel)),
         ("/audit", get(audit::list)),
+        ("/audit/who", get(records::who)),
+        ("/audit/user/{corporate_id}", get(records::story)),
     ]
 }
 

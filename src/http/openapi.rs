@@ -10,7 +10,7 @@ use utoipa::{
 };
 
 use super::{
-    access, activation, audit, docs, gateways, guard, health, holds, problem, release_many,
+    access, activation, audit, docs, gateways, guard, health, holds, problem, records, release_many,
     schemas::{self, ActorText, SourceText},
     subscription, users,
 };
@@ -37,7 +37,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     paths(
         access::grant, access::config, activation::deactivate, activation::activate, access::rotate,
         users::list, users::show, holds::list, holds::create, holds::release, release_many::release_many,
-        gateways::list, gateways::show, guard::show, guard::confirm, guard::cancel, audit::list, subscription::show,
+        gateways::list, gateways::show, guard::show, guard::confirm, guard::cancel, audit::list, records::who, records::story, subscription::show,
         health::health, health::livez, health::readyz, health::metrics, docs::document, docs::page,
     ),
     components(schemas(

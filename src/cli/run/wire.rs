@@ -25,6 +25,7 @@ use crate::{
     metrics::Metrics,
     model::{gateway::BlitzGateway, user::VpnUser},
     reconcile::{
+        access_record::{self, AccessRecord},
         backoff::Backoff,
         core::{Core, Queue},
         gateway_convergence,
@@ -154,6 +155,7 @@ pub async fn wire(
         queue: Queue(queue),
         imported,
         hold_work,
+        access_record: AccessRecord::default(),
         orders: Arc::default(),
         backoff: Backoff::default(),
         verdicts,
@@ -201,6 +203,7 @@ impl Wired {
         let watches = core.desired.watch();
         source.start(&core, tasks);
         tasks.core("the intake", intake::run(watches, writers, ctx(), intake::TICK, end()));
+        tasks.core("the record of access", access_record::run(ctx(), end()));
         tasks.core("the reconciler", runner::run(ctx(), work.users, end()));
         tasks.core("the hold reporter", holds::run(ctx(), work.holds, end()));
         tasks.core("the gateway keeper", gateway_convergence::run(ctx(), end()));

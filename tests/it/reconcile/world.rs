@@ -31,6 +31,7 @@ use vpn_operator::{
         user::{VpnUser, VpnUserSpec, VpnUserStatus},
     },
     reconcile::{
+        access_record::{self, AccessRecord},
         backoff::Backoff,
         core::{Core, Queue},
         gateway_convergence,
@@ -494,6 +495,7 @@ impl Operator {
             queue: Queue(queue),
             imported,
             hold_work,
+            access_record: AccessRecord::default(),
             orders: Arc::default(),
             backoff: Backoff::default(),
             verdicts: Arc::new(verdicts),
@@ -514,6 +516,7 @@ impl Operator {
         let ctx = || Arc::clone(&core);
         let mut tasks = JoinSet::new();
         tasks.spawn(intake::run(source.watch(), writers, ctx(), tick, cancel.clone()));
+        tasks.spawn(access_record::run(ctx(), cancel.clone()));
         tasks.spawn(runner::run(ctx(), queued, cancel.clone()));
         tasks.spawn(holds::run(ctx(), touched_holds, cancel.clone()));
         tasks.spawn(gateway_convergence::run(ctx(), cancel.clone()));
