@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 
 use super::{
-    ask::Ask, audit_args::Audit, complete, exit::EXIT_CODES, hold_args::Hold, import_args::Import, output::OutputArgs, qr::Qr,
+    ask::Ask, audit_args::Audit, complete, exit::EXIT_CODES, history_args::HistoryArgs, hold_args::Hold, import_args::Import, output::OutputArgs, qr::Qr,
     render_args::RenderArgs, values::one_of,
 };
 use crate::{
@@ -100,6 +100,8 @@ Examples:
     Guard(Guard),
     /// Ask the audit: who had access when, and what happened to one person
     Audit(Audit),
+    /// Back up what the operator has recorded, check a backup, put one back
+    History(HistoryArgs),
     /// Seal a password that exists already, so that it can be kept with the declarations
     #[command(after_help = "\
 Examples:

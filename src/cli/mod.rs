@@ -20,6 +20,8 @@ mod gateway_status;
 mod generate;
 mod guard;
 mod health;
+mod history;
+mod history_args;
 mod hold;
 mod hold_args;
 mod human;
@@ -115,6 +117,7 @@ async fn execute(task: Task, output: &mut Output) -> Result<(), CommandError> {
         Task::User(args) => user::run(args.command, output).await,
         Task::Hold(args) => hold::run(args.command, output).await,
         Task::Guard(args) => guard::run(args.command, output).await,
+        Task::History(args) => history::run(args.command, output).await,
         Task::Audit(args) => records::run(args.command, output).await,
         Task::Seal(args) => seal::run(&args, output),
         Task::Import(args) => import::run(args.command, output).await,

@@ -36,11 +36,15 @@ pub(super) fn openapi() -> Result<String, CommandError> {
 /// Looks at the database without writing to it and without getting in the way of an operator that has it open.
 /// Answers one line on what is in it; `None` when there is none yet.
 pub(super) async fn check_history(data_dir: &Path) -> Result<Option<String>, String> {
-    let path = data_dir.join(HISTORY_FILE);
+    check_history_file(&data_dir.join(HISTORY_FILE)).await
+}
+
+/// As [`check_history`], of one file.
+pub(super) async fn check_history_file(path: &Path) -> Result<Option<String>, String> {
     if !path.exists() {
         return Ok(None);
     }
-    let history = History::open_read_only(&path, Arc::new(SystemClock));
+    let history = History::open_read_only(path, Arc::new(SystemClock));
     history.check().await.map_err(|error| error.to_string())?;
     let rows = history.verify().await.map_err(|error| error.to_string())?;
     Ok(Some(format!(

@@ -7,6 +7,8 @@
 //! denial takes effect, and never fail one: see [`History::audit_or_spool`].
 
 mod access;
+#[cfg(test)]
+mod access_tests;
 mod audit;
 mod chain;
 mod entry;

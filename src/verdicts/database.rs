@@ -1,6 +1,6 @@
 //! The file over its life: opened, damaged, moved aside, taken away, begun anew.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, TransactionBehavior};
@@ -114,6 +114,15 @@ impl Database {
             tracing::warn!(%error, "old charges of the guard could not be removed");
         }
         Ok(Some(loaded))
+    }
+
+    /// Copies the file as it is.
+    ///
+    /// # Errors
+    /// It is not open, or cannot be copied.
+    pub(super) fn copy(&self, target: &Path) -> Result<(), Fault> {
+        let closed = || Fault::Unavailable(format!("{} cannot be used at present", self.path.display()));
+        sqlite::copy(&self.open.as_ref().ok_or_else(closed)?.conn, target)
     }
 
     /// Opens the file, if it is closed.

@@ -17,9 +17,10 @@ mod tests;
 mod writer;
 
 use std::{
-    path::Path,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    path::{Path, PathBuf},
+    sync::{mpsc, Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use jiff::SignedDuration;
@@ -30,7 +31,11 @@ use self::{database::Database, health::Health, pending::Pending, writer::Writer}
 use crate::{
     clock::SharedClock,
     model::guard::{GuardChange, GuardMemory},
+    sqlite::Fault,
 };
+
+/// How long a copy of the file may take.
+const COPY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Name of the file in the data folder.
 pub const GUARD_FILE: &str = "guard.db";
@@ -56,9 +61,17 @@ struct Inbox {
     /// Something was handed over that the writer did not look at yet.
     fresh: bool,
     closing: bool,
+    /// Copies that are wanted.
+    copies: Vec<WantedCopy>,
     /// As little room as a full disk leaves.
     #[cfg(test)]
     most_pages: Option<u32>,
+}
+
+/// A copy of the file, and who waits for it.
+struct WantedCopy {
+    target: PathBuf,
+    done: mpsc::SyncSender<Result<(), Fault>>,
 }
 
 impl Shared {
@@ -117,6 +130,26 @@ impl VerdictStore {
     #[must_use]
     pub fn kept(&self) -> watch::Receiver<u64> {
         self.kept.clone()
+    }
+
+    /// Copies the file as it is to another one (mode 0600), with everything in it that was handed over before. No other process
+    /// can read it meanwhile. Blocks on the disk.
+    ///
+    /// # Errors
+    /// The file cannot be read at present, or the copy not be written.
+    pub fn backup_to(&self, target: &Path) -> Result<(), Fault> {
+        let (done, answer) = mpsc::sync_channel(1);
+        {
+            let mut inbox = self.shared.inbox();
+            inbox.copies.push(WantedCopy {
+                target: target.to_owned(),
+                done,
+            });
+            inbox.fresh = true;
+        }
+        self.shared.wake.notify_one();
+        let stopped = || Fault::Unavailable("the guard's store is not running: see the log".to_owned());
+        answer.recv_timeout(COPY_TIMEOUT).map_err(|_| stopped())?
     }
 
     /// What is wrong with the file at present, and what was wrong with it when it was opened.

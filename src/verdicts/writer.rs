@@ -63,6 +63,10 @@ impl Writer {
                 }
                 pause = Some(pause.map_or(FIRST_PAUSE, |pause| (pause * 2).min(LONGEST_PAUSE)));
             }
+            for wanted in std::mem::take(&mut self.shared.inbox().copies) {
+                // Who waited may have given up.
+                let _ = wanted.done.send(self.database.copy(&wanted.target));
+            }
             // What was handed over before the store was dropped is in this batch.
             if closing {
                 return;

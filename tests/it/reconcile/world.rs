@@ -604,6 +604,11 @@ pub fn waiting(source: &Source, id: &str) -> HashSet<String> {
 }
 
 impl Objects {
+    /// The object is not there any more, whoever had a finalizer on it.
+    pub fn forget_user(&mut self, id: &str) {
+        self.users.remove(&CorporateId::parse(id).unwrap().object_name());
+    }
+
     /// Takes over an object with its status.
     pub fn adopt(&mut self, user: VpnUser) {
         self.users.put(user);
