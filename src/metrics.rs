@@ -237,6 +237,7 @@ pub struct Metrics {
     history_failing: Gauge,
     backup_last_success: Gauge,
     backup_failures: Gauge,
+    backup_overdue: Gauge,
     http_requests: Family<HttpLabels, Counter>,
     node_up: Family<NodeLabels, Gauge>,
     listeners: ListenerMetrics,
@@ -286,6 +287,7 @@ impl Metrics {
             history_failing: Gauge::default(),
             backup_last_success: Gauge::default(),
             backup_failures: Gauge::default(),
+            backup_overdue: Gauge::default(),
             http_requests: Family::default(),
             node_up: Family::default(),
             kicks_without_effect: Counter::default(),
@@ -353,6 +355,11 @@ impl Metrics {
             "backup_attempts_failed",
             "Backups that this process could not take",
             metrics.backup_failures.clone(),
+        );
+        registry.register(
+            "backup_overdue",
+            "Whether the last backup failed, or the last good one is older than planned by half",
+            metrics.backup_overdue.clone(),
         );
         registry.register(
             "http_requests",
@@ -460,8 +467,9 @@ impl Metrics {
     }
 
     /// When the last good backup was taken, and how many this process could not take.
-    pub fn backups(&self, last: Option<jiff::Timestamp>, failures: u64) {
+    pub fn backups(&self, last: Option<jiff::Timestamp>, failures: u64, overdue: bool) {
         self.backup_last_success.set(last.map_or(0, jiff::Timestamp::as_second));
+        self.backup_overdue.set(overdue.into());
         self.backup_failures.set(i64::try_from(failures).unwrap_or(i64::MAX));
     }
 

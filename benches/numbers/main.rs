@@ -31,6 +31,7 @@ mod quiet;
 mod repair;
 mod report;
 mod restart;
+mod who;
 mod wire;
 
 #[path = "../../tests/it/support/hysteria_node.rs"]
@@ -48,7 +49,7 @@ use report::Report;
 
 type Part = (&'static str, fn(&mut Report));
 
-const PARTS: [Part; 11] = [
+const PARTS: [Part; 12] = [
     ("auth", auth::measure),
     ("restart", restart::measure),
     ("repair", repair::measure),
@@ -60,6 +61,7 @@ const PARTS: [Part; 11] = [
     ("memory", memory::measure),
     ("quiet", quiet::measure),
     ("panel", panel::measure),
+    ("who", who::measure),
 ];
 
 fn main() {

@@ -63,7 +63,9 @@ impl Backups {
     /// Backups of this source. Looks at what is in the folder already.
     #[must_use]
     pub fn new(plan: Plan, source: Source, clock: SharedClock) -> Self {
-        let last = list(&plan.folder).ok().and_then(|found| found.last().map(|(at, _)| *at));
+        let last = list(&plan.folder)
+            .ok()
+            .and_then(|found| found.last().map(|(at, _)| *at));
         Self {
             plan,
             source,
@@ -141,7 +143,9 @@ impl Backups {
         if failed {
             return self.plan.every.min(PAUSE);
         }
-        let Some(last) = self.lock().last else { return Duration::ZERO };
+        let Some(last) = self.lock().last else {
+            return Duration::ZERO;
+        };
         let since = self.clock.now().duration_since(last);
         // A clock that was set back must not put the next one off.
         let since = Duration::try_from(since).unwrap_or(self.plan.every);

@@ -135,7 +135,11 @@ fn write(source: &Source, partial: &Path) -> Result<Vec<BackupFile>, BackupError
     made(&partial.join(HOLDS))?;
     for entry in listed {
         let path = entry.map_err(|error| BackupError::io("read", &holds, error))?.path();
-        let Some(name) = path.file_name().and_then(OsStr::to_str).filter(|name| !name.starts_with('.')) else {
+        let Some(name) = path
+            .file_name()
+            .and_then(OsStr::to_str)
+            .filter(|name| !name.starts_with('.'))
+        else {
             continue;
         };
         let name = format!("{HOLDS}/{name}");
@@ -179,10 +183,15 @@ pub(super) fn copy_file(from: &Path, to: &Path) -> Result<bool, BackupError> {
         Err(error) => return Err(BackupError::io("read", from, error)),
     };
     let mut options = fs::OpenOptions::new();
-    let written = options.write(true).create_new(true).mode(0o600).open(to).and_then(|mut file| {
-        io::copy(&mut source, &mut file)?;
-        file.sync_all()
-    });
+    let written = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(to)
+        .and_then(|mut file| {
+            io::copy(&mut source, &mut file)?;
+            file.sync_all()
+        });
     written.map_err(|error| BackupError::io("write", to, error))?;
     Ok(true)
 }

@@ -81,7 +81,10 @@ fn at(text: &str) -> Timestamp {
 }
 
 async fn taken(running: &Running, into: &TempDir) -> PathBuf {
-    take(&running.source(), into.path(), at("2026-03-15T02:00:00Z")).await.unwrap().0
+    take(&running.source(), into.path(), at("2026-03-15T02:00:00Z"))
+        .await
+        .unwrap()
+        .0
 }
 
 #[tokio::test]
@@ -97,7 +100,11 @@ async fn a_backup_of_what_is_in_use_is_put_back_as_it_was() {
     assert_eq!(manifest.audit.as_ref().map(|end| end.seq), Some(1));
 
     running.audits("deactivate").await;
-    let Running { data, history, verdicts } = running;
+    let Running {
+        data,
+        history,
+        verdicts,
+    } = running;
     drop((history, verdicts));
     fs::write(data.path().join("holds/api-later-ab2.yaml"), "kind: VpnHold\n").unwrap();
     fs::remove_file(data.path().join("holds/api-x-ab1.yaml")).unwrap();
@@ -105,7 +112,10 @@ async fn a_backup_of_what_is_in_use_is_put_back_as_it_was() {
     assert_eq!(actions(data.path()).await, ["grant"]);
     assert_eq!((restored.holds_added, restored.holds_kept), (1, 0));
     let here = |name: &str| data.path().join("holds").join(name).exists();
-    assert!(here("api-x-ab1.yaml") && here("api-later-ab2.yaml"), "no denial is undone");
+    assert!(
+        here("api-x-ab1.yaml") && here("api-later-ab2.yaml"),
+        "no denial is undone"
+    );
     // What was there is kept, with what was recorded since.
     assert_eq!(actions(&restored.aside.unwrap()).await, ["grant", "deactivate"]);
     let again = History::open(&data.path().join("history.db"), Arc::new(SystemClock)).unwrap();
@@ -123,14 +133,24 @@ async fn a_backup_that_was_changed_is_not_put_back() {
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(&file, bytes).unwrap();
     let data = TempDir::new().unwrap();
-    let refused = restore(&folder, data.path(), at("2026-03-16T02:00:00Z")).await.unwrap_err();
+    let refused = restore(&folder, data.path(), at("2026-03-16T02:00:00Z"))
+        .await
+        .unwrap_err();
     assert!(refused.to_string().contains("guard.db cannot be used"), "{refused}");
     assert_eq!(fs::read_dir(data.path()).unwrap().count(), 0, "nothing was changed");
     // Nor one that names files elsewhere.
     let manifest = folder.join("manifest.json");
-    let text = fs::read_to_string(&manifest).unwrap().replace("\"guard.db\"", "\"../guard.db\"");
+    let text = fs::read_to_string(&manifest)
+        .unwrap()
+        .replace("\"guard.db\"", "\"../guard.db\"");
     fs::write(&manifest, text).unwrap();
-    assert!(check(&folder).await.unwrap_err().to_string().contains("which no backup has"));
+    assert!(
+        check(&folder)
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("which no backup has")
+    );
 }
 
 #[tokio::test]
@@ -138,7 +158,9 @@ async fn what_somebody_runs_on_is_not_overwritten() {
     let (running, into) = (Running::new(), TempDir::new().unwrap());
     running.audits("grant").await;
     let folder = taken(&running, &into).await;
-    let refused = restore(&folder, running.data.path(), at("2026-03-16T02:00:00Z")).await.unwrap_err();
+    let refused = restore(&folder, running.data.path(), at("2026-03-16T02:00:00Z"))
+        .await
+        .unwrap_err();
     assert!(refused.to_string().contains("in use by process"), "{refused}");
     running.audits("still there").await;
     assert_eq!(actions(running.data.path()).await, ["grant", "still there"]);
@@ -149,8 +171,11 @@ async fn a_broken_chain_is_no_backup_and_leaves_nothing_behind() {
     let (running, into) = (Running::new(), TempDir::new().unwrap());
     running.audits("grant").await;
     let db = rusqlite::Connection::open(running.data.path().join("history.db")).unwrap();
-    db.execute_batch("DROP TRIGGER audit_no_update; UPDATE audit SET actor = 'nobody'").unwrap();
-    let refused = take(&running.source(), into.path(), at("2026-03-15T02:00:00Z")).await.unwrap_err();
+    db.execute_batch("DROP TRIGGER audit_no_update; UPDATE audit SET actor = 'nobody'")
+        .unwrap();
+    let refused = take(&running.source(), into.path(), at("2026-03-15T02:00:00Z"))
+        .await
+        .unwrap_err();
     assert!(matches!(refused, BackupError::History(_)), "{refused}");
     assert_eq!(fs::read_dir(into.path()).unwrap().count(), 0);
 }
@@ -174,7 +199,10 @@ async fn backups_come_as_planned_and_only_the_latest_stay() {
     }
     let kept: Vec<Timestamp> = list(into.path()).unwrap().into_iter().map(|(at, _)| at).collect();
     assert_eq!(kept, [at("2026-03-15T04:00:00Z"), at("2026-03-15T05:00:00Z")]);
-    assert!(into.path().join("2020-01-01T000000Z").exists(), "no backup: not ours to remove");
+    assert!(
+        into.path().join("2020-01-01T000000Z").exists(),
+        "no backup: not ours to remove"
+    );
     let health = Backups::new(plan.clone(), running.source(), clock.clone()).health();
     assert_eq!(health.last, kept.last().copied(), "the next process goes on from there");
     assert!(!health.is_overdue(&plan, clock.now()));

@@ -35,9 +35,13 @@ fn failed(error: &BackupError) -> CommandError {
 async fn take(args: &TakeArgs, output: &mut Output) -> Result<(), CommandError> {
     let data = &args.data.data_dir;
     if !data.is_dir() {
-        return Err(CommandError::invalid(format!("--data: there is no folder {}", data.display())));
+        return Err(CommandError::invalid(format!(
+            "--data: there is no folder {}",
+            data.display()
+        )));
     }
-    let _owner = owned(data).map_err(|error| error.hint("a running operator takes its own backups: set BACKUP_DIR for it"))?;
+    let _owner =
+        owned(data).map_err(|error| error.hint("a running operator takes its own backups: set BACKUP_DIR for it"))?;
     let source = Source {
         data: data.clone(),
         owned: Vec::new(),
@@ -56,7 +60,10 @@ async fn take(args: &TakeArgs, output: &mut Output) -> Result<(), CommandError> 
 
 fn described(manifest: &Manifest) -> String {
     let audit = manifest.audit.as_ref();
-    let audit = audit.map_or_else(|| "no audit".to_owned(), |end| format!("the audit up to row {}, hash {}", end.seq, end.hash));
+    let audit = audit.map_or_else(
+        || "no audit".to_owned(),
+        |end| format!("the audit up to row {}, hash {}", end.seq, end.hash),
+    );
     format!(
         "{} files, {}, of {}; {audit}",
         manifest.files.len(),
@@ -80,7 +87,11 @@ async fn restore(args: &RestoreArgs, output: &mut Output) -> Result<(), CommandE
             "holds_kept": restored.holds_kept,
         }));
     }
-    output.line(&format!("{} is as it was at {}.", data.display(), restored.manifest.taken_at))?;
+    output.line(&format!(
+        "{} is as it was at {}.",
+        data.display(),
+        restored.manifest.taken_at
+    ))?;
     if let Some(aside) = &restored.aside {
         output.line(&format!("What was there is in {}.", aside.display()))?;
     }

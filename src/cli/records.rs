@@ -107,7 +107,12 @@ async fn who_page(args: &WhoArgs, at: jiff::Timestamp, after: Option<String>) ->
 async fn story(args: &StoryArgs, output: &mut Output) -> Result<(), CommandError> {
     let answer = match &args.file {
         Some(file) => read_story(file, args).await?,
-        None => client(&args.ask)?.get(&["audit", "user", args.id.as_str()], &[]).await?.body,
+        None => {
+            client(&args.ask)?
+                .get(&["audit", "user", args.id.as_str()], &[])
+                .await?
+                .body
+        }
     };
     if args.ask.output.output == Form::Json {
         return output.json(&answer);
@@ -124,7 +129,11 @@ async fn story(args: &StoryArgs, output: &mut Output) -> Result<(), CommandError
             ("deleted_at", "the VpnUser was deleted"),
         ] {
             if let Some(at) = field(revocation, name) {
-                let of = format!("{words} (denied {}, account {})", cell(revocation, "denied_at"), cell(revocation, "account"));
+                let of = format!(
+                    "{words} (denied {}, account {})",
+                    cell(revocation, "denied_at"),
+                    cell(revocation, "account")
+                );
                 lines.push((text(at), of));
             }
         }
@@ -155,12 +164,19 @@ async fn story(args: &StoryArgs, output: &mut Output) -> Result<(), CommandError
 }
 
 fn moved(month: &Value, name: &str) -> String {
-    field(month, name).and_then(Value::as_u64).map_or_else(|| "-".to_owned(), size)
+    field(month, name)
+        .and_then(Value::as_u64)
+        .map_or_else(|| "-".to_owned(), size)
 }
 
 /// A row of the audit in one line.
 fn told(row: &Value) -> String {
-    let mut line = format!("{} by {} ({})", cell(row, "action"), cell(row, "actor"), cell(row, "source"));
+    let mut line = format!(
+        "{} by {} ({})",
+        cell(row, "action"),
+        cell(row, "actor"),
+        cell(row, "source")
+    );
     if let Some(after) = field(row, "after") {
         line.push_str(": ");
         if let Some(before) = field(row, "before") {
@@ -176,7 +192,9 @@ fn told(row: &Value) -> String {
 
 async fn read_story(file: &Path, args: &StoryArgs) -> Result<Value, CommandError> {
     let answer = rooms::story(file, &args.id).await?;
-    let nothing = ["rows", "revocations", "traffic"].iter().all(|name| list(&answer, name).is_empty());
+    let nothing = ["rows", "revocations", "traffic"]
+        .iter()
+        .all(|name| list(&answer, name).is_empty());
     if nothing {
         return Err(CommandError::new(
             Exit::NotFound,

@@ -81,13 +81,17 @@ pub(super) async fn story(path: &Path, id: &CorporateId) -> Result<Value, Comman
 
 fn history_file(path: &Path) -> Result<History, CommandError> {
     if !path.is_file() {
-        return Err(CommandError::invalid(format!("--file: there is no file {}", path.display())));
+        return Err(CommandError::invalid(format!(
+            "--file: there is no file {}",
+            path.display()
+        )));
     }
     Ok(History::open_read_only(path, Arc::new(SystemClock)))
 }
 
 fn document(body: &impl Serialize) -> Result<Value, CommandError> {
-    serde_json::to_value(body).map_err(|error| CommandError::failed(format!("cannot write the answer as JSON: {error}")))
+    serde_json::to_value(body)
+        .map_err(|error| CommandError::failed(format!("cannot write the answer as JSON: {error}")))
 }
 
 /// Looks at the master key without changing anything. Answers one line on it; `None` when there is none yet.

@@ -17,7 +17,9 @@ use std::{
 
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use self::{backups::Scheduled, simulated::Simulated, source::lead, swappable_router::SwappableRouter, tasks::log_failure};
+use self::{
+    backups::Scheduled, simulated::Simulated, source::lead, swappable_router::SwappableRouter, tasks::log_failure,
+};
 // The core without the process around it.
 pub(super) use self::data_folder::own as own_data_folder;
 pub use self::{

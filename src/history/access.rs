@@ -97,7 +97,9 @@ fn present(conn: &Connection, key: &str) -> rusqlite::Result<Option<Present>> {
 /// Whether an `access.*` row says something that is not known.
 pub(super) fn is_news(conn: &Connection, row: &Stamped) -> rusqlite::Result<bool> {
     let entry = &row.entry;
-    let Some(id) = &entry.corporate_id else { return Ok(false) };
+    let Some(id) = &entry.corporate_id else {
+        return Ok(false);
+    };
     let present = present(conn, &id.to_ascii_lowercase())?;
     Ok(present.is_none_or(|it| Some(&it.state) != entry.after.as_ref() || it.why != entry.reason))
 }
@@ -133,7 +135,11 @@ fn order(action: &str) -> Option<bool> {
 fn change(conn: &Connection, seq: i64, id: &str, granted: bool, row: &Stamped) -> rusqlite::Result<()> {
     let key = id.to_ascii_lowercase();
     let before = present(conn, &key)?;
-    let state = row.entry.after.clone().unwrap_or_else(|| if granted { "Granted" } else { "Denied" }.to_owned());
+    let state = row
+        .entry
+        .after
+        .clone()
+        .unwrap_or_else(|| if granted { "Granted" } else { "Denied" }.to_owned());
     let at = row.at.as_microsecond();
     let at = before.as_ref().map_or(at, |before| at.max(before.from_at));
     if let Some(before) = &before {
@@ -163,8 +169,10 @@ fn change(conn: &Connection, seq: i64, id: &str, granted: bool, row: &Stamped) -
         row.entry.reason,
         ordered
     ])?;
-    conn.prepare_cached("UPDATE people SET order_seq = NULL, order_grants = NULL WHERE id = ?1 AND order_seq IS NOT NULL")?
-        .execute([person])?;
+    conn.prepare_cached(
+        "UPDATE people SET order_seq = NULL, order_grants = NULL WHERE id = ?1 AND order_seq IS NOT NULL",
+    )?
+    .execute([person])?;
     Ok(())
 }
 
@@ -194,7 +202,16 @@ fn note_order(conn: &Connection, seq: i64, id: &str, grants: bool, row: &Stamped
             "UPDATE access_spans SET order_seq = ?4, order_at = ?5, order_actor = ?6, order_source = ?7, \
              order_action = ?8 WHERE person = ?1 AND from_at = ?2 AND seq = ?3",
         )?
-        .execute(params![it.person, it.from_at, it.seq, seq, at, entry.actor, entry.source, entry.action])?;
+        .execute(params![
+            it.person,
+            it.from_at,
+            it.seq,
+            seq,
+            at,
+            entry.actor,
+            entry.source,
+            entry.action
+        ])?;
         return Ok(());
     }
     let person = person(conn, &key, id)?;
@@ -202,7 +219,15 @@ fn note_order(conn: &Connection, seq: i64, id: &str, grants: bool, row: &Stamped
         "UPDATE people SET order_seq = ?2, order_at = ?3, order_grants = ?4, order_actor = ?5, order_source = ?6, \
          order_action = ?7 WHERE id = ?1",
     )?
-    .execute(params![person, seq, at, grants, entry.actor, entry.source, entry.action])?;
+    .execute(params![
+        person,
+        seq,
+        at,
+        grants,
+        entry.actor,
+        entry.source,
+        entry.action
+    ])?;
     Ok(())
 }
 
@@ -248,7 +273,9 @@ pub(super) fn known_from(conn: &Connection) -> rusqlite::Result<Option<Timestamp
         .prepare_cached("SELECT value FROM meta WHERE key = 'access_complete_from'")?
         .query_row([], |row| row.get(0))
         .optional()?;
-    let noted = noted.and_then(|text| text.parse().ok()).and_then(|at| Timestamp::from_microsecond(at).ok());
+    let noted = noted
+        .and_then(|text| text.parse().ok())
+        .and_then(|at| Timestamp::from_microsecond(at).ok());
     // What ended before the oldest stretch that is kept is gone.
     let pruned: Option<i64> = conn
         .prepare_cached("SELECT value FROM meta WHERE key = 'access_pruned_until'")?
@@ -276,8 +303,10 @@ pub(super) fn prune(conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
         .query_map(named_params! { ":cutoff": cutoff, ":step": PRUNE_STEP }, |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     for person in &left {
-        conn.prepare_cached("DELETE FROM access_spans WHERE person = ?1")?.execute([person])?;
-        conn.prepare_cached("DELETE FROM people WHERE id = ?1")?.execute([person])?;
+        conn.prepare_cached("DELETE FROM access_spans WHERE person = ?1")?
+            .execute([person])?;
+        conn.prepare_cached("DELETE FROM people WHERE id = ?1")?
+            .execute([person])?;
     }
     if over > 0 || !left.is_empty() {
         conn.execute(

@@ -99,7 +99,11 @@ async fn an_order_the_other_way_did_not_do_it() {
     assert_eq!(it.of("AB1").await.order, None);
     it.orders("AB1", "grant.failed", "anna").await;
     it.changes("AB1", "Granted: Active").await;
-    assert_eq!(it.of("AB1").await.order, None, "it was announced before the denial, and failed");
+    assert_eq!(
+        it.of("AB1").await.order,
+        None,
+        "it was announced before the denial, and failed"
+    );
 }
 
 #[tokio::test]

@@ -30,13 +30,6 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use self::{
-    entry::Stamped,
-    chain::Walk,
-    schema::SCHEMA,
-    spool::Spool,
-    traffic::{Poll, Step},
-};
 pub use self::{
     access::{DENIED as ACCESS_DENIED, GONE as ACCESS_GONE, GRANTED as ACCESS_GRANTED, KnownAccess},
     audit::{AuditFilter, AuditRow, Page, RETENTION_DAYS as AUDIT_RETENTION_DAYS},
@@ -48,6 +41,13 @@ pub use self::{
     story::{MonthTraffic, Story},
     traffic::{DAY_RETENTION_DAYS as TRAFFIC_RETENTION_DAYS, Totals, TrafficRow},
     who::{AccessOrder, HadAccess, Who, WhoQuestion},
+};
+use self::{
+    chain::Walk,
+    entry::Stamped,
+    schema::SCHEMA,
+    spool::Spool,
+    traffic::{Poll, Step},
 };
 pub use crate::store::StoreError as HistoryError;
 use crate::{
@@ -132,7 +132,8 @@ impl History {
             return true;
         }
         let stamped = self.stamp(entries);
-        self.write_or_spool(stamped, |conn, rows| audit::append(conn, rows)).await
+        self.write_or_spool(stamped, |conn, rows| audit::append(conn, rows))
+            .await
     }
 
     async fn write_or_spool(

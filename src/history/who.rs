@@ -111,7 +111,10 @@ fn read(row: &Row<'_>) -> rusqlite::Result<HadAccess> {
     Ok(HadAccess {
         corporate_id: row.get(0)?,
         granted: row.get(1)?,
-        reason: state.split_once(": ").map_or(state.as_str(), |(_, reason)| reason).to_owned(),
+        reason: state
+            .split_once(": ")
+            .map_or(state.as_str(), |(_, reason)| reason)
+            .to_owned(),
         why: row.get(3)?,
         since: time::column(row, 4)?,
         reason_since: time::column(row, 5)?,

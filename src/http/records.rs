@@ -27,7 +27,8 @@ const MAX_PAGE: u32 = 10_000;
 #[into_params(parameter_in = Query)]
 pub(super) struct WhoQuery {
     /// The moment, RFC 3339; now when absent.
-    #[param(value_type = Option<String>, format = DateTime)]
+    #[param(value_type = Option<String>, format = DateTime, nullable = false,
+        pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$")]
     at: Option<Timestamp>,
     /// Also the people who had no access, and why not.
     #[serde(default)]
@@ -38,7 +39,7 @@ pub(super) struct WhoQuery {
     #[param(default = 10_000, minimum = 1, maximum = 10_000)]
     limit: u32,
     /// `next` of the page before.
-    #[param(value_type = Option<CorporateIdText>)]
+    #[param(value_type = Option<CorporateIdText>, nullable = false)]
     after: Option<String>,
 }
 
@@ -277,9 +278,6 @@ pub(super) async fn who(
          content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn story(
-    State(state): State<HttpState>,
-    PathId(id): PathId,
-) -> Result<Json<StoryBody>, Problem> {
+pub(super) async fn story(State(state): State<HttpState>, PathId(id): PathId) -> Result<Json<StoryBody>, Problem> {
     Ok(Json(state.use_cases.story(&id).await?.into()))
 }

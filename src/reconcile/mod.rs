@@ -6,6 +6,7 @@
 //! a person.
 
 pub mod access_record;
+pub mod access_writer;
 pub mod auth_guard;
 pub mod backoff;
 pub mod core;

@@ -255,9 +255,8 @@ pub(super) fn is_held_back(register: &Register, entry: &Entry, at: usize, now: T
 /// How the access of a person changed by what is reported now.
 fn changed(entry: &Entry, user: &User, last: &LastReported, now: Timestamp) -> Option<AccessChange> {
     let old = user.last_reported.as_ref();
-    let same = old.is_some_and(|old| {
-        old.reason == last.reason && (old.holds == last.holds || last.reason != Reason::Held)
-    });
+    let same =
+        old.is_some_and(|old| old.reason == last.reason && (old.holds == last.holds || last.reason != Reason::Held));
     (!same).then(|| access_change(entry, user, last.reason, old.map(|old| old.reason), now))
 }
 
@@ -269,7 +268,10 @@ pub(super) fn access_change(
     before: Option<Reason>,
     now: Timestamp,
 ) -> AccessChange {
-    let live = entry.holds.iter().filter(|hold| reason == Reason::Held && hold.is_live(now));
+    let live = entry
+        .holds
+        .iter()
+        .filter(|hold| reason == Reason::Held && hold.is_live(now));
     AccessChange {
         corporate_id: user.facts.id.clone(),
         at: now,

@@ -47,7 +47,8 @@ use self::{
 pub use self::{
     facts::account_of,
     messages::{
-        AccessChange, Derivation, GuardReport, HoldVerdict, Input, Loss, Passwords, PendingDenial, Person, Several, Transition,
+        AccessChange, Derivation, GuardReport, HoldVerdict, Input, Loss, Passwords, PendingDenial, Person, Several,
+        Transition,
     },
     query::People,
 };

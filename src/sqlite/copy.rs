@@ -53,14 +53,14 @@ fn write(source: &Connection, partial: &Path) -> Result<(), Fault> {
         Ok(StepResult::Done) => {}
         Ok(_) => {
             let shown = source.path().unwrap_or("the database");
-            return Err(Fault::Unavailable(format!("{shown} could not be copied now: try again")));
+            return Err(Fault::Unavailable(format!(
+                "{shown} could not be copied now: try again"
+            )));
         }
         Err(error) => return Err(sqlite(error)),
     }
     copy.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))
         .map_err(sqlite)?;
     copy.close().map_err(|(_, error)| sqlite(error))?;
-    written
-        .sync_all()
-        .map_err(|error| Fault::io("write", partial, &error))
+    written.sync_all().map_err(|error| Fault::io("write", partial, &error))
 }

@@ -71,13 +71,14 @@ impl Scheduled {
         cancel: CancellationToken,
     ) -> Option<impl Future<Output = ()> + Send + use<>> {
         let _ = self.verdicts.set(Arc::clone(verdicts));
-        let backups = self.backups?;
+        let (backups, clock) = (self.backups?, self.clock);
         Some(async move {
             let gauges = async {
                 let mut tick = tokio::time::interval(GAUGES);
                 while cancel.run_until_cancelled(tick.tick()).await.is_some() {
                     let health = backups.health();
-                    metrics.backups(health.last, health.failures);
+                    let overdue = health.failing.is_some() || health.is_overdue(backups.plan(), clock.now());
+                    metrics.backups(health.last, health.failures, overdue);
                 }
             };
             tokio::join!(backups.run(cancel.clone()), gauges);
@@ -98,6 +99,7 @@ fn check(backups: &Backups, clock: &SharedClock) -> Check {
         plan.keep,
         plan.folder.display()
     );
-    let advice = "what happens to the disk now costs what was recorded since: look at BACKUP_DIR, its room and its owner";
+    let advice =
+        "what happens to the disk now costs what was recorded since: look at BACKUP_DIR, its room and its owner";
     Check::warns_with("backups", details, advice).note(note)
 }

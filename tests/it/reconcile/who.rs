@@ -57,7 +57,12 @@ async fn each_moment_has_its_answer() {
     let history = operator.core.history.clone();
     let first = until_it_says(&history, ANNA, "Active").await;
     assert!(first.granted && first.since >= began, "{first:?}");
-    assert!(first.why.as_deref().is_some_and(|why| why.contains("found when the operator started")));
+    assert!(
+        first
+            .why
+            .as_deref()
+            .is_some_and(|why| why.contains("found when the operator started"))
+    );
     let inactive = until_it_says(&history, BORIS, "Inactive").await;
     assert!(!inactive.granted);
     assert!(who(&history, began - Duration::from_secs(1)).await.people.is_empty());
@@ -67,7 +72,10 @@ async fn each_moment_has_its_answer() {
     let held = until_it_says(&history, ANNA, "Held").await;
     assert_eq!(held.why.as_deref(), Some("held by hr-dismissed-ab123456"));
     let earlier = who(&history, before_hold).await;
-    assert!(earlier.people.iter().any(|it| it.corporate_id == ANNA && it.granted), "{earlier:?}");
+    assert!(
+        earlier.people.iter().any(|it| it.corporate_id == ANNA && it.granted),
+        "{earlier:?}"
+    );
 
     let after_hold = Timestamp::now();
     source.hold("registry-revoked-ab123456", ANNA);
@@ -152,7 +160,16 @@ async fn nothing_that_came_into_force_between_two_looks_is_left_out() {
     let operator = Operator::start(&source, data.path()).await;
     let history = operator.core.history.clone();
     until_it_says(&history, ANNA, "Active").await;
-    let is_in = || operator.core.roster.person_by_user("ab123456").unwrap().effective.access == Access::Granted;
+    let is_in = || {
+        operator
+            .core
+            .roster
+            .person_by_user("ab123456")
+            .unwrap()
+            .effective
+            .access
+            == Access::Granted
+    };
     for _ in 0..20 {
         source.hold("api-deactivated-ab123456", ANNA);
         until("it denies", || !is_in()).await;
@@ -164,6 +181,11 @@ async fn nothing_that_came_into_force_between_two_looks_is_left_out() {
     until_it_says(&history, ANNA, "Active").await;
     let states = states(&history, ANNA).await;
     assert_eq!(states.len(), 41, "{states:?}");
-    assert!(states.chunks_exact(2).all(|pair| pair == ["Granted: Active", "Denied: Held"]), "{states:?}");
+    assert!(
+        states
+            .chunks_exact(2)
+            .all(|pair| pair == ["Granted: Active", "Denied: Held"]),
+        "{states:?}"
+    );
     operator.kill().await;
 }

@@ -31,7 +31,8 @@ use vpn_operator::{
         user::{VpnUser, VpnUserSpec, VpnUserStatus},
     },
     reconcile::{
-        access_record::{self, AccessRecord},
+        access_record::AccessRecord,
+        access_writer,
         backoff::Backoff,
         core::{Core, Queue},
         gateway_convergence,
@@ -516,7 +517,7 @@ impl Operator {
         let ctx = || Arc::clone(&core);
         let mut tasks = JoinSet::new();
         tasks.spawn(intake::run(source.watch(), writers, ctx(), tick, cancel.clone()));
-        tasks.spawn(access_record::run(ctx(), cancel.clone()));
+        tasks.spawn(access_writer::run(ctx(), cancel.clone()));
         tasks.spawn(runner::run(ctx(), queued, cancel.clone()));
         tasks.spawn(holds::run(ctx(), touched_holds, cancel.clone()));
         tasks.spawn(gateway_convergence::run(ctx(), cancel.clone()));
