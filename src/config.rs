@@ -3,6 +3,7 @@
 //! Everything is checked here, once, before anything starts; the rest of the house gets typed values. No secret is ever
 //! a flag (other people on the machine see flags), has a default, or shows up in help or [`Debug`].
 
+mod backup;
 mod gateway;
 mod guard;
 mod public_url;
@@ -22,6 +23,7 @@ use crate::{credentials::FileError, model::guard_limits::GuardLimits};
 
 pub(crate) use self::values::{duration, optional_path, panel_url};
 pub use self::{
+    backup::Backup,
     gateway::{DefaultGateway, HysteriaDefaults},
     guard::Guard,
     public_url::PublicUrl,
@@ -362,6 +364,9 @@ pub struct Settings {
     /// Times.
     #[command(flatten)]
     pub times: Times,
+    /// Backups.
+    #[command(flatten)]
+    pub backup: Backup,
 }
 
 /// How log lines look.
@@ -421,6 +426,8 @@ pub struct Config {
     pub webhook: WebhookConfig,
     /// Time limits.
     pub times: Times,
+    /// Backups.
+    pub backup: Backup,
     /// Secrets that were given.
     pub secrets: Secrets,
 }
@@ -440,6 +447,7 @@ impl Config {
             guard,
             webhook,
             times,
+            backup,
         } = settings;
         if cluster.components == Components::Auth && state.desired != DesiredLocation::Kubernetes {
             return Err(ConfigError::Value {
@@ -469,6 +477,7 @@ impl Config {
             listen,
             api_tls,
             times,
+            backup,
         })
     }
 

@@ -32,6 +32,7 @@ mod quiet;
 mod repair;
 mod report;
 mod restart;
+mod who;
 mod wire;
 
 #[path = "../../tests/it/support/hysteria_node.rs"]
@@ -65,6 +66,7 @@ const PARTS: [Part; 12] = [
     ("memory", memory::measure),
     ("quiet", quiet::measure),
     ("panel", panel::measure),
+    ("who", who::measure),
 ];
 
 fn main() {

@@ -17,6 +17,7 @@ mod holds;
 mod hr;
 mod ids;
 mod proof;
+mod records;
 mod release_many;
 mod rotate;
 mod seams;

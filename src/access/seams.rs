@@ -8,7 +8,9 @@ use tokio::sync::watch;
 use super::gateways::GatewayView;
 use crate::{
     gateway::{NodeHealth, RevocationProgress},
-    history::{AuditEntry, AuditRow, History, HistoryError, Page, RevocationRow, Totals, TrafficRow},
+    history::{
+        AuditEntry, AuditRow, History, HistoryError, Page, RevocationRow, Story, Totals, TrafficRow, Who, WhoQuestion,
+    },
     model::{corporate_id::CorporateId, hold::VpnHold, user::VpnUser},
     reconcile::{auth_guard::AuthGuard, denials::Orders},
     roster::{GuardReport, Person, Roster, Transition},
@@ -212,6 +214,10 @@ pub trait Journal: Send + Sync + 'static {
     async fn totals(&self, account: String) -> Result<Totals, HistoryError>;
     /// Audit rows, of one person or of all, newest first.
     async fn audit_rows(&self, corporate_id: Option<String>, page: Page) -> Result<Vec<AuditRow>, HistoryError>;
+    /// Who had access at a moment.
+    async fn who(&self, question: WhoQuestion) -> Result<Who, HistoryError>;
+    /// Everything that is kept about one person, who has this account.
+    async fn story(&self, corporate_id: String, account: String) -> Result<Story, HistoryError>;
     /// Revocations of one person, newest first.
     async fn revocations(&self, corporate_id: String, limit: u32) -> Result<Vec<RevocationRow>, HistoryError>;
     /// Traffic of one account by day, newest first.
@@ -239,6 +245,12 @@ impl Journal for History {
     }
     async fn audit_rows(&self, corporate_id: Option<String>, page: Page) -> Result<Vec<AuditRow>, HistoryError> {
         Self::audit_rows(self, corporate_id, page).await
+    }
+    async fn who(&self, question: WhoQuestion) -> Result<Who, HistoryError> {
+        Self::who(self, question).await
+    }
+    async fn story(&self, corporate_id: String, account: String) -> Result<Story, HistoryError> {
+        Self::story(self, corporate_id, account).await
     }
     async fn revocations(&self, corporate_id: String, limit: u32) -> Result<Vec<RevocationRow>, HistoryError> {
         Self::revocations(self, corporate_id, limit).await

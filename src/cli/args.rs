@@ -6,8 +6,9 @@ use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 
 use super::{
-    ask::Ask, complete, events_args::Events, exit::EXIT_CODES, forward::Forward, hold_args::Hold, id_args::Id,
-    import_args::Import, output::OutputArgs, qr::Qr, render_args::RenderArgs, values::one_of,
+    ask::Ask, audit_args::Audit, complete, events_args::Events, exit::EXIT_CODES, forward::Forward,
+    history_args::HistoryArgs, hold_args::Hold, id_args::Id, import_args::Import, output::OutputArgs, qr::Qr,
+    render_args::RenderArgs, values::one_of,
 };
 use crate::{
     config::{Logging, Settings, duration, optional_path},
@@ -113,6 +114,10 @@ Examples:
     Guard(Guard),
     /// Look at events of the HR system, carry them out, or decide against them
     Events(Events),
+    /// Ask the audit: who had access when, and what happened to one person
+    Audit(Audit),
+    /// Back up what the operator has recorded, check a backup, put one back
+    History(HistoryArgs),
     /// Seal a password that exists already, so that it can be kept with the declarations
     #[command(after_help = "\
 Examples:

@@ -7,6 +7,7 @@
 
 mod args;
 mod ask;
+mod audit_args;
 mod check;
 mod client;
 mod complete;
@@ -22,6 +23,8 @@ mod gateway_status;
 mod generate;
 mod guard;
 mod health;
+mod history;
+mod history_args;
 mod hold;
 mod hold_args;
 mod human;
@@ -34,6 +37,7 @@ mod nodes;
 pub mod output;
 mod person;
 mod qr;
+mod records;
 mod release_many;
 mod render;
 mod render_args;
@@ -120,6 +124,8 @@ async fn execute(task: Task, output: &mut Output) -> Result<(), CommandError> {
         Task::Id(args) => id::run(args.command, output).await,
         Task::Guard(args) => guard::run(args.command, output).await,
         Task::Events(args) => Box::pin(events::run(args.command, output)).await,
+        Task::History(args) => history::run(args.command, output).await,
+        Task::Audit(args) => records::run(args.command, output).await,
         Task::Seal(args) => seal::run(&args, output),
         Task::Import(args) => import::run(args.command, output).await,
         Task::Doctor(args) => doctor::run(*args, output).await,

@@ -2,14 +2,17 @@
 
 use std::{path::Path, sync::Arc};
 
+use jiff::Timestamp;
 use secrecy::SecretString;
+use serde::Serialize;
+use serde_json::Value;
 
 use super::exit::CommandError;
 use crate::{
     clock::SystemClock,
     config::{HISTORY_FILE, Secrets, secrets::Secret},
     credentials::{KEY_FILE, KEY_ID_FILE, KeyError, MasterKey},
-    history::History,
+    history::{History, WhoQuestion},
     http,
     model::{Kind, corporate_id::CorporateId, crds_yaml},
     reconcile::imported,
@@ -34,11 +37,15 @@ pub(super) fn openapi() -> Result<String, CommandError> {
 /// Looks at the database without writing to it and without getting in the way of an operator that has it open.
 /// Answers one line on what is in it; `None` when there is none yet.
 pub(super) async fn check_history(data_dir: &Path) -> Result<Option<String>, String> {
-    let path = data_dir.join(HISTORY_FILE);
+    check_history_file(&data_dir.join(HISTORY_FILE)).await
+}
+
+/// As [`check_history`], of one file.
+pub(super) async fn check_history_file(path: &Path) -> Result<Option<String>, String> {
     if !path.exists() {
         return Ok(None);
     }
-    let history = History::open_read_only(&path, Arc::new(SystemClock));
+    let history = History::open_read_only(path, Arc::new(SystemClock));
     history.check().await.map_err(|error| error.to_string())?;
     let rows = history.verify().await.map_err(|error| error.to_string())?;
     Ok(Some(format!(
@@ -56,6 +63,47 @@ pub(super) async fn check_registry(data_dir: &Path) -> Result<Option<String>, St
     let registry = Registry::open_read_only(&path, Arc::new(SystemClock));
     registry.check().await.map_err(|error| error.to_string())?;
     Ok(Some(format!("{} is whole", path.display())))
+}
+
+/// Who had access, from a file, as the API would answer.
+pub(super) async fn who(
+    path: &Path,
+    at: Timestamp,
+    denied: bool,
+    after: Option<String>,
+    limit: u32,
+) -> Result<Value, CommandError> {
+    let question = WhoQuestion {
+        at,
+        denied,
+        after,
+        limit,
+    };
+    let who = history_file(path)?.who(question).await;
+    let who = who.map_err(|error| CommandError::failed(error.to_string()))?;
+    document(&http::WhoBody::of(who, limit))
+}
+
+/// Everything that is kept about one person, from a file, as the API would answer.
+pub(super) async fn story(path: &Path, id: &CorporateId) -> Result<Value, CommandError> {
+    let told = history_file(path)?.story(id.to_string(), id.account()).await;
+    let told = told.map_err(|error| CommandError::failed(error.to_string()))?;
+    document(&http::StoryBody::from(told))
+}
+
+fn history_file(path: &Path) -> Result<History, CommandError> {
+    if !path.is_file() {
+        return Err(CommandError::invalid(format!(
+            "--file: there is no file {}",
+            path.display()
+        )));
+    }
+    Ok(History::open_read_only(path, Arc::new(SystemClock)))
+}
+
+fn document(body: &impl Serialize) -> Result<Value, CommandError> {
+    serde_json::to_value(body)
+        .map_err(|error| CommandError::failed(format!("cannot write the answer as JSON: {error}")))
 }
 
 /// Looks at the master key without changing anything. Answers one line on it; `None` when there is none yet.

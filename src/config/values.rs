@@ -144,6 +144,17 @@ pub(crate) fn poll_interval(text: &str) -> Result<Duration, String> {
     })
 }
 
+/// A pause between backups: each is a copy of everything, and a month without one is none.
+pub(super) fn backup_interval(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|span| {
+        if (Duration::from_secs(60)..=Duration::from_secs(31 * 86_400)).contains(&span) {
+            Ok(span)
+        } else {
+            Err("give a time between 1m and 31d".to_owned())
+        }
+    })
+}
+
 /// A window of the guard: long enough to count anything in, short enough that a day ends it.
 pub(super) fn guard_window(text: &str) -> Result<SignedDuration, String> {
     let (least, most) = (SignedDuration::from_secs(1), SignedDuration::from_hours(24));

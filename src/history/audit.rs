@@ -5,7 +5,9 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params, params, 
 use serde::{Deserialize, Serialize};
 
 use super::{
+    access,
     chain::{self, Sealed},
+    entry::{AuditEntry, Stamped},
     time,
 };
 
@@ -13,40 +15,6 @@ use super::{
 pub const RETENTION_DAYS: i64 = 400;
 /// Most rows that one pruning step looks at.
 const PRUNE_STEP: u32 = 2_000;
-
-/// One row of the audit.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AuditEntry {
-    /// Who: a name, an address, `operator`.
-    pub actor: String,
-    /// By which way in: `api`, `cli`, `folder`, `hr`, `bot`, `operator`, `import`.
-    pub source: String,
-    /// What: `grant`, `deactivate`, `activate`, `hold.create`, `hold.release`, `hold.release-many`, `rotate`, `access.granted`, `access.denied`, `guard.confirm`, …
-    pub action: String,
-    /// Whom it concerns.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub corporate_id: Option<String>,
-    /// State before, as short JSON text without secrets.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<String>,
-    /// State after.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// Why, for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Id of the request that caused it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
-}
-
-/// An entry and the moment it speaks of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Stamped {
-    pub at: Timestamp,
-    pub entry: AuditEntry,
-}
 
 /// An audit row as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,7 +60,8 @@ pub(super) fn append<'a>(conn: &Connection, entries: impl IntoIterator<Item = &'
         "INSERT INTO audit (seq, at, actor, source, action, corporate_id, corporate_key, state_before, state_after, \
          reason, request_id, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?;
-    for Stamped { at, entry } in entries {
+    for stamped in entries {
+        let Stamped { at, entry } = stamped;
         let key = entry.corporate_id.as_deref().map(str::to_ascii_lowercase);
         let texts = [
             Some(entry.actor.as_str()),
@@ -112,6 +81,7 @@ pub(super) fn append<'a>(conn: &Connection, entries: impl IntoIterator<Item = &'
         values.push(&hash);
         insert.execute(values.as_slice())?;
         head = chain::Head { seq, hash };
+        access::follow(conn, seq, stamped)?;
     }
     Ok(())
 }

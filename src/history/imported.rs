@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    audit::{self, AuditEntry, Stamped},
+    audit,
+    entry::{AuditEntry, Stamped},
     redact, time,
     traffic::{self, clamp},
 };

@@ -6,37 +6,48 @@
 //! It uses the clock, the words of the model and the shapes of the gateway's counters. It must never be waited for before a
 //! denial takes effect, and never fail one: see [`History::audit_or_spool`].
 
+mod access;
+#[cfg(test)]
+mod access_tests;
 mod audit;
 mod chain;
+mod entry;
 mod imported;
 mod redact;
 mod revocations;
 mod schema;
 mod spool;
 mod stats;
+mod story;
 #[cfg(test)]
 mod tests;
 mod time;
 mod traffic;
+mod who;
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 use jiff::Timestamp;
+use rusqlite::Connection;
 
-use self::{
-    audit::Stamped,
-    chain::Walk,
-    schema::SCHEMA,
-    spool::Spool,
-    traffic::{Poll, Step},
-};
 pub use self::{
-    audit::{AuditEntry, AuditFilter, AuditRow, Page, RETENTION_DAYS as AUDIT_RETENTION_DAYS},
+    access::{DENIED as ACCESS_DENIED, GONE as ACCESS_GONE, GRANTED as ACCESS_GRANTED, KnownAccess},
+    audit::{AuditFilter, AuditRow, Page, RETENTION_DAYS as AUDIT_RETENTION_DAYS},
+    entry::AuditEntry,
     imported::{ImportedEvent, ImportedTraffic, Past},
     redact::redact,
     revocations::RevocationRow,
     stats::Stats,
+    story::{MonthTraffic, Story},
     traffic::{DAY_RETENTION_DAYS as TRAFFIC_RETENTION_DAYS, Totals, TrafficRow},
+    who::{AccessOrder, HadAccess, Who, WhoQuestion},
+};
+use self::{
+    chain::Walk,
+    entry::Stamped,
+    schema::SCHEMA,
+    spool::Spool,
+    traffic::{Poll, Step},
 };
 pub use crate::store::StoreError as HistoryError;
 use crate::{
@@ -120,21 +131,25 @@ impl History {
         if entries.is_empty() {
             return true;
         }
+        let stamped = self.stamp(entries);
+        self.write_or_spool(stamped, |conn, rows| audit::append(conn, rows))
+            .await
+    }
+
+    async fn write_or_spool(
+        &self,
+        stamped: Vec<Stamped>,
+        write: impl FnOnce(&Connection, &[Stamped]) -> rusqlite::Result<()> + Send + 'static,
+    ) -> bool {
         let Some(spool) = &self.spool else {
-            let entries = entries.len();
+            let entries = stamped.len();
             tracing::error!(entries, "audit entries are lost: there is no history to write them to");
             return false;
         };
-        let stamped = self.stamp(entries);
         // Behind others that wait, so that the order stays.
         if spool.is_empty() {
             let entries = stamped.clone();
-            if self
-                .store
-                .write(move |conn| audit::append(conn, &entries))
-                .await
-                .is_ok()
-            {
+            if self.store.write(move |conn| write(conn, &entries)).await.is_ok() {
                 return true;
             }
         }
@@ -142,6 +157,71 @@ impl History {
         let durable = tokio::task::spawn_blocking(move || spool.push(stamped)).await;
         self.store.wake();
         durable.unwrap_or(false)
+    }
+
+    /// Writes how people's access stands from the moment that each entry has, in this order: rows with the actions
+    /// [`ACCESS_GRANTED`] and [`ACCESS_DENIED`], with their state in `after`. What is known already is not written again. What
+    /// cannot be written waits as in [`Self::audit_or_spool`], and it is answered whether it would survive a crash.
+    pub async fn record_access(&self, entries: Vec<(Timestamp, AuditEntry)>) -> bool {
+        if entries.is_empty() {
+            return true;
+        }
+        let stamped: Vec<Stamped> = entries
+            .into_iter()
+            .map(|(at, entry)| Stamped {
+                at: time::truncate(at),
+                entry: redact::entry(entry),
+            })
+            .collect();
+        self.write_or_spool(stamped, |conn, rows| {
+            for row in rows {
+                if access::is_news(conn, row)? {
+                    audit::append(conn, [row])?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// How the access of everybody who is not known to be gone stands, as last written.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn known_access(&self) -> Result<Vec<KnownAccess>, HistoryError> {
+        self.store.read(access::known).await
+    }
+
+    /// Everybody's access is written down as it stands, and every change will be: from now on it is known who had access. What
+    /// was noted before stays.
+    ///
+    /// # Errors
+    /// Nothing was written.
+    pub async fn access_is_complete(&self) -> Result<(), HistoryError> {
+        if self.store.read(access::known_from).await?.is_some() {
+            return Ok(());
+        }
+        let now = self.store.now();
+        self.store.write(move |conn| access::complete_from(conn, now)).await
+    }
+
+    /// Who had access at a moment, and why.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn who(&self, question: WhoQuestion) -> Result<Who, HistoryError> {
+        self.store.read(move |conn| who::who(conn, &question)).await
+    }
+
+    /// Everything that is kept about one person, who has this account.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn story(&self, corporate_id: String, account: String) -> Result<Story, HistoryError> {
+        let now = self.store.now();
+        self.store
+            .read(move |conn| story::story(conn, &corporate_id, &account, now))
+            .await
     }
 
     /// Inserts or completes a revocation (key: account and epoch). Times that are set are never moved, unless they were taken

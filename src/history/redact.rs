@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::audit::AuditEntry;
+use super::entry::AuditEntry;
 
 const SCHEMES: [&str; 2] = ["hysteria2", "hy2"];
 const SUBSCRIPTION: [&str; 2] = ["/sub/", "%2fsub%2f"];

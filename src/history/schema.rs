@@ -3,19 +3,20 @@
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::{audit, revocations, traffic};
+use super::{access, audit, revocations, traffic};
 use crate::store::Schema;
 
 /// What stands in the file. It is marked with "VPNO".
 pub(super) const SCHEMA: Schema = Schema {
     name: "history",
     application_id: 0x5650_4e4f,
-    steps: &[FIRST, LEFT_OUT, DELETED, IMPORTED],
+    steps: &[FIRST, LEFT_OUT, DELETED, IMPORTED, ACCESS],
     prune,
 };
 
 fn prune(conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     audit::prune(conn, now)?;
+    access::prune(conn, now)?;
     revocations::prune(conn, now)?;
     traffic::prune(conn, now)
 }
@@ -139,3 +140,6 @@ CREATE TABLE imported (
     digest BLOB NOT NULL PRIMARY KEY CHECK (length(digest) = 32)
 ) STRICT, WITHOUT ROWID;
 ";
+
+// Who had access when. It begins with the next load of the operator: of what was before, only the audit tells.
+const ACCESS: &str = access::TABLES;

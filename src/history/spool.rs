@@ -21,7 +21,10 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
-use super::audit::{self, AuditEntry, Stamped};
+use super::{
+    audit,
+    entry::{AuditEntry, Stamped},
+};
 use crate::{
     sqlite,
     store::{Companion, Part},

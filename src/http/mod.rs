@@ -33,6 +33,7 @@ mod order;
 mod problem;
 mod proof_body;
 mod qr;
+mod records;
 mod release_many;
 mod schemas;
 mod subscription;
@@ -61,6 +62,7 @@ use tokio::sync::Semaphore;
 
 pub use health::{Probes, probes};
 pub use openapi::openapi;
+pub use records::{StoryBody, WhoBody};
 pub use waiting::waiting;
 
 use self::{auth::Secrets, docs::Documentation, limiter::FailureLimiter, problem::Problem};
@@ -191,6 +193,8 @@ fn protected() -> Routes {
         ("/id/show", get(ids::show)),
         ("/id/export.csv", get(id_files::export)),
         ("/id/import", id_files::import_route()),
+        ("/audit/who", get(records::who)),
+        ("/audit/user/{corporate_id}", get(records::story)),
     ]
 }
 

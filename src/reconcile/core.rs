@@ -6,6 +6,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::mpsc;
 
 use super::{
+    access_record::AccessRecord,
     backoff::Backoff,
     denials::{self, Orders},
     gateways::Gateways,
@@ -65,6 +66,8 @@ pub struct Core {
     pub imported: Arc<Imported>,
     /// Holds whose phase is to be reported.
     pub hold_work: HoldWork,
+    /// How access changed, for the history.
+    pub access_record: AccessRecord,
     /// Who gives orders just now.
     pub orders: Arc<Orders>,
     /// Waits of users that failed.
@@ -149,6 +152,7 @@ impl Core {
                 self.revoke(transition, revoke);
             }
         }
+        self.access_record.collect(&self.roster);
         denials::tell(&transitions, &self.orders, |name| {
             self.holds.get(&ObjectRef::new(name).within(&self.namespace))
         });

@@ -182,6 +182,7 @@ pub async fn run(watches: Watches, mut writers: Writers, ctx: Arc<Core>, tick: D
             let inputs = ctx.usage.at_least(users.iter().map(|user| &**user));
             ctx.dispatch(ctx.roster.apply(inputs));
             ctx.dispatch(ctx.roster.judge_load());
+            ctx.access_record.loaded(&ctx.roster);
             for hold in ctx.holds.state() {
                 ctx.hold_work.touched(hold.name_any());
             }

@@ -5,6 +5,8 @@
 //! [`gateway_convergence`] keeps the running gateways in step with what is declared, and reports them. Nothing here waits for a gateway, and nothing here answers
 //! a person.
 
+pub mod access_record;
+pub mod access_writer;
 pub mod auth_guard;
 pub mod backoff;
 pub mod core;

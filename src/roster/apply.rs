@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::{
     conclude::Open,
     entry::{Entry, Hold, Key, LastReported, Touched, User},
-    messages::{Loss, Transition},
+    messages::{AccessChange, Loss, Transition},
     register::Register,
     tables::Tables,
 };
@@ -148,6 +148,11 @@ impl Tables {
         };
         let names = (facts.name.clone(), facts.account.clone());
         let loss = loss(&self.register, entry, at, &last, loading, now);
+        // An object that came second for its ID says nothing of the person.
+        let changed = (at == 0 && !loading && self.register.role == Role::Controller)
+            .then(|| changed(entry, user, &last, now))
+            .flatten();
+        self.access_changes.extend(changed);
         let user = self.register.ids.get_mut(key)?.users.get_mut(at)?;
         user.in_force = Some(terms);
         let old = user.last_reported.replace(last.clone());
@@ -245,6 +250,35 @@ pub(super) fn is_held_back(register: &Register, entry: &Entry, at: usize, now: T
     waits
         && (user.standing.kept().is_some_and(narrower)
             || reason_at(&register.declared(entry, user), now) != Reason::Active)
+}
+
+/// How the access of a person changed by what is reported now.
+fn changed(entry: &Entry, user: &User, last: &LastReported, now: Timestamp) -> Option<AccessChange> {
+    let old = user.last_reported.as_ref();
+    let same =
+        old.is_some_and(|old| old.reason == last.reason && (old.holds == last.holds || last.reason != Reason::Held));
+    (!same).then(|| access_change(entry, user, last.reason, old.map(|old| old.reason), now))
+}
+
+/// How the access of a person stands.
+pub(super) fn access_change(
+    entry: &Entry,
+    user: &User,
+    reason: Reason,
+    before: Option<Reason>,
+    now: Timestamp,
+) -> AccessChange {
+    let live = entry
+        .holds
+        .iter()
+        .filter(|hold| reason == Reason::Held && hold.is_live(now));
+    AccessChange {
+        corporate_id: user.facts.id.clone(),
+        at: now,
+        reason,
+        before,
+        holds: live.map(|hold| hold.facts.name.to_string()).collect(),
+    }
 }
 
 /// What a user loses by what is reported now.

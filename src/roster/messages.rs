@@ -64,6 +64,21 @@ pub struct Transition {
     pub loss: Option<Box<Loss>>,
 }
 
+/// How the access of one person stands from a moment on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessChange {
+    /// Whose it is.
+    pub corporate_id: CorporateId,
+    /// From when on.
+    pub at: Timestamp,
+    /// Why; access is granted for [`Reason::Active`] and [`Reason::GuardHeldBack`] alone.
+    pub reason: Reason,
+    /// What it was before, if this process knows.
+    pub before: Option<Reason>,
+    /// Names of the holds that deny, when it is they who do.
+    pub holds: Vec<String>,
+}
+
 /// A loss of access.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loss {

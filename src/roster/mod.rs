@@ -47,7 +47,8 @@ use self::{
 pub use self::{
     facts::account_of,
     messages::{
-        Derivation, GuardReport, HoldVerdict, Input, Loss, Passwords, PendingDenial, Person, Several, Transition,
+        AccessChange, Derivation, GuardReport, HoldVerdict, Input, Loss, Passwords, PendingDenial, Person, Several,
+        Transition,
     },
     query::People,
 };
@@ -109,6 +110,7 @@ impl Roster {
             charged: BTreeMap::new(),
             orders: Window::default(),
             new_orders: Vec::new(),
+            access_changes: Vec::new(),
             held_back: BTreeSet::new(),
             kept: BTreeSet::new(),
             changed_holds: BTreeSet::new(),
@@ -282,6 +284,12 @@ impl Roster {
     /// Sources of the orders that came into force since the last call, so that they can be counted.
     pub fn take_orders(&self) -> Vec<Box<str>> {
         std::mem::take(&mut self.tables().new_orders)
+    }
+
+    /// Every change of anybody's access since the last call, in the order in which they came into force. Nothing is kept in a
+    /// process that only answers logins, and nothing of the first load ([`Self::access_in_force`] has that).
+    pub fn take_access_changes(&self) -> Vec<AccessChange> {
+        std::mem::take(&mut self.tables().access_changes)
     }
 
     /// Names of the holds of which the guard decided something since the last call, so that it can be reported.

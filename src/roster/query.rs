@@ -6,9 +6,9 @@ use jiff::Timestamp;
 
 use super::{
     Roster,
-    apply::is_held_back,
+    apply::{access_change, is_held_back},
     entry::{Entry, Hold, HoldState, Key, Touched, User},
-    messages::{GuardReport, HoldVerdict, PendingDenial, Person, Several},
+    messages::{AccessChange, GuardReport, HoldVerdict, PendingDenial, Person, Several},
     records::held_back_causes,
     register::spans,
     tables::Tables,
@@ -78,6 +78,22 @@ impl Roster {
             last: None,
             done: false,
         }
+    }
+
+    /// How the access of everybody who is declared stands at this moment, in the order of their IDs. What changed before it was
+    /// asked for, and was not taken yet, is a part of it.
+    pub fn access_in_force(&self) -> Vec<AccessChange> {
+        let mut state = self.tables();
+        state.access_changes.clear();
+        let at = self.now();
+        let entries = state.register.ids.values();
+        entries
+            .filter_map(|entry| {
+                let user = entry.users.first()?;
+                let last = user.last_reported.as_ref()?;
+                Some(access_change(entry, user, last.reason, None, at))
+            })
+            .collect()
     }
 
     /// What the guard makes of the hold of this name.

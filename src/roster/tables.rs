@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::{
     entry::{Key, Secrets},
     guard::Window,
+    messages::AccessChange,
     register::Register,
     verdicts::Verdicts,
 };
@@ -37,6 +38,8 @@ pub(super) struct Tables {
     pub(super) orders: Window,
     /// Sources of orders that came into force since they were asked for.
     pub(super) new_orders: Vec<Box<str>>,
+    /// How access changed since that was asked for. A follower keeps none.
+    pub(super) access_changes: Vec<AccessChange>,
     /// IDs of which a cause is held back.
     pub(super) held_back: BTreeSet<Key>,
     /// Names of lost holds that stay in force.

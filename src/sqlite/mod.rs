@@ -3,12 +3,14 @@
 //!
 //! What stands in a file, and what is begun in place of one that is damaged, is the business of the room that has it.
 
+mod copy;
 mod damaged;
 mod fault;
 mod files;
 mod lock;
 
 pub use self::{
+    copy::copy,
     damaged::{claim, keep_log, log_of, move_aside, read_damaged},
     fault::{Fault, is_environmental, needs_reopen},
     files::{FileId, beside, create_private, file_id, quick_check, sync_folder, tighten_modes},

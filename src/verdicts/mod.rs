@@ -24,6 +24,7 @@ use self::{ledger::Ledger, rows::SCHEMA};
 use crate::{
     clock::SharedClock,
     model::guard::{GuardChange, GuardMemory},
+    sqlite::{self, Fault},
     store::Store,
 };
 
@@ -68,6 +69,19 @@ impl VerdictStore {
     #[must_use]
     pub fn kept(&self) -> watch::Receiver<u64> {
         self.ledger.kept()
+    }
+
+    /// Copies the file as it is to another one (mode 0600), with everything in it that was handed over before. Blocks on the disk.
+    ///
+    /// # Errors
+    /// The file cannot be read at present, or the copy not be written.
+    pub fn backup_to(&self, target: &Path) -> Result<(), Fault> {
+        let stopped = || Fault::Unavailable("the guard's store is not running: see the log".to_owned());
+        let store = self.store.as_ref().ok_or_else(stopped)?;
+        let target = target.to_owned();
+        // On the writer's connection: no other one can read the file meanwhile.
+        let copied = futures::executor::block_on(store.write(move |conn| Ok(sqlite::copy(conn, &target))));
+        copied.map_err(|error| Fault::Unavailable(error.to_string()))?
     }
 
     /// What is wrong with the file at present, and what was wrong with it when it was opened.

@@ -24,6 +24,7 @@ from . import (
     nodes,
     numbers,
     panels,
+    recovery,
     revoking,
 )
 from .processes import Failed
@@ -40,6 +41,7 @@ SCENARIOS = [
     nodes.a_node_that_is_stopped_and_started_again,
     revoking.denied_between_the_auth_answer_and_the_registration,
     crashing.answers_that_were_given_hold_through_kill_9,
+    recovery.a_lost_data_folder_is_put_back_by_the_documents_commands,
     revoking.rotation_cuts_the_old_sessions_and_the_new_link_works,
     limits.an_edit_of_the_folder_takes_effect_within_a_second,
     limits.the_traffic_limit_is_enforced_within_one_poll,

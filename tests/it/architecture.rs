@@ -25,6 +25,7 @@ const FLOORS: &[&[&str]] = &[
         "credentials",
         "gateway",
         "history",
+        "backup",
         "verdicts",
         "registry",
         "metrics",

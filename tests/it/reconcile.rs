@@ -6,4 +6,5 @@ mod histories;
 mod in_force;
 mod scenarios;
 mod statuses;
+mod who;
 mod world;

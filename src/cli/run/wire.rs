@@ -31,6 +31,8 @@ use crate::{
     metrics::Metrics,
     model::{gateway::BlitzGateway, user::VpnUser},
     reconcile::{
+        access_record::AccessRecord,
+        access_writer,
         backoff::Backoff,
         core::{Core, Queue},
         gateway_convergence,
@@ -167,6 +169,7 @@ pub async fn wire(
         queue: Queue(queue),
         imported,
         hold_work,
+        access_record: AccessRecord::default(),
         orders: Arc::default(),
         backoff: Backoff::default(),
         verdicts,
@@ -218,6 +221,7 @@ impl Wired {
         let watches = core.desired.watch();
         source.start(&core, tasks);
         tasks.core("the intake", intake::run(watches, writers, ctx(), intake::TICK, end()));
+        tasks.core("the record of access", access_writer::run(ctx(), end()));
         tasks.core("the reconciler", runner::run(ctx(), work.users, end()));
         tasks.core("the hold reporter", holds::run(ctx(), work.holds, end()));
         tasks.core("the gateway keeper", gateway_convergence::run(ctx(), end()));

@@ -31,7 +31,7 @@ use vpn_operator::{
     },
     fence::Fence,
     gateway::{Credentials, Link, NodeHealth, RevocationProgress},
-    history::{AuditEntry, AuditRow, HistoryError, Page, RevocationRow, Totals, TrafficRow},
+    history::{AuditEntry, AuditRow, HistoryError, Page, RevocationRow, Story, Totals, TrafficRow, Who, WhoQuestion},
     inbox::{
         INBOX_FILE, Inbox,
         signature::{Keys, SignatureHeaders},
@@ -210,6 +210,12 @@ impl Journal for Mortal {
     }
     async fn traffic_by_day(&self, _: String, _: u32) -> Result<Vec<TrafficRow>, HistoryError> {
         Ok(Vec::new())
+    }
+    async fn who(&self, _: WhoQuestion) -> Result<Who, HistoryError> {
+        Err(HistoryError::Unavailable("nobody asks it here".to_owned()))
+    }
+    async fn story(&self, _: String, _: String) -> Result<Story, HistoryError> {
+        Err(HistoryError::Unavailable("nobody asks it here".to_owned()))
     }
 }
 

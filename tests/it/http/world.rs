@@ -24,7 +24,7 @@ use vpn_operator::{
         id_claims::SoleIssuer,
     },
     gateway::{Backlog, Credentials, Link, NodeHealth, NodeName, RevocationProgress, Work},
-    history::{AuditEntry, AuditRow, HistoryError, Page, RevocationRow, Totals, TrafficRow},
+    history::{AuditEntry, AuditRow, HistoryError, Page, RevocationRow, Story, Totals, TrafficRow, Who, WhoQuestion},
     http::{self, HttpState},
     issue::{Issuer, Keys, Linking},
     metrics::Metrics,
@@ -742,6 +742,32 @@ impl Journal for World {
         };
         let limit = page.limit as usize;
         Ok(inner.audit.iter().rev().filter(wanted).take(limit).cloned().collect())
+    }
+    async fn who(&self, question: WhoQuestion) -> Result<Who, HistoryError> {
+        let inner = self.lock();
+        match &inner.history_error {
+            Some(error) => Err(error.clone()),
+            None => Ok(Who {
+                at: question.at,
+                known_from: None,
+                people: Vec::new(),
+            }),
+        }
+    }
+    async fn story(&self, corporate_id: String, _: String) -> Result<Story, HistoryError> {
+        let page = Page {
+            limit: u32::MAX,
+            before: None,
+        };
+        let rows = self.audit_rows(Some(corporate_id.clone()), page).await?;
+        Ok(Story {
+            corporate_id,
+            known_from: None,
+            rows: rows.into_iter().rev().collect(),
+            cut: false,
+            revocations: Vec::new(),
+            traffic: Vec::new(),
+        })
     }
     async fn revocations(&self, corporate_id: String, _: u32) -> Result<Vec<RevocationRow>, HistoryError> {
         if let Some(kept) = &self.lock().kept_revocation {

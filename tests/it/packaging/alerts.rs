@@ -36,6 +36,7 @@ fn answered() -> String {
     metrics.users(&[(Reason::Active, 200)]);
     metrics.source(1, 1, None);
     metrics.history_failing(true);
+    metrics.backups(None, 1, true);
     metrics.unobserved(1);
     metrics.reconciled(ReconcileOutcome::Terminal, Duration::ZERO);
     metrics.revocation(RevocationStage::Contained, Duration::from_secs(61));

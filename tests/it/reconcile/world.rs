@@ -33,6 +33,8 @@ use vpn_operator::{
         user::{VpnUser, VpnUserSpec, VpnUserStatus},
     },
     reconcile::{
+        access_record::AccessRecord,
+        access_writer,
         backoff::Backoff,
         core::{Core, Queue},
         gateway_convergence,
@@ -507,6 +509,7 @@ impl Operator {
             queue: Queue(queue),
             imported,
             hold_work,
+            access_record: AccessRecord::default(),
             orders: Arc::default(),
             backoff: Backoff::default(),
             verdicts: Arc::new(verdicts),
@@ -527,6 +530,7 @@ impl Operator {
         let ctx = || Arc::clone(&core);
         let mut tasks = JoinSet::new();
         tasks.spawn(intake::run(source.watch(), writers, ctx(), tick, cancel.clone()));
+        tasks.spawn(access_writer::run(ctx(), cancel.clone()));
         tasks.spawn(runner::run(ctx(), queued, cancel.clone()));
         tasks.spawn(holds::run(ctx(), touched_holds, cancel.clone()));
         tasks.spawn(gateway_convergence::run(ctx(), cancel.clone()));
@@ -614,6 +618,11 @@ pub fn waiting(source: &Source, id: &str) -> HashSet<String> {
 }
 
 impl Objects {
+    /// The object is not there any more, whoever had a finalizer on it.
+    pub fn forget_user(&mut self, id: &str) {
+        self.users.remove(&CorporateId::parse(id).unwrap().object_name());
+    }
+
     /// Takes over an object with its status.
     pub fn adopt(&mut self, user: VpnUser) {
         self.users.put(user);

@@ -1,0 +1,128 @@
+//! `history`: backups of the data folder, without an operator.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{
+    exit::{CommandError, Exit},
+    history_args::{CheckArgs, HistoryCommand, RestoreArgs, TakeArgs},
+    human::size,
+    output::{Form, Output, note},
+    rooms,
+    run::own_data_folder,
+};
+use crate::backup::{self, BackupError, Manifest, Source};
+
+pub(super) async fn run(command: HistoryCommand, output: &mut Output) -> Result<(), CommandError> {
+    match command {
+        HistoryCommand::Backup(args) => take(&args, output).await,
+        HistoryCommand::Restore(args) => restore(&args, output).await,
+        HistoryCommand::Check(args) => check(&args, output).await,
+    }
+}
+
+/// The folder must be nobody's while it is worked on.
+fn owned(data: &Path) -> Result<impl Sized + use<>, CommandError> {
+    own_data_folder(data).map_err(|error| CommandError::failed(error.to_string()))
+}
+
+fn failed(error: &BackupError) -> CommandError {
+    CommandError::failed(error.to_string())
+}
+
+async fn take(args: &TakeArgs, output: &mut Output) -> Result<(), CommandError> {
+    let data = &args.data.data_dir;
+    if !data.is_dir() {
+        return Err(CommandError::invalid(format!(
+            "--data: there is no folder {}",
+            data.display()
+        )));
+    }
+    let _owner =
+        owned(data).map_err(|error| error.hint("a running operator takes its own backups: set BACKUP_DIR for it"))?;
+    let source = Source {
+        data: data.clone(),
+        owned: Vec::new(),
+    };
+    let taken = backup::take(&source, &args.to, Timestamp::now()).await;
+    let (folder, manifest) = taken.map_err(|error| failed(&error))?;
+    match args.output.output {
+        Form::Json => output.json(&json!({ "folder": folder.display().to_string(), "manifest": manifest })),
+        Form::Table => {
+            output.line(&folder.display().to_string())?;
+            note(&described(&manifest));
+            Ok(())
+        }
+    }
+}
+
+fn described(manifest: &Manifest) -> String {
+    let audit = manifest.audit.as_ref();
+    let audit = audit.map_or_else(
+        || "no audit".to_owned(),
+        |end| format!("the audit up to row {}, hash {}", end.seq, end.hash),
+    );
+    format!(
+        "{} files, {}, of {}; {audit}",
+        manifest.files.len(),
+        size(manifest.size()),
+        manifest.taken_at
+    )
+}
+
+async fn restore(args: &RestoreArgs, output: &mut Output) -> Result<(), CommandError> {
+    let data = &args.data.data_dir;
+    // Before a folder is made for a backup that is none.
+    Manifest::read(&args.from).map_err(|error| failed(&error))?;
+    let _owner = owned(data)?;
+    let restored = backup::restore(&args.from, data, Timestamp::now()).await;
+    let restored = restored.map_err(|error| failed(&error))?;
+    if args.output.output == Form::Json {
+        return output.json(&json!({
+            "manifest": restored.manifest,
+            "aside": restored.aside.map(|path| path.display().to_string()),
+            "holds_added": restored.holds_added,
+            "holds_kept": restored.holds_kept,
+        }));
+    }
+    output.line(&format!(
+        "{} is as it was at {}.",
+        data.display(),
+        restored.manifest.taken_at
+    ))?;
+    if let Some(aside) = &restored.aside {
+        output.line(&format!("What was there is in {}.", aside.display()))?;
+    }
+    output.line(&format!(
+        "Holds: {} from the backup, {} were there and stay.",
+        restored.holds_added, restored.holds_kept
+    ))
+}
+
+async fn check(args: &CheckArgs, output: &mut Output) -> Result<(), CommandError> {
+    let message = match &args.path {
+        Some(path) if path.is_dir() => {
+            let manifest = backup::check(path).await.map_err(|error| failed(&error))?;
+            format!("{} is whole: {}", path.display(), described(&manifest))
+        }
+        Some(path) => found(rooms::check_history_file(path).await, path)?,
+        None => found(rooms::check_history(&args.data.data_dir).await, &args.data.data_dir)?,
+    };
+    match args.output.output {
+        Form::Json => output.json(&json!({ "ok": true, "message": message })),
+        Form::Table => output.line(&message),
+    }
+}
+
+fn found(checked: Result<Option<String>, String>, path: &Path) -> Result<String, CommandError> {
+    match checked {
+        Ok(Some(message)) => Ok(message),
+        Ok(None) => Err(CommandError::new(
+            Exit::NotFound,
+            format!("there is no history at {}", path.display()),
+        )),
+        Err(message) => Err(CommandError::failed(message)),
+    }
+}
