@@ -282,14 +282,9 @@ pub struct Hysteria {
         hide_env_values = true
     )]
     pub stats_urls: Option<String>,
-    /// Base URL of a Blitz panel, with its root path. The panel keeps the accounts then, and what concerns nodes is of no interest
-    #[arg(
-        long = "blitz-api-url",
-        env = "BLITZ_API_URL",
-        value_name = "URL",
-        hide_env_values = true
-    )]
-    pub blitz_api_url: Option<String>,
+    /// The panel that keeps the accounts instead of nodes.
+    #[command(flatten)]
+    pub panel: Panel,
     /// URL of the panel's own auth service, like `http://127.0.0.1:28262/auth`. With it the panel's servers ask the operator, which
     /// asks the service, and both have to say yes
     #[arg(
@@ -307,6 +302,19 @@ pub struct Hysteria {
         hide_env_values = true
     )]
     pub blitz_stats_url: Option<String>,
+}
+
+/// A Blitz panel.
+#[derive(Debug, Clone, Args)]
+pub struct Panel {
+    /// Base URL of a Blitz panel, with its root path. The panel keeps the accounts then, and what concerns nodes is of no interest
+    #[arg(
+        long = "blitz-api-url",
+        env = "BLITZ_API_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    pub blitz_api_url: Option<String>,
 }
 
 /// Time limits.

@@ -2,7 +2,7 @@
 //!
 //! The floors of the house, from the ground up; a room uses only what stands on the floors before it in this list, and
 //! beside it what does not use it back:
-//! [`model`], [`clock`], [`fence`], [`sqlite`] and [`store`]; [`desired`], [`credentials`], [`gateway`], [`history`], [`verdicts`], [`metrics`], [`cluster`],
+//! [`model`], [`clock`], [`fence`], [`sqlite`] and [`store`]; [`desired`], [`credentials`], [`gateway`], [`history`], [`verdicts`], [`registry`], [`metrics`], [`cluster`],
 //! [`config`], [`serve`], [`telemetry`], [`simulation`], [`import`] and [`inbox`]; [`auth`]; [`roster`]; [`issue`]; [`reconcile`]; [`access`]; [`http`]; [`cli`].
 
 pub mod access;
@@ -23,6 +23,7 @@ pub mod issue;
 pub mod metrics;
 pub mod model;
 pub mod reconcile;
+pub mod registry;
 pub mod roster;
 pub mod serve;
 pub mod simulation;

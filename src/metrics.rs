@@ -10,7 +10,7 @@ mod guard;
 mod hr;
 mod listeners;
 
-use std::time::Duration;
+use std::{hash::Hash, time::Duration};
 
 use jiff::Timestamp;
 use prometheus_client::{
@@ -479,6 +479,15 @@ impl Metrics {
         // Writing into a `String` cannot fail.
         let _ = encode(&mut text, &self.registry);
         text
+    }
+}
+
+/// Shows a number, or that there is none.
+fn show<L: Clone + Eq + Hash>(family: &Family<L, Gauge>, labels: &L, number: Option<i64>) {
+    if let Some(number) = number {
+        family.get_or_create(labels).set(number);
+    } else {
+        family.remove(labels);
     }
 }
 

@@ -54,6 +54,8 @@ pub fn start(logging: &Logging, default_level: &str) -> Result<(), TelemetryErro
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(stderr)
+        // A line that cannot be written is lost. To say so where it cannot be written either would panic.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     match logging.log_format {
         LogFormat::Text => builder.try_init(),

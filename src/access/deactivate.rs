@@ -74,7 +74,9 @@ impl Dependencies {
         let was_active = user.as_ref().is_some_and(|user| user.spec.active);
         let stood = self.stands_for_good(&hold_name(&caller.source, DEACTIVATED, id));
 
-        let placed = self.place_standing_hold(caller, id, why.reason.clone()).await;
+        let placed = self
+            .place_standing_hold(caller, id, DEACTIVATED, why.reason.clone())
+            .await;
         let mut entry = caller.entry("deactivate", Some(id));
         entry.reason.clone_from(&why.reason);
         entry.before = Some(tell::json(&json!({ "active": was_active })));
@@ -182,10 +184,11 @@ impl Dependencies {
     }
 
     /// Places a hold without an end, under a name of its own if the usual one is taken by a hold that ends or vanishes.
-    async fn place_standing_hold(
+    pub(super) async fn place_standing_hold(
         &self,
         caller: &Caller,
         id: &CorporateId,
+        cause: &str,
         reason: Option<String>,
     ) -> std::result::Result<String, DesiredError> {
         let spec = VpnHoldSpec {
@@ -195,7 +198,7 @@ impl Dependencies {
             from: None,
             until: None,
         };
-        let name = hold_name(&caller.source, DEACTIVATED, id);
+        let name = hold_name(&caller.source, cause, id);
         let taken = self.directory.hold(&name).is_some() && !self.stands_for_good(&name);
         if !taken {
             match self.order(caller, &name, spec.clone(), None).await {
@@ -204,11 +207,11 @@ impl Dependencies {
                 Err(error) => return Err(error),
             }
         }
-        if let Some(name) = self.another_standing_hold(&caller.source, id) {
+        if let Some(name) = self.another_standing_hold(&caller.source, cause, id) {
             return Ok(name);
         }
-        let cause = format!("{DEACTIVATED}{}", self.clock.now().as_second());
-        let name = hold_name(&caller.source, &cause, id);
+        let another = format!("{cause}{}", self.clock.now().as_second());
+        let name = hold_name(&caller.source, &another, id);
         match self.order(caller, &name, spec, None).await {
             // Somebody said the same in the same second.
             Ok(_) | Err(DesiredError::AlreadyExists { .. }) => Ok(name),
@@ -216,9 +219,9 @@ impl Dependencies {
         }
     }
 
-    /// A hold that an earlier deactivation by this source placed under a name of its own, and that stands.
-    fn another_standing_hold(&self, source: &str, id: &CorporateId) -> Option<String> {
-        let prefix = format!("{source}-{DEACTIVATED}");
+    /// A hold that this source placed earlier for this cause under a name of its own, and that stands.
+    fn another_standing_hold(&self, source: &str, cause: &str, id: &CorporateId) -> Option<String> {
+        let prefix = format!("{source}-{cause}");
         let holds = self.directory.holds();
         let mut names = holds
             .iter()
@@ -228,7 +231,7 @@ impl Dependencies {
     }
 
     /// Whether a hold denies without an end. One that a person rejected never will: who says it again means another one.
-    fn stands_for_good(&self, name: &str) -> bool {
+    pub(super) fn stands_for_good(&self, name: &str) -> bool {
         let now = self.clock.now();
         let rejected = |id: &CorporateId| {
             let person = self.people.person(id);

@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use super::proof::Proof;
 use crate::{
     desired::DesiredError,
-    history::HistoryError,
     inbox::{State, signature::Refusal},
     model::{access::Reason, corporate_id::CorporateId},
+    registry::{BadLine, FindError, Invalid, Status, StepError, StoreError},
 };
 
 /// Why a person is denied, for people and programs.
@@ -112,6 +112,20 @@ const fn not_discardable(state: State) -> &'static str {
     }
 }
 
+fn bad_lines(bad: &[BadLine]) -> String {
+    let first = bad.first().map(ToString::to_string).unwrap_or_default();
+    match bad.len() {
+        0 | 1 => format!("nothing was changed: {first}"),
+        count => format!("nothing was changed: {count} lines cannot be taken; {first}"),
+    }
+}
+
+impl From<Invalid> for AccessError {
+    fn from(Invalid { field, message }: Invalid) -> Self {
+        Self::Invalid { field, message }
+    }
+}
+
 /// Why a use case was not carried out. Never holds a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
@@ -199,9 +213,6 @@ pub enum AccessError {
     /// Desired state did not take the change.
     #[error(transparent)]
     Desired(#[from] DesiredError),
-    /// History is unavailable, and without it nothing is granted; or the inbox of HR events, and without it none is taken.
-    #[error("{0}; nothing was changed")]
-    History(#[from] HistoryError),
     /// No event of that number.
     #[error("there is no HR event with the number {0}: GET /webhooks/events lists them")]
     UnknownEvent(i64),
@@ -222,6 +233,66 @@ pub enum AccessError {
     /// An event is not signed as it has to be. It is not kept.
     #[error(transparent)]
     WebhookRefused(#[from] Refusal),
+    /// History or the registry of corporate IDs is unavailable, and without them nobody is let in; or the inbox of HR events, and
+    /// without it no event is taken.
+    #[error("{0}; nothing was changed")]
+    Store(#[from] StoreError),
+    /// No such ID.
+    #[error("the registry has no ID {0}")]
+    UnknownId(CorporateId),
+    /// No such ID, and somebody wants it denied.
+    #[error(
+        "the registry has no ID {corporate_id}, and nobody is declared with it, so nobody was put out. To keep out whoever is declared \
+         with it later, place the hold {hold}: POST /holds, or vpn-operator hold create {corporate_id}"
+    )]
+    NoIdToRevoke {
+        /// Which ID.
+        corporate_id: CorporateId,
+        /// The hold that denies it.
+        hold: String,
+    },
+    /// The status of the ID does not allow it.
+    #[error(transparent)]
+    IdStep(#[from] StepError),
+    /// No ID could be found that is free.
+    #[error("no ID was issued: {0}")]
+    Find(#[from] FindError),
+    /// Somebody else was given the ID in the same moment.
+    #[error("no ID was issued: each that was found was given to somebody else in the same moment; try again")]
+    IdTaken,
+    /// The key of a request was used for another one.
+    #[error(
+        "Idempotency-Key: an ID was issued by this key already, for somebody else: give every request a key of its own"
+    )]
+    RequestKeyUsed,
+    /// Lines of a file cannot be taken. Nothing was changed.
+    #[error("{}", bad_lines(.0))]
+    BadLines(Vec<BadLine>),
+    /// The hold denies, and the registry could not record why.
+    #[error(
+        "the hold {hold} keeps {corporate_id} out, but the registry could not record that the ID is revoked: {error}. Revoke it again"
+    )]
+    RevokedUnrecorded {
+        /// Which ID.
+        corporate_id: CorporateId,
+        /// The hold that denies.
+        hold: String,
+        /// Why it is not recorded.
+        error: StoreError,
+    },
+    /// Somebody wants to declare a person with an ID that was taken away.
+    #[error(
+        "the ID {corporate_id} is {status}: nobody is let in with it. Issue another one, or reinstate it if it is revoked: id activate {corporate_id} --reinstate"
+    )]
+    RevokedId {
+        /// Which ID.
+        corporate_id: CorporateId,
+        /// Its status.
+        status: Status,
+    },
+    /// Somebody revoked an ID while it was being given back.
+    #[error("{0} was revoked again while it was being reinstated: it stays revoked")]
+    Overtaken(CorporateId),
     /// The work was cut off inside.
     #[error("the work was cut off by an internal error: look at the state before trying again")]
     Interrupted,

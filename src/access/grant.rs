@@ -81,6 +81,7 @@ impl Dependencies {
             user
         } else {
             self.refuse_the_denied(id, None)?;
+            self.refuse_revoked_id(id).await?;
             self.declare(caller, new).await?
         };
         self.refuse_the_denied(id, Some(&user))?;

@@ -110,6 +110,11 @@ impl UseCases {
             "until then logins and denials work, grants are refused, and nothing new is recorded",
         ));
         checks.push(of_hr(dependencies.hr_health()));
+        checks.push(Check::fails_with(
+            "registry",
+            dependencies.ids.troubles(),
+            "until then logins and denials work, no corporate ID is issued, and nobody new is granted access",
+        ));
         checks.push(of_guard(dependencies.people.guard(0).pending.total));
         checks.push(Check::fails_with(
             "guard-store",

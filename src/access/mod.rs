@@ -15,6 +15,7 @@ mod guard;
 mod health;
 mod holds;
 mod hr;
+mod ids;
 mod proof;
 mod release_many;
 mod rotate;
@@ -38,6 +39,7 @@ pub use guard::{Confirmed, GuardView, MOST_SHOWN, WaitingDenial};
 pub use health::{Check, CheckResult, Health, ProcessChecks};
 pub use holds::{HoldFilter, HoldView, NewHold, Phase, PlacedHold, ReleasedHold};
 pub use hr::{Delivery, EventPage, HrDesk, HrGauges, HrHealth, HrSettings, Received};
+pub use ids::{Beginning, Exchanged, IdPage, IdView, Ids, NewId, ReinstatedId, RevokedId, Validity};
 pub use proof::Proof;
 pub use release_many::{ReleaseMany, ReleasedMany, ReleasedOne, ReleasedPerson};
 pub use rotate::{Rotate, Rotation};
@@ -112,6 +114,8 @@ pub struct Dependencies {
     pub issuer: Issuer,
     /// History.
     pub journal: Arc<dyn Journal>,
+    /// The registry of corporate IDs.
+    pub ids: Arc<Ids>,
     /// The clock.
     pub clock: SharedClock,
     /// What the process around finds.

@@ -10,6 +10,7 @@ use crate::{
         corporate_id::CorporateId,
         user::VpnUser,
     },
+    registry::Owner,
     roster::Person,
 };
 
@@ -74,6 +75,8 @@ pub struct UserView {
     pub traffic: Option<Totals>,
     /// Bytes that count against the limit at present.
     pub used: Option<u64>,
+    /// Whose ID it is in the words of the registry, where nobody is declared with it.
+    pub registered: Option<Owner>,
     /// Every hold, live or not.
     pub holds: Vec<HoldView>,
     /// The revocation of the present epoch.
@@ -149,7 +152,12 @@ impl UseCases {
         // Of somebody who is gone the gateways forget in the end what they proved: the history has it.
         let last = revocations.as_ref().ok().and_then(|rows| rows.first());
         let former = last.filter(|_| user.is_none());
+        let registered = match user {
+            Some(_) => None,
+            None => dependencies.owners(std::slice::from_ref(&id)).await.remove(&id),
+        };
         Ok(UserView {
+            registered,
             deleted_at: former.and_then(|row| row.deleted_at),
             summary,
             next_change: person.and_then(|person| person.declared.next_change),

@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 
 use super::{
-    ask::Ask, complete, events_args::Events, exit::EXIT_CODES, hold_args::Hold, import_args::Import,
-    output::OutputArgs, qr::Qr, render_args::RenderArgs, values::one_of,
+    ask::Ask, complete, events_args::Events, exit::EXIT_CODES, forward::Forward, hold_args::Hold, id_args::Id,
+    import_args::Import, output::OutputArgs, qr::Qr, render_args::RenderArgs, values::one_of,
 };
 use crate::{
     config::{Logging, Settings, duration, optional_path},
@@ -66,6 +66,16 @@ Examples:
 SIGTERM and SIGINT drain; a second one ends at once. While the operator is down
 nobody new can log in.", after_long_help = format!("{SECRETS}\n\n{EXIT_CODES}"))]
     Run(Box<Run>),
+    /// Forward ports of one address of this machine to the same ports of its loopback
+    #[command(after_help = "\
+Examples:
+  vpn-operator forward blitz 28260 28262 25413
+      for an operator in another container than a Blitz panel: its API, its auth
+      service and the statistics of its server listen on 127.0.0.1 alone
+
+Whoever reaches HOST reaches what listens on loopback behind these ports: choose an
+address on a network of which the operator alone is a member.")]
+    Forward(Forward),
     /// A command that ends by itself.
     #[command(flatten)]
     Task(Box<Task>),
@@ -97,6 +107,8 @@ Examples:
     User(User),
     /// Show, create and release holds: what keeps people out whatever is declared
     Hold(Hold),
+    /// Corporate IDs: issue, look up, revoke, and files of them
+    Id(Id),
     /// Decide about denials that were held back because they were too many at once
     Guard(Guard),
     /// Look at events of the HR system, carry them out, or decide against them

@@ -1,5 +1,7 @@
 //! A client of a running operator's HTTP API.
 
+mod files;
+
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -8,7 +10,7 @@ use std::{
 };
 
 use clap::Args;
-use reqwest::{Method, StatusCode, header::HeaderValue};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, header::HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::{Host, Url};
@@ -189,6 +191,16 @@ impl Client {
         query: &[(&str, String)],
         body: Option<&Value>,
     ) -> Result<(StatusCode, Value), CommandError> {
+        let mut request = self.request(method, path, query)?;
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = self.respond(request).await?;
+        self.read(response).await
+    }
+
+    /// A request in the name of whoever asks. Each part of `path` is escaped, whatever is in it.
+    fn request(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> Result<RequestBuilder, CommandError> {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
@@ -200,24 +212,30 @@ impl Client {
             ))
         })?;
         secret.set_sensitive(true);
-        let mut request = self
+        let request = self
             .http
             .request(method, url)
             .header("X-Corporate-Secret", secret)
             .header("X-Vpn-Operator-Source", "cli")
             .header("X-Vpn-Operator-Actor", self.actor.clone());
-        if !query.is_empty() {
-            request = request.query(query);
-        }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
+        Ok(if query.is_empty() {
+            request
+        } else {
+            request.query(query)
+        })
+    }
+
+    async fn respond(&self, request: RequestBuilder) -> Result<Response, CommandError> {
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
-        let status = response.status();
         if response.headers().contains_key("x-vpn-operator-simulated") {
             // Whatever the command prints: what it says of sessions and proofs is not real.
             self.simulated.call_once(|| note(SIMULATED));
         }
+        Ok(response)
+    }
+
+    async fn read(&self, response: Response) -> Result<(StatusCode, Value), CommandError> {
+        let status = response.status();
         let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
         let body = if bytes.is_empty() {
             Ok(Value::Null)

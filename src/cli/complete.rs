@@ -23,7 +23,7 @@ pub(super) fn people() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
         let typed = typed.to_string_lossy();
         let query = [("q", typed.to_string()), ("limit", MOST.to_owned())];
-        candidates("users", &query, &typed, |user| {
+        candidates(&["users"], "users", &query, &typed, |user| {
             let owner = field(user, "owner").map(|_| cell(user, "owner"));
             let access = cell(user, "access");
             let help = owner.map_or_else(|| access.clone(), |owner| format!("{owner}, {access}"));
@@ -32,10 +32,26 @@ pub(super) fn people() -> ArgValueCompleter {
     })
 }
 
+/// Completes corporate IDs of the registry.
+pub(super) fn ids() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| {
+        let typed = typed.to_string_lossy();
+        let query = [("id", typed.to_string()), ("limit", MOST.to_owned())];
+        candidates(&["id", "search"], "ids", &query, &typed, |id| {
+            let status = cell(id, "status");
+            let owner = field(id, "owner").map(|_| cell(id, "owner"));
+            (
+                cell(id, "id"),
+                owner.map_or_else(|| status.clone(), |owner| format!("{owner}, {status}")),
+            )
+        })
+    })
+}
+
 /// Completes names of holds.
 pub(super) fn holds() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
-        candidates("holds", &[], &typed.to_string_lossy(), |hold| {
+        candidates(&["holds"], "holds", &[], &typed.to_string_lossy(), |hold| {
             (
                 cell(hold, "name"),
                 format!("{} {}", cell(hold, "phase"), cell(hold, "reason")),
@@ -45,13 +61,14 @@ pub(super) fn holds() -> ArgValueCompleter {
 }
 
 fn candidates(
+    path: &[&str],
     what: &str,
     query: &[(&str, String)],
     typed: &str,
     read: impl Fn(&Value) -> (String, String),
 ) -> Vec<CompletionCandidate> {
     // No operator within reach: nothing is offered, and nothing is said in the middle of somebody's typing.
-    let answer = ask(what, query).unwrap_or_default();
+    let answer = ask(path, query).unwrap_or_default();
     let typed = typed.to_lowercase();
     list(&answer, what)
         .iter()
@@ -61,7 +78,7 @@ fn candidates(
         .collect()
 }
 
-fn ask(what: &str, query: &[(&str, String)]) -> Option<Value> {
+fn ask(path: &[&str], query: &[(&str, String)]) -> Option<Value> {
     // As in a command without flags: the environment says which operator.
     let command = ClientArgs::augment_args(Command::new("complete").no_binary_name(true));
     let args = ClientArgs::from_arg_matches(&command.try_get_matches_from::<_, &str>([]).ok()?).ok()?;
@@ -70,6 +87,6 @@ fn ask(what: &str, query: &[(&str, String)]) -> Option<Value> {
         .enable_all()
         .build()
         .ok()?;
-    let answer = runtime.block_on(async { tokio::time::timeout(PATIENCE, client.get(&[what], query)).await });
+    let answer = runtime.block_on(async { tokio::time::timeout(PATIENCE, client.get(path, query)).await });
     Some(answer.ok()?.ok()?.body)
 }

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::output::OutputArgs;
 use crate::{
-    config::DesiredLocation,
+    config::{DesiredLocation, Panel},
     model::{gateway::DEFAULT_GATEWAY, syntax::LABEL},
 };
 
@@ -99,14 +99,9 @@ pub struct ImportBlitz {
     /// to stay at the panel as it is
     #[arg(long = "match", value_name = "CSV")]
     pub matches: Option<PathBuf>,
-    /// Base URL of the panel, with its root path
-    #[arg(
-        long = "blitz-api-url",
-        env = "BLITZ_API_URL",
-        value_name = "URL",
-        hide_env_values = true
-    )]
-    pub url: Option<String>,
+    /// Panel.
+    #[command(flatten)]
+    pub panel: Panel,
     /// PEM certificates of the authority that signed the panel's certificate, beside those of this machine
     #[arg(long, value_name = "PATH")]
     pub ca_bundle: Option<PathBuf>,

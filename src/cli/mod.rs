@@ -1,7 +1,7 @@
 //! The command line: parses, wires, asks, prints. It decides nothing about access.
 //!
-//! `run` wires the rooms together. `user`, `hold`, `guard` and `gateway status` are clients of a running operator's HTTP API and touch
-//! neither its data nor a gateway; `health` asks it whether it is ready. `check`, `crd`, `openapi`, `gateway render`, `seal`,
+//! `run` wires the rooms together. `user`, `hold`, `id`, `guard`, `events` and `gateway status` are clients of a running operator's HTTP API and
+//! touch neither its data nor a gateway; `health` asks it whether it is ready. `forward` stands beside a panel. `check`, `crd`, `openapi`, `gateway render`, `seal`,
 //! `import`, `completions` and `man` need no operator.
 //! Everything for stdout goes through [`output::Output`].
 
@@ -17,6 +17,7 @@ mod events;
 mod events_args;
 mod exit;
 mod former;
+mod forward;
 mod gateway_status;
 mod generate;
 mod guard;
@@ -24,6 +25,8 @@ mod health;
 mod hold;
 mod hold_args;
 mod human;
+mod id;
+mod id_args;
 mod import;
 mod import_args;
 mod json;
@@ -66,16 +69,16 @@ pub async fn main(cli: Cli) -> Exit {
     if let Err(error) = signals::cancel_on_signal(shutdown.clone()) {
         return report(&format!("cannot listen for signals: {error}"), Exit::Failed);
     }
-    let level = if matches!(cli.command, Command::Run(_)) {
-        "info"
-    } else {
-        "warn"
+    let level = match cli.command {
+        Command::Run(_) | Command::Forward(_) => "info",
+        Command::Task(_) => "warn",
     };
     if let Err(error) = telemetry::start(&cli.logging, level) {
         return report(&error.to_string(), Exit::Invalid);
     }
     let result = match cli.command {
         Command::Run(args) => Box::pin(run(*args, shutdown)).await,
+        Command::Forward(args) => forward::run(&args, shutdown).await,
         Command::Task(task) => {
             let mut output = Output::stdout();
             tokio::select! {
@@ -114,6 +117,7 @@ async fn execute(task: Task, output: &mut Output) -> Result<(), CommandError> {
         },
         Task::User(args) => user::run(args.command, output).await,
         Task::Hold(args) => hold::run(args.command, output).await,
+        Task::Id(args) => id::run(args.command, output).await,
         Task::Guard(args) => guard::run(args.command, output).await,
         Task::Events(args) => Box::pin(events::run(args.command, output)).await,
         Task::Seal(args) => seal::run(&args, output),

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     config::{self, Ports, Secrets, secrets::process_environment},
     gateway::hysteria::{
+        acl::{self, Rejected},
         config::NodeConfig,
         render::{RenderInput, Tls, render},
     },
@@ -63,8 +64,12 @@ async fn configuration(args: &RenderArgs) -> Result<String, CommandError> {
         auth_url: auth_url(&base, &token).into(),
         masquerade: args.options.masquerade.as_ref().map(Url::to_string),
         mimic: args.options.tcp_fallback,
+        reject: (!args.options.no_acl).then(|| args.options.reject.clone()),
         redact: args.options.redact,
     };
+    if !args.options.no_acl {
+        say_what_stays_open(&base, node.stats.as_ref().map(|stats| &stats.url), &args.options.reject);
+    }
     render(&input).map_err(|error| CommandError::invalid(error.to_string()))
 }
 
@@ -94,6 +99,19 @@ fn with_hopping(mut node: HysteriaNode, hop: Option<&Ports>) -> HysteriaNode {
         node.ports = ports;
     }
     node
+}
+
+/// A rule for a name does not reject its address, and the statistics API listens at every address when it has a name.
+fn say_what_stays_open(auth: &str, statistics: Option<&Url>, given: &[Rejected]) {
+    let auth = Url::parse(auth).ok();
+    let names = acl::names(auth.iter().chain(statistics));
+    // Whoever gives networks has thought of it.
+    if !names.is_empty() && !given.iter().any(|given| matches!(given, Rejected::Network(_))) {
+        note(&format!(
+            "the ACL rejects {} by name: name the addresses, too, with --reject, or clients can ask for those",
+            names.join(" and ")
+        ));
+    }
 }
 
 fn tls(options: &Options) -> Result<Tls, CommandError> {

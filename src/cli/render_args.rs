@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::{
     config::{Hysteria, Ports, State},
+    gateway::hysteria::acl::Rejected,
     model::gateway::DEFAULT_GATEWAY,
 };
 
@@ -71,6 +72,13 @@ pub struct Options {
     /// Website that is shown to whoever knocks without being a client
     #[arg(long, value_name = "URL")]
     pub masquerade: Option<Url>,
+    /// Do not connect clients to this network, address or name either; comma-separated, may be repeated. The server's loopback,
+    /// link-local addresses, and the ports of the auth listener and of the statistics are rejected anyway
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    pub reject: Vec<Rejected>,
+    /// Write no ACL, for one of your own: clients reach the server's loopback then, and the operator
+    #[arg(long, conflicts_with = "reject")]
+    pub no_acl: bool,
     /// Leave the secrets out, for looking at
     #[arg(long)]
     pub redact: bool,

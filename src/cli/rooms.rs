@@ -13,6 +13,7 @@ use crate::{
     http,
     model::{Kind, corporate_id::CorporateId, crds_yaml},
     reconcile::imported,
+    registry::{REGISTRY_FILE, Registry},
 };
 
 /// The definitions of all kinds, or of one, as YAML.
@@ -44,6 +45,17 @@ pub(super) async fn check_history(data_dir: &Path) -> Result<Option<String>, Str
         "{} is whole; {rows} audit rows, their chain unbroken",
         path.display()
     )))
+}
+
+/// Looks at the registry of corporate IDs as [`check_history`] does at history.
+pub(super) async fn check_registry(data_dir: &Path) -> Result<Option<String>, String> {
+    let path = data_dir.join(REGISTRY_FILE);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let registry = Registry::open_read_only(&path, Arc::new(SystemClock));
+    registry.check().await.map_err(|error| error.to_string())?;
+    Ok(Some(format!("{} is whole", path.display())))
 }
 
 /// Looks at the master key without changing anything. Answers one line on it; `None` when there is none yet.

@@ -104,7 +104,7 @@ impl Hysteria {
             let url = given(url).map(|url| values::panel_url(&url, secret));
             url.transpose().map_err(|message| ConfigError::Value { name, message })
         };
-        let blitz_url = of_panel("BLITZ_API_URL", self.blitz_api_url, "BLITZ_API_TOKEN")?;
+        let blitz_url = of_panel("BLITZ_API_URL", self.panel.blitz_api_url, "BLITZ_API_TOKEN")?;
         let auth = "BLITZ_AUTH_UPSTREAM";
         let blitz_auth_upstream = of_panel(auth, self.blitz_auth_upstream, "HYSTERIA_AUTH_TOKEN")?;
         let stats = "BLITZ_STATS_URL";

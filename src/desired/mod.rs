@@ -8,6 +8,7 @@ pub mod announcement;
 pub mod connection_secrets;
 mod event;
 pub mod folder;
+pub mod id_claims;
 pub mod kubernetes;
 pub mod memory;
 

@@ -337,6 +337,8 @@ pub struct UsageDelta {
     pub upload: u64,
     /// Bytes to the user (`rx`).
     pub download: u64,
+    /// It was moved before anybody counted, nobody knows when: a part of the account's whole life, and of no month, day or hour.
+    pub earlier: bool,
 }
 
 /// The counters of one node when they were last accounted for, so that a restart of the operator counts nothing twice.
@@ -369,6 +371,12 @@ impl NodeName {
     #[must_use]
     pub fn new(gateway: &str, node: &str) -> Self {
         Self(format!("{gateway}/{node}").into())
+    }
+
+    /// The panel of a system that was moved over from, as it counted until then. No node has this name: it has no slash.
+    #[must_use]
+    pub fn imported() -> Self {
+        Self("imported".into())
     }
 
     /// Whether this stands for several nodes that cannot be told apart.

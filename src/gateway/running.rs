@@ -39,7 +39,7 @@ impl Wanted {
     pub fn counters(&self, gateway: &str) -> Vec<NodeName> {
         match self {
             Self::Hysteria(nodes) => nodes.iter().map(|node| NodeName::new(gateway, &node.name)).collect(),
-            Self::Blitz(_) => vec![NodeName::new(gateway, PANEL)],
+            Self::Blitz(_) => vec![NodeName::new(gateway, PANEL), NodeName::imported()],
         }
     }
 

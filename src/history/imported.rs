@@ -6,9 +6,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{
     audit::{self, AuditEntry, Stamped},
     redact, time,
-    traffic::clamp,
+    traffic::{self, clamp},
 };
-use crate::model::access::Period;
+use crate::{gateway::NodeName, model::access::Period};
 
 /// Something of the past. The digest says what it is: of two with the same digest the first is taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct ImportedEvent {
     pub entry: AuditEntry,
 }
 
-/// What an account moved in another system.
+/// What an account moved in another system, which had it from the counter that the account has at a panel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportedTraffic {
     /// What it is.
@@ -80,7 +80,13 @@ pub(super) fn take_over(conn: &Connection, past: &[Past], now: Timestamp) -> rus
                 at: event.at,
                 entry: event.entry.clone(),
             }),
-            Past::Traffic(traffic) => add(conn, traffic, now)?,
+            Past::Traffic(traffic) if is_counted(conn, traffic)? => {}
+            Past::Traffic(traffic) => {
+                add(conn, traffic, now)?;
+                // From here on the panel is counted, which shows what was moved in the account's whole life.
+                let moved = (traffic.upload, traffic.download);
+                traffic::keep_counter(conn, &NodeName::imported(), &traffic.account, moved)?;
+            }
         }
     }
     if fresh.is_empty() {
@@ -97,6 +103,14 @@ pub(super) fn known(conn: &Connection, digests: &[[u8; 32]]) -> rusqlite::Result
         known += u64::from(look.exists([digest])?);
     }
     Ok(known)
+}
+
+/// Whether a panel's counter of the account was counted here already, with all of this in it.
+fn is_counted(conn: &Connection, traffic: &ImportedTraffic) -> rusqlite::Result<bool> {
+    let counters = traffic::counters_of(conn, &traffic.account)?;
+    Ok(counters
+        .iter()
+        .any(|(up, down)| *up >= traffic.upload && *down >= traffic.download))
 }
 
 /// Adds what an account moved to what is known of it. What no day has counts for the account's life only.

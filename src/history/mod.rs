@@ -121,10 +121,8 @@ impl History {
             return true;
         }
         let Some(spool) = &self.spool else {
-            tracing::error!(
-                entries = entries.len(),
-                "audit entries are lost: there is no history to write them to"
-            );
+            let entries = entries.len();
+            tracing::error!(entries, "audit entries are lost: there is no history to write them to");
             return false;
         };
         let stamped = self.stamp(entries);
@@ -146,9 +144,8 @@ impl History {
         durable.unwrap_or(false)
     }
 
-    /// Inserts or completes a revocation (key: account and epoch). Times that are set are never moved, unless they
-    /// were taken back. Durable when it
-    /// returns.
+    /// Inserts or completes a revocation (key: account and epoch). Times that are set are never moved, unless they were taken
+    /// back. Durable when it returns.
     ///
     /// # Errors
     /// Nothing was written.

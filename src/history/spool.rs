@@ -14,6 +14,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use jiff::Timestamp;
@@ -52,7 +53,7 @@ struct Batch {
     entries: Vec<Kept>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     /// Name of the spool; none before it is adopted, or without random numbers.
     id: Option<String>,
@@ -79,13 +80,8 @@ impl Spool {
         Self {
             path: database.with_file_name("audit-spool.jsonl"),
             state: Mutex::new(State {
-                id: None,
                 next: 1,
-                waiting: VecDeque::new(),
-                lost: 0,
-                saved: 0,
-                end: 0,
-                dirty: 0,
+                ..State::default()
             }),
         }
     }
@@ -237,8 +233,8 @@ impl Companion for Spool {
         }
     }
 
-    fn waits(&self) -> bool {
-        !self.is_empty()
+    fn due(&self) -> Option<Instant> {
+        (!self.is_empty()).then(Instant::now)
     }
 
     fn next(self: Arc<Self>, now: Timestamp) -> Option<Part> {

@@ -138,6 +138,7 @@ async fn a_full_disk_answers_an_error_writes_nothing_and_is_over_by_itself_when_
         account: "a".into(),
         upload: 1,
         download: 2,
+        earlier: false,
     };
     let counters = (0..500).map(|n| (format!("corp_a.1.{n}"), (n, n))).collect();
     let node = NodeName("default/n1".into());
@@ -365,6 +366,7 @@ async fn retention_removes_the_oldest_rows_in_steps_and_the_chain_still_verifies
             account: "a".into(),
             upload: 1,
             download: 0,
+            earlier: false,
         };
         fixture
             .history
@@ -422,6 +424,7 @@ async fn a_clock_that_was_ahead_and_is_set_back_finds_the_month_again() {
             account: "a".into(),
             upload: bytes,
             download: 0,
+            earlier: false,
         };
         fixture
             .history
@@ -446,6 +449,7 @@ async fn counters_keep_all_their_bits_and_sums_are_clamped() {
         account: "a".into(),
         upload: u64::MAX,
         download: u64::MAX,
+        earlier: false,
     };
     let changed = HashMap::from([("corp_a.1.0".to_owned(), (u64::MAX, i64::MAX as u64 + 1))]);
     for _ in 0..2 {
@@ -516,6 +520,7 @@ async fn poll(history: &History, name: &NodeName, shown: &NodeCounters, restarte
                 account,
                 upload: tx - old_tx,
                 download: rx - old_rx,
+                earlier: false,
             }
         })
         .collect();
@@ -632,6 +637,7 @@ async fn what_is_imported_twice_is_there_once_with_its_own_time_and_the_chain_is
         account: "corp_ab123456".into(),
         upload: 5,
         download: 6,
+        earlier: false,
     };
     let node = NodeName("default/node-1".into());
     let account = fixture
@@ -651,4 +657,67 @@ async fn what_is_imported_twice_is_there_once_with_its_own_time_and_the_chain_is
     assert_eq!(totals.usage.month, 5 + 6 + 1 + 2);
     let digests = vec![[1; 32], [2; 32], [3; 32]];
     assert_eq!(fixture.history.known_imports(digests).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn what_is_imported_is_where_the_panel_is_counted_from_and_what_a_panel_showed_before_is_not_added() {
+    let fixture = Fixture::new();
+    let past = |account: &str, number| {
+        vec![Past::Traffic(ImportedTraffic {
+            digest: [number; 32],
+            account: account.to_owned(),
+            upload: 100,
+            download: 200,
+            days: Vec::new(),
+        })]
+    };
+    let panel = NodeName::new("panel", "panel");
+    let shown = |account: &str, moved: (u64, u64)| UsageDelta {
+        account: account.to_owned(),
+        upload: moved.0,
+        download: moved.1,
+        earlier: false,
+    };
+    for (account, moved) in [("corp_seen", (100, 250)), ("corp_anew", (1, 2))] {
+        let counters = HashMap::from([(account.to_owned(), moved)]);
+        let account = fixture
+            .history
+            .account_traffic(panel.clone(), vec![shown(account, moved)], counters, false);
+        account.await.unwrap();
+    }
+    for (number, account) in [(1, "corp_new"), (2, "corp_seen"), (3, "corp_anew")] {
+        fixture.history.import(past(account, number)).await.unwrap();
+    }
+    let imported = fixture.history.counters(NodeName::imported()).await.unwrap();
+    let want = ["corp_new", "corp_anew"].map(|account| (account.to_owned(), (100, 200)));
+    assert_eq!(imported.ids, HashMap::from(want));
+    let mut totals = Vec::new();
+    for account in ["corp_new", "corp_seen", "corp_anew"] {
+        let of = fixture.history.totals(account.into()).await.unwrap();
+        totals.push((of.upload, of.download));
+    }
+    assert_eq!(totals, [(100, 200), (100, 250), (101, 202)]);
+}
+
+#[tokio::test]
+async fn what_was_moved_before_anybody_counted_is_in_the_sum_and_in_no_month_or_day() {
+    let fixture = Fixture::new();
+    let node = NodeName::new("panel", "panel");
+    let delta = |upload, earlier| UsageDelta {
+        account: "a".to_owned(),
+        upload,
+        download: 0,
+        earlier,
+    };
+    for (upload, earlier) in [(500, true), (3, false), (40, true)] {
+        let deltas = vec![delta(upload, earlier)];
+        let written = fixture
+            .history
+            .account_traffic(node.clone(), deltas, HashMap::new(), false);
+        written.await.unwrap();
+    }
+    let totals = fixture.history.totals("a".into()).await.unwrap();
+    assert_eq!((totals.usage.lifetime, totals.usage.month), (543, 3));
+    let days = fixture.history.traffic_by_day("a".into(), 30).await.unwrap();
+    assert_eq!(days.iter().map(|day| day.upload).collect::<Vec<_>>(), [3]);
 }

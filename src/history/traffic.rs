@@ -87,6 +87,7 @@ fn add(conn: &Connection, at: Timestamp, delta: &UsageDelta) -> rusqlite::Result
             })
         })
         .optional()?;
+    let counted = if delta.earlier { 0 } else { moved };
     let id = if let Some(known) = known {
         let month = match known.month_start.cmp(&month_start) {
             std::cmp::Ordering::Equal => known.month,
@@ -101,7 +102,7 @@ fn add(conn: &Connection, at: Timestamp, delta: &UsageDelta) -> rusqlite::Result
             known.id,
             known.upload.saturating_add(upload),
             known.download.saturating_add(download),
-            month.saturating_add(moved),
+            month.saturating_add(counted),
             month_start
         ])?;
         known.id
@@ -109,8 +110,11 @@ fn add(conn: &Connection, at: Timestamp, delta: &UsageDelta) -> rusqlite::Result
         conn.prepare_cached(
             "INSERT INTO accounts (name, upload, download, month, month_start) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
-        .insert(params![delta.account, upload, download, moved, month_start])?
+        .insert(params![delta.account, upload, download, counted, month_start])?
     };
+    if delta.earlier {
+        return Ok(());
+    }
     // The sum of two 64-bit integers that does not fit would turn into a floating-point number.
     conn.prepare_cached(
         "INSERT INTO traffic_hour (hour, account, upload, download) VALUES (?1, ?2, ?3, ?4) \
@@ -150,29 +154,54 @@ fn keep_counters(conn: &Connection, poll: &Poll) -> rusqlite::Result<()> {
     if poll.changed.is_empty() && !poll.reset {
         return Ok(());
     }
-    let name = poll.node.0.as_ref();
-    let known: Option<i64> = conn
-        .prepare_cached("SELECT id FROM nodes WHERE name = ?1")?
-        .query_row([name], |row| row.get(0))
-        .optional()?;
-    let node = match known {
-        Some(node) => node,
-        None => conn
-            .prepare_cached("INSERT INTO nodes (name) VALUES (?1)")?
-            .insert([name])?,
-    };
+    let node = node_id(conn, &poll.node)?;
     if poll.reset {
         conn.prepare_cached("DELETE FROM counters WHERE node = ?1")?
             .execute([node])?;
     }
+    for (id, moved) in &poll.changed {
+        put_counter(conn, node, id, *moved)?;
+    }
+    Ok(())
+}
+
+/// Keeps one counter of a node.
+pub(super) fn keep_counter(conn: &Connection, node: &NodeName, id: &str, moved: (u64, u64)) -> rusqlite::Result<()> {
+    let node = node_id(conn, node)?;
+    put_counter(conn, node, id, moved)
+}
+
+fn put_counter(conn: &Connection, node: i64, id: &str, (tx, rx): (u64, u64)) -> rusqlite::Result<()> {
     let mut keep = conn.prepare_cached(
         "INSERT INTO counters (node, id, tx, rx) VALUES (?1, ?2, ?3, ?4) \
          ON CONFLICT (node, id) DO UPDATE SET tx = excluded.tx, rx = excluded.rx",
     )?;
-    for (id, (tx, rx)) in &poll.changed {
-        keep.execute(params![node, id, tx.cast_signed(), rx.cast_signed()])?;
-    }
+    keep.execute(params![node, id, tx.cast_signed(), rx.cast_signed()])?;
     Ok(())
+}
+
+fn node_id(conn: &Connection, node: &NodeName) -> rusqlite::Result<i64> {
+    let name = node.0.as_ref();
+    let known: Option<i64> = conn
+        .prepare_cached("SELECT id FROM nodes WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+        .optional()?;
+    match known {
+        Some(node) => Ok(node),
+        None => conn
+            .prepare_cached("INSERT INTO nodes (name) VALUES (?1)")?
+            .insert([name]),
+    }
+}
+
+/// Counters of one id, of every node that has it.
+pub(super) fn counters_of(conn: &Connection, id: &str) -> rusqlite::Result<Vec<(u64, u64)>> {
+    conn.prepare_cached("SELECT tx, rx FROM nodes JOIN counters ON counters.node = nodes.id AND counters.id = ?1")?
+        .query_map([id], |row| {
+            let (tx, rx): (i64, i64) = (row.get(0)?, row.get(1)?);
+            Ok((tx.cast_unsigned(), rx.cast_unsigned()))
+        })?
+        .collect()
 }
 
 /// Counters of a node as last kept.

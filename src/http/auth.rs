@@ -1,5 +1,7 @@
 //! `X-Corporate-Secret`: who may call, and in whose name.
 
+use std::net::IpAddr;
+
 use axum::{
     extract::{FromRequestParts, Request, State},
     http::{HeaderMap, StatusCode, request::Parts},
@@ -44,7 +46,7 @@ impl Secrets {
     }
 
     /// Whether the one secret in the headers is valid. Takes the same time for every secret.
-    fn accepts(&self, headers: &HeaderMap) -> bool {
+    pub(super) fn accepts(&self, headers: &HeaderMap) -> bool {
         let mut given = headers.get_all(SECRET_HEADER).iter();
         let (Some(secret), None) = (given.next(), given.next()) else {
             return false;
@@ -64,7 +66,12 @@ pub(super) async fn require_secret(State(state): State<HttpState>, request: Requ
         return next.run(request).await;
     }
     let ClientAddr(address) = ClientAddr::of(request.extensions(), request.headers(), &state.settings.trusted_proxies);
-    let refusal = match state.secret_failures.failed(address, state.clock.monotonic()) {
+    wrong_secret(&state, address).into_response()
+}
+
+/// Counts a wrong or missing secret, and answers the refusal.
+pub(super) fn wrong_secret(state: &HttpState, address: IpAddr) -> Problem {
+    match state.secret_failures.failed(address, state.clock.monotonic()) {
         Ok(()) => Problem::new(
             StatusCode::FORBIDDEN,
             "wrong-secret",
@@ -72,8 +79,7 @@ pub(super) async fn require_secret(State(state): State<HttpState>, request: Requ
             "the header X-Corporate-Secret is missing or wrong",
         ),
         Err(seconds) => Problem::too_many(seconds),
-    };
-    refusal.into_response()
+    }
 }
 
 /// Who acts: source and name from the headers, address and request id from the connection.

@@ -19,6 +19,9 @@ pub(super) struct HoldBody {
     pub(super) name: String,
     /// Whom it denies.
     pub(super) corporate_id: String,
+    /// Whose ID it is, in lists: in the words of who declared the person, or of the registry of corporate IDs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) owner: Option<String>,
     /// Who placed it. Only the same source lifts it.
     pub(super) source: String,
     /// Who ordered it, as the audit names them; null for one that was not placed through the API or the command line.
@@ -51,6 +54,7 @@ impl From<HoldView> for HoldBody {
     fn from(hold: HoldView) -> Self {
         let waits = hold.phase == Phase::HeldBack && !hold.rejected;
         Self {
+            owner: None,
             rejected: hold.rejected,
             since: hold.since,
             ordered_by: hold.ordered_by,

@@ -9,13 +9,13 @@ use super::{
     auth::{Who, check_source},
     denial::{detail, lag, progress},
     extract::{Params, Segment},
-    hold_bodies::{HoldsBody, NewHoldBody, PlacedBody, ReleasedBody},
+    hold_bodies::{HoldBody, HoldsBody, NewHoldBody, PlacedBody, ReleasedBody},
     order::{OrderOf, reason},
     problem::{Problem, ProblemBody},
     schemas::{CorporateIdText, HoldNameText, PhaseWord, SourceText},
 };
 use crate::{
-    access::{HoldFilter, NewHold, Phase},
+    access::{HoldFilter, HoldView, NewHold, Phase},
     model::{corporate_id::CorporateId, syntax::SOURCE},
 };
 
@@ -52,7 +52,14 @@ pub(super) async fn list(
         source: query.source,
         phase: query.phase,
     };
-    let holds = state.use_cases.holds(&filter).into_iter().map(Into::into).collect();
+    let holds = state.use_cases.holds(&filter);
+    let ids: Vec<CorporateId> = holds.iter().map(|hold| hold.spec.corporate_id.clone()).collect();
+    let owners = state.use_cases.owners(&ids).await;
+    let body = |(hold, id): (HoldView, &CorporateId)| HoldBody {
+        owner: owners.get(id).and_then(|owner| owner.owner.clone()),
+        ..hold.into()
+    };
+    let holds = holds.into_iter().zip(&ids).map(body).collect();
     Ok(Json(HoldsBody { holds }))
 }
 

@@ -23,6 +23,9 @@ mod health;
 mod health_bodies;
 mod hold_bodies;
 mod holds;
+mod id_bodies;
+mod id_files;
+mod ids;
 mod limiter;
 mod limits;
 mod openapi;
@@ -111,6 +114,8 @@ pub struct Inner {
     secrets: Secrets,
     secret_failures: FailureLimiter,
     token_failures: FailureLimiter,
+    /// Questions about an ID without the secret.
+    id_questions: FailureLimiter,
     slots: Semaphore,
     /// Rendered when it is first asked for.
     documentation: OnceLock<Documentation>,
@@ -136,6 +141,7 @@ impl HttpState {
             secrets: Secrets::new(&settings.secrets),
             secret_failures: FailureLimiter::new(settings.failures_per_minute),
             token_failures: FailureLimiter::new(settings.failures_per_minute),
+            id_questions: FailureLimiter::new(settings.failures_per_minute),
             slots: Semaphore::new(settings.max_concurrent),
             documentation: OnceLock::new(),
             settings,
@@ -177,6 +183,14 @@ fn protected() -> Routes {
         ("/webhooks/events/{id}", get(events::show)),
         ("/webhooks/events/{id}/process", post(events::process)),
         ("/webhooks/events/{id}/discard", post(events::discard)),
+        ("/id/issue", post(ids::issue)),
+        ("/id/activate", post(ids::activate)),
+        ("/id/revoke", post(ids::revoke)),
+        ("/id/archive", post(ids::archive)),
+        ("/id/search", get(ids::search)),
+        ("/id/show", get(ids::show)),
+        ("/id/export.csv", get(id_files::export)),
+        ("/id/import", id_files::import_route()),
     ]
 }
 
@@ -186,6 +200,7 @@ fn open() -> Routes {
         ("/sub/{token}", get(subscription::show)),
         ("/webhooks/hr-events", post(webhooks::receive)),
         ("/webhooks/health", get(webhooks::health)),
+        ("/id/validate", get(ids::validate)),
         ("/openapi.json", get(docs::document)),
         ("/docs", get(docs::page)),
     ]

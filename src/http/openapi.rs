@@ -10,7 +10,7 @@ use utoipa::{
 };
 
 use super::{
-    access, activation, audit, docs, events, gateways, guard, health, holds, problem, release_many,
+    access, activation, audit, docs, events, gateways, guard, health, holds, id_files, ids, problem, release_many,
     schemas::{self, ActorText, SourceText},
     subscription, users, webhooks,
 };
@@ -25,7 +25,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     info(
         title = "vpn-operator",
         description = "Managed VPN access over Hysteria2: who has it, since when, and why not.\n\nEvery error is a problem \
-                       document (RFC 9457) whose `detail` says what is wrong and what to do. Every call is safe to repeat. \
+                       document (RFC 9457) whose `detail` says what is wrong and what to do. Every call is safe to repeat, but issuing an ID without a key. \
                        `X-Request-Id` is taken and given back, and stands in the audit. \
                        `X-Vpn-Operator-Simulated: true` stands in every answer of an operator whose node is simulated: no \
                        session and no proof in it is real.\n\n`X-Vpn-Operator-Actor` names \
@@ -37,20 +37,23 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     paths(
         access::grant, access::config, activation::deactivate, activation::activate, access::rotate,
         users::list, users::show, holds::list, holds::create, holds::release, release_many::release_many,
-        gateways::list, gateways::show, guard::show, guard::confirm, guard::cancel, audit::list, subscription::show,
+        gateways::list, gateways::show, guard::show, guard::confirm, guard::cancel, audit::list, ids::validate, ids::issue, ids::activate,
+        ids::revoke, ids::archive, ids::search, ids::show, id_files::export, id_files::import, subscription::show,
         webhooks::receive, webhooks::health, events::list, events::pending, events::show, events::process, events::discard,
         health::health, health::livez, health::readyz, health::metrics, docs::document, docs::page,
     ),
     components(schemas(
         problem::ProblemBody, schemas::CorporateIdText, schemas::SourceText, schemas::HoldNameText, schemas::GatewayNameText, schemas::AccessWord,
         schemas::ReasonWord, schemas::PhaseWord, schemas::WhyBody, schemas::OwnerText, schemas::EmailText, schemas::RoleText,
-        schemas::ReasonText, schemas::GuardWord, schemas::EventStateWord, schemas::EventTypeText, subscription::Format,
+        schemas::ReasonText, schemas::GuardWord, schemas::EventStateWord, schemas::EventTypeText, schemas::DepartmentText,
+        schemas::IdPrefixText, schemas::IdStatusWord, schemas::RequestKeyText, subscription::Format,
     )),
     security(("corporate_secret" = [])),
     tags(
         (name = "access", description = "Give access and take it away"),
         (name = "people", description = "Who has access, and why not"),
         (name = "holds", description = "Standing denials. Any live hold denies; only the source that placed it lifts it"),
+        (name = "ids", description = "Corporate IDs: who got which, and where each stands"),
         (name = "gateways", description = "How the gateways are, and what waits there"),
         (name = "guard", description = "Denials that came in unusual number and wait for a person"),
         (name = "webhooks", description = "Events of the HR system"),
@@ -94,7 +97,7 @@ impl Modify for Common {
 const WITHOUT_BODY: [&str; 3] = ["deactivate_user", "activate_user", "discard_event"];
 
 /// Operations that deny, for which anything is taken that does not say whom.
-const DENIES: [&str; 2] = ["deactivate_user", "create_hold"];
+const DENIES: [&str; 3] = ["deactivate_user", "create_hold", "revoke_id"];
 
 /// Headers that every change may carry.
 fn caller_headers(lenient: bool) -> [Parameter; 2] {

@@ -13,7 +13,27 @@ use crate::{
     access::{AccessError, Denial, Former},
     desired::DesiredError,
     model::corporate_id::CorporateIdError,
+    registry::{BadLine, FindError},
 };
+
+/// Lines of a file that one answer names.
+const MOST_LINES: usize = 10_000;
+
+/// A line of a file that cannot be taken.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = BadLine)]
+pub(super) struct BadLineBody {
+    /// Which line, from 1.
+    line: u64,
+    /// What is wrong with it, and what to do.
+    message: String,
+}
+
+impl From<BadLine> for BadLineBody {
+    fn from(BadLine { line, message }: BadLine) -> Self {
+        Self { line, message }
+    }
+}
 
 /// Why a request was not carried out. Boxed, because every handler may return one.
 #[derive(Debug, Clone)]
@@ -50,6 +70,12 @@ pub(super) struct ProblemBody {
     /// What was looked at, when the service is not ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     checks: Option<Vec<CheckBody>>,
+    /// The lines of a file that cannot be taken, in their order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lines: Option<Vec<BadLineBody>>,
+    /// How many lines more cannot be taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more_lines: Option<usize>,
     /// Id of the request, as in the log and the audit.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
@@ -71,6 +97,8 @@ impl Problem {
             deleted_at: None,
             revocation: None,
             checks: None,
+            lines: None,
+            more_lines: None,
             request_id: None,
             retry_after: None,
         }))
@@ -155,6 +183,13 @@ impl Problem {
         self
     }
 
+    fn lines(mut self, bad: Vec<BadLine>) -> Self {
+        let more = bad.len().saturating_sub(MOST_LINES);
+        self.0.more_lines = (more > 0).then_some(more);
+        self.0.lines = Some(bad.into_iter().take(MOST_LINES).map(Into::into).collect());
+        self
+    }
+
     pub(super) fn request_id(mut self, id: &str) -> Self {
         self.0.request_id = Some(id.to_owned());
         self
@@ -209,6 +244,8 @@ impl From<AccessError> for Problem {
             AccessError::UnknownPerson(_)
             | AccessError::UnknownHold(_)
             | AccessError::UnknownGateway(_)
+            | AccessError::UnknownId(_)
+            | AccessError::NoIdToRevoke { .. }
             | AccessError::UnknownEvent(_)
             | AccessError::NobodyToDeny { .. } => Self::not_found(detail),
             AccessError::DeclaredOtherwise { .. } => Self::conflict("declared-otherwise", detail),
@@ -222,9 +259,21 @@ impl From<AccessError> for Problem {
             .denied(denial),
             AccessError::ForeignHold { .. } => Self::conflict("foreign-hold", detail),
             AccessError::ImportedPassword(_) => Self::conflict("imported-password", detail),
-            AccessError::NoLink { .. } | AccessError::History(_) | AccessError::NoWebhookSecret => {
-                Self::unavailable(detail)
+            AccessError::NoLink { .. }
+            | AccessError::Store(_)
+            | AccessError::IdTaken
+            | AccessError::NoWebhookSecret
+            | AccessError::RevokedUnrecorded { .. } => Self::unavailable(detail),
+            AccessError::Find(error) => match error {
+                FindError::Claims(error) => Self::desired(&error, detail),
+                FindError::Random(_) => Self::internal(),
+                FindError::Store(_) | FindError::NoneFree => Self::unavailable(detail),
+            },
+            AccessError::IdStep(_) | AccessError::RevokedId { .. } | AccessError::Overtaken(_) => {
+                Self::conflict("id-status", detail)
             }
+            AccessError::RequestKeyUsed => Self::conflict("key-used", detail),
+            AccessError::BadLines(bad) => Self::invalid(detail).lines(bad),
             AccessError::Desired(error) | AccessError::NotHeld { error, .. } => Self::desired(&error, detail),
             AccessError::EventState { .. } => Self::conflict("event-state", detail),
             AccessError::WebhookRefused(_) => Self::new(

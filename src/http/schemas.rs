@@ -20,6 +20,7 @@ use crate::model::{
     syntax::{self, Syntax},
     user::{MAX_OWNER_LEN, MAX_ROLE_LEN},
 };
+use crate::registry::{Status, entry::MAX_DEPARTMENT_LEN};
 
 /// A schema by a name of its own.
 macro_rules! named {
@@ -73,6 +74,32 @@ named!(
 named!(
     /// A job title.
     RoleText, "Role", one_line(MAX_ROLE_LEN).description(Some("Free text, for example a job title."))
+);
+named!(
+    /// Where somebody works.
+    DepartmentText, "Department", one_line(MAX_DEPARTMENT_LEN).description(Some("Where the person works."))
+);
+named!(
+    /// The beginning of a corporate ID.
+    IdPrefixText, "IdPrefix",
+    text()
+        .pattern(Some("^[A-Za-z0-9._-]*$"))
+        .max_length(Some(corporate_id::MAX_LEN))
+        .description(Some("The beginning of a corporate ID. Case does not matter."))
+        .examples([json!("AB12")])
+);
+named!(
+    /// See [`Status`].
+    IdStatusWord, "IdStatus", one_of(Status::ALL.map(Status::as_str))
+);
+named!(
+    /// What a caller calls a request.
+    RequestKeyText, "RequestKey",
+    text()
+        .pattern(Some("^[!-~]+$"))
+        .min_length(Some(1))
+        .max_length(Some(128))
+        .description(Some("The caller's own name of a request, like a UUID. The same request gets the same answer."))
 );
 named!(
     /// Why something is done that denies nobody.

@@ -32,7 +32,7 @@ pub(super) struct UserBody {
     name: String,
     /// Whether there is an object; false if only holds exist.
     declared: bool,
-    /// Text that is shown to admins.
+    /// Text that is shown to admins. Of somebody who is not declared, in the words of the registry of corporate IDs.
     owner: Option<String>,
     /// Mail address.
     email: Option<String>,
@@ -213,7 +213,15 @@ impl From<UserView> for UserDetailBody {
             usage: usage(&view, user),
             gateways: user.map(gateways).unwrap_or_default(),
             conditions: user.map(conditions).unwrap_or_default(),
-            user: view.summary.into(),
+            user: {
+                let registered = view.registered.unwrap_or_default();
+                let user = UserBody::from(view.summary);
+                UserBody {
+                    owner: user.owner.or(registered.owner),
+                    email: user.email.or(registered.email),
+                    ..user
+                }
+            },
             holds: view.holds.into_iter().map(Into::into).collect(),
             deleted_at: view.deleted_at,
             revocation: view.revocation.map(Into::into),

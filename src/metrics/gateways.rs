@@ -8,7 +8,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{Metrics, int};
+use super::{Metrics, int, show};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct WorkLabels {
@@ -63,15 +63,8 @@ impl Metrics {
         let labels = GatewayLabels {
             gateway: gateway.to_owned(),
         };
-        match left {
-            Some(left) => {
-                let seconds = i64::try_from(left.as_secs()).unwrap_or(i64::MAX);
-                self.gateways.left.get_or_create(&labels).set(seconds);
-            }
-            None => {
-                self.gateways.left.remove(&labels);
-            }
-        }
+        let seconds = left.map(|left| i64::try_from(left.as_secs()).unwrap_or(i64::MAX));
+        show(&self.gateways.left, &labels, seconds);
     }
 
     /// A gateway is not there any more, of which these kinds of work were counted.

@@ -6,7 +6,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{Metrics, int};
+use super::{Metrics, int, show};
 use crate::model::guard::BudgetReport;
 
 /// Who gave an order. Sources are free to choose, and a label is not.
@@ -104,14 +104,7 @@ impl Metrics {
             };
             self.guard.pending.get_or_create(&labels).set(int(report.waiting));
             self.guard.used.get_or_create(&labels).set(int(report.used));
-            match report.limit {
-                Some(limit) => {
-                    self.guard.limit.get_or_create(&labels).set(int(limit));
-                }
-                None => {
-                    self.guard.limit.remove(&labels);
-                }
-            }
+            show(&self.guard.limit, &labels, report.limit.map(int));
         }
     }
 

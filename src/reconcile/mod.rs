@@ -21,6 +21,7 @@ mod listing;
 pub mod namespace_teardown;
 pub mod overdue;
 pub mod plan;
+mod record;
 pub mod runner;
 pub mod see_off;
 pub mod status_write_cache;

@@ -26,7 +26,8 @@ const RETRY: Duration = Duration::from_secs(5);
 /// What one node moved since the last write.
 #[derive(Debug, Default)]
 struct Pending {
-    deltas: HashMap<String, (u64, u64)>,
+    /// By account, and whether it was moved before anybody counted.
+    deltas: HashMap<(String, bool), (u64, u64)>,
     changed: HashMap<String, (u64, u64)>,
     reset: bool,
 }
@@ -253,10 +254,11 @@ impl UsageBook {
             let deltas = batch
                 .deltas
                 .iter()
-                .map(|(account, (upload, download))| UsageDelta {
+                .map(|((account, earlier), (upload, download))| UsageDelta {
                     account: account.clone(),
                     upload: *upload,
                     download: *download,
+                    earlier: *earlier,
                 })
                 .collect();
             if let Err(error) = self
@@ -280,7 +282,7 @@ impl UsageBook {
 impl Pending {
     fn add(&mut self, deltas: &[UsageDelta], changed: HashMap<String, (u64, u64)>, reset: bool) {
         for delta in deltas {
-            let sum = self.deltas.entry(delta.account.clone()).or_default();
+            let sum = self.deltas.entry((delta.account.clone(), delta.earlier)).or_default();
             sum.0 = sum.0.saturating_add(delta.upload);
             sum.1 = sum.1.saturating_add(delta.download);
         }
@@ -293,8 +295,8 @@ impl Pending {
 
     /// Puts an older batch that could not be written in front of this one.
     fn put_before(&mut self, older: Self) {
-        for (account, (upload, download)) in older.deltas {
-            let sum = self.deltas.entry(account).or_default();
+        for (key, (upload, download)) in older.deltas {
+            let sum = self.deltas.entry(key).or_default();
             sum.0 = sum.0.saturating_add(upload);
             sum.1 = sum.1.saturating_add(download);
         }
@@ -339,7 +341,9 @@ impl UsageSink for UsageBook {
                     totals.usage.month_start = month_start;
                     totals.usage.month = 0;
                 }
-                totals.usage.month = totals.usage.month.saturating_add(moved);
+                if !delta.earlier {
+                    totals.usage.month = totals.usage.month.saturating_add(moved);
+                }
             }
             inputs.extend(deltas.iter().map(|delta| book.input(&delta.account)));
             let counters = book.baselines.entry(node.clone()).or_default();

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use super::{
     facts::{HoldFacts, UserFacts},
     messages::{Derivation, Passwords},
-    verdicts::{HoldJudgement, Standing, Undecided, UsageStanding},
+    verdicts::{HoldJudgement, Standing, StandingState, Undecided, UsageStanding},
 };
 use crate::{
     auth::password::Digest,
@@ -73,6 +73,16 @@ impl User {
         self.standing
             .changed(&self.facts.spec, was_deleted, &facts.spec, facts.deleted);
         self.facts = facts;
+    }
+
+    /// Of a follower: takes the controller's word that what the object says now is in force. Said here, because the next version
+    /// may come before anything is judged, and is to be compared with this one.
+    pub(super) fn takes_word(&mut self) {
+        let reported = &self.facts.reported;
+        let unjudged = matches!(self.standing.state, StandingState::Changed { undecided: None, .. });
+        if unjudged && reported.is_present() && reported.held_back(Budget::Declared).is_none() {
+            self.standing.state = StandingState::InForce;
+        }
     }
 
     pub(super) fn is_deleted(&self) -> bool {

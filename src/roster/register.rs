@@ -80,6 +80,7 @@ impl Register {
         {
             self.mark_gone(&before, &facts.name, None, touched);
         }
+        let role = self.role;
         let (key, entry) = self.entry(&facts.id);
         let known = entry
             .users
@@ -91,6 +92,9 @@ impl Register {
         let user = match known {
             Some(mut user) => {
                 user.update(object, facts, secrets);
+                if role == Role::Follower {
+                    user.takes_word();
+                }
                 user
             }
             None => User::new(object, facts, secrets),

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions, Permissions},
     io::ErrorKind,
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -17,6 +17,25 @@ pub fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+/// Which file a name leads to.
+pub type FileId = (u64, u64);
+
+/// The file that the path leads to at present; `None` if there is none.
+///
+/// # Errors
+/// The folder cannot be looked into, or it is no file.
+pub fn file_id(path: &Path) -> Result<Option<FileId>, Fault> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => Ok(Some((metadata.dev(), metadata.ino()))),
+        Ok(_) => Err(Fault::Unavailable(format!(
+            "{} is no file: move it away",
+            path.display()
+        ))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Fault::io("look at", path, &error)),
+    }
 }
 
 /// Creates an empty file that only its owner may read; one that is there stays as it is. New files of SQLite beside it get

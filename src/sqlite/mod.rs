@@ -11,6 +11,6 @@ mod lock;
 pub use self::{
     damaged::{claim, keep_log, log_of, move_aside, read_damaged},
     fault::{Fault, is_environmental, needs_reopen},
-    files::{beside, create_private, quick_check, sync_folder, tighten_modes},
+    files::{FileId, beside, create_private, file_id, quick_check, sync_folder, tighten_modes},
     lock::{NotTaken, OwnerLock},
 };

@@ -1,11 +1,11 @@
 //! Opening the file: for the one writer, and for readers.
 
-use std::time::Duration;
+use std::{fs, io::ErrorKind, time::Duration};
 
-use rusqlite::{Connection, OpenFlags, config::DbConfig};
+use rusqlite::{Connection, OpenFlags};
 
-use super::{error::StoreError, file::File, migrations};
-use crate::sqlite;
+use super::{companion::Run, error::StoreError, file::File, migrations};
+use crate::sqlite::{self, Fault};
 
 /// How long a lock of another program is waited for. Jobs queue behind it, so it is short.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -14,41 +14,50 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// read, or in [`super::Store::check`].
 const CHECKED_AT_OPEN: u64 = 16 << 20;
 
+const READ_WRITE: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
 /// How to open the file for writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Opening {
-    /// A missing file is created.
-    pub create: bool,
-    /// Damage was seen: the file is checked whole, whatever its size.
-    pub suspect: bool,
+    /// The file is checked whole, whatever its size.
+    pub check_whole: bool,
+    /// It may have been made a moment ago.
+    pub may_be_empty: bool,
+    /// Nobody else uses the file, so that SQLite needs nothing but the log beside it: a full disk has no room for more.
+    pub alone: bool,
 }
 
-/// Opens the connection of the writer and migrates the database. The caller holds the owner's lock.
+/// Opens the connection of the writer to a file that is there, and migrates it. The caller holds the owner's lock.
 ///
 /// # Errors
-/// Newer, damaged or unavailable; nothing was changed then, except that an empty file may have been created.
+/// Newer, damaged or unavailable; nothing was changed then.
 pub(super) fn open_writer(file: &File, opening: Opening) -> Result<Connection, StoreError> {
     let failed = |error: rusqlite::Error| file.sqlite(&error);
+    let fault = |fault| file.fault(fault);
     migrations::inspect_file(file)?;
-    if opening.create {
-        sqlite::create_private(&file.path).map_err(|fault| file.fault(fault))?;
+    let size = sqlite::tighten_modes(&file.path).map_err(fault)?;
+    if size == 0 && !opening.may_be_empty {
+        return Err(file.damaged("it is empty"));
     }
-    let size = sqlite::tighten_modes(&file.path).map_err(|fault| file.fault(fault))?;
-    let mut conn = Connection::open_with_flags(
-        &file.path,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )
-    .map_err(failed)?;
+    let mut conn = Connection::open_with_flags(&file.path, READ_WRITE).map_err(failed)?;
+    if conn.is_readonly("main").map_err(failed)? {
+        return Err(file.unavailable(format!(
+            "{} cannot be written: let the user that runs vpn-operator write there",
+            file.path.display()
+        )));
+    }
     conn.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
     // Until the database is known to be ours, closing it again must not write its log back.
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
-        .map_err(failed)?;
-    let found = migrations::version(&conn, file)?;
-    if opening.suspect || size <= CHECKED_AT_OPEN {
-        sqlite::quick_check(&conn, &file.path).map_err(|fault| file.fault(fault))?;
+    if opening.alone {
+        sqlite::claim(&conn).map_err(failed)?;
+    } else {
+        sqlite::keep_log(&conn, true).map_err(failed)?;
     }
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
-        .map_err(failed)?;
+    let found = migrations::version(&conn, file)?;
+    if opening.check_whole || size <= CHECKED_AT_OPEN {
+        sqlite::quick_check(&conn, &file.path).map_err(fault)?;
+    }
+    sqlite::keep_log(&conn, false).map_err(failed)?;
     let mode: String = conn
         .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
         .map_err(failed)?;
@@ -66,6 +75,45 @@ pub(super) fn open_writer(file: &File, opening: Opening) -> Result<Connection, S
     conn.set_prepared_statement_cache_capacity(64);
     migrations::migrate(&mut conn, file, found)?;
     Ok(conn)
+}
+
+/// Makes a file under another name (`<name>.new`), and lets it be filled.
+///
+/// # Errors
+/// The folder cannot be written, or there is no room.
+pub(super) fn build(file: &File, fill: Option<Run>) -> Result<File, StoreError> {
+    let made = File {
+        path: sqlite::beside(&file.path, ".new"),
+        ..file.clone()
+    };
+    for leftover in [sqlite::beside(&made.path, "-journal"), made.path.clone()] {
+        match fs::remove_file(&leftover) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(file.fault(Fault::io("remove", &leftover, &error))),
+        }
+    }
+    sqlite::create_private(&made.path).map_err(|fault| file.fault(fault))?;
+    let failed = |error: rusqlite::Error| made.sqlite(&error);
+    let mut conn = Connection::open_with_flags(&made.path, READ_WRITE).map_err(failed)?;
+    conn.execute_batch("PRAGMA synchronous = FULL;").map_err(failed)?;
+    migrations::migrate(&mut conn, &made, 0)?;
+    if let Some(fill) = fill {
+        let tx = conn.transaction().map_err(failed)?;
+        fill(&tx).and_then(|()| tx.commit()).map_err(failed)?;
+    }
+    conn.close().map_err(|(_, error)| failed(error))?;
+    Ok(made)
+}
+
+/// Gives a file that was [built](build) its name, which no other has.
+///
+/// # Errors
+/// The folder cannot be written.
+pub(super) fn place(made: &File, file: &File) -> Result<(), StoreError> {
+    fs::rename(&made.path, &file.path)
+        .map_err(|error| file.io("create", &error))
+        .and_then(|()| sqlite::sync_folder(&file.path).map_err(|fault| file.fault(fault)))
 }
 
 /// Opens a connection that cannot write.

@@ -5,12 +5,16 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use jiff::Timestamp;
+
 use super::error::StoreError;
 
 #[derive(Debug, Default)]
 struct State {
-    error: Option<StoreError>,
+    /// Since when, and why.
+    error: Option<(Timestamp, StoreError)>,
     closed: bool,
+    found: Vec<String>,
 }
 
 /// Shared by the writer and everybody who asks.
@@ -36,25 +40,41 @@ impl Health {
     }
 
     /// Writing failed; `closed` says that the file is not open, so that nothing can be read either.
-    pub(super) fn failed(&self, error: StoreError, closed: bool) {
+    pub(super) fn failed(&self, error: StoreError, closed: bool, now: Timestamp) {
         let mut state = self.state();
+        let before = state.error.take();
+        let is_same = |(_, before): &(Timestamp, StoreError)| before.to_string() == error.to_string();
         // Once a change, not once a failed attempt.
-        if state.error.as_ref().map(ToString::to_string) != Some(error.to_string()) {
+        if !before.as_ref().is_some_and(is_same) {
             tracing::error!(%error, "{} cannot be written; access decisions go on without it", self.name);
         }
-        *state = State {
-            error: Some(error),
-            closed,
-        };
+        let since = before.map_or(now, |(since, _)| since);
+        (state.error, state.closed) = (Some((since, error)), closed);
+    }
+
+    /// The file is open, so that it can be read; whether it can be written is not known yet.
+    pub(super) fn opened(&self) {
+        self.state().closed = false;
     }
 
     /// Writing works.
     pub(super) fn works(&self) {
         let mut state = self.state();
-        if state.error.is_some() {
+        if state.error.take().is_some() {
             tracing::info!("{} is written again", self.name);
-            *state = State::default();
         }
+        state.closed = false;
+    }
+
+    /// Something was wrong with the file, and this became of it.
+    pub(super) fn found(&self, line: String) {
+        tracing::error!("{line}");
+        self.state().found.push(line);
+    }
+
+    /// What was found wrong with the file since it was opened.
+    pub(super) fn all_found(&self) -> Vec<String> {
+        self.state().found.clone()
     }
 
     pub(super) fn committed(&self) {
@@ -65,14 +85,19 @@ impl Health {
         self.commits.load(Ordering::Relaxed)
     }
 
+    /// The last error and since when it lasts, while it does.
+    pub(super) fn failing(&self) -> Option<(Timestamp, StoreError)> {
+        self.state().error.clone()
+    }
+
     /// The last error, while it lasts.
     pub(super) fn last_error(&self) -> Option<StoreError> {
-        self.state().error.clone()
+        self.failing().map(|(_, error)| error)
     }
 
     /// Why nothing can be read.
     pub(super) fn closed(&self) -> Option<StoreError> {
         let state = self.state();
-        state.error.clone().filter(|_| state.closed)
+        state.error.clone().map(|(_, error)| error).filter(|_| state.closed)
     }
 }

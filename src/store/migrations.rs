@@ -33,7 +33,7 @@ pub(super) fn inspect_file(file: &File) -> Result<(), StoreError> {
         return Ok(());
     }
     if !header.starts_with(MAGIC) || header.len() < HEADER_LEN {
-        return Err(file.damaged("it is no SQLite database"));
+        return Err(file.damaged("it is not a database of SQLite"));
     }
     let version = header
         .get(USER_VERSION_AT..USER_VERSION_AT + 4)

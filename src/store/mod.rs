@@ -4,6 +4,9 @@
 //! that all of them share one flush of the disk; each is answered its own result once that is durable. What stands in the file
 //! is the business of the room that has it: it says so in a [`Schema`].
 //!
+//! A file that cannot be used as it is, is refused and left as it is. A room that can do without its file has a [`Keeper`]: then
+//! it is moved aside, and a new one is begun with what could be read of it.
+//!
 //! It uses the clock and `sqlite`. It must never be waited for before a denial takes effect.
 
 mod companion;
@@ -12,7 +15,9 @@ mod copy;
 mod error;
 mod file;
 mod health;
+mod inbox;
 mod job;
+mod lifecycle;
 mod migrations;
 mod queue;
 mod readers;
@@ -31,11 +36,18 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 pub use self::{
-    companion::{Companion, Part, Run},
+    companion::{Companion, Keeper, Part, Run},
     error::StoreError,
     file::Schema,
 };
-use self::{file::File, health::Health, queue::Queue, readers::Readers, writer::Writer};
+use self::{
+    file::File,
+    health::Health,
+    lifecycle::{Beside, Lifecycle},
+    queue::Queue,
+    readers::Readers,
+    writer::Writer,
+};
 use crate::{
     clock::{SharedClock, SystemClock},
     sqlite,
@@ -78,7 +90,7 @@ impl Store {
     /// # Errors
     /// A newer, damaged, foreign, locked or unwritable file; nothing is changed then.
     pub fn open(path: &Path, schema: Schema, clock: SharedClock) -> Result<Self, StoreError> {
-        Self::start(path, schema, clock, None, true)
+        Self::start(path, schema, clock, Beside::Nobody, true)
     }
 
     /// As [`Self::open`], but a file that cannot be opened stands in nobody's way: every call answers the error,
@@ -87,7 +99,7 @@ impl Store {
     /// # Errors
     /// No thread can be started.
     pub fn open_or_retry(path: &Path, schema: Schema, clock: SharedClock) -> Result<Self, StoreError> {
-        Self::start(path, schema, clock, None, false)
+        Self::start(path, schema, clock, Beside::Nobody, false)
     }
 
     /// Opens the file with a companion, whose work goes into transactions in front of the jobs; as [`Self::open`] if it
@@ -102,14 +114,28 @@ impl Store {
         companion: Arc<dyn Companion>,
         must_open: bool,
     ) -> Result<Self, StoreError> {
-        Self::start(path, schema, clock, Some(companion), must_open)
+        Self::start(path, schema, clock, Beside::Companion(companion), must_open)
+    }
+
+    /// Opens or creates a file that its keeper can do without: whatever is wrong with it stands in nobody's way. The keeper
+    /// is told what stands in it before this returns; what becomes of it says [`Self::found`].
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn open_kept(
+        path: &Path,
+        schema: Schema,
+        clock: SharedClock,
+        keeper: Arc<dyn Keeper>,
+    ) -> Result<Self, StoreError> {
+        Self::start(path, schema, clock, Beside::Keeper(keeper), false)
     }
 
     fn start(
         path: &Path,
         schema: Schema,
         clock: SharedClock,
-        companion: Option<Arc<dyn Companion>>,
+        beside: Beside,
         must_open: bool,
     ) -> Result<Self, StoreError> {
         let mut inner = Inner::without_writer(path.to_owned(), schema, clock);
@@ -118,12 +144,12 @@ impl Store {
             Arc::clone(&inner.clock),
             Arc::clone(&inner.health),
             Arc::clone(&inner.readers),
-            companion,
+            Lifecycle::new(Arc::clone(&inner.file), Arc::clone(&inner.health), beside),
         );
-        match writer.open() {
-            Ok(()) => {}
+        match writer.start() {
             Err(error) if must_open => return Err(error),
-            Err(error) => inner.health.failed(error, true),
+            // What is wrong is known to everybody who asks.
+            Ok(()) | Err(_) => {}
         }
         inner.queue = Some(Queue::serve(&inner.file, writer)?);
         Ok(Self { inner: Arc::new(inner) })
@@ -142,7 +168,7 @@ impl Store {
     #[must_use]
     pub fn degraded(schema: Schema, error: StoreError) -> Self {
         let inner = Inner::without_writer(PathBuf::new(), schema, Arc::new(SystemClock));
-        inner.health.failed(error, true);
+        inner.health.failed(error, true, inner.clock.now());
         Self { inner: Arc::new(inner) }
     }
 
@@ -180,6 +206,24 @@ impl Store {
     ) -> Result<T, StoreError> {
         self.ask(move |conn, file| question(conn).map_err(|error| file.sqlite(&error)))
             .await
+    }
+
+    /// A connection of one's own that only reads, for whoever reads on a thread of their own; and its generation: once
+    /// [`Self::generation`] is another one, the file it reads may not be the one that is written any more.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn reader(&self) -> Result<(u64, Connection), StoreError> {
+        match self.inner.health.closed() {
+            Some(error) => Err(error),
+            None => self.inner.readers.open(),
+        }
+    }
+
+    /// Of which generation the connections are that read the file as it is now.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.inner.readers.generation()
     }
 
     /// Looks at every page of the file.
@@ -236,10 +280,28 @@ impl Store {
         self.inner.file.damaged(message)
     }
 
+    /// What an error of SQLite means that somebody met on a [connection of their own](Self::reader).
+    #[must_use]
+    pub fn error(&self, error: &rusqlite::Error) -> StoreError {
+        self.inner.file.sqlite(error)
+    }
+
     /// The last error of the writer, while it lasts.
     #[must_use]
     pub fn last_error(&self) -> Option<StoreError> {
         self.inner.health.last_error()
+    }
+
+    /// The last error of the writer and since when nothing can be written, while that is so.
+    #[must_use]
+    pub fn failing(&self) -> Option<(Timestamp, StoreError)> {
+        self.inner.health.failing()
+    }
+
+    /// What was found wrong with a file that was begun anew, and what became of it; until the process ends.
+    #[must_use]
+    pub fn found(&self) -> Vec<String> {
+        self.inner.health.all_found()
     }
 
     /// Transactions that were committed since opening: many jobs share one.

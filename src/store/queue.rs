@@ -10,8 +10,9 @@ use tokio::sync::{Semaphore, oneshot};
 use super::{
     error::StoreError,
     file::File,
+    inbox::{Inbox, Message},
     job::{Job, Question},
-    writer::{Message, Writer},
+    writer::Writer,
 };
 
 /// Jobs that may wait; whoever brings another one waits for a place.
@@ -35,7 +36,7 @@ impl Queue {
         let stem = file.path.file_stem().unwrap_or_default().to_string_lossy();
         let thread = thread::Builder::new()
             .name(format!("{stem}-writer"))
-            .spawn(move || writer.run(&inbox))
+            .spawn(move || writer.run(&Inbox(inbox)))
             .map_err(|error| file.unavailable(format!("no thread can be started: {error}")))?;
         Ok(Self {
             sender: Some(sender),

@@ -63,18 +63,25 @@ impl Readers {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// Rises when connections that were opened before are of no more use.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// A new connection, and of which generation it is.
+    pub(super) fn open(&self) -> Result<(u64, Connection), StoreError> {
+        let generation = self.generation();
+        Ok((generation, connection::open_reader(&self.file)?))
+    }
+
     fn take(&self) -> Result<(u64, Connection), StoreError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        if let Some(found) = idle {
-            return Ok(found);
-        }
-        let generation = self.generation.load(Ordering::Acquire);
-        Ok((generation, connection::open_reader(&self.file)?))
+        idle.map_or_else(|| self.open(), Ok)
     }
 
     fn give_back(&self, generation: u64, conn: Connection) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if generation == self.generation.load(Ordering::Acquire) {
+        if generation == self.generation() {
             idle.push((generation, conn));
         }
     }

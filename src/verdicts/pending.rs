@@ -21,7 +21,7 @@ impl RowKey {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Pending {
     rows: HashMap<RowKey, GuardChange>,
     seq: u64,

@@ -3,14 +3,26 @@
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, Row, params, types::ToSqlOutput};
 
-use crate::model::{
-    access::HoldSpan,
-    corporate_id::CorporateId,
-    guard::{Budget, Charge, GuardChange, GuardMemory, KeptTerms, Verdict, VerdictRecord},
+use crate::{
+    model::{
+        access::HoldSpan,
+        corporate_id::CorporateId,
+        guard::{Budget, Charge, GuardChange, GuardMemory, KeptTerms, Verdict, VerdictRecord},
+    },
+    store::Schema,
+};
+
+/// What stands in the file. It is marked with "VPNG".
+pub(super) const SCHEMA: Schema = Schema {
+    name: "the guard's memory",
+    application_id: 0x5650_4e47,
+    steps: &[TABLES],
+    // How long charges count is a setting: they are removed by whoever writes.
+    prune: |_, _| Ok(()),
 };
 
 // Times of verdicts are text, exact as they stand in statuses. `at` is nanoseconds since 1970 (UTC), to be compared.
-pub(super) const TABLES: &str = "
+const TABLES: &str = "
 CREATE TABLE verdicts (
     uid TEXT NOT NULL,
     budget TEXT NOT NULL,

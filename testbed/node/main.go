@@ -1,5 +1,5 @@
-// Command node is a double of a Hysteria 2 server for tests: the public wire protocol for TCP, HTTP auth, and the traffic
-// statistics API with its kick set. UDP relaying is left out.
+// Command node is a double of a Hysteria 2 server for tests: the public wire protocol for TCP, HTTP auth, an ACL, and the
+// traffic statistics API with its kick set. UDP relaying is left out.
 package main
 
 import (
@@ -30,11 +30,17 @@ func run() error {
 	flag.StringVar(&s.authURL, "auth-url", "", "URL that is asked whom to let in")
 	flag.StringVar(&s.obfsPassword, "obfs-password", "", "salamander password; empty means no obfuscation")
 	flag.DurationVar(&s.idleTimeout, "idle-timeout", 30*time.Second, "how long a silent connection lives")
+	aclRules := flag.String("acl", "", "rules for where clients are connected to, one a line")
 	controlListen := flag.String("control-listen", "127.0.0.1:0", "address of the test-only control API")
 	certFile := flag.String("tls-cert", "", "PEM certificate chain; one is made when it is empty")
 	keyFile := flag.String("tls-key", "", "PEM private key of -tls-cert")
 	flag.Parse()
 
+	rules, err := parseACL(*aclRules)
+	if err != nil {
+		return err
+	}
+	s.acl = rules
 	certificate, pin, err := certificateOf(*certFile, *keyFile)
 	if err != nil {
 		return err

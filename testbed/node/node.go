@@ -22,6 +22,7 @@ type settings struct {
 	authURL      string
 	obfsPassword string
 	idleTimeout  time.Duration
+	acl          acl
 	certificate  tls.Certificate
 }
 

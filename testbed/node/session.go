@@ -145,7 +145,7 @@ func (s *session) proxy(stream *quic.Stream, id string) error {
 	}
 	s.stats.opened(info)
 	defer s.stats.closed(info)
-	target, err := net.DialTimeout("tcp", address, dialTimeout)
+	target, err := s.connect(address)
 	if err != nil {
 		_, _ = stream.Write(appendTCPResponse(nil, false, err.Error(), nil))
 		stream.CancelRead(closeNoError)
@@ -167,6 +167,17 @@ func (s *session) proxy(stream *quic.Stream, id string) error {
 	err = <-results
 	stream.CancelRead(closeNoError)
 	return err
+}
+
+func (s *session) connect(address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
+	defer cancel()
+	address, err := s.node.settings.acl.destination(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	var dialer net.Dialer
+	return dialer.DialContext(ctx, "tcp", address)
 }
 
 func (s *session) relay(to io.Writer, from io.Reader, account func(uint64) bool) error {

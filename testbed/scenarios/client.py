@@ -23,6 +23,8 @@ class Client:
     def __init__(self, world, link, label):
         self.world = world
         self.label = label
+        # What it asks for to reach the target.
+        self.target_address = "127.0.0.1"
         self.port = free_port()
         configuration = {"server": link, "socks5": {"listen": f"127.0.0.1:{self.port}"}}
         self.process = world.start(
@@ -62,14 +64,7 @@ class Client:
         """One HTTP request to the target through the VPN, on a connection of its own. Returns the body of the answer."""
         method = "GET" if body is None else "POST"
         body = body or b""
-        with socket.create_connection(("127.0.0.1", self.port), timeout) as through:
-            through.settimeout(timeout)
-            through.sendall(b"\x05\x01\x00")
-            _exactly(through, 2)
-            through.sendall(b"\x05\x01\x00\x01" + socket.inet_aton("127.0.0.1") + struct.pack(">H", self.world.target.port))
-            reply = _exactly(through, 10)
-            if reply[1] != 0:
-                raise OSError(f"SOCKS5 reply {reply[1]}")
+        with self._through(self.target_address, self.world.target.port, timeout) as through:
             head = f"{method} {path} HTTP/1.1\r\nHost: target\r\nContent-Length: {len(body)}\r\n\r\n"
             through.sendall(head.encode() + body)
             answer = b""
@@ -82,6 +77,31 @@ class Client:
                 parts.append(_some(through))
                 received += len(parts[-1])
             return b"".join(parts)
+
+    def _through(self, address, port, timeout):
+        """A connection through the VPN. The client answers yes before the node has connected: what is refused ends at once."""
+        through = socket.create_connection(("127.0.0.1", self.port), timeout)
+        try:
+            through.settimeout(timeout)
+            through.sendall(b"\x05\x01\x00")
+            _exactly(through, 2)
+            through.sendall(b"\x05\x01\x00\x01" + socket.inet_aton(address) + struct.pack(">H", port))
+            reply = _exactly(through, 10)
+            if reply[1] != 0:
+                raise OSError(f"SOCKS5 reply {reply[1]}")
+        except BaseException:
+            through.close()
+            raise
+        return through
+
+    def reaches(self, address, port, timeout=5.0):
+        """Whether something answers HTTP there, for this client."""
+        try:
+            with self._through(address, port, timeout) as through:
+                through.sendall(b"GET / HTTP/1.1\r\nHost: there\r\nConnection: close\r\n\r\n")
+                return _some(through).startswith(b"HTTP/")
+        except OSError:
+            return False
 
     def ping(self, timeout=5.0):
         path = f"/{self.label}/{time.time_ns()}"

@@ -11,6 +11,8 @@ from .processes import check, free_port, until
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _VARIABLE = re.compile(r"\$\$|\$\{([A-Z0-9_]+)(?::-([^}]*)|:\?[^}]*)?\}")
+# The node leads it to loopback, where the target is: asked for as such it is rejected.
+_ELSEWHERE = "192.0.2.7"
 # Reads what it is given as YAML, merge keys applied.
 _AS_JSON = "import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)"
 
@@ -24,8 +26,13 @@ def the_steps_of_the_compose_file_end_in_a_login(world):
             link = found.group(1)
     check(link, "the steps do not end in a link")
     device = world.client(link, "first").connected()
+    device.target_address = _ELSEWHERE
     device.ping()
-    return f"{machine.taken} steps, then a login and an answer through the node"
+    for what, port in (("API", machine.api), ("auth listener", machine.auth), ("statistics", machine.stats)):
+        # Somebody does answer there.
+        socket.create_connection(("127.0.0.1", port), 5).close()
+        check(not device.reaches("127.0.0.1", port), f"a client of the node reaches the {what}")
+    return f"{machine.taken} steps, then a login and an answer through the node, and nothing of the operator's within reach"
 
 
 class _Machine:
@@ -116,6 +123,7 @@ class _Machine:
             "-auth-url", configuration["auth"]["http"]["url"],
             "-tls-cert", configuration["tls"]["cert"],
             "-tls-key", configuration["tls"]["key"],
+            "-acl", "\n".join([f"direct({_ELSEWHERE}, tcp, 127.0.0.1)", *configuration["acl"]["inline"]]),
         ], stdout_pipe=True)
         # It says where it listens, or nothing when it ends.
         check(node.popen.stdout.readline(), f"the node did not start: {node.output().strip()}")

@@ -26,6 +26,7 @@ const FLOORS: &[&[&str]] = &[
         "gateway",
         "history",
         "verdicts",
+        "registry",
         "metrics",
         "cluster",
         "config",

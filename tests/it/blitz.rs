@@ -2,6 +2,7 @@
 
 mod calls;
 mod client;
+mod events;
 mod faults;
 mod guard;
 mod house;
@@ -9,3 +10,4 @@ mod kicks;
 mod lane;
 mod revocation;
 mod rollout;
+mod schedule;

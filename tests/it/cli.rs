@@ -4,6 +4,7 @@ mod check;
 mod data_folder;
 mod doctor;
 mod former;
+mod forward;
 mod gateway_status;
 mod guarded;
 mod health;
@@ -185,6 +186,7 @@ fn help_teaches_and_documents_the_exit_codes() {
         "guard",
         "seal",
         "doctor",
+        "forward",
         "completions",
         "man",
     ] {
@@ -1153,10 +1155,16 @@ async fn doctor_asks_the_nodes_of_declared_gateways() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_looks_at_key_and_database_without_changing_them() {
-    use vpn_operator::{clock::SystemClock, config::HISTORY_FILE, credentials::MasterKey, history::History};
+    use vpn_operator::{
+        clock::SystemClock,
+        config::HISTORY_FILE,
+        credentials::MasterKey,
+        history::History,
+        registry::{REGISTRY_FILE, Registry},
+    };
     let fake = house(true).await;
     let (_, found) = findings(doctor(&fake, &[])).await;
-    for name in ["master key", "audit chain"] {
+    for name in ["master key", "audit chain", "registry"] {
         assert_eq!(result_of(&found, name), "skipped", "{found:?}");
     }
     assert_eq!(
@@ -1169,17 +1177,23 @@ async fn doctor_looks_at_key_and_database_without_changing_them() {
     // Owned by a running operator, and looked at all the same.
     let database = fake.data.path().join(HISTORY_FILE);
     let history = History::open(&database, Arc::new(SystemClock)).unwrap();
+    let ids = fake.data.path().join(REGISTRY_FILE);
+    let registry = Registry::open_or_retry(&ids, Arc::new(SystemClock)).unwrap();
     let (_, found) = findings(doctor(&fake, &[])).await;
-    assert_eq!(result_of(&found, "audit chain"), "ok", "{found:?}");
+    for name in ["audit chain", "registry"] {
+        assert_eq!(result_of(&found, name), "ok", "{name}: {found:?}");
+    }
     assert_eq!(result_of(&found, "master key"), "ok", "{found:?}");
     assert!(found.iter().any(|finding| finding.2.contains(key.id())), "{found:?}");
 
-    drop(history);
-    std::fs::write(&database, "no database at all").unwrap();
+    drop((history, registry));
+    for file in [&database, &ids] {
+        std::fs::write(file, "no database at all").unwrap();
+    }
     std::fs::write(fake.data.path().join("master.key"), "00".repeat(32)).unwrap();
     let (code, found) = findings(doctor(&fake, &[])).await;
     assert_eq!(code, 1);
-    for name in ["master key", "audit chain"] {
+    for name in ["master key", "audit chain", "registry"] {
         assert_eq!(result_of(&found, name), "failed", "{found:?}");
     }
 }
@@ -1236,6 +1250,50 @@ fn a_rendered_node_has_the_secrets_that_the_operator_uses() {
     assert_eq!(config["trafficStats"]["secret"], "stats-1");
     assert_eq!(config["obfs"]["salamander"]["password"], "obfs-1");
     assert_eq!(config["acme"]["domains"][0], "vpn.example.com");
+}
+
+#[test]
+fn clients_are_kept_from_the_operator_and_from_what_is_named_unless_the_acl_is_left_out() {
+    let base = ["--tls-cert", "/c.pem", "--tls-key", "/k.pem"];
+    let rules = |outcome: &Outcome| -> Vec<String> {
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        let config: serde_yaml::Value = serde_yaml::from_str(&outcome.stdout).unwrap();
+        let rules = config["acl"]["inline"].as_sequence().cloned().unwrap_or_default();
+        rules.iter().map(|rule| rule.as_str().unwrap().to_owned()).collect()
+    };
+    let by_address = render(&[&base[..], &["--auth-url", "http://10.0.0.1:8081"]].concat());
+    let found = rules(&by_address);
+    for rule in [
+        "reject(127.0.0.0/8)",
+        "reject(169.254.0.0/16)",
+        "reject(10.0.0.1, tcp/8081)",
+    ] {
+        assert!(found.iter().any(|found| found == rule), "{rule}: {found:?}");
+    }
+    assert!(by_address.stderr.is_empty(), "{}", by_address.stderr);
+    // A rule for a name leaves its address open, which is said.
+    let by_name = render(&[&base[..], &["--auth-url", "http://operator:8081"]].concat());
+    assert!(rules(&by_name).contains(&"reject(operator, tcp/8081)".to_owned()));
+    assert!(
+        by_name.stderr.contains("operator by name") && by_name.stderr.contains("--reject"),
+        "{}",
+        by_name.stderr
+    );
+    let named = [
+        "--auth-url",
+        "http://operator:8081",
+        "--reject",
+        "192.0.2.0/28,192.0.2.16/28",
+    ];
+    let named = render(&[&base[..], &named].concat());
+    let found = rules(&named);
+    assert!(found.contains(&"reject(192.0.2.0/28)".to_owned()) && found.contains(&"reject(192.0.2.16/28)".to_owned()));
+    assert!(named.stderr.is_empty(), "{}", named.stderr);
+
+    assert_eq!(rules(&render(&[&base[..], &["--no-acl"]].concat())), [""; 0]);
+    let wrong = render(&[&base[..], &["--reject", "192.0.2.0/28)"]].concat());
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.stderr.contains("give a network like"), "{}", wrong.stderr);
 }
 
 #[test]

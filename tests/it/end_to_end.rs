@@ -6,6 +6,7 @@ mod declaring;
 mod failing;
 mod guard;
 mod hr_events;
+mod ids;
 pub mod import_blitz;
 mod imported;
 mod in_force;

@@ -183,6 +183,14 @@ impl House {
         tokio::task::spawn_blocking(move || drop(self.source)).await.unwrap();
     }
 
+    /// Anna orders a hold by the API.
+    async fn order(&self, name: &str, number: usize) -> Result<VpnHold, DesiredError> {
+        let anna = HoldNotes::by("anna (192.0.2.7)");
+        self.source
+            .create_hold(name, hold_spec(number), anna, FieldManager::Api)
+            .await
+    }
+
     fn names(&self) -> Vec<String> {
         self.users.now.keys().cloned().collect()
     }
@@ -1075,42 +1083,16 @@ async fn holds_of_the_operator_live_in_its_own_folder() {
     let place = Place::new();
     place.put("h.yaml", &hold("helpdesk-lost-ab000002", 2));
     let mut house = place.open().await;
-    let made = house
-        .source
-        .create_hold(
-            "api-deactivated-ab000001",
-            hold_spec(1),
-            HoldNotes::by("anna (192.0.2.7)"),
-            FieldManager::Api,
-        )
-        .await
-        .unwrap();
+    let made = house.order("api-deactivated-ab000001", 1).await.unwrap();
     house.holds.drain();
     assert_eq!(house.holds.now["api-deactivated-ab000001"], made);
     assert_eq!(made.annotations()[ORDERED_BY], "anna (192.0.2.7)");
-    house
-        .source
-        .create_hold(
-            "api-deactivated-ab000001",
-            hold_spec(1),
-            HoldNotes::by("anna (192.0.2.7)"),
-            FieldManager::Api,
-        )
-        .await
-        .unwrap();
+    house.order("api-deactivated-ab000001", 1).await.unwrap();
     let file = place.dir.path().join("data/holds/api-deactivated-ab000001.yaml");
     assert!(file.exists());
     assert_eq!(fs::read_dir(place.root()).unwrap().count(), 1);
     assert!(matches!(
-        house
-            .source
-            .create_hold(
-                "api-deactivated-ab000001",
-                hold_spec(3),
-                HoldNotes::by("anna (192.0.2.7)"),
-                FieldManager::Api
-            )
-            .await,
+        house.order("api-deactivated-ab000001", 3).await,
         Err(DesiredError::AlreadyExists { .. })
     ));
     match house
@@ -1145,16 +1127,7 @@ async fn holds_of_the_operator_live_in_its_own_folder() {
         Err(DesiredError::NotFound { .. })
     ));
     // Losing the file does.
-    house
-        .source
-        .create_hold(
-            "api-x-ab000001",
-            hold_spec(1),
-            HoldNotes::by("anna (192.0.2.7)"),
-            FieldManager::Api,
-        )
-        .await
-        .unwrap();
+    house.order("api-x-ab000001", 1).await.unwrap();
     fs::remove_file(place.dir.path().join("data/holds/api-x-ab000001.yaml")).unwrap();
     house
         .holds
@@ -1354,12 +1327,7 @@ async fn a_hold_does_not_wait_for_a_long_file_that_is_being_taken_over() {
     let mut house = place.open().await;
     place.swap("people.yaml", &people("Boris"));
     house.users.next().await;
-    let placed = house.source.create_hold(
-        "api-deactivated-ab000001",
-        hold_spec(1),
-        HoldNotes::by("anna (192.0.2.7)"),
-        FieldManager::Api,
-    );
+    let placed = house.order("api-deactivated-ab000001", 1);
     placed.await.unwrap();
     house.users.drain();
     assert!(house.users.count < PEOPLE, "the whole file came first");

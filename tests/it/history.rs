@@ -116,6 +116,7 @@ fn child_that_writes_until_it_is_killed() {
                 account: "a".into(),
                 upload: 1,
                 download: 0,
+                earlier: false,
             };
             let changed = HashMap::from([("a.1.0".to_owned(), (number, 0))]);
             let node = NodeName("default/n1".into());
@@ -673,6 +674,7 @@ async fn sizes_and_times_of_a_sample() {
                 account: format!("corp_ab{n:06}"),
                 upload: 1_000_000,
                 download: 30_000_000,
+                earlier: false,
             })
             .collect();
         let changed = (0..10_000u64)

@@ -4,6 +4,8 @@ mod access;
 mod documents;
 mod gateways;
 mod holds;
+mod id_files;
+mod ids;
 mod orders;
 mod people;
 mod public;

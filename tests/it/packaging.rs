@@ -18,7 +18,8 @@ fn read(name: &str) -> String {
 
 /// Compares a generated file with what it should be, or writes it when that is asked for.
 fn generated(name: &str, wanted: &str, tests: &str) {
-    if std::env::var_os("UPDATE_GENERATED").is_some() {
+    // Other tests read it meanwhile: nothing is written that is there.
+    if std::env::var_os("UPDATE_GENERATED").is_some() && read(name) != wanted {
         fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(name), wanted).unwrap();
     }
     assert!(

@@ -151,7 +151,7 @@ fn denying(event: &HrEvent, at: Timestamp, begins: Option<Timestamp>, zone: &Tim
 fn is_retryable(error: &AccessError) -> bool {
     match error {
         AccessError::Desired(error) => error.is_retryable(),
-        AccessError::History(_) | AccessError::Interrupted => true,
+        AccessError::Store(_) | AccessError::Interrupted => true,
         _ => false,
     }
 }

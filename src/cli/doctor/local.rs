@@ -141,6 +141,20 @@ pub(super) async fn audit_chain(data_dir: &Path) -> Finding {
     }
 }
 
+/// What is on the disk of the registry of corporate IDs is whole.
+pub(super) async fn registry(data_dir: &Path) -> Finding {
+    const NAME: &str = "registry";
+    match rooms::check_registry(data_dir).await {
+        Ok(Some(message)) => Finding::ok(NAME, message),
+        Ok(None) => Finding::skipped(NAME, "there is none yet; the first run makes it"),
+        Err(message) => Finding::failed(
+            NAME,
+            message,
+            "until then logins and denials work, no corporate ID is issued, and nobody new is granted access",
+        ),
+    }
+}
+
 /// Desired state can be read, and every document is right.
 pub(super) fn desired(desired: &DesiredLocation) -> Finding {
     const NAME: &str = "desired state";

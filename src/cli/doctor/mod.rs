@@ -96,6 +96,7 @@ pub(super) async fn run(args: Doctor, output: &mut Output) -> Result<(), Command
         local::data_folder(&config.state.data_dir),
         local::master_key(&config),
         local::audit_chain(&config.state.data_dir).await,
+        local::registry(&config.state.data_dir).await,
     ];
     findings.extend(local::simulation(&config.state.data_dir));
     if config.state.desired == DesiredLocation::Kubernetes {

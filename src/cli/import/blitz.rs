@@ -114,7 +114,7 @@ fn endpoint(args: &ImportBlitz, secrets: &Secrets) -> Result<PanelEndpoint, Comm
         name,
         message: message.to_owned(),
     };
-    let url = args.url.as_deref().filter(|url| !url.is_empty());
+    let url = args.panel.blitz_api_url.as_deref().filter(|url| !url.is_empty());
     let url = url.ok_or_else(|| {
         missing(
             "BLITZ_API_URL",

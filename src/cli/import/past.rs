@@ -18,11 +18,10 @@ use crate::{
     clock::SystemClock,
     config::HISTORY_FILE,
     history::{History, HistoryError, Past},
+    registry::FORMER_FILE,
     sqlite::{self, OwnerLock},
 };
 
-/// Lines for a registry of corporate IDs, in the data folder.
-pub(super) const REGISTRY_FILE: &str = "imported-registry.jsonl";
 /// Rows in one transaction.
 const BATCH: usize = 500;
 
@@ -86,7 +85,7 @@ fn failed(error: &HistoryError) -> CommandError {
 
 /// Adds the lines that are not there yet; with `write` false only counts them. Lines that are there stay.
 pub(super) fn keep_registry(data_dir: &Path, lines: &[String], write: bool) -> Result<Count, CommandError> {
-    let path = data_dir.join(REGISTRY_FILE);
+    let path = data_dir.join(FORMER_FILE);
     let wrong = |error: &io::Error| CommandError::failed(format!("{}: {error}", path.display()));
     let mut text = match fs::read_to_string(&path) {
         Ok(text) => text,

@@ -99,7 +99,7 @@ pub fn refuse_beside(settings: &Settings) -> Result<(), ConfigError> {
         ),
         (
             "BLITZ_API_URL (--blitz-api-url)",
-            given(&settings.hysteria.blitz_api_url),
+            given(&settings.hysteria.panel.blitz_api_url),
         ),
         (
             "HYSTERIA_AUTH_TLS_CERT_FILE (--auth-tls-cert)",

@@ -21,7 +21,8 @@ use crate::{
     desired::{
         DesiredState,
         folder::{FolderOptions, FolderSource},
-        kubernetes::{EventAnnouncer, KubernetesSource, Publisher, ReferencedSecrets, UserSecrets},
+        id_claims::{IdClaims, SoleIssuer},
+        kubernetes::{ConfigMapClaims, EventAnnouncer, KubernetesSource, Publisher, ReferencedSecrets, UserSecrets},
     },
     fence::Fence,
     reconcile::{
@@ -125,6 +126,7 @@ pub struct InCluster {
     referenced: Arc<ReferencedSecrets>,
     announcer: Arc<EventAnnouncer>,
     publisher: Publisher,
+    claims: Arc<ConfigMapClaims>,
     namespace: String,
 }
 
@@ -161,6 +163,7 @@ impl Source {
                     referenced: ReferencedSecrets::new(client, namespace),
                     announcer,
                     publisher,
+                    claims: ConfigMapClaims::new(client, namespace, fence, Arc::clone(clock)),
                     namespace: namespace.clone(),
                 })))
             }
@@ -173,6 +176,14 @@ impl Source {
         match self {
             Self::Folder(folder) => Arc::clone(folder) as _,
             Self::Kubernetes(cluster) => Arc::clone(&cluster.source) as _,
+        }
+    }
+
+    /// Who gives corporate IDs away.
+    pub fn id_claims(&self) -> Arc<dyn IdClaims> {
+        match self {
+            Self::Folder(_) => Arc::new(SoleIssuer),
+            Self::Kubernetes(cluster) => Arc::clone(&cluster.claims) as _,
         }
     }
 

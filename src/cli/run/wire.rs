@@ -1,6 +1,11 @@
 //! Builds the core out of its rooms, and starts its tasks.
 
-use std::{collections::HashSet, path::Path, sync::Arc};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use kube::runtime::reflector::{ObjectRef, store};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
@@ -13,7 +18,7 @@ use super::{
     tasks::Tasks,
 };
 use crate::{
-    access::{Dependencies, HrDesk, HrGauges, HrSettings, LivePeople, ProcessChecks, Settings, UseCases},
+    access::{Dependencies, HrDesk, HrGauges, HrSettings, Ids, LivePeople, ProcessChecks, Settings, UseCases},
     auth::listener::AuthEndpoint,
     clock::SharedClock,
     config::{self, Config},
@@ -40,6 +45,7 @@ use crate::{
         unobserved, upkeep,
         usage::UsageBook,
     },
+    registry::{REGISTRY_FILE, Registrar, Registry, draw::SystemDraw},
     roster::{Passwords, Roster},
     verdicts::{GUARD_FILE, VerdictStore},
 };
@@ -57,6 +63,7 @@ pub struct Wired {
     source: Source,
     writers: intake::Writers,
     work: Work,
+    data_dir: PathBuf,
 }
 
 /// What waits to be worked on.
@@ -101,6 +108,11 @@ pub async fn wire(
     let data = &config.state.data_dir;
     let history = open_history(&data.join(config::HISTORY_FILE), clock)?;
     let source = Source::open(config, cluster.as_ref(), fence, clock)?;
+    let ids = Arc::new(Ids::new(Registrar::new(
+        open_registry(data, clock)?,
+        source.id_claims(),
+        Arc::new(SystemDraw),
+    )));
     let sources = source.secrets(data);
     let (imported, to_import) = Imported::new(sources.clone(), key.clone());
     let known = Arc::clone(&imported);
@@ -169,7 +181,7 @@ pub async fn wire(
     core.answer_inquiries();
     let inbox = Inbox::open_or_retry(&data.join(INBOX_FILE), Arc::clone(clock))?;
     Ok(Wired {
-        use_cases: use_cases(config, &core, process, inbox),
+        use_cases: use_cases(config, &core, ids, process, inbox),
         core,
         endpoint,
         nodes,
@@ -185,6 +197,7 @@ pub async fn wire(
             passwords: to_import,
             completions: completed,
         },
+        data_dir: data.clone(),
     })
 }
 
@@ -197,6 +210,7 @@ impl Wired {
             source,
             writers,
             work,
+            data_dir,
             ..
         } = self;
         let (ctx, end) = (|| Arc::clone(&core), tasks.core_token());
@@ -213,14 +227,43 @@ impl Wired {
         tasks.core("the guard's memory", upkeep::keep_guard(ctx(), end()));
         tasks.core("the look for what is overdue", unobserved::run(ctx(), end()));
         tasks.core("those who are gone", see_off::resume(ctx(), end()));
-        tasks.core("the HR events", use_cases.carry_out_hr_events(hr_gauges(&core), end()));
+        tasks.core(
+            "the HR events",
+            use_cases.clone().carry_out_hr_events(hr_gauges(&core), end()),
+        );
         tasks.core("the gauges", upkeep::gauges(ctx(), end()));
+        tasks.core("the corporate IDs", begin_ids(use_cases, data_dir, end()));
     }
 }
 
 fn hr_gauges(core: &Core) -> HrGauges {
     let metrics = Arc::clone(&core.metrics);
     Arc::new(move |waiting, oldest| metrics.hr_waiting(&waiting.counts(), oldest))
+}
+
+/// Pause between attempts to make the registry of corporate IDs ready.
+const ID_RETRY: Duration = Duration::from_secs(5);
+
+/// Makes the registry ready, and tries again while something is unavailable. Ends when told to.
+async fn begin_ids(use_cases: UseCases, data_dir: PathBuf, end: CancellationToken) {
+    let begun = async {
+        while let Err(error) = use_cases.begin_ids(&data_dir).await {
+            tracing::warn!(%error, "the registry of corporate IDs is not ready: trying again");
+            tokio::time::sleep(ID_RETRY).await;
+        }
+    };
+    if end.run_until_cancelled(begun).await.is_some() {
+        end.cancelled().await;
+    }
+}
+
+/// One that cannot be opened stands in nobody's way.
+fn open_registry(data: &Path, clock: &SharedClock) -> Result<Registry, RunError> {
+    let registry = Registry::open_or_retry(&data.join(REGISTRY_FILE), Arc::clone(clock))?;
+    if let Some(error) = registry.last_error() {
+        tracing::error!(%error, "starting without the registry of corporate IDs: none are issued, logins and denials work");
+    }
+    Ok(registry)
 }
 
 /// A database of a newer version stops the start; any other trouble must not keep auth from answering.
@@ -274,7 +317,7 @@ pub fn environment(config: &Config) -> Environment {
     }
 }
 
-fn use_cases(config: &Config, core: &Arc<Core>, process: &ProcessChecks, inbox: Inbox) -> UseCases {
+fn use_cases(config: &Config, core: &Arc<Core>, ids: Arc<Ids>, process: &ProcessChecks, inbox: Inbox) -> UseCases {
     let dispatch = {
         let core = Arc::clone(core);
         Arc::new(move |transitions| core.dispatch(transitions))
@@ -292,6 +335,7 @@ fn use_cases(config: &Config, core: &Arc<Core>, process: &ProcessChecks, inbox: 
         links: live,
         issuer: core.issuer.clone(),
         journal: Arc::new(core.history.clone()),
+        ids,
         clock: Arc::clone(&core.clock),
         process: Arc::clone(process),
         settings: Settings::default(),

@@ -20,7 +20,7 @@ use super::{
     mailbox::Walked,
     object::{FileKey, Root, Row},
     object_store::{Entry, ObjectStore, SETTLE},
-    record::{Fact, UnreadableRow},
+    record_rows::{Fact, UnreadableRow},
     scan::{Content, FileScan, scan_in_part},
     walk::{Listing, list},
 };

@@ -9,7 +9,7 @@ use super::{
     mailbox::{Bulk, Found, Message, Urgent, Walked},
     object::{Kind, Spec},
     object_store::{ObjectStore, kept},
-    record::Fact,
+    record_rows::Fact,
 };
 use crate::{
     desired::{DesiredError, Version},

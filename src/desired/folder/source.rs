@@ -76,7 +76,6 @@ pub struct FolderSource {
     writer: Writer,
     options: FolderOptions,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    record: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl FolderSource {
@@ -107,13 +106,7 @@ impl FolderSource {
         let digests = Digests::default();
         let writers = Arc::new(Writers::default());
         let (sender, events) = streams();
-        let Record {
-            reader,
-            writer,
-            thread: record,
-            found,
-        } = record::open(&data, options.clock.now())?;
-        source_status.set_source("record", found);
+        let Record { reader, writer } = record::open(&data, options.clock.clone())?;
         let no_thread = |error: io::Error| DesiredError::Unavailable(format!("no thread can be had: {error}"));
         let (scanner, scanning) = scanner::start(roots.clone(), digests.clone(), mailbox.clone()).map_err(no_thread)?;
         let object_store = ObjectStore::new(Dependencies {
@@ -151,7 +144,6 @@ impl FolderSource {
             writer,
             options,
             threads: Mutex::new(vec![keeping, scanning]),
-            record: Mutex::new(Some(record)),
         }))
     }
 
@@ -292,10 +284,6 @@ impl Drop for FolderSource {
         for thread in std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner)) {
             drop(thread.join());
         }
-        self.writer.stop();
-        if let Some(record) = self.record.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            drop(record.join());
-        }
     }
 }
 
@@ -306,7 +294,7 @@ impl DesiredState for FolderSource {
     }
 
     fn health(&self) -> SourceHealth {
-        self.source_status.health(self.writer.problem())
+        self.source_status.health(self.writer.problems())
     }
 
     async fn get_user(&self, name: &str) -> Result<Option<VpnUser>> {

@@ -81,7 +81,7 @@ impl SourceStatus {
     }
 
     /// The health of the source; `record` is what the record has to say.
-    pub fn health(&self, record: Option<Arc<str>>) -> SourceHealth {
+    pub fn health(&self, record: Vec<Arc<str>>) -> SourceHealth {
         let state = self.lock();
         let own = state.source.values().cloned().chain(record);
         let mut problems: Vec<Arc<str>> = own.collect();

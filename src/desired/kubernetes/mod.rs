@@ -9,6 +9,7 @@ mod call;
 mod events;
 mod finalizer;
 mod given_password;
+mod id_claims;
 mod lenient;
 mod owned;
 mod pace;
@@ -22,6 +23,7 @@ mod watching;
 pub use self::{
     events::{EventAnnouncer, Publisher},
     given_password::{GivenPassword, PASSWORD_KEY, keep_password},
+    id_claims::ConfigMapClaims,
     referenced::ReferencedSecrets,
     source::KubernetesSource,
     user_secrets::UserSecrets,

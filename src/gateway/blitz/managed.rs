@@ -1,6 +1,7 @@
 //! One account: what is wanted of it, what is known of it, and what is to be done about it. Pure.
 
 mod server;
+mod told;
 
 use std::{
     sync::Arc,
@@ -17,12 +18,7 @@ use super::{
     proof::{Need, Proof},
     queues::Place,
 };
-use crate::{
-    gateway::{
-        Leaving, Moment, Observation, Obstacle, RevocationProgress, Revoke, Target, TargetAccess, Work, retry::Backoff,
-    },
-    model::user::AccountPresence,
-};
+use crate::gateway::{Leaving, Moment, Revoke, Target, TargetAccess, Work, retry::Backoff};
 
 /// How long after its call failed an account is tried again for the first time.
 const SOON: Duration = Duration::from_millis(500);
@@ -55,7 +51,7 @@ pub(super) struct Managed {
     /// It is somebody else's.
     foreign: bool,
     /// Its last call failed.
-    pub(super) failing: Option<Failing>,
+    failing: Option<Failing>,
     /// Written since the last list.
     written: bool,
     /// Where its next call is found.
@@ -204,43 +200,15 @@ impl Managed {
         (known && !self.left) || difference::is_ours(&self.target.account, entry)
     }
 
-    /// What others want to be told of when it changes. `panel`: whose word is missing.
-    pub(super) fn facts(&self, panel: &str) -> impl PartialEq + use<> {
-        (self.agreed, self.open, self.foreign, self.progress(panel))
-    }
-
-    pub(super) fn observe(&self, entry: Option<&Entry>, looked: bool, panel: &str) -> Observation {
-        let reads_back = self.open || self.target.access != TargetAccess::Granted;
-        Observation {
-            account: if self.foreign && self.target.access == TargetAccess::Absent {
-                // Of the operator's there is nothing.
-                AccountPresence::Absent
-            } else if self.foreign {
-                AccountPresence::Foreign
-            } else if self.has_left(entry, looked) {
-                AccountPresence::Absent
-            } else if reads_back && entry.is_some() {
-                AccountPresence::Present
-            } else {
-                AccountPresence::Unknown
-            },
-            sessions: entry.map_or(0, |entry| entry.online),
-            revocation: self.progress(panel),
-            unprovable: Vec::new(),
-            unusable: Vec::new(),
-            obstacle: self.obstacle(),
-            handed_over: Some(self.target.digest()),
-            asked_to_leave: self.target.access == TargetAccess::Absent,
-        }
-    }
-
     /// Where its next call is found, by the last list (`looked`: there was one).
     pub(super) fn place(&self, entry: Option<&Entry>, looked: bool, now: Moment) -> Place {
         let place = self.wants(entry, looked, now);
-        let until = self.failing.as_ref().map(|failing| failing.until);
-        match (place.work(), until.filter(|until| *until > now.at)) {
-            (None | Some(Work::Prove | Work::Compare), _) | (_, None) => place,
-            (Some(work), Some(until)) => Place::Later(work, until),
+        let Some(failing) = &self.failing else { return place };
+        match (place, place.work()) {
+            (_, None | Some(Work::Prove | Work::Compare)) => place,
+            (_, Some(work)) if failing.until > now.at => Place::Later(work, failing.until),
+            (Place::Deletes, _) => Place::DeletesAlone,
+            _ => place,
         }
     }
 
@@ -300,22 +268,6 @@ impl Managed {
     /// It is not the operator's any more, as it is.
     pub(super) fn is_let_go(&self) -> bool {
         self.target.access == TargetAccess::Absent && self.target.account.leaving == Leaving::Retain
-    }
-
-    fn obstacle(&self) -> Option<Obstacle> {
-        if self.foreign {
-            return Some(Obstacle::Foreign);
-        }
-        let failing = self.failing.as_ref()?;
-        let said = match failing.error {
-            PanelError::Rejected { .. } | PanelError::Exists => true,
-            _ => failing.error.may_be_of_one() && failing.times >= CONSPICUOUS,
-        };
-        said.then(|| Obstacle::Rejected(failing.error.to_string()))
-    }
-
-    fn progress(&self, panel: &str) -> Option<RevocationProgress> {
-        Some(self.proof.as_ref()?.progress(panel))
     }
 
     /// Whether people are let in as is wanted.

@@ -1,13 +1,14 @@
 //! A Blitz panel, which keeps the accounts itself.
 //!
 //! The panel works on one call at a time, and every call costs most of a second, so one task a panel makes all of them
-//! (this file), in the order that `lane` finds. What one account needs is in `managed`, what has to change of it in
+//! (`calls`), in the order that `lane` finds. What one account needs is in `managed`, what has to change of it in
 //! `difference`, how far its revocation is in `proof`; all of these are pure. Beside the lane sessions are ended at the panel's own server
 //! (`kicks`), and the auth guard is told what it has to know (`guard`). It must never take a list that is not one for "nobody is there",
 //! change an account that the operator did not make, repeat what the panel says about an error, or hold a lock while it waits for the panel.
 
 mod bypass;
 mod call;
+mod calls;
 pub mod client;
 pub mod config;
 mod difference;
@@ -26,7 +27,6 @@ mod seen;
 mod usage;
 
 use std::{
-    collections::HashMap,
     panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -41,17 +41,14 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     bypass::Bypass,
-    call::Call,
-    client::{Entry, PanelClient, PanelError},
+    client::{PanelClient, PanelError},
     config::PanelConfig,
     kicks::ServerHealth,
-    lane::{Lane, Next, Pace},
+    lane::{Lane, Pace},
     links::Template,
-    listed::Drift,
-    usage::PanelMeter,
 };
 use super::{
-    Backlog, Call as Metered, Context, Credentials, Gateway, Links, NodeHealth, NodeName, Observation, Target,
+    Backlog, Context, Credentials, Gateway, Links, NodeHealth, NodeName, Observation, Target,
     hysteria::client::StatsClient,
 };
 
@@ -59,8 +56,6 @@ use super::{
 pub const PANEL: &str = "panel";
 /// How often a panel is asked who is there while a revocation waits for it.
 const WATCHFUL: Duration = Duration::from_secs(2);
-/// The longest sleep, so that a clock that was set does not hold anything up.
-const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 /// How long the loop rests after it failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
@@ -198,131 +193,6 @@ impl Shared {
             };
             let _: Option<()> = stopped.run_until_cancelled(loops).await;
         });
-    }
-
-    async fn work(&self) {
-        let mut meter: Option<PanelMeter> = None;
-        loop {
-            let now = self.context.now();
-            let next = self.lane().next(now);
-            match next {
-                Next::Wait(until) => {
-                    let pause = until.saturating_duration_since(now.at).min(LONGEST_SLEEP);
-                    tokio::select! {
-                        () = self.wake.notified() => {}
-                        () = sleep(pause) => {}
-                    }
-                }
-                Next::Call(call) => self.make(call, &mut meter).await,
-            }
-        }
-    }
-
-    async fn make(&self, call: Call, meter: &mut Option<PanelMeter>) {
-        let client = lock(&self.client).clone();
-        let begun = self.context.clock.monotonic();
-        let operation = call.operation();
-        let outcome = match call {
-            Call::List => match client.list().await {
-                Ok(entries) => {
-                    self.account(meter, &entries);
-                    self.look_for_bypass(begun, &entries);
-                    let listed = self.lane().listed(begun, entries, self.context.now());
-                    self.tell_strangers();
-                    self.tell(listed.drift);
-                    self.context.complete(listed.completed);
-                    "ok"
-                }
-                Err(error) => {
-                    if self.lane().unreachable(error.clone(), self.context.now()) {
-                        tracing::warn!(panel = %self.name, %error, "the panel cannot be called");
-                    }
-                    error.category()
-                }
-            },
-            Call::Links(account) => match client.links(&[account.to_string()]).await {
-                Ok(links) => {
-                    let password = self.lane().password(&account);
-                    let read = links.get(&*account).zip(password);
-                    let template = read.and_then(|(links, password)| Template::read(links, &account, &password));
-                    let understood = template.is_some();
-                    if understood {
-                        *lock(&self.template) = template;
-                    }
-                    let waiting = self.lane().read_links(understood, self.context.now());
-                    self.context.complete(waiting);
-                    "ok"
-                }
-                Err(error) => {
-                    self.lane().read_no_links(&error, self.context.now());
-                    error.category()
-                }
-            },
-            call => {
-                let result = match &call {
-                    Call::Block(account) => client.change(account, &call::block()).await,
-                    Call::Add(account, new) => client.add(account, new).await,
-                    Call::Change(account, change) => client.change(account, change).await,
-                    Call::Delete(accounts) => client.delete(accounts).await,
-                    Call::List | Call::Links(_) => Ok(()),
-                };
-                let outcome = result.as_ref().map_or_else(PanelError::category, |()| "ok");
-                let completed = self.lane().wrote(&call, begun, result, self.context.now());
-                self.context.complete(completed);
-                // From a block on nobody comes back who is kicked.
-                self.kick_wanted.notify_one();
-                outcome
-            }
-        };
-        let took = self.context.clock.monotonic().saturating_duration_since(begun);
-        if outcome == "ok" {
-            self.lane().took(operation, took);
-        }
-        (self.context.meter)(&Metered {
-            node: &self.name,
-            operation,
-            outcome,
-            took,
-        });
-    }
-
-    /// Accounts for what the operator's accounts moved.
-    fn account(&self, meter: &mut Option<PanelMeter>, entries: &HashMap<String, Entry>) {
-        if meter.is_none() {
-            *meter = self.context.usage.baseline(&self.name).map(PanelMeter::new);
-        }
-        let Some(meter) = meter else { return };
-        let (mut deltas, mut changed) = (Vec::new(), HashMap::new());
-        let ours = self.lane().ours(entries);
-        for account in ours {
-            let Some(entry) = entries.get(&*account) else { continue };
-            if let Some(delta) = meter.read(&account, entry) {
-                changed.insert(delta.account.clone(), entry.moved);
-                deltas.push(delta);
-            }
-        }
-        if !changed.is_empty() {
-            self.context.usage.account(&self.name, deltas, changed, false);
-        }
-    }
-
-    /// What somebody else changed is said as one, however many accounts it is.
-    fn tell(&self, drift: Drift) {
-        let Drift {
-            gone,
-            changed,
-            returned,
-        } = drift;
-        if drift != Drift::default() {
-            tracing::warn!(
-                panel = %self.name,
-                gone,
-                changed,
-                returned,
-                "accounts are not as the operator left them: somebody changed them at the panel, or put an older backup back; \
-                 they are brought in line again, and nobody is disconnected for that"
-            );
-        }
     }
 }
 

@@ -22,8 +22,10 @@ pub(super) enum Place {
     Proves,
     /// It waits for a list that shows what is there.
     Compares,
-    /// It is to be deleted.
+    /// It is to be deleted, together with others.
     Deletes,
+    /// It is to be deleted by itself: with others it failed.
+    DeletesAlone,
     /// It is to be made or changed, and somebody waits for it. In the order in which it came.
     Asked(Work, u64),
     /// It is to be made or changed. In the order in which it came.
@@ -40,7 +42,7 @@ impl Place {
             Self::Blocks(_) => Some(Work::Block),
             Self::Proves => Some(Work::Prove),
             Self::Compares => Some(Work::Compare),
-            Self::Deletes => Some(Work::Delete),
+            Self::Deletes | Self::DeletesAlone => Some(Work::Delete),
             Self::Asked(work, _) | Self::Rest(work, _) | Self::Later(work, _) => Some(work),
         }
     }
@@ -53,6 +55,7 @@ pub(super) struct Queues {
     proves: HashSet<Arc<str>>,
     compares: HashSet<Arc<str>>,
     deletes: BTreeSet<Arc<str>>,
+    deletes_alone: BTreeSet<Arc<str>>,
     asked: BTreeSet<(u64, Arc<str>)>,
     rest: BTreeSet<(u64, Arc<str>)>,
     later: BTreeSet<(Instant, Arc<str>)>,
@@ -71,6 +74,7 @@ impl Queues {
             Place::Proves => self.proves.insert(account),
             Place::Compares => self.compares.insert(account),
             Place::Deletes => self.deletes.insert(account),
+            Place::DeletesAlone => self.deletes_alone.insert(account),
             Place::Asked(_, number) => self.asked.insert((number, account)),
             Place::Rest(_, number) => self.rest.insert((number, account)),
             Place::Later(_, until) => self.later.insert((until, account)),
@@ -89,6 +93,7 @@ impl Queues {
             Place::Proves => self.proves.remove(&account),
             Place::Compares => self.compares.remove(&account),
             Place::Deletes => self.deletes.remove(&account),
+            Place::DeletesAlone => self.deletes_alone.remove(&account),
             Place::Asked(_, number) => self.asked.remove(&(number, account)),
             Place::Rest(_, number) => self.rest.remove(&(number, account)),
             Place::Later(_, until) => self.later.remove(&(until, account)),
@@ -100,9 +105,13 @@ impl Queues {
         self.blocks.first().map(|(_, account)| account)
     }
 
-    /// The accounts that are to be deleted.
-    pub(super) fn deletes(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.deletes.iter()
+    /// The accounts that are to be deleted with the next deletion, at most so many.
+    pub(super) fn delete(&self, most: usize) -> Vec<Arc<str>> {
+        let together: Vec<Arc<str>> = self.deletes.iter().take(most).cloned().collect();
+        if together.is_empty() {
+            return self.deletes_alone.first().cloned().into_iter().collect();
+        }
+        together
     }
 
     /// The account that is to be made or changed next.
@@ -124,5 +133,31 @@ impl Queues {
     /// How many accounts wait, by what for.
     pub(super) const fn backlog(&self) -> Backlog {
         self.backlog
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_with_which_a_deletion_failed_are_neither_looked_at_nor_taken_along_while_others_are_to_go() {
+        let mut queues = Queues::default();
+        let name = |n: usize| -> Arc<str> { format!("corp_{n}").into() };
+        for n in 0..5 {
+            queues.put(&name(n), if n < 3 { Place::DeletesAlone } else { Place::Deletes });
+        }
+        assert_eq!(queues.delete(1), [name(3)]);
+        assert_eq!(queues.delete(9), [name(3), name(4)]);
+        assert_eq!(queues.backlog().of(Work::Delete), 5);
+        for n in [3, 4] {
+            queues.take(&name(n), Place::Deletes);
+        }
+        for n in 0..3 {
+            assert_eq!(queues.delete(9), [name(n)], "one by one");
+            queues.take(&name(n), Place::DeletesAlone);
+        }
+        assert!(queues.delete(9).is_empty());
+        assert_eq!(queues.backlog().of(Work::Delete), 0);
     }
 }

@@ -6,6 +6,7 @@
 //! tasks share, so there is no queue in which a denial could wait. It must never kick an id that the ledger permits or
 //! does not know, never zero a node's counters, and never hold a lock while it waits for a node.
 
+pub mod acl;
 pub mod client;
 pub mod config;
 pub mod links;

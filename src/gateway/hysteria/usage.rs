@@ -73,6 +73,7 @@ impl UsageMeter {
                 account: account.to_owned(),
                 upload,
                 download,
+                earlier: false,
             })
             .collect();
         Some(Change { deltas, changed, reset })

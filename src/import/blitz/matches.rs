@@ -5,7 +5,7 @@ use std::{
     fmt,
 };
 
-use super::csv::{self, Line};
+use super::lines::{self, Line};
 use crate::model::corporate_id::CorporateId;
 
 /// What the column of accounts may be called, in small letters without spaces, dashes and underscores.
@@ -21,7 +21,7 @@ pub struct Matches {
 
 #[derive(Debug, Clone)]
 struct Match {
-    line: usize,
+    line: u64,
     /// Nobody's: it stays at the panel as it is.
     id: Option<CorporateId>,
 }
@@ -30,7 +30,7 @@ struct Match {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LineFault {
     /// Which line, from 1.
-    pub line: usize,
+    pub line: u64,
     /// What is wrong, and what to do.
     pub message: String,
 }
@@ -48,7 +48,7 @@ impl Matches {
     /// # Errors
     /// Everything that is wrong, in the order of lines.
     pub fn read(text: &str) -> Result<Self, Vec<LineFault>> {
-        let mut lines = csv::lines(text).into_iter().peekable();
+        let mut lines = lines::lines(text).into_iter().peekable();
         let columns = lines.peek().and_then(Columns::named);
         if columns.is_some() {
             lines.next();
@@ -68,9 +68,14 @@ impl Matches {
         &mut self,
         line: &Line,
         columns: &Columns,
-        ids: &mut HashMap<CorporateId, (String, usize)>,
+        ids: &mut HashMap<CorporateId, (String, u64)>,
     ) -> Result<(), String> {
-        let values = line.values.as_ref().ok_or("a quote is not closed")?;
+        let values = &line.values;
+        let of_interest = [columns.account, columns.id].map(|column| values.get(column));
+        let is_long = of_interest.into_iter().flatten().any(|value| value.contains('\n'));
+        if line.unclosed || is_long {
+            return Err("a quote is not closed".to_owned());
+        }
         if columns.most.is_some_and(|most| values.len() > most) {
             return Err(format!(
                 "{} values stand here: give an account and a corporate ID, or name the columns in the first line",
@@ -165,7 +170,7 @@ impl Columns {
 
     /// The columns that a first line names, if it does.
     fn named(line: &Line) -> Option<Self> {
-        let names: Vec<String> = line.values.as_ref()?.iter().map(|name| plain(name)).collect();
+        let names: Vec<String> = line.values.iter().map(|name| plain(name)).collect();
         let place = |known: &[&str]| names.iter().position(|name| known.contains(&name.as_str()));
         Some(Self {
             account: place(&ACCOUNT_NAMES)?,
@@ -233,6 +238,16 @@ mod tests {
         for (fault, want) in faults.iter().zip(want) {
             assert!(fault.starts_with(want), "{fault}");
         }
+    }
+
+    #[test]
+    fn a_quote_that_swallows_lines_is_named_and_long_values_beside_are_none_of_our_business() {
+        assert_eq!(
+            faults("anna,\"AB123456\nbob,CD234567\n\nchris,\"EF345678\n"),
+            ["1: a quote is not closed"]
+        );
+        let text = "account,note,id\nanna,\"two\nlines\",AB123456\nbob,,CD234567\n";
+        assert_eq!(said(text).len(), 2);
     }
 
     #[test]

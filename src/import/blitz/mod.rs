@@ -3,7 +3,7 @@
 //! [`Matches`] is what people say of whose an account is, where its name does not tell. [`map`] says, purely, what is to be made of
 //! each account: every one becomes a person, or a [`Fate`] says why not.
 
-mod csv;
+mod lines;
 mod map;
 mod matches;
 

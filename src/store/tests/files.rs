@@ -171,3 +171,51 @@ async fn a_file_that_cannot_be_opened_yet_is_taken_up_when_it_can_be() {
     assert_eq!(store.write(note("two")).await.unwrap(), 2);
     assert!(store.sizes().file > 0 && store.sizes().log > 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_written_into_a_file_that_was_taken_away() {
+    let fixture = Fixture::new();
+    fixture.store.write(note("one")).await.unwrap();
+    let aside = fixture.folder.path().join("aside.db");
+    fixture.store.backup_to(&aside).await.unwrap();
+    fs::remove_file(fixture.path()).unwrap();
+    let error = fixture.store.write(note("two")).await.unwrap_err().to_string();
+    assert!(
+        error.contains("was taken away") && error.contains("put it back"),
+        "{error}"
+    );
+    assert!(!fixture.path().exists(), "it is not replaced by an empty one");
+    fs::rename(&aside, fixture.path()).unwrap();
+    until("it is taken up", async || fixture.store.last_error().is_none()).await;
+    assert_eq!(fixture.store.write(note("two")).await.unwrap(), 2);
+    let fixture = fixture.reopened(|_| {}).unwrap();
+    assert_eq!(fixture.store.read(count).await.unwrap(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_was_taken_away_is_written_back() {
+    let fixture = Fixture::new();
+    fixture.store.write(note("one")).await.unwrap();
+    assert_eq!(fixture.store.read(count).await.unwrap(), 1);
+    fs::remove_file(sqlite::log_of(&fixture.path())).unwrap();
+    assert_eq!(fixture.store.write(note("two")).await.unwrap(), 2);
+    let image = TempDir::new().unwrap();
+    for name in ["notes.db", "notes.db-wal"] {
+        fs::copy(fixture.folder.path().join(name), image.path().join(name)).unwrap();
+    }
+    let copy = Connection::open(image.path().join("notes.db")).unwrap();
+    assert_eq!(count(&copy).unwrap(), 2, "a crash now would lose nothing");
+}
+
+#[tokio::test]
+async fn a_log_without_its_file_is_never_taken_for_that_of_a_new_one() {
+    let fixture = Fixture::new();
+    fixture.store.write(note("one")).await.unwrap();
+    let log = fs::read(sqlite::log_of(&fixture.path())).unwrap();
+    let opened = fixture.reopened(|path| {
+        fs::remove_file(path).unwrap();
+        fs::write(sqlite::log_of(path), &log).unwrap();
+    });
+    let error = opened.err().unwrap().to_string();
+    assert!(error.contains("it is gone, and its log is there"), "{error}");
+}

@@ -167,8 +167,8 @@ impl Companion for Notes {
         *self.owned.lock().unwrap() += 1;
     }
 
-    fn waits(&self) -> bool {
-        !self.waiting.lock().unwrap().is_empty()
+    fn due(&self) -> Option<Instant> {
+        (!self.waiting.lock().unwrap().is_empty()).then(Instant::now)
     }
 
     fn next(self: Arc<Self>, _: Timestamp) -> Option<Part> {
@@ -195,7 +195,7 @@ async fn work_of_a_companion_goes_in_front_of_jobs_is_tried_until_it_is_written_
     assert_eq!(*notes.owned.lock().unwrap(), 1);
     wait("woken".to_owned());
     store.wake();
-    until("it is written without a job", async || !notes.waits()).await;
+    until("it is written without a job", async || notes.due().is_none()).await;
 
     let other = Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -209,7 +209,7 @@ async fn work_of_a_companion_goes_in_front_of_jobs_is_tried_until_it_is_written_
         "nothing is lost and nothing overtakes"
     );
     other.execute_batch("ROLLBACK").unwrap();
-    until("it is written when it can be", async || !notes.waits()).await;
+    until("it is written when it can be", async || notes.due().is_none()).await;
     assert_eq!(store.read(count).await.unwrap(), 3);
 
     let fixture = Fixture { folder, clock, store };

@@ -4,6 +4,14 @@ use std::fs;
 
 use super::*;
 
+/// Leaves room for so many pages.
+fn limit_pages(store: &VerdictStore, most: u32) {
+    let limit =
+        move |conn: &rusqlite::Connection| conn.pragma_update_and_check(None, "max_page_count", most, |_| Ok(()));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(store.store.as_ref().unwrap().write(limit)).unwrap();
+}
+
 fn failing(store: &VerdictStore) -> Option<String> {
     store.health().failing.map(|failing| failing.why)
 }
@@ -35,7 +43,7 @@ fn a_full_disk_keeps_the_latest_of_each_row_until_there_is_room() {
     let house = House::new();
     let (store, _) = house.open();
     write(&store, 1, verdicts(5));
-    store.shared.inbox().most_pages = Some(1);
+    limit_pages(&store, 1);
     let mut all = verdicts(2000);
     store.write(2, all.clone());
     until("it is said", || {
@@ -47,7 +55,7 @@ fn a_full_disk_keeps_the_latest_of_each_row_until_there_is_room() {
         store.write(seq.unsigned_abs(), vec![change]);
     }
     assert_eq!(*store.kept().borrow(), 1);
-    let waits = || store.shared.inbox().pending.len();
+    let waits = || store.ledger.waiting();
     until("one of each row waits", || waits() == 2001);
     assert!(
         store.health().lines()[0].contains("no space is left"),
@@ -55,7 +63,7 @@ fn a_full_disk_keeps_the_latest_of_each_row_until_there_is_room() {
         store.health()
     );
 
-    store.shared.inbox().most_pages = Some(1_000_000);
+    limit_pages(&store, 1_000_000);
     until("all is kept", || *store.kept().borrow() == 99);
     assert!(store.health().is_good(), "{:?}", store.health());
     drop(store);
@@ -69,8 +77,9 @@ fn a_file_that_cannot_be_written_is_read_and_replaced_later() {
     store.write(1, verdicts(50));
     drop(store);
     // What SQLite wants to write beside the file is in the way, as when there is no room for it.
-    let log = crate::sqlite::beside(&house.path(), "-wal");
+    let [log, new] = ["-wal", ".new"].map(|suffix| crate::sqlite::beside(&house.path(), suffix));
     fs::create_dir(&log).unwrap();
+    fs::create_dir_all(new.join("full")).unwrap();
     let (store, memory) = house.open();
     assert_eq!(memory, replay(&verdicts(50)));
     assert!(failing(&store).is_some());
@@ -78,6 +87,7 @@ fn a_file_that_cannot_be_written_is_read_and_replaced_later() {
     assert_eq!(*store.kept().borrow(), 0);
 
     fs::remove_dir(&log).unwrap();
+    fs::remove_dir_all(&new).unwrap();
     until("it is kept", || *store.kept().borrow() == 1);
     drop(store);
     assert_eq!(house.known(), replay(&verdicts(51)));
@@ -142,7 +152,7 @@ fn an_end_while_the_disk_refuses_waits_for_nothing() {
     let house = House::new();
     let (store, _) = house.open();
     write(&store, 1, verdicts(3));
-    store.shared.inbox().most_pages = Some(1);
+    limit_pages(&store, 1);
     store.write(2, verdicts(2000));
     until("it is said", || failing(&store).is_some());
     drop(store);

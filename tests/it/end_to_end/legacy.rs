@@ -10,7 +10,8 @@ use jiff::{SignedDuration, Timestamp, Unit, tz::TimeZone};
 use rusqlite::{Connection, params};
 use serde_json::Value;
 
-use super::operator::{EVENTUALLY_TIMEOUT, House, eventually, run, user, within};
+use super::operator::{EVENTUALLY_TIMEOUT, House, Operator, eventually, run, user, within};
+use crate::support::blitz::{Account, BlitzPanel};
 
 const SCHEMA: &str = "
 CREATE TABLE users (corporate_id TEXT PRIMARY KEY, blitz_username TEXT, hy2_auth_key TEXT, subscription_url TEXT,
@@ -261,6 +262,46 @@ async fn people_log_in_with_the_password_of_before_and_who_was_out_stays_out() {
     let (code, told) = report(&house, &[]).await;
     assert_eq!((code, counts(&told)[1]), (0, (0, 0)), "{told}");
     assert!(!house.data().join("holds/import-inactive-cd234567.yaml").exists());
+}
+
+/// The totals came from the panel, and its first list shows them again.
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_the_panel_what_the_former_service_counted_counts_once() {
+    let panel = BlitzPanel::start("token").await;
+    let mut house = House::new();
+    house.set("BLITZ_API_URL", &panel.url());
+    house.set("BLITZ_API_TOKEN", "token");
+    house.set("HYSTERIA_POLL_INTERVAL", "100ms");
+    drop(database(&house));
+    panel.database().accounts.insert(
+        "corp_ab123456".to_owned(),
+        Account {
+            // Of these, 1000 and 5000 when the former service looked for the last time.
+            upload_bytes: Some(1100),
+            download_bytes: Some(5200),
+            ..Account::by_hand(&password("AB123456"))
+        },
+    );
+    let (code, told) = report(&house, &[]).await;
+    assert_eq!(code, 0, "{told}");
+    let counted = async |operator: &Operator, want: (u64, u64)| {
+        eventually(&format!("{want:?} bytes are counted"), async || {
+            let (_, body) = operator.get("/user/AB123456/config").await;
+            let stats = &body["traffic_stats"];
+            let counted = (stats["upload"].as_u64()?, stats["download"].as_u64()?);
+            assert!(counted.0 <= want.0 && counted.1 <= want.1, "{counted:?}");
+            (counted == want).then_some(())
+        })
+        .await;
+    };
+    let operator = house.start().await;
+    counted(&operator, (1100, 5200)).await;
+    operator.stop().await;
+    if let Some(account) = panel.database().accounts.get_mut("corp_ab123456") {
+        account.upload_bytes = Some(1101);
+    }
+    let operator = house.start().await;
+    counted(&operator, (1101, 5200)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

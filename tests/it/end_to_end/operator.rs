@@ -353,6 +353,16 @@ impl Operator {
     pub async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         self.call(Method::POST, path, Some(body)).await
     }
+    /// Sends a CSV file with the secret; answers status and body.
+    pub async fn csv(&self, path: &str, file: &str) -> (u16, Value) {
+        let request = self
+            .http
+            .post(self.url(path))
+            .header("X-Corporate-Secret", CORPORATE_SECRET)
+            .header("Content-Type", "text/csv");
+        let answer = request.body(file.to_owned()).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+    }
     pub async fn text(&self, path: &str) -> String {
         self.http
             .get(self.url(path))

@@ -24,16 +24,7 @@ async fn recorded() -> (Place, House) {
     place.put("b.yaml", &user(2, OWNER));
     place.put("h.yaml", &hold("helpdesk-lost-ab000002", 2));
     let mut house = place.open().await;
-    let hold = house
-        .source
-        .create_hold(
-            "api-deactivated-ab000001",
-            hold_spec(1),
-            HoldNotes::by("anna (192.0.2.7)"),
-            FieldManager::Api,
-        )
-        .await
-        .unwrap();
+    let hold = house.order("api-deactivated-ab000001", 1).await.unwrap();
     for number in [1, 2] {
         let status = VpnUserStatus {
             observed_generation: 1,

@@ -20,14 +20,14 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use vpn_operator::{
     access::{
-        Caller, Delivery, Dependencies, Directory, GatewayView, HoldFilter, HrDesk, HrSettings, Journal, Links,
+        Caller, Delivery, Dependencies, Directory, GatewayView, HoldFilter, HrDesk, HrSettings, Ids, Journal, Links,
         LivePeople, Received, Settings, UseCases, select,
     },
     clock::ManualClock,
     config::PublicUrl,
     desired::{
         DesiredState, Event, FieldManager, HoldNotes, Result, SourceHealth, UserPatch, Version, Watches,
-        memory::MemorySource,
+        id_claims::SoleIssuer, memory::MemorySource,
     },
     fence::Fence,
     gateway::{Credentials, Link, NodeHealth, RevocationProgress},
@@ -46,6 +46,7 @@ use vpn_operator::{
         user::{VpnUser, VpnUserSpec, VpnUserStatus},
     },
     reconcile::{auth_guard::AuthGuard, denials::Orders},
+    registry::{REGISTRY_FILE, Registrar, Registry, draw::SystemDraw},
     roster::{Derivation, Input, Roster},
     verdicts::{GUARD_FILE, VerdictStore},
 };
@@ -391,6 +392,8 @@ impl Operator {
         let guard = place.dir.path().join(GUARD_FILE);
         let (verdicts, _) = VerdictStore::open(&guard, clock.clone(), jiff::SignedDuration::from_mins(10));
         let inbox = Inbox::open_or_retry(&place.dir.path().join(INBOX_FILE), clock.clone()).unwrap();
+        let registry = Registry::open_or_retry(&place.dir.path().join(REGISTRY_FILE), clock.clone()).unwrap();
+        let registrar = Registrar::new(registry, Arc::new(SoleIssuer), Arc::new(SystemDraw));
         let settings = HrSettings {
             keys: Keys::read(None, Some(&HUB_SECRET.into())).unwrap(),
             ..HrSettings::default()
@@ -419,6 +422,7 @@ impl Operator {
                 denial_wait: Duration::from_secs(2),
                 grant_wait: Duration::from_secs(2),
             },
+            ids: Arc::new(Ids::new(registrar)),
             hr: Some(HrDesk::new(inbox.clone(), settings, Fence::always_open())),
         });
         let worker = use_cases

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -12,12 +13,16 @@ use axum::Router;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use secrecy::SecretString;
+use tempfile::TempDir;
 use tokio::sync::watch;
 use vpn_operator::{
-    access::{Dependencies, Directory, GatewayView, Journal, Links, People, Settings, UseCases, select},
+    access::{Dependencies, Directory, GatewayView, Ids, Journal, Links, People, Settings, UseCases, select},
     clock::ManualClock,
     config::PublicUrl,
-    desired::{DesiredError, DesiredState, FieldManager, HoldNotes, Result, SourceHealth, UserPatch, Version, Watches},
+    desired::{
+        DesiredError, DesiredState, FieldManager, HoldNotes, Result, SourceHealth, UserPatch, Version, Watches,
+        id_claims::SoleIssuer,
+    },
     gateway::{Backlog, Credentials, Link, NodeHealth, NodeName, RevocationProgress, Work},
     history::{AuditEntry, AuditRow, HistoryError, Page, RevocationRow, Totals, TrafficRow},
     http::{self, HttpState},
@@ -33,6 +38,7 @@ use vpn_operator::{
         user::{VpnUser, VpnUserSpec, VpnUserStatus},
     },
     reconcile::auth_guard::AuthGuard,
+    registry::{REGISTRY_FILE, Registrar, Registry, draw::SystemDraw},
     roster::{GuardReport, PendingDenial, Person, Several},
 };
 
@@ -94,6 +100,8 @@ pub struct World {
     pub inner: Mutex<Inner>,
     changes: watch::Sender<u64>,
     pub clock: Arc<ManualClock>,
+    ids: Arc<Ids>,
+    data: TempDir,
 }
 
 pub fn id(text: &str) -> CorporateId {
@@ -109,6 +117,10 @@ fn span(hold: &VpnHold) -> HoldSpan {
 
 impl World {
     pub fn new() -> Arc<Self> {
+        let clock = ManualClock::at("2026-05-01T12:00:00Z".parse().unwrap());
+        let data = tempfile::tempdir().unwrap();
+        let registry = Registry::open_or_retry(&data.path().join(REGISTRY_FILE), clock.clone()).unwrap();
+        let registrar = Registrar::new(registry, Arc::new(SoleIssuer), Arc::new(SystemDraw));
         Arc::new(Self {
             inner: Mutex::new(Inner {
                 nodes: 2,
@@ -116,8 +128,15 @@ impl World {
                 ..Inner::default()
             }),
             changes: watch::Sender::new(0),
-            clock: ManualClock::at("2026-05-01T12:00:00Z".parse().unwrap()),
+            clock,
+            ids: Arc::new(Ids::new(registrar)),
+            data,
         })
+    }
+
+    /// The data folder, with the registry in it.
+    pub fn data(&self) -> &Path {
+        self.data.path()
     }
 
     pub fn use_cases(self: &Arc<Self>) -> UseCases {
@@ -133,6 +152,7 @@ impl World {
                 PublicUrl::parse(&self.lock().public_url).unwrap(),
             ),
             journal: self.clone(),
+            ids: self.ids.clone(),
             clock: self.clock.clone(),
             process: Arc::new(Vec::new),
             settings: Settings::default(),

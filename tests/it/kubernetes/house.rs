@@ -81,7 +81,7 @@ impl House {
     /// The answer, if it says that the request failed.
     pub async fn ask(&self, method: &str, what: &str, media: &str, body: &Value) -> Result<Value, Box<Status>> {
         let root = match what.split(['/', '?']).next().unwrap() {
-            "secrets" => "/api/v1",
+            "secrets" | "configmaps" => "/api/v1",
             "leases" => "/apis/coordination.k8s.io/v1",
             "events" => "/apis/events.k8s.io/v1",
             _ => "/apis/vpn-operator.io/v1alpha1",

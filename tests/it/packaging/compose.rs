@@ -305,6 +305,94 @@ fn the_panel_finds_its_database_on_localhost_and_nobody_else_does() {
     assert_eq!(command[1..], ["--bind_ip", "127.0.0.1"]);
 }
 
+/// The YAML of `docs/compose.md` that declares the node and the panel.
+fn gateways_of_the_handbook() -> String {
+    let page = read("docs/compose.md");
+    let blocks = page
+        .split("```yaml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap());
+    let mut declared = blocks.filter(|block| block.contains("kind: VpnGateway"));
+    let found = declared.next().unwrap().to_owned();
+    assert!(declared.next().is_none());
+    found
+}
+
+#[test]
+fn the_operator_reaches_what_the_panel_has_on_loopback_and_nobody_else_does() {
+    let compose = compose();
+    let services = services(&compose);
+    let forward = &services["blitz-forward"];
+    // It stands in the panel's network, and listens at a name that is that network's on one network.
+    assert_eq!(forward["network_mode"], services["blitz"]["network_mode"]);
+    let command = keys(&forward["command"]);
+    assert_eq!(command[0], "forward");
+    let (host, ports) = (command[1].as_str(), &command[2..]);
+    let mut of_host = Vec::new();
+    for (name, service) in &services {
+        for network in keys(&service["networks"]) {
+            if keys(&service["networks"][network.as_str()]["aliases"]).contains(&host.to_owned()) {
+                of_host.push((name.as_str(), network));
+            }
+        }
+    }
+    let [("blitz-mongo", network)] = &of_host[..] else {
+        panic!("{host} is called: {of_host:?}");
+    };
+    assert!(services[host]["networks"].is_null(), "a service is called by its name");
+    // On that network is the operator, and nothing is published from there.
+    assert_eq!(compose["networks"][network.as_str()]["internal"].as_bool(), Some(true));
+    let members = services
+        .iter()
+        .filter(|(_, service)| keys(&service["networks"]).contains(network));
+    let members: Vec<_> = members.map(|(name, _)| name.as_str()).collect();
+    assert_eq!(members, ["blitz-mongo", "operator"]);
+    // It is as good as a secret, and has none.
+    assert!(keys(&forward["env_file"]).is_empty() && forward["env_file"].is_sequence());
+
+    // What the handbook declares leads there.
+    let mut asked = BTreeSet::new();
+    for document in serde_yaml::Deserializer::from_str(&gateways_of_the_handbook()) {
+        let gateway: Value = serde::Deserialize::deserialize(document).unwrap();
+        let blitz = &gateway["spec"]["blitz"];
+        let urls = [&blitz["url"], &blitz["statsUrl"], &blitz["authGuard"]["upstream"]];
+        for url in urls.into_iter().filter_map(Value::as_str) {
+            let url = url::Url::parse(url).unwrap();
+            assert_eq!(url.host_str(), Some(host));
+            asked.insert(url.port().unwrap().to_string());
+        }
+    }
+    assert_eq!(asked, ports.iter().cloned().collect());
+}
+
+#[test]
+fn the_gateways_of_the_handbook_are_accepted_and_the_node_is_rendered_from_them() {
+    let machine = Machine::new();
+    for name in ["tls/tls.crt", "tls/tls.key"] {
+        fs::write(machine.path(name), "").unwrap();
+    }
+    fs::write(machine.path("vpn/gateways.yaml"), gateways_of_the_handbook()).unwrap();
+    let check = machine
+        .command("operator", &machine.path("bin/vpn-operator"))
+        .arg("check")
+        .arg(machine.path("vpn"))
+        .output()
+        .unwrap();
+    assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
+    fs::write(machine.path("data/hysteria-auth-token"), "path-secret-of-a-node").unwrap();
+    fs::set_permissions(
+        machine.path("data/hysteria-auth-token"),
+        fs::Permissions::from_mode(0o600),
+    )
+    .unwrap();
+    let (good, said) = machine.configure_with(&[("HYSTERIA_STATS_SECRET", "statistics-secret")]);
+    assert!(good, "{said}");
+    assert_eq!(
+        machine.configuration()["trafficStats"]["secret"].as_str(),
+        Some("statistics-secret")
+    );
+}
+
 /// An operator on a folder, until it is dropped.
 struct Operator(std::process::Child);
 
@@ -391,11 +479,15 @@ impl Machine {
 
     /// What the service `node-config` says on stderr, and whether it succeeds.
     fn configure(&self, acme_email: &str) -> (bool, String) {
+        self.configure_with(&[("ACME_EMAIL", acme_email)])
+    }
+
+    fn configure_with(&self, environment: &[(&str, &str)]) -> (bool, String) {
         let service = &self.compose["services"]["node-config"];
         let shell = keys(&service["entrypoint"]);
         let script = self.here(&keys(&service["command"])[0]);
         let mut command = self.command("node-config", Path::new(&shell[0]));
-        command.args(&shell[1..]).arg(script).env("ACME_EMAIL", acme_email);
+        command.args(&shell[1..]).arg(script).envs(environment.iter().copied());
         let output = command.output().unwrap();
         (output.status.success(), String::from_utf8(output.stderr).unwrap())
     }
@@ -447,6 +539,14 @@ fn the_node_is_given_a_configuration_that_fits_the_containers() {
     let check = keys(&hysteria["healthcheck"]["test"]).join(" ");
     let asked = format!(" 127.0.0.1 {} ", stats.port().unwrap());
     assert!(check.contains(&asked), "{check}");
+    // Clients of the node are connected to nothing on the networks that it shares with others here, nor to its loopback.
+    let rules = keys(&rendered["acl"]["inline"]);
+    for network in keys(&hysteria["networks"]) {
+        let subnet = compose["networks"][network.as_str()]["ipam"]["config"][0]["subnet"].as_str();
+        let rule = format!("reject({})", subnet.unwrap());
+        assert!(rules.contains(&rule), "{network}: {rule}: {rules:?}");
+    }
+    assert!(rules.contains(&"reject(127.0.0.0/8)".to_owned()), "{rules:?}");
     // What the configuration names is mounted under that name, and so is the configuration.
     let targets: BTreeMap<_, _> = mounts(hysteria)
         .into_iter()

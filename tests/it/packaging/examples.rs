@@ -81,8 +81,9 @@ fn reachable_nodes(text: &str) -> Vec<String> {
         .flat_map(|found| found[1].split(',').map(str::to_owned).collect::<Vec<_>>());
     urls.filter(|url| {
         let host = host(url);
-        // `hysteria` is the other container of the compose file.
-        !is_loopback(host) && !is_within(host, &["invalid"]) && host != "hysteria"
+        // Other containers of the compose file.
+        let of_compose = ["hysteria", "blitz"].contains(&host);
+        !is_loopback(host) && !is_within(host, &["invalid"]) && !of_compose
     })
     .collect()
 }

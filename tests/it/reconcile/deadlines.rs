@@ -5,8 +5,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use vpn_operator::auth::index::Verdict;
 
-use super::world::{Operator, STATS_SECRET, Source, until};
-use crate::support::hysteria_node::HysteriaNode;
+use super::world::{Operator, Source, node, until};
 
 const ANNA: &str = "AB123456";
 
@@ -16,7 +15,7 @@ const NEVER: Duration = Duration::from_secs(100_000);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_end_at_valid_until_and_at_the_beginning_of_a_hold_without_any_tick() {
     let (data, source) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()));
-    let n1 = HysteriaNode::start(STATS_SECRET, Duration::from_secs(30)).await;
+    let n1 = node().await;
     source.gateway("default", &[("n1", &n1)]);
     let people = [ANNA, "CD234567"];
     for id in people {

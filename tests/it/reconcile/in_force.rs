@@ -27,6 +27,7 @@ use proptest::{
 
 use self::{
     checks::Promise,
+    edits::Edit,
     faults::{Damage, Part},
     orders::{FEEDS, Span},
     steps::{Step, history},
@@ -204,6 +205,48 @@ fn what_the_guards_store_forgot_of_a_confirmation_it_learns_from_the_objects() {
         put_back(Part::Guard, false),
         Step::Settle,
         put_back(Part::Record, false),
+    ];
+    assert_eq!(run(Mode::Cluster, &[Promise::ToldStays], STILL, steps), Ok(()));
+}
+
+#[test]
+fn who_is_held_and_deleted_while_nobody_leads_counts_once() {
+    let steps = vec![
+        Step::Delete { first: 0, count: 11 },
+        Step::Feed {
+            source: FEEDS[0],
+            first: 0,
+            count: 1,
+            span: Span::default(),
+        },
+        Step::Damage {
+            part: Part::Guard,
+            damage: Damage::PutBack(1),
+            start: true,
+        },
+        Step::Silence,
+    ];
+    let pace = Pace { reports: true, ..STILL };
+    assert_eq!(run(Mode::Cluster, &[Promise::LimitHolds], pace, steps), Ok(()));
+}
+
+#[test]
+fn a_follower_takes_the_word_of_a_version_that_it_hears_of_together_with_the_next() {
+    let steps = vec![
+        Step::Edit {
+            first: 10,
+            count: 1,
+            edit: Edit::Narrow(true),
+        },
+        Step::Damage {
+            part: Part::Guard,
+            damage: Damage::PutBack(1),
+            start: true,
+        },
+        Step::Keep,
+        Step::Report(10),
+        Step::Delete { first: 0, count: 11 },
+        Step::Silence,
     ];
     assert_eq!(run(Mode::Cluster, &[Promise::ToldStays], STILL, steps), Ok(()));
 }

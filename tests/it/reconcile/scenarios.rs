@@ -8,18 +8,22 @@ use vpn_operator::{
     model::{access::Access, hold::HoldPhase, user::AccountPresence},
 };
 
-use super::world::{Operator, STATS_SECRET, Source, open_when_free, settled, until, waiting};
+use super::world::{Operator, Source, is_in, node, open_when_free, settled, two_nodes, until, waiting};
 use crate::support::hysteria_node::HysteriaNode;
 
 const ANNA: &str = "AB123456";
 const ADDRESS: &str = "192.0.2.1:1000";
 
-async fn node() -> Arc<HysteriaNode> {
-    HysteriaNode::start(STATS_SECRET, Duration::from_secs(30)).await
-}
-
-fn is_in(operator: &Operator, id: &str) -> bool {
-    matches!(operator.login("default", "n1", id, 1), Verdict::Granted(_))
+/// Anna on two gateways with a node each.
+async fn two_gateways() -> (tempfile::TempDir, Arc<Source>, [Arc<HysteriaNode>; 2]) {
+    let (data, source) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()));
+    let (n1, n2) = (node().await, node().await);
+    source.gateway("default", &[("n1", &n1)]);
+    source.gateway("paris", &[("n2", &n2)]);
+    source.declare(ANNA, |spec| {
+        spec.gateways = Some(vec!["default".to_owned(), "paris".to_owned()]);
+    });
+    (data, source, [n1, n2])
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -165,13 +169,7 @@ async fn a_denied_person_stays_ready_over_a_restart_without_a_write() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_left_on_a_gateway_that_was_taken_away_has_to_be_proved_gone() {
-    let (data, source) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()));
-    let (n1, n2) = (node().await, node().await);
-    source.gateway("default", &[("n1", &n1)]);
-    source.gateway("paris", &[("n2", &n2)]);
-    source.declare(ANNA, |spec| {
-        spec.gateways = Some(vec!["default".to_owned(), "paris".to_owned()]);
-    });
+    let (data, source, [_n1, n2]) = two_gateways().await;
     let operator = Operator::start(&source, data.path()).await;
     settled(&source).await;
     assert!(source.is_ready(ANNA));
@@ -206,13 +204,7 @@ async fn what_is_left_on_a_gateway_that_was_taken_away_has_to_be_proved_gone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_taken_away_during_a_restart_is_left_too() {
-    let (data, source) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()));
-    let (n1, n2) = (node().await, node().await);
-    source.gateway("default", &[("n1", &n1)]);
-    source.gateway("paris", &[("n2", &n2)]);
-    source.declare(ANNA, |spec| {
-        spec.gateways = Some(vec!["default".to_owned(), "paris".to_owned()]);
-    });
+    let (data, source, [_n1, n2]) = two_gateways().await;
     let operator = Operator::start(&source, data.path()).await;
     settled(&source).await;
     let mut left = operator.connect(&n2, ("paris", "n2"), ANNA, ADDRESS).await.unwrap();
@@ -236,9 +228,7 @@ async fn a_gateway_taken_away_during_a_restart_is_left_too() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_was_taken_out_while_it_lives_is_named_in_status_and_history_and_nothing_is_claimed_for_it() {
-    let (data, source) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()));
-    let (n1, n2) = (node().await, node().await);
-    source.gateway("default", &[("n1", &n1), ("n2", &n2)]);
+    let (data, source, [n1, n2]) = two_nodes().await;
     source.declare(ANNA, |_| {});
     let operator = Operator::start(&source, data.path()).await;
     let mut here = operator.connect(&n1, ("default", "n1"), ANNA, ADDRESS).await.unwrap();
@@ -355,9 +345,7 @@ async fn a_statistics_address_that_is_anothers_by_another_name_is_found_out_by_w
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rotation_that_a_node_had_not_proved_is_proved_after_a_restart() {
-    let (data, source) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()));
-    let (n1, n2) = (node().await, node().await);
-    source.gateway("default", &[("n1", &n1), ("n2", &n2)]);
+    let (data, source, [_n1, n2]) = two_nodes().await;
     source.declare(ANNA, |_| {});
     let operator = Operator::start(&source, data.path()).await;
     let mut old = operator.connect(&n2, ("default", "n2"), ANNA, ADDRESS).await.unwrap();

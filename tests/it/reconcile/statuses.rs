@@ -1,22 +1,13 @@
 //! What statuses say of people and gateways: what is, whatever was before.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use vpn_operator::{auth::index::Verdict, model::user::VpnUserStatus};
+use vpn_operator::model::user::VpnUserStatus;
 
-use super::world::{Operator, STATS_SECRET, Source, settled, until, waiting};
-use crate::support::hysteria_node::HysteriaNode;
+use super::world::{Operator, Source, is_in, node, settled, two_nodes, until, waiting};
 
 const ANNA: &str = "AB123456";
 const ADDRESS: &str = "192.0.2.1:1000";
-
-async fn node() -> Arc<HysteriaNode> {
-    HysteriaNode::start(STATS_SECRET, Duration::from_secs(30)).await
-}
-
-fn is_in(operator: &Operator, id: &str) -> bool {
-    matches!(operator.login("default", "n1", id, 1), Verdict::Granted(_))
-}
 
 /// What a status says, apart from when, and from what was cut on the way.
 fn said(source: &Source, id: &str) -> (VpnUserStatus, Vec<(String, String, String, String)>) {
@@ -204,9 +195,7 @@ async fn a_password_that_is_not_there_grants_nothing_and_one_that_comes_does() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_node_ends_the_readiness_of_its_gateway_and_a_quiet_one_writes_nothing() {
-    let (data, source) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()));
-    let (n1, n2) = (node().await, node().await);
-    source.gateway("default", &[("n1", &n1), ("n2", &n2)]);
+    let (data, source, [n1, n2]) = two_nodes().await;
     source.declare(ANNA, |_| {});
     let operator = Operator::start(&source, data.path()).await;
     let ready = || {

@@ -55,6 +55,24 @@ use crate::support::hysteria_node::{Auth, HysteriaNode, Login, Refused, Session}
 pub const STATS_SECRET: &str = "stats-secret";
 const NAMESPACE: &str = "default";
 
+/// A node that any operator here may ask.
+pub async fn node() -> Arc<HysteriaNode> {
+    HysteriaNode::start(STATS_SECRET, Duration::from_secs(30)).await
+}
+
+/// A folder for data, and a source with two nodes, `n1` and `n2`, of the gateway `default`.
+pub async fn two_nodes() -> (tempfile::TempDir, Arc<Source>, [Arc<HysteriaNode>; 2]) {
+    let (data, source) = (tempfile::tempdir().unwrap(), Arc::new(Source::default()));
+    let (n1, n2) = (node().await, node().await);
+    source.gateway("default", &[("n1", &n1), ("n2", &n2)]);
+    (data, source, [n1, n2])
+}
+
+/// Whether a login at `n1` would be permitted.
+pub fn is_in(operator: &Operator, id: &str) -> bool {
+    matches!(operator.login("default", "n1", id, 1), Verdict::Granted(_))
+}
+
 /// Objects of one kind, as an API server has them.
 struct Shelf<K> {
     objects: BTreeMap<String, K>,
@@ -457,14 +475,7 @@ impl Operator {
         let (held, hold_writer) = store();
         let (declared_gateways, gateway_writer) = store();
         let gateways = Arc::new(Gateways::new(gateways::Dependencies {
-            environment: Environment {
-                spec: serde_json::from_value(serde_json::json!({ "hysteria": { "nodes": [] } })).unwrap(),
-                known: Vec::new(),
-                auth_token: "auth-token".into(),
-                stats_secret: STATS_SECRET.into(),
-                undeclared: false,
-                poll_interval: Duration::from_millis(200),
-            },
+            environment: environment(),
             sources,
             index: roster.index(),
             endpoint,
@@ -618,5 +629,17 @@ pub async fn open_when_free(path: &std::path::Path) -> History {
             Err(error) => assert!(Instant::now() < deadline, "{error}"),
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Without a declared gateway there is no node.
+fn environment() -> Environment {
+    Environment {
+        spec: serde_json::from_value(serde_json::json!({ "hysteria": { "nodes": [] } })).unwrap(),
+        known: Vec::new(),
+        auth_token: "auth-token".into(),
+        stats_secret: STATS_SECRET.into(),
+        undeclared: false,
+        poll_interval: Duration::from_millis(200),
     }
 }

@@ -365,3 +365,34 @@ async fn a_generated_name_begins_with_its_prefix() {
     assert!(name.starts_with("api-x-") && name.len() == 11, "{name}");
     house.close().await;
 }
+
+#[tokio::test]
+async fn of_two_who_add_to_a_config_map_the_later_looks_again() {
+    let house = House::open().await;
+    let map = |number: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "vpn-operator-ids-ab" }, "data": { number: "x" },
+        })
+    };
+    let made = house.post("configmaps", &map("000001")).await.unwrap();
+    assert_eq!(made["metadata"].get("generation"), None);
+    let again = house.post("configmaps", &map("000002")).await.unwrap_err();
+    assert_eq!((again.code, again.reason.as_str()), (409, "AlreadyExists"));
+    let add = |number: &str, object: &Value| json!({ "metadata": { "resourceVersion": version(object) }, "data": { number: "x" } });
+    let stored = house
+        .merge("configmaps/vpn-operator-ids-ab", &add("000002", &made))
+        .await
+        .unwrap();
+    assert_eq!(stored["data"], json!({ "000001": "x", "000002": "x" }));
+    let late = house
+        .merge("configmaps/vpn-operator-ids-ab", &add("000003", &made))
+        .await
+        .unwrap_err();
+    assert_eq!((late.code, late.reason.as_str()), (409, "Conflict"));
+    let gone = house
+        .merge("configmaps/vpn-operator-ids-cd", &add("000001", &made))
+        .await
+        .unwrap_err();
+    assert_eq!(gone.code, 404, "{}", gone.message);
+    house.close().await;
+}

@@ -36,6 +36,17 @@ async fn the_controller_uses_everything_that_its_role_grants_and_nothing_else() 
     let (status, answer) = operator.post(&format!("/user/{ANNA}/activate"), json!({})).await;
     assert_eq!(status, 200, "{answer}");
     cluster.current(ANNA).await;
+    // IDs are issued until two of them share a map: the first makes it, and a file with its letters adds to it.
+    let (status, issued) = operator.post("/id/issue", json!({ "owner": "Anna" })).await;
+    assert_eq!(status, 200, "{issued}");
+    let id = issued["id"].as_str().unwrap();
+    let another = format!(
+        "{}{}",
+        &id[..2],
+        if id.ends_with("000001") { "000002" } else { "000001" }
+    );
+    let (status, answer) = operator.csv("/id/import", &format!("id\n{another}\n")).await;
+    assert_eq!((status, &answer["added"]), (200, &json!(1)), "{answer}");
     // A gateway with a Secret comes and goes.
     cluster.secret("node", json!({ "token": "a-token-of-its-own" })).await;
     let token = json!({ "authToken": { "secretKeyRef": { "name": "node", "key": "token" } } });

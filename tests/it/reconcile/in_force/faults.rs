@@ -1,6 +1,11 @@
 //! Stores that are put back to an earlier version, or lost, while nobody leads.
 
-use vpn_operator::model::access::Access;
+use std::collections::BTreeMap;
+
+use vpn_operator::model::{
+    access::{Access, HoldSpan},
+    hold::VpnHoldSpec,
+};
 
 use super::{
     adapter,
@@ -46,12 +51,12 @@ impl World {
                 damage(&mut self.documents, how);
                 self.redeclare();
                 let documents = self.documents.get().holds.clone();
-                self.lose_missing(false, |name| documents.contains_key(name));
+                self.read_again(false, &documents);
             }
             Part::Files => {
                 damage(&mut self.files, how);
                 let files = self.files.get().clone();
-                self.lose_missing(true, |name| files.contains_key(name));
+                self.read_again(true, &files);
             }
             Part::Record => {
                 damage(&mut self.record, how);
@@ -115,13 +120,21 @@ impl World {
         }
     }
 
-    fn lose_missing(&mut self, own: bool, is_there: impl Fn(&str) -> bool) {
-        let missing = |(name, it): (&String, &super::ledger::Standing)| {
-            (it.own == own && !it.lost && !is_there(name)).then(|| name.clone())
-        };
-        let names: Vec<String> = self.ledger.holds.iter().filter_map(missing).collect();
+    /// The holds of one kind are as these say: what is missing is lost, and another one may have had the name before.
+    fn read_again(&mut self, own: bool, there: &BTreeMap<String, VpnHoldSpec>) {
+        let of_kind = self.ledger.holds.iter().filter(|(_, it)| it.own == own && !it.lost);
+        let names: Vec<String> = of_kind.map(|(name, _)| name.clone()).collect();
         for name in names {
-            self.ledger.lost(&name, own);
+            match there.get(&name) {
+                None => self.ledger.lost(&name, own),
+                Some(spec) => self.ledger.reads(
+                    &name,
+                    HoldSpan {
+                        from: spec.from,
+                        until: spec.until,
+                    },
+                ),
+            }
         }
     }
 }

@@ -119,6 +119,18 @@ impl Ledger {
         }
     }
 
+    /// The file of a hold says when it denies: another time, if it is of an earlier hold by this name.
+    pub fn reads(&mut self, name: &str, span: HoldSpan) {
+        if let Some(standing) = self.holds.get_mut(name)
+            && standing.span != span
+        {
+            standing.span = span;
+            standing.told = false;
+            let who = standing.who;
+            self.said(who);
+        }
+    }
+
     /// Somebody declared something else of a person, or nothing any more.
     pub fn declared(&mut self, who: usize, spec: Option<&VpnUserSpec>) {
         self.said(who);

@@ -165,12 +165,13 @@ fn taken_without_a_word(objects: &Objects, follower: &Listener, who: usize) -> O
     let user = objects.users.get(&name_of(who))?;
     let status = user.status.as_ref().filter(|it| it.access == Some(Access::Granted))?;
     let outdated = Some(status.observed_generation) != user.metadata.generation;
+    let live: Vec<_> = holds_of(objects, who)
+        .filter(|hold| hold.metadata.deletion_timestamp.is_none())
+        .collect();
     match adapter::login(&follower.roster, who, GATEWAYS[0]) {
-        Verdict::Denied(Reason::Inactive | Reason::Deleted) if outdated => Some(Budget::Declared),
-        Verdict::Denied(Reason::Held) => {
-            let live: Vec<_> = holds_of(objects, who)
-                .filter(|hold| hold.metadata.deletion_timestamp.is_none())
-                .collect();
+        // Whoever is held as well lost access by that.
+        Verdict::Denied(Reason::Inactive | Reason::Deleted) if outdated && live.is_empty() => Some(Budget::Declared),
+        Verdict::Denied(Reason::Held | Reason::Inactive | Reason::Deleted) => {
             // One that was announced ahead denies because time passed.
             let unreported = live
                 .iter()

@@ -316,8 +316,10 @@ impl World {
         state(self.objects()) == state(&leader.listener.seen)
     }
 
-    /// Holds that are lost, and of which no store knows any more that they were there, cannot stay in force.
+    /// Holds that are lost, and of which no store knows any more that they were there, cannot stay in force. Nor do those that
+    /// are over by now, should the clock be set back.
     fn forget_what_stands_nowhere(&mut self) {
+        let now = self.now();
         let (guard, record) = (self.guard.get(), self.record.get());
         let (files, documents) = (self.files.get(), self.documents.get());
         self.ledger.holds.retain(|name, standing| {
@@ -326,7 +328,8 @@ impl World {
             if standing.lost && !standing.own {
                 standing.stays &= kept || object.is_some_and(|hold| adapter::says_lost(hold));
             }
-            kept || object.is_some() || files.contains_key(name) || documents.holds.contains_key(name)
+            let over = standing.lost && standing.span.until.is_some_and(|until| until <= now);
+            !over && (kept || object.is_some() || files.contains_key(name) || documents.holds.contains_key(name))
         });
     }
 }
