@@ -1,7 +1,5 @@
 //! Random histories: at every moment nobody is let in whom the newest valid instruction denies.
 
-use std::cell::RefCell;
-
 use jiff::{SignedDuration, Timestamp};
 use proptest::{
     prelude::*,
@@ -221,30 +219,20 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn run(steps: &[Step]) {
     let place = Place::new();
-    PEOPLE.into_iter().for_each(|id| place.declare(id));
-    let history = RefCell::new(History {
+    for id in PEOPLE {
+        place.declare(id);
+    }
+    let mut history = History {
         place: &place,
         people: Default::default(),
         sent: Vec::new(),
-    });
+    };
     for life in steps.split_inclusive(|step| matches!(step, Step::Restart)) {
         live(&place, Crash::never(), async |operator| {
-            let mut history = history.take_turn();
             for step in life {
                 history.take(operator, step).await;
             }
         });
-    }
-}
-
-/// A borrow for as long as an operator lives.
-trait TakeTurn<'a> {
-    fn take_turn(&self) -> std::cell::RefMut<'_, History<'a>>;
-}
-
-impl<'a> TakeTurn<'a> for RefCell<History<'a>> {
-    fn take_turn(&self) -> std::cell::RefMut<'_, History<'a>> {
-        self.borrow_mut()
     }
 }
 

@@ -329,6 +329,9 @@ impl Derivation for Nothing {
     }
 }
 
+/// A hold: its name, begin, end, and the moment of its event.
+pub type Standing = (String, Option<Timestamp>, Option<Timestamp>, Option<String>);
+
 /// A running operator. Needs a runtime of its own, which ends it at once when it is dropped.
 pub struct Operator {
     pub use_cases: UseCases,
@@ -479,8 +482,8 @@ impl Operator {
         person.is_some_and(|person| person.effective.access == Access::Granted)
     }
 
-    /// Holds as they are: name, begin, end, and the moment of their event.
-    pub fn holds(&self, place: &Place) -> Vec<(String, Option<Timestamp>, Option<Timestamp>, Option<String>)> {
+    /// Holds as they are.
+    pub fn holds(&self, place: &Place) -> Vec<Standing> {
         let views = self.use_cases.holds(&HoldFilter::default());
         let mark = |name: &str| {
             let hold = place.source.hold(name)?;
