@@ -235,6 +235,8 @@ pub struct Metrics {
     source_refused_access_edits: Gauge,
     source_unreadable: Gauge,
     history_failing: Gauge,
+    audit_intact: Gauge,
+    audit_head: Gauge,
     http_requests: Family<HttpLabels, Counter>,
     node_up: Family<NodeLabels, Gauge>,
     listeners: ListenerMetrics,
@@ -282,6 +284,8 @@ impl Metrics {
             source_refused_access_edits: Gauge::default(),
             source_unreadable: Gauge::default(),
             history_failing: Gauge::default(),
+            audit_intact: Gauge::default(),
+            audit_head: Gauge::default(),
             http_requests: Family::default(),
             node_up: Family::default(),
             kicks_without_effect: Counter::default(),
@@ -339,6 +343,16 @@ impl Metrics {
             "history_failing",
             "Failed reads and writes of history",
             metrics.history_failing.clone(),
+        );
+        registry.register(
+            "audit_intact",
+            "Whether nothing speaks against the audit (1), or somebody has to look at it (0)",
+            metrics.audit_intact.clone(),
+        );
+        registry.register(
+            "audit_head",
+            "Number of the last audit row that was published outside of the database",
+            metrics.audit_head.clone(),
         );
         registry.register(
             "http_requests",
@@ -443,6 +457,12 @@ impl Metrics {
     /// Whether history cannot be written at present.
     pub fn history_failing(&self, failing: bool) {
         self.history_failing.set(failing.into());
+    }
+
+    /// Whether nothing speaks against the audit, and the number of the row that was published last.
+    pub fn audit(&self, intact: bool, head: i64) {
+        self.audit_intact.set(intact.into());
+        self.audit_head.set(head);
     }
 
     /// Counts an HTTP request. `route` is the route's template (`/user/{id}`), never the path that was asked for.

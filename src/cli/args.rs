@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 
 use super::{
-    ask::Ask, complete, exit::EXIT_CODES, hold_args::Hold, import_args::Import, output::OutputArgs, qr::Qr,
+    ask::Ask, audit_args::Audit, complete, exit::EXIT_CODES, hold_args::Hold, import_args::Import, output::OutputArgs, qr::Qr,
     render_args::RenderArgs, values::one_of,
 };
 use crate::{
@@ -98,6 +98,8 @@ Examples:
     Hold(Hold),
     /// Decide about denials that were held back because they were too many at once
     Guard(Guard),
+    /// Check the audit, and hand it to other systems
+    Audit(Audit),
     /// Seal a password that exists already, so that it can be kept with the declarations
     #[command(after_help = "\
 Examples:

@@ -1,12 +1,15 @@
 //! The command line: parses, wires, asks, prints. It decides nothing about access.
 //!
 //! `run` wires the rooms together. `user`, `hold`, `guard` and `gateway status` are clients of a running operator's HTTP API and touch
-//! neither its data nor a gateway; `health` asks it whether it is ready. `check`, `crd`, `openapi`, `gateway render`, `seal`,
+//! neither its data nor a gateway; `health` asks it whether it is ready. `audit verify` and `audit export` read its database.
+//! `check`, `crd`, `openapi`, `gateway render`, `seal`,
 //! `import`, `completions` and `man` need no operator.
 //! Everything for stdout goes through [`output::Output`].
 
 mod args;
 mod ask;
+mod audit;
+mod audit_args;
 mod check;
 mod client;
 mod complete;
@@ -113,6 +116,7 @@ async fn execute(task: Task, output: &mut Output) -> Result<(), CommandError> {
         Task::User(args) => user::run(args.command, output).await,
         Task::Hold(args) => hold::run(args.command, output).await,
         Task::Guard(args) => guard::run(args.command, output).await,
+        Task::Audit(args) => audit::run(args.command, output).await,
         Task::Seal(args) => seal::run(&args, output),
         Task::Import(args) => import::run(args.command, output).await,
         Task::Doctor(args) => doctor::run(*args, output).await,

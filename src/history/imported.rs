@@ -4,8 +4,11 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    audit::{self, AuditEntry, Stamped},
-    redact, time,
+    audit,
+    entry::{AuditEntry, Stamped},
+    redact,
+    sealer::Sealer,
+    time,
     traffic::clamp,
 };
 use crate::model::access::Period;
@@ -68,7 +71,8 @@ impl Past {
 }
 
 /// Takes over what was not taken over before, in the writer's transaction.
-pub(super) fn take_over(conn: &Connection, past: &[Past], now: Timestamp) -> rusqlite::Result<()> {
+pub(super) fn take_over(conn: &Connection, sealer: &Sealer, past: &[Past]) -> rusqlite::Result<()> {
+    let now = sealer.now();
     let mut fresh = Vec::new();
     let mut note = conn.prepare_cached("INSERT OR IGNORE INTO imported (digest) VALUES (?1)")?;
     for it in past {
@@ -86,7 +90,7 @@ pub(super) fn take_over(conn: &Connection, past: &[Past], now: Timestamp) -> rus
     if fresh.is_empty() {
         return Ok(());
     }
-    audit::append(conn, &fresh)
+    audit::append(conn, sealer, &fresh)
 }
 
 /// How many of these were taken over.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::audit::AuditEntry;
+use super::entry::AuditEntry;
 
 const SCHEMES: [&str; 2] = ["hysteria2", "hy2"];
 const SUBSCRIPTION: [&str; 2] = ["/sub/", "%2fsub%2f"];
@@ -81,6 +81,8 @@ pub(super) fn entry(entry: AuditEntry) -> AuditEntry {
         after: entry.after.map(text),
         reason: entry.reason.map(text),
         request_id: entry.request_id.map(text),
+        address: entry.address.map(text),
+        event: entry.event.map(text),
     }
 }
 

@@ -12,9 +12,16 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{clock::ManualClock, model::access::Period};
+use secrecy::SecretBox;
+
+use crate::{clock::ManualClock, credentials::MasterKey, model::access::Period};
 
 const NOON: &str = "2026-03-15T12:00:00Z";
+
+/// The keys of a master key of this byte.
+fn keys(byte: u8) -> AuditKeys {
+    MasterKey::from_bytes(SecretBox::new(Box::new([byte; 32]))).audit_keys()
+}
 
 struct Fixture {
     folder: TempDir,
@@ -26,7 +33,7 @@ impl Fixture {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let clock = ManualClock::at(NOON.parse().unwrap());
-        let history = History::open(&folder.path().join("history.db"), clock.clone()).unwrap();
+        let history = History::open(&folder.path().join("history.db"), keys(7), clock.clone()).unwrap();
         Self { folder, clock, history }
     }
 
@@ -197,7 +204,7 @@ async fn a_spool_that_was_taken_over_but_not_removed_is_not_written_twice() {
     drop(history);
     // As after a crash between the commit and the removal, and with half a line at the end.
     fs::write(&spool, left_behind + "{\"n\":3,\"at\":\"20").unwrap();
-    let history = History::open(&path, clock.clone()).unwrap();
+    let history = History::open(&path, keys(7), clock.clone()).unwrap();
     let fixture = Fixture { folder, clock, history };
     fixture.history.audit(vec![entry("three")]).await.unwrap();
     assert_eq!(fixture.actions().await, ["one", "two", "three"]);
@@ -248,7 +255,7 @@ async fn what_an_attempt_left_behind_in_the_spool_is_never_taken_for_an_entry() 
     }
     let locked = Connection::open(&path).unwrap();
     locked.execute_batch("BEGIN EXCLUSIVE").unwrap();
-    let history = History::open_or_retry(&path, clock.clone()).unwrap();
+    let history = History::open_or_retry(&path, keys(7), clock.clone()).unwrap();
     assert!(history.audit_or_spool(vec![entry("two")]).await);
     assert_eq!(in_spool(&spool).lines().count(), 3, "{}", in_spool(&spool));
     locked.execute_batch("ROLLBACK").unwrap();
@@ -318,7 +325,7 @@ async fn damage_that_shows_while_running_is_named_and_a_restored_file_is_taken_u
     let middle = bytes.len() / 2;
     bytes[middle..middle + 8192].fill(0xA5);
     fs::write(&path, bytes).unwrap();
-    let history = History::open_or_retry(&path, clock.clone()).unwrap();
+    let history = History::open_or_retry(&path, keys(7), clock.clone()).unwrap();
     assert!(matches!(history.last_error(), Some(HistoryError::Damaged { .. })));
     assert!(matches!(
         history.audit(vec![entry("x")]).await,
@@ -570,7 +577,7 @@ async fn moved_is_counted(steps: Vec<Step>) {
             }
             Step::OperatorRestarts => {
                 drop(history);
-                history = History::open(&folder.path().join("history.db"), clock.clone()).unwrap();
+                history = History::open(&folder.path().join("history.db"), keys(7), clock.clone()).unwrap();
             }
             Step::TimePasses { hours } => clock.advance(Duration::from_secs(3600 * u64::from(hours))),
         }

@@ -169,6 +169,7 @@ fn protected() -> Routes {
         ("/guard/confirm", post(guard::confirm)),
         ("/guard/cancel", post(guard::cancel)),
         ("/audit", get(audit::list)),
+        ("/audit/acknowledge", post(audit::acknowledge)),
     ]
 }
 

@@ -37,7 +37,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     paths(
         access::grant, access::config, activation::deactivate, activation::activate, access::rotate,
         users::list, users::show, holds::list, holds::create, holds::release, release_many::release_many,
-        gateways::list, gateways::show, guard::show, guard::confirm, guard::cancel, audit::list, subscription::show,
+        gateways::list, gateways::show, guard::show, guard::confirm, guard::cancel, audit::list, audit::acknowledge, subscription::show,
         health::health, health::livez, health::readyz, health::metrics, docs::document, docs::page,
     ),
     components(schemas(

@@ -5,6 +5,7 @@
 //! [`gateway_convergence`] keeps the running gateways in step with what is declared, and reports them. Nothing here waits for a gateway, and nothing here answers
 //! a person.
 
+pub mod audit_keeper;
 pub mod auth_guard;
 pub mod backoff;
 pub mod core;

@@ -336,7 +336,7 @@ async fn remember(user: &VpnUser, account: &str, before: &VpnUserStatus, after: 
                 .iter()
                 .find(|c| c.type_ == "Granted")
                 .map(|c| c.message.to_string()),
-            request_id: None,
+            ..AuditEntry::default()
         };
         ctx.history.audit_or_spool(vec![entry]).await;
     }

@@ -34,6 +34,7 @@ fn answered() -> String {
     metrics.users(&[(Reason::Active, 200)]);
     metrics.source(1, 1, None);
     metrics.history_failing(true);
+    metrics.audit(false, 7);
     metrics.unobserved(1);
     metrics.reconciled(ReconcileOutcome::Terminal, Duration::ZERO);
     metrics.revocation(RevocationStage::Contained, Duration::from_secs(61));

@@ -59,7 +59,7 @@ fn join(name: &str, group: &str) -> String {
 pub fn all() -> &'static [Resource] {
     static ALL: OnceLock<Vec<Resource>> = OnceLock::new();
     ALL.get_or_init(|| {
-        let mut all = vec![namespaces(), secrets(), leases(), events()];
+        let mut all = vec![namespaces(), secrets(), config_maps(), leases(), events()];
         all.extend(
             crds()
                 .iter()
@@ -149,6 +149,10 @@ fn secrets() -> Resource {
         selectable: vec!["type".to_owned()],
         ..builtin("", "secrets", "Secret", &fields)
     }
+}
+
+fn config_maps() -> Resource {
+    builtin("", "configmaps", "ConfigMap", &json!({ "data": free(), "binaryData": free(), "immutable": { "type": "boolean" } }))
 }
 
 fn leases() -> Resource {

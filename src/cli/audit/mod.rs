@@ -1,0 +1,25 @@
+//! `audit`: checks it, hands it to other systems, and takes note of what was found broken.
+
+mod acknowledge;
+mod cursor;
+mod export;
+mod forms;
+mod sink;
+mod syslog;
+mod verify;
+
+use super::{
+    audit_args::AuditCommand,
+    exit::CommandError,
+    output::Output,
+};
+
+pub(super) use self::verify::{Looked, look};
+
+pub(super) async fn run(command: AuditCommand, output: &mut Output) -> Result<(), CommandError> {
+    match command {
+        AuditCommand::Verify(args) => verify::run(args, output).await,
+        AuditCommand::Export(args) => export::run(*args, output).await,
+        AuditCommand::Acknowledge { reason, ask } => acknowledge::run(&reason, &ask, output).await,
+    }
+}
