@@ -8,7 +8,9 @@ use tokio::sync::watch;
 use super::gateways::GatewayView;
 use crate::{
     gateway::{NodeHealth, RevocationProgress},
-    history::{AuditEntry, AuditRow, AuditState, Finding, History, HistoryError, Page, RevocationRow, Totals, TrafficRow},
+    history::{
+        AuditEntry, AuditRow, AuditState, Finding, History, HistoryError, Page, RevocationRow, Totals, TrafficRow,
+    },
     model::{corporate_id::CorporateId, hold::VpnHold, user::VpnUser},
     reconcile::{auth_guard::AuthGuard, denials::Orders},
     roster::{GuardReport, Person, Roster, Transition},

@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 
 use super::{
-    ask::Ask, audit_args::Audit, complete, exit::EXIT_CODES, hold_args::Hold, import_args::Import, output::OutputArgs, qr::Qr,
-    render_args::RenderArgs, values::one_of,
+    ask::Ask, audit_args::Audit, complete, exit::EXIT_CODES, hold_args::Hold, import_args::Import, output::OutputArgs,
+    qr::Qr, render_args::RenderArgs, values::one_of,
 };
 use crate::{
     config::{Logging, Settings, duration, optional_path},

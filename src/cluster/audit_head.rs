@@ -90,10 +90,15 @@ impl HeadPlace for AuditHeadMap {
                     "metadata": { "uid": map.uid() },
                     "data": { KEY: text },
                 });
-                let patched = self.api.patch(NAME, &PatchParams::default(), &Patch::Merge(&patch)).await;
+                let patched = self
+                    .api
+                    .patch(NAME, &PatchParams::default(), &Patch::Merge(&patch))
+                    .await;
                 patched.map(drop).map_err(failed)
             }
-            Some(_) => Err(format!("it is somebody else's: it has no label {label}: {value}; delete or rename it")),
+            Some(_) => Err(format!(
+                "it is somebody else's: it has no label {label}: {value}; delete or rename it"
+            )),
         }
     }
 }

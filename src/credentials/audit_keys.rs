@@ -125,7 +125,10 @@ mod tests {
         let key = keys.current().unwrap();
         let seal = key.seal(&[b"a", b"bc"]);
         let shown: String = seal.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(shown, "7b6bc16e95e66dc2c85699c92564a07d36bb920338a05fe9810171a2f109a3ad");
+        assert_eq!(
+            shown,
+            "7b6bc16e95e66dc2c85699c92564a07d36bb920338a05fe9810171a2f109a3ad"
+        );
         assert!(key.fits(&[b"abc"], &seal));
         assert!(!key.fits(&[b"abd"], &seal) && !key.fits(&[b"abc"], &seal[..31]));
     }

@@ -24,10 +24,7 @@ pub(super) struct Appender<'a> {
 ///
 /// # Errors
 /// There is no key, or the file cannot be read.
-pub(super) fn open<'a>(
-    conn: &'a Connection,
-    keys: &'a AuditKeys,
-) -> rusqlite::Result<(Appender<'a>, Option<String>)> {
+pub(super) fn open<'a>(conn: &'a Connection, keys: &'a AuditKeys) -> rusqlite::Result<(Appender<'a>, Option<String>)> {
     let key = keys
         .current()
         .ok_or_else(|| failed("the audit has no key to seal with: it was opened for reading"))?;

@@ -46,7 +46,9 @@ impl AuditHead {
     /// What is wrong with the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         let head: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        head.head().map(|_| head).ok_or_else(|| "its hash is not 64 hexadecimal digits".to_owned())
+        head.head()
+            .map(|_| head)
+            .ok_or_else(|| "its hash is not 64 hexadecimal digits".to_owned())
     }
 
     /// As it is published.
@@ -81,11 +83,16 @@ pub(super) fn compare(
         Ok(published) => published,
         Err(why) => return forged(&why),
     };
-    let Some(head) = published.head() else { return forged("it has no hash") };
+    let Some(head) = published.head() else {
+        return forged("it has no hash");
+    };
     if keys.current().is_some() {
         let seal = from_hex(&published.seal).unwrap_or_default();
         let Some(key) = keys.find(&published.key) else {
-            return forged(&format!("it is sealed with key {}, which is neither the present nor a previous one", published.key));
+            return forged(&format!(
+                "it is sealed with key {}, which is neither the present nor a previous one",
+                published.key
+            ));
         };
         if !chain::head_fits(key, &head, published.at.as_microsecond(), &seal) {
             return forged("it is not sealed with the key");
@@ -96,17 +103,30 @@ pub(super) fn compare(
 }
 
 /// What is not there of what was published; the number of the first row.
-fn missing(conn: &Connection, published: &AuditHead, head: &Head, place: &str) -> rusqlite::Result<Option<(i64, String)>> {
+fn missing(
+    conn: &Connection,
+    published: &AuditHead,
+    head: &Head,
+    place: &str,
+) -> rusqlite::Result<Option<(i64, String)>> {
     let checkpoint = chain::checkpoint(conn)?.head;
     let last = chain::head(conn)?;
     let was = format!("{place} has row {} as the last one at {}", head.seq, published.at);
     if head.seq > last.seq {
         let since = conn
-            .query_row("SELECT at FROM audit WHERE seq = ?1", [last.seq], |row| super::time::column(row, 0))
+            .query_row("SELECT at FROM audit WHERE seq = ?1", [last.seq], |row| {
+                super::time::column(row, 0)
+            })
             .optional()?;
-        let since = since.map_or_else(|| "and nothing before them is there".to_owned(), |at| format!("row {} of {at} is the last one", last.seq));
+        let since = since.map_or_else(
+            || "and nothing before them is there".to_owned(),
+            |at| format!("row {} of {at} is the last one", last.seq),
+        );
         let first = last.seq + 1;
-        return Ok(Some((first, format!("audit rows {first} to {} are missing: {was}, {since}", head.seq))));
+        return Ok(Some((
+            first,
+            format!("audit rows {first} to {} are missing: {was}, {since}", head.seq),
+        )));
     }
     let there: Option<Hash> = if head.seq == checkpoint.seq {
         Some(checkpoint.hash)
@@ -132,7 +152,7 @@ fn missing(conn: &Connection, published: &AuditHead, head: &Head, place: &str) -
 
 fn from_hex(text: &str) -> Option<Hash> {
     let mut bytes = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
+    if text.len() != 64 || !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
         return None;
     }
     for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {

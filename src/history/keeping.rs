@@ -98,7 +98,9 @@ impl History {
     /// The database cannot be read.
     pub async fn missing_head(&self, place: String) -> Result<Option<Finding>, HistoryError> {
         let standing = self.standing().await?;
-        let what = format!("{place} has no head of the audit, and there was one: somebody removed it, or it was never moved here");
+        let what = format!(
+            "{place} has no head of the audit, and there was one: somebody removed it, or it was never moved here"
+        );
         let last = self.head().await?.map(|head| head.hash).unwrap_or_default();
         Ok(standing
             .places
@@ -164,7 +166,14 @@ impl History {
                 }
                 if !open.is_empty() {
                     let entry = redact::entry(standing::acknowledged(&open, who));
-                    audit::append(conn, &sealer, [&super::Stamped { at: sealer.now(), entry }])?;
+                    audit::append(
+                        conn,
+                        &sealer,
+                        [&super::Stamped {
+                            at: sealer.now(),
+                            entry,
+                        }],
+                    )?;
                 }
                 Ok(open)
             })

@@ -26,6 +26,8 @@ mod spool;
 mod standing;
 mod stats;
 #[cfg(test)]
+mod tamper_tests;
+#[cfg(test)]
 mod tests;
 mod time;
 mod traffic;
@@ -35,14 +37,6 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 
 use jiff::Timestamp;
 
-use self::{
-    entry::Stamped,
-    keeping::Known,
-    schema::SCHEMA,
-    sealer::Sealer,
-    spool::Spool,
-    traffic::{Poll, Step},
-};
 pub use self::{
     audit::{AuditFilter, AuditRow, Page},
     entry::AuditEntry,
@@ -59,6 +53,14 @@ pub use self::{
     stats::Stats,
     traffic::{DAY_RETENTION_DAYS as TRAFFIC_RETENTION_DAYS, Totals, TrafficRow},
     walk::Verified,
+};
+use self::{
+    entry::Stamped,
+    keeping::Known,
+    schema::SCHEMA,
+    sealer::Sealer,
+    spool::Spool,
+    traffic::{Poll, Step},
 };
 pub use crate::store::StoreError as HistoryError;
 use crate::{

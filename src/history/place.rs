@@ -87,7 +87,12 @@ fn write_file(path: &Path, text: &str) -> Result<(), String> {
     let written = || {
         let mut options = OpenOptions::new();
         // Nothing in it is secret, and auditors may collect it.
-        let mut file = options.write(true).create(true).truncate(true).mode(0o644).open(&temporary)?;
+        let mut file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o644)
+            .open(&temporary)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&temporary, path)

@@ -53,8 +53,9 @@ pub struct RevocationRow {
 /// taken back since. What changes it adds a row to the audit with all of its state.
 pub(super) fn record(appender: &mut Appender<'_>, row: &RevocationRow, now: Timestamp) -> rusqlite::Result<()> {
     let conn = appender.conn;
-    let changed = conn.prepare_cached(
-        "INSERT INTO revocations (account, epoch, corporate_id, corporate_key, reason, denied_at, contained_at, \
+    let changed = conn
+        .prepare_cached(
+            "INSERT INTO revocations (account, epoch, corporate_id, corporate_key, reason, denied_at, contained_at, \
          sessions_zero_at, left_out, withdrawn_at, deleted_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
          ON CONFLICT (account, epoch) DO UPDATE SET \
          contained_at = CASE WHEN excluded.withdrawn_at > coalesce(withdrawn_at, 0) THEN excluded.contained_at \
@@ -67,25 +68,27 @@ pub(super) fn record(appender: &mut Appender<'_>, row: &RevocationRow, now: Time
          OR (sessions_zero_at IS NULL AND excluded.sessions_zero_at IS NOT NULL) \
          OR left_out <> excluded.left_out OR excluded.withdrawn_at > coalesce(withdrawn_at, 0) \
          OR excluded.deleted_at <> coalesce(deleted_at, 0)",
-    )?
-    .execute(params![
-        row.account,
-        row.epoch,
-        row.corporate_id,
-        row.corporate_id.to_ascii_lowercase(),
-        row.reason,
-        row.denied_at.as_microsecond(),
-        row.contained_at.map(Timestamp::as_microsecond),
-        row.sessions_zero_at.map(Timestamp::as_microsecond),
-        row.left_out.join(SEPARATOR),
-        row.withdrawn_at.map(Timestamp::as_microsecond),
-        row.deleted_at.map(Timestamp::as_microsecond),
-    ])?;
+        )?
+        .execute(params![
+            row.account,
+            row.epoch,
+            row.corporate_id,
+            row.corporate_id.to_ascii_lowercase(),
+            row.reason,
+            row.denied_at.as_microsecond(),
+            row.contained_at.map(Timestamp::as_microsecond),
+            row.sessions_zero_at.map(Timestamp::as_microsecond),
+            row.left_out.join(SEPARATOR),
+            row.withdrawn_at.map(Timestamp::as_microsecond),
+            row.deleted_at.map(Timestamp::as_microsecond),
+        ])?;
     if changed == 0 {
         return Ok(());
     }
     let stored = conn
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM revocations WHERE account = ?1 AND epoch = ?2"))?
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM revocations WHERE account = ?1 AND epoch = ?2"
+        ))?
         .query_row(params![row.account, row.epoch], read)?;
     seal(appender, &stored, now)
 }
@@ -139,7 +142,6 @@ pub(super) fn each_with_seal(
     }
     Ok(())
 }
-
 
 /// Revocations of a person, newest first.
 pub(super) fn of_person(conn: &Connection, corporate_id: &str, limit: u32) -> rusqlite::Result<Vec<RevocationRow>> {

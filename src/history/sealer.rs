@@ -47,6 +47,8 @@ impl Sealer {
 
 impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sealer").field("keys", &self.keys).finish_non_exhaustive()
+        f.debug_struct("Sealer")
+            .field("keys", &self.keys)
+            .finish_non_exhaustive()
     }
 }

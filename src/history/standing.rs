@@ -69,7 +69,9 @@ pub(super) fn read(conn: &Connection) -> rusqlite::Result<Standing> {
             _ => {}
         }
     }
-    standing.open.retain(|finding| !standing.acknowledged.contains(&finding.mark));
+    standing
+        .open
+        .retain(|finding| !standing.acknowledged.contains(&finding.mark));
     Ok(standing)
 }
 

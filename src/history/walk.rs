@@ -60,11 +60,12 @@ pub(super) fn walk(conn: &Connection, keys: &AuditKeys) -> rusqlite::Result<Veri
     while let Some(row) = rows.next()? {
         walk.step(&Stored::read(row)?);
     }
-    if walk.sealed > 0 || checkpoint.seal.is_some() {
-        walk.checkpoint(&checkpoint);
-    } else if walk.rows > 0 {
-        let what = "no audit row is sealed with a key: they are from before the key, or somebody without it wrote them anew";
-        walk.findings.add(Finding::new(Some(walk.last.seq), what, &[&walk.last.hash]));
+    walk.checkpoint(&checkpoint);
+    if walk.rows > 0 && walk.sealed == 0 {
+        let what =
+            "no audit row is sealed with a key: they are from before the key, or somebody without it wrote them anew";
+        walk.findings
+            .add(Finding::new(Some(walk.last.seq), what, &[&walk.last.hash]));
     }
     walk.revocations(&snapshot)?;
     Ok(walk.finish(&checkpoint))
@@ -142,7 +143,8 @@ impl<'a> Walk<'a> {
         let (Some(key_id), Some(seal)) = (row.key_id(), row.seal) else {
             self.unsealed += 1;
             if let Some(Some(_)) = &self.key {
-                let what = format!("audit row {seq} has no seal, and rows before it have: somebody without the key wrote it");
+                let what =
+                    format!("audit row {seq} has no seal, and rows before it have: somebody without the key wrote it");
                 self.add(seq, what, &[row.hash, found]);
             }
             return;
@@ -161,7 +163,9 @@ impl<'a> Walk<'a> {
         // Of a row behind a gap nobody knows what its hash should be.
         let hash = row.hash.try_into().unwrap_or(found);
         if !chain::row_fits(key, hash, seal) {
-            let what = format!("audit row {seq} is not sealed with the key: it, its hash or its seal was changed by somebody without it");
+            let what = format!(
+                "audit row {seq} is not sealed with the key: it, its hash or its seal was changed by somebody without it"
+            );
             self.add(seq, what, &[row.hash, found, seal]);
         } else if follows && found == row.hash {
             self.unproven = 0;
@@ -181,7 +185,10 @@ impl<'a> Walk<'a> {
                     .insert(said, (row.content.seq, Sha256::digest(state).into()));
             }
             Err(error) => {
-                let what = format!("audit row {} has a state of a revocation that cannot be read: {error}", row.content.seq);
+                let what = format!(
+                    "audit row {} has a state of a revocation that cannot be read: {error}",
+                    row.content.seq
+                );
                 self.add(row.content.seq, what, &[state]);
             }
         }
@@ -193,13 +200,23 @@ impl<'a> Walk<'a> {
             return;
         }
         let through = checkpoint.head.seq;
+        let last_key = self.key.clone().flatten();
         let what = match &checkpoint.seal {
+            // A key that begins seals the checkpoint as well.
+            Some((id, _)) if self.rows > 0 && last_key.as_deref() != Some(id.as_bytes()) => {
+                format!(
+                    "audit rows up to {through} were removed, and not by retention: the last row is sealed with another key"
+                )
+            }
             None => format!("audit rows up to {through} were removed, and not by retention: that has no seal"),
             Some((id, seal)) => match self.keys.find(id) {
                 Some(key) if chain::checkpoint_fits(key, &checkpoint.head, checkpoint.at, seal) => return,
-                Some(_) => format!("audit rows up to {through} were removed, and not by retention: that is not sealed with the key"),
+                Some(_) => format!(
+                    "audit rows up to {through} were removed, and not by retention: that is not sealed with the key"
+                ),
                 None => {
                     self.missing_keys.insert(id.clone());
+                    self.unproven = self.unproven.max(1);
                     return;
                 }
             },
@@ -218,19 +235,24 @@ impl<'a> Walk<'a> {
             let state = revocations::state(&row);
             let digest: Hash = Sha256::digest(state.as_bytes()).into();
             let lower = row.corporate_id.to_ascii_lowercase();
-            let shown = format!("the revocation of {} (account {}, epoch {})", row.corporate_id, row.account, row.epoch);
+            let shown = format!(
+                "the revocation of {} (account {}, epoch {})",
+                row.corporate_id, row.account, row.epoch
+            );
             let said = self.revocations.remove(&(row.account, row.epoch));
             let what = match said {
                 Some((seq, said)) if Some(seq) == sealed_by && said == digest && key == Some(lower) => return,
                 Some((seq, _)) => format!("{shown} was changed: it is not what audit row {seq} says"),
                 None => format!("{shown} was added by hand: no audit row speaks of it"),
             };
-            self.findings.add(Finding::new(said.map(|(seq, _)| seq), what, &[state.as_bytes()]));
+            self.findings
+                .add(Finding::new(said.map(|(seq, _)| seq), what, &[state.as_bytes()]));
         })?;
         let mut gone: Vec<_> = self.revocations.drain().collect();
         gone.sort_unstable_by_key(|(_, (seq, _))| *seq);
         for ((account, epoch), (seq, said)) in gone {
-            let what = format!("the revocation that audit row {seq} speaks of (account {account}, epoch {epoch}) was removed");
+            let what =
+                format!("the revocation that audit row {seq} speaks of (account {account}, epoch {epoch}) was removed");
             self.findings.add(Finding::new(Some(seq), what, &[&said]));
         }
         Ok(())

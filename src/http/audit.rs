@@ -13,7 +13,10 @@ use super::{
     schemas::CorporateIdText,
     value::{number, optional_number},
 };
-use crate::{history::{AuditRow, Finding}, model::corporate_id::CorporateId};
+use crate::{
+    history::{AuditRow, Finding},
+    model::corporate_id::CorporateId,
+};
 
 /// Most rows in a page.
 const MAX_PAGE: u32 = 1000;

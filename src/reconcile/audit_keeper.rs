@@ -171,7 +171,10 @@ impl AuditKeeper {
         self.history.note_place(&place.name, Ok(head.row));
         if begins && !last {
             // Only now: a chain that says so, and a place that has nothing, would look like one that was emptied.
-            self.history.publishes_at(place.name.clone()).await.map_err(unreadable)?;
+            self.history
+                .publishes_at(place.name.clone())
+                .await
+                .map_err(unreadable)?;
         }
         Ok(!begins)
     }
@@ -199,13 +202,13 @@ impl AuditKeeper {
     }
 
     async fn log(&self, last: bool) {
-        let due = |logged: &Option<(i64, Instant)>| {
-            last || logged.is_none_or(|(_, at)| at.elapsed() >= LOG_EVERY)
-        };
+        let due = |logged: &Option<(i64, Instant)>| last || logged.is_none_or(|(_, at)| at.elapsed() >= LOG_EVERY);
         if !due(&self.logged.lock().unwrap_or_else(PoisonError::into_inner)) {
             return;
         }
-        let Ok(Some(head)) = self.history.head().await else { return };
+        let Ok(Some(head)) = self.history.head().await else {
+            return;
+        };
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
         if logged.is_none_or(|(row, _)| row != head.row) {
             tracing::info!(row = head.row, hash = head.hash, key = head.key, "the audit ends here");

@@ -159,7 +159,7 @@ async fn kill_9_loses_nothing_that_was_answered() {
         least += i64::try_from(answered).unwrap();
         let history = open(&path);
         let rows = history.verify().await.unwrap();
-        assert!(rows >= least, "{rows} rows, {least} were answered");
+        assert!(rows >= least.try_into().unwrap(), "{rows} rows, {least} were answered");
         let moved = history.totals("a".into()).await.unwrap().upload;
         assert!(i64::try_from(moved).unwrap() >= least);
         history.check().await.unwrap();

@@ -19,7 +19,10 @@ pub(super) async fn run(reason: &str, ask: &Ask, output: &mut Output) -> Result<
     }
     let findings: &[Value] = list(&answer.body, "findings");
     if findings.is_empty() {
-        return Err(CommandError::new(Exit::NotFound, "nothing was found broken: there is nothing to take note of"));
+        return Err(CommandError::new(
+            Exit::NotFound,
+            "nothing was found broken: there is nothing to take note of",
+        ));
     }
     if ask.output.output == Form::Table {
         for finding in findings {

@@ -23,7 +23,9 @@ impl Cursor {
         match fs::read_to_string(&self.0) {
             Ok(text) => match text.trim().parse() {
                 Ok(seq) if seq >= 0 => Ok(Some(seq)),
-                _ => Err(CommandError::invalid(format!("{path}: is no cursor of an export: it holds one number"))),
+                _ => Err(CommandError::invalid(format!(
+                    "{path}: is no cursor of an export: it holds one number"
+                ))),
             },
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(CommandError::failed(format!("{path} cannot be read: {error}"))),

@@ -28,7 +28,9 @@ const AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 pub(super) async fn run(args: Export, output: &mut Output) -> Result<(), CommandError> {
     let receiver = match &args.to {
         Some(_) if args.format != ExportForm::Syslog => {
-            return Err(CommandError::invalid("--to: syslog alone is sent over a connection, give --format syslog"));
+            return Err(CommandError::invalid(
+                "--to: syslog alone is sent over a connection, give --format syslog",
+            ));
         }
         Some(to) => Some(Receiver::at(to, args.ca_cert.as_deref())?),
         None => None,

@@ -7,7 +7,18 @@ use super::{
 use crate::{history::AuditRow, telemetry::printable_json};
 
 const HEADER: [&str; 12] = [
-    "seq", "at", "actor", "source", "action", "corporateId", "before", "after", "reason", "requestId", "address", "event",
+    "seq",
+    "at",
+    "actor",
+    "source",
+    "action",
+    "corporateId",
+    "before",
+    "after",
+    "reason",
+    "requestId",
+    "address",
+    "event",
 ];
 
 /// The header of a form that has one.
@@ -35,7 +46,13 @@ pub(super) fn rows(form: ExportForm, rows: &[AuditRow], host: &str, framed: bool
             let message = |row| syslog::message(row, host);
             Ok(rows
                 .iter()
-                .map(|row| if framed { syslog::framed(&message(row)) } else { message(row) + "\n" })
+                .map(|row| {
+                    if framed {
+                        syslog::framed(&message(row))
+                    } else {
+                        message(row) + "\n"
+                    }
+                })
                 .collect())
         }
     }
@@ -62,7 +79,12 @@ fn cells(row: &AuditRow) -> [String; 12] {
 
 /// A cell that a spreadsheet takes for a formula gets an apostrophe in front, which it shows to nobody.
 fn safe(text: &str) -> String {
-    let begins = |c: char| matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠');
+    let begins = |c: char| {
+        matches!(
+            c,
+            '=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠'
+        )
+    };
     if text.starts_with(begins) || text.trim_start().starts_with(begins) {
         format!("'{text}")
     } else {
@@ -108,9 +130,14 @@ mod tests {
     fn no_cell_of_a_table_is_a_formula() {
         for formula in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "＝1", "\r\n=1"] {
             let text = rows(ExportForm::Csv, &[row(formula, formula)], "h", false).unwrap();
-            let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
+            let mut reader = csv::ReaderBuilder::new()
+                .has_headers(false)
+                .from_reader(text.as_bytes());
             let record = reader.records().next().unwrap().unwrap();
-            assert_eq!((&record[2], &record[8]), (&*format!("'{formula}"), &*format!("'{formula}")));
+            assert_eq!(
+                (&record[2], &record[8]),
+                (&*format!("'{formula}"), &*format!("'{formula}"))
+            );
         }
     }
 

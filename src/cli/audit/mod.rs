@@ -8,11 +8,7 @@ mod sink;
 mod syslog;
 mod verify;
 
-use super::{
-    audit_args::AuditCommand,
-    exit::CommandError,
-    output::Output,
-};
+use super::{audit_args::AuditCommand, exit::CommandError, output::Output};
 
 pub(super) use self::verify::{Looked, look};
 

@@ -33,7 +33,10 @@ impl Receiver {
     pub(super) fn at(to: &str, ca_cert: Option<&Path>) -> Result<Self, CommandError> {
         let wrong = || CommandError::invalid("--to: give tcp://host:port or tls://host:port");
         let url = Url::parse(to).map_err(|_| wrong())?;
-        let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none() && matches!(url.path(), "" | "/");
+        let plain = url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && matches!(url.path(), "" | "/");
         let (Some(host), Some(port), true) = (url.host_str(), url.port(), plain) else {
             return Err(wrong());
         };
@@ -67,7 +70,12 @@ impl Receiver {
         };
         timeout(PATIENCE, arrived)
             .await
-            .map_err(|_| format!("{}:{} did not close its end within {PATIENCE:?} of the last byte", self.host, self.port))?
+            .map_err(|_| {
+                format!(
+                    "{}:{} did not close its end within {PATIENCE:?} of the last byte",
+                    self.host, self.port
+                )
+            })?
             .map_err(|error| format!("{}:{} did not take what was sent: {error}", self.host, self.port))
     }
 }
@@ -106,7 +114,8 @@ fn connector(ca_cert: Option<&Path>) -> Result<TlsConnector, CommandError> {
     }
     let unusable = |error: rustls::Error| CommandError::failed(format!("TLS cannot be used: {error}"));
     let provider: Arc<CryptoProvider> = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(roots, Arc::clone(&provider)).map_err(unusable)?;
+    let verifier =
+        rustls_platform_verifier::Verifier::new_with_extra_roots(roots, Arc::clone(&provider)).map_err(unusable)?;
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(unusable)?

@@ -18,7 +18,11 @@ const DATA_ID: &str = "audit@32473";
 /// The message, without framing. `host` is the name of this machine.
 pub(super) fn message(row: &AuditRow, host: &str) -> String {
     let entry = &row.entry;
-    let severity = if entry.action == "audit.broken" { CRITICAL } else { NOTICE };
+    let severity = if entry.action == "audit.broken" {
+        CRITICAL
+    } else {
+        NOTICE
+    };
     let seq = row.seq.to_string();
     let fields = [
         ("seq", Some(seq.as_str())),
@@ -39,7 +43,10 @@ pub(super) fn message(row: &AuditRow, host: &str) -> String {
         let _ = write!(data, " {name}=\"{}\"", escaped(value));
     }
     let whom = entry.corporate_id.as_deref().unwrap_or("-");
-    let why = entry.reason.as_deref().map_or_else(String::new, |why| format!(": {}", one_line(why)));
+    let why = entry
+        .reason
+        .as_deref()
+        .map_or_else(String::new, |why| format!(": {}", one_line(why)));
     format!(
         "<{}>1 {} {} vpn-operator - {} [{DATA_ID}{data}] \u{feff}{} {} by {}{why}",
         FACILITY * 8 + severity,

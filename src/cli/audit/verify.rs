@@ -88,16 +88,23 @@ impl Looked {
             hash,
             ..
         } = &self.verified;
-        let mut lines = vec![format!("{}: audit rows {first} to {last} ({rows}), hash {hash}", self.database)];
+        let mut lines = vec![format!(
+            "{}: audit rows {first} to {last} ({rows}), hash {hash}",
+            self.database
+        )];
         if *unsealed > 0 {
             lines.push(format!(
                 "{unsealed} of them are from before the key: the first sealed row seals them as they were found"
             ));
         }
-        lines.push(format!("{revocations} revocations were compared with what the audit says"));
+        lines.push(format!(
+            "{revocations} revocations were compared with what the audit says"
+        ));
         match &self.head {
             Some((place, row)) => lines.push(format!("published in {place}: row {row}")),
-            None => lines.push("no published end of the audit was found: that its end was not cut off nobody can say".to_owned()),
+            None => lines.push(
+                "no published end of the audit was found: that its end was not cut off nobody can say".to_owned(),
+            ),
         }
         if *unproven > 0 {
             let keys: Vec<&str> = missing_keys.iter().map(String::as_str).collect();
@@ -119,10 +126,12 @@ pub(super) async fn run(args: Verify, output: &mut Output) -> Result<(), Command
     let secrets = Secrets::load(&process_environment)?;
     let given = args.audit_head.filter(|path| !path.as_os_str().is_empty());
     let audit_head: PathBuf = given.unwrap_or_else(|| args.data_dir.join(AUDIT_HEAD_FILE));
-    let looked = look(&args.data_dir, &audit_head, &secrets).await.map_err(|error| match error {
-        HistoryError::Unavailable(_) => CommandError::new(Exit::Unavailable, error.to_string()),
-        HistoryError::Newer { .. } | HistoryError::Damaged { .. } => CommandError::failed(error.to_string()),
-    })?;
+    let looked = look(&args.data_dir, &audit_head, &secrets)
+        .await
+        .map_err(|error| match error {
+            HistoryError::Unavailable(_) => CommandError::new(Exit::Unavailable, error.to_string()),
+            HistoryError::Newer { .. } | HistoryError::Damaged { .. } => CommandError::failed(error.to_string()),
+        })?;
     let Some(looked) = looked else {
         let message = format!("there is no audit in {}", args.data_dir.display());
         return Err(CommandError::new(Exit::NotFound, message).hint("name the operator's data folder with --data"));

@@ -19,7 +19,7 @@ use vpn_operator::{
     config::PublicUrl,
     desired::{DesiredError, DesiredState, FieldManager, Result, SourceHealth, UserPatch, Version, Watches},
     gateway::{Backlog, Credentials, Link, NodeHealth, NodeName, RevocationProgress, Work},
-    history::{AuditEntry, AuditRow, HistoryError, Page, RevocationRow, Totals, TrafficRow},
+    history::{AuditEntry, AuditRow, AuditState, Finding, HistoryError, Page, RevocationRow, Totals, TrafficRow},
     http::{self, HttpState},
     issue::{Issuer, Keys, Linking},
     metrics::Metrics,

@@ -152,7 +152,12 @@ fn secrets() -> Resource {
 }
 
 fn config_maps() -> Resource {
-    builtin("", "configmaps", "ConfigMap", &json!({ "data": free(), "binaryData": free(), "immutable": { "type": "boolean" } }))
+    builtin(
+        "",
+        "configmaps",
+        "ConfigMap",
+        &json!({ "data": free(), "binaryData": free(), "immutable": { "type": "boolean" } }),
+    )
 }
 
 fn leases() -> Resource {
