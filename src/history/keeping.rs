@@ -1,7 +1,7 @@
 //! Keeping the audit: whether it is whole, where its end is published, and who took note of what is not.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -17,7 +17,26 @@ use super::{
 
 /// What is known of the audit in this process, for whoever asks at any time.
 #[derive(Debug, Default)]
-pub(super) struct Known(Mutex<AuditState>);
+pub(super) struct Known(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    shown: AuditState,
+    /// Marks of what was taken note of since the start: who read the chain before that must not bring it back.
+    acknowledged: HashSet<String>,
+}
+
+impl State {
+    /// Adds what is not known yet.
+    fn add(&mut self, findings: &[Finding]) {
+        for finding in findings {
+            let known = self.shown.findings.iter().any(|known| known.mark == finding.mark);
+            if !known && !self.acknowledged.contains(&finding.mark) {
+                self.shown.findings.push(finding.clone());
+            }
+        }
+    }
+}
 
 /// How the audit is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,7 +50,7 @@ pub struct AuditState {
 }
 
 impl Known {
-    fn state(&self) -> MutexGuard<'_, AuditState> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -40,18 +59,18 @@ impl History {
     /// How the audit is, as far as this process knows.
     #[must_use]
     pub fn audit_state(&self) -> AuditState {
-        self.known.state().clone()
+        self.known.state().shown.clone()
     }
 
     /// Whether nothing speaks against the audit.
     #[must_use]
     pub fn is_audit_intact(&self) -> bool {
-        self.known.state().findings.is_empty()
+        self.known.state().shown.findings.is_empty()
     }
 
     /// Notes whether a head could be published or read at a place, and which.
     pub fn note_place(&self, place: &str, outcome: Result<i64, String>) {
-        let mut state = self.known.state();
+        let state = &mut self.known.state().shown;
         match outcome {
             Ok(row) => {
                 state.places.remove(place);
@@ -122,14 +141,17 @@ impl History {
     /// # Errors
     /// They are known, and stand nowhere.
     pub async fn found(&self, findings: Vec<Finding>) -> Result<Vec<Finding>, HistoryError> {
-        let mut known = self.standing().await.unwrap_or_default();
+        let known = self.standing().await.unwrap_or_default();
         let is_new = |finding: &Finding, standing: &Standing| {
             !standing.acknowledged.contains(&finding.mark)
                 && !standing.open.iter().any(|open| open.mark == finding.mark)
         };
         let fresh: Vec<Finding> = findings.iter().filter(|it| is_new(it, &known)).cloned().collect();
-        known.open.extend(fresh.iter().cloned());
-        self.known.state().findings = known.open;
+        {
+            let mut state = self.known.state();
+            state.add(&known.open);
+            state.add(&fresh);
+        }
         if fresh.is_empty() {
             return Ok(fresh);
         }
@@ -153,7 +175,7 @@ impl History {
     /// Nothing was written.
     pub async fn acknowledge(&self, who: AuditEntry) -> Result<Vec<Finding>, HistoryError> {
         let sealer = self.sealer.clone();
-        let unwritten = self.known.state().findings.clone();
+        let unwritten = self.known.state().shown.findings.clone();
         let noted = self
             .store
             .write(move |conn| {
@@ -178,7 +200,11 @@ impl History {
                 Ok(open)
             })
             .await?;
-        self.known.state().findings.retain(|open| !noted.contains(open));
+        let mut state = self.known.state();
+        state
+            .acknowledged
+            .extend(noted.iter().map(|finding| finding.mark.clone()));
+        state.shown.findings.retain(|open| !noted.contains(open));
         Ok(noted)
     }
 
