@@ -92,6 +92,19 @@ pub struct State {
     /// Folder for the database, the operator's own holds and generated secrets
     #[arg(long = "data", env = "DATA_DIR", value_name = "PATH", default_value = "./data")]
     pub data_dir: PathBuf,
+    /// File in which the end of the audit is published, so that a database that was cut or exchanged is noticed: best on another
+    /// disk than the data. `audit-head.json` in the data folder when absent
+    #[arg(long = "audit-head", env = "AUDIT_HEAD_FILE", value_name = "PATH", value_parser = values::optional_path())]
+    pub audit_head: Option<PathBuf>,
+}
+
+impl State {
+    /// The file in which the end of the audit is published.
+    #[must_use]
+    pub fn audit_head(&self) -> PathBuf {
+        let given = self.audit_head.clone().filter(|path| !path.as_os_str().is_empty());
+        given.unwrap_or_else(|| self.data_dir.join(AUDIT_HEAD_FILE))
+    }
 }
 
 /// What of the operator runs in this process.
@@ -125,6 +138,8 @@ pub const CORPORATE_SECRET_FILE: &str = "corporate-secret";
 pub const AUTH_TOKEN_FILE: &str = "hysteria-auth-token";
 /// Name of the file in the data folder that holds the generated secret of the statistics APIs.
 pub const STATS_SECRET_FILE: &str = "hysteria-stats-secret";
+/// Name of the file in the data folder in which the end of the audit is published when no other is named.
+pub const AUDIT_HEAD_FILE: &str = "audit-head.json";
 /// Name of the database in the data folder.
 pub const HISTORY_FILE: &str = "history.db";
 

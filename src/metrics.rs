@@ -243,6 +243,8 @@ pub struct Metrics {
     backup_last_success: Gauge,
     backup_failures: Gauge,
     backup_overdue: Gauge,
+    audit_intact: Gauge,
+    audit_head: Gauge,
     http_requests: Family<HttpLabels, Counter>,
     node_up: Family<NodeLabels, Gauge>,
     listeners: ListenerMetrics,
@@ -294,6 +296,8 @@ impl Metrics {
             backup_last_success: Gauge::default(),
             backup_failures: Gauge::default(),
             backup_overdue: Gauge::default(),
+            audit_intact: Gauge::default(),
+            audit_head: Gauge::default(),
             http_requests: Family::default(),
             node_up: Family::default(),
             kicks_without_effect: Counter::default(),
@@ -366,6 +370,16 @@ impl Metrics {
             "backup_overdue",
             "Whether the last backup failed, or the last good one is older than planned by half",
             metrics.backup_overdue.clone(),
+        );
+        registry.register(
+            "audit_intact",
+            "Whether nothing speaks against the audit (1), or somebody has to look at it (0)",
+            metrics.audit_intact.clone(),
+        );
+        registry.register(
+            "audit_head",
+            "Number of the last audit row that was published outside of the database",
+            metrics.audit_head.clone(),
         );
         registry.register(
             "http_requests",
@@ -477,6 +491,12 @@ impl Metrics {
         self.backup_last_success.set(last.map_or(0, jiff::Timestamp::as_second));
         self.backup_overdue.set(overdue.into());
         self.backup_failures.set(i64::try_from(failures).unwrap_or(i64::MAX));
+    }
+
+    /// Whether nothing speaks against the audit, and the number of the row that was published last.
+    pub fn audit(&self, intact: bool, head: i64) {
+        self.audit_intact.set(intact.into());
+        self.audit_head.set(head);
     }
 
     /// Counts an HTTP request. `route` is the route's template (`/user/{id}`), never the path that was asked for.

@@ -1,8 +1,8 @@
 //! Reading the audit.
 
-use super::{Result, UseCases, canonical};
+use super::{Caller, Result, UseCases, canonical};
 use crate::{
-    history::{AuditRow, Page},
+    history::{AuditRow, Finding, Page},
     model::corporate_id::CorporateId,
 };
 
@@ -16,6 +16,17 @@ pub struct AuditPage {
 }
 
 impl UseCases {
+    /// Somebody takes note of everything that was found broken in the audit: it counts as intact from then on. Answers what that
+    /// was; nothing if there was nothing.
+    ///
+    /// # Errors
+    /// History cannot be written.
+    pub async fn acknowledge_audit(&self, caller: &Caller, reason: String) -> Result<Vec<Finding>> {
+        let mut entry = caller.entry("audit.acknowledged", None);
+        entry.reason = Some(reason);
+        Ok(self.dependencies.journal.acknowledge(entry).await?)
+    }
+
     /// Audit rows, of one person or of all.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use super::{UseCases, hr::HrHealth};
 use crate::{
     desired::SourceHealth,
     gateway::NodeHealth,
+    history::AuditState,
     model::condition::ConditionStatus,
     reconcile::{auth_guard::AuthGuard, follow::Follower},
 };
@@ -115,6 +116,7 @@ impl UseCases {
             dependencies.ids.troubles(),
             "until then logins and denials work, no corporate ID is issued, and nobody new is granted access",
         ));
+        checks.extend(of_audit(dependencies.journal.audit_state()));
         checks.push(of_guard(dependencies.people.guard(0).pending.total));
         checks.push(Check::fails_with(
             "guard-store",
@@ -202,6 +204,31 @@ fn of_source(source: &SourceHealth, loaded: bool) -> Vec<Check> {
             "access-edits",
             source.refused_edits.iter().map(ToString::to_string).collect(),
             "correct these documents first: somebody who left may still get in",
+        ),
+    ]
+}
+
+/// Findings that are said one by one.
+const FINDINGS: usize = 5;
+
+fn of_audit(state: AuditState) -> [Check; 2] {
+    let count = state.findings.len();
+    let mut details: Vec<String> = state.findings.into_iter().take(FINDINGS).map(|it| it.what).collect();
+    if count > FINDINGS {
+        details.push(format!("and {} more", count - FINDINGS));
+    }
+    let places = state.places.into_iter().map(|(place, why)| format!("{place}: {why}"));
+    [
+        Check::fails_with(
+            "audit",
+            details,
+            "find out who had access to the database; put back what is missing from a backup, or accept that it is lost: then \
+             'vpn-operator audit acknowledge --reason …'. Logins, grants and denials work on",
+        ),
+        Check::warns_with(
+            "audit-head",
+            places.collect(),
+            "until then nobody would notice there that the end of the audit was cut off",
         ),
     ]
 }

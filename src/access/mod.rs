@@ -66,8 +66,12 @@ pub struct Caller {
     pub actor: String,
     /// By which way in: `api`, `cli`, … Holds that are created carry it, and only the same source lifts them.
     pub source: String,
+    /// Network address that the request came from, for the audit.
+    pub address: Option<String>,
     /// Id of the request, for the audit.
     pub request_id: Option<String>,
+    /// The HR event that says so, by its number, for the audit.
+    pub event: Option<String>,
     /// Who writes to desired state.
     pub manager: FieldManager,
 }

@@ -9,7 +9,8 @@ use super::gateways::GatewayView;
 use crate::{
     gateway::{NodeHealth, RevocationProgress},
     history::{
-        AuditEntry, AuditRow, History, HistoryError, Page, RevocationRow, Story, Totals, TrafficRow, Who, WhoQuestion,
+        AuditEntry, AuditRow, AuditState, Finding, History, HistoryError, Page, RevocationRow, Story, Totals,
+        TrafficRow, Who, WhoQuestion,
     },
     model::{corporate_id::CorporateId, hold::VpnHold, user::VpnUser},
     reconcile::{auth_guard::AuthGuard, denials::Orders},
@@ -210,6 +211,10 @@ pub trait Journal: Send + Sync + 'static {
     async fn audit_denial(&self, entries: Vec<AuditEntry>);
     /// The last error of the writer, while it lasts.
     fn last_error(&self) -> Option<HistoryError>;
+    /// How the audit is, as far as it is known.
+    fn audit_state(&self) -> AuditState;
+    /// Somebody takes note of everything that was found broken in the audit; answers what that was.
+    async fn acknowledge(&self, who: AuditEntry) -> Result<Vec<Finding>, HistoryError>;
     /// Totals of one account.
     async fn totals(&self, account: String) -> Result<Totals, HistoryError>;
     /// Audit rows, of one person or of all, newest first.
@@ -239,6 +244,12 @@ impl Journal for History {
     }
     fn last_error(&self) -> Option<HistoryError> {
         Self::last_error(self)
+    }
+    fn audit_state(&self) -> AuditState {
+        Self::audit_state(self)
+    }
+    async fn acknowledge(&self, who: AuditEntry) -> Result<Vec<Finding>, HistoryError> {
+        Self::acknowledge(self, who).await
     }
     async fn totals(&self, account: String) -> Result<Totals, HistoryError> {
         Self::totals(self, account).await

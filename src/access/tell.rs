@@ -30,6 +30,8 @@ impl Caller {
             action: action.to_owned(),
             corporate_id: id.map(|id| canonical(id).into()),
             request_id: self.request_id.clone(),
+            address: self.address.clone(),
+            event: self.event.clone(),
             ..AuditEntry::default()
         }
     }

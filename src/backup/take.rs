@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     clock::SystemClock,
+    credentials::AuditKeys,
     history::History,
     sqlite::{self, Fault},
 };
@@ -214,7 +215,7 @@ async fn finish(partial: &Path, files: Vec<BackupFile>, now: Timestamp) -> Resul
 
 /// Walks the chain of a copy; answers where it ends.
 pub(super) async fn audit_end(path: &Path) -> Result<AuditEnd, BackupError> {
-    let history = History::open_read_only(path, Arc::new(SystemClock));
+    let history = History::open_read_only(path, AuditKeys::none(), Arc::new(SystemClock));
     history.verify().await?;
     let stats = history.stats().await?;
     Ok(AuditEnd {

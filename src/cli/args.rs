@@ -114,7 +114,7 @@ Examples:
     Guard(Guard),
     /// Look at events of the HR system, carry them out, or decide against them
     Events(Events),
-    /// Ask the audit: who had access when, and what happened to one person
+    /// Ask the audit who had access when and what happened to one person; check it, and hand it to other systems
     Audit(Audit),
     /// Back up what the operator has recorded, check a backup, put one back
     History(HistoryArgs),

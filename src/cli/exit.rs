@@ -22,6 +22,8 @@ pub enum Exit {
     Unavailable = 5,
     /// Accepted and not finished: the guard waits for a person, a revocation is not contained, a grant not usable yet.
     Pending = 6,
+    /// `audit verify` found nothing wrong, and could not prove it: the master key is missing here.
+    Unproved = 7,
 }
 
 /// What `--help` says about exit codes.
@@ -35,7 +37,9 @@ Exit codes:
      for another reason
   5  unavailable: the operator cannot be reached; trying again may help
   6  pending: accepted and not finished (the guard waits for a person, a
-     revocation is not contained, a grant is not usable yet)";
+     revocation is not contained, a grant is not usable yet)
+  7  unproved: nothing is wrong with the audit, and the key that would prove it
+     is missing here";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

@@ -1,12 +1,14 @@
 //! The command line: parses, wires, asks, prints. It decides nothing about access.
 //!
 //! `run` wires the rooms together. `user`, `hold`, `id`, `guard`, `events` and `gateway status` are clients of a running operator's HTTP API and
-//! touch neither its data nor a gateway; `health` asks it whether it is ready. `forward` stands beside a panel. `check`, `crd`, `openapi`, `gateway render`, `seal`,
+//! touch neither its data nor a gateway; `health` asks it whether it is ready. `audit verify` and `audit export` read its database.
+//! `forward` stands beside a panel. `check`, `crd`, `openapi`, `gateway render`, `seal`,
 //! `import`, `completions` and `man` need no operator.
 //! Everything for stdout goes through [`output::Output`].
 
 mod args;
 mod ask;
+mod audit;
 mod audit_args;
 mod check;
 mod client;
@@ -125,7 +127,7 @@ async fn execute(task: Task, output: &mut Output) -> Result<(), CommandError> {
         Task::Guard(args) => guard::run(args.command, output).await,
         Task::Events(args) => Box::pin(events::run(args.command, output)).await,
         Task::History(args) => history::run(args.command, output).await,
-        Task::Audit(args) => records::run(args.command, output).await,
+        Task::Audit(args) => audit::run(args.command, output).await,
         Task::Seal(args) => seal::run(&args, output),
         Task::Import(args) => import::run(args.command, output).await,
         Task::Doctor(args) => doctor::run(*args, output).await,

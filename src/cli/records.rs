@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{
-    audit_args::{AuditCommand, StoryArgs, WhoArgs},
+    audit_args::{StoryArgs, WhoArgs},
     exit::{CommandError, Exit},
     human::{Moments, size},
     json::{cell, field, list, text},
@@ -17,14 +17,7 @@ use super::{
 /// People that are asked for at a time.
 const PAGE: u32 = 10_000;
 
-pub(super) async fn run(command: AuditCommand, output: &mut Output) -> Result<(), CommandError> {
-    match command {
-        AuditCommand::Who(args) => who(&args, output).await,
-        AuditCommand::User(args) => story(&args, output).await,
-    }
-}
-
-async fn who(args: &WhoArgs, output: &mut Output) -> Result<(), CommandError> {
+pub(super) async fn who(args: &WhoArgs, output: &mut Output) -> Result<(), CommandError> {
     let at = args.at.unwrap_or_else(jiff::Timestamp::now);
     let mut answer = who_page(args, at, None).await?;
     while let Some(after) = field(&answer, "next").map(text) {
@@ -104,7 +97,7 @@ async fn who_page(args: &WhoArgs, at: jiff::Timestamp, after: Option<String>) ->
     Ok(client(&args.ask)?.get(&["audit", "who"], &query).await?.body)
 }
 
-async fn story(args: &StoryArgs, output: &mut Output) -> Result<(), CommandError> {
+pub(super) async fn story(args: &StoryArgs, output: &mut Output) -> Result<(), CommandError> {
     let answer = match &args.file {
         Some(file) => read_story(file, args).await?,
         None => {

@@ -11,7 +11,7 @@ use super::exit::CommandError;
 use crate::{
     clock::SystemClock,
     config::{HISTORY_FILE, Secrets, secrets::Secret},
-    credentials::{KEY_FILE, KEY_ID_FILE, KeyError, MasterKey},
+    credentials::{AuditKeys, KEY_FILE, KEY_ID_FILE, KeyError, MasterKey},
     history::{History, WhoQuestion},
     http,
     model::{Kind, corporate_id::CorporateId, crds_yaml},
@@ -45,13 +45,29 @@ pub(super) async fn check_history_file(path: &Path) -> Result<Option<String>, St
     if !path.exists() {
         return Ok(None);
     }
-    let history = History::open_read_only(path, Arc::new(SystemClock));
+    let history = History::open_read_only(path, AuditKeys::none(), Arc::new(SystemClock));
     history.check().await.map_err(|error| error.to_string())?;
     let rows = history.verify().await.map_err(|error| error.to_string())?;
     Ok(Some(format!(
         "{} is whole; {rows} audit rows, their chain unbroken",
         path.display()
     )))
+}
+
+/// History, for reading, also while an operator has it open. With the master key, where there is one, its audit can be proved;
+/// why there is none is answered beside it.
+pub(super) fn history_for_reading(data_dir: &Path, secrets: &Secrets) -> (History, Option<String>) {
+    let (keys, why) = match master_key(data_dir, secrets) {
+        Ok(key) => (key.audit_keys(), None),
+        Err(error) => (AuditKeys::none(), Some(error.to_string())),
+    };
+    let path = data_dir.join(HISTORY_FILE);
+    (History::open_read_only(&path, keys, Arc::new(SystemClock)), why)
+}
+
+/// History, for reading what anybody may read who may read the file.
+pub(super) fn history(data_dir: &Path) -> History {
+    History::open_read_only(&data_dir.join(HISTORY_FILE), AuditKeys::none(), Arc::new(SystemClock))
 }
 
 /// Looks at the registry of corporate IDs as [`check_history`] does at history.
@@ -98,7 +114,7 @@ fn history_file(path: &Path) -> Result<History, CommandError> {
             path.display()
         )));
     }
-    Ok(History::open_read_only(path, Arc::new(SystemClock)))
+    Ok(History::open_read_only(path, AuditKeys::none(), Arc::new(SystemClock)))
 }
 
 fn document(body: &impl Serialize) -> Result<Value, CommandError> {
@@ -138,6 +154,11 @@ pub(super) fn key_for_import(data_dir: &Path, secrets: &Secrets) -> Result<Maste
     MasterKey::load_or_rotate(data_dir, given, previous)
         .map(|(key, _)| key)
         .map_err(|error| CommandError::invalid(error.to_string()))
+}
+
+/// The master key that the data was made with; none is made.
+pub(super) fn known_key(data_dir: &Path, secrets: &Secrets) -> Result<MasterKey, CommandError> {
+    master_key(data_dir, secrets).map_err(|error| CommandError::invalid(error.to_string()))
 }
 
 fn master_key(data_dir: &Path, secrets: &Secrets) -> Result<MasterKey, KeyError> {

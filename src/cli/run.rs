@@ -167,9 +167,10 @@ async fn run_all(mut config: Config, simulate: bool, shutdown: CancellationToken
         use_cases,
         endpoint,
         nodes,
+        audit,
         ..
     } = &wired;
-    let (core, use_cases, nodes) = (Arc::clone(core), use_cases.clone(), nodes.clone());
+    let (core, use_cases, nodes, audit) = (Arc::clone(core), use_cases.clone(), nodes.clone(), Arc::clone(audit));
     let auth = serve(
         auth_socket,
         endpoint.router(),
@@ -203,6 +204,7 @@ async fn run_all(mut config: Config, simulate: bool, shutdown: CancellationToken
     };
     nodes.close();
     nodes.wait().await;
+    audit.finish().await;
     if let Some(leadership) = leadership {
         leadership.release().await;
     }

@@ -3,6 +3,7 @@
 //! May touch the data folder, the environment and the files that resources name. Never logs, and never puts a secret
 //! into an error: callers name files and variables, not values.
 
+mod audit_keys;
 mod generated;
 mod loading;
 mod private_file;
@@ -18,6 +19,7 @@ use secrecy::{
 };
 use sha2::Sha256;
 
+pub use audit_keys::{AuditKey, AuditKeys};
 pub use generated::load_or_create_secret;
 pub use loading::{KEY_FILE, KEY_ID_FILE, KeyError, PREVIOUS_KEY_FILE};
 pub use private_file::FileError;

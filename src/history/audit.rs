@@ -1,20 +1,19 @@
 //! The audit: who did what to whom, append-only.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params, params, params_from_iter};
+use rusqlite::{Connection, Row, ToSql, params_from_iter};
 use serde::{Deserialize, Serialize};
 
 use super::{
     access,
-    chain::{self, Sealed},
+    appender::Appender,
+    chain, changeover,
     entry::{AuditEntry, Stamped},
+    retention,
+    revocations::{self, RevocationRow},
+    sealer::Sealer,
     time,
 };
-
-/// How long audit rows are kept, in days.
-pub const RETENTION_DAYS: i64 = 400;
-/// Most rows that one pruning step looks at.
-const PRUNE_STEP: u32 = 2_000;
 
 /// An audit row as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,35 +52,32 @@ pub struct AuditFilter {
     pub until: Option<Timestamp>,
 }
 
-/// Appends rows to the chain. Its head is read here, inside the writer's transaction.
-pub(super) fn append<'a>(conn: &Connection, entries: impl IntoIterator<Item = &'a Stamped>) -> rusqlite::Result<()> {
-    let mut head = chain::head(conn)?;
-    let mut insert = conn.prepare_cached(
-        "INSERT INTO audit (seq, at, actor, source, action, corporate_id, corporate_key, state_before, state_after, \
-         reason, request_id, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-    )?;
+/// Appends rows to the chain, and now and then removes what is past retention. The end of the chain is read here, inside the
+/// writer's transaction.
+pub(super) fn append<'a>(
+    conn: &Connection,
+    sealer: &Sealer,
+    entries: impl IntoIterator<Item = &'a Stamped>,
+) -> rusqlite::Result<()> {
+    let mut appender = changeover::begin(conn, sealer)?;
     for stamped in entries {
-        let Stamped { at, entry } = stamped;
-        let key = entry.corporate_id.as_deref().map(str::to_ascii_lowercase);
-        let texts = [
-            Some(entry.actor.as_str()),
-            Some(entry.source.as_str()),
-            Some(entry.action.as_str()),
-            entry.corporate_id.as_deref(),
-            key.as_deref(),
-            entry.before.as_deref(),
-            entry.after.as_deref(),
-            entry.reason.as_deref(),
-            entry.request_id.as_deref(),
-        ];
-        let (seq, at) = (head.seq + 1, at.as_microsecond());
-        let hash = Sealed { seq, at, texts }.seal(&head.hash);
-        let mut values: Vec<&dyn ToSql> = vec![&seq, &at];
-        values.extend(texts.iter().map(|text| text as &dyn ToSql));
-        values.push(&hash);
-        insert.execute(values.as_slice())?;
-        head = chain::Head { seq, hash };
+        let seq = appender.push(stamped)?;
         access::follow(conn, seq, stamped)?;
+    }
+    prune(&appender, sealer)
+}
+
+/// Inserts or completes a revocation, with a row of the audit that has its new state.
+pub(super) fn record(conn: &Connection, sealer: &Sealer, row: &RevocationRow) -> rusqlite::Result<()> {
+    let mut appender = changeover::begin(conn, sealer)?;
+    revocations::record(&mut appender, row, sealer.now())?;
+    prune(&appender, sealer)
+}
+
+fn prune(appender: &Appender<'_>, sealer: &Sealer) -> rusqlite::Result<()> {
+    if sealer.prune_is_due() {
+        retention::prune(appender, sealer.now())?;
+        access::prune(appender.conn, sealer.now())?;
     }
     Ok(())
 }
@@ -118,7 +114,8 @@ pub(super) fn search(conn: &Connection, filter: &AuditFilter, page: &Page) -> ru
         .collect()
 }
 
-fn row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
+/// Reads the columns of [`chain::COLUMNS`].
+pub(super) fn row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
     Ok(AuditRow {
         seq: row.get(0)?,
         at: time::column(row, 1)?,
@@ -131,29 +128,8 @@ fn row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
             after: row.get(8)?,
             reason: row.get(9)?,
             request_id: row.get(10)?,
+            address: row.get(11)?,
+            event: row.get(12)?,
         },
     })
-}
-
-/// Removes the oldest rows that are past retention, a bounded number a call, and moves the checkpoint to the last of them.
-pub(super) fn prune(conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
-    let through: Option<i64> = conn
-        .prepare_cached(
-            "WITH oldest AS (SELECT seq, at FROM audit ORDER BY seq LIMIT :step) \
-             SELECT max(seq) FROM oldest WHERE seq < coalesce((SELECT min(seq) FROM oldest WHERE at >= :cutoff), seq + 1)",
-        )?
-        .query_row(
-            named_params! { ":step": PRUNE_STEP, ":cutoff": time::days_before(now, RETENTION_DAYS).as_microsecond() },
-            |row| row.get(0),
-        )
-        .optional()?
-        .flatten();
-    let Some(through) = through else { return Ok(()) };
-    conn.prepare_cached(
-        "UPDATE audit_checkpoint SET (through, hash, at) = (SELECT seq, hash, ?2 FROM audit WHERE seq = ?1)",
-    )?
-    .execute(params![through, now.as_microsecond()])?;
-    conn.prepare_cached("DELETE FROM audit WHERE seq <= ?1")?
-        .execute([through])?;
-    Ok(())
 }

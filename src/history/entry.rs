@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditEntry {
-    /// Who: a name, an address, `operator`.
+    /// Who: a name, an address, `vpn-operator`.
     pub actor: String,
-    /// By which way in: `api`, `cli`, `folder`, `hr`, `bot`, `operator`, `import`.
+    /// By which way in: `api`, `cli`, `folder`, `kubernetes`, `hr`, `bot`, `operator`, `import`.
     pub source: String,
-    /// What: `grant`, `deactivate`, `activate`, `hold.create`, `hold.release`, `hold.release-many`, `rotate`, `access.granted`, `access.denied`, `guard.confirm`, …
+    /// What: `grant`, `deactivate`, `activate`, `hold.create`, `hold.release`, `hold.release-many`, `rotate`, `access.granted`, `access.denied`, `guard.confirm`,
+    /// `revocation`, `audit.key`, …
     pub action: String,
     /// Whom it concerns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,6 +29,12 @@ pub struct AuditEntry {
     /// Id of the request that caused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+    /// Where it came from: the network address of the caller, or the file of a folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The HR event that caused it, by its number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
 }
 
 /// An entry and the moment it speaks of.
@@ -36,3 +43,16 @@ pub(super) struct Stamped {
     pub at: Timestamp,
     pub entry: AuditEntry,
 }
+
+/// An entry of the operator about itself.
+pub(super) fn of_operator(action: &str) -> AuditEntry {
+    AuditEntry {
+        actor: "vpn-operator".to_owned(),
+        source: OPERATOR.to_owned(),
+        action: action.to_owned(),
+        ..AuditEntry::default()
+    }
+}
+
+/// Source of what the operator says of itself.
+pub(super) const OPERATOR: &str = "operator";

@@ -6,7 +6,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{
     audit,
     entry::{AuditEntry, Stamped},
-    redact, time,
+    redact,
+    sealer::Sealer,
+    time,
     traffic::{self, clamp},
 };
 use crate::{gateway::NodeName, model::access::Period};
@@ -69,7 +71,8 @@ impl Past {
 }
 
 /// Takes over what was not taken over before, in the writer's transaction.
-pub(super) fn take_over(conn: &Connection, past: &[Past], now: Timestamp) -> rusqlite::Result<()> {
+pub(super) fn take_over(conn: &Connection, sealer: &Sealer, past: &[Past]) -> rusqlite::Result<()> {
+    let now = sealer.now();
     let mut fresh = Vec::new();
     let mut note = conn.prepare_cached("INSERT OR IGNORE INTO imported (digest) VALUES (?1)")?;
     for it in past {
@@ -93,7 +96,7 @@ pub(super) fn take_over(conn: &Connection, past: &[Past], now: Timestamp) -> rus
     if fresh.is_empty() {
         return Ok(());
     }
-    audit::append(conn, &fresh)
+    audit::append(conn, sealer, &fresh)
 }
 
 /// How many of these were taken over.

@@ -9,20 +9,33 @@
 mod access;
 #[cfg(test)]
 mod access_tests;
+mod appender;
 mod audit;
 mod chain;
+mod changeover;
 mod entry;
+mod export;
+mod finding;
+mod head;
 mod imported;
+mod keeping;
+mod place;
 mod redact;
+mod retention;
 mod revocations;
 mod schema;
+mod sealer;
 mod spool;
+mod standing;
 mod stats;
 mod story;
+#[cfg(test)]
+mod tamper_tests;
 #[cfg(test)]
 mod tests;
 mod time;
 mod traffic;
+mod walk;
 mod who;
 
 use std::{collections::HashMap, path::Path, sync::Arc};
@@ -32,26 +45,36 @@ use rusqlite::Connection;
 
 pub use self::{
     access::{DENIED as ACCESS_DENIED, GONE as ACCESS_GONE, GRANTED as ACCESS_GRANTED, KnownAccess},
-    audit::{AuditFilter, AuditRow, Page, RETENTION_DAYS as AUDIT_RETENTION_DAYS},
+    audit::{AuditFilter, AuditRow, Page},
     entry::AuditEntry,
+    export::Bite,
+    finding::Finding,
+    head::AuditHead,
     imported::{ImportedEvent, ImportedTraffic, Past},
+    keeping::AuditState,
+    place::{HeadFile, HeadPlace},
     redact::redact,
+    retention::RETENTION_DAYS as AUDIT_RETENTION_DAYS,
     revocations::RevocationRow,
+    standing::Standing,
     stats::Stats,
     story::{MonthTraffic, Story},
     traffic::{DAY_RETENTION_DAYS as TRAFFIC_RETENTION_DAYS, Totals, TrafficRow},
+    walk::Verified,
     who::{AccessOrder, HadAccess, Who, WhoQuestion},
 };
 use self::{
-    chain::Walk,
     entry::Stamped,
+    keeping::Known,
     schema::SCHEMA,
+    sealer::Sealer,
     spool::Spool,
     traffic::{Poll, Step},
 };
 pub use crate::store::StoreError as HistoryError;
 use crate::{
-    clock::SharedClock,
+    clock::{SharedClock, SystemClock},
+    credentials::AuditKeys,
     gateway::{Counters, NodeName, UsageDelta},
     store::Store,
 };
@@ -60,17 +83,20 @@ use crate::{
 #[derive(Clone)]
 pub struct History {
     store: Store,
+    sealer: Arc<Sealer>,
     /// None when nothing can ever be written.
     spool: Option<Arc<Spool>>,
+    known: Arc<Known>,
 }
 
 impl History {
-    /// Opens or creates the database and migrates it. Blocks on the disk.
+    /// Opens or creates the database and migrates it. What is written to the audit is sealed with the present one of the keys. Blocks on
+    /// the disk.
     ///
     /// # Errors
     /// A newer, damaged, locked or unwritable file; nothing is changed then.
-    pub fn open(path: &Path, clock: SharedClock) -> Result<Self, HistoryError> {
-        Self::start(path, clock, true)
+    pub fn open(path: &Path, keys: AuditKeys, clock: SharedClock) -> Result<Self, HistoryError> {
+        Self::start(path, keys, clock, true)
     }
 
     /// As [`Self::open`], but a database that cannot be opened stands in nobody's way: every call answers the error,
@@ -78,26 +104,31 @@ impl History {
     ///
     /// # Errors
     /// No thread can be started.
-    pub fn open_or_retry(path: &Path, clock: SharedClock) -> Result<Self, HistoryError> {
-        Self::start(path, clock, false)
+    pub fn open_or_retry(path: &Path, keys: AuditKeys, clock: SharedClock) -> Result<Self, HistoryError> {
+        Self::start(path, keys, clock, false)
     }
 
-    fn start(path: &Path, clock: SharedClock, must_open: bool) -> Result<Self, HistoryError> {
-        let spool = Arc::new(Spool::beside(path));
+    fn start(path: &Path, keys: AuditKeys, clock: SharedClock, must_open: bool) -> Result<Self, HistoryError> {
+        let sealer = Arc::new(Sealer::new(keys, Arc::clone(&clock)));
+        let spool = Arc::new(Spool::beside(path, Arc::clone(&sealer)));
         let store = Store::open_with(path, SCHEMA, clock, Arc::clone(&spool) as _, must_open)?;
         Ok(Self {
             store,
+            sealer,
             spool: Some(spool),
+            known: Arc::default(),
         })
     }
 
     /// Opens the database for reading, also while another process owns it: for `doctor` and the command line. Every write
-    /// answers an error. Nothing is opened yet: the first question answers what is wrong with the file.
+    /// answers an error; with keys it can be verified. Nothing is opened yet: the first question answers what is wrong with the file.
     #[must_use]
-    pub fn open_read_only(path: &Path, clock: SharedClock) -> Self {
+    pub fn open_read_only(path: &Path, keys: AuditKeys, clock: SharedClock) -> Self {
         Self {
+            sealer: Arc::new(Sealer::new(keys, Arc::clone(&clock))),
             store: Store::open_read_only(path, SCHEMA, clock),
             spool: None,
+            known: Arc::default(),
         }
     }
 
@@ -106,7 +137,9 @@ impl History {
     pub fn degraded(error: HistoryError) -> Self {
         Self {
             store: Store::degraded(SCHEMA, error),
+            sealer: Arc::new(Sealer::new(AuditKeys::none(), Arc::new(SystemClock))),
             spool: None,
+            known: Arc::default(),
         }
     }
 
@@ -118,8 +151,10 @@ impl History {
         if entries.is_empty() {
             return Ok(());
         }
-        let entries = self.stamp(entries);
-        self.store.write(move |conn| audit::append(conn, &entries)).await
+        let (entries, sealer) = (self.stamp(entries), Arc::clone(&self.sealer));
+        self.store
+            .write(move |conn| audit::append(conn, &sealer, &entries))
+            .await
     }
 
     /// Writes audit rows, or keeps them to be written later in their order and with their time of now: for what must not
@@ -132,14 +167,14 @@ impl History {
             return true;
         }
         let stamped = self.stamp(entries);
-        self.write_or_spool(stamped, |conn, rows| audit::append(conn, rows))
+        self.write_or_spool(stamped, |conn, sealer, rows| audit::append(conn, sealer, rows))
             .await
     }
 
     async fn write_or_spool(
         &self,
         stamped: Vec<Stamped>,
-        write: impl FnOnce(&Connection, &[Stamped]) -> rusqlite::Result<()> + Send + 'static,
+        write: impl FnOnce(&Connection, &Sealer, &[Stamped]) -> rusqlite::Result<()> + Send + 'static,
     ) -> bool {
         let Some(spool) = &self.spool else {
             let entries = stamped.len();
@@ -149,7 +184,13 @@ impl History {
         // Behind others that wait, so that the order stays.
         if spool.is_empty() {
             let entries = stamped.clone();
-            if self.store.write(move |conn| write(conn, &entries)).await.is_ok() {
+            let sealer = Arc::clone(&self.sealer);
+            if self
+                .store
+                .write(move |conn| write(conn, &sealer, &entries))
+                .await
+                .is_ok()
+            {
                 return true;
             }
         }
@@ -173,10 +214,10 @@ impl History {
                 entry: redact::entry(entry),
             })
             .collect();
-        self.write_or_spool(stamped, |conn, rows| {
+        self.write_or_spool(stamped, |conn, sealer, rows| {
             for row in rows {
                 if access::is_news(conn, row)? {
-                    audit::append(conn, [row])?;
+                    audit::append(conn, sealer, [row])?;
                 }
             }
             Ok(())
@@ -230,7 +271,8 @@ impl History {
     /// # Errors
     /// Nothing was written.
     pub async fn record_revocation(&self, row: RevocationRow) -> Result<(), HistoryError> {
-        self.store.write(move |conn| revocations::record(conn, &row)).await
+        let sealer = Arc::clone(&self.sealer);
+        self.store.write(move |conn| audit::record(conn, &sealer, &row)).await
     }
 
     /// Adds traffic and keeps the node's counters in one transaction. Durable when it returns. When it fails, the deltas
@@ -267,10 +309,10 @@ impl History {
         if past.is_empty() {
             return Ok(());
         }
-        let now = self.store.now();
         let past: Vec<Past> = past.into_iter().map(Past::redacted).collect();
+        let sealer = Arc::clone(&self.sealer);
         self.store
-            .write(move |conn| imported::take_over(conn, &past, now))
+            .write(move |conn| imported::take_over(conn, &sealer, &past))
             .await
     }
 
@@ -373,10 +415,11 @@ impl History {
     ///
     /// # Errors
     /// The database cannot be read, or the chain is broken.
-    pub async fn verify(&self) -> Result<i64, HistoryError> {
-        match self.store.read(chain::walk).await? {
-            Walk::Sound(rows) => Ok(rows),
-            Walk::Broken(message) => Err(self.store.damaged(message)),
+    pub async fn verify(&self) -> Result<u64, HistoryError> {
+        let verified = self.verified().await?;
+        match verified.findings.first() {
+            None => Ok(verified.rows),
+            Some(first) => Err(self.store.damaged(&*first.what)),
         }
     }
 

@@ -81,6 +81,8 @@ pub(super) fn entry(entry: AuditEntry) -> AuditEntry {
         after: entry.after.map(text),
         reason: entry.reason.map(text),
         request_id: entry.request_id.map(text),
+        address: entry.address.map(text),
+        event: entry.event.map(text),
     }
 }
 

@@ -4,12 +4,18 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
 
-use super::time;
+use super::{
+    appender::Appender,
+    entry::{Stamped, of_operator},
+    time,
+};
 
-/// How long rows are kept.
-pub(super) const RETENTION_DAYS: i64 = 400;
-/// Most rows that one pruning step removes.
-const PRUNE_STEP: u32 = 2_000;
+/// Columns in the order in which [`read`] expects them.
+const COLUMNS: &str = "corporate_id, account, epoch, reason, denied_at, contained_at, sessions_zero_at, left_out, \
+                       withdrawn_at, deleted_at";
+
+/// Action of the audit row that has the state of a revocation.
+pub(super) const ACTION: &str = "revocation";
 
 /// Between the names of nodes, none of which can have it.
 const SEPARATOR: &str = " ";
@@ -44,10 +50,12 @@ pub struct RevocationRow {
 }
 
 /// Inserts the revocation of an account's epoch, or fills in what was missing. Times that are set are moved only when they were
-/// taken back since.
-pub(super) fn record(conn: &Connection, row: &RevocationRow) -> rusqlite::Result<()> {
-    conn.prepare_cached(
-        "INSERT INTO revocations (account, epoch, corporate_id, corporate_key, reason, denied_at, contained_at, \
+/// taken back since. What changes it adds a row to the audit with all of its state.
+pub(super) fn record(appender: &mut Appender<'_>, row: &RevocationRow, now: Timestamp) -> rusqlite::Result<()> {
+    let conn = appender.conn;
+    let changed = conn
+        .prepare_cached(
+            "INSERT INTO revocations (account, epoch, corporate_id, corporate_key, reason, denied_at, contained_at, \
          sessions_zero_at, left_out, withdrawn_at, deleted_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
          ON CONFLICT (account, epoch) DO UPDATE SET \
          contained_at = CASE WHEN excluded.withdrawn_at > coalesce(withdrawn_at, 0) THEN excluded.contained_at \
@@ -60,42 +68,98 @@ pub(super) fn record(conn: &Connection, row: &RevocationRow) -> rusqlite::Result
          OR (sessions_zero_at IS NULL AND excluded.sessions_zero_at IS NOT NULL) \
          OR left_out <> excluded.left_out OR excluded.withdrawn_at > coalesce(withdrawn_at, 0) \
          OR excluded.deleted_at <> coalesce(deleted_at, 0)",
-    )?
-    .execute(params![
-        row.account,
-        row.epoch,
-        row.corporate_id,
-        row.corporate_id.to_ascii_lowercase(),
-        row.reason,
-        row.denied_at.as_microsecond(),
-        row.contained_at.map(Timestamp::as_microsecond),
-        row.sessions_zero_at.map(Timestamp::as_microsecond),
-        row.left_out.join(SEPARATOR),
-        row.withdrawn_at.map(Timestamp::as_microsecond),
-        row.deleted_at.map(Timestamp::as_microsecond),
-    ])?;
+        )?
+        .execute(params![
+            row.account,
+            row.epoch,
+            row.corporate_id,
+            row.corporate_id.to_ascii_lowercase(),
+            row.reason,
+            row.denied_at.as_microsecond(),
+            row.contained_at.map(Timestamp::as_microsecond),
+            row.sessions_zero_at.map(Timestamp::as_microsecond),
+            row.left_out.join(SEPARATOR),
+            row.withdrawn_at.map(Timestamp::as_microsecond),
+            row.deleted_at.map(Timestamp::as_microsecond),
+        ])?;
+    if changed == 0 {
+        return Ok(());
+    }
+    let stored = conn
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM revocations WHERE account = ?1 AND epoch = ?2"
+        ))?
+        .query_row(params![row.account, row.epoch], read)?;
+    seal(appender, &stored, now)
+}
+
+/// Revocations that no audit row speaks of yet are taken in as they are.
+pub(super) fn take_in(appender: &mut Appender<'_>, now: Timestamp) -> rusqlite::Result<()> {
+    let found: Vec<RevocationRow> = appender
+        .conn
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM revocations WHERE sealed_by IS NULL ORDER BY denied_at, account, epoch"
+        ))?
+        .query_map([], read)?
+        .collect::<rusqlite::Result<_>>()?;
+    for row in found {
+        seal(appender, &row, now)?;
+    }
+    Ok(())
+}
+
+/// Adds the audit row of a state, and has the revocation name it.
+fn seal(appender: &mut Appender<'_>, row: &RevocationRow, now: Timestamp) -> rusqlite::Result<()> {
+    let mut entry = of_operator(ACTION);
+    entry.corporate_id = Some(row.corporate_id.clone());
+    entry.after = Some(state(row));
+    entry.reason = Some(row.reason.clone());
+    let seq = appender.push(&Stamped { at: now, entry })?;
+    appender
+        .conn
+        .prepare_cached("UPDATE revocations SET sealed_by = ?3 WHERE account = ?1 AND epoch = ?2")?
+        .execute(params![row.account, row.epoch, seq])?;
+    Ok(())
+}
+
+/// The state of a revocation, as its audit row has it.
+pub(super) fn state(row: &RevocationRow) -> String {
+    // Nothing in it can fail.
+    serde_json::to_string(row).unwrap_or_default()
+}
+
+/// Every revocation with the number of the audit row that has its state, in that order.
+pub(super) fn each_with_seal(
+    conn: &Connection,
+    mut each: impl FnMut(RevocationRow, Option<i64>, Option<String>),
+) -> rusqlite::Result<()> {
+    let mut statement = conn.prepare(&format!(
+        "SELECT {COLUMNS}, sealed_by, corporate_key FROM revocations ORDER BY sealed_by, account, epoch"
+    ))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        each(read(row)?, row.get(10)?, row.get(11)?);
+    }
     Ok(())
 }
 
 /// Revocations of a person, newest first.
 pub(super) fn of_person(conn: &Connection, corporate_id: &str, limit: u32) -> rusqlite::Result<Vec<RevocationRow>> {
-    conn.prepare_cached(
-        "SELECT corporate_id, account, epoch, reason, denied_at, contained_at, sessions_zero_at, left_out, \
-         withdrawn_at, deleted_at FROM revocations \
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM revocations \
          WHERE corporate_key = ?1 ORDER BY denied_at DESC, epoch DESC LIMIT ?2",
-    )?
+    ))?
     .query_map(params![corporate_id.to_ascii_lowercase(), limit], read)?
     .collect()
 }
 
 /// Revocations of people who were deleted since `since`, of whom it is not known when the last session was gone: latest first.
 pub(super) fn unseen(conn: &Connection, since: Timestamp, limit: u32) -> rusqlite::Result<Vec<RevocationRow>> {
-    conn.prepare_cached(
-        "SELECT corporate_id, account, epoch, reason, denied_at, contained_at, sessions_zero_at, left_out, \
-         withdrawn_at, deleted_at FROM revocations \
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM revocations \
          WHERE deleted_at >= ?1 AND deleted_at IS NOT NULL AND sessions_zero_at IS NULL \
          ORDER BY deleted_at DESC LIMIT ?2",
-    )?
+    ))?
     .query_map(params![since.as_microsecond(), limit], read)?
     .collect()
 }
@@ -121,17 +185,4 @@ fn names(joined: &str) -> Vec<String> {
         .filter(|name| !name.is_empty())
         .map(Into::into)
         .collect()
-}
-
-/// Removes rows that are past retention, a bounded number a call.
-pub(super) fn prune(conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
-    conn.prepare_cached(
-        "DELETE FROM revocations WHERE (account, epoch) IN \
-         (SELECT account, epoch FROM revocations WHERE denied_at < ?1 ORDER BY denied_at LIMIT ?2)",
-    )?
-    .execute(params![
-        time::days_before(now, RETENTION_DAYS).as_microsecond(),
-        PRUNE_STEP
-    ])?;
-    Ok(())
 }

@@ -1,25 +1,16 @@
 //! The schema, one step a version.
 
-use jiff::Timestamp;
-use rusqlite::Connection;
-
-use super::{access, audit, revocations, traffic};
+use super::{access, traffic};
 use crate::store::Schema;
 
 /// What stands in the file. It is marked with "VPNO".
 pub(super) const SCHEMA: Schema = Schema {
     name: "history",
     application_id: 0x5650_4e4f,
-    steps: &[FIRST, LEFT_OUT, DELETED, IMPORTED, ACCESS],
-    prune,
+    steps: &[FIRST, LEFT_OUT, DELETED, IMPORTED, ACCESS, SEALED],
+    // The audit, and what goes with it, is pruned by whoever can seal where it begins.
+    prune: traffic::prune,
 };
-
-fn prune(conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
-    audit::prune(conn, now)?;
-    access::prune(conn, now)?;
-    revocations::prune(conn, now)?;
-    traffic::prune(conn, now)
-}
 
 // Times are microseconds since 1970 (UTC), except `hour` and `day`, which count hours and days since then.
 // Totals are clamped at 2^63-1. The counters of nodes use all 64 bits and are stored as their two's complement.
@@ -143,3 +134,29 @@ CREATE TABLE imported (
 
 // Who had access when. It begins with the next load of the operator: of what was before, only the audit tells.
 const ACCESS: &str = access::TABLES;
+// Rows are sealed with a key from here on, and say from where and by which HR event; earlier ones keep their form. A revocation
+// names the audit row that has its present state.
+const SEALED: &str = "
+ALTER TABLE audit ADD COLUMN address TEXT;
+ALTER TABLE audit ADD COLUMN event TEXT;
+ALTER TABLE audit ADD COLUMN salt BLOB;
+ALTER TABLE audit ADD COLUMN key_id TEXT;
+ALTER TABLE audit ADD COLUMN seal BLOB;
+CREATE TRIGGER audit_sealed BEFORE INSERT ON audit
+WHEN NEW.seal IS NULL OR NEW.key_id IS NULL OR NEW.salt IS NULL
+BEGIN SELECT RAISE(ABORT, 'audit rows are sealed'); END;
+-- What the audit says of itself: few rows among many.
+CREATE INDEX audit_of_itself ON audit (seq)
+WHERE action IN ('audit.broken', 'audit.acknowledged', 'audit.published');
+
+ALTER TABLE audit_checkpoint ADD COLUMN key_id TEXT;
+ALTER TABLE audit_checkpoint ADD COLUMN seal BLOB;
+DROP TRIGGER audit_checkpoint_rises;
+CREATE TRIGGER audit_checkpoint_rises BEFORE UPDATE ON audit_checkpoint
+WHEN NEW.through < OLD.through OR (NEW.through = OLD.through AND (NEW.hash <> OLD.hash OR NEW.seal IS NULL))
+BEGIN SELECT RAISE(ABORT, 'the audit checkpoint only rises'); END;
+
+ALTER TABLE revocations ADD COLUMN sealed_by INTEGER;
+CREATE INDEX revocations_by_seal ON revocations (sealed_by);
+DROP INDEX revocations_by_time;
+";

@@ -23,7 +23,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     audit,
-    entry::{AuditEntry, Stamped},
+    entry::{AuditEntry, Stamped, of_operator},
+    sealer::Sealer,
 };
 use crate::{
     sqlite,
@@ -74,13 +75,15 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Spool {
     path: PathBuf,
+    sealer: Arc<Sealer>,
     state: Mutex<State>,
 }
 
 impl Spool {
     /// A spool beside the database, in memory until this process owns the database.
-    pub(super) fn beside(database: &Path) -> Self {
+    pub(super) fn beside(database: &Path, sealer: Arc<Sealer>) -> Self {
         Self {
+            sealer,
             path: database.with_file_name("audit-spool.jsonl"),
             state: Mutex::new(State {
                 next: 1,
@@ -242,9 +245,9 @@ impl Companion for Spool {
 
     fn next(self: Arc<Self>, now: Timestamp) -> Option<Part> {
         let batch = self.peek(now)?;
-        let entries = batch.entries.len();
+        let (entries, sealer) = (batch.entries.len(), Arc::clone(&self.sealer));
         Some(Part {
-            run: Box::new(move |conn| take_over(conn, &batch)),
+            run: Box::new(move |conn| take_over(conn, &sealer, &batch)),
             done: Box::new(move |durable| {
                 if durable {
                     self.done(entries);
@@ -278,9 +281,9 @@ fn clear(file: &mut File, state: &mut State, keep: u64) -> io::Result<()> {
 }
 
 /// Writes a batch to the audit, in the writer's transaction, leaving out what was taken over before.
-fn take_over(conn: &Connection, batch: &Batch) -> rusqlite::Result<()> {
+fn take_over(conn: &Connection, sealer: &Sealer, batch: &Batch) -> rusqlite::Result<()> {
     let Some(spool) = &batch.spool else {
-        return audit::append(conn, batch.entries.iter().map(|kept| &kept.stamped));
+        return audit::append(conn, sealer, batch.entries.iter().map(|kept| &kept.stamped));
     };
     let taken: Option<String> = conn
         .query_row("SELECT value FROM meta WHERE key = 'spool'", [], |row| row.get(0))
@@ -292,7 +295,7 @@ fn take_over(conn: &Connection, batch: &Batch) -> rusqlite::Result<()> {
         .and_then(|(_, through)| through.parse::<u64>().ok())
         .unwrap_or(0);
     let fresh = batch.entries.iter().filter(|kept| kept.n > through);
-    audit::append(conn, fresh.map(|kept| &kept.stamped))?;
+    audit::append(conn, sealer, fresh.map(|kept| &kept.stamped))?;
     let last = batch.entries.last().map_or(through, |kept| kept.n.max(through));
     conn.execute(
         "INSERT INTO meta (key, value) VALUES ('spool', ?1) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
@@ -335,13 +338,10 @@ fn read_lines(path: &Path, bytes: &[u8], state: &mut State) {
 
 fn lost_entry(lost: u64) -> AuditEntry {
     AuditEntry {
-        actor: "operator".to_owned(),
-        source: "operator".to_owned(),
-        action: "audit.lost".to_owned(),
         reason: Some(format!(
             "{lost} audit entries could not be kept while history could not be written"
         )),
-        ..AuditEntry::default()
+        ..of_operator("audit.lost")
     }
 }
 

@@ -7,17 +7,24 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     HttpState,
-    extract::Params,
+    auth::Who,
+    extract::{Body, Params},
     problem::{Problem, ProblemBody},
     schemas::CorporateIdText,
     value::{number, optional_number},
 };
-use crate::{history::AuditRow, model::corporate_id::CorporateId};
+use crate::{
+    history::{AuditRow, Finding},
+    model::corporate_id::CorporateId,
+};
 
 /// Most rows in a page.
 const MAX_PAGE: u32 = 1000;
 /// Largest number of a row that JSON carries everywhere.
 const MAX_SEQ: i64 = (1 << 53) - 1;
+
+/// Longest reason, in characters.
+const MAX_REASON: usize = 1000;
 
 /// Which rows to read.
 #[derive(Deserialize, IntoParams)]
@@ -65,6 +72,10 @@ pub(super) struct AuditBody {
     reason: Option<String>,
     /// Id of the request.
     request_id: Option<String>,
+    /// Where it came from: the network address of the caller, or the file of a folder.
+    address: Option<String>,
+    /// The HR event that caused it.
+    event: Option<String>,
 }
 
 impl From<AuditRow> for AuditBody {
@@ -81,6 +92,8 @@ impl From<AuditRow> for AuditBody {
             after: entry.after,
             reason: entry.reason,
             request_id: entry.request_id,
+            address: entry.address,
+            event: entry.event,
         }
     }
 }
@@ -118,5 +131,65 @@ pub(super) async fn list(
     Ok(Json(AuditPageBody {
         rows: page.rows.into_iter().map(Into::into).collect(),
         next: page.next,
+    }))
+}
+
+/// Why somebody takes note.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AcknowledgeBody {
+    /// Why; stands in the audit.
+    #[schema(min_length = 1, max_length = 1000)]
+    reason: String,
+}
+
+/// Something in the audit that does not fit.
+#[derive(Serialize, ToSchema)]
+pub(super) struct FindingBody {
+    /// The row, where it is about one.
+    row: Option<i64>,
+    /// What is wrong, for people.
+    what: String,
+}
+
+impl From<Finding> for FindingBody {
+    fn from(finding: Finding) -> Self {
+        Self {
+            row: finding.row,
+            what: finding.what,
+        }
+    }
+}
+
+/// What somebody took note of.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AcknowledgedBody {
+    /// What was found broken since the last time; nothing if nothing was.
+    findings: Vec<FindingBody>,
+}
+
+/// Take note of what was found broken in the audit: it counts as intact from then on.
+#[utoipa::path(
+    post, path = "/audit/acknowledge", operation_id = "acknowledge_audit", tag = "audit", request_body = AcknowledgeBody,
+    responses(
+        (status = 200, description = "It is a row of the audit now", body = AcknowledgedBody),
+        (status = 503, description = "History cannot be written", body = ProblemBody,
+         content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn acknowledge(
+    State(state): State<HttpState>,
+    Who(caller): Who,
+    Body(body): Body<AcknowledgeBody>,
+) -> Result<Json<AcknowledgedBody>, Problem> {
+    let reason = body.reason.trim();
+    if reason.is_empty() || reason.chars().count() > MAX_REASON {
+        return Err(Problem::invalid(format!(
+            "reason: say in at most {MAX_REASON} characters why the audit counts as intact again"
+        )));
+    }
+    let findings = state.use_cases.acknowledge_audit(&caller, reason.to_owned()).await?;
+    Ok(Json(AcknowledgedBody {
+        findings: findings.into_iter().map(Into::into).collect(),
     }))
 }

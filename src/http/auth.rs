@@ -109,6 +109,8 @@ pub(super) fn caller(
     Ok(Caller {
         actor: actor.map_or_else(|| address.to_string(), |name| format!("{name} ({address})")),
         source: source.to_owned(),
+        address: Some(address.to_string()),
+        event: None,
         request_id: parts.extensions.get::<RequestId>().map(|id| id.0.to_string()),
         manager: if source == "bot" {
             FieldManager::Bot

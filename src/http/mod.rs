@@ -195,6 +195,7 @@ fn protected() -> Routes {
         ("/id/import", id_files::import_route()),
         ("/audit/who", get(records::who)),
         ("/audit/user/{corporate_id}", get(records::story)),
+        ("/audit/acknowledge", post(audit::acknowledge)),
     ]
 }
 

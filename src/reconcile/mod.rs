@@ -7,6 +7,7 @@
 
 pub mod access_record;
 pub mod access_writer;
+pub mod audit_keeper;
 pub mod auth_guard;
 pub mod backoff;
 pub mod core;

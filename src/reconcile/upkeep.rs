@@ -72,6 +72,8 @@ pub async fn gauges(ctx: Arc<Core>, cancel: CancellationToken) {
             .source(source.problems.len(), refused, source.unreadable_since);
         ctx.metrics.leading(ctx.fence.is_open());
         ctx.metrics.history_failing(ctx.history.last_error().is_some());
+        let audit = ctx.history.audit_state();
+        ctx.metrics.audit(audit.findings.is_empty(), audit.published);
         ctx.metrics.queue_depth(ctx.backoff.len());
         let guards = ctx.gateways.guards();
         ctx.metrics

@@ -368,13 +368,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::clock::SystemClock;
+    use crate::{clock::SystemClock, credentials::AuditKeys};
 
     #[tokio::test]
     async fn only_who_used_more_than_is_known_is_raised() {
         let folder = tempfile::tempdir().unwrap();
         let clock: SharedClock = Arc::new(SystemClock);
-        let history = History::open_or_retry(&folder.path().join("history.db"), clock.clone()).unwrap();
+        let history =
+            History::open_or_retry(&folder.path().join("history.db"), AuditKeys::none(), clock.clone()).unwrap();
         let book = UsageBook::open(history, clock).await;
         let user = |used: &str| -> VpnUser {
             serde_json::from_value(json!({

@@ -1176,7 +1176,7 @@ async fn doctor_looks_at_key_and_database_without_changing_them() {
     let (key, _) = MasterKey::load_or_create(fake.data.path(), None).unwrap();
     // Owned by a running operator, and looked at all the same.
     let database = fake.data.path().join(HISTORY_FILE);
-    let history = History::open(&database, Arc::new(SystemClock)).unwrap();
+    let history = History::open(&database, crate::support::audit_keys(), Arc::new(SystemClock)).unwrap();
     let ids = fake.data.path().join(REGISTRY_FILE);
     let registry = Registry::open_or_retry(&ids, Arc::new(SystemClock)).unwrap();
     let (_, found) = findings(doctor(&fake, &[])).await;

@@ -1,5 +1,6 @@
 //! The whole operator as a process: the real binary on free ports, a folder of YAML, a data folder, doubles of nodes.
 
+mod audit;
 mod connections;
 mod damaged;
 mod declaring;

@@ -51,7 +51,9 @@ impl Task {
             caller: Caller {
                 actor,
                 source: SOURCE.to_owned(),
+                address: None,
                 request_id: stored.request_id.clone(),
+                event: Some(stored.id.to_string()),
                 manager: FieldManager::Hr,
             },
         }

@@ -154,7 +154,9 @@ fn operator() -> Caller {
     Caller {
         actor: "vpn-operator".to_owned(),
         source: REGISTRY.to_owned(),
+        address: None,
         request_id: None,
+        event: None,
         manager: FieldManager::Operator,
     }
 }

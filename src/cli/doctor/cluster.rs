@@ -148,6 +148,8 @@ async fn served(cluster: &Cluster, kind: Kind, name: String) -> Finding {
 struct Rule {
     api_groups: Vec<String>,
     resources: Vec<String>,
+    #[serde(default)]
+    resource_names: Vec<String>,
     verbs: Vec<String>,
 }
 
@@ -165,7 +167,9 @@ impl Rule {
                         verb: Some(verb.clone()),
                         namespace: Some(namespace.to_owned()),
                         // A Role reaches one namespace object only: its own.
-                        name: (resource == "namespaces").then(|| namespace.to_owned()),
+                        name: (resource == "namespaces")
+                            .then(|| namespace.to_owned())
+                            .or_else(|| self.resource_names.first().cloned()),
                         ..ResourceAttributes::default()
                     });
                 }

@@ -13,7 +13,11 @@ use sha2::{Digest, Sha256};
 
 use super::Finding;
 use crate::{
-    cli::{nodes::Gateways, rooms},
+    cli::{
+        audit::{self, Looked},
+        nodes::Gateways,
+        rooms,
+    },
     config::{self, AUTH_TOKEN_FILE, CORPORATE_SECRET_FILE, Config, DesiredLocation, STATS_SECRET_FILE},
     credentials::KEY_FILE,
     desired::folder::check,
@@ -127,15 +131,17 @@ pub(super) fn master_key(config: &Config) -> Finding {
     }
 }
 
-/// What is on the disk of the database is whole. Whether it can be written is known by the operator that has it open.
-pub(super) async fn audit_chain(data_dir: &Path) -> Finding {
+/// What is on the disk of the database is whole, and nothing of the audit was changed or is missing. Whether it can be written is
+/// known by the operator that has it open.
+pub(super) async fn audit_chain(config: &Config) -> Finding {
     const NAME: &str = "audit chain";
-    match rooms::check_history(data_dir).await {
-        Ok(Some(message)) => Finding::ok(NAME, message),
+    let (data_dir, head) = (&config.state.data_dir, config.state.audit_head());
+    match audit::look(data_dir, &head, &config.secrets).await {
+        Ok(Some(looked)) => of_audit(NAME, &looked),
         Ok(None) => Finding::skipped(NAME, "there is none yet; the first run makes it"),
-        Err(message) => Finding::failed(
+        Err(error) => Finding::failed(
             NAME,
-            message,
+            error.to_string(),
             "until then logins are answered, and nothing new is recorded",
         ),
     }
@@ -153,6 +159,24 @@ pub(super) async fn registry(data_dir: &Path) -> Finding {
             "until then logins and denials work, no corporate ID is issued, and nobody new is granted access",
         ),
     }
+}
+
+fn of_audit(name: &str, looked: &Looked) -> Finding {
+    let findings = &looked.verified.findings;
+    if !findings.is_empty() {
+        let findings: Vec<&str> = findings.iter().map(|finding| finding.what.as_str()).collect();
+        return Finding::failed(
+            name,
+            findings.join("\n"),
+            "find out who could write the database; put back what is missing from a backup, or accept that it is lost: then \
+             vpn-operator audit acknowledge --reason …",
+        );
+    }
+    let message = looked.lines().join("\n");
+    if looked.verified.unproven > 0 {
+        return Finding::warning(name, message, "run doctor where the master key is");
+    }
+    Finding::ok(name, message)
 }
 
 /// Desired state can be read, and every document is right.

@@ -95,7 +95,7 @@ pub(super) async fn run(args: Doctor, output: &mut Output) -> Result<(), Command
         local::clock(&config.state.data_dir),
         local::data_folder(&config.state.data_dir),
         local::master_key(&config),
-        local::audit_chain(&config.state.data_dir).await,
+        local::audit_chain(&config).await,
         local::registry(&config.state.data_dir).await,
     ];
     findings.extend(local::simulation(&config.state.data_dir));

@@ -9,7 +9,7 @@ use super::{
         exit::{CommandError, Exit},
         import_args::ImportLegacy,
         output::Output,
-        wait,
+        rooms, wait,
     },
     cluster::Namespace,
     folder::{DATA_DIR, Folder},
@@ -58,7 +58,7 @@ async fn into_folder(plan: Plan, folder: &Path, args: &ImportLegacy, report: &mu
     }
     let secrets = Secrets::load(&process_environment)?;
     // First of all: from here on no operator works with the folder.
-    let owned = past::open(&data_dir)?;
+    let owned = past::open(&data_dir, |data_dir| rooms::key_for_import(data_dir, &secrets))?;
     folder.write(new, &secrets, &mut report.results).await?;
     report.past = Some(past::write(&owned.history, plan.past).await?);
     report.registry = Some(past::keep_registry(&data_dir, &plan.registry, true)?);
@@ -69,7 +69,10 @@ async fn into_cluster(plan: Plan, args: &ImportLegacy, report: &mut Report) -> R
     let namespace = Namespace::connect(args.target.namespace.as_deref()).await?;
     // First of all: from here on no operator works with the data folder.
     let history = match &args.data_dir {
-        Some(data_dir) if !args.target.dry_run => Some(past::open(data_dir)?),
+        Some(data_dir) if !args.target.dry_run => {
+            let secrets = Secrets::load(&process_environment)?;
+            Some(past::open(data_dir, |data_dir| rooms::known_key(data_dir, &secrets))?)
+        }
         _ => None,
     };
     let people = plan.people.iter().map(|user| &user.person);

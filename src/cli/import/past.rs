@@ -17,6 +17,7 @@ use super::{
 use crate::{
     clock::SystemClock,
     config::HISTORY_FILE,
+    credentials::{AuditKeys, MasterKey},
     history::{History, HistoryError, Past},
     registry::FORMER_FILE,
     sqlite::{self, OwnerLock},
@@ -31,10 +32,16 @@ pub(super) struct Owned {
     _lock: OwnerLock,
 }
 
-/// Takes the data folder, and opens history in it.
-pub(super) fn open(data_dir: &Path) -> Result<Owned, CommandError> {
+/// Takes the data folder, and opens history in it. The audit is sealed with the master key that `key` finds in the folder that
+/// is owned then.
+pub(super) fn open(
+    data_dir: &Path,
+    key: impl FnOnce(&Path) -> Result<MasterKey, CommandError>,
+) -> Result<Owned, CommandError> {
     let lock = owned::own(data_dir)?;
-    let history = History::open(&data_dir.join(HISTORY_FILE), Arc::new(SystemClock)).map_err(|error| failed(&error))?;
+    let keys = key(data_dir)?.audit_keys();
+    let history = History::open(&data_dir.join(HISTORY_FILE), keys, Arc::new(SystemClock));
+    let history = history.map_err(|error| failed(&error))?;
     Ok(Owned { history, _lock: lock })
 }
 
@@ -43,7 +50,7 @@ pub(super) async fn look(data_dir: &Path, past: &[Past]) -> Result<Count, Comman
     let path = data_dir.join(HISTORY_FILE);
     let all = past.len() as u64;
     let there = if path.exists() {
-        let history = History::open_read_only(&path, Arc::new(SystemClock));
+        let history = History::open_read_only(&path, AuditKeys::none(), Arc::new(SystemClock));
         known(&history, past).await?
     } else {
         0

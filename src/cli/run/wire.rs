@@ -21,11 +21,12 @@ use crate::{
     access::{Dependencies, HrDesk, HrGauges, HrSettings, Ids, LivePeople, ProcessChecks, Settings, UseCases},
     auth::listener::AuthEndpoint,
     clock::SharedClock,
+    cluster::audit_head::AuditHeadMap,
     config::{self, Config},
     credentials::MasterKey,
     fence::Fence,
     gateway::declared::Environment,
-    history::{History, HistoryError},
+    history::{HeadFile, HeadPlace, History, HistoryError},
     inbox::{INBOX_FILE, Inbox},
     issue::{Derived, Issuer},
     metrics::Metrics,
@@ -33,6 +34,7 @@ use crate::{
     reconcile::{
         access_record::AccessRecord,
         access_writer,
+        audit_keeper::AuditKeeper,
         backoff::Backoff,
         core::{Core, Queue},
         gateway_convergence,
@@ -62,6 +64,8 @@ pub struct Wired {
     pub endpoint: Arc<AuthEndpoint>,
     /// Joins the tasks of gateways.
     pub nodes: TaskTracker,
+    /// Keeps the audit.
+    pub audit: Arc<AuditKeeper>,
     source: Source,
     writers: intake::Writers,
     work: Work,
@@ -108,7 +112,8 @@ pub async fn wire(
         process,
     } = inputs;
     let data = &config.state.data_dir;
-    let history = open_history(&data.join(config::HISTORY_FILE), clock)?;
+    let history = open_history(&data.join(config::HISTORY_FILE), key, clock)?;
+    let audit = AuditKeeper::new(history.clone(), head_places(config, cluster.as_ref(), fence));
     let source = Source::open(config, cluster.as_ref(), fence, clock)?;
     let ids = Arc::new(Ids::new(Registrar::new(
         open_registry(data, clock)?,
@@ -188,6 +193,7 @@ pub async fn wire(
         core,
         endpoint,
         nodes,
+        audit,
         source,
         writers: intake::Writers {
             users: user_writer,
@@ -210,6 +216,7 @@ impl Wired {
         let Self {
             core,
             use_cases,
+            audit,
             source,
             writers,
             work,
@@ -235,6 +242,8 @@ impl Wired {
             "the HR events",
             use_cases.clone().carry_out_hr_events(hr_gauges(&core), end()),
         );
+        tasks.core("the keeper of the audit", Arc::clone(&audit).run(end()));
+        tasks.core("the walk along the audit", audit.watch(end()));
         tasks.core("the gauges", upkeep::gauges(ctx(), end()));
         tasks.core("the corporate IDs", begin_ids(use_cases, data_dir, end()));
     }
@@ -271,7 +280,7 @@ fn open_registry(data: &Path, clock: &SharedClock) -> Result<Registry, RunError>
 }
 
 /// A database of a newer version stops the start; any other trouble must not keep auth from answering.
-fn open_history(path: &Path, clock: &SharedClock) -> Result<History, RunError> {
+fn open_history(path: &Path, key: &MasterKey, clock: &SharedClock) -> Result<History, RunError> {
     // Every operator that acted in this folder has a memory of the guard.
     let was_used = path.with_file_name(GUARD_FILE).exists();
     if was_used && std::fs::metadata(path).map_or(true, |file| file.len() == 0) {
@@ -281,13 +290,21 @@ fn open_history(path: &Path, clock: &SharedClock) -> Result<History, RunError> {
              what was reported last; stop the operator and put a backup back if that is not meant"
         );
     }
-    let history = History::open_or_retry(path, Arc::clone(clock))?;
+    let history = History::open_or_retry(path, key.audit_keys(), Arc::clone(clock))?;
     match history.last_error() {
         Some(error @ HistoryError::Newer { .. }) => return Err(error.into()),
         Some(error) => tracing::error!(%error, "starting without history: grants are refused, logins and denials work"),
         None => {}
     }
     Ok(history)
+}
+
+/// Where the end of the audit is published.
+fn head_places(config: &Config, cluster: Option<&Cluster>, fence: &Fence) -> Vec<Arc<dyn HeadPlace>> {
+    let file = Arc::new(HeadFile::new(&config.state.audit_head()));
+    let map = cluster.map(|cluster| AuditHeadMap::new(&cluster.client, &cluster.namespace, fence));
+    let map = map.map(|map| Arc::new(map) as Arc<dyn HeadPlace>);
+    map.into_iter().chain([file as Arc<dyn HeadPlace>]).collect()
 }
 
 pub fn environment(config: &Config) -> Environment {

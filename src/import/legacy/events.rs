@@ -111,6 +111,7 @@ fn entry(table: Table, row: &Row, scrub: &Scrub) -> AuditEntry {
     let id = row.told(id_column);
     let text = |column: &str, most| row.told(column).map(|text| scrub.text(&text, id.as_deref(), most));
     let name = |column: &str| text(column, MAX_NAME);
+    let mut address = None;
     let (actor, action, after, reason) = match table {
         Table::WebhookEvents => (
             Some("hr events".to_owned()),
@@ -125,6 +126,7 @@ fn entry(table: Table, row: &Row, scrub: &Scrub) -> AuditEntry {
                 "ip": name("ip_address"),
                 "userAgent": name("user_agent"),
             });
+            address = name("ip_address");
             let actor = name("telegram_id").map(|id| format!("telegram {id}"));
             (
                 actor.or_else(|| name("ip_address")),
@@ -143,6 +145,8 @@ fn entry(table: Table, row: &Row, scrub: &Scrub) -> AuditEntry {
         after,
         reason,
         request_id: Some(format!("{}:{}", table.name(), row.number)),
+        address,
+        event: None,
     }
 }
 

@@ -37,6 +37,7 @@ fn answered() -> String {
     metrics.source(1, 1, None);
     metrics.history_failing(true);
     metrics.backups(None, 1, true);
+    metrics.audit(false, 7);
     metrics.unobserved(1);
     metrics.reconciled(ReconcileOutcome::Terminal, Duration::ZERO);
     metrics.revocation(RevocationStage::Contained, Duration::from_secs(61));

@@ -52,6 +52,7 @@ use vpn_operator::{
 
 use vpn_operator::verdicts::{GUARD_FILE, VerdictStore};
 
+use crate::support::audit_keys;
 use crate::support::hysteria_node::{Auth, HysteriaNode, Login, Refused, Session};
 
 pub const STATS_SECRET: &str = "stats-secret";
@@ -437,7 +438,7 @@ impl Operator {
 
     /// As [`Self::start`], whether the history can be opened or not.
     pub async fn start_over(source: &Arc<Source>, data: &std::path::Path) -> Self {
-        let history = History::open_or_retry(&data.join("history.db"), Arc::new(SystemClock)).unwrap();
+        let history = History::open_or_retry(&data.join("history.db"), audit_keys(), Arc::new(SystemClock)).unwrap();
         Self::start_with(source, data, history, Fence::always_open(), intake::TICK).await
     }
 
@@ -633,7 +634,7 @@ impl Objects {
 pub async fn open_when_free(path: &std::path::Path) -> History {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
-        match History::open(path, Arc::new(SystemClock)) {
+        match History::open(path, audit_keys(), Arc::new(SystemClock)) {
             Ok(history) => return history,
             Err(error) => assert!(Instant::now() < deadline, "{error}"),
         }

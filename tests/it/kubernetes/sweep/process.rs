@@ -122,7 +122,7 @@ impl Process {
 /// Waits until what is left of the process before has let go of the database.
 async fn free(path: &Path) {
     let deadline = Instant::now() + Duration::from_secs(20);
-    while let Err(error) = History::open(path, Arc::new(SystemClock)) {
+    while let Err(error) = History::open(path, crate::support::audit_keys(), Arc::new(SystemClock)) {
         assert!(Instant::now() < deadline, "{error}");
         tokio::time::sleep(Duration::from_millis(3)).await;
     }

@@ -76,7 +76,9 @@ fn caller() -> Caller {
     Caller {
         actor: "192.0.2.1".to_owned(),
         source: "api".to_owned(),
+        address: None,
         request_id: None,
+        event: None,
         manager: FieldManager::Api,
     }
 }

@@ -1,0 +1,284 @@
+//! A walk along the whole chain, in one snapshot: what fits, what does not, and what nobody can say without a key.
+
+use std::collections::{BTreeSet, HashMap};
+
+use rusqlite::Connection;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::{
+    chain::{self, ALL_COLUMNS, Checkpoint, Hash, Head, Stored, hex},
+    changeover,
+    entry::OPERATOR,
+    finding::{Finding, Findings},
+    revocations::{self, RevocationRow},
+};
+use crate::credentials::AuditKeys;
+
+/// What a walk came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Verified {
+    /// Number of the first row that is still there; that of the next one if there is none.
+    pub first: i64,
+    /// Number of the last row.
+    pub last: i64,
+    /// Hash of the last row, in hexadecimal digits.
+    pub hash: String,
+    /// Rows.
+    pub rows: u64,
+    /// Rows of before the key, which the first sealed row seals as they were found.
+    pub unsealed: u64,
+    /// Rows at the end that no known key speaks for: for them only the plain chain was checked.
+    pub unproven: u64,
+    /// Ids of keys that sealed rows and are not known here.
+    pub missing_keys: BTreeSet<String>,
+    /// Revocations.
+    pub revocations: u64,
+    /// Bytes that were hashed.
+    #[serde(skip)]
+    pub hashed_bytes: u64,
+    /// What does not fit, in the order of the rows.
+    pub findings: Vec<Finding>,
+}
+
+impl Verified {
+    /// Everything fits, and a known key speaks for every row.
+    #[must_use]
+    pub fn is_proved(&self) -> bool {
+        self.findings.is_empty() && self.unproven == 0
+    }
+}
+
+/// Walks along the chain, and compares the revocations with it.
+pub(super) fn walk(conn: &Connection, keys: &AuditKeys) -> rusqlite::Result<Verified> {
+    let snapshot = conn.unchecked_transaction()?;
+    let checkpoint = chain::checkpoint(&snapshot)?;
+    let mut walk = Walk::from(keys, &checkpoint);
+    let mut statement = snapshot.prepare(&format!("SELECT {ALL_COLUMNS} FROM audit ORDER BY seq"))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        walk.step(&Stored::read(row)?);
+    }
+    walk.checkpoint(&checkpoint);
+    if walk.rows > 0 && walk.sealed == 0 {
+        let what =
+            "no audit row is sealed with a key: they are from before the key, or somebody without it wrote them anew";
+        walk.findings
+            .add(Finding::new(Some(walk.last.seq), what, &[&walk.last.hash]));
+    }
+    walk.revocations(&snapshot)?;
+    Ok(walk.finish(&checkpoint))
+}
+
+struct Walk<'a> {
+    keys: &'a AuditKeys,
+    last: Head,
+    /// Id of the key of the row before; none in a row of before the key. Before the first row nobody knows.
+    key: Option<Option<Vec<u8>>>,
+    rows: u64,
+    unsealed: u64,
+    sealed: u64,
+    unproven: u64,
+    missing_keys: BTreeSet<String>,
+    hashed_bytes: u64,
+    /// The row with the last state of each revocation, and the digest of that state.
+    revocations: HashMap<(String, i64), (i64, Hash)>,
+    known_revocations: u64,
+    findings: Findings,
+    room: Vec<u8>,
+}
+
+impl<'a> Walk<'a> {
+    fn from(keys: &'a AuditKeys, checkpoint: &Checkpoint) -> Self {
+        Self {
+            keys,
+            last: checkpoint.head,
+            key: None,
+            rows: 0,
+            unsealed: 0,
+            sealed: 0,
+            unproven: 0,
+            missing_keys: BTreeSet::new(),
+            hashed_bytes: 0,
+            revocations: HashMap::new(),
+            known_revocations: 0,
+            findings: Findings::default(),
+            room: Vec::new(),
+        }
+    }
+
+    fn step(&mut self, row: &Stored<'_>) {
+        let (seq, expected) = (row.content.seq, self.last.seq + 1);
+        let found = row.content.hash(&self.last.hash, &mut self.room);
+        self.hashed_bytes += row.content.hashed_bytes() as u64;
+        let follows = seq == expected;
+        if !follows {
+            let what = match seq - expected {
+                1 => format!("audit row {expected} is missing, row {seq} follows"),
+                1.. => format!("audit rows {expected} to {} are missing, row {seq} follows", seq - 1),
+                _ => format!("audit row {seq} lies before the place where the chain begins"),
+            };
+            self.add(seq, what, &[row.hash, &found]);
+        } else if !row.well_formed || found != *row.hash {
+            let what = format!(
+                "audit row {seq} does not fit the chain: it or its hash was changed, or the row before it was exchanged"
+            );
+            self.add(seq, what, &[row.hash, &found]);
+        }
+        self.seal(row, &found, follows);
+        self.note(row);
+        self.rows += 1;
+        self.key = Some(row.key_id().map(<[u8]>::to_vec).filter(|_| row.seal.is_some()));
+        self.last = Head {
+            seq,
+            hash: row.hash.try_into().unwrap_or([0; 32]),
+        };
+    }
+
+    /// Whether the key that the row names says so.
+    fn seal(&mut self, row: &Stored<'_>, found: &Hash, follows: bool) {
+        self.unproven += 1;
+        let seq = row.content.seq;
+        let (Some(key_id), Some(seal)) = (row.key_id(), row.seal) else {
+            self.unsealed += 1;
+            if let Some(Some(_)) = &self.key {
+                let what =
+                    format!("audit row {seq} has no seal, and rows before it have: somebody without the key wrote it");
+                self.add(seq, what, &[row.hash, found]);
+            }
+            return;
+        };
+        self.sealed += 1;
+        let begins = self.key.as_ref().is_some_and(|key| key.as_deref() != Some(key_id));
+        if begins && !says(row, changeover::ACTION) {
+            let what = format!("audit row {seq} is sealed with another key than the row before, and no row says so");
+            self.add(seq, what, &[row.hash, found]);
+        }
+        let id = String::from_utf8_lossy(key_id);
+        let Some(key) = self.keys.find(&id) else {
+            self.missing_keys.insert(id.into_owned());
+            return;
+        };
+        // Of a row behind a gap nobody knows what its hash should be.
+        let hash = row.hash.try_into().unwrap_or(found);
+        if !chain::row_fits(key, hash, seal) {
+            let what = format!(
+                "audit row {seq} is not sealed with the key: it, its hash or its seal was changed by somebody without it"
+            );
+            self.add(seq, what, &[row.hash, found, seal]);
+        } else if follows && found == row.hash {
+            self.unproven = 0;
+        }
+    }
+
+    /// Notes which state a revocation is said to have.
+    fn note(&mut self, row: &Stored<'_>) {
+        if !says(row, revocations::ACTION) {
+            return;
+        }
+        let state = row.text(6).unwrap_or_default();
+        match serde_json::from_slice::<RevocationRow>(state) {
+            Ok(said) => {
+                let said = (said.account, said.epoch);
+                self.revocations
+                    .insert(said, (row.content.seq, Sha256::digest(state).into()));
+            }
+            Err(error) => {
+                let what = format!(
+                    "audit row {} has a state of a revocation that cannot be read: {error}",
+                    row.content.seq
+                );
+                self.add(row.content.seq, what, &[state]);
+            }
+        }
+    }
+
+    /// Whether retention, and nobody else, removed what is not there any more.
+    fn checkpoint(&mut self, checkpoint: &Checkpoint) {
+        if checkpoint.is_beginning() {
+            return;
+        }
+        let through = checkpoint.head.seq;
+        let last_key = self.key.clone().flatten();
+        let what = match &checkpoint.seal {
+            // A key that begins seals the checkpoint as well.
+            Some((id, _)) if self.rows > 0 && last_key.as_deref() != Some(id.as_bytes()) => {
+                format!(
+                    "audit rows up to {through} were removed, and not by retention: the last row is sealed with another key"
+                )
+            }
+            None => format!("audit rows up to {through} were removed, and not by retention: that has no seal"),
+            Some((id, seal)) => match self.keys.find(id) {
+                Some(key) if chain::checkpoint_fits(key, &checkpoint.head, checkpoint.at, seal) => return,
+                Some(_) => format!(
+                    "audit rows up to {through} were removed, and not by retention: that is not sealed with the key"
+                ),
+                None => {
+                    self.missing_keys.insert(id.clone());
+                    self.unproven = self.unproven.max(1);
+                    return;
+                }
+            },
+        };
+        self.add(through, what, &[&checkpoint.head.hash]);
+    }
+
+    /// Every revocation has a row with its state, and every such row its revocation.
+    fn revocations(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        let never_sealed = self.sealed == 0;
+        revocations::each_with_seal(conn, |row, sealed_by, key| {
+            self.known_revocations += 1;
+            if never_sealed && sealed_by.is_none() {
+                return;
+            }
+            let state = revocations::state(&row);
+            let digest: Hash = Sha256::digest(state.as_bytes()).into();
+            let lower = row.corporate_id.to_ascii_lowercase();
+            let shown = format!(
+                "the revocation of {} (account {}, epoch {})",
+                row.corporate_id, row.account, row.epoch
+            );
+            let said = self.revocations.remove(&(row.account, row.epoch));
+            let what = match said {
+                Some((seq, said)) if Some(seq) == sealed_by && said == digest && key == Some(lower) => return,
+                Some((seq, _)) => format!("{shown} was changed: it is not what audit row {seq} says"),
+                None => format!("{shown} was added by hand: no audit row speaks of it"),
+            };
+            self.findings
+                .add(Finding::new(said.map(|(seq, _)| seq), what, &[state.as_bytes()]));
+        })?;
+        let mut gone: Vec<_> = self.revocations.drain().collect();
+        gone.sort_unstable_by_key(|(_, (seq, _))| *seq);
+        for ((account, epoch), (seq, said)) in gone {
+            let what =
+                format!("the revocation that audit row {seq} speaks of (account {account}, epoch {epoch}) was removed");
+            self.findings.add(Finding::new(Some(seq), what, &[&said]));
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, row: i64, what: String, of: &[&[u8]]) {
+        self.findings.add(Finding::new(Some(row), what, of));
+    }
+
+    fn finish(self, checkpoint: &Checkpoint) -> Verified {
+        Verified {
+            first: checkpoint.head.seq + 1,
+            last: self.last.seq,
+            hash: hex(&self.last.hash),
+            rows: self.rows,
+            unsealed: self.unsealed,
+            unproven: self.unproven,
+            missing_keys: self.missing_keys,
+            revocations: self.known_revocations,
+            hashed_bytes: self.hashed_bytes,
+            findings: self.findings.finish(),
+        }
+    }
+}
+
+/// Whether the operator says this of itself.
+fn says(row: &Stored<'_>, action: &str) -> bool {
+    row.text(2) == Some(action.as_bytes()) && row.text(1) == Some(OPERATOR.as_bytes())
+}
