@@ -6,45 +6,17 @@ use jiff::Timestamp;
 
 use super::core::Core;
 use crate::{
-    history::{AuditEntry, RevocationRow},
+    history::RevocationRow,
     metrics::RevocationStage,
     model::{
-        access::{Access, Reason},
+        access::Access,
         session::Epoch,
         user::{VpnUser, VpnUserStatus},
     },
 };
 
-/// Writes what changed to the history. A history that cannot be written holds nothing up: it keeps what it is given
-/// until it can.
+/// Writes what changed of a revocation to the history. A history that cannot be written holds nothing up.
 pub(super) async fn remember(user: &VpnUser, account: &str, before: &VpnUserStatus, after: &VpnUserStatus, ctx: &Core) {
-    if (before.access, before.reason) != (after.access, after.reason) {
-        let state = |status: &VpnUserStatus| {
-            status
-                .access
-                .map(|access| format!("{access:?}: {}", status.reason.map_or("", Reason::as_str)))
-        };
-        let entry = AuditEntry {
-            actor: "vpn-operator".to_owned(),
-            source: ctx.source.to_owned(),
-            action: if after.access == Some(Access::Granted) {
-                "access.granted"
-            } else {
-                "access.denied"
-            }
-            .to_owned(),
-            corporate_id: Some(user.spec.corporate_id.to_string()),
-            before: state(before),
-            after: state(after),
-            reason: after
-                .conditions
-                .iter()
-                .find(|c| c.type_ == "Granted")
-                .map(|c| c.message.to_string()),
-            request_id: None,
-        };
-        ctx.history.audit_or_spool(vec![entry]).await;
-    }
     if let Some(revocation) = after
         .revocation
         .as_ref()
