@@ -2,7 +2,7 @@
 //!
 //! The floors of the house, from the ground up; a room uses only what stands on the floors before it in this list, and
 //! beside it what does not use it back:
-//! [`model`], [`clock`], [`fence`], [`sqlite`] and [`store`]; [`desired`], [`credentials`], [`gateway`], [`history`], [`verdicts`], [`metrics`], [`cluster`],
+//! [`model`], [`clock`], [`fence`], [`sqlite`] and [`store`]; [`desired`], [`credentials`], [`gateway`], [`history`], [`backup`], [`verdicts`], [`metrics`], [`cluster`],
 //! [`config`], [`serve`], [`telemetry`], [`simulation`] and [`import`]; [`auth`]; [`roster`]; [`issue`]; [`reconcile`]; [`access`]; [`http`]; [`cli`].
 
 pub mod access;
