@@ -94,6 +94,9 @@ async fn a_backup_of_what_is_in_use_is_put_back_as_it_was() {
     running.holds("api-x-ab1.yaml");
     let folder = taken(&running, &into).await;
     assert_eq!(folder.file_name().unwrap(), "2026-03-15T020000Z");
+    let second = taken(&running, &into).await;
+    assert_eq!(second.file_name().unwrap(), "2026-03-15T020000Z-2");
+    assert_eq!(list(into.path()).unwrap().last().unwrap().1, second);
     let manifest = check(&folder).await.unwrap();
     let names: Vec<&str> = manifest.files.iter().map(|file| file.name.as_str()).collect();
     assert_eq!(names, ["guard.db", "history.db", "holds/api-x-ab1.yaml"]);
