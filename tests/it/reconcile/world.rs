@@ -653,15 +653,3 @@ pub async fn open_when_free(path: &std::path::Path) -> History {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
-
-/// Without a declared gateway there is no node.
-fn environment() -> Environment {
-    Environment {
-        spec: serde_json::from_value(serde_json::json!({ "hysteria": { "nodes": [] } })).unwrap(),
-        known: Vec::new(),
-        auth_token: "auth-token".into(),
-        stats_secret: STATS_SECRET.into(),
-        undeclared: false,
-        poll_interval: Duration::from_millis(200),
-    }
-}
