@@ -5,6 +5,7 @@
 //! secret can get in.
 
 mod auth_guard;
+mod backups;
 mod gateways;
 mod guard;
 mod hr;
@@ -20,7 +21,7 @@ use prometheus_client::{
 };
 
 use self::{
-    auth_guard::AuthGuardMetrics, gateways::GatewayMetrics, guard::GuardMetrics, hr::HrMetrics,
+    auth_guard::AuthGuardMetrics, backups::BackupMetrics, gateways::GatewayMetrics, guard::GuardMetrics, hr::HrMetrics,
     listeners::ListenerMetrics,
 };
 pub use self::{guard::OrderSource, listeners::Listener};
@@ -240,11 +241,9 @@ pub struct Metrics {
     source_refused_access_edits: Gauge,
     source_unreadable: Gauge,
     history_failing: Gauge,
-    backup_last_success: Gauge,
-    backup_failures: Gauge,
-    backup_overdue: Gauge,
     audit_intact: Gauge,
     audit_head: Gauge,
+    backups: BackupMetrics,
     http_requests: Family<HttpLabels, Counter>,
     node_up: Family<NodeLabels, Gauge>,
     listeners: ListenerMetrics,
@@ -293,11 +292,9 @@ impl Metrics {
             source_refused_access_edits: Gauge::default(),
             source_unreadable: Gauge::default(),
             history_failing: Gauge::default(),
-            backup_last_success: Gauge::default(),
-            backup_failures: Gauge::default(),
-            backup_overdue: Gauge::default(),
             audit_intact: Gauge::default(),
             audit_head: Gauge::default(),
+            backups: BackupMetrics::register(&mut registry),
             http_requests: Family::default(),
             node_up: Family::default(),
             kicks_without_effect: Counter::default(),
@@ -355,21 +352,6 @@ impl Metrics {
             "history_failing",
             "Failed reads and writes of history",
             metrics.history_failing.clone(),
-        );
-        registry.register(
-            "backup_last_success_timestamp_seconds",
-            "When the last good backup was taken, in seconds since 1970; 0 when none is known or none are planned",
-            metrics.backup_last_success.clone(),
-        );
-        registry.register(
-            "backup_attempts_failed",
-            "Backups that this process could not take",
-            metrics.backup_failures.clone(),
-        );
-        registry.register(
-            "backup_overdue",
-            "Whether the last backup failed, or the last good one is older than planned by half",
-            metrics.backup_overdue.clone(),
         );
         registry.register(
             "audit_intact",
@@ -484,13 +466,6 @@ impl Metrics {
     /// Whether history cannot be written at present.
     pub fn history_failing(&self, failing: bool) {
         self.history_failing.set(failing.into());
-    }
-
-    /// When the last good backup was taken, and how many this process could not take.
-    pub fn backups(&self, last: Option<jiff::Timestamp>, failures: u64, overdue: bool) {
-        self.backup_last_success.set(last.map_or(0, jiff::Timestamp::as_second));
-        self.backup_overdue.set(overdue.into());
-        self.backup_failures.set(i64::try_from(failures).unwrap_or(i64::MAX));
     }
 
     /// Whether nothing speaks against the audit, and the number of the row that was published last.

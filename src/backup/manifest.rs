@@ -1,6 +1,7 @@
 //! What stands in a backup: a file of JSON beside the copies.
 
 use std::{
+    fmt::Write as _,
     fs::{self, File},
     io::{self, Read as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
@@ -140,7 +141,14 @@ fn digest(path: &Path) -> Result<(u64, String), BackupError> {
             hasher.update(part.get(..read).unwrap_or_default());
             size += read as u64;
         }
-        let text = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let text = hasher
+            .finalize()
+            .iter()
+            .fold(String::with_capacity(64), |mut text, byte| {
+                // Writing to a String cannot fail.
+                let _ = write!(text, "{byte:02x}");
+                text
+            });
         Ok((size, text))
     };
     read().map_err(|error| BackupError::io("read", path, error))

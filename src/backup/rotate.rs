@@ -34,6 +34,10 @@ pub fn list(folder: &Path) -> Result<Vec<(Timestamp, PathBuf)>, BackupError> {
 }
 
 fn moment(name: &str) -> Option<Timestamp> {
+    let name = match name.split_once("Z-") {
+        Some((moment, number)) if number.parse::<u32>().is_ok() => format!("{moment}Z"),
+        _ => name.to_owned(),
+    };
     let time = DateTime::strptime("%Y-%m-%dT%H%M%SZ", name).ok()?;
     Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }

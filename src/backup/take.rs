@@ -49,8 +49,7 @@ pub struct Source {
 /// # Errors
 /// Nothing is left of it then.
 pub async fn take(source: &Source, into: &Path, now: Timestamp) -> Result<(PathBuf, Manifest), BackupError> {
-    let name = now.strftime("%Y-%m-%dT%H%M%SZ").to_string();
-    let folder = into.join(&name);
+    let (name, folder) = free_name(into, now);
     let partial = into.join(format!(".{name}.partial"));
     let (from, to) = (source.clone(), partial.clone());
     let written = tokio::task::spawn_blocking(move || write(&from, &to)).await;
@@ -69,6 +68,21 @@ pub async fn take(source: &Source, into: &Path, now: Timestamp) -> Result<(PathB
         let _ = fs::remove_dir_all(&partial);
     }
     moved.map(|manifest| (folder, manifest))
+}
+
+/// The moment as a name, with a number behind it from the second one of the same second on.
+fn free_name(into: &Path, now: Timestamp) -> (String, PathBuf) {
+    let moment = now.strftime("%Y-%m-%dT%H%M%SZ").to_string();
+    let mut name = moment.clone();
+    let mut number = 1;
+    loop {
+        let folder = into.join(&name);
+        if fs::symlink_metadata(&folder).is_err() {
+            return (name, folder);
+        }
+        number += 1;
+        name = format!("{moment}-{number}");
+    }
 }
 
 /// Names of the databases in a data folder.
@@ -199,9 +213,10 @@ pub(super) fn copy_file(from: &Path, to: &Path) -> Result<bool, BackupError> {
 
 /// Walks the chain in the copy, and writes down what the backup has.
 async fn finish(partial: &Path, files: Vec<BackupFile>, now: Timestamp) -> Result<Manifest, BackupError> {
-    let audit = match files.iter().any(|file| file.name == HISTORY) {
-        true => Some(audit_end(&partial.join(HISTORY)).await?),
-        false => None,
+    let audit = if files.iter().any(|file| file.name == HISTORY) {
+        Some(audit_end(&partial.join(HISTORY)).await?)
+    } else {
+        None
     };
     let manifest = Manifest {
         taken_at: now,

@@ -8,12 +8,14 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
+use secrecy::SecretBox;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
     clock::{Clock as _, ManualClock, SystemClock},
+    credentials::{AuditKeys, MasterKey},
     history::{AuditEntry, History, Page},
     verdicts::{GUARD_FILE, VerdictStore},
 };
@@ -27,10 +29,14 @@ struct Running {
     verdicts: Arc<VerdictStore>,
 }
 
+fn keys() -> AuditKeys {
+    MasterKey::from_bytes(SecretBox::new(Box::new([0x6f; 32]))).audit_keys()
+}
+
 impl Running {
     fn new() -> Self {
         let data = TempDir::new().unwrap();
-        let history = History::open(&data.path().join("history.db"), Arc::new(SystemClock)).unwrap();
+        let history = History::open(&data.path().join("history.db"), keys(), Arc::new(SystemClock)).unwrap();
         let (verdicts, _) = VerdictStore::open(&data.path().join(GUARD_FILE), Arc::new(SystemClock), WINDOW);
         fs::create_dir(data.path().join("holds")).unwrap();
         Self {
@@ -67,7 +73,7 @@ fn entry(action: &str) -> AuditEntry {
 }
 
 async fn actions(data: &Path) -> Vec<String> {
-    let history = History::open_read_only(&data.join("history.db"), Arc::new(SystemClock));
+    let history = History::open_read_only(&data.join("history.db"), keys(), Arc::new(SystemClock));
     let page = Page {
         limit: 100,
         before: None,
@@ -94,6 +100,9 @@ async fn a_backup_of_what_is_in_use_is_put_back_as_it_was() {
     running.holds("api-x-ab1.yaml");
     let folder = taken(&running, &into).await;
     assert_eq!(folder.file_name().unwrap(), "2026-03-15T020000Z");
+    let second = taken(&running, &into).await;
+    assert_eq!(second.file_name().unwrap(), "2026-03-15T020000Z-2");
+    assert_eq!(list(into.path()).unwrap().last().unwrap().1, second);
     let manifest = check(&folder).await.unwrap();
     let names: Vec<&str> = manifest.files.iter().map(|file| file.name.as_str()).collect();
     assert_eq!(names, ["guard.db", "history.db", "holds/api-x-ab1.yaml"]);
@@ -118,7 +127,7 @@ async fn a_backup_of_what_is_in_use_is_put_back_as_it_was() {
     );
     // What was there is kept, with what was recorded since.
     assert_eq!(actions(&restored.aside.unwrap()).await, ["grant", "deactivate"]);
-    let again = History::open(&data.path().join("history.db"), Arc::new(SystemClock)).unwrap();
+    let again = History::open(&data.path().join("history.db"), keys(), Arc::new(SystemClock)).unwrap();
     again.audit(vec![entry("activate")]).await.unwrap();
     assert_eq!(again.verify().await.unwrap(), 2);
 }

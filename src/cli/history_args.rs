@@ -17,7 +17,7 @@ pub struct HistoryArgs {
 /// What to do with what the operator has recorded.
 #[derive(Debug, Subcommand)]
 pub enum HistoryCommand {
-    /// Take a backup of a data folder that no operator runs on. A running one takes its own: see BACKUP_DIR
+    /// Take a backup of a data folder that no operator runs on. A running one takes its own: see `BACKUP_DIR`
     #[command(after_help = "\
 Examples:
   vpn-operator history backup --to /backup

@@ -105,7 +105,7 @@ async fn run(args: args::Run, shutdown: CancellationToken) -> Result<(), Command
         run::refuse_beside(&args.settings)?;
     }
     let config = Config::load(args.settings, &process_environment)?;
-    run::run(config, args.simulate, shutdown)
+    Box::pin(run::run(config, args.simulate, shutdown))
         .await
         .map_err(|error| CommandError::failed(error.to_string()))
 }

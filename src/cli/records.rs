@@ -164,23 +164,18 @@ fn moved(month: &Value, name: &str) -> String {
 
 /// A row of the audit in one line.
 fn told(row: &Value) -> String {
-    let mut line = format!(
+    let did = format!(
         "{} by {} ({})",
         cell(row, "action"),
         cell(row, "actor"),
         cell(row, "source")
     );
-    if let Some(after) = field(row, "after") {
-        line.push_str(": ");
-        if let Some(before) = field(row, "before") {
-            line.push_str(&format!("{} → ", text(before)));
-        }
-        line.push_str(&text(after));
-    }
-    if let Some(why) = field(row, "reason") {
-        line.push_str(&format!("; {}", text(why)));
-    }
-    line
+    let change = field(row, "after").map(|after| match field(row, "before") {
+        Some(before) => format!(": {} → {}", text(before), text(after)),
+        None => format!(": {}", text(after)),
+    });
+    let why = field(row, "reason").map(|why| format!("; {}", text(why)));
+    [Some(did), change, why].into_iter().flatten().collect()
 }
 
 async fn read_story(file: &Path, args: &StoryArgs) -> Result<Value, CommandError> {

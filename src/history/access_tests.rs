@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
+use secrecy::SecretBox;
 use tempfile::TempDir;
 
 use super::*;
-use crate::clock::{Clock as _, ManualClock};
+use crate::{
+    clock::{Clock as _, ManualClock},
+    credentials::MasterKey,
+};
 
 struct Fixture {
     _folder: TempDir,
@@ -19,7 +23,8 @@ impl Fixture {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let clock = ManualClock::at("2026-03-15T12:00:00Z".parse().unwrap());
-        let history = History::open(&folder.path().join("history.db"), clock.clone()).unwrap();
+        let keys = MasterKey::from_bytes(SecretBox::new(Box::new([7; 32]))).audit_keys();
+        let history = History::open(&folder.path().join("history.db"), keys, clock.clone()).unwrap();
         Self {
             _folder: folder,
             clock,

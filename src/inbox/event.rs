@@ -80,6 +80,15 @@ pub struct HrEvent {
     pub reason: Option<String>,
 }
 
+impl HrEvent {
+    /// When it takes effect, if nothing is to be done about it before. A denial places its hold at once.
+    #[must_use]
+    pub fn waits_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let waits = matches!(self.instruction, Instruction::Activate | Instruction::ChangeRole { .. });
+        self.effective.filter(|effective| waits && *effective > now)
+    }
+}
+
 /// Why an event cannot be carried out. For people; whoever sends the events reads it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {

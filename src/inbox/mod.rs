@@ -12,14 +12,20 @@ pub mod signature;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, ToSql, params, params_from_iter};
 
 use self::row::{COLUMNS, moment, stored};
 pub use self::{
-    row::{EventFilter, NewEvent, Outcome, State, StoredEvent, Waiting},
+    row::{EventFilter, NewEvent, Outcome, State, StoredEvent, Waiting, takes_effect},
     schema::{RETENTION_DAYS, schema},
 };
 use crate::{
@@ -43,6 +49,8 @@ pub enum Accepted {
 #[derive(Clone)]
 pub struct Inbox {
     store: Store,
+    /// Rises with every change.
+    version: Arc<AtomicU64>,
 }
 
 impl Inbox {
@@ -53,7 +61,18 @@ impl Inbox {
     pub fn open_or_retry(path: &Path, clock: SharedClock) -> Result<Self, StoreError> {
         Ok(Self {
             store: Store::open_or_retry(path, schema(), clock)?,
+            version: Arc::default(),
         })
+    }
+
+    /// Rises with every event that is kept or changed by this process.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Relaxed)
+    }
+
+    fn changed(&self) {
+        self.version.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The last error of the writer, while it lasts.
@@ -70,7 +89,9 @@ impl Inbox {
     /// # Errors
     /// Nothing was written.
     pub async fn accept(&self, event: NewEvent) -> Result<Accepted, StoreError> {
-        self.store.write(move |conn| accept(conn, &event)).await
+        let accepted = self.store.write(move |conn| accept(conn, &event)).await?;
+        self.changed();
+        Ok(accepted)
     }
 
     /// One event.
@@ -126,9 +147,12 @@ impl Inbox {
     /// Nothing was written.
     pub async fn settle(&self, id: i64, outcome: Outcome, again: bool) -> Result<Option<StoredEvent>, StoreError> {
         let now = self.store.now();
-        self.store
+        let settled = self
+            .store
             .write(move |conn| settle(conn, id, &outcome, again, now))
-            .await
+            .await?;
+        self.changed();
+        Ok(settled)
     }
 
     /// When HR activated a person last, as far as events were carried out.
@@ -195,13 +219,14 @@ fn accept(conn: &Connection, event: &NewEvent) -> rusqlite::Result<Accepted> {
     }
     let (state, due) = match failure {
         Some(_) => (State::Failed, None),
-        None => (State::Pending, Some(event.received_at.as_microsecond())),
+        None => (State::Pending, Some(event.later.unwrap_or(event.received_at))),
     };
+    let reason = failure.or_else(|| event.later.map(takes_effect));
     let micros = |at: Option<Timestamp>| at.map(Timestamp::as_microsecond);
     conn.prepare_cached(
         "INSERT INTO events (received_at, scheme, webhook_id, digest, body, text, event_type, corporate_id, corporate_key, said_at, \
-         ordered_at, request_id, state, reason, due_at, changed_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?1)",
+         ordered_at, request_id, state, reason, due_at, scheduled, changed_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?1)",
     )?
     .execute(params![
         event.received_at.as_microsecond(),
@@ -217,8 +242,9 @@ fn accept(conn: &Connection, event: &NewEvent) -> rusqlite::Result<Accepted> {
         micros(event.ordered_at),
         event.request_id,
         state.as_str(),
-        failure,
-        due,
+        reason,
+        micros(due),
+        event.later.is_some(),
     ])?;
     let id = conn.last_insert_rowid();
     let stored = get(conn, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;

@@ -84,6 +84,14 @@ pub struct NewEvent {
     pub request_id: Option<String>,
     /// Why it cannot be carried out, if that is known already.
     pub failure: Option<String>,
+    /// When it takes effect, if nothing is to be done about it before.
+    pub later: Option<Timestamp>,
+}
+
+/// What is said of an event that takes effect later.
+#[must_use]
+pub fn takes_effect(at: Timestamp) -> String {
+    format!("it takes effect at {at}")
 }
 
 /// An event in the inbox.

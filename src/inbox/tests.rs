@@ -60,6 +60,7 @@ fn event(body: &str, webhook_id: Option<&str>) -> NewEvent {
         ordered_at: Some(at(-1)),
         request_id: Some("r-1".to_owned()),
         failure: None,
+        later: None,
     }
 }
 

@@ -91,15 +91,15 @@ impl Dependencies {
         {
             return self.overtaken(desk, &task, hold).await;
         }
+        if let Some(at) = event.waits_until(now) {
+            return Ok(later(at));
+        }
         let begins = event.effective.filter(|effective| *effective > now);
         match &event.instruction {
             Instruction::Deactivate | Instruction::Suspend { .. } => match denying(&event, at, begins, &zone) {
                 Some(denying) => self.hr_deny(desk, &task, denying).await,
                 None => Ok(failed("event_data.duration_days: it ends beyond all time".to_owned())),
             },
-            Instruction::Activate | Instruction::ChangeRole { .. } if begins.is_some() => {
-                Ok(begins.map_or_else(|| processed(None), later))
-            }
             Instruction::Activate => self.hr_activate(desk, &task).await,
             Instruction::ChangeRole { role } => self.hr_change_role(&task, role).await,
         }

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Task;
 use crate::{
-    inbox::{Outcome, State},
+    inbox::{Outcome, State, takes_effect},
     model::corporate_id::CorporateId,
 };
 
@@ -51,7 +51,7 @@ pub(super) fn later(at: Timestamp) -> Outcome {
     Outcome {
         due_at: Some(at),
         scheduled: true,
-        ..outcome(State::Pending, Some(format!("it takes effect at {at}")))
+        ..outcome(State::Pending, Some(takes_effect(at)))
     }
 }
 

@@ -67,7 +67,10 @@ impl UseCases {
             Accepted::New(event) => event,
         };
         let unchanged = stored.clone();
-        if stored.state != State::Pending {
+        if stored.scheduled {
+            desk.wake.notify_one();
+        }
+        if stored.state != State::Pending || stored.scheduled {
             return Ok(Received {
                 event: stored,
                 again: false,
@@ -124,6 +127,7 @@ impl Dependencies {
         } = event::read(&text, &desk.zone());
         let said_at = event.as_ref().ok().and_then(|event| event.at);
         let ordered = order::ordered_at(said_at, received_at);
+        let later = event.as_ref().ok().and_then(|event| event.waits_until(received_at));
         let failure = event
             .err()
             .map(|error| error.to_string())
@@ -141,6 +145,7 @@ impl Dependencies {
             ordered_at: ordered.ok(),
             request_id,
             failure,
+            later,
         }
     }
 }

@@ -1,6 +1,9 @@
 //! What is carried out while no sender waits: what was in the way, what takes effect later, and what a person let the guard do.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
@@ -22,8 +25,20 @@ const TICK: Duration = Duration::from_secs(1);
 /// Shortest pause between two looks at what the guard holds back.
 const BREATH: Duration = Duration::from_millis(100);
 
+/// Shortest pause between two counts of what waits.
+const REST: Duration = Duration::from_millis(250);
+
 /// Where is counted how many events wait, and since when.
 pub type HrGauges = Arc<dyn Fn(Waiting, Duration) + Send + Sync>;
+
+/// What was looked at last.
+#[derive(Default)]
+struct Looked {
+    /// The inbox as it was counted.
+    counted: Option<(u64, Instant)>,
+    /// The inbox and the roster as they were when everything was looked at that the guard holds back.
+    decided: Option<(u64, u64)>,
+}
 
 impl UseCases {
     /// Carries out events that nobody waits for, until cancelled. One that has begun is carried out to its end.
@@ -32,9 +47,11 @@ impl UseCases {
             return end.cancelled().await;
         };
         let mut changes = self.dependencies.people.changes();
+        let mut looked = Looked::default();
         loop {
+            let change = *changes.borrow_and_update();
             let done = tokio::select! {
-                done = self.look(&desk, &gauges) => done,
+                done = self.look(&desk, &gauges, change, &mut looked) => done,
                 () = end.cancelled() => return,
             };
             let pause = match done {
@@ -60,7 +77,7 @@ impl UseCases {
     }
 
     /// Carries out what is due. Answers how long nothing will be.
-    async fn look(&self, desk: &Arc<HrDesk>, gauges: &HrGauges) -> Result<Duration> {
+    async fn look(&self, desk: &Arc<HrDesk>, gauges: &HrGauges, change: u64, looked: &mut Looked) -> Result<Duration> {
         let dependencies = &self.dependencies;
         if dependencies.people.is_loaded() {
             loop {
@@ -70,12 +87,28 @@ impl UseCases {
                     break;
                 }
             }
-            self.decided(desk).await?;
+            let state = (desk.inbox.version(), change);
+            if looked.decided != Some(state) {
+                self.decided(desk).await?;
+                looked.decided = Some(state);
+            }
         }
-        let (waiting, now) = (desk.inbox.waiting().await?, dependencies.clock.now());
-        desk.set_waiting(waiting);
+        let (version, now) = (desk.inbox.version(), dependencies.clock.now());
+        let is_stale = looked.counted.is_none_or(|(counted, _)| counted != version)
+            || desk.waiting().next_due.is_some_and(|due| due <= now);
+        let rests = looked.counted.is_none_or(|(_, at)| at.elapsed() >= REST);
+        if is_stale && rests {
+            desk.set_waiting(desk.inbox.waiting().await?);
+            looked.counted = Some((version, Instant::now()));
+        }
+        let waiting = desk.waiting();
         gauges(waiting, Duration::from_secs(age(waiting, now).unsigned_abs()));
-        Ok(pause(waiting, now))
+        let pause = pause(waiting, now);
+        Ok(if is_stale && !rests {
+            pause.clamp(Duration::from_millis(1), REST)
+        } else {
+            pause
+        })
     }
 
     /// Carries out what a person decided about of what the guard holds back.

@@ -31,7 +31,10 @@ use vpn_operator::{
     },
     fence::Fence,
     gateway::{Credentials, Link, NodeHealth, RevocationProgress},
-    history::{AuditEntry, AuditRow, HistoryError, Page, RevocationRow, Story, Totals, TrafficRow, Who, WhoQuestion},
+    history::{
+        AuditEntry, AuditRow, AuditState, Finding, HistoryError, Page, RevocationRow, Story, Totals, TrafficRow, Who,
+        WhoQuestion,
+    },
     inbox::{
         INBOX_FILE, Inbox,
         signature::{Keys, SignatureHeaders},
@@ -211,6 +214,12 @@ impl Journal for Mortal {
     async fn traffic_by_day(&self, _: String, _: u32) -> Result<Vec<TrafficRow>, HistoryError> {
         Ok(Vec::new())
     }
+    fn audit_state(&self) -> AuditState {
+        AuditState::default()
+    }
+    async fn acknowledge(&self, _: AuditEntry) -> Result<Vec<Finding>, HistoryError> {
+        Ok(Vec::new())
+    }
     async fn who(&self, _: WhoQuestion) -> Result<Who, HistoryError> {
         Err(HistoryError::Unavailable("nobody asks it here".to_owned()))
     }
@@ -344,7 +353,9 @@ pub fn caller(source: &str) -> Caller {
     Caller {
         actor: "tester".to_owned(),
         source: source.to_owned(),
+        address: None,
         request_id: None,
+        event: None,
         manager: FieldManager::Api,
     }
 }

@@ -418,6 +418,22 @@ fn key() -> MasterKey {
     MasterKey::from_bytes(SecretBox::new(Box::new([7; 32])))
 }
 
+fn passwords_of(imported: &Arc<Imported>) -> vpn_operator::roster::Passwords {
+    let imported = Arc::clone(imported);
+    Arc::new(move |user| imported.password(user))
+}
+
+fn environment() -> Environment {
+    Environment {
+        spec: serde_json::from_value(serde_json::json!({ "hysteria": { "nodes": [] } })).unwrap(),
+        known: Vec::new(),
+        auth_token: "auth-token".into(),
+        stats_secret: STATS_SECRET.into(),
+        undeclared: false,
+        poll_interval: Duration::from_millis(200),
+    }
+}
+
 impl Operator {
     /// Starts on this source, and waits until desired state is loaded. `data` outlives operators.
     pub async fn start(source: &Arc<Source>, data: &std::path::Path) -> Self {
@@ -454,10 +470,7 @@ impl Operator {
         let metrics = Arc::new(Metrics::new());
         let sources = Sources::local(&data.join("secrets"));
         let (imported, to_import) = Imported::new(sources.clone(), key.clone());
-        let passwords: vpn_operator::roster::Passwords = {
-            let imported = Arc::clone(&imported);
-            Arc::new(move |user| imported.password(user))
-        };
+        let passwords = passwords_of(&imported);
         let roster = Arc::new(Roster::new(key.clone(), Arc::clone(&passwords), clock.clone()));
         let clock_of_store: vpn_operator::clock::SharedClock = clock.clone();
         let (verdicts, memory) = VerdictStore::open(
@@ -639,17 +652,5 @@ pub async fn open_when_free(path: &std::path::Path) -> History {
             Err(error) => assert!(Instant::now() < deadline, "{error}"),
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-/// Without a declared gateway there is no node.
-fn environment() -> Environment {
-    Environment {
-        spec: serde_json::from_value(serde_json::json!({ "hysteria": { "nodes": [] } })).unwrap(),
-        known: Vec::new(),
-        auth_token: "auth-token".into(),
-        stats_secret: STATS_SECRET.into(),
-        undeclared: false,
-        poll_interval: Duration::from_millis(200),
     }
 }
