@@ -15,7 +15,7 @@ use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
 use crate::{
-    house::{House, Operator},
+    house::House,
     hr::{HUB_SECRET, event, hub},
     people::{self, Layout},
     proc,
@@ -46,7 +46,7 @@ pub fn measure(report: &mut Report) {
     denials(report, &house);
     accepted(report, &house);
     proc::wait_idle(operator.pid());
-    burst(report, &house, &operator);
+    burst(report, &house);
 }
 
 fn request(body: &Value) -> Vec<u8> {
@@ -208,7 +208,7 @@ fn until_refused(house: &House, number: usize, order: impl FnOnce() + Send) -> D
     })
 }
 
-fn burst(report: &mut Report, house: &House, operator: &Operator) {
+fn burst(report: &mut Report, house: &House) {
     note(&format!("events: {BURST} in one burst"));
     let requests: Vec<Vec<u8>> = (0..BURST).map(|number| request(&left(number))).collect();
     let begun = Instant::now();
@@ -235,7 +235,6 @@ fn burst(report: &mut Report, house: &House, operator: &Operator) {
         }
     }
     let refused = begun.elapsed();
-    proc::wait_idle(operator.pid());
     report.told(
         "5,000 HR events in one burst, 32 connections",
         &format!("all answered after {}", ms(answered)),

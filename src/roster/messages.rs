@@ -119,6 +119,8 @@ pub struct Person {
     pub rejected_holds: Vec<String>,
     /// Names of holds that are gone without having been lifted, and that the guard keeps in force.
     pub lost_holds: Vec<String>,
+    /// Names of holds that do not deny now, and that no guard holds back: they begin later, or are over.
+    pub other_holds: Vec<String>,
     /// The guard's change that has to be kept before anything that depends on this may be reported (see
     /// [`super::Roster::guard_changes`]); 0 when there is none.
     pub verdict: u64,

@@ -184,6 +184,7 @@ impl Tables {
             held_back_holds: names(holds().filter(waits)),
             rejected_holds: names(holds().filter(waits).filter(|hold| hold.judgement.is_rejected())),
             lost_holds: names(holds().filter(|hold| matches!(hold.state, HoldState::Kept { .. }))),
+            other_holds: names(holds().filter(|hold| !hold.is_live(now) && !waits(hold))),
             verdict: verdicts,
             has_password: false,
             generation: 0,

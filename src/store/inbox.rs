@@ -1,11 +1,22 @@
 //! What is handed over, on its way to the writer.
 
 use std::{
-    sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError},
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, RecvTimeoutError, TryRecvError},
+    },
     time::{Duration, Instant},
 };
 
+use rusqlite::Connection;
+
 use super::job::Job;
+
+/// What somebody does with the writer's connection between two transactions.
+pub(super) type Apart = Box<dyn FnOnce(&Connection) + Send>;
+
+/// What is to be done between two transactions.
+pub(super) type AllApart = Arc<Mutex<Vec<Apart>>>;
 
 /// Most jobs in one transaction.
 const MAX_GROUP: usize = 512;
@@ -14,7 +25,7 @@ const MAX_LINGER: Duration = Duration::from_micros(500);
 
 pub(super) enum Message {
     Job(Job),
-    /// The companion has work.
+    /// The companion has work, or something is to be done apart.
     Wake,
 }
 

@@ -244,6 +244,23 @@ impl Store {
         self.ask(move |conn, file| copy::copy(conn, file, &target)).await
     }
 
+    /// Copies the file as [`Self::backup_to`] does, on the writer's own connection: for a file that no other one can read.
+    /// Writing waits for it.
+    ///
+    /// # Errors
+    /// As [`Self::backup_to`]; or the file is closed at present.
+    pub async fn backup_by_writer(&self, target: &Path) -> Result<(), StoreError> {
+        let inner = &self.inner;
+        let (file, target) = (Arc::clone(&inner.file), target.to_owned());
+        let closed = || match inner.health.last_error() {
+            Some(error) => error,
+            None => inner.file.unavailable("it is not open for writing"),
+        };
+        let queue = inner.queue.as_ref().ok_or_else(closed)?;
+        let copied = queue.apart(move |conn| copy::copy(conn, &file, &target)).await;
+        copied.ok_or_else(closed)?
+    }
+
     /// Tells the writer that its companion has work.
     pub fn wake(&self) {
         if let Some(queue) = &self.inner.queue {

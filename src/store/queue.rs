@@ -1,16 +1,17 @@
 //! The way to the writer: a bounded queue, and the thread at its end.
 
 use std::{
-    sync::{Arc, mpsc},
+    sync::{Arc, PoisonError, mpsc},
     thread,
 };
 
+use rusqlite::Connection;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::{
     error::StoreError,
     file::File,
-    inbox::{Inbox, Message},
+    inbox::{AllApart, Apart, Inbox, Message},
     job::{Job, Question},
     writer::Writer,
 };
@@ -23,6 +24,7 @@ pub(super) struct Queue {
     /// None only while it is dropped.
     sender: Option<mpsc::Sender<Message>>,
     pub(super) places: Arc<Semaphore>,
+    apart: AllApart,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -33,6 +35,7 @@ impl Queue {
     /// The system has no thread to give.
     pub(super) fn serve(file: &File, writer: Writer) -> Result<Self, StoreError> {
         let (sender, inbox) = mpsc::channel();
+        let apart = writer.apart();
         let stem = file.path.file_stem().unwrap_or_default().to_string_lossy();
         let thread = thread::Builder::new()
             .name(format!("{stem}-writer"))
@@ -41,6 +44,7 @@ impl Queue {
         Ok(Self {
             sender: Some(sender),
             places: Arc::new(Semaphore::new(PLACES)),
+            apart,
             thread: Some(thread),
         })
     }
@@ -51,6 +55,22 @@ impl Queue {
         let (reply, answer) = oneshot::channel();
         let job = Job::new(job, reply, place);
         self.sender.as_ref()?.send(Message::Job(job)).ok()?;
+        answer.await.ok()
+    }
+
+    /// Does something on the writer's connection between two transactions, and answers it. `None` if the file is closed, or the
+    /// writer has stopped.
+    pub(super) async fn apart<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        let work: Apart = Box::new(move |conn| {
+            // Whoever asked may have stopped waiting.
+            let _ = reply.send(work(conn));
+        });
+        self.apart.lock().unwrap_or_else(PoisonError::into_inner).push(work);
+        self.wake();
         answer.await.ok()
     }
 

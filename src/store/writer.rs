@@ -1,7 +1,7 @@
 //! The one thread that writes. Whatever waits goes into one transaction, so that it shares one flush of the disk.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -12,7 +12,7 @@ use super::{
     error::StoreError,
     file::File,
     health::Health,
-    inbox::{Inbox, LastGroup, Message, Next},
+    inbox::{AllApart, Inbox, LastGroup, Message, Next},
     job::Job,
     lifecycle::{Lifecycle, Open},
     readers::Readers,
@@ -36,6 +36,7 @@ pub(super) struct Writer {
     readers: Arc<Readers>,
     companion: Option<Arc<dyn Companion>>,
     lifecycle: Lifecycle,
+    apart: AllApart,
     open: Option<Open>,
     // Real time: it paces the work and is never kept.
     pause: Duration,
@@ -60,6 +61,7 @@ impl Writer {
             readers,
             companion: lifecycle.beside().companion(),
             lifecycle,
+            apart: AllApart::default(),
             open: None,
             pause: FIRST_PAUSE,
             next_try: Instant::now(),
@@ -133,6 +135,7 @@ impl Writer {
             if !group.is_empty() || is_time {
                 self.write(group);
             }
+            self.do_apart();
         }
         // What the companion still has is written now if it can be.
         while self.due().is_some() || self.health.last_error().is_some() {
@@ -140,6 +143,19 @@ impl Writer {
             if self.health.last_error().is_some() {
                 break;
             }
+        }
+    }
+
+    /// What is to be done between two transactions.
+    pub(super) fn apart(&self) -> AllApart {
+        Arc::clone(&self.apart)
+    }
+
+    /// Does what is to be done between two transactions. Of a closed file nothing is: dropping it says so.
+    fn do_apart(&mut self) {
+        let wanted = std::mem::take(&mut *self.apart.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(open) = &self.open {
+            wanted.into_iter().for_each(|work| work(&open.conn));
         }
     }
 

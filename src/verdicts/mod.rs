@@ -24,7 +24,7 @@ use self::{ledger::Ledger, rows::SCHEMA};
 use crate::{
     clock::SharedClock,
     model::guard::{GuardChange, GuardMemory},
-    sqlite::{self, Fault},
+    sqlite::Fault,
     store::Store,
 };
 
@@ -78,10 +78,12 @@ impl VerdictStore {
     pub fn backup_to(&self, target: &Path) -> Result<(), Fault> {
         let stopped = || Fault::Unavailable("the guard's store is not running: see the log".to_owned());
         let store = self.store.as_ref().ok_or_else(stopped)?;
-        let target = target.to_owned();
-        // On the writer's connection: no other one can read the file meanwhile.
-        let copied = futures::executor::block_on(store.write(move |conn| Ok(sqlite::copy(conn, &target))));
-        copied.map_err(|error| Fault::Unavailable(error.to_string()))?
+        // Before the copy, what was handed over is written.
+        let written = futures::executor::block_on(async {
+            store.write(|_| Ok(())).await?;
+            store.backup_by_writer(target).await
+        });
+        written.map_err(|error| Fault::Unavailable(error.to_string()))
     }
 
     /// What is wrong with the file at present, and what was wrong with it when it was opened.

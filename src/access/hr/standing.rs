@@ -1,5 +1,7 @@
 //! The holds of HR that stand against a person, and when HR activated one last.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{HrDesk, SOURCE};
@@ -31,14 +33,17 @@ pub(super) enum Seen {
 impl Dependencies {
     /// Holds of HR about a person, in the order of their names.
     pub(super) fn standing(&self, id: &CorporateId) -> Vec<Standing> {
-        let of_hr = |hold: &VpnHold| {
-            hold.spec.corporate_id == *id && hold.spec.source == SOURCE && hold.metadata.deletion_timestamp.is_none()
-        };
-        let holds = self.directory.holds();
-        let standing = holds.iter().filter(|hold| of_hr(hold)).filter_map(|hold| {
+        let person = self.people.person(id);
+        let names = person
+            .iter()
+            .flat_map(|it| [&it.live_holds, &it.held_back_holds, &it.other_holds])
+            .flatten();
+        let holds = names.filter_map(|name| self.directory.hold(name));
+        let of_hr = |hold: &Arc<VpnHold>| hold.spec.source == SOURCE && hold.metadata.deletion_timestamp.is_none();
+        let standing = holds.filter(of_hr).filter_map(|hold| {
             Some(Standing {
                 name: hold.metadata.name.clone()?,
-                at: said_at(hold),
+                at: said_at(&hold),
                 span: HoldSpan {
                     from: hold.spec.from,
                     until: hold.spec.until,
@@ -74,8 +79,14 @@ impl Dependencies {
     pub(super) async fn hold_seen(&self, id: &CorporateId, hold: &str, later: bool) -> Option<Seen> {
         let wait = self.settings.denial_wait;
         let look = || {
-            let is_there = later && self.directory.hold(hold).is_some();
-            self.seen_now(id, hold).or_else(|| is_there.then_some(Seen::Later))
+            let others = || {
+                self.people
+                    .person(id)
+                    .map(|person| person.other_holds)
+                    .unwrap_or_default()
+            };
+            let is_there = || later && self.directory.hold(hold).is_some() && others().iter().any(|name| name == hold);
+            self.seen_now(id, hold).or_else(|| is_there().then_some(Seen::Later))
         };
         self.until(wait, look).await
     }

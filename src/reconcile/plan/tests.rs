@@ -47,6 +47,7 @@ fn person(reason: Reason, epoch: u64) -> Person {
         kept_gateways: None,
         held_back_holds: Vec::new(),
         lost_holds: Vec::new(),
+        other_holds: Vec::new(),
         rejected_holds: Vec::new(),
         verdict: 0,
         has_password: true,

@@ -539,6 +539,7 @@ impl People for World {
             live_holds: live(false),
             held_back_holds: live(true),
             lost_holds: Vec::new(),
+            other_holds: Vec::new(),
             rejected_holds: Vec::new(),
             held_back: Vec::new(),
             kept_gateways: None,
