@@ -15,6 +15,7 @@
     reason = "a measurement fails by panicking, and counts fit into floats"
 )]
 
+mod audit;
 mod auth;
 mod change;
 mod denial;
@@ -48,7 +49,7 @@ use report::Report;
 
 type Part = (&'static str, fn(&mut Report));
 
-const PARTS: [Part; 11] = [
+const PARTS: [Part; 12] = [
     ("auth", auth::measure),
     ("restart", restart::measure),
     ("repair", repair::measure),
@@ -60,6 +61,7 @@ const PARTS: [Part; 11] = [
     ("memory", memory::measure),
     ("quiet", quiet::measure),
     ("panel", panel::measure),
+    ("audit", audit::measure),
 ];
 
 fn main() {

@@ -120,6 +120,12 @@ impl Core {
         self.users.get(&ObjectRef::new(name).within(&self.namespace))
     }
 
+    /// The hold of this name, as the source last showed it.
+    #[must_use]
+    pub fn hold(&self, name: &str) -> Option<Arc<VpnHold>> {
+        self.holds.get(&ObjectRef::new(name).within(&self.namespace))
+    }
+
     /// Has the traffic book tell the roster what was used, from now on.
     pub fn follow_usage(self: &Arc<Self>) {
         let core = Arc::downgrade(self);
@@ -149,9 +155,7 @@ impl Core {
                 self.revoke(transition, revoke);
             }
         }
-        denials::tell(&transitions, &self.orders, |name| {
-            self.holds.get(&ObjectRef::new(name).within(&self.namespace))
-        });
+        denials::tell(&transitions, &self.orders, |name| self.hold(name));
         for transition in transitions {
             self.queue.push(&transition.user, &self.namespace);
         }

@@ -8,6 +8,7 @@ use secrecy::SecretString;
 
 use super::{
     core::Core,
+    origin,
     plan::{Facts, FinalizerStep, PAUSE, Plan, SecretOutcome, is_set, plan},
     see_off, tell,
 };
@@ -336,6 +337,7 @@ async fn remember(user: &VpnUser, account: &str, before: &VpnUserStatus, after: 
                 .iter()
                 .find(|c| c.type_ == "Granted")
                 .map(|c| c.message.to_string()),
+            address: origin::of(user, after, ctx),
             ..AuditEntry::default()
         };
         ctx.history.audit_or_spool(vec![entry]).await;
