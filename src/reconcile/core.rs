@@ -11,6 +11,7 @@ use super::{
     gateways::Gateways,
     hold_work::HoldWork,
     imported::{Imported, Reader},
+    origin::Origins,
     overdue::Unobserved,
     plan::at_once,
     status_write_cache::StatusWriteCache,
@@ -81,6 +82,8 @@ pub struct Core {
     pub status_writes: StatusWriteCache,
     /// What nobody has reported about for too long.
     pub unobserved: Unobserved,
+    /// Who wrote what changed, until that is recorded.
+    pub origins: Origins,
     /// Makes what people need to connect.
     pub issuer: Issuer,
     /// What a folder does not have.

@@ -213,7 +213,10 @@ impl Seen {
         match event {
             SourceEvent::User(event) => {
                 let event = match watcher::Event::try_from(event) {
-                    Ok(event) => event.modify(slim),
+                    Ok(event) => event.modify(|user| {
+                        ctx.origins.note(user);
+                        slim(user);
+                    }),
                     Err(object) => {
                         return self
                             .users
@@ -301,6 +304,7 @@ impl Seen {
 fn forget(user: &VpnUser, ctx: &Core) {
     ctx.backoff.forget(&user.name_any());
     ctx.status_writes.forget(&user.name_any());
+    ctx.origins.take(&user.name_any());
     if let Some(outputs) = ctx.cluster_outputs() {
         outputs.secrets.forget(user);
     }

@@ -20,7 +20,7 @@ pub mod imported;
 pub mod intake;
 mod listing;
 pub mod namespace_teardown;
-mod origin;
+pub mod origin;
 pub mod overdue;
 pub mod plan;
 pub mod runner;

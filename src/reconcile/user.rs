@@ -200,7 +200,8 @@ async fn release(user: &Arc<VpnUser>, account: &str, plan: Plan, ctx: &Arc<Core>
     let before = ctx.status_writes.remembered(&name).unwrap_or(before);
     let status = plan.status.clone();
     if plan.status != before {
-        remember(user, account, &before, &plan.status, ctx).await;
+        let changed = ctx.origins.take(&user.name_any());
+        remember(user, account, [&before, &plan.status], changed, ctx).await;
         announce(user, &before, &plan.status, ctx);
         // Told only once, however often letting go has to be tried.
         ctx.status_writes.failed(&name, plan.status);
@@ -280,14 +281,15 @@ async fn store_secret(user: &VpnUser, ctx: &Core) -> (SecretOutcome, Option<Desi
 /// Reports a status that differs from the one that was reported last.
 async fn report(user: &VpnUser, account: &str, status: VpnUserStatus, ctx: &Core) -> Result<(), DesiredError> {
     let before = user.status.clone().unwrap_or_default();
+    let name = user.name_any();
+    let changed = ctx.origins.take(&name);
     if status == before {
         return Ok(());
     }
-    let name = user.name_any();
     // What could not be reported the last time was remembered then.
     let remembered = ctx.status_writes.remembered(&name).unwrap_or_else(|| before.clone());
     if status != remembered {
-        remember(user, account, &remembered, &status, ctx).await;
+        remember(user, account, [&remembered, &status], changed, ctx).await;
     }
     match ctx.desired.report_user(user, status.clone()).await {
         Ok(version) => {
@@ -313,7 +315,13 @@ fn announce(user: &VpnUser, before: &VpnUserStatus, after: &VpnUserStatus, ctx: 
 
 /// Writes what changed to the history. A history that cannot be written holds nothing up: it keeps what it is given
 /// until it can.
-async fn remember(user: &VpnUser, account: &str, before: &VpnUserStatus, after: &VpnUserStatus, ctx: &Core) {
+async fn remember(
+    user: &VpnUser,
+    account: &str,
+    [before, after]: [&VpnUserStatus; 2],
+    changed: Option<String>,
+    ctx: &Core,
+) {
     if (before.access, before.reason) != (after.access, after.reason) {
         let state = |status: &VpnUserStatus| {
             status
@@ -337,7 +345,7 @@ async fn remember(user: &VpnUser, account: &str, before: &VpnUserStatus, after: 
                 .iter()
                 .find(|c| c.type_ == "Granted")
                 .map(|c| c.message.to_string()),
-            address: origin::of(user, after, ctx),
+            address: origin::of(changed, user, after, ctx).await,
             ..AuditEntry::default()
         };
         ctx.history.audit_or_spool(vec![entry]).await;

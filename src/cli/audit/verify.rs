@@ -92,7 +92,11 @@ impl Looked {
         let mut lines = vec![format!(
             "{}: audit rows {first} to {last} ({rows}), {}hash {hash}",
             self.database,
-            if findings.is_empty() { "their chain unbroken, " } else { "" }
+            if findings.is_empty() {
+                "their chain unbroken, "
+            } else {
+                ""
+            }
         )];
         if *unsealed > 0 {
             lines.push(format!(

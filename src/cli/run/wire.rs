@@ -35,6 +35,7 @@ use crate::{
         holds,
         imported::{self, Imported},
         intake,
+        origin::Origins,
         overdue::Unobserved,
         runner, see_off,
         status_write_cache::StatusWriteCache,
@@ -167,6 +168,7 @@ pub async fn wire(
         fence: fence.clone(),
         status_writes: StatusWriteCache::default(),
         unobserved: Unobserved::default(),
+        origins: Origins::default(),
         cluster_outputs: source.outputs(),
     });
     core.follow_usage();

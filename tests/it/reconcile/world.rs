@@ -420,6 +420,7 @@ impl Operator {
         Self::start_with(source, data, history, Fence::always_open(), intake::TICK).await
     }
 
+    #[expect(clippy::too_many_lines, reason = "one list of everything that a core is made of")]
     async fn start_with(
         source: &Arc<Source>,
         data: &std::path::Path,
@@ -502,6 +503,7 @@ impl Operator {
             source: "folder",
             fence,
             unobserved: vpn_operator::reconcile::overdue::Unobserved::default(),
+            origins: vpn_operator::reconcile::origin::Origins::default(),
             status_writes: StatusWriteCache::default(),
             cluster_outputs: None,
         });
