@@ -4,6 +4,7 @@
 //! templates): never from users, addresses or anything that a client sends, so that the number of series is bounded and no
 //! secret can get in.
 
+mod audit;
 mod auth_guard;
 mod backups;
 mod gateways;
@@ -21,8 +22,8 @@ use prometheus_client::{
 };
 
 use self::{
-    auth_guard::AuthGuardMetrics, backups::BackupMetrics, gateways::GatewayMetrics, guard::GuardMetrics, hr::HrMetrics,
-    listeners::ListenerMetrics,
+    audit::AuditMetrics, auth_guard::AuthGuardMetrics, backups::BackupMetrics, gateways::GatewayMetrics,
+    guard::GuardMetrics, hr::HrMetrics, listeners::ListenerMetrics,
 };
 pub use self::{guard::OrderSource, listeners::Listener};
 use crate::model::access::{Access, Reason};
@@ -241,8 +242,7 @@ pub struct Metrics {
     source_refused_access_edits: Gauge,
     source_unreadable: Gauge,
     history_failing: Gauge,
-    audit_intact: Gauge,
-    audit_head: Gauge,
+    audit: AuditMetrics,
     backups: BackupMetrics,
     http_requests: Family<HttpLabels, Counter>,
     node_up: Family<NodeLabels, Gauge>,
@@ -292,8 +292,7 @@ impl Metrics {
             source_refused_access_edits: Gauge::default(),
             source_unreadable: Gauge::default(),
             history_failing: Gauge::default(),
-            audit_intact: Gauge::default(),
-            audit_head: Gauge::default(),
+            audit: AuditMetrics::register(&mut registry),
             backups: BackupMetrics::register(&mut registry),
             http_requests: Family::default(),
             node_up: Family::default(),
@@ -352,16 +351,6 @@ impl Metrics {
             "history_failing",
             "Failed reads and writes of history",
             metrics.history_failing.clone(),
-        );
-        registry.register(
-            "audit_intact",
-            "Whether nothing speaks against the audit (1), or somebody has to look at it (0)",
-            metrics.audit_intact.clone(),
-        );
-        registry.register(
-            "audit_head",
-            "Number of the last audit row that was published outside of the database",
-            metrics.audit_head.clone(),
         );
         registry.register(
             "http_requests",
@@ -466,12 +455,6 @@ impl Metrics {
     /// Whether history cannot be written at present.
     pub fn history_failing(&self, failing: bool) {
         self.history_failing.set(failing.into());
-    }
-
-    /// Whether nothing speaks against the audit, and the number of the row that was published last.
-    pub fn audit(&self, intact: bool, head: i64) {
-        self.audit_intact.set(intact.into());
-        self.audit_head.set(head);
     }
 
     /// Counts an HTTP request. `route` is the route's template (`/user/{id}`), never the path that was asked for.

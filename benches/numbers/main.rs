@@ -15,6 +15,7 @@
     reason = "a measurement fails by panicking, and counts fit into floats"
 )]
 
+mod audit;
 mod auth;
 mod change;
 mod denial;
@@ -53,7 +54,7 @@ use report::Report;
 
 type Part = (&'static str, fn(&mut Report));
 
-const PARTS: [Part; 12] = [
+const PARTS: [Part; 14] = [
     ("auth", auth::measure),
     ("restart", restart::measure),
     ("repair", repair::measure),
@@ -67,6 +68,7 @@ const PARTS: [Part; 12] = [
     ("quiet", quiet::measure),
     ("panel", panel::measure),
     ("who", who::measure),
+    ("audit", audit::measure),
 ];
 
 fn main() {

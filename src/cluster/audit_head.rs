@@ -1,6 +1,6 @@
-//! The head of the audit in a ConfigMap of its own: beside the volume with the database, and not on it.
+//! The head of the audit in a `ConfigMap` of its own: beside the volume with the database, and not on it.
 //!
-//! RBAC: `get` and `patch` of that one ConfigMap, and `create` of ConfigMaps.
+//! RBAC: `get` and `patch` of that one `ConfigMap`, and `create` of `ConfigMap`s.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,16 +14,16 @@ use serde_json::json;
 
 use crate::{fence::Fence, history::HeadPlace};
 
-/// Name of the ConfigMap. The Role of the chart names it.
+/// Name of the `ConfigMap`. The Role of the chart names it.
 pub const NAME: &str = "vpn-operator-audit-head";
 /// The key in it.
 const KEY: &str = "head.json";
-/// Label of what the operator makes, and its value: another's ConfigMap is left alone.
+/// Label of what the operator makes, and its value: another's `ConfigMap` is left alone.
 const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "vpn-operator");
 /// Shortest time between two writes: each is one to etcd.
 const PACE: Duration = Duration::from_secs(30);
 
-/// The ConfigMap. Only who acts writes it.
+/// The `ConfigMap`. Only who acts writes it.
 pub struct AuditHeadMap {
     api: Api<ConfigMap>,
     namespace: String,
@@ -31,7 +31,7 @@ pub struct AuditHeadMap {
 }
 
 impl AuditHeadMap {
-    /// The ConfigMap in this namespace.
+    /// The `ConfigMap` in this namespace.
     #[must_use]
     pub fn new(client: &Client, namespace: &str, fence: &Fence) -> Self {
         Self {

@@ -59,22 +59,25 @@ impl Content<'_> {
         let words = self.sealed_with.map(|(_, salt)| {
             room.clear();
             room.extend_from_slice(salt);
-            WORDS.iter().for_each(|index| frame(self.texts[*index], room));
+            for index in WORDS {
+                frame(self.texts[index], room);
+            }
             Sha256::digest(&room)
         });
         room.clear();
         room.extend_from_slice(before);
-        match (self.sealed_with, words) {
-            (Some((key, _)), Some(words)) => {
-                room.push(2);
-                self.numbers(room);
-                FACTS.iter().for_each(|index| frame(self.texts[*index], room));
-                frame(Some(key), room);
-                room.extend_from_slice(&words);
+        if let (Some((key, _)), Some(words)) = (self.sealed_with, words) {
+            room.push(2);
+            self.numbers(room);
+            for index in FACTS {
+                frame(self.texts[index], room);
             }
-            _ => {
-                self.numbers(room);
-                self.texts.iter().take(OLD_TEXTS).for_each(|text| frame(*text, room));
+            frame(Some(key), room);
+            room.extend_from_slice(&words);
+        } else {
+            self.numbers(room);
+            for text in self.texts.into_iter().take(OLD_TEXTS) {
+                frame(text, room);
             }
         }
         Sha256::digest(&room).into()
@@ -87,8 +90,8 @@ impl Content<'_> {
 
     /// The bytes that are hashed, salt and hash of the row before included.
     pub(super) fn hashed_bytes(&self) -> usize {
-        let texts = |text: &Option<&[u8]>| text.map_or(1, |text| text.len() + 9);
-        let texts: usize = self.texts.iter().map(texts).sum();
+        let length = |text: Option<&[u8]>| text.map_or(1, |text| text.len() + 9);
+        let texts: usize = self.texts.into_iter().map(length).sum();
         48 + texts + self.sealed_with.map_or(0, |(key, salt)| 42 + key.len() + salt.len())
     }
 }

@@ -1,5 +1,7 @@
 //! The end of the chain as it is published where the database is not.
 
+use std::cmp::Ordering;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
@@ -7,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     chain::{self, Hash, Head, hex},
     finding::Finding,
+    time,
 };
 use crate::credentials::AuditKeys;
 
@@ -115,7 +118,7 @@ fn missing(
     if head.seq > last.seq {
         let since = conn
             .query_row("SELECT at FROM audit WHERE seq = ?1", [last.seq], |row| {
-                super::time::column(row, 0)
+                time::column(row, 0)
             })
             .optional()?;
         let since = since.map_or_else(
@@ -128,14 +131,13 @@ fn missing(
             format!("audit rows {first} to {} are missing: {was}, {since}", head.seq),
         )));
     }
-    let there: Option<Hash> = if head.seq == checkpoint.seq {
-        Some(checkpoint.hash)
-    } else if head.seq < checkpoint.seq {
+    let there: Option<Hash> = match head.seq.cmp(&checkpoint.seq) {
         // Retention has passed it; that this was retention is for the walk to say.
-        return Ok(None);
-    } else {
-        conn.query_row("SELECT hash FROM audit WHERE seq = ?1", [head.seq], |row| row.get(0))
-            .optional()?
+        Ordering::Less => return Ok(None),
+        Ordering::Equal => Some(checkpoint.hash),
+        Ordering::Greater => conn
+            .query_row("SELECT hash FROM audit WHERE seq = ?1", [head.seq], |row| row.get(0))
+            .optional()?,
     };
     if there == Some(head.hash) {
         return Ok(None);

@@ -363,48 +363,6 @@ fn carry_out(chain: &mut Chain, attack: &Attack) -> Option<()> {
     let seqs = numbers(&conn);
     let pick = |index: &Index| seqs.get(index.index(seqs.len().max(1))).copied();
     match attack {
-        Attack::Flip {
-            table,
-            row,
-            column,
-            bit,
-        } => {
-            let columns = |names: &'static str| names.split(", ").map(str::trim).collect::<Vec<_>>();
-            match table.index(3) {
-                0 => {
-                    let columns = columns(chain::ALL_COLUMNS);
-                    let place = format!("WHERE seq = {}", pick(row)?);
-                    flip(&conn, "audit", &place, columns[column.index(columns.len())], *bit)
-                }
-                1 => {
-                    let rows = rowids(&conn);
-                    let (account, epoch) = rows.get(row.index(rows.len().max(1)))?;
-                    let columns = columns(
-                        "account, epoch, corporate_id, corporate_key, reason, denied_at, contained_at, left_out, sealed_by",
-                    );
-                    let place = format!("WHERE account = '{account}' AND epoch = {epoch}");
-                    flip(&conn, "revocations", &place, columns[column.index(columns.len())], *bit)
-                }
-                _ => {
-                    let sealed: bool = conn
-                        .query_row("SELECT seal IS NOT NULL FROM audit_checkpoint", [], |row| row.get(0))
-                        .unwrap();
-                    // When nothing was removed that moment means nothing.
-                    let columns = columns(if sealed {
-                        "through, hash, at, key_id, seal"
-                    } else {
-                        "through, hash"
-                    });
-                    flip(
-                        &conn,
-                        "audit_checkpoint",
-                        "",
-                        columns[column.index(columns.len())],
-                        *bit,
-                    )
-                }
-            }
-        }
         Attack::FlipPublished { byte, bit } => {
             let honest = AuditHead::parse(&chain.published).unwrap();
             let mut bytes = chain.published.clone().into_bytes();
@@ -470,8 +428,60 @@ fn carry_out(chain: &mut Chain, attack: &Attack) -> Option<()> {
             drop(History::open(&chain.path(), chain.keys.clone(), chain.clock.clone()).unwrap());
             Some(())
         }
+        Attack::Flip { .. } => flip_somewhere(&conn, &seqs, attack),
+        _ => on_revocations(&conn, attack),
+    }
+}
+
+/// One bit of any value in the audit, the revocations or the checkpoint.
+fn flip_somewhere(conn: &Connection, seqs: &[i64], attack: &Attack) -> Option<()> {
+    let pick = |index: &Index| seqs.get(index.index(seqs.len().max(1))).copied();
+    match attack {
+        Attack::Flip {
+            table,
+            row,
+            column,
+            bit,
+        } => {
+            let columns = |names: &'static str| names.split(", ").map(str::trim).collect::<Vec<_>>();
+            match table.index(3) {
+                0 => {
+                    let columns = columns(chain::ALL_COLUMNS);
+                    let place = format!("WHERE seq = {}", pick(row)?);
+                    flip(conn, "audit", &place, columns[column.index(columns.len())], *bit)
+                }
+                1 => {
+                    let rows = rowids(conn);
+                    let (account, epoch) = rows.get(row.index(rows.len().max(1)))?;
+                    let columns = columns(
+                        "account, epoch, corporate_id, corporate_key, reason, denied_at, contained_at, left_out, sealed_by",
+                    );
+                    let place = format!("WHERE account = '{account}' AND epoch = {epoch}");
+                    flip(conn, "revocations", &place, columns[column.index(columns.len())], *bit)
+                }
+                _ => {
+                    let sealed: bool = conn
+                        .query_row("SELECT seal IS NOT NULL FROM audit_checkpoint", [], |row| row.get(0))
+                        .unwrap();
+                    // When nothing was removed that moment means nothing.
+                    let columns = columns(if sealed {
+                        "through, hash, at, key_id, seal"
+                    } else {
+                        "through, hash"
+                    });
+                    flip(conn, "audit_checkpoint", "", columns[column.index(columns.len())], *bit)
+                }
+            }
+        }
+        _ => None,
+    }
+}
+
+/// The record of when somebody was refused and cut off.
+fn on_revocations(conn: &Connection, attack: &Attack) -> Option<()> {
+    match attack {
         Attack::RemoveRevocation { row } => {
-            let rows = rowids(&conn);
+            let rows = rowids(conn);
             let (account, epoch) = rows.get(row.index(rows.len().max(1)))?;
             let removed = conn.execute(
                 "DELETE FROM revocations WHERE account = ?1 AND epoch = ?2",
@@ -480,7 +490,7 @@ fn carry_out(chain: &mut Chain, attack: &Attack) -> Option<()> {
             removed.ok().map(drop)
         }
         Attack::ContainRevocation { row } => {
-            let rows = rowids(&conn);
+            let rows = rowids(conn);
             let (account, epoch) = rows.get(row.index(rows.len().max(1)))?;
             let changed = conn.execute(
                 "UPDATE revocations SET contained_at = 1 WHERE account = ?1 AND epoch = ?2",
@@ -499,6 +509,7 @@ fn carry_out(chain: &mut Chain, attack: &Attack) -> Option<()> {
             );
             added.ok().map(drop)
         }
+        _ => None,
     }
 }
 

@@ -71,11 +71,35 @@ pub(super) fn walk(conn: &Connection, keys: &AuditKeys) -> rusqlite::Result<Veri
     Ok(walk.finish(&checkpoint))
 }
 
+/// How the row before is sealed.
+enum Before {
+    /// There is none.
+    Unknown,
+    /// It is from before the key.
+    Unsealed,
+    /// With the key of this id.
+    Sealed(Vec<u8>),
+}
+
+impl Before {
+    fn is_sealed_with(&self, id: &[u8]) -> bool {
+        matches!(self, Self::Sealed(before) if before == id)
+    }
+
+    fn becomes(&mut self, key: Option<&[u8]>) {
+        match key {
+            None => *self = Self::Unsealed,
+            // Almost always the same.
+            Some(id) if self.is_sealed_with(id) => {}
+            Some(id) => *self = Self::Sealed(id.to_vec()),
+        }
+    }
+}
+
 struct Walk<'a> {
     keys: &'a AuditKeys,
     last: Head,
-    /// Id of the key of the row before; none in a row of before the key. Before the first row nobody knows.
-    key: Option<Option<Vec<u8>>>,
+    before: Before,
     rows: u64,
     unsealed: u64,
     sealed: u64,
@@ -94,7 +118,7 @@ impl<'a> Walk<'a> {
         Self {
             keys,
             last: checkpoint.head,
-            key: None,
+            before: Before::Unknown,
             rows: 0,
             unsealed: 0,
             sealed: 0,
@@ -116,7 +140,7 @@ impl<'a> Walk<'a> {
         if !follows {
             let what = match seq - expected {
                 1 => format!("audit row {expected} is missing, row {seq} follows"),
-                1.. => format!("audit rows {expected} to {} are missing, row {seq} follows", seq - 1),
+                2.. => format!("audit rows {expected} to {} are missing, row {seq} follows", seq - 1),
                 _ => format!("audit row {seq} lies before the place where the chain begins"),
             };
             self.add(seq, what, &[row.hash, &found]);
@@ -129,7 +153,7 @@ impl<'a> Walk<'a> {
         self.seal(row, &found, follows);
         self.note(row);
         self.rows += 1;
-        self.key = Some(row.key_id().map(<[u8]>::to_vec).filter(|_| row.seal.is_some()));
+        self.before.becomes(row.key_id().filter(|_| row.seal.is_some()));
         self.last = Head {
             seq,
             hash: row.hash.try_into().unwrap_or([0; 32]),
@@ -142,7 +166,7 @@ impl<'a> Walk<'a> {
         let seq = row.content.seq;
         let (Some(key_id), Some(seal)) = (row.key_id(), row.seal) else {
             self.unsealed += 1;
-            if let Some(Some(_)) = &self.key {
+            if let Before::Sealed(_) = &self.before {
                 let what =
                     format!("audit row {seq} has no seal, and rows before it have: somebody without the key wrote it");
                 self.add(seq, what, &[row.hash, found]);
@@ -150,7 +174,11 @@ impl<'a> Walk<'a> {
             return;
         };
         self.sealed += 1;
-        let begins = self.key.as_ref().is_some_and(|key| key.as_deref() != Some(key_id));
+        let begins = match &self.before {
+            Before::Unknown => false,
+            Before::Unsealed => true,
+            Before::Sealed(before) => before != key_id,
+        };
         if begins && !says(row, changeover::ACTION) {
             let what = format!("audit row {seq} is sealed with another key than the row before, and no row says so");
             self.add(seq, what, &[row.hash, found]);
@@ -200,10 +228,9 @@ impl<'a> Walk<'a> {
             return;
         }
         let through = checkpoint.head.seq;
-        let last_key = self.key.clone().flatten();
         let what = match &checkpoint.seal {
             // A key that begins seals the checkpoint as well.
-            Some((id, _)) if self.rows > 0 && last_key.as_deref() != Some(id.as_bytes()) => {
+            Some((id, _)) if self.rows > 0 && !self.before.is_sealed_with(id.as_bytes()) => {
                 format!(
                     "audit rows up to {through} were removed, and not by retention: the last row is sealed with another key"
                 )

@@ -11,7 +11,7 @@ use std::{
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::history::{Finding, HeadPlace, History, HistoryError};
+use crate::history::{AuditHead, Finding, HeadPlace, History, HistoryError};
 
 /// How often is looked whether the audit has grown.
 const TICK: Duration = Duration::from_secs(1);
@@ -34,7 +34,7 @@ pub struct AuditKeeper {
 
 struct Place {
     name: String,
-    place: Arc<dyn HeadPlace>,
+    inner: Arc<dyn HeadPlace>,
     known: Mutex<Known>,
 }
 
@@ -42,8 +42,10 @@ struct Place {
 struct Known {
     /// Whether what stood there was compared with the audit.
     compared: bool,
-    /// The hash that was published last, and when that was tried.
+    /// The hash that stands there, and when another was tried.
     published: Option<String>,
+    /// Whether the chain says that it is published there.
+    noted: bool,
     tried: Option<Instant>,
 }
 
@@ -59,7 +61,7 @@ impl AuditKeeper {
     pub fn new(history: History, places: Vec<Arc<dyn HeadPlace>>) -> Arc<Self> {
         let place = |place: Arc<dyn HeadPlace>| Place {
             name: place.name(),
-            place,
+            inner: place,
             known: Mutex::default(),
         };
         Arc::new(Self {
@@ -146,48 +148,57 @@ impl AuditKeeper {
                 return Ok(false);
             }
             let compared = tokio::time::timeout(PATIENCE, self.compare(place)).await;
-            compared.map_err(|_| "it does not answer".to_owned())??;
-            place.known().compared = true;
+            let there = compared.map_err(|_| "it does not answer".to_owned())??;
+            let mut known = place.known();
+            (known.compared, known.published) = (true, there);
         }
         let unreadable = |error: HistoryError| error.to_string();
         let Some(head) = self.history.head().await.map_err(unreadable)? else {
             return Err("there is no key to seal it with".to_owned());
         };
-        let begins = {
+        let is_there = {
             let mut known = place.known();
-            if known.published.as_ref() == Some(&head.hash) {
-                return Ok(true);
-            }
-            let pace = place.place.pace();
-            if !last && known.tried.is_some_and(|tried| tried.elapsed() + TICK / 2 < pace) {
+            let is_there = known.published.as_ref() == Some(&head.hash);
+            let pace = place.inner.pace();
+            if !is_there && !last && known.tried.is_some_and(|tried| tried.elapsed() + TICK / 2 < pace) {
                 return Ok(false);
             }
-            known.tried = Some(Instant::now());
-            known.published.is_none()
+            if !is_there {
+                known.tried = Some(Instant::now());
+            }
+            is_there
         };
-        let written = tokio::time::timeout(PATIENCE, place.place.write(head.text())).await;
-        written.map_err(|_| "it does not answer".to_owned())??;
-        place.known().published = Some(head.hash);
-        self.history.note_place(&place.name, Ok(head.row));
-        if begins && !last {
-            // Only now: a chain that says so, and a place that has nothing, would look like one that was emptied.
-            self.history
-                .publishes_at(place.name.clone())
-                .await
-                .map_err(unreadable)?;
+        if !is_there {
+            let written = tokio::time::timeout(PATIENCE, place.inner.write(head.text())).await;
+            written.map_err(|_| "it does not answer".to_owned())??;
+            place.known().published = Some(head.hash);
         }
-        Ok(!begins)
+        self.history.note_place(&place.name, Ok(head.row));
+        if place.known().noted || last {
+            return Ok(true);
+        }
+        // Only now: a chain that says so, and a place that has nothing, would look like one that was emptied.
+        let noted = self.history.publishes_at(place.name.clone()).await;
+        noted.map_err(unreadable)?;
+        place.known().noted = true;
+        // That may have been a row.
+        Ok(false)
     }
 
-    /// Compares the audit with what stands at a place. What speaks against it is a row of the audit when this returns.
-    async fn compare(&self, place: &Place) -> Result<(), String> {
+    /// Compares the audit with what stands at a place, and answers the hash that stands there. What speaks against it is a row of
+    /// the audit when this returns.
+    async fn compare(&self, place: &Place) -> Result<Option<String>, String> {
         let unreadable = |error: HistoryError| error.to_string();
-        let finding = match place.place.read().await? {
+        let text = place.inner.read().await?;
+        let there = text.as_deref().and_then(|text| AuditHead::parse(text).ok());
+        let finding = match text {
             Some(text) => self.history.compare_head(place.name.clone(), text).await,
             None => self.history.missing_head(place.name.clone()).await,
         };
         let finding = finding.map_err(unreadable)?;
-        self.found(finding.into_iter().collect()).await.map_err(unreadable)
+        let there = there.filter(|_| finding.is_none()).map(|head| head.hash);
+        self.found(finding.into_iter().collect()).await.map_err(unreadable)?;
+        Ok(there)
     }
 
     async fn found(&self, findings: Vec<Finding>) -> Result<(), HistoryError> {

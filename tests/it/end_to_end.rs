@@ -1,6 +1,7 @@
 //! The whole operator as a process: the real binary on free ports, a folder of YAML, a data folder, doubles of nodes.
 
 mod audit;
+mod audit_export;
 mod connections;
 mod damaged;
 mod declaring;

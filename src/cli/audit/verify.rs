@@ -86,11 +86,17 @@ impl Looked {
             revocations,
             missing_keys,
             hash,
+            findings,
             ..
         } = &self.verified;
         let mut lines = vec![format!(
-            "{}: audit rows {first} to {last} ({rows}), hash {hash}",
-            self.database
+            "{}: audit rows {first} to {last} ({rows}), {}hash {hash}",
+            self.database,
+            if findings.is_empty() {
+                "their chain unbroken, "
+            } else {
+                ""
+            }
         )];
         if *unsealed > 0 {
             lines.push(format!(
