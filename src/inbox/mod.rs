@@ -5,6 +5,7 @@
 //! is a use case.
 
 pub mod event;
+mod keys;
 pub mod order;
 mod row;
 mod schema;

@@ -41,6 +41,8 @@ pub struct HrDesk {
     pub(super) wake: Notify,
     turns: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
     busy: Mutex<HashSet<i64>>,
+    /// Somebody is done with an event.
+    freed: Notify,
     waiting: Mutex<Waiting>,
 }
 
@@ -56,6 +58,7 @@ impl HrDesk {
             wake: Notify::new(),
             turns: Mutex::default(),
             busy: Mutex::default(),
+            freed: Notify::new(),
             waiting: Mutex::default(),
         })
     }
@@ -89,6 +92,17 @@ impl HrDesk {
         })
     }
 
+    /// Waits until nobody works on an event.
+    pub(super) async fn until_free(&self, event: i64) {
+        loop {
+            let freed = self.freed.notified();
+            if !lock(&self.busy).contains(&event) {
+                return;
+            }
+            freed.await;
+        }
+    }
+
     /// How many events waited when somebody looked last.
     pub(super) fn waiting(&self) -> Waiting {
         *lock(&self.waiting)
@@ -108,6 +122,7 @@ pub(super) struct Busy {
 impl Drop for Busy {
     fn drop(&mut self) {
         lock(&self.desk.busy).remove(&self.event);
+        self.desk.freed.notify_waiters();
     }
 }
 
