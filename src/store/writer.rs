@@ -155,7 +155,9 @@ impl Writer {
     fn do_apart(&mut self) {
         let wanted = std::mem::take(&mut *self.apart.lock().unwrap_or_else(PoisonError::into_inner));
         if let Some(open) = &self.open {
-            wanted.into_iter().for_each(|work| work(&open.conn));
+            for work in wanted {
+                work(&open.conn);
+            }
         }
     }
 

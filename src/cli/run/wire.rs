@@ -128,11 +128,7 @@ pub async fn wire(
     if cluster.is_some() {
         roster.trust_deletions();
     }
-    let window = config.guard.window();
-    let (verdicts, memory) = VerdictStore::open(&data.join(GUARD_FILE), Arc::clone(clock), window);
-    let verdicts = Arc::new(verdicts);
-    roster.set_limits(config.guard.clone());
-    roster.restore(memory);
+    let verdicts = open_guard(config, &roster, clock);
     let endpoint = AuthEndpoint::new(roster.index(), Arc::clone(metrics));
     let usage = UsageBook::open(history.clone(), Arc::clone(clock)).await;
     // Nobody is known yet: this only lets the first load see who is over quota.
@@ -277,6 +273,15 @@ fn open_registry(data: &Path, clock: &SharedClock) -> Result<Registry, RunError>
         tracing::error!(%error, "starting without the registry of corporate IDs: none are issued, logins and denials work");
     }
     Ok(registry)
+}
+
+/// The guard's store, and the roster with its limits and what it decided before.
+fn open_guard(config: &Config, roster: &Roster, clock: &SharedClock) -> Arc<VerdictStore> {
+    let path = config.state.data_dir.join(GUARD_FILE);
+    let (verdicts, memory) = VerdictStore::open(&path, Arc::clone(clock), config.guard.window());
+    roster.set_limits(config.guard.clone());
+    roster.restore(memory);
+    Arc::new(verdicts)
 }
 
 /// A database of a newer version stops the start; any other trouble must not keep auth from answering.
