@@ -6,8 +6,10 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
+use secrecy::SecretBox;
 use vpn_operator::{
     clock::SystemClock,
+    credentials::MasterKey,
     history::{ACCESS_DENIED, ACCESS_GRANTED, AuditEntry, History, WhoQuestion},
 };
 
@@ -27,7 +29,8 @@ pub fn measure(report: &mut Report) {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let history = History::open(&folder.path().join("history.db"), Arc::new(SystemClock)).unwrap();
+        let keys = MasterKey::from_bytes(SecretBox::new(Box::new([7; 32]))).audit_keys();
+        let history = History::open(&folder.path().join("history.db"), keys, Arc::new(SystemClock)).unwrap();
         let end = Timestamp::now();
         let start = end - SignedDuration::from_hours(365 * 24);
         fill(&history, start).await;

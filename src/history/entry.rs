@@ -29,7 +29,7 @@ pub struct AuditEntry {
     /// Id of the request that caused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// Where it came from: the network address of the caller, or the file of a folder.
+    /// Where it came from: the network address of the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
     /// The HR event that caused it, by its number.
