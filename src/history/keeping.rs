@@ -208,6 +208,17 @@ impl History {
         Ok(noted)
     }
 
+    /// Begins the present key, if it has not begun yet.
+    ///
+    /// # Errors
+    /// Nothing was written.
+    pub async fn begin_key(&self) -> Result<(), HistoryError> {
+        let sealer = self.sealer.clone();
+        self.store
+            .write(move |conn| changeover::begin(conn, &sealer).map(drop))
+            .await
+    }
+
     /// Notes in the chain that its end is published at a place, if it does not say so yet.
     ///
     /// # Errors
@@ -217,8 +228,7 @@ impl History {
         self.store
             .write(move |conn| {
                 if standing::read(conn)?.places.contains(&place) {
-                    // Also where nothing else is to be written: the present key begins.
-                    return changeover::begin(conn, &sealer).map(drop);
+                    return Ok(());
                 }
                 audit::append(conn, &sealer, [&standing::published(&place, sealer.now())])
             })

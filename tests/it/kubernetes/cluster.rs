@@ -23,6 +23,8 @@ use crate::{
 
 /// Whom the API server takes the operator for.
 pub const OPERATOR: &str = "vpn-operator";
+/// The resource in which the head of the audit is published, at a pace of its own.
+pub const HEAD: &str = "configmaps";
 /// Longest time that anything here may take before a test fails.
 pub const UNTIL_TIMEOUT: Duration = Duration::from_secs(40);
 
@@ -273,8 +275,7 @@ impl Cluster {
     /// Writes of the operator since the recorder was cleared, apart from its lease, the head of its audit and what is about the mark of
     /// [`Self::rest`], as `verb resource name`.
     pub fn writes(&self) -> Vec<String> {
-        let own = ["leases", "configmaps"];
-        let concerns = |call: &Call| !own.contains(&&*call.resource) && !call.name.starts_with("zz999999");
+        let concerns = |call: &Call| !["leases", HEAD].contains(&&*call.resource) && !call.name.starts_with("zz999999");
         let writes = self.kube.recorder().writes(OPERATOR);
         let told = |call: &Call| format!("{} {} {}", call.verb, call.resource_with_subresource(), call.name);
         writes.iter().filter(|call| concerns(call)).map(told).collect()

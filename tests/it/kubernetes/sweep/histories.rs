@@ -21,7 +21,9 @@ use super::{
     process::OPERATOR,
     world::{Trouble, World, secret},
 };
+use crate::kubernetes::cluster::HEAD;
 use crate::support::kube::faults::When;
+use crate::support::kube::recorder::Call;
 
 /// A small generator of its own, so that a seed tells the whole history.
 struct Dice(u64);
@@ -112,7 +114,7 @@ async fn step(world: &mut World, dice: &mut Dice) {
         },
         _ => {
             let trouble = Trouble::ALL[dice.roll(Trouble::ALL.len())];
-            let when = When::request(1 + dice.roll(6)).by(OPERATOR).or_watch();
+            let when = When::request(1 + dice.roll(6)).by(OPERATOR).except(HEAD).or_watch();
             let fault = trouble.fault(&world.machine, &world.double);
             world.double.fault(when, fault);
         }
@@ -222,7 +224,8 @@ async fn history(seed: u64) {
     loop {
         world.revive().await;
         pass(&mut world, Duration::ZERO).await;
-        let writes = world.double.recorder().writes(OPERATOR).len();
+        let counts = |call: &Call| call.user == OPERATOR && call.is_write() && call.resource != HEAD;
+        let writes = world.double.recorder().count(counts);
         if writes != written.0 {
             written = (writes, Instant::now());
         }

@@ -26,6 +26,7 @@ use super::{
     oracle::{BYSTANDER, GATEWAYS, HOME, Way, Word, object, ways, word},
     process::{Machine, OPERATOR, Process},
 };
+use crate::kubernetes::cluster::HEAD;
 use crate::support::{
     hysteria_node::{HysteriaNode, Session},
     kube::{
@@ -159,20 +160,22 @@ impl World {
     }
 
     fn requests(&self) -> usize {
-        self.double.recorder().count(|call| call.user == OPERATOR)
+        self.double
+            .recorder()
+            .count(|call| call.user == OPERATOR && call.resource != HEAD)
     }
 
     fn writes(&self) -> usize {
         self.double
             .recorder()
-            .count(|call| call.user == OPERATOR && call.is_write())
+            .count(|call| call.user == OPERATOR && call.is_write() && call.resource != HEAD)
     }
 
     /// From now on requests count.
     pub fn arm(&mut self) {
         self.armed_at = self.requests();
         if let Some((trouble, nth)) = self.trouble {
-            let when = When::request(nth).by(OPERATOR).or_watch();
+            let when = When::request(nth).by(OPERATOR).except(HEAD).or_watch();
             self.double.fault(when, trouble.fault(&self.machine, &self.double));
         }
     }
@@ -421,7 +424,9 @@ impl World {
             );
             tokio::time::sleep(LOOK).await;
         }
-        let asked = self.double.recorder().of(OPERATOR).split_off(self.armed_at);
+        let mut asked = self.double.recorder().of(OPERATOR);
+        asked.retain(|call| call.resource != HEAD);
+        let asked = asked.split_off(self.armed_at);
         self.course.requests = asked.len();
         self.course.changes = asked.iter().map(Call::is_write).collect();
         self.course.writes = self.writes();
@@ -469,7 +474,8 @@ impl World {
             let index = self.process.as_ref().unwrap().core.roster.index();
             index.wait_loaded().await;
             tokio::time::sleep(CALM).await;
-            let writes = self.double.recorder().writes(OPERATOR);
+            let mut writes = self.double.recorder().writes(OPERATOR);
+            writes.retain(|call| call.resource != HEAD);
             let lagged = |call: &Call| call.resource == "vpngateways" && call.subresource == "status";
             assert!(
                 writes.iter().all(|call| !last && lagged(call)),

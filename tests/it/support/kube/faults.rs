@@ -38,6 +38,7 @@ pub struct When {
     user: Option<String>,
     verb: Option<&'static str>,
     resource: Option<String>,
+    except: Option<&'static str>,
     name: Option<String>,
     nth: Option<usize>,
     watches: bool,
@@ -50,6 +51,7 @@ impl When {
             user: None,
             verb: None,
             resource: None,
+            except: None,
             name: None,
             nth: Some(nth),
             watches: false,
@@ -83,6 +85,12 @@ impl When {
         self
     }
 
+    /// Requests for this resource do not count.
+    pub fn except(mut self, resource: &'static str) -> Self {
+        self.except = Some(resource);
+        self
+    }
+
     /// Only requests for the object of this name count.
     pub fn name(mut self, name: &str) -> Self {
         self.name = Some(name.to_owned());
@@ -99,6 +107,7 @@ impl When {
         (self.watches || call.verb != "watch")
             && self.user.as_ref().is_none_or(|user| *user == call.user)
             && self.verb.is_none_or(|verb| verb == call.verb)
+            && self.except.is_none_or(|resource| *resource != *call.resource)
             && self.name.as_ref().is_none_or(|name| *name == call.name)
             && self
                 .resource
