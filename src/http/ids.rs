@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     access::NewId,
-    model::corporate_id::CorporateId,
+    model::corporate_id::{CorporateId, MAX_LEN},
     registry::{Owner, Search, Status},
 };
 
@@ -270,6 +270,15 @@ pub(super) async fn search(
 ) -> Result<Json<IdsBody>, Problem> {
     if !(1..=MAX_PAGE).contains(&query.limit) {
         return Err(Problem::invalid(format!("limit: give a number from 1 to {MAX_PAGE}")));
+    }
+    let spelled = |text: &str| {
+        let good = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        text.len() <= MAX_LEN && text.bytes().all(good)
+    };
+    if !query.id.as_deref().is_none_or(spelled) {
+        return Err(Problem::invalid(
+            "id: give the beginning of a corporate ID: letters, digits, '.', '_' and '-'".to_owned(),
+        ));
     }
     let status = query.status.map(|word| {
         Status::parse(&word).ok_or_else(|| {

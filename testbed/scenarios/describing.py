@@ -18,6 +18,8 @@ def the_api_is_as_openapi_json_describes_it(world):
     vpn = world.vpn
     # Whole batteries of wrong secrets are sent, and none of them may be turned away for being one too many.
     vpn.environment["FAILED_ATTEMPTS_PER_MINUTE"] = "1000000"
+    # Events are taken, and refused for their signature.
+    vpn.environment["WEBHOOK_SECRET"] = "a-secret-of-the-sender"
     world.one_node()
     vpn.declare_user("AB123456", owner="Anna Ivanova")
     vpn.link("AB123456")
