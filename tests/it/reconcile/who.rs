@@ -44,7 +44,9 @@ async fn states(history: &History, id: &str) -> Vec<String> {
         before: None,
     };
     let rows = history.audit_rows(Some(id.to_owned()), page).await.unwrap();
-    rows.into_iter().rev().filter_map(|row| row.entry.after).collect()
+    let entries = rows.into_iter().rev().map(|row| row.entry);
+    let access = entries.filter(|entry| entry.action.starts_with("access."));
+    access.filter_map(|entry| entry.after).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
