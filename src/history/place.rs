@@ -42,7 +42,8 @@ impl HeadFile {
     /// The file at this path; its folder must be there.
     #[must_use]
     pub fn new(path: &Path) -> Self {
-        Self(path.to_owned())
+        // One place has one name, from wherever it is looked at.
+        Self(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
     }
 }
 

@@ -103,9 +103,7 @@ impl Looked {
                 "{unsealed} of them are from before the key: the first sealed row seals them as they were found"
             ));
         }
-        lines.push(format!(
-            "{revocations} revocations were compared with what the audit says"
-        ));
+        lines.push(format!("revocations that were compared with the audit: {revocations}"));
         match &self.head {
             Some((place, row)) => lines.push(format!("published in {place}: row {row}")),
             None => lines.push(
