@@ -250,3 +250,21 @@ fn a_follower_takes_the_word_of_a_version_that_it_hears_of_together_with_the_nex
     ];
     assert_eq!(run(Mode::Cluster, &[Promise::ToldStays], STILL, steps), Ok(()));
 }
+
+#[test]
+fn who_was_out_before_by_another_cause_counts_for_nothing_while_nobody_leads() {
+    let steps = vec![
+        Step::LoseHolds { first: 0, count: 1 },
+        Step::Delete { first: 0, count: 4 },
+        Step::Silence,
+        Step::Start,
+        Step::Feed {
+            source: FEEDS[0],
+            first: 0,
+            count: 11,
+            span: Span::default(),
+        },
+        Step::Silence,
+    ];
+    assert_eq!(run(Mode::Cluster, &[Promise::LimitHolds], STILL, steps), Ok(()));
+}

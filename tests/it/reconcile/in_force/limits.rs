@@ -108,14 +108,21 @@ impl World {
             return Ok(());
         }
         for (at, follower) in self.followers.iter().enumerate() {
-            let mut by: BTreeMap<Budget, BTreeSet<usize>> = BTreeMap::new();
-            let held_before = &self.held_before_silence[at];
-            for who in (0..PEOPLE).filter(|who| !held_before.contains(who)) {
-                if let Some(budget) = taken_without_a_word(self.record.get(), follower, who) {
-                    by.entry(budget).or_default().insert(who);
+            let mut taken: BTreeMap<Budget, BTreeSet<usize>> = BTreeMap::new();
+            let out_before = &self.out_before_silence[at];
+            for who in 0..PEOPLE {
+                let by = taken_without_a_word(self.record.get(), follower, who);
+                // Who was out already counts only for what it was.
+                let by = by.filter(|budget| {
+                    out_before
+                        .get(&who)
+                        .is_none_or(|held| *held != (*budget == Budget::Declared))
+                });
+                if let Some(budget) = by {
+                    taken.entry(budget).or_default().insert(who);
                 }
             }
-            if let Some((budget, people)) = by.into_iter().find(|(_, people)| people.len() > LIMIT) {
+            if let Some((budget, people)) = taken.into_iter().find(|(_, people)| people.len() > LIMIT) {
                 return Err(format!(
                     "follower {at} takes access from {people:?} by {budget:?} while nobody leads"
                 ));

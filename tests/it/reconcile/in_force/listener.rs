@@ -140,12 +140,12 @@ impl Listener {
         matches!(adapter::login(&self.roster, who, gateway), Verdict::Granted(_))
     }
 
-    /// Whether it refuses a person for a hold.
-    pub fn holds_out(&self, who: usize) -> bool {
-        matches!(
-            adapter::login(&self.roster, who, GATEWAYS[0]),
-            Verdict::Denied(Reason::Held)
-        )
+    /// Whether it refuses a person for a hold; `None` if it lets the person in.
+    pub fn holds_out(&self, who: usize) -> Option<bool> {
+        match adapter::login(&self.roster, who, GATEWAYS[0]) {
+            Verdict::Granted(_) => None,
+            verdict => Some(matches!(verdict, Verdict::Denied(Reason::Held))),
+        }
     }
 
     pub fn lets_in_anywhere(&self, who: usize) -> bool {

@@ -26,10 +26,14 @@ impl World {
             return;
         }
         self.crash();
-        self.held_before_silence = self
+        self.out_before_silence = self
             .followers
             .iter()
-            .map(|follower| (0..PEOPLE).filter(|who| follower.holds_out(*who)).collect())
+            .map(|follower| {
+                (0..PEOPLE)
+                    .filter_map(|who| Some((who, follower.holds_out(who)?)))
+                    .collect()
+            })
             .collect();
         for follower in &mut self.followers {
             follower.hear(usize::MAX, usize::MAX);

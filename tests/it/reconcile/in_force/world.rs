@@ -72,8 +72,9 @@ pub struct World {
     pub vanished: BTreeSet<usize>,
     /// Nobody led for so long that followers decide by themselves, and they heard everything.
     pub silent: bool,
-    /// Of each follower, whom it refused for a hold when the silence began: what it heard then took nothing away from them.
-    pub held_before_silence: Vec<BTreeSet<usize>>,
+    /// Of each follower, whom it refused when the silence began, and whether for a hold: what it heard then took nothing away
+    /// from them.
+    pub out_before_silence: Vec<BTreeMap<usize, bool>>,
     /// Everything was heard, written and reported by the last step.
     pub settled: bool,
 }
@@ -96,7 +97,7 @@ impl World {
             losses: Losses::default(),
             vanished: BTreeSet::new(),
             silent: false,
-            held_before_silence: Vec::new(),
+            out_before_silence: Vec::new(),
             settled: false,
         };
         match mode {
