@@ -82,7 +82,7 @@ impl History {
         }
     }
 
-    /// Walks along the whole chain. Takes about two seconds for a million rows.
+    /// Walks along the whole chain..
     ///
     /// # Errors
     /// The database cannot be read.
