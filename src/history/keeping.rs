@@ -82,7 +82,7 @@ impl History {
         }
     }
 
-    /// Walks along the whole chain..
+    /// Walks along the whole chain.
     ///
     /// # Errors
     /// The database cannot be read.
