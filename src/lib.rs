@@ -6,6 +6,7 @@
 //! [`config`], [`serve`], [`telemetry`], [`simulation`], [`import`], [`inbox`] and [`backup`]; [`auth`]; [`roster`]; [`issue`]; [`reconcile`]; [`access`]; [`http`]; [`cli`].
 
 pub mod access;
+pub mod api;
 pub mod auth;
 pub mod backup;
 pub mod cli;

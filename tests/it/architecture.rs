@@ -41,7 +41,7 @@ const FLOORS: &[&[&str]] = &[
     &["roster"],
     &["issue"],
     &["reconcile"],
-    &["access"],
+    &["access", "api"],
     &["http"],
     &["cli"],
     &["main"],
