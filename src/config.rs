@@ -6,6 +6,7 @@
 mod backup;
 mod gateway;
 mod guard;
+mod mail;
 mod public_url;
 pub mod secrets;
 mod values;
@@ -19,13 +20,14 @@ use std::{
 
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 
-use crate::{credentials::FileError, model::guard_limits::GuardLimits};
+use crate::{credentials::FileError, mail::SmtpSettings, model::guard_limits::GuardLimits};
 
 pub(crate) use self::values::{duration, optional_path, panel_url};
 pub use self::{
     backup::Backup,
     gateway::{DefaultGateway, HysteriaDefaults},
     guard::Guard,
+    mail::{Linking, Mail, SmtpSecurity},
     public_url::PublicUrl,
     secrets::{Lookup, Secrets},
     values::{DesiredLocation, Ports, ProxyNetworks},
@@ -376,6 +378,12 @@ pub struct Settings {
     /// Events of the HR system.
     #[command(flatten)]
     pub webhook: Webhook,
+    /// Linking Telegram accounts.
+    #[command(flatten)]
+    pub linking: Linking,
+    /// Mail.
+    #[command(flatten)]
+    pub mail: Mail,
     /// Times.
     #[command(flatten)]
     pub times: Times,
@@ -439,6 +447,10 @@ pub struct Config {
     pub guard: GuardLimits,
     /// How events of the HR system are taken.
     pub webhook: WebhookConfig,
+    /// How often somebody may try who links a Telegram account.
+    pub linking: Linking,
+    /// The mail server; `None` where no mail is sent.
+    pub mail: Option<SmtpSettings>,
     /// Time limits.
     pub times: Times,
     /// Backups.
@@ -461,6 +473,8 @@ impl Config {
             hysteria,
             guard,
             webhook,
+            linking,
+            mail,
             times,
             backup,
         } = settings;
@@ -486,6 +500,8 @@ impl Config {
             hysteria,
             guard: guard.limits(),
             webhook: webhook.check(&secrets)?,
+            linking,
+            mail: mail.check(&secrets)?,
             secrets,
             state,
             cluster,

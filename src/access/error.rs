@@ -112,6 +112,13 @@ const fn not_discardable(state: State) -> &'static str {
     }
 }
 
+fn minutes(seconds: u64) -> String {
+    match seconds {
+        0..=90 => format!("{seconds} seconds"),
+        _ => format!("{} minutes", seconds.div_ceil(60)),
+    }
+}
+
 fn bad_lines(bad: &[BadLine]) -> String {
     let first = bad.first().map(ToString::to_string).unwrap_or_default();
     match bad.len() {
@@ -293,6 +300,26 @@ pub enum AccessError {
     /// Somebody revoked an ID while it was being given back.
     #[error("{0} was revoked again while it was being reinstated: it stays revoked")]
     Overtaken(CorporateId),
+    /// Too many wrong codes, or too many that were asked for, of this ID or by this account.
+    #[error("too many tries: wait {}", minutes(*.seconds))]
+    LinkLocked {
+        /// How long still.
+        seconds: u64,
+    },
+    /// A code for linking is not right.
+    #[error(
+        "the code is wrong, or it is not good any more: it is good once, for a few minutes, and in the chat alone that asked for it. Send          the corporate ID again for another one"
+    )]
+    WrongLinkCode,
+    /// There is no link.
+    #[error("no Telegram account is linked here")]
+    NotLinked,
+    /// Somebody who is known, and has no access because nobody is declared with their ID.
+    #[error("nobody is declared with the corporate ID {0}, so it gives no access: ask whoever issued it")]
+    Undeclared(CorporateId),
+    /// This process links no accounts.
+    #[error("Telegram accounts are not linked in this process")]
+    NoLinks,
     /// The work was cut off inside.
     #[error("the work was cut off by an internal error: look at the state before trying again")]
     Interrupted,

@@ -20,7 +20,7 @@ pub fn process_environment(name: &str) -> Option<OsString> {
 }
 
 /// Variables that hold a secret. Each can be given as a file with `_FILE` behind its name.
-pub const SECRET_VARIABLES: [&str; 10] = [
+pub const SECRET_VARIABLES: [&str; 11] = [
     "CORPORATE_SECRET",
     "CORPORATE_SECRET_PREVIOUS",
     "MASTER_KEY",
@@ -31,6 +31,7 @@ pub const SECRET_VARIABLES: [&str; 10] = [
     "BLITZ_API_TOKEN",
     "WEBHOOK_SECRETS",
     "WEBHOOK_SECRET",
+    "SMTP_PASSWORD",
 ];
 
 /// A secret, and where it was read from.
@@ -109,6 +110,8 @@ pub struct Secrets {
     pub webhook_secrets: Option<Secret>,
     /// The one secret of a sender of HR events, as former installations have it.
     pub webhook_secret: Option<Secret>,
+    /// Password of the mail server.
+    pub smtp_password: Option<Secret>,
 }
 
 impl Secrets {
@@ -128,6 +131,7 @@ impl Secrets {
             blitz,
             webhooks,
             webhook,
+            smtp,
         ] = SECRET_VARIABLES;
         let read = |name| Secret::load(name, environment);
         Ok(Self {
@@ -141,6 +145,7 @@ impl Secrets {
             blitz_api_token: read(blitz)?,
             webhook_secrets: read(webhooks)?,
             webhook_secret: read(webhook)?,
+            smtp_password: read(smtp)?,
         })
     }
 

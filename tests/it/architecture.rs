@@ -36,6 +36,8 @@ const FLOORS: &[&[&str]] = &[
         "simulation",
         "import",
         "inbox",
+        "linking",
+        "mail",
     ],
     &["auth"],
     &["roster"],

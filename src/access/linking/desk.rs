@@ -1,0 +1,88 @@
+//! What the use cases about links work with beside everything else.
+
+use std::sync::{Arc, Mutex};
+
+use secrecy::SecretString;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    access::{AccessError, Caller, Dependencies, Result, UseCases},
+    linking::Linking,
+    mail::Post,
+    metrics::Metrics,
+    model::{access::Usage, corporate_id::CorporateId},
+    reconcile::linked::LinkedPeople,
+};
+
+/// Codes that wait to be sent. What comes on top is not sent: whoever asked asks again.
+const QUEUE: usize = 256;
+
+/// Says what an account used so far, from memory.
+pub type Usages = Arc<dyn Fn(&str) -> Usage + Send + Sync>;
+
+/// What linking stands on.
+#[derive(Clone)]
+pub struct LinkSettings {
+    /// Sends mail; `None` where none is sent.
+    pub post: Option<Arc<dyn Post>>,
+    /// Name of the VPN in mails.
+    pub title: String,
+    /// Ends what waits for something to happen when the process drains.
+    pub closing: CancellationToken,
+}
+
+/// The desk at which accounts are linked. One for the process.
+pub struct LinkDesk {
+    pub(super) linking: Linking,
+    pub(super) people: Arc<LinkedPeople>,
+    pub(super) usages: Usages,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) settings: LinkSettings,
+    pub(super) outgoing: mpsc::Sender<Outgoing>,
+    pub(super) to_send: Mutex<Option<mpsc::Receiver<Outgoing>>>,
+}
+
+/// A code that is to be sent, if anybody can receive it.
+pub(super) struct Outgoing {
+    pub caller: Caller,
+    pub account: i64,
+    pub id: CorporateId,
+    pub language: &'static str,
+    pub code: SecretString,
+}
+
+impl LinkDesk {
+    /// A desk over the links.
+    #[must_use]
+    pub fn new(
+        linking: Linking,
+        people: Arc<LinkedPeople>,
+        usages: Usages,
+        metrics: Arc<Metrics>,
+        settings: LinkSettings,
+    ) -> Arc<Self> {
+        let (outgoing, to_send) = mpsc::channel(QUEUE);
+        Arc::new(Self {
+            linking,
+            people,
+            usages,
+            metrics,
+            settings,
+            outgoing,
+            to_send: Mutex::new(Some(to_send)),
+        })
+    }
+}
+
+impl UseCases {
+    pub(super) fn link_desk(&self) -> Result<Arc<LinkDesk>> {
+        self.dependencies.link_desk().map(Arc::clone)
+    }
+}
+
+impl Dependencies {
+    pub(super) fn link_desk(&self) -> Result<&Arc<LinkDesk>> {
+        self.linking.as_ref().ok_or(AccessError::NoLinks)
+    }
+}
