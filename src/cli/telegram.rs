@@ -4,13 +4,14 @@ use serde_json::json;
 
 use super::{
     ask::Ask,
+    client::Client,
     exit::CommandError,
     human::Moments,
     json::{cell, describe},
     output::{Form, Output, note},
-    person, user,
+    person,
 };
-use crate::model::corporate_id::CorporateId;
+use crate::{config::secrets::process_environment, model::corporate_id::CorporateId};
 
 /// Makes a code that the person types into the bot's chat.
 pub(super) async fn link_code(
@@ -21,7 +22,8 @@ pub(super) async fn link_code(
     output: &mut Output,
 ) -> Result<(), CommandError> {
     let body = json!({ "minutes": minutes, "reason": reason });
-    let answer = user::client(ask)?.post(&["user", id.as_str(), "link-codes"], &body).await?;
+    let client = Client::new(&ask.client, &process_environment)?;
+    let answer = client.post(&["user", id.as_str(), "link-codes"], &body).await?;
     if ask.output.output == Form::Json {
         return output.json(&answer.body);
     }
@@ -37,7 +39,7 @@ pub(super) async fn link_code(
 
 /// Shows the account, or takes its link away.
 pub(super) async fn telegram(ask: &Ask, id: &CorporateId, unlink: bool, output: &mut Output) -> Result<(), CommandError> {
-    let client = user::client(ask)?;
+    let client = Client::new(&ask.client, &process_environment)?;
     let path = ["user", id.as_str(), "telegram"];
     if !unlink {
         let answer = client.get(&path, &[]).await?;

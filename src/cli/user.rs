@@ -15,7 +15,7 @@ use super::{
     human::Moments,
     json::{cell, describe, field, list, text},
     output::{Form, Output, Tone, note, printable},
-    person, qr,
+    person, qr, telegram,
 };
 use crate::{config::secrets::process_environment, model::corporate_id::CorporateId};
 

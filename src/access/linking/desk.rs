@@ -75,6 +75,13 @@ impl LinkDesk {
     }
 }
 
+impl LinkDesk {
+    /// What is wrong with the links, one line each.
+    pub(in crate::access) fn troubles(&self) -> Vec<String> {
+        self.linking.last_error().map(|error| error.to_string()).into_iter().collect()
+    }
+}
+
 impl UseCases {
     pub(super) fn link_desk(&self) -> Result<Arc<LinkDesk>> {
         self.dependencies.link_desk().map(Arc::clone)
