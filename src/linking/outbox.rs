@@ -172,21 +172,33 @@ impl Linking {
             .await
     }
 
-    /// When this file was looked after last; and that it is now.
+    /// When this file was looked after last; `None` for a new one.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn looked_after(&self) -> Result<Option<Timestamp>, StoreError> {
+        let at = |conn: &Connection| {
+            conn.prepare_cached("SELECT at FROM alive")?
+                .query_row([], |row| row.get::<_, i64>(0))
+                .optional()
+        };
+        let micros = self.store.read(at).await?;
+        Ok(micros.and_then(|micros| Timestamp::from_microsecond(micros).ok()))
+    }
+
+    /// Notes that this file is looked after now.
     ///
     /// # Errors
     /// Nothing was written.
-    pub async fn alive(&self) -> Result<Option<Timestamp>, StoreError> {
+    pub async fn look_after(&self) -> Result<(), StoreError> {
         let now = self.now().as_microsecond();
         self.store
             .write(move |conn| {
-                let before: Option<i64> = conn
-                    .prepare_cached("SELECT at FROM alive")?
-                    .query_row([], |row| row.get(0))
-                    .optional()?;
-                conn.prepare_cached("INSERT INTO alive (one, at) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET at = excluded.at")?
-                    .execute([now])?;
-                Ok(before.and_then(|micros| Timestamp::from_microsecond(micros).ok()))
+                conn.prepare_cached(
+                    "INSERT INTO alive (one, at) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET at = excluded.at",
+                )?
+                .execute([now])
+                .map(drop)
             })
             .await
     }

@@ -1,9 +1,10 @@
 //! What the use cases about links work with beside everything else.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, atomic::AtomicBool};
 
+use jiff::Timestamp;
 use secrecy::SecretString;
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -41,6 +42,10 @@ pub struct LinkDesk {
     pub(super) settings: LinkSettings,
     pub(super) outgoing: mpsc::Sender<Outgoing>,
     pub(super) to_send: Mutex<Option<mpsc::Receiver<Outgoing>>>,
+    /// When a former process looked after the links last.
+    former: OnceCell<Option<Timestamp>>,
+    /// The links are as the audit knows them.
+    pub(super) begun: AtomicBool,
 }
 
 /// A code that is to be sent, if anybody can receive it.
@@ -71,11 +76,19 @@ impl LinkDesk {
             settings,
             outgoing,
             to_send: Mutex::new(Some(to_send)),
+            former: OnceCell::new(),
+            begun: AtomicBool::new(false),
         })
     }
 }
 
 impl LinkDesk {
+    /// When a former process looked after the links last; `None` if none ever did.
+    pub(super) async fn former(&self) -> Result<Option<Timestamp>> {
+        let read = self.former.get_or_try_init(|| self.linking.looked_after()).await?;
+        Ok(*read)
+    }
+
     /// What is wrong with the links, one line each.
     pub(in crate::access) fn troubles(&self) -> Vec<String> {
         self.linking.last_error().map(|error| error.to_string()).into_iter().collect()

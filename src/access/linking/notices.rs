@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -176,7 +176,7 @@ impl Watcher {
         let linking = &self.desk.linking;
         let links = linking.all().await?;
         if self.looked_at.is_none() {
-            self.looked_at = linking.alive().await?.or(Some(Timestamp::MIN));
+            self.looked_at = self.desk.former().await?.or(Some(Timestamp::MIN));
         }
         for link in links {
             self.desk.people.link(&link.id);
@@ -207,7 +207,10 @@ impl Watcher {
         self.tell_of_guard(now).await?;
         let is_old = self.looked_at.is_none_or(|at| now.duration_since(at).unsigned_abs() >= TICK);
         if quiet || is_old {
-            self.desk.linking.alive().await?;
+            // Before that the audit is compared with what a former process left.
+            if self.desk.begun.load(Ordering::Acquire) {
+                self.desk.linking.look_after().await?;
+            }
             self.looked_at = Some(now);
             let (waiting, links) = self.desk.linking.counts().await?;
             self.desk.metrics.links(links, waiting.values().sum());
