@@ -25,6 +25,7 @@ impl std::fmt::Display for Denial {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let id = &self.corporate_id;
         match self.reason {
+            Reason::Held if self.holds.is_empty() => write!(f, "{id} is revoked: ask whoever issued it"),
             Reason::Held => write!(
                 f,
                 "{id} is denied by {}: whoever placed it has to lift it",

@@ -38,7 +38,12 @@ pub(super) async fn link_code(
 }
 
 /// Shows the account, or takes its link away.
-pub(super) async fn telegram(ask: &Ask, id: &CorporateId, unlink: bool, output: &mut Output) -> Result<(), CommandError> {
+pub(super) async fn telegram(
+    ask: &Ask,
+    id: &CorporateId,
+    unlink: bool,
+    output: &mut Output,
+) -> Result<(), CommandError> {
     let client = Client::new(&ask.client, &process_environment)?;
     let path = ["user", id.as_str(), "telegram"];
     if !unlink {
@@ -51,6 +56,9 @@ pub(super) async fn telegram(ask: &Ask, id: &CorporateId, unlink: bool, output: 
     client.delete(&path, &[]).await?;
     match ask.output.output {
         Form::Json => output.json(&json!({ "corporate_id": id, "linked": false })),
-        Form::Table => output.wrapped(person::WIDTH, &format!("{id} is linked to no Telegram account any more.")),
+        Form::Table => output.wrapped(
+            person::WIDTH,
+            &format!("{id} is linked to no Telegram account any more."),
+        ),
     }
 }

@@ -34,7 +34,14 @@ pub struct Mail {
     #[arg(long, env = "SMTP_PORT", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub smtp_port: Option<u16>,
     /// How the connection is kept from others
-    #[arg(long, env = "SMTP_SECURITY", value_enum, default_value_t, value_name = "HOW", hide_possible_values = false)]
+    #[arg(
+        long,
+        env = "SMTP_SECURITY",
+        value_enum,
+        default_value_t,
+        value_name = "HOW",
+        hide_possible_values = false
+    )]
     pub smtp_security: SmtpSecurity,
     /// Name to log in with. No login when absent
     #[arg(long, env = "SMTP_USERNAME", value_name = "NAME")]
@@ -58,17 +65,26 @@ impl Mail {
             return Ok(None);
         };
         let from = given(self.smtp_from).ok_or_else(|| {
-            wrong("SMTP_FROM", "mail has to come from somebody: give an address, like VPN <vpn@example.com>")
+            wrong(
+                "SMTP_FROM",
+                "mail has to come from somebody: give an address, like VPN <vpn@example.com>",
+            )
         })?;
         if !is_sender(&from) {
-            return Err(wrong("SMTP_FROM", "give an address, or a name with one: VPN <vpn@example.com>"));
+            return Err(wrong(
+                "SMTP_FROM",
+                "give an address, or a name with one: VPN <vpn@example.com>",
+            ));
         }
         let password = secrets.smtp_password.as_ref().map(|secret| secret.value.clone());
         let login = match (given(self.smtp_username), password) {
             (Some(name), Some(password)) => Some((name, password)),
             (None, None) => None,
             (Some(_), None) => {
-                return Err(wrong("SMTP_PASSWORD", "SMTP_USERNAME is set: set this, or SMTP_PASSWORD_FILE, as well"));
+                return Err(wrong(
+                    "SMTP_PASSWORD",
+                    "SMTP_USERNAME is set: set this, or SMTP_PASSWORD_FILE, as well",
+                ));
             }
             (None, Some(_)) => return Err(wrong("SMTP_USERNAME", "SMTP_PASSWORD is set: set this as well")),
         };

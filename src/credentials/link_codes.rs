@@ -73,7 +73,11 @@ mod tests {
         assert_eq!(key(1).find("ab123456", "22222222", &hashes), Some(1));
         assert_eq!(key(1).find("ab123457", "22222222", &hashes), None);
         assert_eq!(key(2).find("ab123456", "22222222", &hashes), None);
-        assert_eq!(key(1).find("ab1234561", "1111111", &hashes), None, "no two lists of parts meet");
+        assert_eq!(
+            key(1).find("ab1234561", "1111111", &hashes),
+            None,
+            "no two lists of parts meet"
+        );
         assert!(format!("{:?}", key(1)).len() < 30);
     }
 }

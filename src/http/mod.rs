@@ -198,7 +198,10 @@ fn protected() -> Routes {
         ("/audit/user/{corporate_id}", get(records::story)),
         ("/audit/acknowledge", post(audit::acknowledge)),
         ("/telegram/accounts/{account}/code", post(telegram::ask)),
-        ("/telegram/accounts/{account}/link", post(telegram::link).delete(telegram::unlink)),
+        (
+            "/telegram/accounts/{account}/link",
+            post(telegram::link).delete(telegram::unlink),
+        ),
         ("/telegram/accounts/{account}", get(telegram::show)),
         ("/telegram/accounts/{account}/language", put(telegram::language)),
         ("/telegram/accounts/{account}/config", get(telegram::config)),
@@ -206,7 +209,10 @@ fn protected() -> Routes {
         ("/telegram/notices", get(telegram::notices)),
         ("/telegram/notices/{id}/done", post(telegram::done)),
         ("/user/{corporate_id}/link-codes", post(telegram::give_out)),
-        ("/user/{corporate_id}/telegram", get(telegram::of_person).delete(telegram::unlink_person)),
+        (
+            "/user/{corporate_id}/telegram",
+            get(telegram::of_person).delete(telegram::unlink_person),
+        ),
     ]
 }
 

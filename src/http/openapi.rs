@@ -98,7 +98,12 @@ impl Modify for Common {
 }
 
 /// Operations whose body may be left out. Null is no such body.
-const WITHOUT_BODY: [&str; 4] = ["deactivate_user", "activate_user", "discard_event", "give_out_link_code"];
+const WITHOUT_BODY: [&str; 4] = [
+    "deactivate_user",
+    "activate_user",
+    "discard_event",
+    "give_out_link_code",
+];
 
 /// Operations that deny, for which anything is taken that does not say whom.
 const DENIES: [&str; 3] = ["deactivate_user", "create_hold", "revoke_id"];

@@ -292,7 +292,9 @@ impl From<AccessError> for Problem {
                 let status = StatusCode::TOO_MANY_REQUESTS;
                 Self::new(status, "locked", "Too many tries", detail).retry_after(seconds)
             }
-            AccessError::WrongLinkCode => Self::new(StatusCode::FORBIDDEN, "wrong-code", "The code is not right", detail),
+            AccessError::WrongLinkCode => {
+                Self::new(StatusCode::FORBIDDEN, "wrong-code", "The code is not right", detail)
+            }
             AccessError::NotLinked => Self::new(StatusCode::NOT_FOUND, "not-linked", "There is no link", detail),
             AccessError::Undeclared(_) => Self::new(
                 StatusCode::FORBIDDEN,

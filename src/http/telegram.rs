@@ -267,7 +267,9 @@ pub(super) async fn notices(
     Params(query): Params<WaitQuery>,
 ) -> Result<Json<Notices>, Problem> {
     if query.wait > LONGEST_WAIT {
-        return Err(Problem::invalid(format!("wait: give a number from 0 to {LONGEST_WAIT}")));
+        return Err(Problem::invalid(format!(
+            "wait: give a number from 0 to {LONGEST_WAIT}"
+        )));
     }
     let found = state.use_cases.notices(Duration::from_secs(query.wait.into())).await?;
     Ok(Json(Notices {
@@ -337,7 +339,10 @@ pub(super) async fn give_out(
     OptionalBody(body): OptionalBody<NewLinkCode>,
 ) -> Result<(StatusCode, Json<LinkCode>), Problem> {
     let reason = checked_reason(body.reason)?;
-    let made = state.use_cases.give_out_link_code(caller, id, body.minutes, reason).await?;
+    let made = state
+        .use_cases
+        .give_out_link_code(caller, id, body.minutes, reason)
+        .await?;
     let code = LinkCode {
         code: secrecy::ExposeSecret::expose_secret(&made.code).to_owned(),
         corporate_id: made.corporate_id.into(),

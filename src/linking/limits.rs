@@ -88,7 +88,11 @@ impl Count {
     #[must_use]
     pub fn exhausted(&self, now: Timestamp, limits: &Limits) -> Option<SignedDuration> {
         let since = self.requests_since.filter(|_| self.requests >= limits.requests)?;
-        Some(after(since, limits.window).duration_since(now).max(SignedDuration::from_secs(1)))
+        Some(
+            after(since, limits.window)
+                .duration_since(now)
+                .max(SignedDuration::from_secs(1)),
+        )
     }
 
     /// After one more wrong code.

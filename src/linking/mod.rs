@@ -85,7 +85,12 @@ impl Linking {
     ///
     /// # Errors
     /// No thread can be started.
-    pub fn open_or_retry(path: &Path, keys: LinkCodeKey, limits: Limits, clock: SharedClock) -> Result<Self, StoreError> {
+    pub fn open_or_retry(
+        path: &Path,
+        keys: LinkCodeKey,
+        limits: Limits,
+        clock: SharedClock,
+    ) -> Result<Self, StoreError> {
         Ok(Self {
             store: Store::open_or_retry(path, schema::SCHEMA, SharedClock::clone(&clock))?,
             clock,

@@ -130,7 +130,8 @@ pub struct New {
 
 /// Keeps a notice, unless it was kept before. Answers whether it is new.
 pub(super) fn put(conn: &Connection, new: &New) -> rusqlite::Result<bool> {
-    let what = serde_json::to_string(&new.what).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    let what =
+        serde_json::to_string(&new.what).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     let made = conn
         .prepare_cached(
             "INSERT INTO notices (name, account, chat, language, kind, what, at, due_at, until) \
@@ -224,7 +225,7 @@ pub(super) fn done(conn: &Connection, id: i64, outcome: Outcome) -> rusqlite::Re
 }
 
 /// How many wait to be told, by kind.
-pub(super) fn waiting(conn: &Connection, now: Timestamp) -> rusqlite::Result<BTreeMap<String, u64>> {
+pub(super) fn waiting(conn: &Connection, now: Timestamp) -> rusqlite::Result<BTreeMap<String, i64>> {
     let sql = "SELECT kind, count(*) FROM notices WHERE outcome IS NULL AND until > ?1 GROUP BY kind";
     let mut query = conn.prepare_cached(sql)?;
     let rows = query.query_map([now.as_microsecond()], |row| Ok((row.get(0)?, row.get(1)?)))?;

@@ -63,7 +63,13 @@ impl Linking {
     ///
     /// # Errors
     /// Nothing was written.
-    pub async fn held_back(&self, name: &str, people: usize, some: Vec<String>, until: Timestamp) -> Result<(), StoreError> {
+    pub async fn held_back(
+        &self,
+        name: &str,
+        people: usize,
+        some: Vec<String>,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
         let now = self.now();
         let new = New {
             name: format!("held_back:{name}"),
@@ -129,11 +135,11 @@ impl Linking {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub async fn counts(&self) -> Result<(BTreeMap<String, u64>, u64), StoreError> {
+    pub async fn counts(&self) -> Result<(BTreeMap<String, i64>, i64), StoreError> {
         let now = self.now();
         self.store
             .read(move |conn| {
-                let links = conn.query_row("SELECT count(*) FROM links", [], |row| row.get(0))?;
+                let links: i64 = conn.query_row("SELECT count(*) FROM links", [], |row| row.get(0))?;
                 Ok((notices::waiting(conn, now)?, links))
             })
             .await
@@ -146,7 +152,8 @@ impl Linking {
     pub async fn unaudited(&self) -> Result<Vec<Unaudited>, StoreError> {
         self.store
             .read(|conn| {
-                let mut query = conn.prepare_cached("SELECT number, entry FROM unaudited ORDER BY number LIMIT 1000")?;
+                let mut query =
+                    conn.prepare_cached("SELECT number, entry FROM unaudited ORDER BY number LIMIT 1000")?;
                 let rows = query.query_map([], |row| {
                     Ok(Unaudited {
                         number: row.get(0)?,
@@ -231,7 +238,9 @@ fn observe(
 ) -> rusqlite::Result<(usize, Observed)> {
     let (mut changes, mut seen) = (0, Observed::default());
     for (id, facts) in facts {
-        let Some((link, before)) = told(conn, id)? else { continue };
+        let Some((link, before)) = told(conn, id)? else {
+            continue;
+        };
         let step = step(&before, facts, now, quiet);
         seen.next.insert(id.key().to_owned(), step.next);
         if step.told == before && step.tells.is_empty() {
@@ -268,14 +277,16 @@ fn observe(
             };
             seen.new += usize::from(notices::put(conn, &new)?);
         }
-        conn.prepare_cached("UPDATE links SET granted = ?2, was_granted = ?3, quota = ?4, expiring = ?5 WHERE account = ?1")?
-            .execute(params![
-                link.account,
-                after.granted,
-                after.was_granted,
-                after.quota,
-                after.expiring
-            ])?;
+        conn.prepare_cached(
+            "UPDATE links SET granted = ?2, was_granted = ?3, quota = ?4, expiring = ?5 WHERE account = ?1",
+        )?
+        .execute(params![
+            link.account,
+            after.granted,
+            after.was_granted,
+            after.quota,
+            after.expiring
+        ])?;
     }
     Ok((changes, seen))
 }

@@ -117,14 +117,29 @@ fn prune(conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     let remembered = now
         .checked_sub(SignedDuration::from_hours(24 * REMEMBERED_DAYS))
         .unwrap_or(Timestamp::MIN);
-    let day = now.checked_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN);
+    let day = now
+        .checked_sub(SignedDuration::from_hours(24))
+        .unwrap_or(Timestamp::MIN);
     for (sql, before) in [
-        ("DELETE FROM counts WHERE subject IN (SELECT subject FROM counts WHERE over_at < ?1 LIMIT ?2)", now),
-        ("DELETE FROM codes WHERE number IN (SELECT number FROM codes WHERE valid_until < ?1 LIMIT ?2)", now),
-        ("DELETE FROM requests WHERE account IN (SELECT account FROM requests WHERE at < ?1 LIMIT ?2)", day),
-        ("DELETE FROM notices WHERE id IN (SELECT id FROM notices WHERE until < ?1 LIMIT ?2)", remembered),
+        (
+            "DELETE FROM counts WHERE subject IN (SELECT subject FROM counts WHERE over_at < ?1 LIMIT ?2)",
+            now,
+        ),
+        (
+            "DELETE FROM codes WHERE number IN (SELECT number FROM codes WHERE valid_until < ?1 LIMIT ?2)",
+            now,
+        ),
+        (
+            "DELETE FROM requests WHERE account IN (SELECT account FROM requests WHERE at < ?1 LIMIT ?2)",
+            day,
+        ),
+        (
+            "DELETE FROM notices WHERE id IN (SELECT id FROM notices WHERE until < ?1 LIMIT ?2)",
+            remembered,
+        ),
     ] {
-        conn.prepare_cached(sql)?.execute((before.as_microsecond(), PRUNE_STEP))?;
+        conn.prepare_cached(sql)?
+            .execute((before.as_microsecond(), PRUNE_STEP))?;
     }
     Ok(())
 }

@@ -90,7 +90,11 @@ impl World {
     }
 
     async fn linked(&self, person: &str) -> Option<i64> {
-        self.linking.of_person(&id(person)).await.unwrap().map(|link| link.account)
+        self.linking
+            .of_person(&id(person))
+            .await
+            .unwrap()
+            .map(|link| link.account)
     }
 
     async fn told(&self) -> Vec<&'static str> {
@@ -128,7 +132,14 @@ async fn a_code_links_once_and_in_its_chat_alone() {
     assert_eq!(world.tries(1, 99, CODE, false).await, Tried::Wrong, "another chat");
     assert_eq!(world.attempt(2, CODE).await, Tried::Wrong, "another account");
     let linked = world.attempt(1, "1234-5678").await;
-    let Tried::Linked { link, former, unaudited } = linked else { panic!("{linked:?}") };
+    let Tried::Linked {
+        link,
+        former,
+        unaudited,
+    } = linked
+    else {
+        panic!("{linked:?}")
+    };
     assert_eq!((link.account, link.id, former.account), (1, id("AB123456"), None));
     assert_eq!(world.linking.unaudited().await.unwrap()[0].number, unaudited[0]);
     assert_eq!(world.attempt(1, CODE).await, Tried::Wrong, "it is used up");
@@ -155,14 +166,16 @@ async fn many_accounts_have_five_tries_at_one_id_between_them() {
     let mut looked_at = 0;
     for account in 1..40 {
         // Each asks as often as it may; the ID has three requests in ten minutes.
-        if world.ask(account, "AB123456", CODE).await == Asked::Made
-            && !is_locked(&world.attempt(account, WRONG).await)
+        if world.ask(account, "AB123456", CODE).await == Asked::Made && !is_locked(&world.attempt(account, WRONG).await)
         {
             looked_at += 1;
         }
         world.pass(30);
     }
-    assert!(looked_at <= 4, "{looked_at} wrong codes were answered otherwise than by a lock");
+    assert!(
+        looked_at <= 4,
+        "{looked_at} wrong codes were answered otherwise than by a lock"
+    );
     // Also the right code is not looked at while the ID is locked, and what locked it is not forgotten.
     let world = world.restart();
     assert!(matches!(world.ask(50, "AB123456", CODE).await, Asked::Locked(_)));
@@ -183,7 +196,10 @@ async fn one_account_has_five_tries_at_all_ids_together_and_a_link_of_its_own_ta
     assert_eq!(world.attempt(1, WRONG).await, Tried::Wrong);
     assert!(is_locked(&world.attempt(1, WRONG).await), "the fifth");
     let world = world.restart();
-    assert!(is_locked(&world.attempt(1, CODE).await), "the lock outlives a restart, and the right code");
+    assert!(
+        is_locked(&world.attempt(1, CODE).await),
+        "the lock outlives a restart, and the right code"
+    );
     assert!(matches!(world.ask(1, "LM123456", CODE).await, Asked::Locked(_)));
     world.pass(30 * 60);
     assert_eq!(world.attempt(1, WRONG).await, Tried::Wrong);
@@ -228,7 +244,10 @@ async fn of_two_accounts_that_race_for_one_id_the_later_one_has_it_and_the_other
     let links = world.linking.all().await.unwrap();
     assert_eq!(links.len(), 1, "one to one: {links:?}");
     let notices = world.linking.hand_out(10).await.unwrap();
-    let told: Vec<_> = notices.iter().map(|notice| (notice.account, notice.what.clone())).collect();
+    let told: Vec<_> = notices
+        .iter()
+        .map(|notice| (notice.account, notice.what.clone()))
+        .collect();
     assert_eq!(told, [(Some(3 - has), What::Replaced)]);
 }
 
@@ -247,9 +266,14 @@ async fn an_account_that_links_another_id_is_moved() {
     world.link(1, "AB123456").await;
     world.ask(1, "CD123456", CODE).await;
     let tried = world.attempt(1, CODE).await;
-    let Tried::Linked { former, .. } = tried else { panic!("{tried:?}") };
+    let Tried::Linked { former, .. } = tried else {
+        panic!("{tried:?}")
+    };
     assert_eq!(former.id, Some(id("AB123456")));
-    assert_eq!((world.linked("AB123456").await, world.linked("CD123456").await), (None, Some(1)));
+    assert_eq!(
+        (world.linked("AB123456").await, world.linked("CD123456").await),
+        (None, Some(1))
+    );
     assert_eq!(world.told().await, [""; 0], "they did it themselves");
 }
 
@@ -257,7 +281,11 @@ async fn an_account_that_links_another_id_is_moved() {
 async fn somebody_who_is_refused_uses_the_code_up_and_is_not_linked() {
     let world = World::new();
     world.ask(1, "AB123456", CODE).await;
-    assert_eq!(world.tries(1, 1, WRONG, true).await, Tried::Wrong, "before the right code nothing is told");
+    assert_eq!(
+        world.tries(1, 1, WRONG, true).await,
+        Tried::Wrong,
+        "before the right code nothing is told"
+    );
     assert_eq!(world.tries(1, 1, CODE, true).await, Tried::Refused);
     assert_eq!(world.attempt(1, CODE).await, Tried::Wrong);
     assert_eq!(world.linked("AB123456").await, None);
@@ -284,11 +312,18 @@ async fn a_code_that_is_given_out_is_for_the_first_chat_that_asks() {
     world.ask(4, "CD123456", WRONG).await;
     assert_eq!(world.attempt(4, CODE).await, Tried::Wrong);
     world.pass(30 * 60);
-    assert!(matches!(world.attempt(3, CODE).await, Tried::Linked { .. }), "it is good for an hour");
+    assert!(
+        matches!(world.attempt(3, CODE).await, Tried::Linked { .. }),
+        "it is good for an hour"
+    );
     // A later one is in the place of the one before, and of another person it is none.
     world.pass(600);
     give("EF123456").await;
-    world.linking.give_out(&id("EF123456"), code("00000000"), CODE_VALID).await.unwrap();
+    world
+        .linking
+        .give_out(&id("EF123456"), code("00000000"), CODE_VALID)
+        .await
+        .unwrap();
     world.ask(5, "EF123456", WRONG).await;
     assert_eq!(world.attempt(5, CODE).await, Tried::Wrong);
     world.ask(6, "GH123456", WRONG).await;
@@ -301,12 +336,20 @@ async fn a_clock_that_is_set_back_draws_out_no_code_and_one_that_is_set_forward_
     let world = World::new();
     world.ask(1, "AB123456", CODE).await;
     let start = world.clock.now();
-    world.clock.step_wall(start.checked_sub(SignedDuration::from_hours(1)).unwrap());
+    world
+        .clock
+        .step_wall(start.checked_sub(SignedDuration::from_hours(1)).unwrap());
     assert_eq!(world.attempt(1, CODE).await, Tried::Wrong);
     world.clock.step_wall(start);
-    assert_eq!(world.attempt(1, CODE).await, Tried::Wrong, "it is not good again either");
+    assert_eq!(
+        world.attempt(1, CODE).await,
+        Tried::Wrong,
+        "it is not good again either"
+    );
     world.ask(2, "CD123456", CODE).await;
-    world.clock.step_wall(start.checked_add(SignedDuration::from_hours(1)).unwrap());
+    world
+        .clock
+        .step_wall(start.checked_add(SignedDuration::from_hours(1)).unwrap());
     assert_eq!(world.attempt(2, CODE).await, Tried::Wrong);
 }
 
@@ -315,7 +358,11 @@ async fn a_file_that_is_put_back_after_a_day_has_no_code_that_is_good() {
     let world = World::new();
     world.ask(1, "AB123456", CODE).await;
     let valid = SignedDuration::from_mins(60);
-    world.linking.give_out(&id("AB123456"), code("00000000"), valid).await.unwrap();
+    world
+        .linking
+        .give_out(&id("AB123456"), code("00000000"), valid)
+        .await
+        .unwrap();
     let copy = world.dir.path().join("copy");
     world.linking.store.backup_to(&copy).await.unwrap();
     assert!(matches!(world.attempt(1, CODE).await, Tried::Linked { .. }));
@@ -326,7 +373,11 @@ async fn a_file_that_is_put_back_after_a_day_has_no_code_that_is_good() {
         let _ = std::fs::remove_file(dir.path().join(format!("{LINKING_FILE}{beside}")));
     }
     clock.advance(Duration::from_secs(24 * 3600));
-    let world = World { linking: open(&dir, &clock), dir, clock };
+    let world = World {
+        linking: open(&dir, &clock),
+        dir,
+        clock,
+    };
     for old in [CODE, "00000000"] {
         assert_eq!(world.attempt(1, old).await, Tried::Wrong);
     }
@@ -364,9 +415,16 @@ async fn a_notice_is_made_once_and_waits_over_restarts_but_not_longer_than_it_is
     let notices = world.linking.hand_out(10).await.unwrap();
     assert_eq!(notices.len(), 1);
     let world = world.restart();
-    assert_eq!(world.linking.hand_out(10).await.unwrap(), notices, "nobody said that it is done");
+    assert_eq!(
+        world.linking.hand_out(10).await.unwrap(),
+        notices,
+        "nobody said that it is done"
+    );
     assert!(world.linking.done(notices[0].id, Outcome::Told).await.unwrap());
-    assert!(!world.linking.done(notices[0].id, Outcome::Late).await.unwrap(), "what was said first stays");
+    assert!(
+        !world.linking.done(notices[0].id, Outcome::Late).await.unwrap(),
+        "what was said first stays"
+    );
     assert_eq!(world.told().await, [""; 0]);
     world.see("AB123456", true).await;
     world.pass(2 * 3600);
@@ -385,7 +443,11 @@ async fn what_was_handed_out_is_not_taken_back() {
     world.pass(6);
     let words: Vec<_> = world.linking.hand_out(10).await.unwrap();
     let words: Vec<_> = words.iter().map(|notice| notice.what.word()).collect();
-    assert_eq!((handed.len(), words), (1, vec!["suspended", "restored"]), "whoever has it may be telling it");
+    assert_eq!(
+        (handed.len(), words),
+        (1, vec!["suspended", "restored"]),
+        "whoever has it may be telling it"
+    );
 }
 
 #[tokio::test]
@@ -399,9 +461,18 @@ async fn the_end_and_the_traffic_are_told_once_each() {
             granted: true,
             reason: "Granted".to_owned(),
             valid_until: Some(end),
-            quota: Some(Quota { used, limit: 100, since: None, resets_at: None }),
+            quota: Some(Quota {
+                used,
+                limit: 100,
+                since: None,
+                resets_at: None,
+            }),
         };
-        let seen = world.linking.observe(vec![(id("AB123456"), facts)], false).await.unwrap();
+        let seen = world
+            .linking
+            .observe(vec![(id("AB123456"), facts)], false)
+            .await
+            .unwrap();
         seen.next["ab123456"]
     };
     let next = see(10).await;
@@ -426,8 +497,22 @@ async fn whoever_is_not_linked_any_more_hears_no_more_of_the_person() {
     world.pass(6);
     assert_eq!(world.told().await, ["replaced"]);
     let link = world.linking.of_account(2).await.unwrap().unwrap();
-    assert!(world.linking.unlink(link.clone(), "row".to_owned(), true).await.unwrap().is_some());
-    assert!(world.linking.unlink(link, "row".to_owned(), true).await.unwrap().is_none());
+    assert!(
+        world
+            .linking
+            .unlink(link.clone(), "row".to_owned(), true)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    assert!(
+        world
+            .linking
+            .unlink(link, "row".to_owned(), true)
+            .await
+            .unwrap()
+            .is_none()
+    );
     assert_eq!(world.told().await, ["unlinked"]);
 }
 
@@ -447,7 +532,11 @@ async fn of_a_person_who_is_forgotten_nothing_is_left() {
             for table in ["links", "requests", "codes", "notices"] {
                 left += conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0))?;
             }
-            left += conn.query_row("SELECT count(*) FROM counts WHERE subject LIKE '%ab123456%'", [], |row| row.get::<_, i64>(0))?;
+            left += conn.query_row(
+                "SELECT count(*) FROM counts WHERE subject LIKE '%ab123456%'",
+                [],
+                |row| row.get::<_, i64>(0),
+            )?;
             Ok(left)
         })
         .await
@@ -464,10 +553,23 @@ async fn links_of_the_former_service_are_taken_over_once_and_do_not_come_back() 
         id: id(person),
         linked_at: None,
     };
-    let all = vec![former(1, "AB123456"), former(2, "CD123456"), former(5, "GH123456"), former(6, "EF123456")];
-    let done = world.linking.take_over(all.clone(), |_| "row".to_owned()).await.unwrap();
+    let all = vec![
+        former(1, "AB123456"),
+        former(2, "CD123456"),
+        former(5, "GH123456"),
+        former(6, "EF123456"),
+    ];
+    let done = world
+        .linking
+        .take_over(all.clone(), |_| "row".to_owned())
+        .await
+        .unwrap();
     assert_eq!(done.links.len(), 2);
-    assert_eq!(done.left_out, [id("GH123456"), id("EF123456")], "what people did here counts");
+    assert_eq!(
+        done.left_out,
+        [id("GH123456"), id("EF123456")],
+        "what people did here counts"
+    );
     let link = world.linking.of_account(1).await.unwrap().unwrap();
     assert_eq!(link.chat, 1);
     world.linking.unlink(link, "row".to_owned(), false).await.unwrap();

@@ -120,19 +120,16 @@ impl Rules {
 }
 
 /// Makes a code for whoever asks, for every ID alike.
-pub(super) fn ask(
-    conn: &Connection,
-    rules: &Rules,
-    request: &Request,
-    code: &SecretString,
-) -> rusqlite::Result<Asked> {
+pub(super) fn ask(conn: &Connection, rules: &Rules, request: &Request, code: &SecretString) -> rusqlite::Result<Asked> {
     let Rules { limits, keys, now } = rules;
     let subjects = [Subject::person(&request.id), Subject::account(request.account)];
     let mut found = Vec::with_capacity(subjects.len());
     for subject in &subjects {
         found.push(counts::get(conn, subject, *now, limits)?);
     }
-    let waits = found.iter().flat_map(|count| [count.locked(*now), count.exhausted(*now, limits)]);
+    let waits = found
+        .iter()
+        .flat_map(|count| [count.locked(*now), count.exhausted(*now, limits)]);
     if let Some(wait) = waits.flatten().max() {
         return Ok(Asked::Locked(wait));
     }
@@ -331,6 +328,7 @@ pub(super) fn tell_once(conn: &Connection, rules: &Rules, link: &Link, what: Wha
 
 /// Keeps a row for the audit until it stands there. Answers its number.
 pub(super) fn announce(conn: &Connection, entry: &str) -> rusqlite::Result<i64> {
-    conn.prepare_cached("INSERT INTO unaudited (entry) VALUES (?1)")?.execute([entry])?;
+    conn.prepare_cached("INSERT INTO unaudited (entry) VALUES (?1)")?
+        .execute([entry])?;
     Ok(conn.last_insert_rowid())
 }

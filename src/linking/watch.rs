@@ -114,7 +114,9 @@ pub fn step(told: &Told, facts: &Facts, now: Timestamp, quiet: bool) -> Step {
 /// The highest share that is reached, if it was not told of this count and limit.
 fn quota(told: &mut Told, facts: &Facts, now: Timestamp, first: bool) -> Option<Tell> {
     let quota = facts.quota.as_ref()?;
-    let since = quota.since.map_or_else(|| "ever".to_owned(), |since| since.as_second().to_string());
+    let since = quota
+        .since
+        .map_or_else(|| "ever".to_owned(), |since| since.as_second().to_string());
     let count = format!("{since}/{}", quota.limit);
     let told_share = told
         .quota
@@ -142,14 +144,18 @@ fn quota(told: &mut Told, facts: &Facts, now: Timestamp, first: bool) -> Option<
 
 /// That the end is near, and when to look again.
 fn ending(told: &mut Told, facts: &Facts, now: Timestamp) -> (Option<Tell>, Option<Timestamp>) {
-    let Some(end) = facts.valid_until else { return (None, None) };
+    let Some(end) = facts.valid_until else {
+        return (None, None);
+    };
     let begins = |days: u32| before(end, SignedDuration::from_hours(24 * i64::from(days)));
     let next = ENDS.iter().map(|(days, _)| begins(*days)).find(|begin| *begin > now);
     let open = |(days, hours): &&(u32, i64)| {
         let begin = begins(*days);
         begin <= now && now < after(begin, SignedDuration::from_hours(*hours)) && now < end
     };
-    let Some((days, hours)) = ENDS.iter().rfind(open) else { return (None, next) };
+    let Some((days, hours)) = ENDS.iter().rfind(open) else {
+        return (None, next);
+    };
     let name = format!("{}/{days}", end.as_second());
     if !facts.granted || told.expiring.as_deref() == Some(&*name) {
         return (None, next);
@@ -228,9 +234,20 @@ mod tests {
         let granted = step(&denied, &facts(true), hours(1), false);
         assert_eq!(words(&granted), ["granted"]);
         let suspended = step(&granted.told, &facts(false), hours(2), false);
-        assert_eq!(suspended.tells[0].what, What::Suspended { reason: "Held".to_owned() });
-        assert_eq!(words(&step(&suspended.told, &facts(true), hours(3), false)), ["restored"]);
-        let another = Facts { reason: "Expired".to_owned(), ..facts(false) };
+        assert_eq!(
+            suspended.tells[0].what,
+            What::Suspended {
+                reason: "Held".to_owned()
+            }
+        );
+        assert_eq!(
+            words(&step(&suspended.told, &facts(true), hours(3), false)),
+            ["restored"]
+        );
+        let another = Facts {
+            reason: "Expired".to_owned(),
+            ..facts(false)
+        };
         assert_eq!(words(&step(&suspended.told, &another, hours(3), false)), [""; 0]);
     }
 
@@ -243,36 +260,77 @@ mod tests {
     #[test]
     fn the_end_is_told_seven_days_and_one_day_before_and_not_when_less_is_left() {
         let end = hours(24 * 30);
-        let facts = Facts { valid_until: Some(end), ..facts(true) };
+        let facts = Facts {
+            valid_until: Some(end),
+            ..facts(true)
+        };
         let at = |left: i64| hours(24 * 30 - left);
         let told = seen(true);
         let early = step(&told, &facts, at(24 * 8), false);
         assert_eq!((words(&early), early.next), (vec![], Some(at(24 * 7))));
         let week = step(&told, &facts, at(24 * 7), false);
-        assert_eq!(week.tells[0].what, What::Expiring { valid_until: end, days: 7 });
+        assert_eq!(
+            week.tells[0].what,
+            What::Expiring {
+                valid_until: end,
+                days: 7
+            }
+        );
         assert_eq!((week.tells[0].until, week.next), (at(24 * 6), Some(at(24))));
         assert_eq!(words(&step(&week.told, &facts, at(24 * 7 - 1), false)), [""; 0]);
-        assert_eq!(words(&step(&told, &facts, at(24 * 3), false)), [""; 0], "neither is true");
+        assert_eq!(
+            words(&step(&told, &facts, at(24 * 3), false)),
+            [""; 0],
+            "neither is true"
+        );
         let day = step(&week.told, &facts, at(20), false);
-        assert_eq!(day.tells[0].what, What::Expiring { valid_until: end, days: 1 });
+        assert_eq!(
+            day.tells[0].what,
+            What::Expiring {
+                valid_until: end,
+                days: 1
+            }
+        );
         assert_eq!(words(&step(&week.told, &facts, at(3), false)), [""; 0]);
-        let later = Facts { valid_until: Some(hours(24 * 60)), ..facts };
-        assert_eq!(words(&step(&day.told, &later, hours(24 * 53), false)), ["expiring"], "another end");
+        let later = Facts {
+            valid_until: Some(hours(24 * 60)),
+            ..facts
+        };
+        assert_eq!(
+            words(&step(&day.told, &later, hours(24 * 53), false)),
+            ["expiring"],
+            "another end"
+        );
     }
 
     #[test]
     fn traffic_is_told_once_a_count_and_only_the_highest_share() {
         let quota = |used, since: i64| Facts {
-            quota: Some(Quota { used, limit: 1000, since: Some(hours(since)), resets_at: Some(hours(since + 700)) }),
+            quota: Some(Quota {
+                used,
+                limit: 1000,
+                since: Some(hours(since)),
+                resets_at: Some(hours(since + 700)),
+            }),
             ..facts(true)
         };
         let told = step(&Told::default(), &quota(0, 0), start(), false).told;
         assert_eq!(words(&step(&told, &quota(799, 0), hours(1), false)), [""; 0]);
         let both = step(&told, &quota(960, 0), hours(1), false);
-        assert_eq!(both.tells[0].what, What::Quota { percent: 95, resets_at: Some(hours(700)) });
+        assert_eq!(
+            both.tells[0].what,
+            What::Quota {
+                percent: 95,
+                resets_at: Some(hours(700))
+            }
+        );
         assert_eq!(words(&step(&both.told, &quota(850, 0), hours(2), false)), [""; 0]);
         assert_eq!(words(&step(&both.told, &quota(850, 700), hours(701), false)), ["quota"]);
-        let out = Facts { granted: false, reason: "OverQuota".to_owned(), ..quota(1000, 0) };
+        let out = Facts {
+            granted: false,
+            reason: "OverQuota".to_owned(),
+            ..quota(1000, 0)
+        };
         assert_eq!(words(&step(&told, &out, hours(1), false)), ["suspended"]);
     }
 

@@ -54,7 +54,9 @@ pub struct Letter {
 
 impl fmt::Debug for Letter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Letter").field("subject", &self.subject).finish_non_exhaustive()
+        f.debug_struct("Letter")
+            .field("subject", &self.subject)
+            .finish_non_exhaustive()
     }
 }
 
@@ -88,7 +90,10 @@ impl MailError {
     /// Whether it may help to try again.
     #[must_use]
     pub const fn may_pass(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::NotNow(_) | Self::Slow(_) | Self::Tls(_))
+        matches!(
+            self,
+            Self::Unreachable(_) | Self::NotNow(_) | Self::Slow(_) | Self::Tls(_)
+        )
     }
 }
 

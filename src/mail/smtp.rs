@@ -70,10 +70,7 @@ impl Smtp {
             .tls(tls)
             .timeout(Some(TIMEOUT));
         if let Some((name, password)) = &settings.login {
-            builder = builder.credentials(Credentials::new(
-                name.clone(),
-                password.expose_secret().to_owned(),
-            ));
+            builder = builder.credentials(Credentials::new(name.clone(), password.expose_secret().to_owned()));
         }
         Ok(Self {
             transport: builder.build(),
@@ -104,7 +101,10 @@ impl Post for Smtp {
             .subject(letter.subject.clone())
             .header(AutoSubmitted)
             .message_id(Some(message_id(self.from.email.domain())?))
-            .multipart(MultiPart::alternative_plain_html(letter.text.clone(), letter.html.clone()))
+            .multipart(MultiPart::alternative_plain_html(
+                letter.text.clone(),
+                letter.html.clone(),
+            ))
             .map_err(|_| MailError::Address)?;
         self.transport
             .send(message)

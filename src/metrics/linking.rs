@@ -71,10 +71,9 @@ impl Metrics {
     }
 
     /// How many accounts are linked, and how many notices wait.
-    pub fn links(&self, links: u64, waiting: u64) {
-        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        self.linking.links.set(number(links));
-        self.linking.waiting.set(number(waiting));
+    pub fn links(&self, links: i64, waiting: i64) {
+        self.linking.links.set(links);
+        self.linking.waiting.set(waiting);
     }
 }
 

@@ -116,7 +116,11 @@ mod tests {
         let people = LinkedPeople::default();
         people.link(&id("AB123456"));
         assert_eq!(people.take().people.len(), 1);
-        people.collect(&[transition("AB123456", false), transition("CD123456", true), transition("EF123456", false)]);
+        people.collect(&[
+            transition("AB123456", false),
+            transition("CD123456", true),
+            transition("EF123456", false),
+        ]);
         let changed = people.take();
         assert_eq!(changed.people, HashSet::from([id("ab123456")]));
         assert_eq!(changed.held_back, [id("CD123456")]);

@@ -66,7 +66,10 @@ impl UseCases {
             tracing::warn!(%id, "the Telegram account that the former service had linked is left out: it, or the ID, is linked by now");
         }
         if !done.links.is_empty() {
-            tracing::info!(links = done.links.len(), "Telegram accounts of the former service are taken over");
+            tracing::info!(
+                links = done.links.len(),
+                "Telegram accounts of the former service are taken over"
+            );
         }
         Ok(BegunLinks {
             taken_over: done.links.len(),
@@ -86,7 +89,9 @@ impl Dependencies {
         };
         let mut outdated = 0;
         for (id, account) in self.links_since(since).await? {
-            let Some(link) = desk.linking.of_person(&id).await? else { continue };
+            let Some(link) = desk.linking.of_person(&id).await? else {
+                continue;
+            };
             if account == Some(link.account) {
                 continue;
             }

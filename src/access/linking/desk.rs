@@ -91,7 +91,11 @@ impl LinkDesk {
 
     /// What is wrong with the links, one line each.
     pub(in crate::access) fn troubles(&self) -> Vec<String> {
-        self.linking.last_error().map(|error| error.to_string()).into_iter().collect()
+        self.linking
+            .last_error()
+            .map(|error| error.to_string())
+            .into_iter()
+            .collect()
     }
 }
 

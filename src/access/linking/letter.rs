@@ -32,7 +32,9 @@ pub(super) fn of_code(to: &str, language: &'static str, words: &Words<'_>) -> Le
         minutes,
     } = words;
     // Two groups are easier to read off; spaces do not count when it is typed.
-    let code = code.split_at_checked(4).map_or_else(|| (*code).to_owned(), |(front, back)| format!("{front} {back}"));
+    let code = code
+        .split_at_checked(4)
+        .map_or_else(|| (*code).to_owned(), |(front, back)| format!("{front} {back}"));
     let [subject, intro, valid, warning] = match language {
         "ru" => [
             format!("{title}: код для Telegram"),
@@ -79,7 +81,11 @@ mod tests {
                 minutes: 10,
             };
             let letter = of_code("anna@example.com", language, &words);
-            assert!(letter.text.contains("1234 5678") && letter.html.contains("1234 5678"), "{}", letter.html);
+            assert!(
+                letter.text.contains("1234 5678") && letter.html.contains("1234 5678"),
+                "{}",
+                letter.html
+            );
             assert!(letter.text.contains("AB123456") && letter.html.contains("AB123456"));
             assert!(!letter.subject.contains("1234") && !letter.html.contains("<VPN>"));
             assert!(!format!("{letter:?}").contains("1234"));

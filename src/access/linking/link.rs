@@ -96,7 +96,9 @@ impl Dependencies {
                     desk.metrics.link_attempt("locked");
                     if just_now {
                         let mut entry = caller.entry("telegram.lock", request.as_ref().map(|request| &request.id));
-                        entry.after = Some(tell::json(&json!({ "telegram": written.account, "seconds": seconds(left) })));
+                        entry.after = Some(tell::json(
+                            &json!({ "telegram": written.account, "seconds": seconds(left) }),
+                        ));
                         self.audit_denial(entry).await;
                     }
                     return Err(AccessError::LinkLocked { seconds: seconds(left) });
@@ -179,7 +181,10 @@ impl Dependencies {
 
     pub(super) async fn audit_row(&self, desk: &LinkDesk, row: linking::Unaudited) {
         let Ok(entry) = serde_json::from_str::<AuditEntry>(&row.entry) else {
-            tracing::error!(number = row.number, "a row about a link cannot be read, and is left out of the audit");
+            tracing::error!(
+                number = row.number,
+                "a row about a link cannot be read, and is left out of the audit"
+            );
             let _ = desk.linking.audited(row.number).await;
             return;
         };
@@ -200,7 +205,9 @@ fn rows(caller: &Caller, request: Option<&Request>, written: &Written) -> Rows {
     let (account, name) = (written.account, written.name.clone());
     Arc::new(move |former: &Former| {
         let mut entry = caller.entry("telegram.link", id.as_ref());
-        entry.before = former.account.map(|account| tell::json(&json!({ "telegram": account })));
+        entry.before = former
+            .account
+            .map(|account| tell::json(&json!({ "telegram": account })));
         entry.after = Some(tell::json(&match &name {
             Some(name) => json!({ "telegram": account, "name": name }),
             None => json!({ "telegram": account }),

@@ -86,7 +86,10 @@ mod tests {
             event: None,
             manager: FieldManager::Bot,
         };
-        assert_eq!(caller("telegram:42 (@anna) (127.0.0.1)").of_account(42).actor, "telegram:42 (@anna) (127.0.0.1)");
+        assert_eq!(
+            caller("telegram:42 (@anna) (127.0.0.1)").of_account(42).actor,
+            "telegram:42 (@anna) (127.0.0.1)"
+        );
         assert_eq!(caller("telegram:421").of_account(42).actor, "telegram:42, telegram:421");
         assert_eq!(caller("127.0.0.1").of_account(42).actor, "telegram:42, 127.0.0.1");
     }
@@ -94,6 +97,10 @@ mod tests {
     #[test]
     fn numbers_of_groups_and_channels_are_no_accounts() {
         assert!(check_account(1).is_ok() && check_account(7_000_000_000).is_ok());
-        assert!([0, -5, -1_001_234_567_890, MOST, i64::MIN].into_iter().all(|number| check_account(number).is_err()));
+        assert!(
+            [0, -5, -1_001_234_567_890, MOST, i64::MIN]
+                .into_iter()
+                .all(|number| check_account(number).is_err())
+        );
     }
 }

@@ -205,7 +205,9 @@ impl Watcher {
             }
         }
         self.tell_of_guard(now).await?;
-        let is_old = self.looked_at.is_none_or(|at| now.duration_since(at).unsigned_abs() >= TICK);
+        let is_old = self
+            .looked_at
+            .is_none_or(|at| now.duration_since(at).unsigned_abs() >= TICK);
         if quiet || is_old {
             // Before that the audit is compared with what a former process left.
             if self.desk.begun.load(Ordering::Acquire) {
@@ -215,7 +217,10 @@ impl Watcher {
             let (waiting, links) = self.desk.linking.counts().await?;
             self.desk.metrics.links(links, waiting.values().sum());
         }
-        let next = self.wheel.next().map(|at| at.duration_since(now).max(SignedDuration::ZERO));
+        let next = self
+            .wheel
+            .next()
+            .map(|at| at.duration_since(now).max(SignedDuration::ZERO));
         Ok(next.map_or(TICK, |next| next.unsigned_abs().clamp(BREATH, TICK)))
     }
 
@@ -246,7 +251,10 @@ impl Watcher {
             let some = held.iter().take(NAMED).map(|(id, _)| id.to_string()).collect();
             let until = now.checked_add(HELD_BACK).unwrap_or(Timestamp::MAX);
             let name = newest.as_second().to_string();
-            self.desk.linking.held_back(&name, total.max(held.len()), some, until).await?;
+            self.desk
+                .linking
+                .held_back(&name, total.max(held.len()), some, until)
+                .await?;
             self.told_of_guard = true;
         }
         self.held_back.clear();

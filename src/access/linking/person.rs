@@ -49,7 +49,9 @@ pub struct OwnHold {
 
 /// The word for why somebody has access or not, as they are told it.
 pub(super) fn word(person: Option<&Person>) -> (bool, &'static str) {
-    let Some(person) = person else { return (false, "Undeclared") };
+    let Some(person) = person else {
+        return (false, "Undeclared");
+    };
     match (person.effective.access, &person.user) {
         (Access::Granted, Some(_)) => (true, "Granted"),
         (_, None) if person.live_holds.is_empty() => (false, "Undeclared"),
@@ -93,7 +95,7 @@ impl UseCases {
             used: totals.map(|totals| totals.usage.in_period(period, now)),
             limit: traffic.map(|traffic| traffic.limit.get()),
             resets_at: traffic.and_then(|traffic| traffic.period.end(now)),
-            holds: dependencies.own_holds(&live),
+            holds: dependencies.holds_as_seen(&live),
             link,
         })
     }
@@ -131,7 +133,7 @@ fn undeclared<T>(done: Result<T>) -> Result<T> {
 }
 
 impl Dependencies {
-    fn own_holds(&self, names: &[String]) -> Vec<OwnHold> {
+    fn holds_as_seen(&self, names: &[String]) -> Vec<OwnHold> {
         let holds = names.iter().filter_map(|name| self.directory.hold(name));
         holds
             .map(|hold| OwnHold {

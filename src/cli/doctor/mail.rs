@@ -21,7 +21,11 @@ pub(super) async fn server(settings: Option<&SmtpSettings>) -> Option<Finding> {
                 Security::Tls => "TLS",
                 Security::Plain => "without TLS, on this machine",
             };
-            let login = if settings.login.is_some() { "takes the login" } else { "asks for no login" };
+            let login = if settings.login.is_some() {
+                "takes the login"
+            } else {
+                "asks for no login"
+            };
             Finding::ok(NAME, format!("{place} answers ({how}) and {login}; no mail was sent"))
         }
         Err(error) => Finding::failed(NAME, format!("{place}: {error}"), advice(&error)),

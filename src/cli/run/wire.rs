@@ -19,7 +19,8 @@ use super::{
 };
 use crate::{
     access::{
-        Dependencies, HrDesk, HrGauges, HrSettings, Ids, LinkDesk, LinkSettings, LivePeople, ProcessChecks, Settings, UseCases,
+        Dependencies, HrDesk, HrGauges, HrSettings, Ids, LinkDesk, LinkSettings, LivePeople, ProcessChecks, Settings,
+        UseCases,
     },
     auth::listener::AuthEndpoint,
     clock::SharedClock,

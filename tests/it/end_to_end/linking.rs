@@ -34,12 +34,16 @@ async fn house(begins: Begins) -> (House, SmtpDouble) {
 
 async fn ask(operator: &Operator, account: i64, id: &str) -> (u16, Value) {
     let body = json!({ "corporate_id": id, "chat": account, "language": "en" });
-    operator.post_as("bot", &format!("/telegram/accounts/{account}/code"), body).await
+    operator
+        .post_as("bot", &format!("/telegram/accounts/{account}/code"), body)
+        .await
 }
 
 async fn link(operator: &Operator, account: i64, code: &str) -> (u16, Value) {
     let body = json!({ "chat": account, "code": code, "name": "@anna" });
-    operator.post_as("bot", &format!("/telegram/accounts/{account}/link"), body).await
+    operator
+        .post_as("bot", &format!("/telegram/accounts/{account}/link"), body)
+        .await
 }
 
 async fn linked(operator: &Operator, mail: &SmtpDouble, account: i64) {
@@ -51,14 +55,21 @@ async fn linked(operator: &Operator, mail: &SmtpDouble, account: i64) {
 }
 
 fn kind(body: &Value) -> &str {
-    body["type"].as_str().unwrap_or_default().rsplit(':').next().unwrap_or_default()
+    body["type"]
+        .as_str()
+        .unwrap_or_default()
+        .rsplit(':')
+        .next()
+        .unwrap_or_default()
 }
 
 /// Waits until something is to be told; says that it was.
 async fn told(operator: &Operator, account: Option<i64>) -> String {
     let (status, body) = operator.get("/telegram/notices?wait=20").await;
     assert_eq!(status, 200, "{body}");
-    let [notice] = &body["notices"].as_array().unwrap()[..] else { panic!("one notice: {body}") };
+    let [notice] = &body["notices"].as_array().unwrap()[..] else {
+        panic!("one notice: {body}")
+    };
     assert_eq!(notice["account"].as_i64(), account, "{notice}");
     let done = format!("/telegram/notices/{}/done", notice["id"]);
     assert_eq!(operator.post(&done, json!({ "outcome": "told" })).await.0, 204);
@@ -71,23 +82,38 @@ async fn a_person_links_with_the_code_from_the_mail_and_has_their_own_access_in_
         let (house, mail) = house(begins).await;
         let operator = house.start().await;
         let (status, body) = ask(&operator, 42, "ab123456").await;
-        assert_eq!((status, &body), (202, &json!({ "valid_seconds": 600, "by_mail": true })));
+        assert_eq!(
+            (status, &body),
+            (202, &json!({ "valid_seconds": 600, "by_mail": true }))
+        );
         let letter = mail.letters(1).await.remove(0);
         assert_eq!(letter.to, "anna@example.com");
-        assert!(letter.raw.contains("multipart/alternative") && letter.raw.contains("text/html"), "{}", letter.raw);
+        assert!(
+            letter.raw.contains("multipart/alternative") && letter.raw.contains("text/html"),
+            "{}",
+            letter.raw
+        );
         let code = letter.code();
         let (status, body) = link(&operator, 43, &code).await;
         assert_eq!((status, kind(&body)), (403, "wrong-code"), "another account");
         let (status, body) = link(&operator, 42, &code).await;
-        assert_eq!((status, &body), (200, &json!({ "corporate_id": PERSON, "replaced": false })));
+        assert_eq!(
+            (status, &body),
+            (200, &json!({ "corporate_id": PERSON, "replaced": false }))
+        );
         assert_eq!(link(&operator, 42, &code).await.0, 403, "once");
 
         let (status, person) = operator.get("/telegram/accounts/42").await;
-        assert_eq!((status, &person["granted"], &person["reason"]), (200, &json!(true), &json!("Granted")));
+        assert_eq!(
+            (status, &person["granted"], &person["reason"]),
+            (200, &json!(true), &json!("Granted"))
+        );
         let (_, own) = operator.get("/telegram/accounts/42/config").await;
         let (_, admin) = operator.get(&format!("/user/{PERSON}/config")).await;
         assert_eq!(own, admin, "the same as everybody gets");
-        let (status, rotated) = operator.post("/telegram/accounts/42/rotate", json!({ "what": "password" })).await;
+        let (status, rotated) = operator
+            .post("/telegram/accounts/42/rotate", json!({ "what": "password" }))
+            .await;
         assert_eq!((status, &rotated["credential_generation"]), (200, &json!(2)));
         let language = json!({ "language": "ru" });
         let path = "/telegram/accounts/42/language";
@@ -97,7 +123,13 @@ async fn a_person_links_with_the_code_from_the_mail_and_has_their_own_access_in_
         let (_, of_person) = operator.get(&format!("/user/{PERSON}/telegram")).await;
         assert_eq!(of_person["account"], 42);
 
-        assert_eq!(operator.call(Method::DELETE, "/telegram/accounts/42/link", None).await.0, 204);
+        assert_eq!(
+            operator
+                .call(Method::DELETE, "/telegram/accounts/42/link", None)
+                .await
+                .0,
+            204
+        );
         let (status, body) = operator.get("/telegram/accounts/42/config").await;
         assert_eq!((status, kind(&body)), (404, "not-linked"));
         let (_, audit) = operator.get(&format!("/audit?corporate_id={PERSON}")).await;
@@ -108,7 +140,9 @@ async fn a_person_links_with_the_code_from_the_mail_and_has_their_own_access_in_
         let bare: String = code.chars().filter(char::is_ascii_digit).collect();
         let log = operator.stop().await;
         for text in [&rows, &log] {
-            assert!(!text.contains(&bare) && !text.contains(&code) && !text.contains(PASSWORD) && !text.contains("anna@"));
+            assert!(
+                !text.contains(&bare) && !text.contains(&code) && !text.contains(PASSWORD) && !text.contains("anna@")
+            );
         }
     }
 }
@@ -142,11 +176,17 @@ async fn nothing_tells_which_ids_exist() {
     let statuses: Vec<u16> = answers[0].iter().map(|(status, _)| *status).collect();
     assert_eq!(statuses, [202, 403, 403, 403, 403, 429, 429, 429]);
     let (status, body) = ask(&operator, 9, "no corporate id!").await;
-    assert!(status == 422 && body["detail"].as_str().unwrap().contains("AB123456") || body["detail"].to_string().contains("letters"));
+    assert!(
+        status == 422 && body["detail"].as_str().unwrap().contains("AB123456")
+            || body["detail"].to_string().contains("letters")
+    );
     // Two of them have an address.
     let to: Vec<String> = mail.letters(2).await.into_iter().map(|letter| letter.to).collect();
     assert!(to.contains(&"anna@example.com".to_owned()) && to.contains(&"held@example.com".to_owned()));
-    assert_eq!(operator.metric("vpn_operator_telegram_link_mails_total").await as i64, 4);
+    assert_eq!(
+        operator.metric("vpn_operator_telegram_link_mails_total").await as i64,
+        4
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -155,7 +195,9 @@ async fn a_person_without_an_address_links_with_a_code_that_is_given_out() {
     house.write("boris.yaml", &user("CD123456", ""));
     let operator = house.start().await;
     assert_eq!(ask(&operator, 7, "CD123456").await.0, 202);
-    let (exit, code, said) = operator.cli(&house, &["user", "link-code", "CD123456", "--reason", "no mailbox"]).await;
+    let (exit, code, said) = operator
+        .cli(&house, &["user", "link-code", "CD123456", "--reason", "no mailbox"])
+        .await;
     assert_eq!(exit, 0, "{said}");
     assert_eq!(ask(&operator, 8, "CD123456").await.0, 202);
     assert_eq!(link(&operator, 8, code.trim()).await.0, 403, "who asked later");
@@ -163,7 +205,9 @@ async fn a_person_without_an_address_links_with_a_code_that_is_given_out() {
     assert_eq!(status, 200, "{body}");
     let (exit, shown, _) = operator.cli(&house, &["user", "telegram", "cd123456"]).await;
     assert!(exit == 0 && shown.contains('7'), "{shown}");
-    let (exit, _, _) = operator.cli(&house, &["user", "telegram", "CD123456", "--unlink"]).await;
+    let (exit, _, _) = operator
+        .cli(&house, &["user", "telegram", "CD123456", "--unlink"])
+        .await;
     assert_eq!(exit, 0);
     assert_eq!(told(&operator, Some(7)).await, "unlinked");
     let (exit, _, _) = operator.cli(&house, &["user", "telegram", "CD123456"]).await;
@@ -185,10 +229,16 @@ async fn who_is_held_hears_that_after_the_right_code_alone() {
     let (status, body) = link(&operator, 42, "00000000").await;
     assert_eq!((status, kind(&body)), (403, "wrong-code"));
     let (status, body) = link(&operator, 42, &code).await;
-    assert_eq!((status, kind(&body), &body["reason"]), (403, "access-denied", &json!("Held")), "{body}");
+    assert_eq!(
+        (status, kind(&body), &body["reason"]),
+        (403, "access-denied", &json!("Held")),
+        "{body}"
+    );
     assert_eq!(operator.get("/telegram/accounts/42").await.0, 404);
     // Somebody in the registry alone, of whom nobody declared anything.
-    let (_, issued) = operator.post("/id/issue", json!({ "owner": "Carl", "email": "carl@example.com" })).await;
+    let (_, issued) = operator
+        .post("/id/issue", json!({ "owner": "Carl", "email": "carl@example.com" }))
+        .await;
     let id = issued["id"].as_str().unwrap();
     assert_eq!(ask(&operator, 43, id).await.0, 202);
     let letter = mail.letters(2).await.remove(1);
@@ -202,11 +252,15 @@ async fn what_happens_to_a_linked_person_is_told_once_also_over_a_kill() {
     let (house, mail) = house(Begins::StartTls).await;
     let operator = house.start().await;
     linked(&operator, &mail, 42).await;
-    let denied = operator.post_as("helpdesk", &format!("/user/{PERSON}/deactivate"), json!({})).await;
+    let denied = operator
+        .post_as("helpdesk", &format!("/user/{PERSON}/deactivate"), json!({}))
+        .await;
     assert_eq!(denied.0, 200, "{}", denied.1);
     let (status, config) = operator.get("/telegram/accounts/42/config").await;
     assert_eq!((status, &config["reason"]), (403, &json!("Held")));
-    let (status, _) = operator.post("/telegram/accounts/42/rotate", json!({ "what": "both" })).await;
+    let (status, _) = operator
+        .post("/telegram/accounts/42/rotate", json!({ "what": "both" }))
+        .await;
     assert_eq!(status, 403);
     let (_, body) = operator.get("/telegram/notices?wait=20").await;
     assert_eq!(body["notices"][0]["kind"], "suspended", "{body}");
@@ -217,14 +271,18 @@ async fn what_happens_to_a_linked_person_is_told_once_also_over_a_kill() {
     assert_eq!(told(&operator, Some(42)).await, "suspended");
     let (_, none) = operator.get("/telegram/notices?wait=0").await;
     assert_eq!(none["notices"], json!([]));
-    let activated = operator.post_as("helpdesk", &format!("/user/{PERSON}/activate"), json!({})).await;
+    let activated = operator
+        .post_as("helpdesk", &format!("/user/{PERSON}/activate"), json!({}))
+        .await;
     assert_eq!(activated.0, 200, "{}", activated.1);
     assert_eq!(told(&operator, Some(42)).await, "restored");
     linked(&operator, &mail, 77).await;
     assert_eq!(told(&operator, Some(42)).await, "replaced");
     // A long poll ends at once when the operator does.
     let waiting = operator.http().get(operator.url("/telegram/notices?wait=25"));
-    let waiting = waiting.header("X-Corporate-Secret", super::operator::CORPORATE_SECRET).send();
+    let waiting = waiting
+        .header("X-Corporate-Secret", super::operator::CORPORATE_SECRET)
+        .send();
     let (answer, ()) = tokio::join!(tokio::time::timeout(Duration::from_secs(15), waiting), async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         operator.terminate();
@@ -252,7 +310,10 @@ async fn a_server_that_is_busy_or_breaks_off_is_tried_again_and_one_that_refuses
     let connections = mail.connections();
     mail.faults([Fault::NoTls]);
     assert_eq!(ask(&operator, 44, PERSON).await.0, 202);
-    eventually("it was asked", async || (mail.connections() > connections).then_some(())).await;
+    eventually("it was asked", async || {
+        (mail.connections() > connections).then_some(())
+    })
+    .await;
     // Without TLS neither the login nor a code is sent: the double would have noticed.
     assert_eq!(mail.taken().len(), 1);
 }
@@ -265,7 +326,9 @@ async fn a_kill_while_a_code_is_tried_leaves_no_half_of_a_link() {
     let mut linked = 0;
     for round in 0..6_u64 {
         let account = 100 + i64::try_from(round).unwrap();
-        let (status, body) = operator.post(&format!("/user/{PERSON}/link-codes"), json!({ "minutes": 60 })).await;
+        let (status, body) = operator
+            .post(&format!("/user/{PERSON}/link-codes"), json!({ "minutes": 60 }))
+            .await;
         assert_eq!(status, 201, "{body}");
         let code = body["code"].as_str().unwrap().to_owned();
         // Requests are counted by ID, too: each round asks for another one's in the same way.
@@ -308,15 +371,25 @@ async fn doctor_looks_at_the_mail_server_and_sends_nothing() {
         let (_, out, err) = operator.cli(house, &["doctor", "--output", "json"]).await;
         let body: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{err}"));
         let checks = body["checks"].as_array().unwrap();
-        checks.iter().find(|check| check["name"] == "mail server").cloned().unwrap()
+        checks
+            .iter()
+            .find(|check| check["name"] == "mail server")
+            .cloned()
+            .unwrap()
     };
     let fine = finding(&house).await;
     assert_eq!(fine["result"], "ok", "{fine}");
     house.set("SMTP_PASSWORD", "another one");
     let wrong = finding(&house).await;
-    assert!(wrong["result"] == "failed" && wrong["message"].to_string().contains("535"), "{wrong}");
+    assert!(
+        wrong["result"] == "failed" && wrong["message"].to_string().contains("535"),
+        "{wrong}"
+    );
     house.unset("SMTP_CA_FILE");
     let stranger = finding(&house).await;
-    assert!(stranger["result"] == "failed" && stranger["message"].to_string().contains("TLS"), "{stranger}");
+    assert!(
+        stranger["result"] == "failed" && stranger["message"].to_string().contains("TLS"),
+        "{stranger}"
+    );
     assert!(mail.taken().is_empty());
 }

@@ -182,7 +182,11 @@ impl Taken {
     /// The eight digits of the code in it.
     pub fn code(&self) -> String {
         let found = regex::Regex::new(r"\b\d{4} \d{4}\b").unwrap();
-        found.find(&self.raw).unwrap_or_else(|| panic!("no code in {}", self.raw)).as_str().to_owned()
+        found
+            .find(&self.raw)
+            .unwrap_or_else(|| panic!("no code in {}", self.raw))
+            .as_str()
+            .to_owned()
     }
 }
 
@@ -218,8 +222,16 @@ impl Session {
             return Ok(());
         }
         loop {
-            let Some(line) = read(&mut stream).await? else { return Ok(()) };
-            match line.split_whitespace().next().unwrap_or_default().to_ascii_uppercase().as_str() {
+            let Some(line) = read(&mut stream).await? else {
+                return Ok(());
+            };
+            match line
+                .split_whitespace()
+                .next()
+                .unwrap_or_default()
+                .to_ascii_uppercase()
+                .as_str()
+            {
                 "EHLO" if self.fault == Some(Fault::NoTls) => say(&mut stream, "250 localhost").await?,
                 "EHLO" => say(&mut stream, "250-localhost\r\n250 STARTTLS").await?,
                 "STARTTLS" if self.fault != Some(Fault::NoTls) => {
@@ -243,14 +255,20 @@ impl Session {
         let login = lock(&self.inner).login.clone();
         let (mut logged_in, mut to) = (login.is_none(), None);
         loop {
-            let Some(line) = read(&mut stream).await? else { return Ok(()) };
+            let Some(line) = read(&mut stream).await? else {
+                return Ok(());
+            };
             let upper = line.to_ascii_uppercase();
             if upper.starts_with("EHLO") {
                 say(&mut stream, "250-localhost\r\n250 AUTH PLAIN").await?;
             } else if let Some(given) = line.strip_prefix("AUTH PLAIN ") {
                 let (name, password) = login.clone().unwrap_or_default();
                 logged_in = given == STANDARD.encode(format!("\0{name}\0{password}"));
-                let answer = if logged_in { "235 welcome" } else { "535 5.7.8 not these" };
+                let answer = if logged_in {
+                    "235 welcome"
+                } else {
+                    "535 5.7.8 not these"
+                };
                 say(&mut stream, answer).await?;
             } else if upper.starts_with("NOOP") {
                 say(&mut stream, "250 fine").await?;
@@ -277,7 +295,9 @@ impl Session {
                 say(&mut stream, "354 go on").await?;
                 let mut raw = String::new();
                 loop {
-                    let Some(line) = read(&mut stream).await? else { return Ok(()) };
+                    let Some(line) = read(&mut stream).await? else {
+                        return Ok(());
+                    };
                     if self.fault == Some(Fault::Drop) {
                         return Ok(());
                     }
