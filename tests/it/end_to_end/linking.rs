@@ -336,9 +336,10 @@ async fn a_kill_while_a_code_is_tried_leaves_no_half_of_a_link() {
         if asked.0 == 429 {
             break;
         }
+        let path = format!("/telegram/accounts/{account}/link");
         let trying = operator.try_call(
             Method::POST,
-            &format!("/telegram/accounts/{account}/link"),
+            &path,
             Some(json!({ "chat": account, "code": code })),
         );
         let (_, ()) = tokio::join!(tokio::time::timeout(Duration::from_secs(5), trying), async {
