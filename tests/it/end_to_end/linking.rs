@@ -337,11 +337,7 @@ async fn a_kill_while_a_code_is_tried_leaves_no_half_of_a_link() {
             break;
         }
         let path = format!("/telegram/accounts/{account}/link");
-        let trying = operator.try_call(
-            Method::POST,
-            &path,
-            Some(json!({ "chat": account, "code": code })),
-        );
+        let trying = operator.try_call(Method::POST, &path, Some(json!({ "chat": account, "code": code })));
         let (_, ()) = tokio::join!(tokio::time::timeout(Duration::from_secs(5), trying), async {
             tokio::time::sleep(Duration::from_micros(600 * (round + 1))).await;
             operator.signal("KILL");
@@ -393,4 +389,98 @@ async fn doctor_looks_at_the_mail_server_and_sends_nothing() {
         "{stranger}"
     );
     assert!(mail.taken().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_of_the_former_service_are_there_after_the_start_and_do_not_come_back() {
+    let (house, _mail) = house(Begins::StartTls).await;
+    std::fs::create_dir_all(house.data()).unwrap();
+    let line = json!({ "table": "users", "row": 1, "corporate_id": PERSON, "telegram_id": "4711", "created_at": "2025-01-01T10:00:00Z" });
+    std::fs::write(house.data().join("imported-registry.jsonl"), format!("{line}\n")).unwrap();
+    let operator = house.start().await;
+    let path = format!("/user/{PERSON}/telegram");
+    let linked = eventually("the link is taken over", async || {
+        let (status, body) = operator.get(&path).await;
+        (status == 200).then_some(body)
+    })
+    .await;
+    assert_eq!(
+        (&linked["account"], &linked["linked_at"]),
+        (&json!(4711), &json!("2025-01-01T10:00:00Z"))
+    );
+    assert_eq!(operator.get("/telegram/accounts/4711/config").await.0, 200);
+    let (_, none) = operator.get("/telegram/notices?wait=0").await;
+    assert_eq!(none["notices"], json!([]), "nobody is told what was so before");
+    assert_eq!(
+        operator
+            .call(Method::DELETE, "/telegram/accounts/4711/link", None)
+            .await
+            .0,
+        204
+    );
+    operator.stop().await;
+    let operator = house.start().await;
+    eventually("the registry is ready", async || {
+        (operator.get(&format!("/audit?corporate_id={PERSON}")).await.0 == 200).then_some(())
+    })
+    .await;
+    assert_eq!(operator.get(&path).await.0, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_put_back_gives_no_link_back_that_was_taken_away() {
+    let (house, mail) = house(Begins::StartTls).await;
+    let operator = house.start().await;
+    linked(&operator, &mail, 42).await;
+    operator.stop().await;
+    let (file, copy) = (house.data().join("linking.db"), house.path("copy.db"));
+    std::fs::copy(&file, &copy).unwrap();
+    let operator = house.start().await;
+    linked(&operator, &mail, 77).await;
+    operator.stop().await;
+    std::fs::copy(&copy, &file).unwrap();
+    for beside in ["linking.db-wal", "linking.db-shm"] {
+        let _ = std::fs::remove_file(house.data().join(beside));
+    }
+    let operator = house.start().await;
+    eventually("the link is gone", async || {
+        (operator.get(&format!("/user/{PERSON}/telegram")).await.0 == 404).then_some(())
+    })
+    .await;
+    assert_eq!(operator.get("/telegram/accounts/42/config").await.0, 404);
+    assert_eq!(told(&operator, Some(42)).await, "unlinked");
+    let (_, audit) = operator.get(&format!("/audit?corporate_id={PERSON}")).await;
+    assert!(audit.to_string().contains("was put back"), "{audit}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_the_traffic_and_what_the_guard_holds_back_are_told() {
+    let (mut house, [node]) = House::with_nodes().await;
+    house.set("GUARD_LIMIT", "1");
+    house.set("GUARD_SHARE", "0%");
+    let end = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * 7 - 2);
+    let terms = format!(
+        "  validUntil: {}\n  traffic: {{ limit: 10Mi }}\n",
+        end.strftime("%Y-%m-%dT%H:%M:%SZ")
+    );
+    house.write("anna.yaml", &user(PERSON, &terms));
+    for number in 0..4 {
+        house.write(&format!("{number}.yaml"), &user(&format!("CD10000{number}"), ""));
+    }
+    let operator = house.start().await;
+    let (_, code) = operator.post(&format!("/user/{PERSON}/link-codes"), json!({})).await;
+    assert_eq!(ask(&operator, 42, PERSON).await.0, 202);
+    assert_eq!(link(&operator, 42, code["code"].as_str().unwrap()).await.0, 200);
+    assert_eq!(told(&operator, Some(42)).await, "expiring");
+    let credential = operator.credential(PERSON).await;
+    let mut device = operator.connect(&node, &credential, "192.0.2.1:1").await.unwrap();
+    device.send(4 << 20, 5 << 20).unwrap();
+    assert_eq!(told(&operator, Some(42)).await, "quota");
+    for number in 0..4 {
+        house.write(
+            &format!("{number}.yaml"),
+            &user(&format!("CD10000{number}"), "  active: false\n"),
+        );
+    }
+    assert_eq!(told(&operator, None).await, "held_back");
 }
