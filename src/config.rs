@@ -6,6 +6,7 @@
 mod backup;
 mod gateway;
 mod guard;
+mod mail;
 mod public_url;
 pub mod secrets;
 mod values;
@@ -20,13 +21,14 @@ use std::{
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use secrecy::ExposeSecret as _;
 
-use crate::{api::principal::ApiClient, credentials::FileError, model::guard_limits::GuardLimits};
+use crate::{api::principal::ApiClient, credentials::FileError, mail::SmtpSettings, model::guard_limits::GuardLimits};
 
 pub(crate) use self::values::{duration, optional_path, panel_url};
 pub use self::{
     backup::Backup,
     gateway::{DefaultGateway, HysteriaDefaults},
     guard::Guard,
+    mail::{Linking, Mail, SmtpSecurity},
     public_url::PublicUrl,
     secrets::{Lookup, Secrets},
     values::{DesiredLocation, Ports, ProxyNetworks},
@@ -377,6 +379,12 @@ pub struct Settings {
     /// Events of the HR system.
     #[command(flatten)]
     pub webhook: Webhook,
+    /// Linking Telegram accounts.
+    #[command(flatten)]
+    pub linking: Linking,
+    /// Mail.
+    #[command(flatten)]
+    pub mail: Mail,
     /// Times.
     #[command(flatten)]
     pub times: Times,
@@ -440,6 +448,10 @@ pub struct Config {
     pub guard: GuardLimits,
     /// How events of the HR system are taken.
     pub webhook: WebhookConfig,
+    /// How often somebody may try who links a Telegram account.
+    pub linking: Linking,
+    /// The mail server; `None` where no mail is sent.
+    pub mail: Option<SmtpSettings>,
     /// Time limits.
     pub times: Times,
     /// Backups.
@@ -464,6 +476,8 @@ impl Config {
             hysteria,
             guard,
             webhook,
+            linking,
+            mail,
             times,
             backup,
         } = settings;
@@ -490,6 +504,8 @@ impl Config {
             guard: guard.limits(),
             webhook: webhook.check(&secrets)?,
             api_clients: api_clients(&secrets)?,
+            linking,
+            mail: mail.check(&secrets)?,
             secrets,
             state,
             cluster,

@@ -10,6 +10,7 @@ mod backups;
 mod gateways;
 mod guard;
 mod hr;
+mod linking;
 mod listeners;
 
 use std::{hash::Hash, time::Duration};
@@ -23,7 +24,7 @@ use prometheus_client::{
 
 use self::{
     audit::AuditMetrics, auth_guard::AuthGuardMetrics, backups::BackupMetrics, gateways::GatewayMetrics,
-    guard::GuardMetrics, hr::HrMetrics, listeners::ListenerMetrics,
+    guard::GuardMetrics, hr::HrMetrics, linking::LinkingMetrics, listeners::ListenerMetrics,
 };
 pub use self::{guard::OrderSource, listeners::Listener};
 use crate::model::access::{Access, Reason};
@@ -237,6 +238,7 @@ pub struct Metrics {
     users: Family<UserLabels, Gauge>,
     guard: GuardMetrics,
     hr: HrMetrics,
+    linking: LinkingMetrics,
     source_problems: Gauge,
     unobserved: Gauge,
     source_refused_access_edits: Gauge,
@@ -284,6 +286,7 @@ impl Metrics {
             users: Family::default(),
             guard: GuardMetrics::register(&mut registry),
             hr: HrMetrics::register(&mut registry),
+            linking: LinkingMetrics::register(&mut registry),
             listeners: ListenerMetrics::register(&mut registry),
             gateways: GatewayMetrics::register(&mut registry),
             auth_guard: AuthGuardMetrics::register(&mut registry),

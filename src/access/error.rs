@@ -25,6 +25,7 @@ impl std::fmt::Display for Denial {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let id = &self.corporate_id;
         match self.reason {
+            Reason::Held if self.holds.is_empty() => write!(f, "{id} is revoked: ask whoever issued it"),
             Reason::Held => write!(
                 f,
                 "{id} is denied by {}: whoever placed it has to lift it",
@@ -109,6 +110,13 @@ const fn not_discardable(state: State) -> &'static str {
     match state {
         State::HeldBack => "vpn-operator guard cancel drops it, and vpn-operator guard confirm lets it happen",
         _ => "what was done is undone by its opposite, an activation or a deactivation",
+    }
+}
+
+fn minutes(seconds: u64) -> String {
+    match seconds {
+        0..=90 => format!("{seconds} seconds"),
+        _ => format!("{} minutes", seconds.div_ceil(60)),
     }
 }
 
@@ -293,6 +301,26 @@ pub enum AccessError {
     /// Somebody revoked an ID while it was being given back.
     #[error("{0} was revoked again while it was being reinstated: it stays revoked")]
     Overtaken(CorporateId),
+    /// Too many wrong codes, or too many that were asked for, of this ID or by this account.
+    #[error("too many tries: wait {}", minutes(*.seconds))]
+    LinkLocked {
+        /// How long still.
+        seconds: u64,
+    },
+    /// A code for linking is not right.
+    #[error(
+        "the code is wrong, or it is not good any more: it is good once, for a few minutes, and in the chat alone that asked for it. Send          the corporate ID again for another one"
+    )]
+    WrongLinkCode,
+    /// There is no link.
+    #[error("no Telegram account is linked here")]
+    NotLinked,
+    /// Somebody who is known, and has no access because nobody is declared with their ID.
+    #[error("nobody is declared with the corporate ID {0}, so it gives no access: ask whoever issued it")]
+    Undeclared(CorporateId),
+    /// This process links no accounts.
+    #[error("Telegram accounts are not linked in this process")]
+    NoLinks,
     /// The work was cut off inside.
     #[error("the work was cut off by an internal error: look at the state before trying again")]
     Interrupted,

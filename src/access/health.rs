@@ -116,6 +116,13 @@ impl UseCases {
             dependencies.ids.troubles(),
             "until then logins and denials work, no corporate ID is issued, and nobody new is granted access",
         ));
+        if let Some(desk) = &dependencies.linking {
+            checks.push(Check::fails_with(
+                "telegram-links",
+                desk.troubles(),
+                "until then logins and denials work, no Telegram account is linked, and nobody is told anything by the bot",
+            ));
+        }
         checks.extend(of_audit(dependencies.journal.audit_state()));
         checks.push(of_guard(dependencies.people.guard(0).pending.total));
         checks.push(Check::fails_with(

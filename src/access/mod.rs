@@ -16,6 +16,7 @@ mod health;
 mod holds;
 mod hr;
 mod ids;
+mod linking;
 mod proof;
 mod records;
 mod release_many;
@@ -41,6 +42,7 @@ pub use health::{Check, CheckResult, Health, ProcessChecks};
 pub use holds::{HoldFilter, HoldView, NewHold, Phase, PlacedHold, ReleasedHold};
 pub use hr::{Delivery, EventPage, HrDesk, HrGauges, HrHealth, HrSettings, Received};
 pub use ids::{Beginning, Exchanged, IdPage, IdView, Ids, NewId, ReinstatedId, RevokedId, Validity};
+pub use linking::{BegunLinks, LinkDesk, LinkSettings, LinkedView, MadeCode, NewLink, OwnHold, Usages};
 pub use proof::Proof;
 pub use release_many::{ReleaseMany, ReleasedMany, ReleasedOne, ReleasedPerson};
 pub use rotate::{Rotate, Rotation};
@@ -129,6 +131,8 @@ pub struct Dependencies {
     pub settings: Settings,
     /// Where events of HR are received; `None` where none are.
     pub hr: Option<Arc<HrDesk>>,
+    /// Where Telegram accounts are linked; `None` where none are.
+    pub linking: Option<Arc<LinkDesk>>,
 }
 
 /// The use cases. One for the process; cheap to clone.

@@ -381,6 +381,45 @@ Examples:
         #[command(flatten)]
         ask: Ask,
     },
+    /// Make a code with which a person links a Telegram account
+    #[command(after_help = "\
+Examples:
+  vpn-operator user link-code AB123456
+  vpn-operator user link-code AB123456 --minutes 60 --reason \"no mailbox\"
+
+Give it only to somebody of whom you know that it is they: whoever types it into
+the bot's chat gets the VPN of this person. It is good once, in the first chat that
+asks for this ID, and one that was made before is good no more.")]
+    LinkCode {
+        /// Corporate ID
+        #[arg(add = complete::people())]
+        id: CorporateId,
+        /// How long it is good; 10 minutes when absent
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1440))]
+        minutes: Option<u32>,
+        /// Why; stands in the audit
+        #[arg(long)]
+        reason: Option<String>,
+        /// Ask.
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Show which Telegram account a person has linked, or take the link away
+    #[command(after_help = "\
+Examples:
+  vpn-operator user telegram AB123456
+  vpn-operator user telegram AB123456 --unlink      the account is told")]
+    Telegram {
+        /// Corporate ID
+        #[arg(add = complete::people())]
+        id: CorporateId,
+        /// Take the link away
+        #[arg(long)]
+        unlink: bool,
+        /// Ask.
+        #[command(flatten)]
+        ask: Ask,
+    },
 }
 
 /// Arguments of `user grant`.

@@ -48,6 +48,7 @@ pub mod run;
 mod seal;
 mod signals;
 mod surroundings;
+mod telegram;
 mod user;
 mod values;
 mod wait;

@@ -39,6 +39,7 @@ use crate::{
     fence::Fence,
     history::HistoryError,
     http::{self, HttpState},
+    mail::MailError,
     metrics::{Listener, Metrics},
     model::access::Access::Granted,
     reconcile::{core::Core, namespace_teardown},
@@ -73,6 +74,9 @@ pub enum RunError {
     /// History, or the inbox of HR events.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// Mail.
+    #[error(transparent)]
+    Mail(#[from] MailError),
     /// Desired state.
     #[error(transparent)]
     Desired(#[from] DesiredError),
@@ -160,6 +164,7 @@ async fn run_all(mut config: Config, simulate: bool, shutdown: CancellationToken
         metrics,
         clock: Arc::clone(&clock),
         process: backups.checks(surroundings::checks(&config, descriptors)),
+        closing: tasks.front_token(),
     };
     let wired = wire(&config, &secrets.key, &inputs, tasks.core_token()).await?;
     let Wired {

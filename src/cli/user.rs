@@ -15,7 +15,7 @@ use super::{
     human::Moments,
     json::{cell, describe, field, list, text},
     output::{Form, Output, Tone, note, printable},
-    person, qr,
+    person, qr, telegram,
 };
 use crate::{config::secrets::process_environment, model::corporate_id::CorporateId};
 
@@ -45,6 +45,13 @@ pub(super) async fn run(command: UserCommand, output: &mut Output) -> Result<(),
         UserCommand::Deactivate { id, reason, wait, ask } => deactivate(&ask, &id, reason, wait, output).await,
         UserCommand::Activate { id, ask } => activate(&ask, &id, output).await,
         UserCommand::Rotate { id, what, ask } => rotate(&ask, &id, &what, output).await,
+        UserCommand::LinkCode {
+            id,
+            minutes,
+            reason,
+            ask,
+        } => telegram::link_code(&ask, &id, minutes, reason, output).await,
+        UserCommand::Telegram { id, unlink, ask } => telegram::telegram(&ask, &id, unlink, output).await,
     }
 }
 

@@ -20,7 +20,7 @@ pub fn process_environment(name: &str) -> Option<OsString> {
 }
 
 /// Variables that hold a secret. Each can be given as a file with `_FILE` behind its name.
-pub const SECRET_VARIABLES: [&str; 11] = [
+pub const SECRET_VARIABLES: [&str; 12] = [
     "CORPORATE_SECRET",
     "CORPORATE_SECRET_PREVIOUS",
     "MASTER_KEY",
@@ -32,6 +32,7 @@ pub const SECRET_VARIABLES: [&str; 11] = [
     "WEBHOOK_SECRETS",
     "WEBHOOK_SECRET",
     "API_CLIENTS",
+    "SMTP_PASSWORD",
 ];
 
 /// A secret, and where it was read from.
@@ -112,6 +113,8 @@ pub struct Secrets {
     pub webhook_secret: Option<Secret>,
     /// Clients of the API with tokens of their own.
     pub api_clients: Option<Secret>,
+    /// Password of the mail server.
+    pub smtp_password: Option<Secret>,
 }
 
 impl Secrets {
@@ -132,6 +135,7 @@ impl Secrets {
             webhooks,
             webhook,
             clients,
+            smtp,
         ] = SECRET_VARIABLES;
         let read = |name| Secret::load(name, environment);
         Ok(Self {
@@ -146,6 +150,7 @@ impl Secrets {
             webhook_secrets: read(webhooks)?,
             webhook_secret: read(webhook)?,
             api_clients: read(clients)?,
+            smtp_password: read(smtp)?,
         })
     }
 

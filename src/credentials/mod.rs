@@ -5,6 +5,7 @@
 
 mod audit_keys;
 mod generated;
+mod link_codes;
 mod loading;
 mod private_file;
 mod sealing;
@@ -21,6 +22,7 @@ use sha2::Sha256;
 
 pub use audit_keys::{AuditKey, AuditKeys};
 pub use generated::load_or_create_secret;
+pub use link_codes::LinkCodeKey;
 pub use loading::{KEY_FILE, KEY_ID_FILE, KeyError, PREVIOUS_KEY_FILE};
 pub use private_file::FileError;
 pub use sealing::SealError;

@@ -21,7 +21,7 @@ use super::{
     value::optional_moment,
 };
 use crate::{
-    access::{Configuration, Grant, NewUser, Rotate},
+    access::{Configuration, Grant, NewUser, Rotate, Rotation},
     model::corporate_id::CorporateId,
 };
 
@@ -121,7 +121,8 @@ impl ConfigBody {
 }
 
 impl FullConfigBody {
-    fn of(configuration: &Configuration) -> Result<Self, Problem> {
+    /// Of a person who has access.
+    pub(super) fn of(configuration: &Configuration) -> Result<Self, Problem> {
         Ok(Self {
             config: ConfigBody::of(configuration)?,
             links: configuration
@@ -263,12 +264,21 @@ pub(super) async fn rotate(
     PathId(id): PathId,
     Body(body): Body<RotateBody>,
 ) -> Result<(StatusCode, Json<RotatedBody>), Problem> {
-    let what = match body.what {
-        RotateWhat::Password => Rotate::Password,
-        RotateWhat::Subscription => Rotate::Subscription,
-        RotateWhat::Both => Rotate::Both,
-    };
-    let done = state.use_cases.rotate(caller, id, what).await?;
+    rotated(state.use_cases.rotate(caller, id, body.what()).await?)
+}
+
+impl RotateBody {
+    pub(super) fn what(&self) -> Rotate {
+        match self.what {
+            RotateWhat::Password => Rotate::Password,
+            RotateWhat::Subscription => Rotate::Subscription,
+            RotateWhat::Both => Rotate::Both,
+        }
+    }
+}
+
+/// The answer to a rotation.
+pub(super) fn rotated(done: Rotation) -> Result<(StatusCode, Json<RotatedBody>), Problem> {
     let (code, status) = if done.in_force {
         (StatusCode::OK, "rotated")
     } else {

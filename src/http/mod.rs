@@ -38,6 +38,7 @@ mod release_many;
 mod rights;
 mod schemas;
 mod subscription;
+mod telegram;
 mod user_bodies;
 mod users;
 mod value;
@@ -55,7 +56,7 @@ use axum::{
     extract::{DefaultBodyLimit, State},
     http::{StatusCode, Uri},
     middleware::from_fn_with_state,
-    routing::{MethodRouter, delete, get, post},
+    routing::{MethodRouter, delete, get, post, put},
 };
 use ipnet::IpNet;
 use secrecy::SecretString;
@@ -200,6 +201,22 @@ fn protected() -> Routes {
         ("/audit/who", get(records::who)),
         ("/audit/user/{corporate_id}", get(records::story)),
         ("/audit/acknowledge", post(audit::acknowledge)),
+        ("/telegram/accounts/{account}/code", post(telegram::ask)),
+        (
+            "/telegram/accounts/{account}/link",
+            post(telegram::link).delete(telegram::unlink),
+        ),
+        ("/telegram/accounts/{account}", get(telegram::show)),
+        ("/telegram/accounts/{account}/language", put(telegram::language)),
+        ("/telegram/accounts/{account}/config", get(telegram::config)),
+        ("/telegram/accounts/{account}/rotate", post(telegram::rotate)),
+        ("/telegram/notices", get(telegram::notices)),
+        ("/telegram/notices/{id}/done", post(telegram::done)),
+        ("/user/{corporate_id}/link-codes", post(telegram::give_out)),
+        (
+            "/user/{corporate_id}/telegram",
+            get(telegram::of_person).delete(telegram::unlink_person),
+        ),
     ]
 }
 

@@ -13,7 +13,7 @@ use super::{
     access, activation, audit, docs, events, gateways, guard, health, holds, id_files, ids, problem, records,
     release_many,
     schemas::{self, ActorText, SourceText},
-    subscription, users, webhooks,
+    subscription, telegram, users, webhooks,
 };
 
 /// The OpenAPI document of the API.
@@ -41,6 +41,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         gateways::list, gateways::show, guard::show, guard::confirm, guard::cancel, audit::list, audit::acknowledge, records::who, records::story, ids::validate, ids::issue, ids::activate,
         ids::revoke, ids::archive, ids::search, ids::show, id_files::export, id_files::import, subscription::show,
         webhooks::receive, webhooks::health, events::list, events::pending, events::show, events::process, events::discard,
+        telegram::ask, telegram::link, telegram::unlink, telegram::show, telegram::language, telegram::config, telegram::rotate,
+        telegram::notices, telegram::done, telegram::give_out, telegram::of_person, telegram::unlink_person,
         health::health, health::livez, health::readyz, health::metrics, docs::document, docs::page,
     ),
     components(schemas(
@@ -59,6 +61,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         (name = "guard", description = "Denials that came in unusual number and wait for a person"),
         (name = "webhooks", description = "Events of the HR system"),
         (name = "audit", description = "Who did what"),
+        (name = "telegram", description = "Telegram accounts that belong to people, and what they are told"),
         (name = "subscription", description = "What VPN clients fetch"),
         (name = "health", description = "For machines that watch"),
         (name = "documentation", description = "This document"),
@@ -79,14 +82,14 @@ impl Modify for Common {
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("corporate_secret", SecurityScheme::ApiKey(scheme));
         for item in document.paths.paths.values_mut() {
-            for operation in [&mut item.post, &mut item.delete].into_iter().flatten() {
+            for operation in [&mut item.post, &mut item.put, &mut item.delete].into_iter().flatten() {
                 let lenient = operation.operation_id.as_deref().is_some_and(|id| DENIES.contains(&id));
                 operation
                     .parameters
                     .get_or_insert_default()
                     .extend(caller_headers(lenient).map(RefOr::T));
             }
-            let operations = [&mut item.get, &mut item.post, &mut item.delete];
+            let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.delete];
             for operation in operations.into_iter().flatten() {
                 complete(operation);
             }
@@ -95,7 +98,12 @@ impl Modify for Common {
 }
 
 /// Operations whose body may be left out. Null is no such body.
-const WITHOUT_BODY: [&str; 3] = ["deactivate_user", "activate_user", "discard_event"];
+const WITHOUT_BODY: [&str; 4] = [
+    "deactivate_user",
+    "activate_user",
+    "discard_event",
+    "give_out_link_code",
+];
 
 /// Operations that deny, for which anything is taken that does not say whom.
 const DENIES: [&str; 3] = ["deactivate_user", "create_hold", "revoke_id"];

@@ -53,7 +53,7 @@ pub(super) struct ProblemBody {
     status: u16,
     /// What is wrong here, and what to do.
     detail: String,
-    /// Why the person is denied: `Held`, `Inactive`, `NotYetValid`, `Expired`, `OverQuota`, `Deleted`, `Conflict`.
+    /// Why the person is denied: `Held`, `Inactive`, `NotYetValid`, `Expired`, `OverQuota`, `Deleted`, `Conflict`, `Undeclared`.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     /// Names of the holds that are live.
@@ -164,6 +164,12 @@ impl Problem {
             DesiredError::Invalid(_) => Self::invalid(detail),
             DesiredError::Unavailable(_) => Self::unavailable(detail),
         }
+    }
+
+    /// Why a person has no access of whom there is no decision.
+    fn reason(mut self, reason: &'static str) -> Self {
+        self.0.reason = Some(reason);
+        self
     }
 
     fn denied(mut self, denial: Denial) -> Self {
@@ -282,6 +288,22 @@ impl From<AccessError> for Problem {
                 "The event is not signed well",
                 detail,
             ),
+            AccessError::LinkLocked { seconds } => {
+                let status = StatusCode::TOO_MANY_REQUESTS;
+                Self::new(status, "locked", "Too many tries", detail).retry_after(seconds)
+            }
+            AccessError::WrongLinkCode => {
+                Self::new(StatusCode::FORBIDDEN, "wrong-code", "The code is not right", detail)
+            }
+            AccessError::NotLinked => Self::new(StatusCode::NOT_FOUND, "not-linked", "There is no link", detail),
+            AccessError::Undeclared(_) => Self::new(
+                StatusCode::FORBIDDEN,
+                "access-denied",
+                "The person has no access",
+                detail,
+            )
+            .reason("Undeclared"),
+            AccessError::NoLinks => Self::unavailable(detail),
             AccessError::Interrupted => Self::internal(),
         }
     }

@@ -12,6 +12,7 @@ use super::{
     gateways::Gateways,
     hold_work::HoldWork,
     imported::{Imported, Reader},
+    linked::LinkedPeople,
     overdue::Unobserved,
     plan::at_once,
     status_write_cache::StatusWriteCache,
@@ -68,6 +69,8 @@ pub struct Core {
     pub hold_work: HoldWork,
     /// How access changed, for the history.
     pub access_record: AccessRecord,
+    /// People who are linked to a chat, and of whom something changed.
+    pub linked: Arc<LinkedPeople>,
     /// Who gives orders just now.
     pub orders: Arc<Orders>,
     /// Waits of users that failed.
@@ -153,6 +156,7 @@ impl Core {
             }
         }
         self.access_record.collect(&self.roster);
+        self.linked.collect(&transitions);
         denials::tell(&transitions, &self.orders, |name| {
             self.holds.get(&ObjectRef::new(name).within(&self.namespace))
         });

@@ -20,6 +20,7 @@ pub mod hold_work;
 pub mod holds;
 pub mod imported;
 pub mod intake;
+pub mod linked;
 mod listing;
 pub mod namespace_teardown;
 pub mod overdue;

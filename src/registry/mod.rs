@@ -174,6 +174,14 @@ impl Registry {
         self.store.read(move |conn| rows::telegram(conn, &id)).await
     }
 
+    /// Every Telegram account that the former service had linked.
+    ///
+    /// # Errors
+    /// The registry cannot be read.
+    pub async fn telegram_links(&self) -> Result<Vec<TelegramLink>, StoreError> {
+        self.store.read(rows::telegram_links).await
+    }
+
     /// Whose IDs these are; without those that nothing is known of.
     ///
     /// # Errors

@@ -153,14 +153,23 @@ pub(super) fn changes(conn: &Connection, id: &CorporateId, limit: u32) -> rusqli
 /// The Telegram account of an ID.
 pub(super) fn telegram(conn: &Connection, id: &CorporateId) -> rusqlite::Result<Option<TelegramLink>> {
     let sql = "SELECT id, telegram_id, linked_at FROM telegram WHERE key = ?1";
-    let link = |row: &Row<'_>| {
-        Ok(TelegramLink {
-            id: id_of(row, 0)?,
-            telegram_id: row.get(1)?,
-            linked_at: row.get::<_, Option<i64>>(2)?.map(|at| parse(2, at)).transpose()?,
-        })
-    };
-    conn.prepare_cached(sql)?.query_row([id.key()], link).optional()
+    conn.prepare_cached(sql)?
+        .query_row([id.key()], telegram_link)
+        .optional()
+}
+
+/// Every Telegram account that is there.
+pub(super) fn telegram_links(conn: &Connection) -> rusqlite::Result<Vec<TelegramLink>> {
+    let sql = "SELECT id, telegram_id, linked_at FROM telegram ORDER BY telegram_id";
+    conn.prepare_cached(sql)?.query_map([], telegram_link)?.collect()
+}
+
+fn telegram_link(row: &Row<'_>) -> rusqlite::Result<TelegramLink> {
+    Ok(TelegramLink {
+        id: id_of(row, 0)?,
+        telegram_id: row.get(1)?,
+        linked_at: row.get::<_, Option<i64>>(2)?.map(|at| parse(2, at)).transpose()?,
+    })
 }
 
 /// Links an account to an ID; `false` where either has another one.

@@ -37,6 +37,8 @@ const FLOORS: &[&[&str]] = &[
         "simulation",
         "import",
         "inbox",
+        "linking",
+        "mail",
     ],
     &["auth"],
     &["roster"],

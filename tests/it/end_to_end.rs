@@ -14,6 +14,7 @@ mod imported;
 mod in_force;
 pub mod legacy;
 mod limits;
+mod linking;
 mod nodes;
 pub mod operator;
 mod panel;

@@ -20,6 +20,7 @@ mod hr;
 mod http;
 mod hysteria;
 mod kubernetes;
+mod mail;
 mod packaging;
 mod reconcile;
 mod roster;

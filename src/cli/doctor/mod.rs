@@ -5,6 +5,7 @@
 
 mod cluster;
 mod local;
+mod mail;
 mod node_certificate;
 mod operator;
 mod remote;
@@ -114,11 +115,12 @@ pub(super) async fn run(args: Doctor, output: &mut Output) -> Result<(), Command
     }
     findings.extend(local::certificate(args.cert.as_deref(), &gateways));
     findings.extend(node_certificate::look(&gateways).await);
-    let (listener, services) = tokio::join!(
+    let (listener, services, mail) = tokio::join!(
         remote::auth_listener(&config, &gateways),
-        remote::auth_services(&gateways)
+        remote::auth_services(&gateways),
+        mail::server(config.mail.as_ref())
     );
-    findings.extend(listener.into_iter().chain(services));
+    findings.extend(listener.into_iter().chain(services).chain(mail));
     progress.finish_and_clear();
 
     let failed = findings

@@ -18,7 +18,10 @@ use super::{
     tasks::Tasks,
 };
 use crate::{
-    access::{Dependencies, HrDesk, HrGauges, HrSettings, Ids, LivePeople, ProcessChecks, Settings, UseCases},
+    access::{
+        Dependencies, HrDesk, HrGauges, HrSettings, Ids, LinkDesk, LinkSettings, LivePeople, ProcessChecks, Settings,
+        UseCases,
+    },
     auth::listener::AuthEndpoint,
     clock::SharedClock,
     cluster::audit_head::AuditHeadMap,
@@ -29,6 +32,8 @@ use crate::{
     history::{HeadFile, HeadPlace, History, HistoryError},
     inbox::{INBOX_FILE, Inbox},
     issue::{Derived, Issuer},
+    linking::{LINKING_FILE, Linking},
+    mail::{Post, Smtp},
     metrics::Metrics,
     model::{gateway::BlitzGateway, user::VpnUser},
     reconcile::{
@@ -92,6 +97,8 @@ pub struct WireInputs {
     pub clock: SharedClock,
     /// What the process finds of its surroundings.
     pub process: ProcessChecks,
+    /// Cancelled when no new requests are taken any more.
+    pub closing: CancellationToken,
 }
 
 /// Wires the core.
@@ -110,6 +117,7 @@ pub async fn wire(
         metrics,
         clock,
         process,
+        closing,
     } = inputs;
     let data = &config.state.data_dir;
     let history = open_history(&data.join(config::HISTORY_FILE), key, clock)?;
@@ -171,6 +179,7 @@ pub async fn wire(
         imported,
         hold_work,
         access_record: AccessRecord::default(),
+        linked: Arc::default(),
         orders: Arc::default(),
         backoff: Backoff::default(),
         verdicts,
@@ -184,8 +193,9 @@ pub async fn wire(
     core.follow_usage();
     core.answer_inquiries();
     let inbox = Inbox::open_or_retry(&data.join(INBOX_FILE), Arc::clone(clock))?;
+    let linking = link_desk(config, key, &core, closing)?;
     Ok(Wired {
-        use_cases: use_cases(config, &core, ids, process, inbox),
+        use_cases: use_cases(config, &core, ids, process, inbox, linking),
         core,
         endpoint,
         nodes,
@@ -241,6 +251,8 @@ impl Wired {
         tasks.core("the keeper of the audit", Arc::clone(&audit).run(end()));
         tasks.core("the walk along the audit", audit.watch(end()));
         tasks.core("the gauges", upkeep::gauges(ctx(), end()));
+        tasks.core("the codes for linking", use_cases.clone().send_link_codes(end()));
+        tasks.core("the notices", use_cases.clone().find_notices(end()));
         tasks.core("the corporate IDs", begin_ids(use_cases, data_dir, end()));
     }
 }
@@ -258,6 +270,10 @@ async fn begin_ids(use_cases: UseCases, data_dir: PathBuf, end: CancellationToke
     let begun = async {
         while let Err(error) = use_cases.begin_ids(&data_dir).await {
             tracing::warn!(%error, "the registry of corporate IDs is not ready: trying again");
+            tokio::time::sleep(ID_RETRY).await;
+        }
+        while let Err(error) = use_cases.begin_links().await {
+            tracing::warn!(%error, "the links to Telegram accounts are not ready: trying again");
             tokio::time::sleep(ID_RETRY).await;
         }
     };
@@ -343,7 +359,42 @@ pub fn environment(config: &Config) -> Environment {
     }
 }
 
-fn use_cases(config: &Config, core: &Arc<Core>, ids: Arc<Ids>, process: &ProcessChecks, inbox: Inbox) -> UseCases {
+/// The desk at which Telegram accounts are linked. A file that cannot be opened stands in nobody's way.
+fn link_desk(
+    config: &Config,
+    key: &MasterKey,
+    core: &Arc<Core>,
+    closing: &CancellationToken,
+) -> Result<Arc<LinkDesk>, RunError> {
+    let path = config.state.data_dir.join(LINKING_FILE);
+    let (keys, limits) = (key.link_code_key(), config.linking.limits());
+    let linking = Linking::open_or_retry(&path, keys, limits, Arc::clone(&core.clock))?;
+    if let Some(error) = linking.last_error() {
+        tracing::error!(%error, "starting without the links to Telegram accounts: logins and denials work");
+    }
+    let post = config.mail.as_ref().map(Smtp::new).transpose()?;
+    let usage = Arc::clone(&core.usage);
+    Ok(LinkDesk::new(
+        linking,
+        Arc::clone(&core.linked),
+        Arc::new(move |account| usage.usage(account)),
+        Arc::clone(&core.metrics),
+        LinkSettings {
+            post: post.map(|post| Arc::new(post) as Arc<dyn Post>),
+            title: crate::http::Settings::default().title,
+            closing: closing.clone(),
+        },
+    ))
+}
+
+fn use_cases(
+    config: &Config,
+    core: &Arc<Core>,
+    ids: Arc<Ids>,
+    process: &ProcessChecks,
+    inbox: Inbox,
+    linking: Arc<LinkDesk>,
+) -> UseCases {
     let dispatch = {
         let core = Arc::clone(core);
         Arc::new(move |transitions| core.dispatch(transitions))
@@ -366,6 +417,7 @@ fn use_cases(config: &Config, core: &Arc<Core>, ids: Arc<Ids>, process: &Process
         process: Arc::clone(process),
         settings: Settings::default(),
         hr: Some(HrDesk::new(inbox, hr_settings(config), core.fence.clone())),
+        linking: Some(linking),
     })
 }
 

@@ -441,6 +441,7 @@ impl Operator {
             },
             ids: Arc::new(Ids::new(registrar)),
             hr: Some(HrDesk::new(inbox.clone(), settings, Fence::always_open())),
+            linking: None,
         });
         let worker = use_cases
             .clone()

@@ -145,6 +145,7 @@ impl World {
     pub fn use_cases(self: &Arc<Self>) -> UseCases {
         UseCases::new(Dependencies {
             hr: None,
+            linking: None,
             desired: self.clone(),
             people: self.clone(),
             directory: self.clone(),

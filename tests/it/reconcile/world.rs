@@ -524,6 +524,7 @@ impl Operator {
             imported,
             hold_work,
             access_record: AccessRecord::default(),
+            linked: Arc::default(),
             orders: Arc::default(),
             backoff: Backoff::default(),
             verdicts: Arc::new(verdicts),

@@ -9,6 +9,8 @@ pub mod hysteria_node;
 pub mod kube;
 pub mod log;
 pub mod net;
+#[allow(dead_code, reason = "a scenario takes what it needs of the double")]
+pub mod smtp;
 
 use secrecy::SecretBox;
 use vpn_operator::credentials::{AuditKeys, MasterKey};

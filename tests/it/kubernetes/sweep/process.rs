@@ -144,6 +144,7 @@ fn inputs(url: &str) -> WireInputs {
         metrics: Arc::new(Metrics::new()),
         clock: Arc::new(SystemClock),
         process: Arc::new(Vec::new),
+        closing: CancellationToken::new(),
     }
 }
 

@@ -1,0 +1,83 @@
+//! The key with which the codes are hashed that link a chat to a person: whoever reads the database cannot try all of them.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use subtle::{Choice, ConstantTimeEq};
+
+use super::MasterKey;
+
+/// HMAC-SHA-256 with a key that is derived from the master key for this purpose alone. Cloning is cheap.
+#[derive(Clone)]
+pub struct LinkCodeKey(Hmac<Sha256>);
+
+impl MasterKey {
+    /// The key that codes for linking are hashed with. A rotated master key makes those worthless that are under way.
+    #[must_use]
+    pub fn link_code_key(&self) -> LinkCodeKey {
+        let derived = self.current.derive("link-code", &[]);
+        // HMAC fills a short key up with zeros to the block size; doing it here leaves nothing that could fail.
+        let mut block = hmac::digest::Key::<Hmac<Sha256>>::default();
+        block.iter_mut().zip(derived.iter()).for_each(|(to, from)| *to = *from);
+        LinkCodeKey(<Hmac<Sha256> as KeyInit>::new(&block))
+    }
+}
+
+impl LinkCodeKey {
+    /// The hash of a code for this person (the key of the corporate ID). The same code of another person has another one.
+    #[must_use]
+    pub fn hash(&self, person: &str, code: &str) -> [u8; 32] {
+        let mut mac = self.0.clone();
+        for part in [person.as_bytes(), code.as_bytes()] {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+
+    /// Which of the hashes is that of this code. Takes the same time whichever it is, and if none is.
+    #[must_use]
+    pub fn find(&self, person: &str, code: &str, hashes: &[[u8; 32]]) -> Option<usize> {
+        let hash = self.hash(person, code);
+        let mut found = None;
+        for (at, known) in hashes.iter().enumerate() {
+            let same: Choice = known.ct_eq(&hash);
+            if bool::from(same) {
+                found = Some(at);
+            }
+        }
+        found
+    }
+}
+
+impl fmt::Debug for LinkCodeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LinkCodeKey").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretBox;
+
+    use super::*;
+
+    fn key(byte: u8) -> LinkCodeKey {
+        MasterKey::from_bytes(SecretBox::new(Box::new([byte; 32]))).link_code_key()
+    }
+
+    #[test]
+    fn a_code_is_found_for_its_person_and_its_key_alone() {
+        let hashes = [key(1).hash("ab123456", "11111111"), key(1).hash("ab123456", "22222222")];
+        assert_eq!(key(1).find("ab123456", "22222222", &hashes), Some(1));
+        assert_eq!(key(1).find("ab123457", "22222222", &hashes), None);
+        assert_eq!(key(2).find("ab123456", "22222222", &hashes), None);
+        assert_eq!(
+            key(1).find("ab1234561", "1111111", &hashes),
+            None,
+            "no two lists of parts meet"
+        );
+        assert!(format!("{:?}", key(1)).len() < 30);
+    }
+}
