@@ -33,6 +33,8 @@ const RIGHTS: &[(&str, &str, &[Role])] = &[
     ("GET", "/audit", BOOKS),
     ("GET", "/audit/who", BOOKS),
     ("GET", "/audit/user/{corporate_id}", LOOK),
+    ("GET", "/user/{corporate_id}/telegram", LOOK),
+    ("POST", "/user/{corporate_id}/link-codes", HELP),
     ("POST", "/holds", HELP),
     ("DELETE", "/holds/{name}", HELP),
     ("POST", "/user/{corporate_id}/deactivate", FEED),
