@@ -85,7 +85,8 @@ fn round(address: SocketAddr, requests: &[Vec<u8>]) -> f64 {
     let mut conn = Conn::open(address).unwrap();
     let took = (0..LOGINS).map(|at| {
         let begun = Instant::now();
-        assert!(is_yes(&conn.ask(&requests[at % requests.len()]).unwrap().body));
+        let answer = conn.ask(&requests[at % requests.len()]).unwrap();
+        assert!(is_yes(&answer.body), "{at}: {}", String::from_utf8_lossy(&answer.body));
         begun.elapsed().as_secs_f64()
     });
     median(took.collect())

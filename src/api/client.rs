@@ -24,12 +24,18 @@ pub const ACTOR_HEADER: HeaderName = HeaderName::from_static("x-vpn-operator-act
 /// Header with the role that the person who acts has, where it is a lower one than the caller's.
 pub const ROLE_HEADER: HeaderName = HeaderName::from_static("x-vpn-operator-role");
 
+/// Header of every answer of an operator whose node is simulated.
+pub const SIMULATED_HEADER: HeaderName = HeaderName::from_static("x-vpn-operator-simulated");
+
 /// Largest answer that is read, in bytes.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
 /// Why a request has no answer that can be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
+    /// The request cannot be made.
+    #[error("no request can be made: {0}")]
+    Unsendable(String),
     /// Nobody answered.
     #[error("the operator cannot be reached: {0}")]
     Unreachable(String),
@@ -47,7 +53,7 @@ impl ApiError {
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
             Self::Refused(refusal) => Some(refusal),
-            Self::Unreachable(_) | Self::Unreadable(_) => None,
+            Self::Unsendable(_) | Self::Unreachable(_) | Self::Unreadable(_) => None,
         }
     }
 
@@ -73,6 +79,8 @@ pub struct Refusal {
     pub retry_after: Option<u64>,
     /// The whole document.
     pub problem: Value,
+    /// The operator's node is a simulated one.
+    pub simulated: bool,
 }
 
 impl fmt::Display for Refusal {
@@ -109,9 +117,12 @@ impl OverHttp {
     }
 }
 
-#[async_trait]
-impl Carrier for OverHttp {
-    async fn carry(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, String> {
+impl OverHttp {
+    /// Sends a request, and answers when the head of the answer is there: for what is read while it comes.
+    ///
+    /// # Errors
+    /// As [`Carrier::carry`].
+    pub async fn open(&self, request: Request<Vec<u8>>) -> Result<reqwest::Response, String> {
         let (parts, body) = request.into_parts();
         let mut url = self.base.clone();
         url.set_path(&format!(
@@ -121,7 +132,14 @@ impl Carrier for OverHttp {
         ));
         url.set_query(parts.uri.query());
         let sent = self.http.request(parts.method, url).headers(parts.headers).body(body);
-        let answer = sent.send().await.map_err(innermost)?;
+        sent.send().await.map_err(innermost)
+    }
+}
+
+#[async_trait]
+impl Carrier for OverHttp {
+    async fn carry(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, String> {
+        let answer = self.open(request).await?;
         let mut response = Response::builder().status(answer.status());
         if let Some(headers) = response.headers_mut() {
             headers.extend(answer.headers().clone());
@@ -132,7 +150,8 @@ impl Carrier for OverHttp {
 }
 
 /// The innermost cause, which names no URL.
-fn innermost(error: reqwest::Error) -> String {
+#[must_use]
+pub fn innermost(error: reqwest::Error) -> String {
     if error.is_timeout() {
         return "it did not answer in time".to_owned();
     }
@@ -142,6 +161,13 @@ fn innermost(error: reqwest::Error) -> String {
         cause = inner;
     }
     cause.to_string()
+}
+
+#[async_trait]
+impl<T: Carrier> Carrier for Arc<T> {
+    async fn carry(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, String> {
+        self.as_ref().carry(request).await
+    }
 }
 
 /// In the same process: the router that the listener serves.
@@ -194,6 +220,8 @@ pub struct Answer {
     pub status: StatusCode,
     /// Body; null when there is none.
     pub body: Value,
+    /// The operator's node is a simulated one: no session and no proof in the answer is real.
+    pub simulated: bool,
 }
 
 impl Client {
@@ -251,36 +279,53 @@ impl Client {
         query: &[(&str, String)],
         body: Option<&(impl Serialize + Sync)>,
     ) -> Result<Answer, ApiError> {
-        let answer = self.carrier.carry(self.request(method, path, query, body)?).await;
+        let mut request = self.request(method, path, query)?;
+        if let Some(body) = body {
+            *request.body_mut() = serde_json::to_vec(body).map_err(|_| cannot("its body"))?;
+            let json = HeaderValue::from_static("application/json");
+            request.headers_mut().insert(header::CONTENT_TYPE, json);
+        }
+        self.exchange(request).await
+    }
+
+    /// Sends a request that was made by [`Self::request`].
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn exchange(&self, request: Request<Vec<u8>>) -> Result<Answer, ApiError> {
+        let answer = self.carrier.carry(request).await;
         let (parts, body) = answer.map_err(ApiError::Unreachable)?.into_parts();
+        let simulated = parts.headers.contains_key(SIMULATED_HEADER);
         let read = if body.is_empty() {
             Ok(Value::Null)
         } else {
             serde_json::from_slice(&body)
         };
         if !parts.status.is_success() {
-            let retry = parts
-                .headers
-                .get(header::RETRY_AFTER)
-                .and_then(|value| value.to_str().ok()?.parse().ok());
-            return Err(refusal(parts.status, retry, read.unwrap_or_default()));
+            let retry = parts.headers.get(header::RETRY_AFTER);
+            let retry = retry.and_then(|value| value.to_str().ok()?.parse().ok());
+            let problem = read.unwrap_or_default();
+            return Err(refused(parts.status, retry, problem, simulated));
         }
         // The error may show what it stumbled over, which may be a secret: only its place is told.
         let body = read.map_err(|error| ApiError::Unreadable(format!("no JSON at byte {}", error.column())))?;
         Ok(Answer {
             status: parts.status,
             body,
+            simulated,
         })
     }
 
-    fn request(
+    /// A request without a body, in the name of who acts.
+    ///
+    /// # Errors
+    /// The secret, the name or the path cannot be sent.
+    pub fn request(
         &self,
         method: Method,
         path: &[&str],
         query: &[(&str, String)],
-        body: Option<&(impl Serialize + Sync)>,
     ) -> Result<Request<Vec<u8>>, ApiError> {
-        let cannot = |why: &str| ApiError::Unreachable(format!("no request can be made: {why}"));
         let mut url = Url::parse("http://operator/").map_err(|_| cannot("its path"))?;
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
@@ -304,15 +349,12 @@ impl Client {
         if let Some(role) = self.acting.role {
             request = request.header(ROLE_HEADER, role.word());
         }
-        let bytes = match body {
-            Some(body) => {
-                request = request.header(header::CONTENT_TYPE, "application/json");
-                serde_json::to_vec(body).map_err(|_| cannot("its body"))?
-            }
-            None => Vec::new(),
-        };
-        request.body(bytes).map_err(|_| cannot("its headers"))
+        request.body(Vec::new()).map_err(|_| cannot("its headers"))
     }
+}
+
+fn cannot(what: &str) -> ApiError {
+    ApiError::Unsendable(what.to_owned())
 }
 
 fn read<T: DeserializeOwned>(answer: Answer) -> Result<T, ApiError> {
@@ -325,20 +367,17 @@ fn short_name<T>() -> &'static str {
     name.rsplit("::").next().unwrap_or(name)
 }
 
-fn refusal(status: StatusCode, retry_after: Option<u64>, problem: Value) -> ApiError {
+fn refused(status: StatusCode, retry_after: Option<u64>, problem: Value, simulated: bool) -> ApiError {
     let text = |name: &str| problem.get(name).and_then(Value::as_str).map(str::to_owned);
-    let kind = text("type")
-        .and_then(|kind| kind.rsplit(':').next().map(str::to_owned))
-        .unwrap_or_default();
-    let detail = text("detail").or_else(|| text("title")).unwrap_or_default();
-    let reason = text("reason");
+    let kind = text("type").and_then(|kind| kind.rsplit(':').next().map(str::to_owned));
     ApiError::Refused(Box::new(Refusal {
         status,
-        kind,
-        detail,
-        reason,
+        kind: kind.unwrap_or_default(),
+        detail: text("detail").or_else(|| text("title")).unwrap_or_default(),
+        reason: text("reason"),
         retry_after,
         problem,
+        simulated,
     }))
 }
 

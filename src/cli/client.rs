@@ -5,12 +5,12 @@ mod files;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Once,
+    sync::{Arc, Once},
     time::Duration,
 };
 
 use clap::Args;
-use reqwest::{Method, RequestBuilder, Response, StatusCode, header::HeaderValue};
+use reqwest::{Method, StatusCode, header::HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::{Host, Url};
@@ -20,9 +20,12 @@ use super::{
     json,
     output::{note, printable},
 };
-use crate::config::{
-    self,
-    secrets::{self, Lookup, Secret},
+use crate::{
+    api::client::{self as api, ApiError, OverHttp},
+    config::{
+        self,
+        secrets::{self, Lookup, Secret},
+    },
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -73,11 +76,10 @@ pub enum Found {
 
 /// A client of one operator.
 pub struct Client {
-    http: reqwest::Client,
+    api: api::Client,
+    over: Arc<OverHttp>,
     base: Url,
-    secret: SecretString,
     secret_origin: String,
-    actor: HeaderValue,
     simulated: Once,
 }
 
@@ -107,21 +109,28 @@ impl Client {
             builder = builder.tls_certs_merge(certificates(path)?);
         }
         let (secret, secret_origin) = corporate_secret(&args.data_dir, environment)?;
-        let actor = args
-            .actor
-            .as_deref()
-            .filter(|actor| !actor.is_empty())
-            .unwrap_or("unknown");
+        if HeaderValue::from_str(secret.expose_secret()).is_err() {
+            return Err(CommandError::invalid(format!(
+                "{secret_origin}: holds characters that no HTTP header can carry"
+            )));
+        }
+        let actor = args.actor.as_deref().filter(|actor| !actor.is_empty());
+        let actor = actor.unwrap_or("unknown");
+        if HeaderValue::from_bytes(actor.as_bytes()).is_err() {
+            return Err(CommandError::invalid(
+                "--as: give a name without line breaks and control characters",
+            ));
+        }
+        let http = builder
+            .build()
+            .map_err(|error| CommandError::failed(format!("cannot make an HTTP client: {error}")))?;
+        let over = Arc::new(OverHttp::new(http, base.clone()));
         Ok(Self {
-            simulated: Once::new(),
-            http: builder
-                .build()
-                .map_err(|error| CommandError::failed(format!("cannot make an HTTP client: {error}")))?,
+            api: api::Client::new(Arc::clone(&over), secret, "cli").acting(actor, None),
+            over,
             base,
-            secret,
             secret_origin,
-            actor: HeaderValue::from_bytes(actor.as_bytes())
-                .map_err(|_| CommandError::invalid("--as: give a name without line breaks and control characters"))?,
+            simulated: Once::new(),
         })
     }
 
@@ -191,73 +200,33 @@ impl Client {
         query: &[(&str, String)],
         body: Option<&Value>,
     ) -> Result<(StatusCode, Value), CommandError> {
-        let mut request = self.request(method, path, query)?;
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let response = self.respond(request).await?;
-        self.read(response).await
+        self.said(self.api.send(method, path, query, body).await)
     }
 
-    /// A request in the name of whoever asks. Each part of `path` is escaped, whatever is in it.
-    fn request(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> Result<RequestBuilder, CommandError> {
-        let mut url = self.base.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(path);
-        }
-        let mut secret = HeaderValue::from_str(self.secret.expose_secret()).map_err(|_| {
-            CommandError::invalid(format!(
-                "{}: holds characters that no HTTP header can carry",
-                self.secret_origin
-            ))
-        })?;
-        secret.set_sensitive(true);
-        let request = self
-            .http
-            .request(method, url)
-            .header("X-Corporate-Secret", secret)
-            .header("X-Vpn-Operator-Source", "cli")
-            .header("X-Vpn-Operator-Actor", self.actor.clone());
-        Ok(if query.is_empty() {
-            request
-        } else {
-            request.query(query)
-        })
+    /// What was said to a request, be it a refusal.
+    fn said(&self, answer: Result<api::Answer, ApiError>) -> Result<(StatusCode, Value), CommandError> {
+        let (status, body, simulated) = match answer {
+            Ok(answer) => (answer.status, answer.body, answer.simulated),
+            Err(ApiError::Refused(refusal)) => (refusal.status, refusal.problem, refusal.simulated),
+            Err(ApiError::Unreachable(why)) => return Err(self.unreachable(&why)),
+            Err(ApiError::Unsendable(why)) => return Err(CommandError::invalid(why)),
+            Err(ApiError::Unreadable(_)) => {
+                let what = format!("{} answered something that is no JSON", self.base);
+                return Err(CommandError::failed(what).hint("is this URL a vpn-operator?"));
+            }
+        };
+        self.tell_simulated(simulated);
+        Ok((status, body))
     }
 
-    async fn respond(&self, request: RequestBuilder) -> Result<Response, CommandError> {
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
-        if response.headers().contains_key("x-vpn-operator-simulated") {
-            // Whatever the command prints: what it says of sessions and proofs is not real.
+    /// Whatever the command prints: what it says of sessions and proofs is not real.
+    fn tell_simulated(&self, simulated: bool) {
+        if simulated {
             self.simulated.call_once(|| note(SIMULATED));
         }
-        Ok(response)
     }
 
-    async fn read(&self, response: Response) -> Result<(StatusCode, Value), CommandError> {
-        let status = response.status();
-        let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
-        let body = if bytes.is_empty() {
-            Ok(Value::Null)
-        } else {
-            serde_json::from_slice(&bytes)
-        };
-        match body {
-            Ok(body) => Ok((status, body)),
-            Err(_) if !status.is_success() => Ok((status, Value::Null)),
-            Err(_) => Err(
-                CommandError::failed(format!("{} answered something that is no JSON", self.base))
-                    .hint("is this URL a vpn-operator?"),
-            ),
-        }
-    }
-
-    fn unreachable(&self, error: &reqwest::Error) -> CommandError {
-        let why = if error.is_timeout() {
-            "it did not answer in time".to_owned()
-        } else {
-            root_cause(error)
-        };
+    fn unreachable(&self, why: &str) -> CommandError {
         CommandError::new(
             Exit::Unavailable,
             format!("cannot reach the operator at {}: {why}", self.base),
