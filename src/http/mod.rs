@@ -8,6 +8,7 @@ mod activation;
 mod activation_bodies;
 mod audit;
 mod auth;
+mod backup;
 mod body;
 mod client;
 mod context;
@@ -17,6 +18,7 @@ mod docs;
 mod event_bodies;
 mod events;
 mod extract;
+mod forget;
 mod gateways;
 mod guard;
 mod health;
@@ -196,6 +198,8 @@ fn protected() -> Routes {
         ("/audit/who", get(records::who)),
         ("/audit/user/{corporate_id}", get(records::story)),
         ("/audit/acknowledge", post(audit::acknowledge)),
+        ("/audit/forget", post(forget::forget)),
+        ("/history/backup", post(backup::take)),
     ]
 }
 

@@ -100,7 +100,7 @@ impl Caller {
 }
 
 impl Dependencies {
-    fn registry(&self) -> &Registry {
+    pub(super) fn registry(&self) -> &Registry {
         self.ids.registrar.registry()
     }
 

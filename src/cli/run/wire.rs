@@ -12,14 +12,16 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    RunError,
+    RunError, backups,
     live::Live,
+    restored,
     source::{Cluster, Source},
     tasks::Tasks,
 };
 use crate::{
     access::{Dependencies, HrDesk, HrGauges, HrSettings, Ids, LivePeople, ProcessChecks, Settings, UseCases},
     auth::listener::AuthEndpoint,
+    backup::Backups,
     clock::SharedClock,
     cluster::audit_head::AuditHeadMap,
     config::{self, Config},
@@ -66,6 +68,7 @@ pub struct Wired {
     pub nodes: TaskTracker,
     /// Keeps the audit.
     pub audit: Arc<AuditKeeper>,
+    backups: Option<Arc<Backups>>,
     source: Source,
     writers: intake::Writers,
     work: Work,
@@ -184,8 +187,11 @@ pub async fn wire(
     core.follow_usage();
     core.answer_inquiries();
     let inbox = Inbox::open_or_retry(&data.join(INBOX_FILE), Arc::clone(clock))?;
+    let backups = backups::planned(config, &core.verdicts, clock);
+    let process = backups::checks(backups.as_ref(), process, clock);
     Ok(Wired {
-        use_cases: use_cases(config, &core, ids, process, inbox),
+        use_cases: use_cases(config, &core, ids, process, inbox, backups.clone()),
+        backups,
         core,
         endpoint,
         nodes,
@@ -213,6 +219,7 @@ impl Wired {
             core,
             use_cases,
             audit,
+            backups,
             source,
             writers,
             work,
@@ -238,6 +245,13 @@ impl Wired {
             "the HR events",
             use_cases.clone().carry_out_hr_events(hr_gauges(&core), end()),
         );
+        tasks.core("what is to be forgotten", use_cases.clone().keep_forgetting(end()));
+        if let Some(backups) = backups {
+            let (metrics, clock) = (Arc::clone(&core.metrics), Arc::clone(&core.clock));
+            tasks.core("the backups", backups::run(backups, metrics, clock, end()));
+        }
+        let history = core.history.clone();
+        tasks.core("what was restored", restored::tell(history, data_dir.clone(), end()));
         tasks.core("the keeper of the audit", Arc::clone(&audit).run(end()));
         tasks.core("the walk along the audit", audit.watch(end()));
         tasks.core("the gauges", upkeep::gauges(ctx(), end()));
@@ -343,7 +357,14 @@ pub fn environment(config: &Config) -> Environment {
     }
 }
 
-fn use_cases(config: &Config, core: &Arc<Core>, ids: Arc<Ids>, process: &ProcessChecks, inbox: Inbox) -> UseCases {
+fn use_cases(
+    config: &Config,
+    core: &Arc<Core>,
+    ids: Arc<Ids>,
+    process: ProcessChecks,
+    inbox: Inbox,
+    backups: Option<Arc<Backups>>,
+) -> UseCases {
     let dispatch = {
         let core = Arc::clone(core);
         Arc::new(move |transitions| core.dispatch(transitions))
@@ -363,8 +384,12 @@ fn use_cases(config: &Config, core: &Arc<Core>, ids: Arc<Ids>, process: &Process
         journal: Arc::new(core.history.clone()),
         ids,
         clock: Arc::clone(&core.clock),
-        process: Arc::clone(process),
-        settings: Settings::default(),
+        process,
+        settings: Settings {
+            data_dir: Some(config.state.data_dir.clone()),
+            backups,
+            ..Settings::default()
+        },
         hr: Some(HrDesk::new(inbox, hr_settings(config), core.fence.clone())),
     })
 }

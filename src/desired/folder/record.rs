@@ -66,6 +66,16 @@ impl Writer {
         self.store.found().into_iter().chain(failing).map(Into::into).collect()
     }
 
+    /// Clears what objects that are gone or changed left behind in the file.
+    pub async fn scrub(&self) -> Result<(), DesiredError> {
+        let (done, written) = tokio::sync::oneshot::channel();
+        self.flush(Box::new(move || _ = done.send(())));
+        // Whoever does not call back has stopped, and says so below.
+        _ = written.await;
+        let unavailable = |error: StoreError| DesiredError::Unavailable(error.to_string());
+        self.store.scrub().await.map_err(unavailable)
+    }
+
     fn wake_if(&self, first: bool) {
         if first {
             self.store.wake();
