@@ -84,7 +84,11 @@ async fn events_are_listed_shown_replayed_once_mended_and_discarded() {
     operator.becomes(ANNA, "Granted").await;
     let mended = operator.cli(&house, &["events", "replay", &role]).await;
     assert_eq!(mended.0, 0, "{}", said(&mended));
-    assert!(house.read("a.yaml").contains("role: Chief"), "{}", house.read("a.yaml"));
+    assert!(
+        house.read("a.yaml").contains("role: \"Chief\""),
+        "{}",
+        house.read("a.yaml")
+    );
 
     let discarded = ["events", "discard", &strange, "--reason", "sent by mistake"];
     let discarded = operator.cli(&house, &discarded).await;

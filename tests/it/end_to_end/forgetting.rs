@@ -88,7 +88,7 @@ fn is_proved(house: &House) {
 
 /// The hold of the revoked ID has the reason in it, and stays as long as it denies.
 async fn reinstated(operator: &Operator, house: &House, id: &str) {
-    let done = operator.cli(house, &["id", "reinstate", id]).await;
+    let done = operator.cli(house, &["id", "activate", id, "--reinstate"]).await;
     assert_eq!(done.0, 0, "{}{}", done.1, done.2);
 }
 

@@ -105,7 +105,7 @@ async fn a_running_operator_takes_a_backup_on_order_and_a_restore_is_a_row() {
     );
     operator.stop().await;
     house.set("BACKUP_DIR", house.path("backups").to_str().unwrap());
-    house.set("BACKUP_EVERY", "1d");
+    house.set("BACKUP_EVERY", "24h");
     let operator = house.start().await;
     operator.becomes(ANNA, "Granted").await;
     eventually("the first one is taken", async || {
