@@ -39,7 +39,7 @@ pub(super) fn optional_number<'de, D: Deserializer<'de>, T: FromStr>(deserialize
 ///
 /// # Errors
 /// What to give instead.
-pub(super) fn check_page<T: PartialOrd + Display + From<u8>>(limit: T, most: T) -> Result<(), Problem> {
+pub(super) fn check_page<T: Copy + PartialOrd + Display + From<u8>>(limit: T, most: T) -> Result<(), Problem> {
     if T::from(1) <= limit && limit <= most {
         return Ok(());
     }

@@ -21,6 +21,7 @@ use crate::{
     access::{Forgotten, Memory},
     clock::SystemClock,
     config::{HISTORY_FILE, Secrets, secrets::process_environment},
+    desired::folder::scrub_record,
     history::{AuditEntry, History},
     inbox::{INBOX_FILE, Inbox},
     model::corporate_id::CorporateId,
@@ -130,6 +131,7 @@ async fn offline(args: &ForgetArgs) -> Result<Value, CommandError> {
         ..AuditEntry::default()
     };
     let done = memory.order(order, id).await.map_err(|error| failed(&error))?;
+    scrub_record(data, clock()).await.map_err(|error| failed(&error))?;
     let Forgotten {
         corporate_id,
         rows,

@@ -186,11 +186,9 @@ pub async fn wire(
     });
     core.follow_usage();
     core.answer_inquiries();
-    let inbox = Inbox::open_or_retry(&data.join(INBOX_FILE), Arc::clone(clock))?;
     let backups = backups::planned(config, &core.verdicts, clock);
-    let process = backups::checks(backups.as_ref(), process, clock);
     Ok(Wired {
-        use_cases: use_cases(config, &core, ids, process, inbox, backups.clone()),
+        use_cases: use_cases(config, &core, ids, process, backups.clone())?,
         backups,
         core,
         endpoint,
@@ -361,16 +359,16 @@ fn use_cases(
     config: &Config,
     core: &Arc<Core>,
     ids: Arc<Ids>,
-    process: ProcessChecks,
-    inbox: Inbox,
+    process: &ProcessChecks,
     backups: Option<Arc<Backups>>,
-) -> UseCases {
+) -> Result<UseCases, RunError> {
+    let inbox = Inbox::open_or_retry(&config.state.data_dir.join(INBOX_FILE), Arc::clone(&core.clock))?;
     let dispatch = {
         let core = Arc::clone(core);
         Arc::new(move |transitions| core.dispatch(transitions))
     };
     let live = Arc::new(Live(Arc::clone(core)));
-    UseCases::new(Dependencies {
+    Ok(UseCases::new(Dependencies {
         desired: Arc::clone(&core.desired),
         people: Arc::new(LivePeople::new(
             Arc::clone(&core.roster),
@@ -384,14 +382,14 @@ fn use_cases(
         journal: Arc::new(core.history.clone()),
         ids,
         clock: Arc::clone(&core.clock),
-        process,
+        process: backups::checks(backups.as_ref(), process, &core.clock),
         settings: Settings {
             data_dir: Some(config.state.data_dir.clone()),
             backups,
             ..Settings::default()
         },
         hr: Some(HrDesk::new(inbox, hr_settings(config), core.fence.clone())),
-    })
+    }))
 }
 
 fn hr_settings(config: &Config) -> HrSettings {

@@ -241,7 +241,8 @@ impl Plan {
             match *scheme {
                 "hub" => headers.push(("x-hub-signature-256".to_owned(), hub(&body).into_bytes())),
                 _ => {
-                    headers.extend(standard(&id, now, &body).map(|(name, value)| (name.to_owned(), value.into_bytes())))
+                    headers
+                        .extend(standard(&id, now, &body).map(|(name, value)| (name.to_owned(), value.into_bytes())));
                 }
             }
         }
