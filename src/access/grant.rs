@@ -90,7 +90,9 @@ impl Dependencies {
         match self.until(wait, || self.settled(id, &user).transpose()).await {
             Some(settled) => {
                 settled?;
-                Ok(Grant::Usable(self.configuration_of(&user).await?))
+                let configuration = self.configuration_of(&user).await?;
+                self.note_handed_out(caller, id).await;
+                Ok(Grant::Usable(configuration))
             }
             None => Ok(Grant::Accepted {
                 corporate_id: user.spec.corporate_id.clone(),

@@ -6,12 +6,15 @@
 
 mod activate;
 mod audit;
+mod backup;
 mod configuration;
 mod deactivate;
 mod error;
+mod forget;
 mod gateways;
 mod grant;
 mod guard;
+mod handed_out;
 mod health;
 mod holds;
 mod hr;
@@ -26,15 +29,17 @@ mod subscription;
 mod tell;
 mod users;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio_util::task::TaskTracker;
 
 pub use activate::Activation;
 pub use audit::AuditPage;
+pub use backup::OrderedBackup;
 pub use configuration::Configuration;
 pub use deactivate::{Deactivation, HELD};
 pub use error::{AccessError, Denial, Flip, Former};
+pub use forget::{Forgotten, Memory};
 pub use gateways::GatewayView;
 pub use grant::{Grant, NewUser};
 pub use guard::{Confirmed, GuardView, MOST_SHOWN, WaitingDenial};
@@ -51,6 +56,7 @@ pub use subscription::Subscription;
 pub use users::{UserFilter, UserPage, UserSummary, UserView};
 
 use crate::{
+    backup::Backups,
     clock::SharedClock,
     config::PublicUrl,
     desired::{DesiredError, DesiredState, FieldManager},
@@ -94,6 +100,10 @@ pub struct Settings {
     pub grant_wait: Duration,
     /// How long a denial waits for proof that no session can pass another byte.
     pub denial_wait: Duration,
+    /// The data folder, where there is one.
+    pub data_dir: Option<PathBuf>,
+    /// The backups that the operator takes, where it does.
+    pub backups: Option<Arc<Backups>>,
 }
 
 impl Default for Settings {
@@ -102,6 +112,8 @@ impl Default for Settings {
         Self {
             grant_wait: Duration::from_secs(5),
             denial_wait: Duration::from_secs(3),
+            data_dir: None,
+            backups: None,
         }
     }
 }
@@ -143,6 +155,8 @@ pub struct Dependencies {
 pub struct UseCases {
     dependencies: Arc<Dependencies>,
     tasks: TaskTracker,
+    /// Fetches of subscriptions that the audit tells of.
+    fetches: Arc<handed_out::Fetches>,
 }
 
 impl UseCases {
@@ -152,6 +166,7 @@ impl UseCases {
         Self {
             dependencies: Arc::new(dependencies),
             tasks: TaskTracker::new(),
+            fetches: Arc::default(),
         }
     }
 

@@ -9,8 +9,8 @@ use super::gateways::GatewayView;
 use crate::{
     gateway::{NodeHealth, RevocationProgress},
     history::{
-        AuditEntry, AuditRow, AuditState, Finding, History, HistoryError, Page, RevocationRow, Story, Totals,
-        TrafficRow, Who, WhoQuestion,
+        AuditEntry, AuditRow, AuditState, Finding, Forgetting, History, HistoryError, Page, RevocationRow, Story,
+        Totals, TrafficRow, Who, WhoQuestion,
     },
     model::{corporate_id::CorporateId, hold::VpnHold, user::VpnUser},
     reconcile::{auth_guard::AuthGuard, denials::Orders},
@@ -215,6 +215,14 @@ pub trait Journal: Send + Sync + 'static {
     fn audit_state(&self) -> AuditState;
     /// Somebody takes note of everything that was found broken in the audit; answers what that was.
     async fn acknowledge(&self, who: AuditEntry) -> Result<Vec<Finding>, HistoryError>;
+    /// Takes a person's data out of the audit; see [`History::forget`].
+    async fn forget(&self, order: AuditEntry, names: Vec<String>, always: bool) -> Result<u64, HistoryError>;
+    /// Orders to forget somebody that are not carried out everywhere yet.
+    async fn to_forget(&self) -> Result<Vec<Forgetting>, HistoryError>;
+    /// A person is forgotten everywhere.
+    async fn forgotten(&self, corporate_id: String) -> Result<(), HistoryError>;
+    /// Clears what changed rows left behind on the disk.
+    async fn scrub(&self) -> Result<(), HistoryError>;
     /// Totals of one account.
     async fn totals(&self, account: String) -> Result<Totals, HistoryError>;
     /// Audit rows, of one person or of all, newest first.
@@ -250,6 +258,18 @@ impl Journal for History {
     }
     async fn acknowledge(&self, who: AuditEntry) -> Result<Vec<Finding>, HistoryError> {
         Self::acknowledge(self, who).await
+    }
+    async fn forget(&self, order: AuditEntry, names: Vec<String>, always: bool) -> Result<u64, HistoryError> {
+        Self::forget(self, order, names, always).await
+    }
+    async fn to_forget(&self) -> Result<Vec<Forgetting>, HistoryError> {
+        Self::to_forget(self).await
+    }
+    async fn forgotten(&self, corporate_id: String) -> Result<(), HistoryError> {
+        Self::forgotten(self, corporate_id).await
+    }
+    async fn scrub(&self) -> Result<(), HistoryError> {
+        Self::scrub(self).await
     }
     async fn totals(&self, account: String) -> Result<Totals, HistoryError> {
         Self::totals(self, account).await

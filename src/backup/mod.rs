@@ -9,6 +9,7 @@
 mod check;
 mod error;
 mod manifest;
+mod noted;
 mod restore;
 mod rotate;
 mod schedule;
@@ -20,6 +21,7 @@ pub use self::{
     check::check,
     error::BackupError,
     manifest::{AuditEnd, BackupFile, Manifest},
+    noted::{NotedRestore, forget_restores, note_restore, noted_restores},
     restore::{Restored, restore},
     rotate::list,
     schedule::{BackupHealth, Backups, Plan},

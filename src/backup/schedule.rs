@@ -1,6 +1,7 @@
 //! Backups in the background.
 
 use std::{
+    fmt,
     path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -11,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     error::BackupError,
+    manifest::Manifest,
     rotate::{list, rotate},
     take::{Source, take},
 };
@@ -57,6 +59,16 @@ pub struct Backups {
     source: Source,
     clock: SharedClock,
     health: Mutex<BackupHealth>,
+    /// One is taken at a time.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl fmt::Debug for Backups {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backups")
+            .field("plan", &self.plan)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Backups {
@@ -74,6 +86,7 @@ impl Backups {
                 last,
                 ..BackupHealth::default()
             }),
+            turn: tokio::sync::Mutex::default(),
         }
     }
 
@@ -93,11 +106,12 @@ impl Backups {
         &self.plan
     }
 
-    /// Takes one now, and removes those that are too many.
+    /// Takes one now, and removes those that are too many. Answers its folder and what is in it.
     ///
     /// # Errors
     /// None was taken, and none was removed.
-    pub async fn take(&self) -> Result<PathBuf, BackupError> {
+    pub async fn take(&self) -> Result<(PathBuf, Manifest), BackupError> {
+        let _turn = self.turn.lock().await;
         let now = self.clock.now();
         match take(&self.source, &self.plan.folder, now).await {
             Ok((folder, manifest)) => {
@@ -110,7 +124,7 @@ impl Backups {
                 if let Err(error) = rotate(&self.plan.folder, self.plan.keep) {
                     tracing::warn!(%error, "a backup that is too old could not be removed");
                 }
-                Ok(folder)
+                Ok((folder, manifest))
             }
             Err(error) => {
                 tracing::error!(%error, "no backup could be taken");

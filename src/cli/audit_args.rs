@@ -61,6 +61,17 @@ Rows come in the order of their numbers; --after goes on behind one. With --curs
 number of the last row that is certain to have arrived is kept in a file, and the next
 run goes on there: a row may come twice, none is left out.")]
     Export(Box<Export>),
+    /// Remove a person's data (owner, mail address, network addresses, reasons); the ID and the chain stay
+    #[command(after_help = "\
+Examples:
+  vpn-operator audit forget AB123456 --reason \"erasure request 2026-031\"
+  vpn-operator audit forget AB123456 --reason \"erasure request 2026-031\" --yes
+  vpn-operator audit forget AB123456 --reason \"erasure request 2026-031\" --offline --data ./data
+
+Asks the running operator; with --offline it works in the folder of one that does not run.
+Who ordered it and why becomes a row of the audit: put nothing about the person into
+--reason. Backups keep what they have until they are rotated out. It cannot be undone.")]
+    Forget(ForgetArgs),
     /// Take note of what was found broken, once it was put right or the loss is accepted
     #[command(after_help = "\
 Examples:
@@ -104,6 +115,26 @@ pub struct StoryArgs {
     /// Read this history.db, or a copy of one, instead of asking the operator
     #[arg(long, value_name = "PATH")]
     pub file: Option<PathBuf>,
+    /// Ask.
+    #[command(flatten)]
+    pub ask: Ask,
+}
+
+/// Arguments of `audit forget`.
+#[derive(Debug, Args)]
+pub struct ForgetArgs {
+    /// Corporate ID
+    #[arg(add = complete::people())]
+    pub id: CorporateId,
+    /// Why; stands in the audit
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Do not ask: it is meant
+    #[arg(long)]
+    pub yes: bool,
+    /// Do it in the data folder (--data), on which no operator runs, instead of asking one
+    #[arg(long)]
+    pub offline: bool,
     /// Ask.
     #[command(flatten)]
     pub ask: Ask,

@@ -1,4 +1,4 @@
-//! `history`: backups of the data folder, without an operator.
+//! `history`: backups of the data folder, and of the operator that runs on it.
 
 use std::path::Path;
 
@@ -9,11 +9,13 @@ use super::{
     exit::{CommandError, Exit},
     history_args::{CheckArgs, HistoryCommand, RestoreArgs, TakeArgs},
     human::size,
+    json::{cell, field},
     output::{Form, Output, note},
-    rooms,
-    run::own_data_folder,
+    rooms::{self, user_name},
+    run::{DataFolderError, own_data_folder},
+    user::client,
 };
-use crate::backup::{self, BackupError, Manifest, Source};
+use crate::backup::{self, BackupError, Manifest, NotedRestore, Source};
 
 pub(super) async fn run(command: HistoryCommand, output: &mut Output) -> Result<(), CommandError> {
     match command {
@@ -33,22 +35,34 @@ fn failed(error: &BackupError) -> CommandError {
 }
 
 async fn take(args: &TakeArgs, output: &mut Output) -> Result<(), CommandError> {
-    let data = &args.data.data_dir;
+    let (data, form) = (&args.ask.client.data_dir, args.ask.output.output);
+    let to = args.to.as_deref().filter(|to| !to.as_os_str().is_empty());
     if !data.is_dir() {
-        return Err(CommandError::invalid(format!(
-            "--data: there is no folder {}",
-            data.display()
-        )));
+        return match args.ask.client.server {
+            Some(_) => order(args, output).await,
+            None => Err(CommandError::invalid(format!(
+                "--data: there is no folder {}",
+                data.display()
+            ))),
+        };
     }
-    let _owner =
-        owned(data).map_err(|error| error.hint("a running operator takes its own backups: set BACKUP_DIR for it"))?;
+    let _owner = match own_data_folder(data) {
+        Ok(owner) => owner,
+        Err(DataFolderError::Owned { .. }) => return order(args, output).await,
+        Err(error) => return Err(CommandError::failed(error.to_string())),
+    };
+    let Some(to) = to else {
+        return Err(CommandError::invalid(
+            "--to: name the folder in which the backup gets a folder of its own",
+        ));
+    };
     let source = Source {
         data: data.clone(),
         owned: Vec::new(),
     };
-    let taken = backup::take(&source, &args.to, Timestamp::now()).await;
+    let taken = backup::take(&source, to, Timestamp::now()).await;
     let (folder, manifest) = taken.map_err(|error| failed(&error))?;
-    match args.output.output {
+    match form {
         Form::Json => output.json(&json!({ "folder": folder.display().to_string(), "manifest": manifest })),
         Form::Table => {
             output.line(&folder.display().to_string())?;
@@ -56,6 +70,37 @@ async fn take(args: &TakeArgs, output: &mut Output) -> Result<(), CommandError> 
             Ok(())
         }
     }
+}
+
+/// Has the running operator take one: some of its files nobody else can read.
+async fn order(args: &TakeArgs, output: &mut Output) -> Result<(), CommandError> {
+    let answer = client(&args.ask)?.post(&["history", "backup"], &json!({})).await?.body;
+    if args.ask.output.output == Form::Json {
+        return output.json(&answer);
+    }
+    let folder = cell(&answer, "folder");
+    output.line(&folder)?;
+    if field(&answer, "audit_row").is_none() {
+        note("The operator is still at it: its log and readyz?verbose say when it is done.");
+        return Ok(());
+    }
+    note(&format!(
+        "{} files, taken by the running operator; the audit up to row {}, hash {}",
+        cell(&answer, "files"),
+        cell(&answer, "audit_row"),
+        cell(&answer, "audit_hash")
+    ));
+    if let Some(to) = args
+        .to
+        .as_deref()
+        .filter(|to| !to.as_os_str().is_empty() && !Path::new(&folder).starts_with(to))
+    {
+        note(&format!(
+            "It is not in {}: a running operator keeps its backups where its own BACKUP_DIR says.",
+            to.display()
+        ));
+    }
+    Ok(())
 }
 
 fn described(manifest: &Manifest) -> String {
@@ -79,6 +124,16 @@ async fn restore(args: &RestoreArgs, output: &mut Output) -> Result<(), CommandE
     let _owner = owned(data)?;
     let restored = backup::restore(&args.from, data, Timestamp::now()).await;
     let restored = restored.map_err(|error| failed(&error))?;
+    // The audit that was put back says so at the next start: the key that seals it may not be here.
+    let noted = NotedRestore {
+        at: Timestamp::now(),
+        by: user_name(),
+        from: args.from.clone(),
+        taken_at: restored.manifest.taken_at,
+        audit: restored.manifest.audit.clone(),
+        aside: restored.aside.clone(),
+    };
+    backup::note_restore(data, &noted).map_err(|error| failed(&error))?;
     if args.output.output == Form::Json {
         return output.json(&json!({
             "manifest": restored.manifest,

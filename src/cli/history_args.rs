@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::output::OutputArgs;
+use super::{ask::Ask, output::OutputArgs};
+use crate::config::optional_path;
 
 /// Arguments of `history`.
 #[derive(Debug, Args)]
@@ -17,14 +18,15 @@ pub struct HistoryArgs {
 /// What to do with what the operator has recorded.
 #[derive(Debug, Subcommand)]
 pub enum HistoryCommand {
-    /// Take a backup of a data folder that no operator runs on. A running one takes its own: see `BACKUP_DIR`
+    /// Take a backup of a data folder; the operator that runs on it, if one does, takes it into its `BACKUP_DIR`
     #[command(after_help = "\
 Examples:
   vpn-operator history backup --to /backup
   vpn-operator history backup --data /var/lib/vpn-operator --to /backup
 
 A folder with the date is made there, with every database, the holds, and manifest.json.
-It is checked before it gets its name. Secrets are not in it: keep them apart.")]
+It is checked before it gets its name. Secrets are not in it: keep them apart. While an
+operator runs on the folder it is asked, and takes the backup into its own BACKUP_DIR.")]
     Backup(TakeArgs),
     /// Put a backup back into a data folder that no operator runs on
     #[command(after_help = "\
@@ -48,14 +50,11 @@ Examples:
 #[derive(Debug, Args)]
 pub struct TakeArgs {
     /// Folder in which the backup gets a folder of its own
-    #[arg(long, env = "BACKUP_DIR", value_name = "PATH")]
-    pub to: PathBuf,
-    /// Data.
+    #[arg(long, env = "BACKUP_DIR", value_name = "PATH", value_parser = optional_path())]
+    pub to: Option<PathBuf>,
+    /// Ask.
     #[command(flatten)]
-    pub data: DataArgs,
-    /// Output.
-    #[command(flatten)]
-    pub output: OutputArgs,
+    pub ask: Ask,
 }
 
 /// Arguments of `history restore`.

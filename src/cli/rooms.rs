@@ -169,3 +169,8 @@ fn master_key(data_dir: &Path, secrets: &Secrets) -> Result<MasterKey, KeyError>
         value(&secrets.master_key_previous),
     )
 }
+
+/// Who works here, as the machine knows them.
+pub(super) fn user_name() -> String {
+    std::env::var("USER").unwrap_or_else(|_| format!("uid {}", rustix::process::getuid().as_raw()))
+}

@@ -4,6 +4,7 @@ mod backups;
 mod data_folder;
 mod live;
 mod replica;
+mod restored;
 mod simulated;
 mod source;
 mod swappable_router;
@@ -17,9 +18,7 @@ use std::{
 
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use self::{
-    backups::Scheduled, simulated::Simulated, source::lead, swappable_router::SwappableRouter, tasks::log_failure,
-};
+use self::{simulated::Simulated, source::lead, swappable_router::SwappableRouter, tasks::log_failure};
 // The core without the process around it.
 pub(super) use self::data_folder::own as own_data_folder;
 pub use self::{
@@ -157,13 +156,12 @@ async fn run_all(mut config: Config, simulate: bool, shutdown: CancellationToken
     if let Some(leadership) = &leadership {
         tasks.core("the lease", leadership_lost(leadership, tasks.core_token()));
     }
-    let backups = Scheduled::new(&config, &clock);
     let inputs = WireInputs {
         cluster,
         fence,
         metrics,
         clock: Arc::clone(&clock),
-        process: backups.checks(surroundings::checks(&config, descriptors)),
+        process: surroundings::checks(&config, descriptors),
         closing: tasks.front_token(),
     };
     let wired = wire(&config, &secrets.key, &inputs, tasks.core_token()).await?;
@@ -192,10 +190,6 @@ async fn run_all(mut config: Config, simulate: bool, shutdown: CancellationToken
     );
     routes.set(http::router(state));
     wired.start(&mut tasks);
-    let backups = backups.run(&core.verdicts, Arc::clone(&core.metrics), tasks.core_token());
-    if let Some(backups) = backups {
-        tasks.core("the backups", backups);
-    }
     if let Some(simulated) = simulated {
         simulated.start(&config, &core, auth_address, &mut tasks);
     }

@@ -254,6 +254,11 @@ pub trait DesiredState: Send + Sync + 'static {
         None
     }
 
+    /// Clears what objects that are gone or changed left behind in files that the source keeps for itself.
+    async fn scrub(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Creates a user. Answers the object as stored. Creating one that exists with the same spec succeeds.
     async fn create_user(&self, name: &str, spec: VpnUserSpec, manager: FieldManager) -> Result<VpnUser>;
 

@@ -7,7 +7,11 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
-use super::{entry::Stamped, time};
+use super::{
+    entry::{IMPORT, Stamped},
+    order::Order,
+    time,
+};
 
 /// Action of a row that says that somebody has access from then on.
 pub const GRANTED: &str = "access.granted";
@@ -16,8 +20,6 @@ pub const DENIED: &str = "access.denied";
 /// `after` of whoever is declared no more.
 pub const GONE: &str = "Denied: Deleted";
 
-/// How long it is kept how somebody's access stood, in days: as long as the audit.
-const RETENTION_DAYS: i64 = 400;
 /// Most rows that one pruning step removes.
 const PRUNE_STEP: u32 = 2_000;
 
@@ -111,25 +113,42 @@ pub(super) fn follow(conn: &Connection, seq: i64, row: &Stamped) -> rusqlite::Re
     match entry.action.as_str() {
         GRANTED => change(conn, seq, id, true, row),
         DENIED => change(conn, seq, id, false, row),
-        action => match order(action) {
-            Some(grants) if entry.source != "import" => note_order(conn, seq, id, grants, row),
+        action => match Order::of(action) {
+            Some(order) if entry.source != IMPORT => note_order(conn, seq, id, order.grants(), row),
             _ => Ok(()),
         },
     }
 }
 
-/// Whether an action is an order about access, and which way.
-fn order(action: &str) -> Option<bool> {
-    let has = |words: &[&str]| words.iter().any(|word| action.contains(word));
-    if action.ends_with(".failed") {
-        None
-    } else if has(&["deactivat", "suspend", "hold.create", "guard.confirm", "revoke"]) {
-        Some(false)
-    } else if has(&["grant", "activat", "hold.release", "guard.cancel"]) {
-        Some(true)
-    } else {
-        None
+/// Whether an order may have brought this about: time, traffic and Git are nobody's order in the audit.
+fn may_be_ordered(granted: bool, state: &str) -> bool {
+    granted || matches!(state, "Denied: Held" | "Denied: Inactive")
+}
+
+/// Says of an `access.*` row by which request or HR event the order was given that it follows, where that is known already: of
+/// a denial, which is in force before its order is written down, it is known to the order alone.
+pub(super) fn correlated(conn: &Connection, row: &Stamped) -> rusqlite::Result<Option<Stamped>> {
+    let entry = &row.entry;
+    let granted = entry.action == GRANTED;
+    let Some(id) = &entry.corporate_id else { return Ok(None) };
+    if !may_be_ordered(granted, entry.after.as_deref().unwrap_or_default()) {
+        return Ok(None);
     }
+    let known = conn
+        .prepare_cached(
+            "SELECT a.request_id, a.event FROM people p JOIN audit a ON a.seq = p.order_seq \
+             WHERE p.corporate_key = ?1 AND p.order_grants = ?2",
+        )?
+        .query_row(params![id.to_ascii_lowercase(), granted], |row| {
+            Ok((row.get::<_, Option<String>>(0)?, row.get::<_, Option<String>>(1)?))
+        })
+        .optional()?;
+    Ok(known.map(|(request, event)| {
+        let mut row = row.clone();
+        row.entry.request_id = row.entry.request_id.or(request);
+        row.entry.event = row.entry.event.or(event);
+        row
+    }))
 }
 
 fn change(conn: &Connection, seq: i64, id: &str, granted: bool, row: &Stamped) -> rusqlite::Result<()> {
@@ -151,8 +170,7 @@ fn change(conn: &Connection, seq: i64, id: &str, granted: bool, row: &Stamped) -
         None => person(conn, &key, id)?,
     };
     let same = before.as_ref().filter(|before| before.granted == granted);
-    // Time, traffic and Git are nobody's order in the audit.
-    let ordered = granted || matches!(state.as_str(), "Denied: Held" | "Denied: Inactive");
+    let ordered = may_be_ordered(granted, &state);
     conn.prepare_cached(
         "INSERT INTO access_spans (person, from_at, seq, since, granted, state, why, order_seq, order_at, order_actor, \
          order_source, order_action) \
@@ -193,7 +211,7 @@ fn person(conn: &Connection, key: &str, id: &str) -> rusqlite::Result<i64> {
 fn note_order(conn: &Connection, seq: i64, id: &str, grants: bool, row: &Stamped) -> rusqlite::Result<()> {
     let (key, at, entry) = (id.to_ascii_lowercase(), row.at.as_microsecond(), &row.entry);
     let behind = present(conn, &key)?.filter(|it| {
-        let fits = grants || matches!(it.state.as_str(), "Denied: Held" | "Denied: Inactive");
+        let fits = may_be_ordered(grants, &it.state);
         let soon = (it.from_at - BEHIND_MICROSECONDS..=it.from_at + BEHIND_MICROSECONDS).contains(&at);
         it.granted == grants && fits && soon && !it.ordered
     });
@@ -288,7 +306,7 @@ pub(super) fn known_from(conn: &Connection) -> rusqlite::Result<Option<Timestamp
 
 /// Removes what ended before the time that is kept, a bounded number a call.
 pub(super) fn prune(conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
-    let cutoff = time::days_before(now, RETENTION_DAYS).as_microsecond();
+    let cutoff = time::days_before(now, time::RETENTION_DAYS).as_microsecond();
     let over = conn
         .prepare_cached(
             "DELETE FROM access_spans WHERE (person, from_at, seq) IN (SELECT person, from_at, seq FROM access_spans \

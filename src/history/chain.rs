@@ -96,7 +96,8 @@ impl Content<'_> {
     }
 }
 
-fn frame(text: Option<&[u8]>, room: &mut Vec<u8>) {
+/// Adds a text to what is hashed.
+pub(super) fn frame(text: Option<&[u8]>, room: &mut Vec<u8>) {
     match text {
         None => room.push(0),
         Some(text) => {
@@ -113,6 +114,10 @@ pub(super) struct Stored<'a> {
     pub content: Content<'a>,
     pub hash: &'a [u8],
     pub seal: Option<&'a [u8]>,
+    /// Id of the key that sealed it.
+    pub key: Option<&'a [u8]>,
+    /// What stands before the texts that are hashed apart.
+    pub salt: Option<&'a [u8]>,
     /// Whether it has what its form has, and nothing else: only that is hashed.
     pub well_formed: bool,
 }
@@ -136,13 +141,15 @@ impl<'a> Stored<'a> {
             },
             hash,
             seal,
+            key,
+            salt,
             well_formed: old || (key.is_some() && salt.is_some() && seal.is_some()),
         })
     }
 
-    /// Id of the key that sealed it.
-    pub(super) fn key_id(&self) -> Option<&'a [u8]> {
-        self.content.sealed_with.map(|(key, _)| key)
+    /// Whether it is a sealed row whose salt, and with it what may be personal, was taken out.
+    pub(super) fn is_emptied(&self) -> bool {
+        self.key.is_some() && self.seal.is_some() && self.salt.is_none()
     }
 
     /// What it says, of the texts in the order of [`COLUMNS`].

@@ -56,3 +56,6 @@ pub(super) fn of_operator(action: &str) -> AuditEntry {
 
 /// Source of what the operator says of itself.
 pub(super) const OPERATOR: &str = "operator";
+
+/// Source of what was taken over from another system.
+pub(super) const IMPORT: &str = "import";

@@ -9,16 +9,23 @@
 mod access;
 #[cfg(test)]
 mod access_tests;
+mod agreement;
 mod appender;
 mod audit;
 mod chain;
 mod changeover;
+mod emptied;
 mod entry;
 mod export;
 mod finding;
+mod forget;
+#[cfg(test)]
+mod forget_tests;
+mod forgetting;
 mod head;
 mod imported;
 mod keeping;
+mod order;
 mod place;
 mod redact;
 mod retention;
@@ -49,16 +56,17 @@ pub use self::{
     entry::AuditEntry,
     export::Bite,
     finding::Finding,
+    forget::Forgetting,
     head::AuditHead,
     imported::{ImportedEvent, ImportedTraffic, Past},
     keeping::AuditState,
     place::{HeadFile, HeadPlace},
     redact::redact,
-    retention::RETENTION_DAYS as AUDIT_RETENTION_DAYS,
     revocations::RevocationRow,
     standing::Standing,
     stats::Stats,
     story::{MonthTraffic, Story},
+    time::RETENTION_DAYS as AUDIT_RETENTION_DAYS,
     traffic::{DAY_RETENTION_DAYS as TRAFFIC_RETENTION_DAYS, Totals, TrafficRow},
     walk::Verified,
     who::{AccessOrder, HadAccess, Who, WhoQuestion},
@@ -217,7 +225,8 @@ impl History {
         self.write_or_spool(stamped, |conn, sealer, rows| {
             for row in rows {
                 if access::is_news(conn, row)? {
-                    audit::append(conn, sealer, [row])?;
+                    let correlated = access::correlated(conn, row)?;
+                    audit::append(conn, sealer, [correlated.as_ref().unwrap_or(row)])?;
                 }
             }
             Ok(())

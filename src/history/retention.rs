@@ -6,11 +6,9 @@ use rusqlite::{OptionalExtension, named_params, params};
 use super::{
     appender::Appender,
     chain::{self, Head},
-    time,
+    time::{self, RETENTION_DAYS},
 };
 
-/// How long audit rows, and the revocations that they speak of, are kept, in days.
-pub const RETENTION_DAYS: i64 = 400;
 /// Most rows that one step looks at.
 const STEP: u32 = 2_000;
 

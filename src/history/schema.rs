@@ -7,7 +7,7 @@ use crate::store::Schema;
 pub(super) const SCHEMA: Schema = Schema {
     name: "history",
     application_id: 0x5650_4e4f,
-    steps: &[FIRST, LEFT_OUT, DELETED, IMPORTED, ACCESS, SEALED],
+    steps: &[FIRST, LEFT_OUT, DELETED, IMPORTED, ACCESS, SEALED, FORGETTING],
     // The audit, and what goes with it, is pruned by whoever can seal where it begins.
     prune: traffic::prune,
 };
@@ -159,4 +159,24 @@ BEGIN SELECT RAISE(ABORT, 'the audit checkpoint only rises'); END;
 ALTER TABLE revocations ADD COLUMN sealed_by INTEGER;
 CREATE INDEX revocations_by_seal ON revocations (sealed_by);
 DROP INDEX revocations_by_time;
+";
+
+// What may be personal can be taken out of a row; nothing can be put in its place. And orders to forget somebody that are not
+// carried out everywhere yet.
+const FORGETTING: &str = "
+DROP TRIGGER audit_no_update;
+CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit
+WHEN NEW.seq IS NOT OLD.seq OR NEW.at IS NOT OLD.at OR NEW.source IS NOT OLD.source OR NEW.action IS NOT OLD.action
+OR NEW.corporate_id IS NOT OLD.corporate_id OR NEW.corporate_key IS NOT OLD.corporate_key OR NEW.event IS NOT OLD.event
+OR NEW.key_id IS NOT OLD.key_id OR NEW.hash IS NOT OLD.hash OR NEW.seal IS NOT OLD.seal
+OR NEW.actor NOT IN (OLD.actor, '') OR NEW.salt IS NOT NULL OR NEW.reason IS NOT NULL OR NEW.address IS NOT NULL
+OR NEW.request_id IS NOT NULL OR (NEW.state_before IS NOT NULL AND NEW.state_before IS NOT OLD.state_before)
+OR (NEW.state_after IS NOT NULL AND NEW.state_after IS NOT OLD.state_after)
+BEGIN SELECT RAISE(ABORT, 'audit rows are never changed'); END;
+CREATE INDEX audit_forgotten ON audit (seq) WHERE action = 'audit.forgotten';
+CREATE TABLE forgetting (
+    corporate_key TEXT NOT NULL PRIMARY KEY,
+    at INTEGER NOT NULL,
+    entry TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 ";

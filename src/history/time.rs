@@ -3,6 +3,9 @@
 use jiff::Timestamp;
 use rusqlite::{Row, types::Type};
 
+/// How long audit rows, and what goes with them, are kept, in days: revocations, and how somebody's access stood.
+pub const RETENTION_DAYS: i64 = 400;
+
 const SECONDS_AN_HOUR: i64 = 3600;
 const SECONDS_A_DAY: i64 = 86_400;
 

@@ -7,8 +7,10 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{
+    agreement::Agreement,
     chain::{self, ALL_COLUMNS, Checkpoint, Hash, Head, Stored, hex},
     changeover,
+    emptied::{self, Emptied},
     entry::OPERATOR,
     finding::{Finding, Findings},
     revocations::{self, RevocationRow},
@@ -33,8 +35,12 @@ pub struct Verified {
     pub unproven: u64,
     /// Ids of keys that sealed rows and are not known here.
     pub missing_keys: BTreeSet<String>,
+    /// Rows whose texts were taken out because a person was forgotten.
+    pub forgotten: u64,
     /// Revocations.
     pub revocations: u64,
+    /// Stretches of time in which somebody's access stood the same.
+    pub spans: u64,
     /// Bytes that were hashed.
     #[serde(skip)]
     pub hashed_bytes: u64,
@@ -50,11 +56,12 @@ impl Verified {
     }
 }
 
-/// Walks along the chain, and compares the revocations with it.
+/// Walks along the chain, and compares with it what is kept beside it: revocations, and who had access when.
 pub(super) fn walk(conn: &Connection, keys: &AuditKeys) -> rusqlite::Result<Verified> {
     let snapshot = conn.unchecked_transaction()?;
     let checkpoint = chain::checkpoint(&snapshot)?;
     let mut walk = Walk::from(keys, &checkpoint);
+    walk.emptied = Emptied::collect(&snapshot, keys)?;
     let mut statement = snapshot.prepare(&format!("SELECT {ALL_COLUMNS} FROM audit ORDER BY seq"))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -68,6 +75,7 @@ pub(super) fn walk(conn: &Connection, keys: &AuditKeys) -> rusqlite::Result<Veri
             .add(Finding::new(Some(walk.last.seq), what, &[&walk.last.hash]));
     }
     walk.revocations(&snapshot)?;
+    walk.spans(&snapshot, &checkpoint)?;
     Ok(walk.finish(&checkpoint))
 }
 
@@ -111,6 +119,10 @@ struct Walk<'a> {
     known_revocations: u64,
     findings: Findings,
     room: Vec<u8>,
+    emptied: Emptied,
+    forgotten: u64,
+    agreement: Agreement,
+    spans: u64,
 }
 
 impl<'a> Walk<'a> {
@@ -129,12 +141,21 @@ impl<'a> Walk<'a> {
             known_revocations: 0,
             findings: Findings::default(),
             room: Vec::new(),
+            emptied: Emptied::default(),
+            forgotten: 0,
+            agreement: Agreement::default(),
+            spans: 0,
         }
     }
 
     fn step(&mut self, row: &Stored<'_>) {
         let (seq, expected) = (row.content.seq, self.last.seq + 1);
-        let found = row.content.hash(&self.last.hash, &mut self.room);
+        let (before, room) = (&self.last.hash, &mut self.room);
+        let known = row.salt.is_none() && self.emptied.lists(seq, || emptied::digest(row, before, room));
+        // What it was is vouched for by the row that lists it.
+        let said = row.hash.try_into().ok().filter(|_| known);
+        let found = said.unwrap_or_else(|| row.content.hash(&self.last.hash, &mut self.room));
+        self.forgotten += u64::from(known);
         self.hashed_bytes += row.content.hashed_bytes() as u64;
         let follows = seq == expected;
         if !follows {
@@ -144,7 +165,10 @@ impl<'a> Walk<'a> {
                 _ => format!("audit row {seq} lies before the place where the chain begins"),
             };
             self.add(seq, what, &[row.hash, &found]);
-        } else if !row.well_formed || found != *row.hash {
+        } else if !known && row.is_emptied() {
+            let what = format!("audit row {seq} lost its texts, and no row says that a person was forgotten");
+            self.add(seq, what, &[row.hash, &found]);
+        } else if !known && (!row.well_formed || found != *row.hash) {
             let what = format!(
                 "audit row {seq} does not fit the chain: it or its hash was changed, or the row before it was exchanged"
             );
@@ -152,8 +176,9 @@ impl<'a> Walk<'a> {
         }
         self.seal(row, &found, follows);
         self.note(row);
+        self.agreement.note(row);
         self.rows += 1;
-        self.before.becomes(row.key_id().filter(|_| row.seal.is_some()));
+        self.before.becomes(row.key.filter(|_| row.seal.is_some()));
         self.last = Head {
             seq,
             hash: row.hash.try_into().unwrap_or([0; 32]),
@@ -164,7 +189,7 @@ impl<'a> Walk<'a> {
     fn seal(&mut self, row: &Stored<'_>, found: &Hash, follows: bool) {
         self.unproven += 1;
         let seq = row.content.seq;
-        let (Some(key_id), Some(seal)) = (row.key_id(), row.seal) else {
+        let (Some(key_id), Some(seal)) = (row.key, row.seal) else {
             self.unsealed += 1;
             if let Before::Sealed(_) = &self.before {
                 let what =
@@ -285,6 +310,16 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// Who had access when is what the rows say.
+    fn spans(&mut self, conn: &Connection, checkpoint: &Checkpoint) -> rusqlite::Result<()> {
+        let (spans, findings) = self.agreement.compare(conn, checkpoint.head.seq)?;
+        self.spans = spans;
+        for finding in findings {
+            self.findings.add(finding);
+        }
+        Ok(())
+    }
+
     fn add(&mut self, row: i64, what: String, of: &[&[u8]]) {
         self.findings.add(Finding::new(Some(row), what, of));
     }
@@ -298,7 +333,9 @@ impl<'a> Walk<'a> {
             unsealed: self.unsealed,
             unproven: self.unproven,
             missing_keys: self.missing_keys,
+            forgotten: self.forgotten,
             revocations: self.known_revocations,
+            spans: self.spans,
             hashed_bytes: self.hashed_bytes,
             findings: self.findings.finish(),
         }

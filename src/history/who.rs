@@ -64,6 +64,10 @@ pub struct AccessOrder {
     pub source: String,
     /// What was ordered.
     pub action: String,
+    /// Id of the request by which it was given, as long as its audit row is kept.
+    pub request_id: Option<String>,
+    /// The HR event that gave it, by its number, as long as its audit row is kept.
+    pub event: Option<String>,
 }
 
 /// Answers the question in one snapshot: two searches of an index a person.
@@ -71,10 +75,11 @@ pub(super) fn who(conn: &Connection, question: &WhoQuestion) -> rusqlite::Result
     let snapshot = conn.unchecked_transaction()?;
     let mut statement = snapshot.prepare_cached(
         "SELECT p.corporate_id, s.granted, s.state, s.why, s.since, s.from_at, s.seq, s.order_seq, s.order_at, \
-         s.order_actor, s.order_source, s.order_action \
+         s.order_actor, s.order_source, s.order_action, a.request_id, a.event \
          FROM people p CROSS JOIN access_spans s ON s.person = p.id AND (s.from_at, s.seq) = \
          (SELECT from_at, seq FROM access_spans WHERE person = p.id AND from_at <= :at \
           ORDER BY from_at DESC, seq DESC LIMIT 1) \
+         LEFT JOIN audit a ON a.seq = s.order_seq \
          WHERE p.corporate_key > :after AND (s.granted OR :denied) ORDER BY p.corporate_key LIMIT :limit",
     )?;
     let after = question.after.as_deref().unwrap_or_default().to_ascii_lowercase();
@@ -105,6 +110,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<HadAccess> {
             actor: row.get(9)?,
             source: row.get(10)?,
             action: row.get(11)?,
+            request_id: row.get(12)?,
+            event: row.get(13)?,
         }),
         None => None,
     };

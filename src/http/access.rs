@@ -205,9 +205,10 @@ pub(super) async fn grant(
 )]
 pub(super) async fn config(
     State(state): State<HttpState>,
+    Who(caller): Who,
     PathId(id): PathId,
 ) -> Result<Json<FullConfigBody>, Problem> {
-    let configuration = state.use_cases.configuration(&id).await?;
+    let configuration = state.use_cases.hand_out(&caller, &id).await?;
     FullConfigBody::of(&configuration).map(Json)
 }
 

@@ -11,7 +11,7 @@ use super::{
     extract::{Body, Params},
     problem::{Problem, ProblemBody},
     schemas::CorporateIdText,
-    value::{number, optional_number},
+    value::{check_page, number, optional_number},
 };
 use crate::{
     history::{AuditRow, Finding},
@@ -120,9 +120,7 @@ pub(super) async fn list(
     State(state): State<HttpState>,
     Params(query): Params<ListQuery>,
 ) -> Result<Json<AuditPageBody>, Problem> {
-    if !(1..=MAX_PAGE).contains(&query.limit) {
-        return Err(Problem::invalid(format!("limit: give a number from 1 to {MAX_PAGE}")));
-    }
+    check_page(query.limit, MAX_PAGE)?;
     if query.before.is_some_and(|before| !(0..=MAX_SEQ).contains(&before)) {
         return Err(Problem::invalid(format!("before: give a number from 0 to {MAX_SEQ}")));
     }

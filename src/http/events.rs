@@ -12,7 +12,7 @@ use super::{
     extract::{OptionalBody, Params, Segment},
     problem::{Problem, ProblemBody},
     schemas::{CorporateIdText, EventStateWord, EventTypeText, MAX_EVENT_TYPE, ReasonText},
-    value::{number, optional_number},
+    value::{check_page, number, optional_number},
 };
 use crate::{
     inbox::{EventFilter, State as EventState},
@@ -68,9 +68,7 @@ fn page() -> u32 {
 }
 
 async fn events(state: &HttpState, filter: EventFilter, limit: u32) -> Result<Json<EventsBody>, Problem> {
-    if !(1..=MAX_PAGE).contains(&limit) {
-        return Err(Problem::invalid(format!("limit: give a number from 1 to {MAX_PAGE}")));
-    }
+    check_page(limit, MAX_PAGE)?;
     if filter.before.is_some_and(|before| !(0..=MAX_ID).contains(&before)) {
         return Err(Problem::invalid(format!("before: give a number from 0 to {MAX_ID}")));
     }

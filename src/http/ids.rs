@@ -21,7 +21,7 @@ use super::{
     order::{OrderOf, reason},
     problem::{Problem, ProblemBody},
     schemas::{CorporateIdText, IdPrefixText, IdStatusWord, RequestKeyText},
-    value::number,
+    value::{check_page, number},
 };
 use crate::{
     access::NewId,
@@ -271,9 +271,7 @@ pub(super) async fn search(
     State(state): State<HttpState>,
     Params(query): Params<SearchQuery>,
 ) -> Result<Json<IdsBody>, Problem> {
-    if !(1..=MAX_PAGE).contains(&query.limit) {
-        return Err(Problem::invalid(format!("limit: give a number from 1 to {MAX_PAGE}")));
-    }
+    check_page(query.limit, MAX_PAGE)?;
     let spelled = |text: &str| {
         let good = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         text.len() <= MAX_LEN && text.bytes().all(good)

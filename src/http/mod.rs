@@ -8,6 +8,7 @@ mod activation;
 mod activation_bodies;
 mod audit;
 mod auth;
+mod backup;
 mod body;
 mod client;
 mod context;
@@ -17,6 +18,7 @@ mod docs;
 mod event_bodies;
 mod events;
 mod extract;
+mod forget;
 mod gateways;
 mod guard;
 mod health;
@@ -217,6 +219,8 @@ fn protected() -> Routes {
             "/user/{corporate_id}/telegram",
             get(telegram::of_person).delete(telegram::unlink_person),
         ),
+        ("/audit/forget", post(forget::forget)),
+        ("/history/backup", post(backup::take)),
     ]
 }
 

@@ -10,8 +10,8 @@ use utoipa::{
 };
 
 use super::{
-    access, activation, audit, docs, events, gateways, guard, health, holds, id_files, ids, problem, records,
-    release_many,
+    access, activation, audit, backup, docs, events, forget, gateways, guard, health, holds, id_files, ids, problem,
+    records, release_many,
     schemas::{self, ActorText, SourceText},
     subscription, telegram, users, webhooks,
 };
@@ -38,7 +38,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     paths(
         access::grant, access::config, activation::deactivate, activation::activate, access::rotate,
         users::list, users::show, holds::list, holds::create, holds::release, release_many::release_many,
-        gateways::list, gateways::show, guard::show, guard::confirm, guard::cancel, audit::list, audit::acknowledge, records::who, records::story, ids::validate, ids::issue, ids::activate,
+        gateways::list, gateways::show, guard::show, guard::confirm, guard::cancel, audit::list, audit::acknowledge, forget::forget, backup::take, records::who, records::story, ids::validate, ids::issue, ids::activate,
         ids::revoke, ids::archive, ids::search, ids::show, id_files::export, id_files::import, subscription::show,
         webhooks::receive, webhooks::health, events::list, events::pending, events::show, events::process, events::discard,
         telegram::ask, telegram::link, telegram::unlink, telegram::show, telegram::language, telegram::config, telegram::rotate,

@@ -11,7 +11,7 @@ use super::{
     extract::{Params, PathId},
     problem::{Problem, ProblemBody},
     schemas::CorporateIdText,
-    value::number,
+    value::{check_page, number},
 };
 use crate::{
     history::{AccessOrder, HadAccess, MonthTraffic, RevocationRow, Story, Who, WhoQuestion},
@@ -61,6 +61,10 @@ pub(super) struct AccessOrderBody {
     source: String,
     /// What was ordered.
     action: String,
+    /// Id of the request by which it was given, as long as its audit row is kept.
+    request_id: Option<String>,
+    /// The HR event that gave it, by its number, as long as its audit row is kept.
+    event: Option<String>,
 }
 
 /// How somebody's access stood.
@@ -139,6 +143,8 @@ impl From<AccessOrder> for AccessOrderBody {
             actor: it.actor,
             source: it.source,
             action: it.action,
+            request_id: it.request_id,
+            event: it.event,
         }
     }
 }
@@ -253,9 +259,7 @@ pub(super) async fn who(
     State(state): State<HttpState>,
     Params(query): Params<WhoQuery>,
 ) -> Result<Json<WhoBody>, Problem> {
-    if !(1..=MAX_PAGE).contains(&query.limit) {
-        return Err(Problem::invalid(format!("limit: give a number from 1 to {MAX_PAGE}")));
-    }
+    check_page(query.limit, MAX_PAGE)?;
     let after = query.after.as_deref().map(CorporateId::parse).transpose()?;
     let question = WhoQuestion {
         at: query.at.unwrap_or_else(|| state.clock.now()),

@@ -110,6 +110,10 @@ pub(super) async fn show(
             limit,
             expires,
         })) => {
+            let ClientAddr(address) = ClientAddr::of(request.extensions(), headers, &state.settings.trusted_proxies);
+            let client = headers.get(header::USER_AGENT).and_then(|client| client.to_str().ok());
+            let (id, client) = (&configuration.corporate_id, client.unwrap_or_default());
+            state.use_cases.subscription_fetched(id, address, client);
             let info = UserInfo { used, limit, expires };
             match format {
                 Format::Html => page(title, &configuration, &info),

@@ -215,9 +215,10 @@ pub(super) async fn language(
 )]
 pub(super) async fn config(
     State(state): State<HttpState>,
+    Who(caller): Who,
     Account(account): Account,
 ) -> Result<Json<FullConfigBody>, Problem> {
-    let configuration = state.use_cases.configuration_of_account(account).await?;
+    let configuration = state.use_cases.configuration_of_account(caller, account).await?;
     FullConfigBody::of(&configuration).map(Json)
 }
 

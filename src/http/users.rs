@@ -10,7 +10,7 @@ use super::{
     problem::{Problem, ProblemBody},
     schemas::{AccessWord, CorporateIdText, ReasonWord},
     user_bodies::{UserDetailBody, UsersBody},
-    value::number,
+    value::{check_page, number},
 };
 use crate::{
     access::UserFilter,
@@ -56,9 +56,7 @@ pub(super) async fn list(
     State(state): State<HttpState>,
     Params(query): Params<ListQuery>,
 ) -> Result<Json<UsersBody>, Problem> {
-    if !(1..=MAX_PAGE).contains(&query.limit) {
-        return Err(Problem::invalid(format!("limit: give a number from 1 to {MAX_PAGE}")));
-    }
+    check_page(query.limit, MAX_PAGE)?;
     let filter = UserFilter {
         access: query.access,
         reason: query.reason,

@@ -5,6 +5,8 @@ use std::{fmt::Display, str::FromStr};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de::Error};
 
+use super::problem::Problem;
+
 /// A moment.
 pub(super) fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
     let text = text(deserializer, MOMENT)?;
@@ -31,6 +33,17 @@ pub(super) fn number<'de, D: Deserializer<'de>, T: FromStr>(deserializer: D) -> 
 /// A whole number in a query that may be absent.
 pub(super) fn optional_number<'de, D: Deserializer<'de>, T: FromStr>(deserializer: D) -> Result<Option<T>, D::Error> {
     number(deserializer).map(Some)
+}
+
+/// Whether a page of that size may be asked for.
+///
+/// # Errors
+/// What to give instead.
+pub(super) fn check_page<T: Copy + PartialOrd + Display + From<u8>>(limit: T, most: T) -> Result<(), Problem> {
+    if T::from(1) <= limit && limit <= most {
+        return Ok(());
+    }
+    Err(Problem::invalid(format!("limit: give a number from 1 to {most}")))
 }
 
 const NUMBER: &str = "give a whole number";

@@ -5,6 +5,7 @@
 //! is a use case.
 
 pub mod event;
+mod forget;
 mod keys;
 pub mod order;
 mod row;
@@ -26,6 +27,7 @@ use rusqlite::{Connection, OptionalExtension as _, ToSql, params, params_from_it
 
 use self::row::{COLUMNS, moment, stored};
 pub use self::{
+    forget::ForgottenEvents,
     row::{EventFilter, NewEvent, Outcome, State, StoredEvent, Waiting, takes_effect},
     schema::{RETENTION_DAYS, schema},
 };

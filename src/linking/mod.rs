@@ -269,6 +269,14 @@ impl Linking {
             .await
     }
 
+    /// Clears what was removed out of the old pages of the file.
+    ///
+    /// # Errors
+    /// The file cannot be written, or somebody reads it for too long.
+    pub async fn scrub(&self) -> Result<(), StoreError> {
+        self.store.scrub().await
+    }
+
     /// Takes links over that the former service had. Each counts once, and takes back nothing that people did here. `row` makes the
     /// row for the audit of each.
     ///

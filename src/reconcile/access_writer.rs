@@ -7,9 +7,9 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{core::Core, plan::why};
+use super::{access_cause::cause, core::Core, plan::why};
 use crate::{
-    history::{ACCESS_DENIED, ACCESS_GONE, ACCESS_GRANTED, AuditEntry, HistoryError},
+    history::{ACCESS_DENIED, ACCESS_GONE, ACCESS_GRANTED, AuditEntry, HistoryError, KnownAccess},
     model::access::{Access, Reason},
     roster::AccessChange,
 };
@@ -19,6 +19,9 @@ const BATCH: usize = 500;
 
 /// How long the comparison waits for a history that cannot be read or written.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// What stands between why access is as it is, and who stands behind it. No plain reason has it.
+const MORE: &str = "; ";
 
 /// How a row that was found at the start ends.
 const FOUND: &str = "found when the operator started";
@@ -44,8 +47,11 @@ pub async fn run(ctx: Arc<Core>, cancel: CancellationToken) {
             };
         }
         for batch in changes.chunks(BATCH) {
-            let entries = batch.iter().map(|change| (change.at, entry(&ctx, change, None)));
-            ctx.history.record_access(entries.collect()).await;
+            let mut entries = Vec::with_capacity(batch.len());
+            for change in batch {
+                entries.push((change.at, entry(&ctx, change, None).await));
+            }
+            ctx.history.record_access(entries).await;
         }
         if cancel.is_cancelled() {
             return;
@@ -64,15 +70,9 @@ async fn compare(ctx: &Core, load: Vec<AccessChange>) -> Result<(), HistoryError
     let mut differs = Vec::new();
     for change in &load {
         let before = known.remove(change.corporate_id.key());
-        let mut entry = entry(ctx, change, Some(FOUND));
-        let plain = why(change.reason, &change.holds);
-        // What was found at an earlier start and did not change since is no news.
-        let same_why =
-            |why: &str| why == plain || why.strip_suffix(FOUND).and_then(|it| it.strip_suffix("; ")) == Some(&*plain);
-        let same = before
-            .as_ref()
-            .is_some_and(|it| Some(&it.state) == entry.after.as_ref() && it.why.as_deref().is_some_and(same_why));
+        let same = before.as_ref().is_some_and(|it| is_known(it, change));
         if !same {
+            let mut entry = entry(ctx, change, Some(FOUND)).await;
             entry.before = before.map(|it| it.state);
             differs.push((now, entry));
         }
@@ -86,6 +86,17 @@ async fn compare(ctx: &Core, load: Vec<AccessChange>) -> Result<(), HistoryError
     ctx.history.access_is_complete().await
 }
 
+/// Whether history knows this already. Who stands behind it is told once, when it is new; of somebody who was forgotten history
+/// has no reason any more, and that is no news either.
+fn is_known(known: &KnownAccess, change: &AccessChange) -> bool {
+    let plain = why(change.reason, &change.holds);
+    let same_why = |why: &str| {
+        why.strip_prefix(&*plain)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(MORE))
+    };
+    known.state == state(change.reason).1 && known.why.as_deref().is_none_or(same_why)
+}
+
 fn state(reason: Reason) -> (Access, String) {
     let access = match reason {
         Reason::Active | Reason::GuardHeldBack => Access::Granted,
@@ -94,18 +105,22 @@ fn state(reason: Reason) -> (Access, String) {
     (access, format!("{}: {}", access.as_str(), reason.as_str()))
 }
 
-fn entry(ctx: &Core, change: &AccessChange, how: Option<&str>) -> AuditEntry {
+async fn entry(ctx: &Core, change: &AccessChange, how: Option<&str>) -> AuditEntry {
     let (access, after) = state(change.reason);
     let action = if access == Access::Granted {
         ACCESS_GRANTED
     } else {
         ACCESS_DENIED
     };
-    let why = why(change.reason, &change.holds);
+    let mut reason = why(change.reason, &change.holds);
+    for more in cause(ctx, change).await.iter().map(String::as_str).chain(how) {
+        reason.push_str(MORE);
+        reason.push_str(more);
+    }
     AuditEntry {
         before: change.before.map(|reason| state(reason).1),
         after: Some(after),
-        reason: Some(how.map_or_else(|| why.clone(), |how| format!("{why}; {how}"))),
+        reason: Some(reason),
         ..row(ctx, action, change.corporate_id.to_string())
     }
 }

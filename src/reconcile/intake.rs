@@ -13,6 +13,7 @@ use kube::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    access_cause::keep_last_writer,
     core::Core,
     gateway_convergence,
     listing::{Followed, Listing},
@@ -333,11 +334,11 @@ pub(super) fn merged(watches: Watches) -> impl Stream<Item = SourceEvent> {
     )
 }
 
-/// Drops what nobody here reads and every object would carry: managed fields, which are larger than the object, and
-/// annotations that do not concern the operator.
+/// Drops what nobody here reads and every object would carry: managed fields, which are larger than the object (who wrote the
+/// spec last stays), and annotations that do not concern the operator.
 fn slim<K: Resource>(object: &mut K) {
     let meta = object.meta_mut();
-    meta.managed_fields = None;
+    keep_last_writer(meta);
     let own = [RELEASED, LET_GO, PAUSE, RECONCILE_NOW, OWN, ORDERED_BY];
     let asked = |name: &str| own.contains(&name) || HR_MARKS.contains(&name);
     meta.annotations = meta.annotations.take().and_then(|mut annotations| {

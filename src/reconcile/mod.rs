@@ -5,6 +5,7 @@
 //! [`gateway_convergence`] keeps the running gateways in step with what is declared, and reports them. Nothing here waits for a gateway, and nothing here answers
 //! a person.
 
+mod access_cause;
 pub mod access_record;
 pub mod access_writer;
 pub mod audit_keeper;

@@ -62,6 +62,15 @@ pub(super) fn read(text: &str) -> (Vec<FormerLine>, Vec<BadLine>) {
     (good, bad)
 }
 
+/// Whether a line is about this ID.
+pub(super) fn is_about(line: &str, id: &CorporateId) -> bool {
+    let row: Value = serde_json::from_str(line).unwrap_or_default();
+    let names = ["id", "corporate_id"].into_iter();
+    names
+        .filter_map(|name| row.get(name)?.as_str())
+        .any(|told| CorporateId::parse(told.trim()).is_ok_and(|told| told == *id))
+}
+
 fn said(line: &str) -> Result<Says, String> {
     let row: Value = serde_json::from_str(line).map_err(|error| format!("is no JSON: {error}"))?;
     let text = |name: &str| {

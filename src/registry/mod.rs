@@ -10,6 +10,7 @@
 
 pub mod draw;
 pub mod entry;
+mod forget;
 mod former;
 mod import;
 mod registrar;
@@ -26,6 +27,7 @@ use std::{collections::HashMap, path::Path};
 use self::{entry::whole, rows::Done};
 pub use self::{
     entry::{By, Change, Entry, Invalid, Owner, TelegramLink},
+    forget::forget_former,
     import::Plan,
     registrar::{FindError, Registrar},
     rows::Search,

@@ -274,6 +274,7 @@ pub(super) fn access_change(
         .filter(|hold| reason == Reason::Held && hold.is_live(now));
     AccessChange {
         corporate_id: user.facts.id.clone(),
+        user: user.facts.name.clone(),
         at: now,
         reason,
         before,

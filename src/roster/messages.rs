@@ -69,6 +69,8 @@ pub struct Transition {
 pub struct AccessChange {
     /// Whose it is.
     pub corporate_id: CorporateId,
+    /// Name of the `VpnUser`.
+    pub user: Arc<str>,
     /// From when on.
     pub at: Timestamp,
     /// Why; access is granted for [`Reason::Active`] and [`Reason::GuardHeldBack`] alone.

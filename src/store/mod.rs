@@ -21,6 +21,7 @@ mod lifecycle;
 mod migrations;
 mod queue;
 mod readers;
+mod scrub;
 #[cfg(test)]
 mod tests;
 mod transaction;

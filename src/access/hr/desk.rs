@@ -63,6 +63,11 @@ impl HrDesk {
         })
     }
 
+    /// Where events are kept.
+    pub(in crate::access) const fn inbox(&self) -> &Inbox {
+        &self.inbox
+    }
+
     pub(super) fn zone(&self) -> TimeZone {
         self.settings.zone.clone().unwrap_or(TimeZone::UTC)
     }

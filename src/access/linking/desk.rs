@@ -83,6 +83,11 @@ impl LinkDesk {
 }
 
 impl LinkDesk {
+    /// The links.
+    pub(in crate::access) fn links(&self) -> &Linking {
+        &self.linking
+    }
+
     /// When a former process looked after the links last; `None` if none ever did.
     pub(super) async fn former(&self) -> Result<Option<Timestamp>> {
         let read = self.former.get_or_try_init(|| self.linking.looked_after()).await?;

@@ -104,9 +104,9 @@ impl UseCases {
     ///
     /// # Errors
     /// The account is not linked, the person is denied or not declared, or there is nothing to connect to.
-    pub async fn configuration_of_account(&self, account: i64) -> Result<Configuration> {
+    pub async fn configuration_of_account(&self, caller: Caller, account: i64) -> Result<Configuration> {
         let link = self.link_of_account(account).await?;
-        undeclared(self.configuration(&link.id).await)
+        undeclared(self.hand_out(&caller.of_account(account), &link.id).await)
     }
 
     /// Rotates what the person of an account connects with.

@@ -3,6 +3,7 @@
 mod acknowledge;
 mod cursor;
 mod export;
+mod forget;
 mod forms;
 mod sink;
 mod syslog;
@@ -18,6 +19,7 @@ pub(super) async fn run(command: AuditCommand, output: &mut Output) -> Result<()
         AuditCommand::User(args) => records::story(&args, output).await,
         AuditCommand::Verify(args) => verify::run(args, output).await,
         AuditCommand::Export(args) => export::run(*args, output).await,
+        AuditCommand::Forget(args) => forget::run(&args, output).await,
         AuditCommand::Acknowledge { reason, ask } => acknowledge::run(&reason, &ask, output).await,
     }
 }

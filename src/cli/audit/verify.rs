@@ -84,6 +84,8 @@ impl Looked {
             unsealed,
             unproven,
             revocations,
+            spans,
+            forgotten,
             missing_keys,
             hash,
             findings,
@@ -103,7 +105,14 @@ impl Looked {
                 "{unsealed} of them are from before the key: the first sealed row seals them as they were found"
             ));
         }
-        lines.push(format!("revocations that were compared with the audit: {revocations}"));
+        if *forgotten > 0 {
+            lines.push(format!(
+                "{forgotten} of them were emptied because a person was forgotten: a later row vouches for what is left of them"
+            ));
+        }
+        lines.push(format!(
+            "compared with the audit: {revocations} revocations, {spans} stretches of who had access when"
+        ));
         match &self.head {
             Some((place, row)) => lines.push(format!("published in {place}: row {row}")),
             None => lines.push(

@@ -1,9 +1,6 @@
 //! Backups of the running operator, and what readiness and metrics say of them.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
@@ -13,77 +10,50 @@ use crate::{
     clock::SharedClock,
     config::Config,
     metrics::Metrics,
-    sqlite::Fault,
     verdicts::{GUARD_FILE, VerdictStore},
 };
 
 /// How often gauges are set.
 const GAUGES: Duration = Duration::from_secs(5);
 
-/// The backups of this process; none when none are planned.
-pub struct Scheduled {
-    backups: Option<Arc<Backups>>,
-    verdicts: Arc<OnceLock<Arc<VerdictStore>>>,
-    clock: SharedClock,
+/// The backups of this process, as the settings say; `None` when none are planned.
+pub fn planned(config: &Config, verdicts: &Arc<VerdictStore>, clock: &SharedClock) -> Option<Arc<Backups>> {
+    let (folder, every, keep) = config.backup.plan()?;
+    let verdicts = Arc::clone(verdicts);
+    // No other process, and no other connection, can read this one while it is in use.
+    let copy: CopyOwned = Arc::new(move |target| verdicts.backup_to(target));
+    let source = Source {
+        data: config.state.data_dir.clone(),
+        owned: vec![(GUARD_FILE, copy)],
+    };
+    let plan = Plan { folder, every, keep };
+    Some(Arc::new(Backups::new(plan, source, Arc::clone(clock))))
 }
 
-impl Scheduled {
-    /// As the settings say. The guard's store is given later.
-    pub fn new(config: &Config, clock: &SharedClock) -> Self {
-        let verdicts: Arc<OnceLock<Arc<VerdictStore>>> = Arc::default();
-        let known = Arc::clone(&verdicts);
-        // No other process, and no other connection, can read this one while it is in use.
-        let copy: CopyOwned = Arc::new(move |target| {
-            let store = known.get();
-            let store = store.ok_or_else(|| Fault::Unavailable("the guard's store is not open yet".to_owned()))?;
-            store.backup_to(target)
-        });
-        let backups = config.backup.plan().map(|(folder, every, keep)| {
-            let source = Source {
-                data: config.state.data_dir.clone(),
-                owned: vec![(GUARD_FILE, copy)],
-            };
-            Arc::new(Backups::new(Plan { folder, every, keep }, source, Arc::clone(clock)))
-        });
-        Self {
-            backups,
-            verdicts,
-            clock: Arc::clone(clock),
+/// What the process checks, and backups.
+pub fn checks(backups: Option<&Arc<Backups>>, process: &ProcessChecks, clock: &SharedClock) -> ProcessChecks {
+    let (process, clock) = (Arc::clone(process), Arc::clone(clock));
+    let Some(backups) = backups.cloned() else {
+        return process;
+    };
+    Arc::new(move || {
+        let mut checks = process();
+        checks.push(check(&backups, &clock));
+        checks
+    })
+}
+
+/// Takes backups until `cancel`.
+pub async fn run(backups: Arc<Backups>, metrics: Arc<Metrics>, clock: SharedClock, cancel: CancellationToken) {
+    let gauges = async {
+        let mut tick = tokio::time::interval(GAUGES);
+        while cancel.run_until_cancelled(tick.tick()).await.is_some() {
+            let health = backups.health();
+            let overdue = health.failing.is_some() || health.is_overdue(backups.plan(), clock.now());
+            metrics.backups(health.last, health.failures, overdue);
         }
-    }
-
-    /// What the process checks, and backups.
-    pub fn checks(&self, process: ProcessChecks) -> ProcessChecks {
-        let (backups, clock) = (self.backups.clone(), Arc::clone(&self.clock));
-        let Some(backups) = backups else { return process };
-        Arc::new(move || {
-            let mut checks = process();
-            checks.push(check(&backups, &clock));
-            checks
-        })
-    }
-
-    /// Takes backups until `cancel`.
-    pub fn run(
-        self,
-        verdicts: &Arc<VerdictStore>,
-        metrics: Arc<Metrics>,
-        cancel: CancellationToken,
-    ) -> Option<impl Future<Output = ()> + Send + use<>> {
-        let _ = self.verdicts.set(Arc::clone(verdicts));
-        let (backups, clock) = (self.backups?, self.clock);
-        Some(async move {
-            let gauges = async {
-                let mut tick = tokio::time::interval(GAUGES);
-                while cancel.run_until_cancelled(tick.tick()).await.is_some() {
-                    let health = backups.health();
-                    let overdue = health.failing.is_some() || health.is_overdue(backups.plan(), clock.now());
-                    metrics.backups(health.last, health.failures, overdue);
-                }
-            };
-            tokio::join!(backups.run(cancel.clone()), gauges);
-        })
-    }
+    };
+    tokio::join!(backups.run(cancel.clone()), gauges);
 }
 
 fn check(backups: &Backups, clock: &SharedClock) -> Check {

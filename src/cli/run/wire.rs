@@ -12,8 +12,9 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    RunError,
+    RunError, backups,
     live::Live,
+    restored,
     source::{Cluster, Source},
     tasks::Tasks,
 };
@@ -23,6 +24,7 @@ use crate::{
         UseCases,
     },
     auth::listener::AuthEndpoint,
+    backup::Backups,
     clock::SharedClock,
     cluster::audit_head::AuditHeadMap,
     config::{self, Config},
@@ -71,6 +73,7 @@ pub struct Wired {
     pub nodes: TaskTracker,
     /// Keeps the audit.
     pub audit: Arc<AuditKeeper>,
+    backups: Option<Arc<Backups>>,
     source: Source,
     writers: intake::Writers,
     work: Work,
@@ -192,10 +195,11 @@ pub async fn wire(
     });
     core.follow_usage();
     core.answer_inquiries();
-    let inbox = Inbox::open_or_retry(&data.join(INBOX_FILE), Arc::clone(clock))?;
     let linking = link_desk(config, key, &core, closing)?;
+    let backups = backups::planned(config, &core.verdicts, clock);
     Ok(Wired {
-        use_cases: use_cases(config, &core, ids, process, inbox, linking),
+        use_cases: use_cases(config, &core, ids, process, backups.clone(), linking)?,
+        backups,
         core,
         endpoint,
         nodes,
@@ -223,6 +227,7 @@ impl Wired {
             core,
             use_cases,
             audit,
+            backups,
             source,
             writers,
             work,
@@ -248,6 +253,13 @@ impl Wired {
             "the HR events",
             use_cases.clone().carry_out_hr_events(hr_gauges(&core), end()),
         );
+        tasks.core("what is to be forgotten", use_cases.clone().keep_forgetting(end()));
+        if let Some(backups) = backups {
+            let (metrics, clock) = (Arc::clone(&core.metrics), Arc::clone(&core.clock));
+            tasks.core("the backups", backups::run(backups, metrics, clock, end()));
+        }
+        let history = core.history.clone();
+        tasks.core("what was restored", restored::tell(history, data_dir.clone(), end()));
         tasks.core("the keeper of the audit", Arc::clone(&audit).run(end()));
         tasks.core("the walk along the audit", audit.watch(end()));
         tasks.core("the gauges", upkeep::gauges(ctx(), end()));
@@ -392,15 +404,16 @@ fn use_cases(
     core: &Arc<Core>,
     ids: Arc<Ids>,
     process: &ProcessChecks,
-    inbox: Inbox,
+    backups: Option<Arc<Backups>>,
     linking: Arc<LinkDesk>,
-) -> UseCases {
+) -> Result<UseCases, RunError> {
+    let inbox = Inbox::open_or_retry(&config.state.data_dir.join(INBOX_FILE), Arc::clone(&core.clock))?;
     let dispatch = {
         let core = Arc::clone(core);
         Arc::new(move |transitions| core.dispatch(transitions))
     };
     let live = Arc::new(Live(Arc::clone(core)));
-    UseCases::new(Dependencies {
+    Ok(UseCases::new(Dependencies {
         desired: Arc::clone(&core.desired),
         people: Arc::new(LivePeople::new(
             Arc::clone(&core.roster),
@@ -414,11 +427,15 @@ fn use_cases(
         journal: Arc::new(core.history.clone()),
         ids,
         clock: Arc::clone(&core.clock),
-        process: Arc::clone(process),
-        settings: Settings::default(),
+        process: backups::checks(backups.as_ref(), process, &core.clock),
+        settings: Settings {
+            data_dir: Some(config.state.data_dir.clone()),
+            backups,
+            ..Settings::default()
+        },
         hr: Some(HrDesk::new(inbox, hr_settings(config), core.fence.clone())),
         linking: Some(linking),
-    })
+    }))
 }
 
 fn hr_settings(config: &Config) -> HrSettings {

@@ -49,5 +49,6 @@ pub use check::{CheckReport, UserAt, check};
 pub use deposit::{Deposit, DepositError, Placed};
 pub use object::SOURCE_FILE;
 pub use problem::Problem;
+pub use record::scrub as scrub_record;
 pub use references::Reference;
 pub use source::{FolderOptions, FolderSource};

@@ -66,6 +66,16 @@ impl Writer {
         self.store.found().into_iter().chain(failing).map(Into::into).collect()
     }
 
+    /// Clears what objects that are gone or changed left behind in the file.
+    pub async fn scrub(&self) -> Result<(), DesiredError> {
+        let (done, written) = tokio::sync::oneshot::channel();
+        self.flush(Box::new(move || _ = done.send(())));
+        // Whoever does not call back has stopped, and says so below.
+        _ = written.await;
+        let unavailable = |error: StoreError| DesiredError::Unavailable(error.to_string());
+        self.store.scrub().await.map_err(unavailable)
+    }
+
     fn wake_if(&self, first: bool) {
         if first {
             self.store.wake();
@@ -80,6 +90,9 @@ pub(super) struct Reader {
     conn: RefCell<Option<(u64, Connection)>>,
 }
 
+/// Name of the file in the data folder.
+const FILE: &str = "desired.db";
+
 /// An open record.
 pub(super) struct Record {
     pub reader: Reader,
@@ -91,7 +104,7 @@ pub(super) struct Record {
 /// # Errors
 /// A newer version of this program wrote it, or no thread can be had.
 pub(super) fn open(data_dir: &Path, clock: SharedClock) -> Result<Record, DesiredError> {
-    let path = data_dir.join("desired.db");
+    let path = data_dir.join(FILE);
     let unavailable = |error: StoreError| DesiredError::Unavailable(error.to_string());
     let ledger = Arc::new(Ledger::default());
     let store = Store::open_kept(&path, SCHEMA, clock, Arc::clone(&ledger) as _).map_err(unavailable)?;
@@ -104,6 +117,18 @@ pub(super) fn open(data_dir: &Path, clock: SharedClock) -> Result<Record, Desire
         conn: RefCell::new(None),
     };
     Ok(Record { reader, writer })
+}
+
+/// Clears what objects that are gone or changed left behind in the record of a data folder, which the caller owns. Does nothing where
+/// there is no record.
+///
+/// # Errors
+/// The record cannot be written.
+pub async fn scrub(data_dir: &Path, clock: SharedClock) -> Result<(), DesiredError> {
+    if !data_dir.join(FILE).exists() {
+        return Ok(());
+    }
+    open(data_dir, clock)?.writer.scrub().await
 }
 
 impl Reader {

@@ -307,6 +307,10 @@ impl DesiredState for FolderSource {
         Some(found.row.file.path.to_string())
     }
 
+    async fn scrub(&self) -> Result<()> {
+        self.writer.scrub().await
+    }
+
     async fn create_user(&self, name: &str, spec: VpnUserSpec, manager: FieldManager) -> Result<VpnUser> {
         let spec = Spec::User(Box::new(spec));
         self.create(Root::People, name, spec, Notes::default(), manager).await

@@ -32,8 +32,8 @@ use vpn_operator::{
     fence::Fence,
     gateway::{Credentials, Link, NodeHealth, RevocationProgress},
     history::{
-        AuditEntry, AuditRow, AuditState, Finding, HistoryError, Page, RevocationRow, Story, Totals, TrafficRow, Who,
-        WhoQuestion,
+        AuditEntry, AuditRow, AuditState, Finding, Forgetting, HistoryError, Page, RevocationRow, Story, Totals,
+        TrafficRow, Who, WhoQuestion,
     },
     inbox::{
         INBOX_FILE, Inbox,
@@ -54,7 +54,7 @@ use vpn_operator::{
     verdicts::{GUARD_FILE, VerdictStore},
 };
 
-use crate::support::hr::{HUB_SECRET, hub};
+use crate::support::hr::{HUB_SECRET, STANDARD_KEY, hub};
 
 /// What outlives an operator.
 pub struct Place {
@@ -72,6 +72,11 @@ impl Place {
             audit: Arc::default(),
             clock: ManualClock::at("2026-05-01T12:00:00Z".parse().unwrap()),
         }
+    }
+
+    /// The file of the inbox.
+    pub fn inbox(&self) -> std::path::PathBuf {
+        self.dir.path().join(INBOX_FILE)
     }
 
     pub fn declare(&self, id: &str) {
@@ -219,6 +224,18 @@ impl Journal for Mortal {
     }
     async fn acknowledge(&self, _: AuditEntry) -> Result<Vec<Finding>, HistoryError> {
         Ok(Vec::new())
+    }
+    async fn forget(&self, _: AuditEntry, _: Vec<String>, _: bool) -> Result<u64, HistoryError> {
+        Ok(0)
+    }
+    async fn to_forget(&self) -> Result<Vec<Forgetting>, HistoryError> {
+        Ok(Vec::new())
+    }
+    async fn forgotten(&self, _: String) -> Result<(), HistoryError> {
+        Ok(())
+    }
+    async fn scrub(&self) -> Result<(), HistoryError> {
+        Ok(())
     }
     async fn who(&self, _: WhoQuestion) -> Result<Who, HistoryError> {
         Err(HistoryError::Unavailable("nobody asks it here".to_owned()))
@@ -412,7 +429,11 @@ impl Operator {
         let registry = Registry::open_or_retry(&place.dir.path().join(REGISTRY_FILE), clock.clone()).unwrap();
         let registrar = Registrar::new(registry, Arc::new(SoleIssuer), Arc::new(SystemDraw));
         let settings = HrSettings {
-            keys: Keys::read(None, Some(&HUB_SECRET.into())).unwrap(),
+            keys: Keys::read(
+                Some(&format!("standard:whsec_{STANDARD_KEY}").into()),
+                Some(&HUB_SECRET.into()),
+            )
+            .unwrap(),
             ..HrSettings::default()
         };
         let (nothing, dispatch) = (Arc::new(Nothing), Arc::new(|_| ()));
@@ -438,6 +459,7 @@ impl Operator {
             settings: Settings {
                 denial_wait: Duration::from_secs(2),
                 grant_wait: Duration::from_secs(2),
+                ..Settings::default()
             },
             ids: Arc::new(Ids::new(registrar)),
             hr: Some(HrDesk::new(inbox.clone(), settings, Fence::always_open())),

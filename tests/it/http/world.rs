@@ -25,8 +25,8 @@ use vpn_operator::{
     },
     gateway::{Backlog, Credentials, Link, NodeHealth, NodeName, RevocationProgress, Work},
     history::{
-        AuditEntry, AuditRow, AuditState, Finding, HistoryError, Page, RevocationRow, Story, Totals, TrafficRow, Who,
-        WhoQuestion,
+        AuditEntry, AuditRow, AuditState, Finding, Forgetting, HistoryError, Page, RevocationRow, Story, Totals,
+        TrafficRow, Who, WhoQuestion,
     },
     http::{self, HttpState},
     issue::{Issuer, Keys, Linking},
@@ -753,6 +753,18 @@ impl Journal for World {
         };
         let limit = page.limit as usize;
         Ok(inner.audit.iter().rev().filter(wanted).take(limit).cloned().collect())
+    }
+    async fn forget(&self, _: AuditEntry, _: Vec<String>, _: bool) -> Result<u64, HistoryError> {
+        Ok(0)
+    }
+    async fn to_forget(&self) -> Result<Vec<Forgetting>, HistoryError> {
+        Ok(Vec::new())
+    }
+    async fn forgotten(&self, _: String) -> Result<(), HistoryError> {
+        Ok(())
+    }
+    async fn scrub(&self) -> Result<(), HistoryError> {
+        Ok(())
     }
     async fn who(&self, question: WhoQuestion) -> Result<Who, HistoryError> {
         let inner = self.lock();

@@ -72,7 +72,8 @@ async fn each_moment_has_its_answer() {
     let before_hold = Timestamp::now();
     source.hold("hr-dismissed-ab123456", ANNA);
     let held = until_it_says(&history, ANNA, "Held").await;
-    assert_eq!(held.why.as_deref(), Some("held by hr-dismissed-ab123456"));
+    let why = "held by hr-dismissed-ab123456; hr-dismissed-ab123456 is of hr";
+    assert_eq!(held.why.as_deref(), Some(why), "which hold, and whose");
     let earlier = who(&history, before_hold).await;
     assert!(
         earlier.people.iter().any(|it| it.corporate_id == ANNA && it.granted),
@@ -85,7 +86,8 @@ async fn each_moment_has_its_answer() {
     source.lift("hr-dismissed-ab123456");
     settled(&source).await;
     let other = until_it_says(&history, ANNA, "Held").await;
-    assert_eq!(other.why.as_deref(), Some("held by registry-revoked-ab123456"));
+    let why = "held by registry-revoked-ab123456; registry-revoked-ab123456 is of hr";
+    assert_eq!(other.why.as_deref(), Some(why));
     assert_eq!(other.since, held.since, "denied without a break");
     assert!(other.reason_since >= after_hold);
     operator.kill().await;

@@ -1,0 +1,156 @@
+//! `audit forget`: through the API of the running operator, or in the data folder of one that does not run.
+
+use std::{
+    io::{BufRead as _, IsTerminal as _},
+    path::Path,
+    sync::Arc,
+};
+
+use serde_json::{Value, json};
+
+use super::super::{
+    audit_args::ForgetArgs,
+    exit::{CommandError, Exit},
+    json::{cell, field, list, text},
+    output::{Form, Output, note},
+    rooms,
+    run::own_data_folder,
+    user::client,
+};
+use crate::{
+    access::{Forgotten, Memory},
+    clock::SystemClock,
+    config::{HISTORY_FILE, Secrets, secrets::process_environment},
+    desired::folder::scrub_record,
+    history::{AuditEntry, History},
+    inbox::{INBOX_FILE, Inbox},
+    linking::{LINKING_FILE, Linking, limits::Limits},
+    model::corporate_id::CorporateId,
+    registry::{REGISTRY_FILE, Registry},
+};
+
+pub(super) async fn run(args: &ForgetArgs, output: &mut Output) -> Result<(), CommandError> {
+    if args.reason.trim().is_empty() {
+        return Err(CommandError::invalid("--reason: say why the person is forgotten"));
+    }
+    if !args.yes {
+        confirm(&args.id)?;
+    }
+    let answer = if args.offline {
+        offline(args).await?
+    } else {
+        let body = json!({ "corporate_id": args.id.as_str(), "reason": args.reason });
+        client(&args.ask)?.post(&["audit", "forget"], &body).await?.body
+    };
+    if args.ask.output.output == Form::Json {
+        return output.json(&answer);
+    }
+    output.line(&format!(
+        "{} is forgotten: {} audit rows and {} HR events were emptied.",
+        cell(&answer, "corporate_id"),
+        cell(&answer, "rows"),
+        cell(&answer, "events")
+    ))?;
+    remarks(&answer);
+    Ok(())
+}
+
+/// What it does not reach.
+fn remarks(answer: &Value) {
+    if field(answer, "waiting")
+        .and_then(Value::as_u64)
+        .is_some_and(|waiting| waiting > 0)
+    {
+        note(&format!(
+            "{} HR events about them are still to be carried out or decided about (vpn-operator events list): they are forgotten when that \
+             is done.",
+            cell(answer, "waiting")
+        ));
+    }
+    let declared: Vec<String> = list(answer, "declared").iter().map(text).collect();
+    if !declared.is_empty() {
+        note(&format!(
+            "Still declared: {}. What is written there stays until it is removed there.",
+            declared.join(", ")
+        ));
+    }
+    match field(answer, "backups") {
+        Some(backups) => note(&format!(
+            "Backups in {} that were taken before still have it; the last of them is rotated out at {}.",
+            cell(backups, "folder"),
+            cell(backups, "until")
+        )),
+        None => note("Copies that others made, backups among them, still have it."),
+    }
+}
+
+/// Asks at the terminal; elsewhere `--yes` has to say so.
+fn confirm(id: &CorporateId) -> Result<(), CommandError> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        return Err(CommandError::invalid("this cannot be undone").hint("give --yes to say that it is meant"));
+    }
+    note(&format!(
+        "Everything personal that is kept about {id} is removed. This cannot be undone. Type the ID to go on:"
+    ));
+    let mut line = String::new();
+    let read = stdin.lock().read_line(&mut line);
+    match read {
+        Ok(_) if line.trim().eq_ignore_ascii_case(id.as_str()) => Ok(()),
+        _ => Err(CommandError::invalid("nothing was changed: that is not the ID")),
+    }
+}
+
+/// In a data folder that no operator runs on.
+async fn offline(args: &ForgetArgs) -> Result<Value, CommandError> {
+    let ask = &args.ask.client;
+    let (data, id): (&Path, &CorporateId) = (&ask.data_dir, &args.id);
+    if !data.join(HISTORY_FILE).exists() {
+        let message = format!("there is no history in {}", data.display());
+        return Err(CommandError::new(Exit::NotFound, message).hint("name the operator's data folder with --data"));
+    }
+    let _owner = own_data_folder(data).map_err(|error| {
+        CommandError::failed(error.to_string()).hint("leave --offline out to ask the operator that runs there")
+    })?;
+    let secrets = Secrets::load(&process_environment)?;
+    let key = rooms::known_key(data, &secrets)?;
+    let clock = || Arc::new(SystemClock) as _;
+    let failed = |error: &dyn std::fmt::Display| CommandError::failed(error.to_string());
+    let history = History::open(&data.join(HISTORY_FILE), key.audit_keys(), clock()).map_err(|error| failed(&error))?;
+    let registry = Registry::open_or_retry(&data.join(REGISTRY_FILE), clock()).map_err(|error| failed(&error))?;
+    let inbox = Inbox::open_or_retry(&data.join(INBOX_FILE), clock()).map_err(|error| failed(&error))?;
+    let (links, codes) = (data.join(LINKING_FILE), key.link_code_key());
+    let linking = Linking::open_or_retry(&links, codes, Limits::default(), clock()).map_err(|error| failed(&error))?;
+    let memory = Memory {
+        journal: &history,
+        registry: &registry,
+        inbox: Some(&inbox),
+        linking: Some(&linking),
+        data_dir: Some(data),
+    };
+    let order = AuditEntry {
+        actor: ask.actor.clone().unwrap_or_else(rooms::user_name),
+        source: "cli".to_owned(),
+        reason: Some(args.reason.clone()),
+        ..AuditEntry::default()
+    };
+    let done = memory.order(order, id).await.map_err(|error| failed(&error))?;
+    scrub_record(data, clock()).await.map_err(|error| failed(&error))?;
+    let Forgotten {
+        corporate_id,
+        rows,
+        events,
+        waiting,
+        registry,
+        ..
+    } = done;
+    Ok(json!({
+        "corporate_id": corporate_id.as_str(),
+        "rows": rows,
+        "events": events,
+        "waiting": waiting,
+        "registry": registry,
+        "declared": [],
+        "backups": null,
+    }))
+}
