@@ -125,7 +125,7 @@ fn is_named(actor: &str, name: &str) -> bool {
     let Some((begin, rest)) = actor.split_at_checked(name.len()) else {
         return false;
     };
-    !name.is_empty() && begin.eq_ignore_ascii_case(name) && (rest.is_empty() || rest.starts_with(' '))
+    !name.is_empty() && begin.eq_ignore_ascii_case(name) && (rest.is_empty() || rest.starts_with([' ', ',']))
 }
 
 /// Whether the states of such a row are words of the operator alone: how access stood, and the times of a revocation.
@@ -148,7 +148,7 @@ fn spans(conn: &Connection, key: &str, names: &[String]) -> rusqlite::Result<()>
             // As `is_named` says.
             conn.prepare_cached(&format!(
                 "UPDATE {table} SET order_actor = '' WHERE {column} = ?1 \
-                 AND lower(substr(order_actor || ' ', 1, length(?2) + 1)) = lower(?2 || ' ')"
+                 AND lower(replace(substr(order_actor || ' ', 1, length(?2) + 1), ',', ' ')) = lower(?2 || ' ')"
             ))?
             .execute(values)?;
         }
@@ -188,6 +188,7 @@ mod tests {
             assert!(is_named(actor, "AB123456"), "{actor}");
         }
         assert!(is_named("telegram:42 (Anna) by telegram (127.0.0.1)", "telegram:42"));
+        assert!(is_named("telegram:42, by telegram (127.0.0.1)", "telegram:42"));
         for (actor, name) in [
             ("AB1234567", "AB123456"),
             ("telegram:421 (Boris)", "telegram:42"),
