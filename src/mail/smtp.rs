@@ -148,7 +148,7 @@ fn why(error: &smtp::Error, with_words: bool) -> MailError {
         MailError::NotNow(answer())
     } else if error.is_timeout() {
         MailError::Slow(TIMEOUT)
-    } else if error.is_tls() {
+    } else if error.is_tls() || is_of_certificate(error) {
         MailError::Tls(cause())
     } else if error.is_client() {
         // What it does not offer: a way to log in, letters beyond ASCII, TLS.
@@ -156,6 +156,19 @@ fn why(error: &smtp::Error, with_words: bool) -> MailError {
     } else {
         MailError::Unreachable(cause())
     }
+}
+
+/// Whether TLS failed while it was agreed upon, which arrives as an error of the connection.
+fn is_of_certificate(error: &smtp::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        let of_tls = |error: &std::io::Error| error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+        if inner.is::<rustls::Error>() || inner.downcast_ref().is_some_and(of_tls) {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
 }
 
 /// The innermost cause.
