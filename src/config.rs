@@ -19,8 +19,9 @@ use std::{
 };
 
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
+use secrecy::ExposeSecret as _;
 
-use crate::{credentials::FileError, mail::SmtpSettings, model::guard_limits::GuardLimits};
+use crate::{api::principal::ApiClient, credentials::FileError, mail::SmtpSettings, model::guard_limits::GuardLimits};
 
 pub(crate) use self::values::{duration, optional_path, panel_url};
 pub use self::{
@@ -455,6 +456,8 @@ pub struct Config {
     pub times: Times,
     /// Backups.
     pub backup: Backup,
+    /// Clients of the API with tokens of their own.
+    pub api_clients: Vec<ApiClient>,
     /// Secrets that were given.
     pub secrets: Secrets,
 }
@@ -500,6 +503,7 @@ impl Config {
             hysteria,
             guard: guard.limits(),
             webhook: webhook.check(&secrets)?,
+            api_clients: api_clients(&secrets)?,
             linking,
             mail: mail.check(&secrets)?,
             secrets,
@@ -528,6 +532,32 @@ impl Config {
     #[must_use]
     pub fn default_gateway(&self) -> DefaultGateway {
         self.hysteria.gateway(&self.secrets)
+    }
+}
+
+/// The clients with tokens of their own. None may have the shared secret as its token: it would be everybody then.
+fn api_clients(secrets: &Secrets) -> Result<Vec<ApiClient>, ConfigError> {
+    let wrong = |message: String| ConfigError::Value {
+        name: "API_CLIENTS",
+        message,
+    };
+    let Some(list) = &secrets.api_clients else {
+        return Ok(Vec::new());
+    };
+    let clients = ApiClient::read(&list.value).map_err(|error| wrong(error.to_string()))?;
+    let shared = [&secrets.corporate, &secrets.corporate_previous];
+    let is_shared = |client: &&ApiClient| {
+        let known = shared.iter().filter_map(|secret| secret.as_ref());
+        known
+            .into_iter()
+            .any(|secret| secret.value.expose_secret() == client.token.expose_secret())
+    };
+    match clients.iter().find(is_shared) {
+        Some(client) => Err(wrong(format!(
+            "the token of client '{}' is the shared secret, which may do everything: give it one of its own",
+            client.name
+        ))),
+        None => Ok(clients),
     }
 }
 

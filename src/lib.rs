@@ -3,7 +3,7 @@
 //! The floors of the house, from the ground up; a room uses only what stands on the floors before it in this list, and
 //! beside it what does not use it back:
 //! [`model`], [`clock`], [`fence`], [`sqlite`] and [`store`]; [`desired`], [`credentials`], [`gateway`], [`history`], [`verdicts`], [`registry`], [`metrics`], [`cluster`],
-//! [`config`], [`serve`], [`telemetry`], [`simulation`], [`import`], [`inbox`], [`linking`], [`mail`] and [`backup`]; [`auth`]; [`roster`]; [`issue`]; [`reconcile`]; [`access`]; [`http`]; [`cli`].
+//! [`api`], [`config`], [`serve`], [`telemetry`], [`simulation`], [`import`], [`inbox`], [`linking`], [`mail`] and [`backup`]; [`auth`]; [`roster`]; [`issue`]; [`reconcile`]; [`access`]; [`http`]; [`cli`].
 
 pub mod access;
 pub mod api;

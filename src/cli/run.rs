@@ -288,6 +288,7 @@ fn http_settings(config: &Config, simulated: bool) -> http::Settings {
             .flatten()
             .map(|secret| secret.value.clone())
             .collect(),
+        clients: config.api_clients.clone(),
         trusted_proxies: config.trusted_proxies.clone(),
         failures_per_minute: config.failed_attempts,
         simulated,

@@ -20,7 +20,7 @@ pub fn process_environment(name: &str) -> Option<OsString> {
 }
 
 /// Variables that hold a secret. Each can be given as a file with `_FILE` behind its name.
-pub const SECRET_VARIABLES: [&str; 11] = [
+pub const SECRET_VARIABLES: [&str; 12] = [
     "CORPORATE_SECRET",
     "CORPORATE_SECRET_PREVIOUS",
     "MASTER_KEY",
@@ -31,6 +31,7 @@ pub const SECRET_VARIABLES: [&str; 11] = [
     "BLITZ_API_TOKEN",
     "WEBHOOK_SECRETS",
     "WEBHOOK_SECRET",
+    "API_CLIENTS",
     "SMTP_PASSWORD",
 ];
 
@@ -110,6 +111,8 @@ pub struct Secrets {
     pub webhook_secrets: Option<Secret>,
     /// The one secret of a sender of HR events, as former installations have it.
     pub webhook_secret: Option<Secret>,
+    /// Clients of the API with tokens of their own.
+    pub api_clients: Option<Secret>,
     /// Password of the mail server.
     pub smtp_password: Option<Secret>,
 }
@@ -131,6 +134,7 @@ impl Secrets {
             blitz,
             webhooks,
             webhook,
+            clients,
             smtp,
         ] = SECRET_VARIABLES;
         let read = |name| Secret::load(name, environment);
@@ -145,6 +149,7 @@ impl Secrets {
             blitz_api_token: read(blitz)?,
             webhook_secrets: read(webhooks)?,
             webhook_secret: read(webhook)?,
+            api_clients: read(clients)?,
             smtp_password: read(smtp)?,
         })
     }

@@ -128,10 +128,10 @@ fn no_secret_shows_in_debug() {
         .map(|name| {
             (
                 *name,
-                if *name == "WEBHOOK_SECRETS" {
-                    "hub:hunter2"
-                } else {
-                    "hunter2"
+                match *name {
+                    "WEBHOOK_SECRETS" => "hub:hunter2",
+                    "API_CLIENTS" => "portal:helpdesk:hunter2-hunter2-hunter2-hunter2",
+                    _ => "hunter2",
                 },
             )
         })
@@ -470,4 +470,21 @@ fn a_panel_may_have_statistics_and_a_guard_with_the_secrets_of_nodes() {
         error.contains("HYSTERIA_AUTH_TOKEN") && !error.contains("hunter2"),
         "{error}"
     );
+}
+
+#[test]
+fn a_client_with_the_shared_secret_as_its_token_is_refused() {
+    let token = "0123456789abcdef01234567";
+    let clients = format!("portal:helpdesk:{token}");
+    assert_eq!(load(&[], &[("API_CLIENTS", &clients)]).unwrap().api_clients.len(), 1);
+    for name in ["CORPORATE_SECRET", "CORPORATE_SECRET_PREVIOUS"] {
+        let error = load(&[], &[("API_CLIENTS", &clients), (name, token)])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("API_CLIENTS: the token of client 'portal' is the shared secret"),
+            "{error}"
+        );
+        assert!(!error.contains(token));
+    }
 }

@@ -1,20 +1,28 @@
-//! `X-Corporate-Secret`: who may call, and in whose name.
+//! Who may call, and in whose name: `X-Corporate-Secret`, or the token of a client.
 
 use std::net::IpAddr;
 
 use axum::{
-    extract::{FromRequestParts, Request, State},
-    http::{HeaderMap, StatusCode, request::Parts},
+    extract::{FromRequestParts, MatchedPath, Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use encoding_rs::WINDOWS_1252;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
-use subtle::{Choice, ConstantTimeEq};
+use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
 
-use super::{HttpState, client::ClientAddr, context::RequestId, problem::Problem};
-use crate::{access::Caller, desired::FieldManager, model::syntax::SOURCE};
+use super::{HttpState, client::ClientAddr, context::RequestId, problem::Problem, rights};
+use crate::{
+    access::Caller,
+    api::{
+        principal::{ApiClient, Principal},
+        role::Role,
+    },
+    desired::FieldManager,
+    model::syntax::SOURCE,
+};
 
 /// Header with the secret.
 pub(super) const SECRET_HEADER: &str = "x-corporate-secret";
@@ -23,6 +31,12 @@ pub(super) const SOURCE_HEADER: &str = "x-vpn-operator-source";
 /// Header with the name of the person who acts, for the audit.
 pub(super) const ACTOR_HEADER: &str = "x-vpn-operator-actor";
 
+/// Header with the role of the person who acts, where it is a lower one than the caller's.
+const ROLE: &str = "x-vpn-operator-role";
+
+/// How a token is announced that stands in `Authorization`.
+const BEARER: &[u8] = b"Bearer ";
+
 /// Longest name of a person, in characters.
 pub(super) const MAX_ACTOR: usize = 64;
 
@@ -30,43 +44,143 @@ pub(super) const MAX_ACTOR: usize = 64;
 /// says so, and its denials are then consequences that the guard counts, and no orders.
 const RESERVED: [&str; 3] = ["registry", "operator", "folder"];
 
-/// Digests of the secrets that are valid at present. Digests, so that comparing takes the same time for every length.
-pub(super) struct Secrets(Vec<[u8; 32]>);
+/// Digests of the secrets and tokens that are valid at present, and whose each is. Digests, so that comparing takes the same time
+/// for every length.
+pub(super) struct Principals(Vec<([u8; 32], Principal)>);
 
-impl Secrets {
+impl Principals {
     /// An empty secret is none: it never lets anybody in.
-    pub(super) fn new(secrets: &[SecretString]) -> Self {
+    pub(super) fn new(secrets: &[SecretString], clients: &[ApiClient]) -> Self {
+        let shared = secrets.iter().map(|secret| (secret, Principal::SHARED));
+        let own = clients.iter().map(|client| (&client.token, client.principal()));
         Self(
-            secrets
-                .iter()
-                .filter(|secret| !secret.expose_secret().is_empty())
-                .map(|secret| Sha256::digest(secret.expose_secret().as_bytes()).into())
+            shared
+                .chain(own)
+                .filter(|(secret, _)| !secret.expose_secret().is_empty())
+                .map(|(secret, principal)| (Sha256::digest(secret.expose_secret().as_bytes()).into(), principal))
                 .collect(),
         )
     }
 
-    /// Whether the one secret in the headers is valid. Takes the same time for every secret.
-    pub(super) fn accepts(&self, headers: &HeaderMap) -> bool {
-        let mut given = headers.get_all(SECRET_HEADER).iter();
-        let (Some(secret), None) = (given.next(), given.next()) else {
-            return false;
-        };
-        let digest: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
-        let found = self
-            .0
-            .iter()
-            .fold(Choice::from(0), |found, known| found | known.ct_eq(&digest));
-        found.into()
+    /// Whose the one secret in the headers is. Takes the same time for every secret.
+    pub(super) fn find(&self, headers: &HeaderMap) -> Option<&Principal> {
+        let digest: [u8; 32] = Sha256::digest(secret(headers)?).into();
+        let all = self.0.iter().zip(0_u32..);
+        let found = all.fold(u32::MAX, |found, ((known, _), number)| {
+            u32::conditional_select(&found, &number, known.ct_eq(&digest))
+        });
+        self.0.get(usize::try_from(found).ok()?).map(|(_, principal)| principal)
     }
 }
 
-/// Lets in who knows a secret, always; counts the others by address.
-pub(super) async fn require_secret(State(state): State<HttpState>, request: Request, next: Next) -> Response {
-    if state.secrets.accepts(request.headers()) {
-        return next.run(request).await;
+/// The secret in the headers, as `X-Corporate-Secret` or as a bearer's token; `None` if there is none, or more than one.
+fn secret(headers: &HeaderMap) -> Option<&[u8]> {
+    let own = headers.get_all(SECRET_HEADER).iter().map(HeaderValue::as_bytes);
+    let bearer = headers
+        .get_all(header::AUTHORIZATION)
+        .iter()
+        .map(|value| bearer(value.as_bytes()));
+    let mut given = own.map(Some).chain(bearer);
+    match (given.next(), given.next()) {
+        (Some(Some(secret)), None) => Some(secret),
+        _ => None,
     }
-    let ClientAddr(address) = ClientAddr::of(request.extensions(), request.headers(), &state.settings.trusted_proxies);
-    wrong_secret(&state, address).into_response()
+}
+
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked(BEARER.len())?;
+    scheme.eq_ignore_ascii_case(BEARER).then(|| token.trim_ascii())
+}
+
+/// Who asks, and in which role.
+#[derive(Debug, Clone)]
+pub(super) struct Acting {
+    principal: Principal,
+    role: Role,
+}
+
+impl Acting {
+    /// # Errors
+    /// The role in the headers does not exist, or is none that this caller may act in.
+    fn of(principal: &Principal, headers: &HeaderMap) -> Result<Self, Problem> {
+        let principal = principal.clone();
+        let Some(word) = text(headers, ROLE)? else {
+            let role = principal.role;
+            return Ok(Self { principal, role });
+        };
+        let role =
+            Role::from_word(word).ok_or_else(|| Problem::invalid(format!("{ROLE}: there is no role '{word}'")))?;
+        if principal.role.may_act_as(role) {
+            Ok(Self { principal, role })
+        } else {
+            Err(not_permitted(format!(
+                "a caller of role {} cannot act as one of role {word}",
+                principal.role.word()
+            )))
+        }
+    }
+
+    /// Takes another source than the caller's own, where the caller may.
+    ///
+    /// # Errors
+    /// The source breaks the rule, or is another than the one that this caller always acts as.
+    pub(super) fn choose(&self, caller: &mut Caller, source: Option<String>) -> Result<(), Problem> {
+        let Some(source) = source else { return Ok(()) };
+        check_source(&source)?;
+        match self.principal.source(self.role) {
+            Some(own) if own != source => Err(not_permitted(format!(
+                "source: this caller acts as '{own}' and cannot act as '{source}'"
+            ))),
+            _ => {
+                caller.source = source;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl FromRequestParts<HttpState> for Acting {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &HttpState) -> Result<Self, Problem> {
+        Ok(acting(parts))
+    }
+}
+
+/// Who asks. What nobody let in is on a path that needs no secret, and may do there what anybody may.
+fn acting(parts: &Parts) -> Acting {
+    let known = parts.extensions.get::<Acting>().cloned();
+    known.unwrap_or(Acting {
+        principal: Principal::SHARED,
+        role: Role::Auditor,
+    })
+}
+
+fn not_permitted(detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "not-permitted", "Not permitted", detail)
+}
+
+/// Lets in who knows a secret and may ask this, always; counts those without a secret by address.
+pub(super) async fn require_secret(State(state): State<HttpState>, mut request: Request, next: Next) -> Response {
+    let Some(principal) = state.principals.find(request.headers()) else {
+        let ClientAddr(address) =
+            ClientAddr::of(request.extensions(), request.headers(), &state.settings.trusted_proxies);
+        return wrong_secret(&state, address).into_response();
+    };
+    let acting = match Acting::of(principal, request.headers()) {
+        Ok(acting) => acting,
+        Err(problem) => return problem.into_response(),
+    };
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    if !rights::allows(acting.role, request.method(), route.unwrap_or_default()) {
+        let role = acting.role.word();
+        return not_permitted(format!(
+            "a caller of role {role} may not ask this: docs/api.md says what each role may"
+        ))
+        .into_response();
+    }
+    request.extensions_mut().insert(acting);
+    next.run(request).await
 }
 
 /// Counts a wrong or missing secret, and answers the refusal.
@@ -103,16 +217,27 @@ pub(super) fn caller(
     actor: impl FnOnce(&HeaderMap) -> Result<Option<String>, Problem>,
 ) -> Result<Caller, Problem> {
     let ClientAddr(address) = ClientAddr::of(&parts.extensions, &parts.headers, &state.settings.trusted_proxies);
-    let source = text(&parts.headers, SOURCE_HEADER)?.unwrap_or("api");
-    check_source(source)?;
-    let actor = actor(&parts.headers)?;
+    let Acting { principal, role } = acting(parts);
+    let said = text(&parts.headers, SOURCE_HEADER)?;
+    said.map(check_source).transpose()?;
+    // Who always acts as the same is not asked.
+    let source = principal.source(role).or(said).unwrap_or("api");
+    let name = [
+        actor(&parts.headers)?,
+        principal.name.as_deref().map(|name| format!("by {name}")),
+    ];
+    let name = name.into_iter().flatten().collect::<Vec<_>>().join(" ");
     Ok(Caller {
-        actor: actor.map_or_else(|| address.to_string(), |name| format!("{name} ({address})")),
+        actor: if name.is_empty() {
+            address.to_string()
+        } else {
+            format!("{name} ({address})")
+        },
         source: source.to_owned(),
         address: Some(address.to_string()),
         event: None,
         request_id: parts.extensions.get::<RequestId>().map(|id| id.0.to_string()),
-        manager: if source == "bot" {
+        manager: if source == "bot" || principal.role == Role::Bot {
             FieldManager::Bot
         } else {
             FieldManager::Api
@@ -170,8 +295,6 @@ fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
 
     fn headers(secrets: &[&'static str]) -> HeaderMap {
@@ -184,14 +307,50 @@ mod tests {
 
     #[test]
     fn the_present_and_the_previous_secret_are_valid_and_nothing_else_is() {
-        let secrets = Secrets::new(&["new".into(), "old".into(), "".into()]);
-        assert!(secrets.accepts(&headers(&["new"])));
-        assert!(secrets.accepts(&headers(&["old"])));
-        assert!(!secrets.accepts(&headers(&["other"])));
-        assert!(!secrets.accepts(&headers(&[""])));
-        assert!(!secrets.accepts(&headers(&[])));
-        assert!(!secrets.accepts(&headers(&["new", "new"])));
-        assert!(!Secrets::new(&[]).accepts(&headers(&[""])));
+        let principals = Principals::new(&["new".into(), "old".into(), "".into()], &[]);
+        let accepts = |secrets: &[&'static str]| principals.find(&headers(secrets)).is_some();
+        assert!(accepts(&["new"]));
+        assert!(accepts(&["old"]));
+        assert!(!accepts(&["other"]));
+        assert!(!accepts(&[""]));
+        assert!(!accepts(&[]));
+        assert!(!accepts(&["new", "new"]));
+        assert!(Principals::new(&[], &[]).find(&headers(&[""])).is_none());
+    }
+
+    #[test]
+    fn a_token_is_its_clients_alone_in_either_header() {
+        let client = |name: &str, role, token: &str| ApiClient {
+            name: name.into(),
+            role,
+            token: token.into(),
+        };
+        let clients = [
+            client("siem", Role::Auditor, "a-token"),
+            client("portal", Role::Helpdesk, "b-token"),
+        ];
+        let principals = Principals::new(&["shared".into()], &clients);
+        let name = |headers: &HeaderMap| principals.find(headers).map(|found| (found.name.clone(), found.role));
+        assert_eq!(name(&headers(&["shared"])), Some((None, Role::Admin)));
+        assert_eq!(
+            name(&headers(&["b-token"])),
+            Some((Some("portal".into()), Role::Helpdesk))
+        );
+        for (value, role) in [
+            ("Bearer a-token", Some(Role::Auditor)),
+            ("bearer  b-token", Some(Role::Helpdesk)),
+            ("Bearer shared", Some(Role::Admin)),
+            ("Basic a-token", None),
+            ("Bearer", None),
+            ("Bearer ", None),
+            ("a-token", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, HeaderValue::from_static(value));
+            assert_eq!(name(&headers).map(|found| found.1), role, "{value}");
+            headers.insert(SECRET_HEADER, HeaderValue::from_static("shared"));
+            assert_eq!(name(&headers), None, "two secrets at once");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use utoipa::IntoParams;
 
 use super::{
     HttpState,
-    auth::{Who, check_source},
+    auth::{Acting, Who},
     denial::{detail, lag, progress},
     extract::{Params, Segment},
     hold_bodies::{HoldBody, HoldsBody, NewHoldBody, PlacedBody, ReleasedBody},
@@ -79,16 +79,14 @@ pub(super) async fn list(
 )]
 pub(super) async fn create(
     State(state): State<HttpState>,
+    acting: Acting,
     OrderOf {
         mut caller,
         body,
         remarks,
     }: OrderOf<NewHoldBody>,
 ) -> Result<(StatusCode, Json<PlacedBody>), Problem> {
-    if let Some(source) = body.source {
-        check_source(&source)?;
-        caller.source = source;
-    }
+    acting.choose(&mut caller, body.source)?;
     let why = reason(body.reason, remarks);
     let hold = NewHold {
         corporate_id: CorporateId::parse(&body.corporate_id)?,
@@ -137,14 +135,12 @@ pub(super) struct ReleaseQuery {
 )]
 pub(super) async fn release(
     State(state): State<HttpState>,
+    acting: Acting,
     Who(mut caller): Who,
     Segment(name): Segment,
     Params(query): Params<ReleaseQuery>,
 ) -> Result<Json<ReleasedBody>, Problem> {
-    if let Some(source) = query.source {
-        check_source(&source)?;
-        caller.source = source;
-    }
+    acting.choose(&mut caller, query.source)?;
     let done = state.use_cases.release_hold(caller, name).await?;
     Ok(Json(ReleasedBody {
         status: "released",

@@ -3,7 +3,7 @@
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, header::AUTHORIZATION},
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -65,9 +65,12 @@ pub(super) async fn validate(
 ) -> Result<Json<ValidityBody>, Problem> {
     let (mut parts, _) = request.into_parts();
     let ClientAddr(address) = ClientAddr::of(&parts.extensions, &parts.headers, &state.settings.trusted_proxies);
-    let knows = state.secrets.accepts(&parts.headers);
+    let knows = state.principals.find(&parts.headers).is_some();
     if !knows {
-        if parts.headers.contains_key(SECRET_HEADER) {
+        if [SECRET_HEADER, AUTHORIZATION.as_str()]
+            .iter()
+            .any(|name| parts.headers.contains_key(*name))
+        {
             return Err(wrong_secret(&state, address));
         }
         let asked = state.id_questions.failed(address, state.clock.monotonic());

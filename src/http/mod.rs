@@ -35,6 +35,7 @@ mod proof_body;
 mod qr;
 mod records;
 mod release_many;
+mod rights;
 mod schemas;
 mod subscription;
 mod telegram;
@@ -66,14 +67,16 @@ pub use openapi::openapi;
 pub use records::{StoryBody, WhoBody};
 pub use waiting::waiting;
 
-use self::{auth::Secrets, docs::Documentation, limiter::FailureLimiter, problem::Problem};
-use crate::{access::UseCases, clock::SharedClock, config::PublicUrl, metrics::Metrics};
+use self::{auth::Principals, docs::Documentation, limiter::FailureLimiter, problem::Problem};
+use crate::{access::UseCases, api::principal::ApiClient, clock::SharedClock, config::PublicUrl, metrics::Metrics};
 
 /// What can be set.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Secrets that are valid: the present one, and the previous one during a rotation. None lets nobody in.
     pub secrets: Vec<SecretString>,
+    /// Clients that have tokens of their own.
+    pub clients: Vec<ApiClient>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Largest body in bytes.
@@ -94,6 +97,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             secrets: Vec::new(),
+            clients: Vec::new(),
             trusted_proxies: Vec::new(),
             max_body: 64 * 1024,
             request_timeout: Duration::from_secs(30),
@@ -114,7 +118,7 @@ pub struct Inner {
     use_cases: UseCases,
     metrics: Arc<Metrics>,
     clock: SharedClock,
-    secrets: Secrets,
+    principals: Principals,
     secret_failures: FailureLimiter,
     token_failures: FailureLimiter,
     /// Questions about an ID without the secret.
@@ -141,7 +145,7 @@ impl HttpState {
             use_cases,
             metrics,
             clock,
-            secrets: Secrets::new(&settings.secrets),
+            principals: Principals::new(&settings.secrets, &settings.clients),
             secret_failures: FailureLimiter::new(settings.failures_per_minute),
             token_failures: FailureLimiter::new(settings.failures_per_minute),
             id_questions: FailureLimiter::new(settings.failures_per_minute),

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::{
     HttpState,
-    auth::{Who, check_source},
+    auth::{Acting, Who},
     denial::checked_reason,
     extract::Body,
     problem::{Problem, ProblemBody},
@@ -147,13 +147,11 @@ fn answer(done: ReleasedMany) -> (StatusCode, Json<ReleasedManyBody>) {
 )]
 pub(super) async fn release_many(
     State(state): State<HttpState>,
+    acting: Acting,
     Who(mut caller): Who,
     Body(body): Body<ReleaseManyBody>,
 ) -> Result<(StatusCode, Json<ReleasedManyBody>), Problem> {
-    if let Some(source) = body.source {
-        check_source(&source)?;
-        caller.source = source;
-    }
+    acting.choose(&mut caller, body.source)?;
     let order = ReleaseMany {
         since: body.since,
         reason: checked_reason(body.reason)?,

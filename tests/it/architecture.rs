@@ -21,6 +21,7 @@ use self::{
 const FLOORS: &[&[&str]] = &[
     &["model", "clock", "fence", "sqlite", "store"],
     &[
+        "api",
         "desired",
         "credentials",
         "gateway",
@@ -43,7 +44,7 @@ const FLOORS: &[&[&str]] = &[
     &["roster"],
     &["issue"],
     &["reconcile"],
-    &["access", "api"],
+    &["access"],
     &["http"],
     &["cli"],
     &["main"],

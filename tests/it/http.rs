@@ -10,6 +10,7 @@ mod orders;
 mod people;
 mod public;
 mod release_many;
+mod roles;
 mod shell;
 mod subscription;
 mod world;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use sha2::{Digest as _, Sha256};
 
-use super::HrDesk;
+use super::{HrDesk, worker::TICK};
 use crate::{
     access::{AccessError, Dependencies, Result, UseCases},
     inbox::{
@@ -67,7 +67,8 @@ impl UseCases {
             Accepted::New(event) => event,
         };
         let unchanged = stored.clone();
-        if stored.scheduled {
+        // The worker looks every moment by itself: only what is due before it would look again wakes it.
+        if stored.scheduled && stored.due_at.is_some_and(|due| due <= dependencies.clock.now() + TICK) {
             desk.wake.notify_one();
         }
         if stored.state != State::Pending || stored.scheduled {

@@ -21,7 +21,7 @@ const BATCH: u32 = 256;
 /// Events that are carried out at a time, beside those whose senders wait.
 const AT_ONCE: usize = 16;
 /// Longest pause between two looks: the wall clock may be set.
-const TICK: Duration = Duration::from_secs(1);
+pub(super) const TICK: Duration = Duration::from_secs(1);
 /// Shortest pause between two looks at what the guard holds back.
 const BREATH: Duration = Duration::from_millis(100);
 
