@@ -162,8 +162,9 @@ fn why(error: &smtp::Error, with_words: bool) -> MailError {
 fn is_of_certificate(error: &smtp::Error) -> bool {
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
-        let of_tls = |error: &std::io::Error| error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
-        if inner.is::<rustls::Error>() || inner.downcast_ref().is_some_and(of_tls) {
+        let carried = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let by_connection = carried.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>);
+        if by_connection || inner.is::<rustls::Error>() {
             return true;
         }
         cause = inner.source();

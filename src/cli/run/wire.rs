@@ -116,8 +116,7 @@ pub async fn wire(
         fence,
         metrics,
         clock,
-        process,
-        closing,
+        ..
     } = inputs;
     let data = &config.state.data_dir;
     let history = open_history(&data.join(config::HISTORY_FILE), key, clock)?;
@@ -192,10 +191,9 @@ pub async fn wire(
     });
     core.follow_usage();
     core.answer_inquiries();
-    let inbox = Inbox::open_or_retry(&data.join(INBOX_FILE), Arc::clone(clock))?;
-    let linking = link_desk(config, key, &core, closing)?;
+    let linking = link_desk(config, key, &core, &inputs.closing)?;
     Ok(Wired {
-        use_cases: use_cases(config, &core, ids, process, inbox, linking),
+        use_cases: use_cases(config, &core, ids, &inputs.process, linking)?,
         core,
         endpoint,
         nodes,
@@ -392,15 +390,15 @@ fn use_cases(
     core: &Arc<Core>,
     ids: Arc<Ids>,
     process: &ProcessChecks,
-    inbox: Inbox,
     linking: Arc<LinkDesk>,
-) -> UseCases {
+) -> Result<UseCases, RunError> {
+    let inbox = Inbox::open_or_retry(&config.state.data_dir.join(INBOX_FILE), Arc::clone(&core.clock))?;
     let dispatch = {
         let core = Arc::clone(core);
         Arc::new(move |transitions| core.dispatch(transitions))
     };
     let live = Arc::new(Live(Arc::clone(core)));
-    UseCases::new(Dependencies {
+    Ok(UseCases::new(Dependencies {
         desired: Arc::clone(&core.desired),
         people: Arc::new(LivePeople::new(
             Arc::clone(&core.roster),
@@ -418,7 +416,7 @@ fn use_cases(
         settings: Settings::default(),
         hr: Some(HrDesk::new(inbox, hr_settings(config), core.fence.clone())),
         linking: Some(linking),
-    })
+    }))
 }
 
 fn hr_settings(config: &Config) -> HrSettings {
