@@ -7,7 +7,7 @@ mod words;
 use std::{borrow::Cow, sync::LazyLock};
 
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue, concurrent::FluentBundle};
-use unic_langid::{LanguageIdentifier, langid};
+use unic_langid::LanguageIdentifier;
 
 pub use self::words::{bytes, date};
 
@@ -38,7 +38,9 @@ impl Language {
     #[must_use]
     pub fn of(tag: &str) -> Option<Self> {
         let primary = tag.split(['-', '_']).next().unwrap_or_default();
-        Self::ALL.into_iter().find(|language| language.code().eq_ignore_ascii_case(primary))
+        Self::ALL
+            .into_iter()
+            .find(|language| language.code().eq_ignore_ascii_case(primary))
     }
 }
 
@@ -72,18 +74,29 @@ impl From<u64> for Arg<'_> {
 }
 
 const FILES: [(Language, &[&str]); 2] = [
-    (Language::En, &[include_str!("en/bot.ftl"), include_str!("en/desk.ftl")]),
-    (Language::Ru, &[include_str!("ru/bot.ftl"), include_str!("ru/desk.ftl")]),
+    (
+        Language::En,
+        &[
+            include_str!("en/bot.ftl"),
+            include_str!("en/desk.ftl"),
+            include_str!("en/mail.ftl"),
+        ],
+    ),
+    (
+        Language::Ru,
+        &[
+            include_str!("ru/bot.ftl"),
+            include_str!("ru/desk.ftl"),
+            include_str!("ru/mail.ftl"),
+        ],
+    ),
 ];
 
 static BUNDLES: LazyLock<[FluentBundle<FluentResource>; 2]> =
     LazyLock::new(|| FILES.map(|(language, files)| bundle(language, files)));
 
 fn bundle(language: Language, files: &[&str]) -> FluentBundle<FluentResource> {
-    let tag: LanguageIdentifier = match language {
-        Language::En => langid!("en"),
-        Language::Ru => langid!("ru"),
-    };
+    let tag: LanguageIdentifier = language.code().parse().unwrap_or_default();
     let mut bundle = FluentBundle::new_concurrent(vec![tag]);
     // The marks around what is put in would stand in links and IDs that people copy.
     bundle.set_use_isolating(false);
