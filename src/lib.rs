@@ -2,7 +2,7 @@
 //!
 //! The floors of the house, from the ground up; a room uses only what stands on the floors before it in this list, and
 //! beside it what does not use it back:
-//! [`model`], [`clock`], [`fence`], [`sqlite`] and [`store`]; [`desired`], [`credentials`], [`gateway`], [`history`], [`verdicts`], [`registry`], [`metrics`], [`cluster`],
+//! [`model`], [`clock`], [`fence`], [`sqlite`], [`store`] and [`texts`]; [`desired`], [`credentials`], [`gateway`], [`history`], [`verdicts`], [`registry`], [`metrics`], [`cluster`],
 //! [`api`], [`config`], [`serve`], [`telemetry`], [`simulation`], [`import`], [`inbox`], [`linking`], [`mail`] and [`backup`]; [`auth`]; [`roster`]; [`issue`]; [`reconcile`]; [`access`]; [`http`]; [`cli`].
 
 pub mod access;
@@ -34,4 +34,5 @@ pub mod simulation;
 pub mod sqlite;
 pub mod store;
 pub mod telemetry;
+pub mod texts;
 pub mod verdicts;

@@ -269,6 +269,7 @@ impl From<AccessError> for Problem {
             | AccessError::Store(_)
             | AccessError::IdTaken
             | AccessError::NoWebhookSecret
+            | AccessError::NoLinks
             | AccessError::RevokedUnrecorded { .. } => Self::unavailable(detail),
             AccessError::Find(error) => match error {
                 FindError::Claims(error) => Self::desired(&error, detail),
@@ -303,7 +304,6 @@ impl From<AccessError> for Problem {
                 detail,
             )
             .reason("Undeclared"),
-            AccessError::NoLinks => Self::unavailable(detail),
             AccessError::Interrupted => Self::internal(),
         }
     }

@@ -99,6 +99,13 @@ pub(super) fn put(conn: &Connection, link: &Link) -> rusqlite::Result<()> {
     .map(drop)
 }
 
+/// What a person sees when they link is nothing to tell them afterwards.
+pub(super) fn saw(conn: &Connection, account: i64, granted: bool) -> rusqlite::Result<()> {
+    conn.prepare_cached("UPDATE links SET granted = ?2, was_granted = ?2 WHERE account = ?1")?
+        .execute(params![account, granted])
+        .map(drop)
+}
+
 pub(super) fn remove(conn: &Connection, account: i64) -> rusqlite::Result<()> {
     conn.prepare_cached("DELETE FROM links WHERE account = ?1")?
         .execute([account])

@@ -74,6 +74,8 @@ impl World {
             code: super::code::read(text),
             request: self.linking.request_of(account).await.unwrap(),
             refused,
+            declared: None,
+            granted: true,
             rows: Arc::new(|_| vec!["row".to_owned()]),
         };
         self.linking.attempt(tried).await.unwrap()

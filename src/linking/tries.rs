@@ -61,6 +61,10 @@ pub struct Try {
     pub request: Option<Request>,
     /// The person is not to be linked, whatever the code.
     pub refused: bool,
+    /// The ID as it is declared.
+    pub declared: Option<CorporateId>,
+    /// Whether the person has access, which they see at once.
+    pub granted: bool,
     /// The rows for the audit, should the account be linked.
     pub rows: Rows,
 }
@@ -244,7 +248,7 @@ pub(super) fn attempt(conn: &Connection, rules: &Rules, tried: &Try) -> rusqlite
     if tried.refused {
         return Ok(Tried::Refused);
     }
-    linked(conn, rules, request, &tried.rows)
+    linked(conn, rules, request, tried)
 }
 
 /// The number of the code, if it is right: of this person, this account and this chat, and not over.
@@ -270,7 +274,7 @@ fn right(conn: &Connection, rules: &Rules, request: &Request, code: &SecretStrin
     Ok(found.and_then(|at| numbers.get(at).copied()))
 }
 
-fn linked(conn: &Connection, rules: &Rules, request: Request, rows: &Rows) -> rusqlite::Result<Tried> {
+fn linked(conn: &Connection, rules: &Rules, request: Request, tried: &Try) -> rusqlite::Result<Tried> {
     let before = link::of_person(conn, &request.id)?.filter(|before| before.account != request.account);
     let moved_from = link::of_account(conn, request.account)?
         .map(|former| former.id)
@@ -278,7 +282,11 @@ fn linked(conn: &Connection, rules: &Rules, request: Request, rows: &Rows) -> ru
     let language = link::of_account(conn, request.account)?.and_then(|former| former.language);
     let link = Link {
         account: request.account,
-        id: request.id,
+        id: tried
+            .declared
+            .clone()
+            .filter(|id| *id == request.id)
+            .unwrap_or(request.id),
         chat: request.chat,
         language: language.or(Some(request.language)),
         linked_at: rules.now,
@@ -290,12 +298,13 @@ fn linked(conn: &Connection, rules: &Rules, request: Request, rows: &Rows) -> ru
     // What was to be told of the person before is not told to whoever is linked now.
     notices::drop_waiting(conn, link.account)?;
     link::put(conn, &link)?;
+    link::saw(conn, link.account, tried.granted)?;
     let former = Former {
         account: before.map(|before| before.account),
         id: moved_from,
     };
     let mut unaudited = Vec::new();
-    for row in rows(&former) {
+    for row in (tried.rows)(&former) {
         unaudited.push(announce(conn, &row)?);
     }
     Ok(Tried::Linked {

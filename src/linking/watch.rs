@@ -105,28 +105,30 @@ pub fn step(told: &Told, facts: &Facts, now: Timestamp, quiet: bool) -> Step {
         told.granted = Some(facts.granted);
         told.was_granted |= facts.granted;
     }
-    tells.extend(quota(&mut told, facts, now, first));
+    tells.extend(quota(&mut told, facts, now));
     let (ending, next) = ending(&mut told, facts, now);
     tells.extend(ending);
     Step { told, tells, next }
 }
 
-/// The highest share that is reached, if it was not told of this count and limit.
-fn quota(told: &mut Told, facts: &Facts, now: Timestamp, first: bool) -> Option<Tell> {
+/// The highest share that is reached, if it was not told of this count and limit. What is reached when somebody looks for the first
+/// time is taken as told.
+fn quota(told: &mut Told, facts: &Facts, now: Timestamp) -> Option<Tell> {
     let quota = facts.quota.as_ref()?;
     let since = quota
         .since
         .map_or_else(|| "ever".to_owned(), |since| since.as_second().to_string());
     let count = format!("{since}/{}", quota.limit);
+    let reached = |share: &&u32| u128::from(quota.used) * 100 >= u128::from(quota.limit) * u128::from(**share);
+    let share = SHARES.iter().rfind(reached).copied().unwrap_or(0);
+    let first = told.quota.is_none();
     let told_share = told
         .quota
         .as_deref()
         .and_then(|known| known.strip_prefix(&format!("{count}/")))
         .and_then(|share| share.parse::<u32>().ok())
         .unwrap_or(0);
-    let reached = |share: &&u32| u128::from(quota.used) * 100 >= u128::from(quota.limit) * u128::from(**share);
-    let share = *SHARES.iter().rfind(reached)?;
-    if share <= told_share {
+    if !first && share <= told_share {
         return None;
     }
     told.quota = Some(format!("{count}/{share}"));

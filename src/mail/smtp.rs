@@ -148,7 +148,7 @@ fn why(error: &smtp::Error, with_words: bool) -> MailError {
         MailError::NotNow(answer())
     } else if error.is_timeout() {
         MailError::Slow(TIMEOUT)
-    } else if error.is_tls() {
+    } else if error.is_tls() || is_of_certificate(error) {
         MailError::Tls(cause())
     } else if error.is_client() {
         // What it does not offer: a way to log in, letters beyond ASCII, TLS.
@@ -156,6 +156,20 @@ fn why(error: &smtp::Error, with_words: bool) -> MailError {
     } else {
         MailError::Unreachable(cause())
     }
+}
+
+/// Whether TLS failed while it was agreed upon, which arrives as an error of the connection.
+fn is_of_certificate(error: &smtp::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        let carried = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let by_connection = carried.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>);
+        if by_connection || inner.is::<rustls::Error>() {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
 }
 
 /// The innermost cause.

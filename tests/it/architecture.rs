@@ -19,7 +19,7 @@ use self::{
 
 /// From the ground up. A room uses only rooms of its own floor and of those above it in this list.
 const FLOORS: &[&[&str]] = &[
-    &["model", "clock", "fence", "sqlite", "store"],
+    &["model", "clock", "fence", "sqlite", "store", "texts"],
     &[
         "api",
         "desired",

@@ -93,7 +93,7 @@ async fn nothing_is_said_to_a_server_whose_certificate_is_not_trusted_or_that_ta
     let (stranger, _file) = client(&mail, Security::StartTls, |settings| settings.trusted = None);
     assert!(matches!(stranger.send(&letter()).await, Err(MailError::Tls(_))));
     let (other_name, _file) = client(&mail, Security::StartTls, |settings| {
-        settings.host = "127.0.0.1".to_owned()
+        settings.host = "127.0.0.1".to_owned();
     });
     assert!(matches!(other_name.check().await, Err(MailError::Tls(_))));
     let (wrong, _file) = client(&mail, Security::StartTls, |settings| {

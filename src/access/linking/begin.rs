@@ -45,6 +45,7 @@ impl UseCases {
         }
         let outdated = dependencies.drop_outdated(&desk).await?;
         desk.begun.store(true, Ordering::Release);
+        desk.linking.look_after().await?;
         let former = dependencies.registry().telegram_links().await?;
         let former = former.into_iter().map(|link| ImportedLink {
             account: link.telegram_id,

@@ -2,7 +2,10 @@
 
 use askama::Template;
 
-use crate::mail::Letter;
+use crate::{
+    mail::Letter,
+    texts::{self, Language},
+};
 
 /// What stands in it.
 pub(super) struct Words<'a> {
@@ -35,20 +38,16 @@ pub(super) fn of_code(to: &str, language: &'static str, words: &Words<'_>) -> Le
     let code = code
         .split_at_checked(4)
         .map_or_else(|| (*code).to_owned(), |(front, back)| format!("{front} {back}"));
-    let [subject, intro, valid, warning] = match language {
-        "ru" => [
-            format!("{title}: код для Telegram"),
-            format!("Кто-то (надеемся, вы) привязывает чат Telegram к корпоративному ID {id}. Код:"),
-            format!("Введите его в том же чате. Код действует {minutes} минут и только один раз."),
-            "Если это не вы, никому не сообщайте код и ничего не делайте: без него чат не будет привязан.".to_owned(),
-        ],
-        _ => [
-            format!("{title}: code for Telegram"),
-            format!("Somebody, you we hope, links a Telegram chat to the corporate ID {id}. The code is:"),
-            format!("Type it into the same chat. It is good for {minutes} minutes, and once."),
-            "If it was not you, tell nobody the code and do nothing: without it no chat is linked.".to_owned(),
-        ],
+    let spoken = Language::of(language).unwrap_or_default();
+    let say = |key: &str| {
+        let args = [
+            ("title", (*title).into()),
+            ("id", (*id).into()),
+            ("minutes", (*minutes).into()),
+        ];
+        texts::plain(spoken, key, &args)
     };
+    let [subject, intro, valid, warning] = ["mail-subject", "mail-intro", "mail-valid", "mail-warning"].map(say);
     let page = Page {
         language,
         subject: &subject,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::{LinkDesk, ask::seconds, check_account};
+use super::{LinkDesk, ask::seconds, check_account, person::word};
 use crate::{
     access::{AccessError, Caller, Denial, Dependencies, Result, UseCases, tell},
     history::AuditEntry,
@@ -78,11 +78,14 @@ impl Dependencies {
                 Some(request) => self.refusal(&request.id).await?,
                 None => None,
             };
+            let person = request.as_ref().and_then(|request| self.people.person(&request.id));
             let tried = Try {
                 account: written.account,
                 chat: written.chat,
                 code: written.code.clone(),
                 refused: refusal.is_some(),
+                declared: person.as_ref().map(|person| person.corporate_id.clone()),
+                granted: word(person.as_ref()).0,
                 rows: rows(caller, request.as_ref(), &written),
                 request: request.clone(),
             };

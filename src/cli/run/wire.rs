@@ -119,8 +119,7 @@ pub async fn wire(
         fence,
         metrics,
         clock,
-        process,
-        closing,
+        ..
     } = inputs;
     let data = &config.state.data_dir;
     let history = open_history(&data.join(config::HISTORY_FILE), key, clock)?;

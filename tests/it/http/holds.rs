@@ -325,8 +325,8 @@ async fn the_audit_is_read_in_pages() {
     let world = World::new();
     let router = world.router();
     for n in 0..5 {
-        let body = json!({ "corporate_id": format!("AB00000{n}") });
-        let request = ask("POST", "/access/grant").header("x-vpn-operator-actor", "anna");
+        let body = json!({ "corporate_id": format!("AB00000{n}"), "cause": "test" });
+        let request = ask("POST", "/holds").header("x-vpn-operator-actor", "anna");
         request.json(&body).of(&router).await;
     }
     let first = ask("GET", "/audit?limit=3").of(&router).await.json();
