@@ -7,6 +7,7 @@ mod replica;
 mod restored;
 mod simulated;
 mod source;
+mod stores;
 mod swappable_router;
 mod tasks;
 mod wire;

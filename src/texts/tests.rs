@@ -24,7 +24,7 @@ fn texts(files: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
                 );
             }
             for part in line.split('$').skip(1) {
-                let name: String = part.chars().take_while(|c| c.is_ascii_alphanumeric()).collect();
+                let name: String = part.chars().take_while(char::is_ascii_alphanumeric).collect();
                 texts.entry(key.clone()).or_default().insert(name);
             }
         }

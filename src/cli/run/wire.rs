@@ -1,11 +1,6 @@
 //! Builds the core out of its rooms, and starts its tasks.
 
-use std::{
-    collections::HashSet,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
 
 use kube::runtime::reflector::{ObjectRef, store};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
@@ -16,12 +11,12 @@ use super::{
     live::Live,
     restored,
     source::{Cluster, Source},
+    stores,
     tasks::Tasks,
 };
 use crate::{
     access::{
-        Dependencies, HrDesk, HrGauges, HrSettings, Ids, LinkDesk, LinkSettings, LivePeople, ProcessChecks, Settings,
-        UseCases,
+        Dependencies, HrDesk, HrGauges, HrSettings, Ids, LinkDesk, LivePeople, ProcessChecks, Settings, UseCases,
     },
     auth::listener::AuthEndpoint,
     backup::Backups,
@@ -31,11 +26,9 @@ use crate::{
     credentials::MasterKey,
     fence::Fence,
     gateway::declared::Environment,
-    history::{HeadFile, HeadPlace, History, HistoryError},
+    history::{HeadFile, HeadPlace},
     inbox::{INBOX_FILE, Inbox},
     issue::{Derived, Issuer},
-    linking::{LINKING_FILE, Linking},
-    mail::{Post, Smtp},
     metrics::Metrics,
     model::{gateway::BlitzGateway, user::VpnUser},
     reconcile::{
@@ -56,9 +49,7 @@ use crate::{
         unobserved, upkeep,
         usage::UsageBook,
     },
-    registry::{REGISTRY_FILE, Registrar, Registry, draw::SystemDraw},
     roster::{Passwords, Roster},
-    verdicts::{GUARD_FILE, VerdictStore},
 };
 
 /// The core, wired and not yet running.
@@ -119,17 +110,14 @@ pub async fn wire(
         fence,
         metrics,
         clock,
-        ..
+        process,
+        closing,
     } = inputs;
     let data = &config.state.data_dir;
-    let history = open_history(&data.join(config::HISTORY_FILE), key, clock)?;
+    let history = stores::open_history(&data.join(config::HISTORY_FILE), key, clock)?;
     let audit = AuditKeeper::new(history.clone(), head_places(config, cluster.as_ref(), fence));
     let source = Source::open(config, cluster.as_ref(), fence, clock)?;
-    let ids = Arc::new(Ids::new(Registrar::new(
-        open_registry(data, clock)?,
-        source.id_claims(),
-        Arc::new(SystemDraw),
-    )));
+    let ids = stores::open_ids(data, &source, clock)?;
     let sources = source.secrets(data);
     let (imported, to_import) = Imported::new(sources.clone(), key.clone());
     let known = Arc::clone(&imported);
@@ -138,7 +126,7 @@ pub async fn wire(
     if cluster.is_some() {
         roster.trust_deletions();
     }
-    let verdicts = open_guard(config, &roster, clock);
+    let verdicts = stores::open_guard(config, &roster, clock);
     let endpoint = AuthEndpoint::new(roster.index(), Arc::clone(metrics));
     let usage = UsageBook::open(history.clone(), Arc::clone(clock)).await;
     // Nobody is known yet: this only lets the first load see who is over quota.
@@ -194,7 +182,7 @@ pub async fn wire(
     });
     core.follow_usage();
     core.answer_inquiries();
-    let linking = link_desk(config, key, &core, closing)?;
+    let linking = stores::link_desk(config, key, &core, closing)?;
     let backups = backups::planned(config, &core.verdicts, clock);
     Ok(Wired {
         use_cases: use_cases(config, &core, ids, process, backups.clone(), linking)?,
@@ -293,44 +281,6 @@ async fn begin_ids(use_cases: UseCases, data_dir: PathBuf, end: CancellationToke
     }
 }
 
-/// One that cannot be opened stands in nobody's way.
-fn open_registry(data: &Path, clock: &SharedClock) -> Result<Registry, RunError> {
-    let registry = Registry::open_or_retry(&data.join(REGISTRY_FILE), Arc::clone(clock))?;
-    if let Some(error) = registry.last_error() {
-        tracing::error!(%error, "starting without the registry of corporate IDs: none are issued, logins and denials work");
-    }
-    Ok(registry)
-}
-
-/// The guard's store, and the roster with its limits and what it decided before.
-fn open_guard(config: &Config, roster: &Roster, clock: &SharedClock) -> Arc<VerdictStore> {
-    let path = config.state.data_dir.join(GUARD_FILE);
-    let (verdicts, memory) = VerdictStore::open(&path, Arc::clone(clock), config.guard.window());
-    roster.set_limits(config.guard.clone());
-    roster.restore(memory);
-    Arc::new(verdicts)
-}
-
-/// A database of a newer version stops the start; any other trouble must not keep auth from answering.
-fn open_history(path: &Path, key: &MasterKey, clock: &SharedClock) -> Result<History, RunError> {
-    // Every operator that acted in this folder has a memory of the guard.
-    let was_used = path.with_file_name(GUARD_FILE).exists();
-    if was_used && std::fs::metadata(path).map_or(true, |file| file.len() == 0) {
-        tracing::error!(
-            path = %path.display(),
-            "the history is missing or empty although this data folder was used before: the audit begins anew, and traffic counts from \
-             what was reported last; stop the operator and put a backup back if that is not meant"
-        );
-    }
-    let history = History::open_or_retry(path, key.audit_keys(), Arc::clone(clock))?;
-    match history.last_error() {
-        Some(error @ HistoryError::Newer { .. }) => return Err(error.into()),
-        Some(error) => tracing::error!(%error, "starting without history: grants are refused, logins and denials work"),
-        None => {}
-    }
-    Ok(history)
-}
-
 /// Where the end of the audit is published.
 fn head_places(config: &Config, cluster: Option<&Cluster>, fence: &Fence) -> Vec<Arc<dyn HeadPlace>> {
     let file = Arc::new(HeadFile::new(&config.state.audit_head()));
@@ -368,34 +318,6 @@ pub fn environment(config: &Config) -> Environment {
         undeclared: gateway.undeclared,
         poll_interval: config.times.hysteria_poll_interval,
     }
-}
-
-/// The desk at which Telegram accounts are linked. A file that cannot be opened stands in nobody's way.
-fn link_desk(
-    config: &Config,
-    key: &MasterKey,
-    core: &Arc<Core>,
-    closing: &CancellationToken,
-) -> Result<Arc<LinkDesk>, RunError> {
-    let path = config.state.data_dir.join(LINKING_FILE);
-    let (keys, limits) = (key.link_code_key(), config.linking.limits());
-    let linking = Linking::open_or_retry(&path, keys, limits, Arc::clone(&core.clock))?;
-    if let Some(error) = linking.last_error() {
-        tracing::error!(%error, "starting without the links to Telegram accounts: logins and denials work");
-    }
-    let post = config.mail.as_ref().map(Smtp::new).transpose()?;
-    let usage = Arc::clone(&core.usage);
-    Ok(LinkDesk::new(
-        linking,
-        Arc::clone(&core.linked),
-        Arc::new(move |account| usage.usage(account)),
-        Arc::clone(&core.metrics),
-        LinkSettings {
-            post: post.map(|post| Arc::new(post) as Arc<dyn Post>),
-            title: crate::http::Settings::default().title,
-            closing: closing.clone(),
-        },
-    ))
 }
 
 fn use_cases(

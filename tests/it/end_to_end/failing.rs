@@ -202,7 +202,7 @@ impl<'a> SmallDisk<'a> {
     fn mount(at: &'a Path) -> Option<Self> {
         std::fs::create_dir_all(at).unwrap();
         let mut mount = std::process::Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs"]).arg(at);
+        mount.args(["-t", "tmpfs", "-o", "size=2m,mode=0700", "tmpfs"]).arg(at);
         let done = mount.output().is_ok_and(|output| output.status.success());
         done.then_some(Self(at))
     }
@@ -230,7 +230,7 @@ async fn a_full_disk_loses_nothing_that_was_answered() {
     let secret = operator.credential(ANNA).await;
     let mut device = operator.connect(&node, &secret, "192.0.2.1:1").await.unwrap();
     let filler = data.join("filler");
-    let mut bytes = vec![0; 1 << 20];
+    let mut bytes = vec![0; 2 << 20];
     while !bytes.is_empty() && std::fs::write(&filler, &bytes).is_err() {
         bytes.truncate(bytes.len() - 4096);
     }

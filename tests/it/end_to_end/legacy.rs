@@ -347,7 +347,12 @@ async fn a_run_that_was_killed_is_finished_by_the_next() {
             .count()
     };
     assert_eq!((names(".yaml"), names(".sealed")), (403, 403));
-    assert_eq!(files(&house.data().join("holds")).len(), 202);
+    // A file that was being written when it was killed may be left over: it is nobody's hold.
+    let holds = files(&house.data().join("holds"));
+    let holds = holds
+        .keys()
+        .filter(|path| path.extension().is_some_and(|ending| ending == "yaml"));
+    assert_eq!(holds.count(), 202);
     assert_eq!(number(&history(&house), "SELECT count(*) FROM audit"), 3);
     let (code, stdout, stderr) = run(house.command(&["check", "vpn", "--strict", "--data", "data"])).await;
     assert_eq!(code, 0, "{stdout}{stderr}");
