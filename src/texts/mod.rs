@@ -7,7 +7,7 @@ mod words;
 use std::{borrow::Cow, sync::LazyLock};
 
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue, concurrent::FluentBundle};
-use unic_langid::{LanguageIdentifier, langid};
+use unic_langid::LanguageIdentifier;
 
 pub use self::words::{bytes, date};
 
@@ -80,10 +80,7 @@ static BUNDLES: LazyLock<[FluentBundle<FluentResource>; 2]> =
     LazyLock::new(|| FILES.map(|(language, files)| bundle(language, files)));
 
 fn bundle(language: Language, files: &[&str]) -> FluentBundle<FluentResource> {
-    let tag: LanguageIdentifier = match language {
-        Language::En => langid!("en"),
-        Language::Ru => langid!("ru"),
-    };
+    let tag: LanguageIdentifier = language.code().parse().unwrap_or_default();
     let mut bundle = FluentBundle::new_concurrent(vec![tag]);
     // The marks around what is put in would stand in links and IDs that people copy.
     bundle.set_use_isolating(false);
