@@ -11,12 +11,23 @@ use crate::{
 const OWN: &[&str] = &["start", "get_config", "status", "rotate", "unlink", "language", "help"];
 const DESK: &[&str] = &["show", "search", "code", "hold", "release"];
 const ADMIN: &[&str] = &[
-    "issue", "revoke", "grant", "deactivate", "activate", "online", "story", "events", "guard",
+    "issue",
+    "revoke",
+    "grant",
+    "deactivate",
+    "activate",
+    "online",
+    "story",
+    "events",
+    "guard",
 ];
 
 fn commands(language: Language, role: Option<Role>) -> Value {
     let (desk, admin) = (role.is_some(), role == Some(Role::Admin));
-    let names = OWN.iter().chain(DESK.iter().filter(|_| desk)).chain(ADMIN.iter().filter(|_| admin));
+    let names = OWN
+        .iter()
+        .chain(DESK.iter().filter(|_| desk))
+        .chain(ADMIN.iter().filter(|_| admin));
     let one = |name: &&str| {
         let text = texts::plain(language, &format!("command-{}", name.replace('_', "-")), &[]);
         json!({ "command": name, "description": text })
@@ -59,10 +70,16 @@ mod tests {
             let all = all.as_array().unwrap();
             assert_eq!(all.len(), OWN.len() + DESK.len() + ADMIN.len());
             for command in all {
-                assert!(!command["description"].as_str().unwrap().starts_with("command-"), "{command}");
+                assert!(
+                    !command["description"].as_str().unwrap().starts_with("command-"),
+                    "{command}"
+                );
             }
         }
         assert_eq!(commands(Language::En, None).as_array().unwrap().len(), OWN.len());
-        assert_eq!(commands(Language::En, Some(Role::Helpdesk)).as_array().unwrap().len(), OWN.len() + DESK.len());
+        assert_eq!(
+            commands(Language::En, Some(Role::Helpdesk)).as_array().unwrap().len(),
+            OWN.len() + DESK.len()
+        );
     }
 }

@@ -25,7 +25,9 @@ impl Bot {
     pub(super) async fn desk(&self, talk: &Talk, name: &str, rest: &str) -> Answered {
         let needed = match name {
             "show" | "search" | "code" | "hold" | "release" => Role::Helpdesk,
-            "issue" | "revoke" | "grant" | "deactivate" | "activate" | "online" | "story" | "events" | "guard" => Role::Admin,
+            "issue" | "revoke" | "grant" | "deactivate" | "activate" | "online" | "story" | "events" | "guard" => {
+                Role::Admin
+            }
             _ => return self.say(talk, "unknown", &[]).await,
         };
         if !may(talk.role, needed) {
@@ -82,10 +84,19 @@ impl Bot {
         if entry.is_null() && person.is_null() {
             return self.say(talk, "nobody", &[]).await;
         }
-        let mut lines = vec![format!("<b>{id}</b> {}", line(&entry, &["owner", "status", "department"]))];
+        let mut lines = vec![format!(
+            "<b>{id}</b> {}",
+            line(&entry, &["owner", "status", "department"])
+        )];
         lines.push(line(&person, &["owner", "access", "reason", "sessions"]));
-        for hold in list(&person, "holds").iter().chain(list(&entry, "holds").iter().filter(|_| person.is_null())) {
-            lines.push(format!("• {}", line(hold, &["name", "source", "phase", "reason", "until"])));
+        for hold in list(&person, "holds")
+            .iter()
+            .chain(list(&entry, "holds").iter().filter(|_| person.is_null()))
+        {
+            lines.push(format!(
+                "• {}",
+                line(hold, &["name", "source", "phase", "reason", "until"])
+            ));
         }
         self.list(talk, lines).await
     }
@@ -97,7 +108,9 @@ impl Bot {
         let words: String = rest.chars().take(100).collect();
         let query = [("q", words), ("limit", LIST.to_string())];
         let found: Value = self.as_role(talk).get(&["id", "search"], &query).await?;
-        let lines = list(&found, "ids").iter().map(|id| line(id, &["id", "owner", "status", "department"]));
+        let lines = list(&found, "ids")
+            .iter()
+            .map(|id| line(id, &["id", "owner", "status", "department"]));
         self.list(talk, lines.collect()).await
     }
 
@@ -108,8 +121,14 @@ impl Bot {
         let path = ["user", id.as_str(), "link-codes"];
         let code: LinkCode = self.as_role(talk).post(&path, &NewLinkCode::default()).await?;
         let until = date(talk.language, code.valid_until);
-        let args = [("id", code.corporate_id.into()), ("code", code.code.into()), ("until", until.into())];
-        let message = self.send(talk.account(), &talk.html("link-code", &args), &Value::Null, true).await?;
+        let args = [
+            ("id", code.corporate_id.into()),
+            ("code", code.code.into()),
+            ("until", until.into()),
+        ];
+        let message = self
+            .send(talk.account(), &talk.html("link-code", &args), &Value::Null, true)
+            .await?;
         self.forget_later(talk.account(), message).await
     }
 
@@ -120,9 +139,17 @@ impl Bot {
         // The number of the update makes it one order, however often it is carried out.
         let body = json!({ "owner": rest.chars().take(200).collect::<String>() });
         let key = format!("telegram-{}", talk.update);
-        let issued = self.as_role(talk).post_once::<Value>(&["id", "issue"], &body, &key).await?;
+        let issued = self
+            .as_role(talk)
+            .post_once::<Value>(&["id", "issue"], &body, &key)
+            .await?;
         let word = |name: &str| issued.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        self.say(talk, "issued", &[("id", word("id").into()), ("who", word("owner").into())]).await
+        self.say(
+            talk,
+            "issued",
+            &[("id", word("id").into()), ("who", word("owner").into())],
+        )
+        .await
     }
 
     async fn grant(&self, talk: &Talk, rest: &str) -> Answered {
@@ -131,7 +158,9 @@ impl Bot {
         };
         let body = json!({ "corporate_id": id.as_str() });
         // Its answer holds the person's link, which is shown to that person alone.
-        self.as_role(talk).send(Method::POST, &["access", "grant"], &[], Some(&body)).await?;
+        self.as_role(talk)
+            .send(Method::POST, &["access", "grant"], &[], Some(&body))
+            .await?;
         self.say(talk, "granted", &[("id", id.to_string().into())]).await
     }
 
@@ -141,7 +170,9 @@ impl Bot {
             let mut query = vec![("limit", "500".to_owned()), ("access", "Granted".to_owned())];
             query.extend(after.take().map(|after| ("after", after)));
             let page: Value = self.as_role(talk).get(&["users"], &query).await?;
-            let online = list(&page, "users").iter().filter(|user| user["sessions"].as_u64().unwrap_or(0) > 0);
+            let online = list(&page, "users")
+                .iter()
+                .filter(|user| user["sessions"].as_u64().unwrap_or(0) > 0);
             lines.extend(online.map(|user| line(user, &["corporate_id", "owner", "sessions"])));
             after = page["next"].as_str().map(str::to_owned);
             if after.is_none() || lines.len() > LIST {
@@ -166,7 +197,14 @@ impl Bot {
         for state in ["pending", "failed"] {
             let query = [("state", state.to_owned()), ("limit", LIST.to_string())];
             let events: Value = self.as_role(talk).get(&["webhooks", "events"], &query).await?;
-            let fields = ["event_id", "status", "event_type", "corporate_id", "received_at", "detail"];
+            let fields = [
+                "event_id",
+                "status",
+                "event_type",
+                "corporate_id",
+                "received_at",
+                "detail",
+            ];
             lines.extend(list(&events, "events").iter().map(|event| line(event, &fields)));
         }
         self.list(talk, lines).await
@@ -217,7 +255,12 @@ pub(super) fn line(answer: &Value, fields: &[&str]) -> String {
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     };
-    fields.iter().filter_map(word).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" · ")
+    fields
+        .iter()
+        .filter_map(word)
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" · ")
 }
 
 #[cfg(test)]
@@ -227,7 +270,10 @@ mod tests {
     #[test]
     fn a_line_escapes_what_it_shows_and_leaves_out_what_is_missing() {
         let row = json!({ "owner": "<b>Anna", "sessions": 2, "until": null });
-        assert_eq!(line(&row, &["owner", "sessions", "until", "other"]), "&lt;b&gt;Anna · 2");
+        assert_eq!(
+            line(&row, &["owner", "sessions", "until", "other"]),
+            "&lt;b&gt;Anna · 2"
+        );
     }
 
     #[test]

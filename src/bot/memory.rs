@@ -41,10 +41,16 @@ const SCHEMA: Schema = Schema {
 
 fn prune(conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     // What was done is known by its number for as long as Telegram keeps updates, and long beyond.
-    conn.execute("DELETE FROM updates WHERE body IS NULL AND id < (SELECT max(id) FROM updates) - 5000", [])?;
+    conn.execute(
+        "DELETE FROM updates WHERE body IS NULL AND id < (SELECT max(id) FROM updates) - 5000",
+        [],
+    )?;
     conn.execute("DELETE FROM buttons WHERE until < ?1", [now.as_microsecond()])?;
-    let old = now.checked_sub(SignedDuration::from_hours(24 * 45)).unwrap_or(Timestamp::MIN);
-    conn.execute("DELETE FROM told WHERE at < ?1", [old.as_microsecond()]).map(drop)
+    let old = now
+        .checked_sub(SignedDuration::from_hours(24 * 45))
+        .unwrap_or(Timestamp::MIN);
+    conn.execute("DELETE FROM told WHERE at < ?1", [old.as_microsecond()])
+        .map(drop)
 }
 
 /// What a chat is asked for.
@@ -88,7 +94,10 @@ impl Memory {
             let mut fresh = Vec::new();
             for update in updates {
                 let body = serde_json::to_string(&update).unwrap_or_default();
-                let new = conn.execute("INSERT OR IGNORE INTO updates VALUES (?1, ?2)", params![update.id, body])?;
+                let new = conn.execute(
+                    "INSERT OR IGNORE INTO updates VALUES (?1, ?2)",
+                    params![update.id, body],
+                )?;
                 if new == 1 {
                     fresh.push(update);
                 }
@@ -111,22 +120,28 @@ impl Memory {
 
     /// The number after the last update that is kept.
     pub(super) async fn offset(&self) -> Result<i64, StoreError> {
-        let read = |conn: &Connection| conn.query_row("SELECT coalesce(max(id), -1) + 1 FROM updates", [], |row| row.get(0));
+        let read =
+            |conn: &Connection| conn.query_row("SELECT coalesce(max(id), -1) + 1 FROM updates", [], |row| row.get(0));
         self.store.read(read).await
     }
 
     /// An update is done; what was written in it is forgotten.
     pub(super) async fn done(&self, update: i64) -> Result<(), StoreError> {
-        let write = move |conn: &Connection| conn.execute("UPDATE updates SET body = NULL WHERE id = ?1", [update]).map(drop);
+        let write = move |conn: &Connection| {
+            conn.execute("UPDATE updates SET body = NULL WHERE id = ?1", [update])
+                .map(drop)
+        };
         self.store.write(write).await
     }
 
     /// What a chat is asked for, and the language that was chosen.
     pub(super) async fn chat(&self, account: i64) -> Result<(Option<Asking>, Option<Language>), StoreError> {
         let read = move |conn: &Connection| {
-            let row = conn.query_row("SELECT asking, language FROM chats WHERE account = ?1", [account], |row| {
-                Ok((row.get::<_, Option<String>>(0)?, row.get::<_, Option<String>>(1)?))
-            });
+            let row = conn.query_row(
+                "SELECT asking, language FROM chats WHERE account = ?1",
+                [account],
+                |row| Ok((row.get::<_, Option<String>>(0)?, row.get::<_, Option<String>>(1)?)),
+            );
             row.optional()
         };
         let (asking, language) = self.store.read(read).await?.unwrap_or_default();
@@ -151,7 +166,8 @@ impl Memory {
 
     /// A person chose a language.
     pub(super) async fn speak(&self, account: i64, language: Language) -> Result<(), StoreError> {
-        let sql = "INSERT INTO chats (account, language) VALUES (?1, ?2) ON CONFLICT (account) DO UPDATE SET language = ?2";
+        let sql =
+            "INSERT INTO chats (account, language) VALUES (?1, ?2) ON CONFLICT (account) DO UPDATE SET language = ?2";
         let write = move |conn: &Connection| conn.execute(sql, params![account, language.code()]).map(drop);
         self.store.write(write).await
     }
@@ -162,7 +178,12 @@ impl Memory {
         fill(&mut random).map_err(|error| self.store.damaged(format!("no random bytes: {error}")))?;
         let nonce: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         let action = serde_json::to_string(action).unwrap_or_default();
-        let until = self.store.now().checked_add(BUTTON).unwrap_or(Timestamp::MAX).as_microsecond();
+        let until = self
+            .store
+            .now()
+            .checked_add(BUTTON)
+            .unwrap_or(Timestamp::MAX)
+            .as_microsecond();
         let kept = nonce.clone();
         let sql = "INSERT INTO buttons VALUES (?1, ?2, ?3, ?4)";
         let write = move |conn: &Connection| conn.execute(sql, params![kept, account, action, until]).map(drop);
@@ -175,7 +196,9 @@ impl Memory {
         let (nonce, now) = (nonce.to_owned(), self.store.now().as_microsecond());
         let sql = "DELETE FROM buttons WHERE nonce = ?1 AND account = ?2 RETURNING action, until";
         let write = move |conn: &Connection| {
-            let row = conn.query_row(sql, params![nonce, account], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)));
+            let row = conn.query_row(sql, params![nonce, account], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
+            });
             row.optional()
         };
         let taken = self.store.write(write).await?.filter(|(_, until)| now < *until);
@@ -184,7 +207,12 @@ impl Memory {
 
     /// Has a message deleted after a time.
     pub(super) async fn delete_later(&self, what: Deletion, after: SignedDuration) -> Result<(), StoreError> {
-        let at = self.store.now().checked_add(after).unwrap_or(Timestamp::MAX).as_microsecond();
+        let at = self
+            .store
+            .now()
+            .checked_add(after)
+            .unwrap_or(Timestamp::MAX)
+            .as_microsecond();
         let sql = "INSERT OR REPLACE INTO deletions VALUES (?1, ?2, ?3)";
         let write = move |conn: &Connection| conn.execute(sql, params![what.chat, what.message, at]).map(drop);
         self.store.write(write).await
@@ -195,7 +223,12 @@ impl Memory {
         let now = self.store.now().as_microsecond();
         let read = move |conn: &Connection| {
             let mut rows = conn.prepare("SELECT chat, message FROM deletions WHERE at <= ?1 ORDER BY at LIMIT 20")?;
-            let rows = rows.query_map([now], |row| Ok(Deletion { chat: row.get(0)?, message: row.get(1)? }))?;
+            let rows = rows.query_map([now], |row| {
+                Ok(Deletion {
+                    chat: row.get(0)?,
+                    message: row.get(1)?,
+                })
+            })?;
             rows.collect()
         };
         self.store.read(read).await

@@ -167,7 +167,9 @@ impl Bot {
         };
         let answered = match &update.what {
             Incoming::Text { text, forwarded, .. } if !forwarded => self.text(&talk, asking, text.trim()).await,
-            Incoming::Button { query, data, message, .. } => self.button(&talk, query, data, *message).await,
+            Incoming::Button {
+                query, data, message, ..
+            } => self.button(&talk, query, data, *message).await,
             Incoming::Text { .. } | Incoming::Other => self.say(&talk, "unknown", &[]).await,
         };
         if let Err(error) = answered {
@@ -177,7 +179,9 @@ impl Bot {
 
     async fn failed(&self, talk: &Talk, error: &BotError) {
         let said = match error {
-            BotError::Api(ApiError::Refused(refusal)) if refusal.kind == "not-linked" => self.say(talk, "not-linked", &[]).await,
+            BotError::Api(ApiError::Refused(refusal)) if refusal.kind == "not-linked" => {
+                self.say(talk, "not-linked", &[]).await
+            }
             BotError::Api(ApiError::Refused(refusal)) if refusal.kind == "locked" => {
                 let minutes = refusal.retry_after.unwrap_or(60).div_ceil(60);
                 self.say(talk, "locked", &[("minutes", minutes.into())]).await

@@ -68,7 +68,13 @@ async fn tell(bot: &Bot, api: &Client, notice: &Notice) -> Answered {
     };
     let done = NoticeDone { outcome };
     let id = notice.id.to_string();
-    api.send(reqwest::Method::POST, &["telegram", "notices", &id, "done"], &[], Some(&done)).await?;
+    api.send(
+        reqwest::Method::POST,
+        &["telegram", "notices", &id, "done"],
+        &[],
+        Some(&done),
+    )
+    .await?;
     Ok(())
 }
 
@@ -77,8 +83,16 @@ async fn tell_one(bot: &Bot, notice: &Notice, account: i64, chat: i64) -> Result
         return Ok(NoticeOutcome::Told);
     }
     let chosen = bot.memory.chat(account).await?.1;
-    let language = notice.language.as_deref().and_then(Language::of).or(chosen).unwrap_or_default();
-    match bot.send(chat, &text(bot, language, &notice.what), &Value::Null, false).await {
+    let language = notice
+        .language
+        .as_deref()
+        .and_then(Language::of)
+        .or(chosen)
+        .unwrap_or_default();
+    match bot
+        .send(chat, &text(bot, language, &notice.what), &Value::Null, false)
+        .await
+    {
         Ok(_) => Ok(NoticeOutcome::Told),
         Err(TelegramError::Blocked | TelegramError::Refused(..)) => Ok(NoticeOutcome::Blocked),
         Err(error) => {
@@ -93,13 +107,17 @@ fn text(bot: &Bot, language: Language, what: &NoticeKind) -> String {
     let contact = || ("contact", bot.contact(language));
     match what {
         NoticeKind::Granted => html("notice-granted", &[]),
-        NoticeKind::Suspended { reason } => {
-            html("notice-suspended", &[("reason", say::reason(language, reason).into()), contact()])
-        }
+        NoticeKind::Suspended { reason } => html(
+            "notice-suspended",
+            &[("reason", say::reason(language, reason).into()), contact()],
+        ),
         NoticeKind::Restored => html("notice-restored", &[]),
         NoticeKind::Expiring { valid_until, days } => html(
             "notice-expiring",
-            &[("days", u64::from(*days).into()), ("date", date(language, *valid_until).into())],
+            &[
+                ("days", u64::from(*days).into()),
+                ("date", date(language, *valid_until).into()),
+            ],
         ),
         NoticeKind::Quota { percent, resets_at } => {
             let percent = ("percent", u64::from(*percent).into());

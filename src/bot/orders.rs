@@ -57,7 +57,11 @@ impl Bot {
                 api.send(post, &["id", "revoke"], &[], Some(&revoke)).await?
             }
         };
-        let key = if answer.status.as_u16() == 202 { "done-accepted" } else { "done" };
+        let key = if answer.status.as_u16() == 202 {
+            "done-accepted"
+        } else {
+            "done"
+        };
         self.say(talk, key, &[]).await
     }
 
@@ -69,9 +73,15 @@ impl Bot {
         };
         let query = [("corporate_id", id.to_string())];
         let holds: Value = self.as_role(talk).get(&["holds"], &query).await?;
-        let source = if talk.role == Some(Role::Admin) { "bot" } else { "helpdesk" };
+        let source = if talk.role == Some(Role::Admin) {
+            "bot"
+        } else {
+            "helpdesk"
+        };
         let mine = list(&holds, "holds").iter().filter(|hold| hold["source"] == source);
-        let names: Vec<String> = mine.filter_map(|hold| Some(hold.get("name")?.as_str()?.to_owned())).collect();
+        let names: Vec<String> = mine
+            .filter_map(|hold| Some(hold.get("name")?.as_str()?.to_owned()))
+            .collect();
         if names.is_empty() {
             return self.say(talk, "no-holds", &[]).await;
         }

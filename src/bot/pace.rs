@@ -74,6 +74,10 @@ mod tests {
     async fn thirty_messages_a_second_go_out_and_no_more() {
         let (pace, begin) = (Pace::default(), Instant::now());
         futures::future::join_all((0..90).map(|chat| pace.turn(chat))).await;
-        assert!((2900..3200).contains(&begin.elapsed().as_millis()), "{:?}", begin.elapsed());
+        assert!(
+            (2900..3200).contains(&begin.elapsed().as_millis()),
+            "{:?}",
+            begin.elapsed()
+        );
     }
 }

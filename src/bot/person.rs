@@ -59,12 +59,17 @@ impl Bot {
     /// The person of this account; a refusal `not-linked` where there is none.
     async fn own(&self, talk: &Talk) -> Result<LinkedPerson, ApiError> {
         let account = talk.account().to_string();
-        self.api(talk, Role::Bot).get(&["telegram", "accounts", &account], &[]).await
+        self.api(talk, Role::Bot)
+            .get(&["telegram", "accounts", &account], &[])
+            .await
     }
 
     async fn start(&self, talk: &Talk) -> Answered {
         match self.own(talk).await {
-            Ok(person) if person.granted => self.say(talk, "already-linked", &[("id", person.corporate_id.into())]).await,
+            Ok(person) if person.granted => {
+                self.say(talk, "already-linked", &[("id", person.corporate_id.into())])
+                    .await
+            }
             Ok(person) => self.say_denied(talk, &person.reason).await,
             Err(error) if error.is("not-linked") => {
                 self.memory.ask(talk.account(), Some(Asking::Id)).await?;
@@ -92,7 +97,12 @@ impl Bot {
             let minutes = ("minutes", answer.valid_seconds.div_ceil(60).into());
             self.say(talk, "code-sent", &[id, minutes]).await
         } else {
-            self.say(talk, "code-ask-helpdesk", &[id, ("contact", self.contact(talk.language))]).await
+            self.say(
+                talk,
+                "code-ask-helpdesk",
+                &[id, ("contact", self.contact(talk.language))],
+            )
+            .await
         }
     }
 
@@ -123,7 +133,10 @@ impl Bot {
     async fn get_config(&self, talk: &Talk) -> Answered {
         let account = talk.account().to_string();
         let path = ["telegram", "accounts", &account, "config"];
-        let answer = self.api(talk, Role::Bot).send(Method::GET, &path, &[], None::<&()>).await?;
+        let answer = self
+            .api(talk, Role::Bot)
+            .send(Method::GET, &path, &[], None::<&()>)
+            .await?;
         let access = serde_json::from_value::<Access>(answer.body).ok();
         let Some(access) = access.filter(|_| answer.status == StatusCode::OK) else {
             return self.say(talk, "config-later", &[]).await;
@@ -155,7 +168,9 @@ impl Bot {
             let message = self.send_photo(chat, &picture, &text, &markup).await?;
             return self.forget_later(chat, message).await;
         }
-        let message = self.send_photo(chat, &picture, &talk.html("config-picture", &[]), &Value::Null).await?;
+        let message = self
+            .send_photo(chat, &picture, &talk.html("config-picture", &[]), &Value::Null)
+            .await?;
         self.forget_later(chat, message).await?;
         let message = self.send(chat, &text, &markup, true).await?;
         self.forget_later(chat, message).await
@@ -239,13 +254,22 @@ impl Bot {
     async fn set_language(&self, talk: &Talk, language: Language) -> Answered {
         self.memory.speak(talk.account(), language).await?;
         let account = talk.account().to_string();
-        let request = LanguageRequest { language: language.code().to_owned() };
+        let request = LanguageRequest {
+            language: language.code().to_owned(),
+        };
         let path = ["telegram", "accounts", &account, "language"];
-        match self.api(talk, Role::Bot).send(Method::PUT, &path, &[], Some(&request)).await {
+        match self
+            .api(talk, Role::Bot)
+            .send(Method::PUT, &path, &[], Some(&request))
+            .await
+        {
             Err(error) if !error.is("not-linked") => return Err(error.into()),
             Ok(_) | Err(_) => {}
         }
-        let talk = Talk { language, ..talk.clone() };
+        let talk = Talk {
+            language,
+            ..talk.clone()
+        };
         self.say(&talk, "language-set", &[]).await
     }
 
@@ -253,14 +277,18 @@ impl Bot {
         let account = talk.account().to_string();
         let path = ["telegram", "accounts", &account, "rotate"];
         let what = json!({ "what": "both" });
-        self.api(talk, Role::Bot).send(Method::POST, &path, &[], Some(&what)).await?;
+        self.api(talk, Role::Bot)
+            .send(Method::POST, &path, &[], Some(&what))
+            .await?;
         self.say(talk, "rotate-done", &[]).await
     }
 
     pub(super) async fn unlink(&self, talk: &Talk) -> Result<(), BotError> {
         let account = talk.account().to_string();
         let path = ["telegram", "accounts", &account, "link"];
-        self.api(talk, Role::Bot).send(Method::DELETE, &path, &[], None::<&()>).await?;
+        self.api(talk, Role::Bot)
+            .send(Method::DELETE, &path, &[], None::<&()>)
+            .await?;
         self.say(talk, "unlinked", &[]).await
     }
 }
@@ -271,7 +299,10 @@ fn status(talk: &Talk, person: LinkedPerson) -> String {
         talk.html("status-granted", &[("id", person.corporate_id.into())])
     } else {
         let reason = say::reason(language, &person.reason);
-        talk.html("status-denied", &[("id", person.corporate_id.into()), ("reason", reason.into())])
+        talk.html(
+            "status-denied",
+            &[("id", person.corporate_id.into()), ("reason", reason.into())],
+        )
     }];
     let mut at = |key: &str, time: Option<jiff::Timestamp>| {
         lines.extend(time.map(|time| talk.html(key, &[("date", date(language, time).into())])));
@@ -296,7 +327,11 @@ fn status(talk: &Talk, person: LinkedPerson) -> String {
         (Some(used), None) => lines.push(talk.html("status-used", &[("used", bytes(language, used).into())])),
         (None, _) => {}
     }
-    lines.extend(person.resets_at.map(|time| talk.html("status-resets", &[("date", date(language, time).into())])));
+    lines.extend(
+        person
+            .resets_at
+            .map(|time| talk.html("status-resets", &[("date", date(language, time).into())])),
+    );
     for hold in person.holds {
         let source = ("source", hold.source.into());
         lines.push(match hold.until {

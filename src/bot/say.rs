@@ -32,7 +32,10 @@ pub(super) fn fit(lines: impl IntoIterator<Item = String>, more: &str) -> String
 
 /// Buttons beside each other.
 pub(super) fn buttons(buttons: &[(String, String)]) -> Value {
-    let row: Vec<Value> = buttons.iter().map(|(text, data)| json!({ "text": text, "callback_data": data })).collect();
+    let row: Vec<Value> = buttons
+        .iter()
+        .map(|(text, data)| json!({ "text": text, "callback_data": data }))
+        .collect();
     json!({ "inline_keyboard": [row] })
 }
 
@@ -52,7 +55,13 @@ impl Bot {
     }
 
     /// As [`Self::send`], a picture.
-    pub(super) async fn send_photo(&self, chat: i64, png: &[u8], caption: &str, markup: &Value) -> Result<i64, TelegramError> {
+    pub(super) async fn send_photo(
+        &self,
+        chat: i64,
+        png: &[u8],
+        caption: &str,
+        markup: &Value,
+    ) -> Result<i64, TelegramError> {
         let mut tries = 0;
         loop {
             self.pace.turn(chat).await;
@@ -92,12 +101,19 @@ impl Bot {
     /// Whom to ask, behind a full stop; empty where nobody is named.
     pub(super) fn contact(&self, language: Language) -> Arg<'static> {
         let support = self.settings.support.as_deref();
-        Arg::Html(support.map_or_else(String::new, |whom| texts::html(language, "contact", &[("whom", whom.into())])))
+        Arg::Html(support.map_or_else(String::new, |whom| {
+            texts::html(language, "contact", &[("whom", whom.into())])
+        }))
     }
 
     pub(super) async fn say_denied(&self, talk: &Talk, reason: &str) -> Answered {
         let reason = self::reason(talk.language, reason);
-        self.say(talk, "denied", &[("reason", reason.into()), ("contact", self.contact(talk.language))]).await
+        self.say(
+            talk,
+            "denied",
+            &[("reason", reason.into()), ("contact", self.contact(talk.language))],
+        )
+        .await
     }
 }
 

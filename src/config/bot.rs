@@ -56,8 +56,14 @@ impl Bot {
     /// The operator that a bot of its own asks.
     pub(super) fn api_url(&self) -> Result<Option<Url>, ConfigError> {
         let given = self.api_url.as_deref().filter(|url| !url.is_empty());
-        let read = |url: &str| Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-        given.map(|url| read(url).ok_or_else(|| wrong("API_URL", "give a URL, like https://vpn.example.com"))).transpose()
+        let read = |url: &str| {
+            Url::parse(url)
+                .ok()
+                .filter(|url| matches!(url.scheme(), "http" | "https"))
+        };
+        given
+            .map(|url| read(url).ok_or_else(|| wrong("API_URL", "give a URL, like https://vpn.example.com")))
+            .transpose()
     }
 
     /// The bot that is configured; `None` without a token.
@@ -66,9 +72,13 @@ impl Bot {
         let admins = accounts("ADMIN_TELEGRAM_IDS", given(self.admin_telegram_ids))?;
         let helpdesk = accounts("HELPDESK_TELEGRAM_IDS", given(self.helpdesk_telegram_ids))?;
         let server = given(self.telegram_api_url).unwrap_or_else(|| SERVER.to_owned());
-        let server = Url::parse(&server).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let server = Url::parse(&server)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https"));
         let server = server.ok_or_else(|| wrong("TELEGRAM_API_URL", "give a URL, like https://api.telegram.org"))?;
-        let Some(token) = &secrets.bot_token else { return Ok(None) };
+        let Some(token) = &secrets.bot_token else {
+            return Ok(None);
+        };
         if !is_token(token.value.expose_secret()) {
             return Err(wrong(
                 "BOT_TOKEN",
@@ -87,13 +97,19 @@ impl Bot {
 }
 
 fn wrong(name: &'static str, message: &str) -> ConfigError {
-    ConfigError::Value { name, message: message.to_owned() }
+    ConfigError::Value {
+        name,
+        message: message.to_owned(),
+    }
 }
 
 fn is_token(token: &str) -> bool {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     token.split_once(':').is_some_and(|(number, secret)| {
-        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) && !secret.is_empty() && secret.bytes().all(good)
+        !number.is_empty()
+            && number.bytes().all(|byte| byte.is_ascii_digit())
+            && !secret.is_empty()
+            && secret.bytes().all(good)
     })
 }
 
@@ -102,7 +118,14 @@ fn accounts(name: &'static str, list: Option<String>) -> Result<BTreeSet<i64>, C
     let parts = list.split([',', ' ']).map(str::trim).filter(|part| !part.is_empty());
     let number = |part: &str| part.parse::<i64>().ok().filter(|account| *account > 0);
     parts
-        .map(|part| number(part).ok_or_else(|| wrong(name, "give numbers of Telegram accounts, separated by commas: @userinfobot tells them")))
+        .map(|part| {
+            number(part).ok_or_else(|| {
+                wrong(
+                    name,
+                    "give numbers of Telegram accounts, separated by commas: @userinfobot tells them",
+                )
+            })
+        })
         .collect()
 }
 
@@ -127,7 +150,10 @@ mod tests {
         let read = accounts("ADMIN_TELEGRAM_IDS", Some("42, 43,".to_owned())).unwrap();
         assert_eq!(read.into_iter().collect::<Vec<_>>(), [42, 43]);
         for wrong in ["-5", "@anna", "4x"] {
-            assert!(accounts("ADMIN_TELEGRAM_IDS", Some(wrong.to_owned())).is_err(), "{wrong}");
+            assert!(
+                accounts("ADMIN_TELEGRAM_IDS", Some(wrong.to_owned())).is_err(),
+                "{wrong}"
+            );
         }
     }
 }

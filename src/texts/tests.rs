@@ -16,7 +16,10 @@ fn texts(files: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
                 && !line.starts_with([' ', '}'])
             {
                 name.clone_into(&mut key);
-                assert!(texts.insert(key.clone(), BTreeSet::new()).is_none(), "{key} is there twice");
+                assert!(
+                    texts.insert(key.clone(), BTreeSet::new()).is_none(),
+                    "{key} is there twice"
+                );
             }
             for part in line.split('$').skip(1) {
                 let name: String = part.chars().take_while(|c| c.is_ascii_alphanumeric()).collect();
@@ -59,7 +62,13 @@ fn every_text_can_be_said_and_fits_a_message_with_what_is_put_into_it() {
 
 #[test]
 fn numbers_have_the_plural_form_of_the_language() {
-    let days = |language, days: u64| html(language, "notice-expiring", &[("days", days.into()), ("date", "d".into())]);
+    let days = |language, days: u64| {
+        html(
+            language,
+            "notice-expiring",
+            &[("days", days.into()), ("date", "d".into())],
+        )
+    };
     for (number, word) in [(1, "1 день"), (2, "2 дня"), (7, "7 дней"), (21, "21 день")] {
         assert!(days(Language::Ru, number).contains(&format!("{word}:")));
     }
@@ -68,8 +77,15 @@ fn numbers_have_the_plural_form_of_the_language() {
 
 #[test]
 fn a_name_is_never_markup() {
-    let said = html(Language::En, "issued", &[("id", "AB123456".into()), ("who", "<a href=\"x\">&".into())]);
-    assert_eq!(said, "Issued: <code>AB123456</code> (&lt;a href=&quot;x&quot;&gt;&amp;)");
+    let said = html(
+        Language::En,
+        "issued",
+        &[("id", "AB123456".into()), ("who", "<a href=\"x\">&".into())],
+    );
+    assert_eq!(
+        said,
+        "Issued: <code>AB123456</code> (&lt;a href=&quot;x&quot;&gt;&amp;)"
+    );
 }
 
 #[test]

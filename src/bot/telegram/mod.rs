@@ -108,7 +108,9 @@ impl Telegram {
         let question = json!({
             "offset": offset, "limit": 100, "timeout": wait, "allowed_updates": ["message", "callback_query"],
         });
-        let raw: Vec<Value> = self.call("getUpdates", &question, ANSWER + Duration::from_secs(wait)).await?;
+        let raw: Vec<Value> = self
+            .call("getUpdates", &question, ANSWER + Duration::from_secs(wait))
+            .await?;
         Ok(raw.into_iter().filter_map(Update::read).collect())
     }
 
@@ -164,7 +166,9 @@ impl Telegram {
     /// As [`TelegramError`] says.
     pub async fn pressed(&self, query: &str, text: &str) -> Result<(), TelegramError> {
         let answer = json!({ "callback_query_id": query, "text": text });
-        self.call::<bool>("answerCallbackQuery", &answer, ANSWER).await.map(drop)
+        self.call::<bool>("answerCallbackQuery", &answer, ANSWER)
+            .await
+            .map(drop)
     }
 
     /// Takes the buttons of a message away.
@@ -173,7 +177,9 @@ impl Telegram {
     /// As [`TelegramError`] says.
     pub async fn without_buttons(&self, chat: i64, message: i64) -> Result<(), TelegramError> {
         let which = json!({ "chat_id": chat, "message_id": message, "reply_markup": { "inline_keyboard": [] } });
-        self.call::<Value>("editMessageReplyMarkup", &which, ANSWER).await.map(drop)
+        self.call::<Value>("editMessageReplyMarkup", &which, ANSWER)
+            .await
+            .map(drop)
     }
 
     /// Registers the commands that are offered to a scope, in a language (empty for every other one).

@@ -116,7 +116,11 @@ fn person(from: &Value, message: &Value) -> Option<Person> {
         return None;
     }
     let word = |name: &str| from.get(name).and_then(Value::as_str).map(str::to_owned);
-    let full = [word("first_name"), word("last_name")].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let full = [word("first_name"), word("last_name")]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(" ");
     Some(Person {
         account,
         name: word("username").map_or(full, |name| format!("@{name}")),
@@ -140,7 +144,11 @@ mod tests {
     fn a_text_in_a_private_chat_is_read_and_one_in_a_group_or_of_a_bot_is_passed_over() {
         let read = Update::read(message(&json!({ "id": 42, "type": "private" }))).unwrap();
         assert_eq!((read.id, read.account()), (7, Some(42)));
-        for chat in [json!({ "id": -5, "type": "group" }), json!({ "id": 43, "type": "private" }), json!({})] {
+        for chat in [
+            json!({ "id": -5, "type": "group" }),
+            json!({ "id": 43, "type": "private" }),
+            json!({}),
+        ] {
             assert!(matches!(Update::read(message(&chat)).unwrap().what, Incoming::Other));
         }
         let mut bot = message(&json!({ "id": 42, "type": "private" }));

@@ -26,7 +26,9 @@ pub fn start(config: &Config, router: Router, clock: &SharedClock, tasks: &mut T
         tracing::info!("there is no bot: BOT_TOKEN is not set");
         return Ok(());
     };
-    let Some(secret) = &config.secrets.corporate else { return Ok(()) };
+    let Some(secret) = &config.secrets.corporate else {
+        return Ok(());
+    };
     let api = Client::new(InMemory::new(router), secret.value.clone(), SOURCE);
     let bot = make(bot, api, &config.state.data_dir, clock)?;
     tasks.front("the bot", bot.run(tasks.front_token()));
@@ -35,14 +37,20 @@ pub fn start(config: &Config, router: Router, clock: &SharedClock, tasks: &mut T
 
 /// Runs the bot alone until `shutdown`.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
-    let missing = |name, message: &str| ConfigError::Value { name, message: message.to_owned() };
+    let missing = |name, message: &str| ConfigError::Value {
+        name,
+        message: message.to_owned(),
+    };
     let bot = config.bot.as_ref();
     let bot = bot.ok_or_else(|| missing("BOT_TOKEN", "the bot needs it: set it, or BOT_TOKEN_FILE"))?;
     let url = config.api_url.clone();
     let url = url.ok_or_else(|| missing("API_URL", "a bot of its own asks the operator there: give its URL"))?;
     let token = config.secrets.api_token.as_ref().or(config.secrets.corporate.as_ref());
     let token = token.ok_or_else(|| {
-        missing("API_TOKEN", "a bot of its own needs a token: give it one of API_CLIENTS with the role bot")
+        missing(
+            "API_TOKEN",
+            "a bot of its own needs a token: give it one of API_CLIENTS with the role bot",
+        )
     })?;
     let _owner = data_folder::own(&config.state.data_dir)?;
     let clock: SharedClock = Arc::new(SystemClock);
