@@ -4,6 +4,7 @@
 //! a flag (other people on the machine see flags), has a default, or shows up in help or [`Debug`].
 
 mod backup;
+mod bot;
 mod gateway;
 mod guard;
 mod mail;
@@ -26,6 +27,7 @@ use crate::{api::principal::ApiClient, credentials::FileError, mail::SmtpSetting
 pub(crate) use self::values::{duration, optional_path, panel_url};
 pub use self::{
     backup::Backup,
+    bot::{Bot, BotConfig},
     gateway::{DefaultGateway, HysteriaDefaults},
     guard::Guard,
     mail::{Linking, Mail, SmtpSecurity},
@@ -118,6 +120,8 @@ pub enum Components {
     All,
     /// The endpoint that nodes ask, and nothing else. Kubernetes only; as many replicas as wanted
     Auth,
+    /// The Telegram bot, and nothing else: it asks the operator at `API_URL`
+    Bot,
 }
 
 /// Where and as what the operator runs in a cluster.
@@ -385,6 +389,9 @@ pub struct Settings {
     /// Mail.
     #[command(flatten)]
     pub mail: Mail,
+    /// The Telegram bot.
+    #[command(flatten)]
+    pub bot: Bot,
     /// Times.
     #[command(flatten)]
     pub times: Times,
@@ -452,6 +459,10 @@ pub struct Config {
     pub linking: Linking,
     /// The mail server; `None` where no mail is sent.
     pub mail: Option<SmtpSettings>,
+    /// The Telegram bot; `None` without a token.
+    pub bot: Option<BotConfig>,
+    /// The operator that a bot of its own asks.
+    pub api_url: Option<url::Url>,
     /// Time limits.
     pub times: Times,
     /// Backups.
@@ -478,6 +489,7 @@ impl Config {
             webhook,
             linking,
             mail,
+            bot,
             times,
             backup,
         } = settings;
@@ -506,6 +518,8 @@ impl Config {
             api_clients: api_clients(&secrets)?,
             linking,
             mail: mail.check(&secrets)?,
+            api_url: bot.api_url()?,
+            bot: bot.check(&secrets)?,
             secrets,
             state,
             cluster,

@@ -3,12 +3,13 @@
 //! The floors of the house, from the ground up; a room uses only what stands on the floors before it in this list, and
 //! beside it what does not use it back:
 //! [`model`], [`clock`], [`fence`], [`sqlite`], [`store`] and [`texts`]; [`desired`], [`credentials`], [`gateway`], [`history`], [`verdicts`], [`registry`], [`metrics`], [`cluster`],
-//! [`api`], [`config`], [`serve`], [`telemetry`], [`simulation`], [`import`], [`inbox`], [`linking`], [`mail`] and [`backup`]; [`auth`]; [`roster`]; [`issue`]; [`reconcile`]; [`access`]; [`http`]; [`cli`].
+//! [`api`], [`config`], [`serve`], [`telemetry`], [`simulation`], [`import`], [`inbox`], [`linking`], [`mail`] and [`backup`]; [`auth`]; [`roster`]; [`issue`]; [`reconcile`]; [`access`]; [`http`] and [`bot`]; [`cli`].
 
 pub mod access;
 pub mod api;
 pub mod auth;
 pub mod backup;
+pub mod bot;
 pub mod cli;
 pub mod clock;
 pub mod cluster;

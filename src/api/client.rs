@@ -211,6 +211,8 @@ pub struct Client {
     secret: Arc<SecretString>,
     source: &'static str,
     acting: Acting,
+    /// Under which one request is done once.
+    key: Option<Arc<str>>,
 }
 
 /// An answer of the API.
@@ -235,6 +237,7 @@ impl Client {
                 name: source.to_owned(),
                 role: None,
             },
+            key: None,
         }
     }
 
@@ -266,6 +269,23 @@ impl Client {
         body: &(impl Serialize + Sync),
     ) -> Result<T, ApiError> {
         self.send(Method::POST, path, &[], Some(body)).await.and_then(read)
+    }
+
+    /// As [`Self::post`], with a key under which it is done once, however often it is sent.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn post_once<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &(impl Serialize + Sync),
+        key: &str,
+    ) -> Result<T, ApiError> {
+        let once = Self {
+            key: Some(Arc::from(key)),
+            ..self.clone()
+        };
+        once.post(path, body).await
     }
 
     /// Sends one request, and answers what was said to it.
@@ -348,6 +368,9 @@ impl Client {
             .header(ACTOR_HEADER, name);
         if let Some(role) = self.acting.role {
             request = request.header(ROLE_HEADER, role.word());
+        }
+        if let Some(key) = &self.key {
+            request = request.header("idempotency-key", &**key);
         }
         request.body(Vec::new()).map_err(|_| cannot("its headers"))
     }

@@ -1,6 +1,7 @@
 //! `vpn-operator run`: wires the rooms together and joins every task.
 
 mod backups;
+mod bot;
 mod data_folder;
 mod live;
 mod replica;
@@ -89,6 +90,9 @@ pub enum RunError {
     /// The cluster.
     #[error("the cluster cannot be used: {0}")]
     Cluster(String),
+    /// The Telegram bot.
+    #[error("the bot cannot run: {0}")]
+    Bot(String),
     /// A part of the operator ended although nobody asked it to.
     #[error("{0} ended unexpectedly: see the log")]
     Ended(&'static str),
@@ -115,6 +119,7 @@ pub async fn run(config: Config, simulate: bool, shutdown: CancellationToken) ->
     match config.cluster.components {
         Components::All => Box::pin(run_all(config, simulate, shutdown)).await,
         Components::Auth => replica::run(config, shutdown).await,
+        Components::Bot => bot::run(config, shutdown).await,
     }
 }
 
@@ -186,10 +191,12 @@ async fn run_all(mut config: Config, simulate: bool, shutdown: CancellationToken
     let state = HttpState::new(
         use_cases.clone(),
         Arc::clone(&core.metrics),
-        clock,
+        Arc::clone(&clock),
         http_settings(&config, simulate),
     );
-    routes.set(http::router(state));
+    let router = http::router(state);
+    routes.set(router.clone());
+    bot::start(&config, router, &clock, &mut tasks)?;
     wired.start(&mut tasks);
     if let Some(simulated) = simulated {
         simulated.start(&config, &core, auth_address, &mut tasks);

@@ -20,7 +20,7 @@ pub fn process_environment(name: &str) -> Option<OsString> {
 }
 
 /// Variables that hold a secret. Each can be given as a file with `_FILE` behind its name.
-pub const SECRET_VARIABLES: [&str; 12] = [
+pub const SECRET_VARIABLES: [&str; 14] = [
     "CORPORATE_SECRET",
     "CORPORATE_SECRET_PREVIOUS",
     "MASTER_KEY",
@@ -33,6 +33,8 @@ pub const SECRET_VARIABLES: [&str; 12] = [
     "WEBHOOK_SECRET",
     "API_CLIENTS",
     "SMTP_PASSWORD",
+    "BOT_TOKEN",
+    "API_TOKEN",
 ];
 
 /// A secret, and where it was read from.
@@ -115,6 +117,10 @@ pub struct Secrets {
     pub api_clients: Option<Secret>,
     /// Password of the mail server.
     pub smtp_password: Option<Secret>,
+    /// Token of the Telegram bot.
+    pub bot_token: Option<Secret>,
+    /// Token by which a bot of its own asks the operator.
+    pub api_token: Option<Secret>,
 }
 
 impl Secrets {
@@ -136,6 +142,8 @@ impl Secrets {
             webhook,
             clients,
             smtp,
+            bot,
+            api,
         ] = SECRET_VARIABLES;
         let read = |name| Secret::load(name, environment);
         Ok(Self {
@@ -151,6 +159,8 @@ impl Secrets {
             webhook_secret: read(webhook)?,
             api_clients: read(clients)?,
             smtp_password: read(smtp)?,
+            bot_token: read(bot)?,
+            api_token: read(api)?,
         })
     }
 

@@ -45,7 +45,7 @@ const FLOORS: &[&[&str]] = &[
     &["issue"],
     &["reconcile"],
     &["access"],
-    &["http"],
+    &["http", "bot"],
     &["cli"],
     &["main"],
 ];

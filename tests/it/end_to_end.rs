@@ -2,6 +2,7 @@
 
 mod audit;
 mod audit_export;
+mod bot;
 mod connections;
 mod damaged;
 mod declaring;

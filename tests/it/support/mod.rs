@@ -11,6 +11,7 @@ pub mod log;
 pub mod net;
 #[allow(dead_code, reason = "a scenario takes what it needs of the double")]
 pub mod smtp;
+pub mod telegram;
 
 use secrecy::SecretBox;
 use vpn_operator::credentials::{AuditKeys, MasterKey};

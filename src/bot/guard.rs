@@ -1,0 +1,74 @@
+//! The guard: what it holds back, and what an admin says to it.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{
+    Answered, Bot, Talk,
+    action::Action,
+    desk::{line, list},
+    say,
+};
+use crate::texts;
+
+/// Most people that one word is about: those who were shown.
+const PEOPLE: usize = 100;
+
+impl Bot {
+    /// Shows what is held back, with buttons to confirm and to cancel; each of them asks again.
+    pub(super) async fn guard(&self, talk: &Talk) -> Answered {
+        let guard: Value = self.as_role(talk).get(&["guard"], &[]).await?;
+        let pending = list(&guard, "pending");
+        if pending.is_empty() {
+            return self.say(talk, "guard-none", &[]).await;
+        }
+        let total = guard["pending_total"].as_u64().unwrap_or_default();
+        let mut lines = vec![talk.html("guard-head", &[("people", total.into())])];
+        lines.extend(
+            pending
+                .iter()
+                .take(30)
+                .map(|one| line(one, &["corporate_id", "owner", "reason", "budget"])),
+        );
+        let text = say::fit(lines, &talk.html("more", &[]));
+        let mut row = Vec::new();
+        for (key, confirm) in [("button-confirm", true), ("button-cancel", false)] {
+            let nonce = self
+                .memory
+                .button(talk.account(), &Action::AskGuard { confirm })
+                .await?;
+            row.push((texts::plain(talk.language, key, &[]), format!("y:{nonce}")));
+        }
+        self.send(talk.account(), &text, &say::buttons(&row), false).await?;
+        Ok(())
+    }
+
+    /// Asks once more, naming the people; what comes to be held back later is not among them.
+    pub(super) async fn ask_guard(&self, talk: &Talk, confirm: bool) -> Answered {
+        let guard: Value = self.as_role(talk).get(&["guard"], &[]).await?;
+        let ids = list(&guard, "pending")
+            .iter()
+            .filter_map(|one| one.get("corporate_id")?.as_str());
+        let ids: Vec<String> = ids.take(PEOPLE).map(str::to_owned).collect();
+        if ids.is_empty() {
+            return self.say(talk, "guard-none", &[]).await;
+        }
+        let key = if confirm {
+            "confirm-guard-confirm"
+        } else {
+            "confirm-guard-cancel"
+        };
+        let people = u64::try_from(ids.len()).unwrap_or(u64::MAX);
+        let text = talk.html(key, &[("people", people.into()), ("some", ids.join(", ").into())]);
+        self.confirm(talk, &text, &Action::Guard { confirm, ids }).await
+    }
+
+    pub(super) async fn decide(&self, talk: &Talk, confirm: bool, ids: &[String]) -> Answered {
+        let word = if confirm { "confirm" } else { "cancel" };
+        let body = json!({ "ids": ids });
+        self.as_role(talk)
+            .send(Method::POST, &["guard", word], &[], Some(&body))
+            .await?;
+        self.say(talk, "done", &[]).await
+    }
+}

@@ -1,0 +1,207 @@
+//! The Telegram bot: what people do with their own access, and what admins and the help desk do every day.
+//!
+//! A client of the API and nothing more: it decides nothing about access. It is spoken to in private chats alone. What came is
+//! durable in [`memory`] before Telegram is told so; each chat has a queue of its own, so that none waits for another.
+
+pub mod action;
+mod commands;
+mod desk;
+mod guard;
+pub mod memory;
+mod notices;
+mod orders;
+pub mod pace;
+mod person;
+mod poll;
+mod queues;
+mod say;
+pub mod telegram;
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use jiff::SignedDuration;
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+pub use self::telegram::{Telegram, TelegramError};
+use self::{
+    memory::Memory,
+    pace::Pace,
+    telegram::types::{Incoming, Person, Update},
+};
+use crate::{
+    api::{
+        client::{ApiError, Client},
+        role::Role,
+    },
+    store::StoreError,
+    texts::{self, Arg, Language},
+};
+
+/// Settings of the bot.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The token.
+    pub token: SecretString,
+    /// The server of the Bot API.
+    pub server: Url,
+    /// Accounts of the admins.
+    pub admins: BTreeSet<i64>,
+    /// Accounts of the help desk.
+    pub helpdesk: BTreeSet<i64>,
+    /// Whom people may ask.
+    pub support: Option<String>,
+    /// After how long messages with secrets are deleted.
+    pub delete_after: Duration,
+}
+
+impl Settings {
+    /// What an account may do for others.
+    #[must_use]
+    pub fn role(&self, account: i64) -> Option<Role> {
+        if self.admins.contains(&account) {
+            Some(Role::Admin)
+        } else {
+            self.helpdesk.contains(&account).then_some(Role::Helpdesk)
+        }
+    }
+
+    fn delete_after(&self) -> SignedDuration {
+        SignedDuration::try_from(self.delete_after).unwrap_or(SignedDuration::from_mins(10))
+    }
+}
+
+/// Why an update was not answered. It is tried no second time: whoever wrote it is told, and may write again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BotError {
+    /// The bot's own file.
+    #[error(transparent)]
+    Memory(#[from] StoreError),
+    /// Telegram.
+    #[error(transparent)]
+    Telegram(#[from] TelegramError),
+    /// The operator.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+}
+
+type Answered = Result<(), BotError>;
+
+/// The bot.
+pub struct Bot {
+    settings: Settings,
+    api: Client,
+    telegram: Telegram,
+    memory: Memory,
+    pace: Pace,
+}
+
+/// A person who wrote, and how to speak to them.
+#[derive(Clone)]
+struct Talk {
+    person: Person,
+    language: Language,
+    role: Option<Role>,
+    /// The update that is answered.
+    update: i64,
+}
+
+impl Talk {
+    fn account(&self) -> i64 {
+        self.person.account
+    }
+
+    fn html(&self, key: &str, args: &[(&str, Arg<'_>)]) -> String {
+        texts::html(self.language, key, args)
+    }
+}
+
+impl Bot {
+    /// A bot that asks the operator by `api`.
+    ///
+    /// # Errors
+    /// No HTTP client can be made on this machine.
+    pub fn new(settings: Settings, api: Client, memory: Memory) -> Result<Arc<Self>, TelegramError> {
+        Ok(Arc::new(Self {
+            telegram: Telegram::new(settings.server.clone(), settings.token.clone())?,
+            settings,
+            api,
+            memory,
+            pace: Pace::default(),
+        }))
+    }
+
+    /// Polls, answers, tells and deletes until `cancel`. Nothing that Telegram or the operator does ends it before.
+    pub async fn run(self: Arc<Self>, cancel: CancellationToken) {
+        let works = async {
+            tokio::join!(
+                poll::run(Arc::clone(&self)),
+                notices::run(Arc::clone(&self)),
+                say::delete_due(Arc::clone(&self)),
+            )
+        };
+        cancel.run_until_cancelled(works).await;
+    }
+
+    /// The API in the name of whoever wrote: with their role for others, or for their own access.
+    fn api(&self, talk: &Talk, role: Role) -> Client {
+        let name = format!("telegram:{} ({})", talk.account(), talk.person.name);
+        self.api.acting(&name, Some(role))
+    }
+
+    /// Answers one update.
+    async fn answer(&self, update: &Update) {
+        let person = match &update.what {
+            Incoming::Text { person, .. } | Incoming::Button { person, .. } => person.clone(),
+            Incoming::Other => return,
+        };
+        let chosen = self.memory.chat(person.account).await;
+        let (asking, language) = chosen.unwrap_or_default();
+        let own = person.language.as_deref().and_then(Language::of);
+        let talk = Talk {
+            language: language.or(own).unwrap_or_default(),
+            role: self.settings.role(person.account),
+            update: update.id,
+            person,
+        };
+        let answered = match &update.what {
+            Incoming::Text { text, forwarded, .. } if !forwarded => self.text(&talk, asking, text.trim()).await,
+            Incoming::Button {
+                query, data, message, ..
+            } => self.button(&talk, query, data, *message).await,
+            Incoming::Text { .. } | Incoming::Other => self.say(&talk, "unknown", &[]).await,
+        };
+        if let Err(error) = answered {
+            self.failed(&talk, &error).await;
+        }
+    }
+
+    async fn failed(&self, talk: &Talk, error: &BotError) {
+        let said = match error {
+            BotError::Api(ApiError::Refused(refusal)) if refusal.kind == "not-linked" => {
+                self.say(talk, "not-linked", &[]).await
+            }
+            BotError::Api(ApiError::Refused(refusal)) if refusal.kind == "locked" => {
+                let minutes = refusal.retry_after.unwrap_or(60).div_ceil(60);
+                self.say(talk, "locked", &[("minutes", minutes.into())]).await
+            }
+            BotError::Api(ApiError::Refused(refusal)) if refusal.reason.is_some() => {
+                let reason = refusal.reason.clone().unwrap_or_default();
+                self.say_denied(talk, &reason).await
+            }
+            BotError::Api(ApiError::Refused(refusal)) if !refusal.status.is_server_error() && talk.role.is_some() => {
+                let why: String = refusal.detail.chars().take(1000).collect();
+                self.say(talk, "refused", &[("why", why.into())]).await
+            }
+            BotError::Telegram(TelegramError::Blocked) => Ok(()),
+            error => {
+                tracing::warn!(%error, update = talk.update, "a message to the bot was not answered");
+                self.say(talk, "try-later", &[]).await
+            }
+        };
+        if let Err(error) = said {
+            tracing::debug!(%error, "and the person could not be told");
+        }
+    }
+}

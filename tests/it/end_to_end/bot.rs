@@ -1,0 +1,347 @@
+//! The Telegram bot with a double of Telegram: as people and admins use it, in one process and split.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::operator::{House, Operator, eventually, user};
+use crate::support::telegram::{Fault, Said, TOKEN, TelegramDouble};
+
+const PERSON: &str = "AB123456";
+const ANNA: i64 = 42;
+const ADMIN: i64 = 7;
+const DESK: i64 = 8;
+const API_TOKEN: &str = "the-token-of-the-bot-at-the-operator";
+
+/// Settings of a bot.
+fn with_bot(house: &mut House, telegram: &TelegramDouble) {
+    for (name, value) in [
+        ("BOT_TOKEN", TOKEN),
+        ("TELEGRAM_API_URL", &telegram.url()),
+        ("ADMIN_TELEGRAM_IDS", &ADMIN.to_string()),
+        ("HELPDESK_TELEGRAM_IDS", &DESK.to_string()),
+        ("SUPPORT_CONTACT", "@vpn_help"),
+    ] {
+        house.set(name, value);
+    }
+}
+
+async fn house() -> (House, TelegramDouble) {
+    let (mut house, [_node]) = House::with_nodes().await;
+    let telegram = TelegramDouble::start().await;
+    with_bot(&mut house, &telegram);
+    house.write("anna.yaml", &user(PERSON, "  owner: Anna <b>Example</b>\n"));
+    (house, telegram)
+}
+
+/// The code that the help desk is told.
+async fn code(telegram: &TelegramDouble, desk: i64) -> String {
+    let said = telegram.asks(desk, "en", &format!("/code {PERSON}")).await;
+    assert!(said.secret, "{said:?}");
+    let code = said.text.split("<code>").nth(1).and_then(|rest| rest.split('<').next());
+    code.unwrap_or_else(|| panic!("{said:?}")).to_owned()
+}
+
+async fn link(telegram: &TelegramDouble, account: i64, language: &str, desk: i64) {
+    telegram.asks(account, language, "/start").await;
+    telegram.asks(account, language, &PERSON.to_lowercase()).await;
+    let code = code(telegram, desk).await;
+    let said = telegram.asks(account, language, &code).await;
+    assert!(said.text.contains(PERSON) && said.text.contains('✅'), "{said:?}");
+}
+
+fn yes(said: &Said) -> String {
+    said.buttons[0].1.clone()
+}
+fn no(said: &Said) -> String {
+    said.buttons[1].1.clone()
+}
+
+/// A whole day of one person.
+async fn day(operator: &Operator, telegram: &TelegramDouble, language: &str) {
+    let said = telegram.asks(ANNA, language, "/get_config").await;
+    assert!(said.text.contains("/start"), "not linked yet: {said:?}");
+    let said = telegram.asks(ANNA, language, "/start").await;
+    assert!(said.text.contains("AB123456"), "an example: {said:?}");
+    telegram.asks(ANNA, language, "not an ID").await;
+    let said = telegram.asks(ANNA, language, PERSON).await;
+    assert!(said.text.contains("@vpn_help"), "no mail is sent here: {said:?}");
+    let said = telegram.asks(ANNA, language, "00000000").await;
+    assert!(!said.text.contains('✅'), "{said:?}");
+    let code = code(telegram, DESK).await;
+    let said = telegram.asks(ANNA, language, &code).await;
+    assert!(said.text.contains('✅'), "{said:?}");
+
+    let before = telegram.said(ANNA).len();
+    let said = telegram.asks(ANNA, language, "/get_config").await;
+    let credential = operator.credential(PERSON).await;
+    assert!(said.secret && said.photo.is_some(), "{said:?}");
+    let all: String = telegram.said(ANNA)[before..]
+        .iter()
+        .map(|said| said.text.clone())
+        .collect();
+    let all = if all.contains("hysteria2://") || all.contains("hy2://") {
+        all
+    } else {
+        telegram.nth(ANNA, before + 2).await.text
+    };
+    assert!(all.contains(credential.split(':').next().unwrap()), "{all}");
+    let before = telegram.said(ANNA).len();
+    let said = telegram.asks(ANNA, language, "/status").await;
+    assert!(
+        telegram.said(ANNA).len() == before + 1 && said.text.contains('✅'),
+        "{said:?}"
+    );
+
+    let asked = telegram.asks(ANNA, language, "/rotate").await;
+    let said = telegram.answers(ANNA, language, &no(&asked)).await;
+    assert!(!said.text.contains("/get_config"), "{said:?}");
+    let asked = telegram.asks(ANNA, language, "/rotate").await;
+    telegram.answers(ANNA, language, &yes(&asked)).await;
+    assert_ne!(operator.credential(PERSON).await, credential, "a new password");
+    telegram.answers(ANNA, language, &yes(&asked)).await;
+    let (_, person) = operator.get(&format!("/user/{PERSON}")).await;
+    let rotated = person["history"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| row["action"].to_string().contains("rotate"));
+    assert_eq!(rotated.count(), 1, "once: {person}");
+
+    let asked = telegram.asks(ANNA, language, "/unlink").await;
+    telegram.answers(ANNA, language, &yes(&asked)).await;
+    assert_eq!(operator.get(&format!("/user/{PERSON}/telegram")).await.0, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_links_gets_access_rotates_and_unlinks_in_both_languages() {
+    for language in ["en", "ru"] {
+        let (house, telegram) = house().await;
+        let operator = house.start().await;
+        day(&operator, &telegram, language).await;
+        let russian = telegram.said(ANNA)[0].text.contains("Этот");
+        assert_eq!(russian, language == "ru");
+        telegram.sound();
+        assert!(!operator.stop().await.contains(TOKEN));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_of_its_own_does_the_same_with_a_token_that_is_a_bots_alone() {
+    let (mut house, [_node]) = House::with_nodes().await;
+    house.set("API_CLIENTS", &format!("telegram:bot:{API_TOKEN}"));
+    house.write("anna.yaml", &user(PERSON, ""));
+    let operator = house.start().await;
+    let telegram = TelegramDouble::start().await;
+    with_bot(&mut house, &telegram);
+    house.set("API_URL", &operator.url(""));
+    house.set("API_TOKEN", API_TOKEN);
+    for secret in [
+        "CORPORATE_SECRET",
+        "MASTER_KEY",
+        "API_CLIENTS",
+        "HYSTERIA_AUTH_TOKEN",
+        "HYSTERIA_STATS_SECRET",
+    ] {
+        house.unset(secret);
+    }
+    let data = house.path("bot-data");
+    let bot = house.command(&["run", "--components", "bot", "--data", data.to_str().unwrap()]);
+    let bot = Operator::launch(bot);
+    day(&operator, &telegram, "en").await;
+    telegram.sound();
+    drop(bot);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_deactivates_after_a_confirmation_and_the_audit_names_the_account() {
+    let (house, telegram) = house().await;
+    let operator = house.start().await;
+    operator.becomes(PERSON, "Granted").await;
+    let asked = telegram
+        .asks(ADMIN, "en", &format!("/deactivate {PERSON} left <b>today"))
+        .await;
+    assert!(
+        asked.text.contains("Anna &lt;b&gt;") && asked.text.contains("left &lt;b&gt;today"),
+        "{asked:?}"
+    );
+    // Somebody else has seen the button.
+    telegram.answers(DESK, "en", &yes(&asked)).await;
+    telegram.answers(ANNA, "en", &yes(&asked)).await;
+    operator.becomes(PERSON, "Granted").await;
+    telegram.answers(ADMIN, "en", &yes(&asked)).await;
+    operator.becomes(PERSON, "Denied").await;
+    let story = telegram.asks(ADMIN, "en", &format!("/story {PERSON}")).await;
+    assert!(story.text.contains("telegram:7"), "{story:?}");
+    let asked = telegram.asks(ADMIN, "en", &format!("/activate {PERSON} back")).await;
+    telegram.answers(ADMIN, "en", &yes(&asked)).await;
+    operator.becomes(PERSON, "Granted").await;
+    telegram.sound();
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_help_desk_holds_and_releases_and_nobody_does_more_than_their_role() {
+    let (house, telegram) = house().await;
+    let operator = house.start().await;
+    operator.becomes(PERSON, "Granted").await;
+    for (account, command) in [
+        (DESK, "/deactivate AB123456 x"),
+        (DESK, "/guard"),
+        (DESK, "/issue Anna"),
+        (DESK, "/grant AB123456"),
+        (ANNA, "/hold AB123456 x"),
+        (ANNA, "/code AB123456"),
+        (ANNA, "/show AB123456"),
+    ] {
+        let said = telegram.asks(account, "en", command).await;
+        assert!(
+            said.text.contains("This is for") && said.buttons.is_empty(),
+            "{command}: {said:?}"
+        );
+    }
+    let asked = telegram.asks(DESK, "en", "/hold AB123456 lost phone").await;
+    telegram.answers(DESK, "en", &yes(&asked)).await;
+    operator.becomes(PERSON, "Denied").await;
+    let asked = telegram.asks(DESK, "en", "/release AB123456 found").await;
+    telegram.answers(DESK, "en", &yes(&asked)).await;
+    operator.becomes(PERSON, "Granted").await;
+    let shown = telegram.asks(DESK, "en", "/show AB123456").await;
+    assert!(
+        shown.text.contains("Anna &lt;b&gt;") && !shown.text.contains("hysteria2"),
+        "{shown:?}"
+    );
+    telegram.sound();
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_suspended_is_told_once_and_sees_only_that_and_whom_to_ask() {
+    let (house, telegram) = house().await;
+    let operator = house.start().await;
+    operator.becomes(PERSON, "Granted").await;
+    link(&telegram, ANNA, "ru", DESK).await;
+    let before = telegram.said(ANNA).len();
+    let placed = operator
+        .post("/holds", json!({ "corporate_id": PERSON, "reason": "secret words" }))
+        .await;
+    assert_eq!(placed.0, 201, "{placed:?}");
+    let told = telegram.nth(ANNA, before + 1).await;
+    assert!(
+        told.text.contains("приостановлен") && told.text.contains("@vpn_help"),
+        "{told:?}"
+    );
+    for command in ["/get_config", "/status", "/rotate", "/start"] {
+        let said = telegram.asks(ANNA, "ru", command).await;
+        assert!(
+            said.text.contains("@vpn_help") && said.photo.is_none() && said.buttons.is_empty(),
+            "{command}: {said:?}"
+        );
+        assert!(!said.text.contains("secret words"));
+    }
+    assert_eq!(
+        telegram
+            .said(ANNA)
+            .iter()
+            .filter(|said| said.text.starts_with('⛔'))
+            .count(),
+        1
+    );
+    telegram.sound();
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_before_a_kill_is_answered_after_it_and_secrets_are_deleted() {
+    let (mut house, telegram) = house().await;
+    house.set("BOT_DELETE_AFTER", "2s");
+    let operator = house.start().await;
+    operator.becomes(PERSON, "Granted").await;
+    link(&telegram, ANNA, "en", DESK).await;
+    let sent = telegram.asks(ANNA, "en", "/get_config").await;
+    operator.kill();
+    telegram.writes(ANNA, "en", "/status");
+    let before = telegram.said(ANNA).len();
+    let operator = house.start().await;
+    let said = telegram.nth(ANNA, before + 1).await;
+    assert!(said.text.contains(PERSON), "{said:?}");
+    eventually("the picture is deleted", async || {
+        telegram.deleted().contains(&(ANNA, sent.message)).then_some(())
+    })
+    .await;
+    telegram.sound();
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trouble_with_telegram_is_waited_for_and_a_chat_that_blocked_the_bot_stops_nobody() {
+    let (house, telegram) = house().await;
+    telegram.fault("getMe", Fault::Error(502, "Bad Gateway", None));
+    telegram.fault(
+        "getUpdates",
+        Fault::Error(409, "Conflict: terminated by other getUpdates request", None),
+    );
+    let operator = house.start().await;
+    telegram.fault("sendMessage", Fault::Error(429, "Too Many Requests", Some(1)));
+    let begin = Instant::now();
+    let said = telegram.asks(ANNA, "en", "/help").await;
+    assert!(
+        said.text.contains("/get_config") && begin.elapsed() > Duration::from_secs(1),
+        "{said:?}"
+    );
+    telegram.fault(
+        "sendMessage",
+        Fault::Error(403, "Forbidden: bot was blocked by the user", None),
+    );
+    telegram.writes(99, "en", "/help");
+    telegram.asks(ANNA, "en", "/help").await;
+    telegram.sound();
+    let log = operator.stop().await;
+    assert!(log.contains("another process polls with the same bot token"), "{log}");
+    assert!(!log.contains(TOKEN));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_edited_forwarded_and_broken_messages_are_passed_over_and_confirmed() {
+    let (house, telegram) = house().await;
+    let operator = house.start().await;
+    let whole = json!({
+        "message_id": 1, "date": 0, "text": "/help", "from": { "id": ANNA, "is_bot": false, "first_name": "A" },
+        "chat": { "id": -100, "type": "supergroup" },
+    });
+    telegram.comes("message", whole.clone());
+    telegram.comes("edited_message", whole.clone());
+    telegram.comes("channel_post", whole);
+    telegram.comes("message", json!({}));
+    telegram.comes("callback_query", json!({ "id": "q", "from": { "id": ANNA } }));
+    telegram.asks(ANNA, "en", &"<x>&".repeat(1024)).await;
+    telegram.presses(ANNA, "en", "y:0000");
+    telegram.nth(ANNA, 2).await;
+    assert_eq!(telegram.said(-100).len(), 0);
+    eventually("everything is confirmed", async || {
+        (telegram.confirmed() >= 7).then_some(())
+    })
+    .await;
+    assert_eq!(telegram.said(ANNA).len(), 2);
+    let commands = eventually("the commands", async || {
+        Some(telegram.commands()).filter(|commands| commands.len() == 6)
+    });
+    assert!(
+        commands
+            .await
+            .iter()
+            .any(|one| one["scope"]["chat_id"] == ADMIN && one["language_code"] == "ru")
+    );
+    telegram.sound();
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_token_everything_else_runs_and_the_log_says_so() {
+    let (mut house, telegram) = house().await;
+    house.unset("BOT_TOKEN");
+    let operator = house.start().await;
+    operator.becomes(PERSON, "Granted").await;
+    telegram.sound();
+    assert!(operator.stop().await.contains("there is no bot: BOT_TOKEN is not set"));
+}
