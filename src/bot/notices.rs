@@ -95,9 +95,13 @@ async fn tell_one(bot: &Bot, notice: &Notice, account: i64, chat: i64) -> Result
     {
         Ok(_) => Ok(NoticeOutcome::Told),
         Err(TelegramError::Blocked | TelegramError::Refused(..)) => Ok(NoticeOutcome::Blocked),
-        Err(error) => {
+        Err(error) if error.was_not_done() => {
             bot.memory.untold(notice.id, account).await?;
             Err(error.into())
+        }
+        Err(error) => {
+            tracing::warn!(notice = notice.id, %error, "nobody knows whether a notice went out: it is not sent again");
+            Ok(NoticeOutcome::Told)
         }
     }
 }

@@ -27,6 +27,9 @@ struct Access {
     subscription_url: String,
 }
 
+/// Digits of a code, as the operator makes them.
+const CODE_DIGITS: usize = 8;
+
 impl Bot {
     /// Answers a text.
     pub(super) async fn text(&self, talk: &Talk, asking: Option<Asking>, text: &str) -> Answered {
@@ -34,7 +37,7 @@ impl Bot {
             return match asking {
                 Some(Asking::Id) => self.id(talk, text).await,
                 // Who sees that the ID was wrong corrects it.
-                Some(Asking::Code) if CorporateId::parse(text).is_ok() => self.id(talk, text).await,
+                Some(Asking::Code) if !is_code(text) && CorporateId::parse(text).is_ok() => self.id(talk, text).await,
                 Some(Asking::Code) => self.code(talk, text).await,
                 None => self.say(talk, "unknown", &[]).await,
             };
@@ -340,4 +343,10 @@ fn status(talk: &Talk, person: LinkedPerson) -> String {
         });
     }
     say::fit(lines, "…")
+}
+
+/// Whether that is written as codes are: eight digits, with whatever a person puts between them.
+fn is_code(text: &str) -> bool {
+    let rest: Vec<char> = text.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
+    rest.len() == CODE_DIGITS && rest.iter().all(char::is_ascii_digit)
 }

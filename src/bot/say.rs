@@ -130,11 +130,11 @@ pub(super) fn reason(language: Language, reason: &str) -> String {
     texts::plain(language, key, &[])
 }
 
-/// Whether a message was surely not taken. One without any answer may have been, and is not to come twice.
+/// Whether a message was surely not taken, and may be soon. One without any answer may have been, and is not to come twice.
 fn may_repeat(error: &TelegramError) -> bool {
     match error {
         TelegramError::TooMany(seconds) => *seconds <= LONGEST,
-        error => error.may_pass(),
+        error => error.may_pass() && error.was_not_done(),
     }
 }
 

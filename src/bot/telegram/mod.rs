@@ -22,9 +22,12 @@ const ANSWER: Duration = Duration::from_secs(20);
 /// Why Telegram did not do what was asked. Never holds the token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TelegramError {
-    /// Nobody answers.
+    /// Nobody answers: nothing was sent.
     #[error("the Bot API cannot be reached: {0}")]
     Unreachable(String),
+    /// No answer came that can be read: nobody knows whether it was done.
+    #[error("the Bot API did not answer to the end: {0}")]
+    Unclear(String),
     /// Too much was sent.
     #[error("Telegram asks to wait {0} s")]
     TooMany(u64),
@@ -49,7 +52,26 @@ impl TelegramError {
     /// Whether it may help to try again.
     #[must_use]
     pub const fn may_pass(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::TooMany(_) | Self::Server(_))
+        matches!(
+            self,
+            Self::Unreachable(_) | Self::Unclear(_) | Self::TooMany(_) | Self::Server(_)
+        )
+    }
+
+    /// Whether it was surely not done, so that doing it again does it once.
+    #[must_use]
+    pub const fn was_not_done(&self) -> bool {
+        !matches!(self, Self::Unclear(_) | Self::Server(_))
+    }
+
+    fn of(error: reqwest::Error) -> Self {
+        let connects = error.is_connect() || error.is_builder();
+        let why = innermost(error);
+        if connects {
+            Self::Unreachable(why)
+        } else {
+            Self::Unclear(why)
+        }
     }
 }
 
@@ -88,7 +110,7 @@ impl Telegram {
             .redirect(reqwest::redirect::Policy::none())
             .tcp_nodelay(true)
             .build()
-            .map_err(|error| TelegramError::Unreachable(innermost(error)))?;
+            .map_err(TelegramError::of)?;
         Ok(Self { http, base, token })
     }
 
@@ -135,7 +157,7 @@ impl Telegram {
     /// # Errors
     /// As [`TelegramError`] says.
     pub async fn send_photo(&self, chat: i64, png: &[u8], caption: &str, markup: &Value) -> Result<i64, TelegramError> {
-        let cannot = |error: reqwest::Error| TelegramError::Unreachable(innermost(error));
+        let cannot = TelegramError::of;
         let photo = Part::bytes(png.to_vec()).file_name("access.png");
         let mut form = Form::new()
             .text("chat_id", chat.to_string())
@@ -194,7 +216,7 @@ impl Telegram {
     async fn call<T: DeserializeOwned>(&self, method: &str, body: &Value, limit: Duration) -> Result<T, TelegramError> {
         let request = self.http.post(self.url(method)?).json(body).timeout(limit);
         let answer = request.send().await;
-        read(answer.map_err(|error| TelegramError::Unreachable(innermost(error)))?).await
+        read(answer.map_err(TelegramError::of)?).await
     }
 
     fn url(&self, method: &str) -> Result<Url, TelegramError> {
@@ -210,12 +232,12 @@ impl Telegram {
 async fn read<T: DeserializeOwned>(answer: reqwest::Response) -> Result<T, TelegramError> {
     let status = answer.status().as_u16();
     let body = answer.bytes().await;
-    let body = body.map_err(|error| TelegramError::Unreachable(innermost(error)))?;
+    let body = body.map_err(TelegramError::of)?;
     let Ok(envelope) = serde_json::from_slice::<Envelope>(&body) else {
         return Err(TelegramError::Server(status));
     };
     if envelope.ok {
-        let unreadable = |_| TelegramError::Unreachable("its answer is not what this method answers".to_owned());
+        let unreadable = |_| TelegramError::Unclear("its answer is not what this method answers".to_owned());
         return serde_json::from_value(envelope.result).map_err(unreadable);
     }
     Err(match (status, envelope.parameters.retry_after) {

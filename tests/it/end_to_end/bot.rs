@@ -170,7 +170,7 @@ async fn an_admin_deactivates_after_a_confirmation_and_the_audit_names_the_accou
     telegram.answers(ANNA, "en", &yes(&asked)).await;
     operator.becomes(PERSON, "Granted").await;
     telegram.answers(ADMIN, "en", &yes(&asked)).await;
-    operator.becomes(PERSON, "Denied").await;
+    operator.becomes(PERSON, "Held").await;
     let story = telegram.asks(ADMIN, "en", &format!("/story {PERSON}")).await;
     assert!(story.text.contains("telegram:7"), "{story:?}");
     let asked = telegram.asks(ADMIN, "en", &format!("/activate {PERSON} back")).await;
@@ -202,7 +202,7 @@ async fn the_help_desk_holds_and_releases_and_nobody_does_more_than_their_role()
     }
     let asked = telegram.asks(DESK, "en", "/hold AB123456 lost phone").await;
     telegram.answers(DESK, "en", &yes(&asked)).await;
-    operator.becomes(PERSON, "Denied").await;
+    operator.becomes(PERSON, "Held").await;
     let asked = telegram.asks(DESK, "en", "/release AB123456 found").await;
     telegram.answers(DESK, "en", &yes(&asked)).await;
     operator.becomes(PERSON, "Granted").await;
