@@ -47,7 +47,7 @@ Secrets are never flags. Each is read from its environment variable, or from the
 file that the variable with _FILE behind its name names (see .env.example):
   CORPORATE_SECRET, CORPORATE_SECRET_PREVIOUS, MASTER_KEY, MASTER_KEY_PREVIOUS,
   HYSTERIA_AUTH_TOKEN, HYSTERIA_STATS_SECRET, HYSTERIA_OBFS_PASSWORD, WEBHOOK_SECRET,
-  WEBHOOK_SECRETS, API_CLIENTS
+  WEBHOOK_SECRETS, API_CLIENTS, SMTP_PASSWORD, TELEGRAM_BOT_TOKEN, API_TOKEN
 One that is needed and missing is made on the first run and kept in the data
 folder with mode 0600.";
 

@@ -11,7 +11,7 @@ use super::{ConfigError, Secrets, values};
 /// Where the Bot API is when nothing else is said.
 const SERVER: &str = "https://api.telegram.org";
 
-/// The Telegram bot. Its token comes from the environment: `BOT_TOKEN`.
+/// The Telegram bot. Its token comes from the environment: `TELEGRAM_BOT_TOKEN`.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Telegram bot")]
 pub struct Bot {
@@ -81,7 +81,7 @@ impl Bot {
         };
         if !is_token(token.value.expose_secret()) {
             return Err(wrong(
-                "BOT_TOKEN",
+                "TELEGRAM_BOT_TOKEN",
                 "a token of a bot is a number, a colon, and letters, digits, '-' and '_': give the one that @BotFather gave",
             ));
         }

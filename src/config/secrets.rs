@@ -33,7 +33,7 @@ pub const SECRET_VARIABLES: [&str; 14] = [
     "WEBHOOK_SECRET",
     "API_CLIENTS",
     "SMTP_PASSWORD",
-    "BOT_TOKEN",
+    "TELEGRAM_BOT_TOKEN",
     "API_TOKEN",
 ];
 

@@ -38,7 +38,7 @@ pub enum TelegramError {
     #[error("another process polls with the same bot token: stop it, or give one of the two another token")]
     Conflict,
     /// The token is none.
-    #[error("Telegram does not know the bot token: set BOT_TOKEN to the one that @BotFather gave")]
+    #[error("Telegram does not know the bot token: set TELEGRAM_BOT_TOKEN to the one that @BotFather gave")]
     Unauthorized,
     /// The server is in trouble.
     #[error("the Bot API answered {0}")]

@@ -23,7 +23,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// Starts the bot beside the operator, which it asks in memory.
 pub fn start(config: &Config, router: Router, clock: &SharedClock, tasks: &mut Tasks) -> Result<(), RunError> {
     let Some(bot) = &config.bot else {
-        tracing::info!("there is no bot: BOT_TOKEN is not set");
+        tracing::info!("there is no bot: TELEGRAM_BOT_TOKEN is not set");
         return Ok(());
     };
     let Some(secret) = &config.secrets.corporate else {
@@ -42,7 +42,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
         message: message.to_owned(),
     };
     let bot = config.bot.as_ref();
-    let bot = bot.ok_or_else(|| missing("BOT_TOKEN", "the bot needs it: set it, or BOT_TOKEN_FILE"))?;
+    let bot = bot.ok_or_else(|| missing("TELEGRAM_BOT_TOKEN", "the bot needs it: set it, or BOT_TOKEN_FILE"))?;
     let url = config.api_url.clone();
     let url = url.ok_or_else(|| missing("API_URL", "a bot of its own asks the operator there: give its URL"))?;
     let token = config.secrets.api_token.as_ref().or(config.secrets.corporate.as_ref());

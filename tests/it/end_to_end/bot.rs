@@ -16,7 +16,7 @@ const API_TOKEN: &str = "the-token-of-the-bot-at-the-operator";
 /// Settings of a bot.
 fn with_bot(house: &mut House, telegram: &TelegramDouble) {
     for (name, value) in [
-        ("BOT_TOKEN", TOKEN),
+        ("TELEGRAM_BOT_TOKEN", TOKEN),
         ("TELEGRAM_API_URL", &telegram.url()),
         ("ADMIN_TELEGRAM_IDS", &ADMIN.to_string()),
         ("HELPDESK_TELEGRAM_IDS", &DESK.to_string()),
@@ -339,9 +339,9 @@ async fn groups_edited_forwarded_and_broken_messages_are_passed_over_and_confirm
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_token_everything_else_runs_and_the_log_says_so() {
     let (mut house, telegram) = house().await;
-    house.unset("BOT_TOKEN");
+    house.unset("TELEGRAM_BOT_TOKEN");
     let operator = house.start().await;
     operator.becomes(PERSON, "Granted").await;
     telegram.sound();
-    assert!(operator.stop().await.contains("there is no bot: BOT_TOKEN is not set"));
+    assert!(operator.stop().await.contains("there is no bot: TELEGRAM_BOT_TOKEN is not set"));
 }
