@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use getrandom::fill;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -176,7 +177,7 @@ impl Memory {
     pub(super) async fn button(&self, account: i64, action: &Action) -> Result<String, StoreError> {
         let mut random = [0_u8; 12];
         fill(&mut random).map_err(|error| self.store.damaged(format!("no random bytes: {error}")))?;
-        let nonce: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let nonce = URL_SAFE_NO_PAD.encode(random);
         let action = serde_json::to_string(action).unwrap_or_default();
         let until = self
             .store

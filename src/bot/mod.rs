@@ -34,10 +34,16 @@ use crate::{
     api::{
         client::{ApiError, Client},
         role::Role,
+        telegram::Notices,
     },
     store::StoreError,
     texts::{self, Arg, Language},
 };
+
+/// Pause after a first failed attempt to reach the operator at the start; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Settings of the bot.
 #[derive(Debug, Clone)]
@@ -134,14 +140,34 @@ impl Bot {
 
     /// Polls, answers, tells and deletes until `cancel`. Nothing that Telegram or the operator does ends it before.
     pub async fn run(self: Arc<Self>, cancel: CancellationToken) {
-        let works = async {
-            tokio::join!(
-                poll::run(Arc::clone(&self)),
-                notices::run(Arc::clone(&self)),
-                say::delete_due(Arc::clone(&self)),
-            )
+        let speaks = async {
+            self.until_answered().await;
+            tokio::join!(poll::run(Arc::clone(&self)), notices::run(Arc::clone(&self)))
         };
+        // Messages with secrets are deleted in time, whoever answers or does not.
+        let works = async { tokio::join!(speaks, say::delete_due(Arc::clone(&self))) };
         cancel.run_until_cancelled(works).await;
+    }
+
+    /// Waits until the operator answers: messages are kept by Telegram meanwhile, and nobody is told to try again.
+    async fn until_answered(&self) {
+        let api = self.api.acting("bot", Some(Role::Bot));
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let asked = api
+                .get::<Notices>(&["telegram", "notices"], &[("wait", "0".to_owned())])
+                .await;
+            let waits = match &asked {
+                Err(ApiError::Refused(refusal)) => refusal.status.is_server_error(),
+                Err(ApiError::Unreachable(_)) => true,
+                _ => false,
+            };
+            if !waits {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
     }
 
     /// The API in the name of whoever wrote: with their role for others, or for their own access.
@@ -194,7 +220,13 @@ impl Bot {
                 let why: String = refusal.detail.chars().take(1000).collect();
                 self.say(talk, "refused", &[("why", why.into())]).await
             }
-            BotError::Telegram(TelegramError::Blocked) => Ok(()),
+            // Whoever cannot be reached cannot be told so either; what may have come is not followed by an excuse.
+            BotError::Telegram(error) => {
+                if *error != TelegramError::Blocked {
+                    tracing::warn!(%error, update = talk.update, "an answer of the bot did not surely go out");
+                }
+                Ok(())
+            }
             error => {
                 tracing::warn!(%error, update = talk.update, "a message to the bot was not answered");
                 self.say(talk, "try-later", &[]).await

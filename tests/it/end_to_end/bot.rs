@@ -302,6 +302,37 @@ async fn trouble_with_telegram_is_waited_for_and_a_chat_that_blocked_the_bot_sto
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_telegram_may_have_taken_is_not_sent_twice() {
+    let (house, telegram) = house().await;
+    let operator = house.start().await;
+    operator.becomes(PERSON, "Granted").await;
+    link(&telegram, ANNA, "en", DESK).await;
+    let before = telegram.said(ANNA).len();
+    telegram.fault("sendMessage", Fault::DoneAndLost);
+    telegram.asks(ANNA, "en", "/help").await;
+    telegram.fault("sendMessage", Fault::DoneAndLost);
+    let hold = json!({ "corporate_id": PERSON, "reason": "left" });
+    assert_eq!(operator.post("/holds", hold).await.0, 201);
+    telegram.nth(ANNA, before + 2).await;
+    eventually("the notice is done", async || {
+        let (_, open) = operator.get("/telegram/notices?wait=0").await;
+        open["notices"].as_array()?.is_empty().then_some(())
+    })
+    .await;
+    telegram.asks(ANNA, "en", "/help").await;
+    let said: Vec<String> = telegram
+        .said(ANNA)
+        .into_iter()
+        .skip(before)
+        .map(|said| said.text)
+        .collect();
+    assert_eq!(said.len(), 3, "{said:?}");
+    assert!(said[1].starts_with('⛔'), "{said:?}");
+    telegram.sound();
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn groups_edited_forwarded_and_broken_messages_are_passed_over_and_confirmed() {
     let (house, telegram) = house().await;
     let operator = house.start().await;
@@ -343,5 +374,10 @@ async fn without_a_token_everything_else_runs_and_the_log_says_so() {
     let operator = house.start().await;
     operator.becomes(PERSON, "Granted").await;
     telegram.sound();
-    assert!(operator.stop().await.contains("there is no bot: TELEGRAM_BOT_TOKEN is not set"));
+    assert!(
+        operator
+            .stop()
+            .await
+            .contains("there is no bot: TELEGRAM_BOT_TOKEN is not set")
+    );
 }

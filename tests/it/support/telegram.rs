@@ -40,7 +40,6 @@ pub struct Said {
     pub photo: Option<Vec<u8>>,
     pub secret: bool,
     pub buttons: Vec<(String, String)>,
-    pub at: Instant,
 }
 
 #[derive(Default)]
@@ -388,7 +387,6 @@ impl TelegramDouble {
                     photo,
                     secret: body["protect_content"].as_bool().unwrap_or(false),
                     buttons: buttons(body),
-                    at: Instant::now(),
                 });
                 json!({ "message_id": message, "date": 0, "chat": { "id": body["chat_id"], "type": "private" } })
             }
