@@ -140,7 +140,8 @@ pub fn login_request(credential: &str, port: u16) -> Vec<u8> {
 }
 
 pub fn is_yes(body: &[u8]) -> bool {
-    body.starts_with(br#"{"ok":true"#)
+    // The panel's own service has its fields in another order.
+    body.windows(br#""ok":true"#.len()).any(|part| part == br#""ok":true"#)
 }
 
 /// A running operator; it is killed when dropped.
