@@ -130,6 +130,7 @@ fn no_secret_shows_in_debug() {
                 *name,
                 match *name {
                     "WEBHOOK_SECRETS" => "hub:hunter2",
+                    "TELEGRAM_BOT_TOKEN" => "123456:hunter2",
                     "API_CLIENTS" => "portal:helpdesk:hunter2-hunter2-hunter2-hunter2",
                     _ => "hunter2",
                 },
