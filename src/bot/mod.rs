@@ -182,8 +182,11 @@ impl Bot {
             Incoming::Text { person, .. } | Incoming::Button { person, .. } => person.clone(),
             Incoming::Other => return,
         };
-        let chosen = self.memory.chat(person.account).await;
-        let (asking, language) = chosen.unwrap_or_default();
+        let (chosen, trouble) = match self.memory.chat(person.account).await {
+            Ok(chosen) => (chosen, None),
+            Err(error) => (Default::default(), Some(error)),
+        };
+        let (asking, language) = chosen;
         let own = person.language.as_deref().and_then(Language::of);
         let talk = Talk {
             language: language.or(own).unwrap_or_default(),
@@ -191,6 +194,10 @@ impl Bot {
             update: update.id,
             person,
         };
+        // What was asked before is not known: the answer to it is not to be taken for something else.
+        if let Some(error) = trouble {
+            return self.failed(&talk, &error.into()).await;
+        }
         let answered = match &update.what {
             Incoming::Text { text, forwarded, .. } if !forwarded => self.text(&talk, asking, text.trim()).await,
             Incoming::Button {

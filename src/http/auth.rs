@@ -86,6 +86,12 @@ fn secret(headers: &HeaderMap) -> Option<&[u8]> {
     first.filter(|_| second.is_none())
 }
 
+/// Whether whoever asks means to be let in by a secret, be it a good one or not.
+pub(super) fn names_secret(headers: &HeaderMap) -> bool {
+    let mut tokens = headers.get_all(header::AUTHORIZATION).iter();
+    headers.contains_key(SECRET_HEADER) || tokens.any(|value| bearer(value.as_bytes()).is_some())
+}
+
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked(BEARER.len())?;
     scheme.eq_ignore_ascii_case(BEARER).then(|| token.trim_ascii())

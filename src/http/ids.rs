@@ -3,14 +3,14 @@
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, StatusCode, header::AUTHORIZATION},
+    http::{HeaderMap, StatusCode},
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{
     HttpState,
-    auth::{SECRET_HEADER, Who, wrong_secret},
+    auth::{Who, names_secret, wrong_secret},
     client::ClientAddr,
     denial::{checked_reason, detail, lag},
     extract::{Body, Params},
@@ -67,10 +67,7 @@ pub(super) async fn validate(
     let ClientAddr(address) = ClientAddr::of(&parts.extensions, &parts.headers, &state.settings.trusted_proxies);
     let knows = state.principals.find(&parts.headers).is_some();
     if !knows {
-        if [SECRET_HEADER, AUTHORIZATION.as_str()]
-            .iter()
-            .any(|name| parts.headers.contains_key(*name))
-        {
+        if names_secret(&parts.headers) {
             return Err(wrong_secret(&state, address));
         }
         let asked = state.id_questions.failed(address, state.clock.monotonic());

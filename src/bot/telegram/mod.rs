@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use self::types::{Me, Sent, Update};
+use crate::api::client::innermost;
 
 /// Longest a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -249,17 +250,4 @@ async fn read<T: DeserializeOwned>(answer: reqwest::Response) -> Result<T, Teleg
         (500.., _) => TelegramError::Server(status),
         _ => TelegramError::Refused(status, envelope.description.chars().take(200).collect()),
     })
-}
-
-/// The innermost cause, which names no URL.
-fn innermost(error: reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "it did not answer in time".to_owned();
-    }
-    let error = error.without_url();
-    let mut cause: &dyn std::error::Error = &error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }

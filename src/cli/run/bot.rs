@@ -42,7 +42,12 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
         message: message.to_owned(),
     };
     let bot = config.bot.as_ref();
-    let bot = bot.ok_or_else(|| missing("TELEGRAM_BOT_TOKEN", "the bot needs it: set it, or BOT_TOKEN_FILE"))?;
+    let bot = bot.ok_or_else(|| {
+        missing(
+            "TELEGRAM_BOT_TOKEN",
+            "the bot needs it: set it, or TELEGRAM_BOT_TOKEN_FILE",
+        )
+    })?;
     let url = config.api_url.clone();
     let url = url.ok_or_else(|| missing("API_URL", "a bot of its own asks the operator there: give its URL"))?;
     let token = config.secrets.api_token.as_ref().or(config.secrets.corporate.as_ref());
