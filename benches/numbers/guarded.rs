@@ -24,7 +24,7 @@ const PEOPLE: usize = 300;
 const ROUNDS: usize = 9;
 /// Logins of a round.
 const LOGINS: usize = 500;
-const DENIALS: usize = 20;
+const DENIALS: usize = 200;
 const DEVICES: usize = 5;
 
 pub fn measure(report: &mut Report) {
