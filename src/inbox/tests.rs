@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::SignedDuration;
+use rusqlite::StatementStatus;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
@@ -129,6 +130,23 @@ async fn what_is_answered_is_what_is_kept_however_odd_the_event_is() {
         ..odd(b"[]", None)
     };
     house.new_one(failed).await;
+}
+
+#[tokio::test]
+async fn a_look_up_is_planned_once_for_all_values() {
+    let house = House::new();
+    let planned_anew = |conn: &Connection| {
+        let mut times = 0;
+        for value in [[1_u8; 32], [2; 32], [3; 32]] {
+            let sql = format!("SELECT {COLUMNS} FROM events WHERE digest = ?1 ORDER BY id LIMIT 1");
+            let mut query = conn.prepare_cached(&sql)?;
+            query.query_row([value], |_| Ok(())).optional()?;
+            times += query.get_status(StatementStatus::RePrepare);
+        }
+        Ok(times)
+    };
+    assert_eq!(house.inbox.store.write(planned_anew).await.unwrap(), 0);
+    assert_eq!(house.inbox.store.read(planned_anew).await.unwrap(), 0);
 }
 
 #[tokio::test]
