@@ -9,7 +9,7 @@ use url::Url;
 use super::{RunError, data_folder, tasks::Tasks};
 use crate::{
     api::client::{Client, InMemory, OverHttp},
-    bot::{Bot, Settings, memory::Memory},
+    bot::{Bot, Settings, memory::Memory, seal::Seal},
     clock::{SharedClock, SystemClock},
     config::{BotConfig, Config, ConfigError},
 };
@@ -92,7 +92,7 @@ fn make(bot: &BotConfig, api: Client, folder: &Path, clock: &SharedClock) -> Res
         support: bot.support.clone(),
         delete_after: bot.delete_after,
     };
-    let memory = Memory::open(folder, SharedClock::clone(clock));
+    let memory = Memory::open(folder, Seal::of_token(&bot.token), SharedClock::clone(clock));
     let memory = memory.map_err(|error| RunError::Bot(error.to_string()))?;
     Bot::new(settings, api, memory).map_err(|error| RunError::Bot(error.to_string()))
 }
