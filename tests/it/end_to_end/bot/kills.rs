@@ -100,7 +100,12 @@ impl World {
         loop {
             let telegram = self.telegram.clone();
             let gate = self.gate.clone();
-            let found = eventually("an answer, or a kill", async || {
+            let what = format!(
+                "an answer, or a kill after {:?} and {:?}",
+                self.killed,
+                telegram.said(chat).last()
+            );
+            let found = eventually(&what, async || {
                 let said = telegram.said(chat).into_iter().skip(before).find(|said| is(said));
                 (said.is_some() || gate.stopped().is_some()).then_some(said)
             })
