@@ -146,22 +146,18 @@ async fn a_bot_of_its_own_does_the_same_with_a_token_that_is_a_bots_alone() {
         house.unset(secret);
     }
     let data = house.path("bot-data");
-    let probes = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .to_string();
-    let mut bot = house.command(&["run", "--components", "bot", "--data", data.to_str().unwrap()]);
-    bot.env("LISTEN_ADDR", &probes);
+    let bot = house.command(&["run", "--components", "bot", "--data", data.to_str().unwrap()]);
     let bot = Operator::launch(bot);
     day(&operator, &telegram, "en").await;
     // Whoever looks after its container asks as for every other one, and sees nothing of the API.
-    let mut health = house.command(&["health", "--listen", &probes]);
+    let probes = bot.url("");
+    let listen = probes.trim_start_matches("http://").trim_end_matches('/');
+    let mut health = house.command(&["health", "--listen", listen]);
     let health = tokio::task::spawn_blocking(move || health.output().unwrap())
         .await
         .unwrap();
     assert!(health.status.success(), "{health:?}");
-    let users = reqwest::get(format!("http://{probes}/users")).await.unwrap();
+    let users = reqwest::get(bot.url("/users")).await.unwrap();
     assert_eq!(users.status(), 404);
     telegram.sound();
     drop(bot);
