@@ -3,11 +3,10 @@
 //! Clients such as Hiddify, `NekoBox` and v2rayN import the base64 of one URI a line, and show what the header
 //! `Subscription-Userinfo` says. Some of them read it only with all four values, where 0 means no limit and no end.
 
-use askama::Template;
 use axum::{
     extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
-    response::{Html, IntoResponse, Response},
+    response::{IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::ExposeSecret;
@@ -18,13 +17,11 @@ use super::{
     HttpState,
     client::ClientAddr,
     extract::{Params, Segment},
+    page,
     problem::{Problem, ProblemBody},
-    qr,
+    user_info::UserInfo,
 };
-use crate::{
-    access::{AccessError, Configuration, Denial, Subscription},
-    model::quantity::Bytes,
-};
+use crate::access::{AccessError, Configuration, Denial, Subscription};
 
 /// Hours between two fetches of a client.
 const UPDATE_HOURS: &str = "12";
@@ -47,36 +44,6 @@ pub(super) enum Format {
 pub(super) struct ShowQuery {
     /// `base64`, `plain` or `html`. Without it browsers get the page, and everybody else base64.
     format: Option<Format>,
-}
-
-#[derive(Template)]
-#[template(path = "subscription.html")]
-struct Page<'a> {
-    title: &'a str,
-    nonce: &'a str,
-    corporate_id: &'a str,
-    links: Vec<PageLink<'a>>,
-    subscription_url: &'a str,
-    used: String,
-    limit: Option<String>,
-    percent: u64,
-    expires: Option<String>,
-}
-
-struct PageLink<'a> {
-    name: &'a str,
-    url: &'a str,
-    width: usize,
-    path: String,
-}
-
-#[derive(Template)]
-#[template(path = "message.html")]
-struct Message<'a> {
-    title: &'a str,
-    nonce: &'a str,
-    heading: &'a str,
-    text: &'a str,
 }
 
 /// A person's links, for VPN clients and browsers.
@@ -116,7 +83,7 @@ pub(super) async fn show(
             state.use_cases.subscription_fetched(id, address, client);
             let info = UserInfo { used, limit, expires };
             match format {
-                Format::Html => page(title, &configuration, &info),
+                Format::Html => page::page(title, &configuration, &info),
                 Format::Plain => Ok(list(title, &info, joined(&configuration))),
                 Format::Base64 => Ok(list(title, &info, STANDARD.encode(joined(&configuration)))),
             }
@@ -140,21 +107,6 @@ fn preferred(headers: &HeaderMap) -> Format {
         .iter()
         .any(|value| value.to_str().is_ok_and(|value| value.contains("text/html")));
     if accepts_html { Format::Html } else { Format::Base64 }
-}
-
-struct UserInfo {
-    used: (u64, u64),
-    limit: Option<u64>,
-    expires: Option<jiff::Timestamp>,
-}
-
-impl UserInfo {
-    fn header(&self) -> String {
-        let (upload, download) = self.used;
-        let total = self.limit.unwrap_or_default();
-        let expire = self.expires.map(jiff::Timestamp::as_second).unwrap_or_default();
-        format!("upload={upload}; download={download}; total={total}; expire={expire}")
-    }
 }
 
 fn joined(configuration: &Configuration) -> String {
@@ -182,93 +134,27 @@ fn list(title: &str, info: &UserInfo, body: String) -> Response {
     response
 }
 
-fn page(title: &str, configuration: &Configuration, info: &UserInfo) -> Result<Response, Problem> {
-    let links = configuration.links.iter().map(|link| {
-        let url = link.url.expose_secret();
-        let (width, path) = qr::svg_path(url)?;
-        Some(PageLink {
-            name: &link.name,
-            url,
-            width,
-            path,
-        })
-    });
-    let used = info.used.0.saturating_add(info.used.1);
-    let limit = info.limit.filter(|limit| *limit > 0);
-    let nonce = nonce()?;
-    let page = Page {
-        title,
-        nonce: &nonce,
-        corporate_id: configuration.corporate_id.as_str(),
-        links: links.collect::<Option<_>>().ok_or_else(Problem::internal)?,
-        subscription_url: configuration.subscription_url.expose_secret(),
-        used: amount(used),
-        percent: limit.map_or(0, |limit| (u128::from(used) * 100 / u128::from(limit)).min(100) as u64),
-        limit: limit.map(amount),
-        expires: info.expires.map(|at| at.strftime("%-d %B %Y, %H:%M UTC").to_string()),
-    };
-    html(StatusCode::OK, &nonce, page.render())
-}
-
 fn refuse(title: &str, format: Format, denial: &Denial) -> Result<Response, Problem> {
-    let words = Subscription::plain_words(denial.reason);
-    let advice = format!("{words} Ask whoever gave you this link.");
     if format == Format::Html {
-        return message(StatusCode::FORBIDDEN, title, "No access", &advice);
+        return page::refused(title, denial);
     }
-    // Without the names of holds: whoever has the link need not know who placed them.
     Err(Problem::new(
         StatusCode::FORBIDDEN,
         "access-denied",
         "No access",
-        advice,
+        page::advice(denial),
     ))
 }
 
 fn unknown(title: &str, format: Format) -> Result<Response, Problem> {
-    let text = "This link is not known, or was replaced by a new one. Ask whoever gave it to you.";
     if format == Format::Html {
-        return message(StatusCode::NOT_FOUND, title, "Unknown link", text);
+        return page::unknown(title);
     }
-    Err(Problem::not_found(text))
+    Err(Problem::not_found(page::UNKNOWN))
 }
 
 /// The link is open to anybody: what is wrong inside is for the log.
 fn outside(error: &AccessError) -> Problem {
     tracing::warn!(%error, "a subscription could not be answered");
     Problem::unavailable("there is no server to connect to at present: try again later")
-}
-
-fn message(status: StatusCode, title: &str, heading: &str, text: &str) -> Result<Response, Problem> {
-    let nonce = nonce()?;
-    let page = Message {
-        title,
-        nonce: &nonce,
-        heading,
-        text,
-    };
-    html(status, &nonce, page.render())
-}
-
-fn html(status: StatusCode, nonce: &str, page: askama::Result<String>) -> Result<Response, Problem> {
-    let page = page.map_err(|_| Problem::internal())?;
-    let policy = format!(
-        "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; \
-         frame-ancestors 'none'"
-    );
-    Ok((status, [(header::CONTENT_SECURITY_POLICY, policy)], Html(page)).into_response())
-}
-
-fn nonce() -> Result<String, Problem> {
-    let mut bytes = [0u8; 16];
-    getrandom::fill(&mut bytes).map_err(|_| Problem::internal())?;
-    Ok(STANDARD.encode(bytes))
-}
-
-/// `82 GiB`
-fn amount(bytes: u64) -> String {
-    let coarse = Bytes::coarse(bytes).to_string();
-    let split = coarse.find(|c: char| !c.is_ascii_digit()).unwrap_or(coarse.len());
-    let (number, unit) = coarse.split_at(split);
-    format!("{number} {unit}B")
 }
