@@ -1,14 +1,15 @@
 //! What VPN clients fetch, and the page that browsers get at the same address.
 //!
-//! Clients such as Hiddify, `NekoBox` and v2rayN import the base64 of one URI a line, and show what the header
-//! `Subscription-Userinfo` says. Some of them read it only with all four values, where 0 means no limit and no end.
+//! Which form somebody gets is said by the address, otherwise by what the client calls itself: several ask for HTML like a
+//! browser, and would import the page. What clients do with each header is in `docs/clients.md`.
 
 use axum::{
     extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -21,42 +22,75 @@ use super::{
     problem::{Problem, ProblemBody},
     user_info::UserInfo,
 };
-use crate::access::{AccessError, Configuration, Denial, Subscription};
+use crate::{
+    access::{AccessError, Configuration, Denial, Subscription},
+    forms::{
+        self, Form,
+        clients::{self, Client},
+    },
+};
 
 /// Hours between two fetches of a client.
 const UPDATE_HOURS: &str = "12";
 
 /// In which form to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum Format {
     /// Base64 of one link a line.
     Base64,
     /// One link a line.
-    Plain,
-    /// A page with a QR code.
+    #[serde(alias = "plain")]
+    Uri,
+    /// A configuration of the official client, for the first server.
+    Hysteria,
+    /// A profile of sing-box.
+    SingBox,
+    /// A profile of mihomo.
+    #[serde(alias = "clash")]
+    Mihomo,
+    /// A page.
     Html,
+}
+
+impl Format {
+    /// The form of a document; `None` for the page.
+    const fn form(self) -> Option<Form> {
+        match self {
+            Self::Base64 => Some(Form::Base64),
+            Self::Uri => Some(Form::Uri),
+            Self::Hysteria => Some(Form::Hysteria),
+            Self::SingBox => Some(Form::SingBox),
+            Self::Mihomo => Some(Form::Mihomo),
+            Self::Html => None,
+        }
+    }
 }
 
 /// In which form to answer.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ShowQuery {
-    /// `base64`, `plain` or `html`. Without it browsers get the page, and everybody else base64.
+    /// `uri` (or `plain`), `base64`, `hysteria`, `sing-box`, `mihomo` (or `clash`) or `html`. Without it a known client gets what it
+    /// reads, a browser the page, and everybody else base64.
     format: Option<Format>,
 }
 
-/// A person's links, for VPN clients and browsers.
+/// A person's servers, for VPN clients and browsers.
 #[utoipa::path(
     get, path = "/sub/{token}", operation_id = "show_subscription", tag = "subscription", security(()),
     params(("token" = String, Path, description = "Token of the subscription link"), ShowQuery),
     responses(
-        (status = 200, description = "Links, or a page; usage is in the header `Subscription-Userinfo`",
-         content((String = "text/plain"), (String = "text/html"))),
+        (status = 200, description = "Servers, or a page; usage is in the header `Subscription-Userinfo`. A known client of a person \
+          who is denied gets a profile without servers, and the reason as its title",
+         content((String = "text/plain"), (String = "application/yaml"), (String = "application/json"), (String = "text/html"))),
+        (status = 304, description = "The same as the one whose `ETag` is in `If-None-Match`"),
         (status = 403, description = "The person is denied",
          content((ProblemBody = "application/problem+json"), (String = "text/html"))),
         (status = 404, description = "No such link, or it was rotated away",
          content((ProblemBody = "application/problem+json"), (String = "text/html"))),
+        (status = 406, description = "Clients of this kind can use none of the servers", body = ProblemBody,
+         content_type = "application/problem+json"),
         (status = 429, description = "Too many unknown links from this address", body = ProblemBody,
          content_type = "application/problem+json"),
     )
@@ -67,9 +101,13 @@ pub(super) async fn show(
     Params(query): Params<ShowQuery>,
     request: axum::extract::Request,
 ) -> Result<Response, Problem> {
-    let headers = request.headers();
-    let format = query.format.unwrap_or_else(|| preferred(headers));
+    let (headers, extensions) = (request.headers(), request.extensions());
+    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let agent = agent.unwrap_or_default();
+    let client = clients::of(agent);
+    let format = query.format.unwrap_or_else(|| preferred(client, headers));
     let title = state.settings.title.as_str();
+    let address = || ClientAddr::of(extensions, headers, &state.settings.trusted_proxies).0;
     match state.use_cases.subscription(&token).await {
         Ok(Some(Subscription::Granted {
             configuration,
@@ -77,31 +115,42 @@ pub(super) async fn show(
             limit,
             expires,
         })) => {
-            let ClientAddr(address) = ClientAddr::of(request.extensions(), headers, &state.settings.trusted_proxies);
-            let client = headers.get(header::USER_AGENT).and_then(|client| client.to_str().ok());
-            let (id, client) = (&configuration.corporate_id, client.unwrap_or_default());
-            state.use_cases.subscription_fetched(id, address, client);
+            // Who only asks what there is was handed nothing.
+            if request.method() != Method::HEAD {
+                let id = &configuration.corporate_id;
+                state.use_cases.subscription_fetched(id, address(), agent);
+            }
             let info = UserInfo { used, limit, expires };
-            match format {
-                Format::Html => page::page(title, &configuration, &info),
-                Format::Plain => Ok(list(title, &info, joined(&configuration))),
-                Format::Base64 => Ok(list(title, &info, STANDARD.encode(joined(&configuration)))),
+            match format.form() {
+                None => page::page(title, &configuration, &info),
+                Some(form) => document(&state, form, client, &configuration, &info, headers),
             }
         }
-        Ok(Some(Subscription::Denied(denial))) => refuse(title, format, &denial),
-        Ok(None) => {
-            let ClientAddr(address) = ClientAddr::of(request.extensions(), headers, &state.settings.trusted_proxies);
-            match state.token_failures.failed(address, state.clock.monotonic()) {
-                Ok(()) => unknown(title, format),
-                Err(seconds) => Err(Problem::too_many(seconds)),
-            }
-        }
+        Ok(Some(Subscription::Denied(denial))) => match (format.form(), client) {
+            (None, _) => page::refused(title, &denial),
+            (Some(form), Some(_)) => Ok(emptied(form, &denial)),
+            (Some(_), None) => Err(denied(&denial)),
+        },
+        Ok(None) => match state.token_failures.failed(address(), state.clock.monotonic()) {
+            Ok(()) if format == Format::Html => page::unknown(title),
+            Ok(()) => Err(Problem::not_found(page::UNKNOWN)),
+            Err(seconds) => Err(Problem::too_many(seconds)),
+        },
         Err(error) => Err(outside(&error)),
     }
 }
 
-/// Browsers ask for HTML, VPN clients do not.
-fn preferred(headers: &HeaderMap) -> Format {
+/// What a known client reads; for others, browsers ask for HTML, and VPN clients do not.
+fn preferred(client: Option<&Client>, headers: &HeaderMap) -> Format {
+    if let Some(client) = client {
+        return match client.form {
+            Form::Uri => Format::Uri,
+            Form::Base64 => Format::Base64,
+            Form::Hysteria => Format::Hysteria,
+            Form::SingBox => Format::SingBox,
+            Form::Mihomo => Format::Mihomo,
+        };
+    }
     let accepts_html = headers
         .get_all(header::ACCEPT)
         .iter()
@@ -109,48 +158,107 @@ fn preferred(headers: &HeaderMap) -> Format {
     if accepts_html { Format::Html } else { Format::Base64 }
 }
 
-fn joined(configuration: &Configuration) -> String {
-    let links: Vec<&str> = configuration
-        .links
-        .iter()
-        .map(|link| link.url.expose_secret())
-        .collect();
-    links.join("\n")
+fn document(
+    state: &HttpState,
+    form: Form,
+    client: Option<&Client>,
+    configuration: &Configuration,
+    info: &UserInfo,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let made = state.use_cases.document(form, configuration).map_err(|error| {
+        let status = StatusCode::NOT_ACCEPTABLE;
+        Problem::new(
+            status,
+            "no-server-for-client",
+            "No server for this client",
+            error.to_string(),
+        )
+    })?;
+    let settings = &state.settings;
+    let tag = format!("\"{}\"", made.tag);
+    let mut response = if unchanged(headers, &tag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let body = made.body.expose_secret().to_owned();
+        ([(header::CONTENT_TYPE, form.media_type())], body).into_response()
+    };
+    let all_four = client.is_some_and(|client| client.wants_expire);
+    set(&mut response, "etag", &tag);
+    set(&mut response, "subscription-userinfo", &info.header(all_four));
+    set(&mut response, "profile-title", &in_base64(&settings.title));
+    set(&mut response, "profile-update-interval", UPDATE_HOURS);
+    set(
+        &mut response,
+        "profile-web-page-url",
+        configuration.subscription_url.expose_secret(),
+    );
+    if let Some(url) = &settings.support_url {
+        set(&mut response, "support-url", url);
+    }
+    if let Some(text) = &settings.announce {
+        set(&mut response, "announce", &in_base64(text));
+    }
+    set(&mut response, "content-disposition", &file_name(&settings.title, form));
+    Ok(response)
 }
 
-fn list(title: &str, info: &UserInfo, body: String) -> Response {
-    let mut response = ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response();
-    let title = format!("base64:{}", STANDARD.encode(title));
-    let values = [
-        ("subscription-userinfo", info.header()),
-        ("profile-title", title),
-        ("profile-update-interval", UPDATE_HOURS.to_owned()),
-    ];
-    for (name, value) in values {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            response.headers_mut().insert(HeaderName::from_static(name), value);
-        }
-    }
+/// For a client that would otherwise keep the servers that it has for ever.
+fn emptied(form: Form, denial: &Denial) -> Response {
+    let reason = page::advice(denial);
+    let mut response = ([(header::CONTENT_TYPE, form.media_type())], forms::empty(form, &reason)).into_response();
+    set(&mut response, "profile-title", &in_base64(&reason));
+    set(&mut response, "profile-update-interval", UPDATE_HOURS);
+    set(&mut response, "announce", &in_base64(&reason));
     response
 }
 
-fn refuse(title: &str, format: Format, denial: &Denial) -> Result<Response, Problem> {
-    if format == Format::Html {
-        return page::refused(title, denial);
-    }
-    Err(Problem::new(
+/// Without the names of holds: whoever has the link need not know who placed them.
+fn denied(denial: &Denial) -> Problem {
+    Problem::new(
         StatusCode::FORBIDDEN,
         "access-denied",
         "No access",
         page::advice(denial),
-    ))
+    )
 }
 
-fn unknown(title: &str, format: Format) -> Result<Response, Problem> {
-    if format == Format::Html {
-        return page::unknown(title);
+fn set(response: &mut Response, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(HeaderName::from_static(name), value);
     }
-    Err(Problem::not_found(page::UNKNOWN))
+}
+
+/// Any text, as clients read it in a header.
+fn in_base64(text: &str) -> String {
+    format!("base64:{}", STANDARD.encode(text))
+}
+
+/// Several clients show it as the name of the profile.
+fn file_name(title: &str, form: Form) -> String {
+    let name = format!("{title}{}", form.extension());
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || matches!(c, ' ' | '-' | '_' | '.') {
+            c
+        } else {
+            '_'
+        }
+    };
+    let ascii: String = name.chars().map(plain).collect();
+    let encoded = utf8_percent_encode(&name, NON_ALPHANUMERIC);
+    format!("attachment; filename=\"{ascii}\"; filename*=UTF-8''{encoded}")
+}
+
+/// Whether the client has this version already.
+fn unchanged(headers: &HeaderMap, tag: &str) -> bool {
+    let given = headers.get_all(header::IF_NONE_MATCH).iter();
+    let mut tags = given
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    tags.any(|given| {
+        let given = given.trim();
+        given == "*" || given.strip_prefix("W/").unwrap_or(given) == tag
+    })
 }
 
 /// The link is open to anybody: what is wrong inside is for the log.

@@ -11,11 +11,16 @@ pub(super) struct UserInfo {
 }
 
 impl UserInfo {
-    /// The value of the header `Subscription-Userinfo`.
-    pub(super) fn header(&self) -> String {
+    /// The value of the header `Subscription-Userinfo`. An end that does not come is left out, because many show 0 as January 1970;
+    /// with `all_four` it is 0, for clients that read nothing otherwise.
+    pub(super) fn header(&self, all_four: bool) -> String {
         let (upload, download) = self.used;
         let total = self.limit.unwrap_or_default();
-        let expire = self.expires.map(jiff::Timestamp::as_second).unwrap_or_default();
-        format!("upload={upload}; download={download}; total={total}; expire={expire}")
+        let mut header = format!("upload={upload}; download={download}; total={total}");
+        let end = self.expires.map(jiff::Timestamp::as_second);
+        if let Some(end) = end.or(all_four.then_some(0)) {
+            header.push_str(&format!("; expire={end}"));
+        }
+        header
     }
 }

@@ -14,7 +14,8 @@ pub use keys::{Derived, Keys};
 
 use crate::{
     config::PublicUrl,
-    desired::connection_secrets::ConnectionSecret,
+    desired::connection_secrets::{ConnectionSecret, Profile},
+    forms::{Document, Form, Forms, NoServer},
     gateway::{Credentials, Link},
     model::{corporate_id::CorporateId, user::VpnUser},
 };
@@ -32,6 +33,17 @@ pub struct Issuer {
     keys: Arc<dyn Keys>,
     gateways: Arc<dyn Linking>,
     public_url: PublicUrl,
+    forms: Arc<Forms>,
+    profiles: Arc<[Profile]>,
+}
+
+/// What a person connects with.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// Name and password.
+    pub credentials: Credentials,
+    /// Client links, one a node of each of the user's gateways. Those that have not answered for minutes are the last.
+    pub links: Vec<Link>,
 }
 
 impl Issuer {
@@ -42,7 +54,17 @@ impl Issuer {
             keys,
             gateways,
             public_url,
+            forms: Arc::default(),
+            profiles: Arc::default(),
         }
+    }
+
+    /// Makes documents like these, and puts `profiles` beside what is kept for each person where others read it.
+    #[must_use]
+    pub fn with_forms(mut self, forms: Forms, profiles: &[Profile]) -> Self {
+        self.forms = Arc::new(forms);
+        self.profiles = profiles.into();
+        self
     }
 
     /// Where people reach the HTTP shell.
@@ -51,22 +73,48 @@ impl Issuer {
         &self.public_url
     }
 
-    /// Client links of a user, one a node of each of the user's gateways. None where no gateway has one, or the password cannot
-    /// be read now.
+    /// Client links of a user; see [`Self::connection`].
     #[must_use]
     pub fn links(&self, user: &VpnUser) -> Vec<Link> {
-        self.keys
-            .credentials(user)
-            .map(|credentials| self.links_with(user, &credentials))
+        self.connection(user)
+            .map(|connection| connection.links)
             .unwrap_or_default()
+    }
+
+    /// What a user connects with. Without links where no gateway has one; `None` if the password cannot be read now.
+    #[must_use]
+    pub fn connection(&self, user: &VpnUser) -> Option<Connection> {
+        let credentials = self.keys.credentials(user)?;
+        let mut links = self.links_with(user, &credentials);
+        // The order of declaration holds otherwise, so that what clients remember stays what it was.
+        links.sort_by_key(|link| link.silent);
+        Some(Connection { credentials, links })
     }
 
     fn links_with(&self, user: &VpnUser, credentials: &Credentials) -> Vec<Link> {
         let gateways = user.spec.gateway_names();
-        gateways
+        let mut links: Vec<Link> = gateways
             .iter()
             .flat_map(|name| self.gateways.links(name, credentials))
-            .collect()
+            .collect();
+        if !self.forms.allow_insecure() {
+            for link in links.iter_mut().filter(|link| link.server.insecure) {
+                *link = Link {
+                    silent: link.silent,
+                    ..Link::new(Arc::clone(&link.server), credentials, false)
+                };
+            }
+        }
+        links
+    }
+
+    /// The document in which a client of this kind finds what a user connects with.
+    ///
+    /// # Errors
+    /// Clients of this kind can use none of the servers.
+    pub fn document(&self, form: Form, links: &[Link], credentials: &Credentials) -> Result<Document, NoServer> {
+        let servers: Vec<_> = links.iter().map(|link| Arc::clone(&link.server)).collect();
+        self.forms.document(form, &servers, credentials)
     }
 
     /// The subscription link of a user: `<public URL>/sub/<id>.<token>`.
@@ -101,8 +149,20 @@ impl Issuer {
     #[must_use]
     pub fn connection_secret(&self, user: &VpnUser) -> Option<ConnectionSecret> {
         let credentials = self.keys.credentials(user)?;
+        // Whatever answers at present: what is kept is not to change with that.
+        let links = self.links_with(user, &credentials);
+        let profile = |profile: &Profile| {
+            let form = match profile {
+                Profile::SingBox => Form::SingBox,
+                Profile::Mihomo => Form::Mihomo,
+            };
+            // Where clients of a kind can use no server, there is nothing to keep for them.
+            let document = self.document(form, &links, &credentials).ok()?;
+            Some((*profile, document.body))
+        };
         Some(ConnectionSecret {
-            hy2_url: self.links_with(user, &credentials).into_iter().next()?.url,
+            profiles: self.profiles.iter().filter_map(profile).collect(),
+            hy2_url: links.into_iter().next()?.url,
             subscription_url: self.subscription_url(user),
             username: credentials.username,
             password: credentials.password,

@@ -197,6 +197,12 @@ impl State {
         }
     }
 
+    /// Whether a node did not answer for longer than `patience`. One that cannot be asked never counts as silent.
+    pub(super) fn silent(&self, node: &NodeName, now: Instant, patience: Duration) -> bool {
+        let view = self.views.get(node);
+        view.is_some_and(|view| view.reachable(now, patience) == Reachable::False)
+    }
+
     /// Health of each node at `now`. One that did not answer for longer than `patience` is unreachable.
     pub(super) fn health(&self, now: Instant, patience: Duration) -> Vec<NodeHealth> {
         let health = |(node, view): (&NodeName, &View)| NodeHealth {

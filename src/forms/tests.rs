@@ -1,0 +1,481 @@
+//! Every form names the same servers, ports and credentials, whatever they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use percent_encoding::percent_decode_str;
+use proptest::prelude::*;
+use secrecy::ExposeSecret as _;
+use serde_json::{Value as Json, json};
+use serde_yaml::Value as Yaml;
+
+use super::{template::NODES, *};
+use crate::{
+    gateway::{
+        certificate::Certificate,
+        hysteria::{config::Obfs, ports::Ports},
+    },
+    model::gateway::ObfuscationType,
+};
+
+/// What a client has to know of a server, whichever form said it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Known {
+    host: String,
+    ports: String,
+    credentials: String,
+    sni: Option<String>,
+    obfs: Option<(String, String)>,
+}
+
+fn known(server: &Server, credentials: &Credentials) -> Known {
+    Known {
+        host: server.host.clone(),
+        ports: server.ports.to_string(),
+        credentials: format!("{}:{}", credentials.username, credentials.password.expose_secret()),
+        sni: server.sni.clone(),
+        obfs: server.obfs.as_ref().map(|obfs| {
+            let password = obfs.password.expose_secret().to_owned();
+            (obfs.type_name().to_owned(), password)
+        }),
+    }
+}
+
+fn plain(name: &str) -> Server {
+    Server {
+        name: name.to_owned(),
+        host: "vpn.example.com".to_owned(),
+        ports: Ports::parse("443").unwrap(),
+        sni: None,
+        pin_sha256: None,
+        insecure: false,
+        certificate: None,
+        obfs: None,
+    }
+}
+
+fn certificate() -> Certificate {
+    let made = rcgen::generate_simple_self_signed(vec!["vpn.example.com".to_owned()]).unwrap();
+    Certificate::parse(&made.cert.pem()).unwrap()
+}
+
+fn user() -> Credentials {
+    Credentials {
+        username: "corp_a".to_owned(),
+        password: "p w".into(),
+    }
+}
+
+fn made(forms: &Forms, form: Form, servers: &[Server], credentials: &Credentials) -> String {
+    let servers: Vec<_> = servers.iter().cloned().map(Arc::new).collect();
+    let document = forms.document(form, &servers, credentials).unwrap();
+    document.body.expose_secret().to_owned()
+}
+
+fn server() -> impl Strategy<Value = Server> {
+    let host = prop_oneof![
+        "[a-z0-9]{1,12}\\.example",
+        Just("xn--bcher-kva.example".to_owned()),
+        Just("203.0.113.7".to_owned()),
+        Just("2001:db8::1".to_owned()),
+    ];
+    let ports = prop::collection::vec((1..60_000_u16, 0..400_u16), 1..4).prop_map(|ranges| {
+        let ranges = ranges.into_iter().map(|(from, span)| match span {
+            0..100 => from.to_string(),
+            _ => format!("{from}-{}", from + span),
+        });
+        Ports::parse(&ranges.collect::<Vec<_>>().join(",")).unwrap()
+    });
+    let obfs = ("\\PC{1,20}", prop::bool::ANY).prop_map(|(password, gecko)| Obfs {
+        type_: if gecko {
+            ObfuscationType::Gecko
+        } else {
+            ObfuscationType::Salamander
+        },
+        password: password.into(),
+    });
+    let name = prop_oneof![
+        "\\PC{0,12}",
+        prop::sample::select(vec!["auto", "VPN", "1e3", "on", "DIRECT"]).prop_map(String::from)
+    ];
+    let option = prop::option::of::<BoxedStrategy<String>>;
+    (
+        name,
+        host,
+        ports,
+        option("[a-z]{1,9}\\.example".boxed()),
+        option("[0-9a-f]{64}".boxed()),
+        any::<bool>(),
+        prop::option::of(obfs),
+    )
+        .prop_map(|(name, host, ports, sni, pin_sha256, insecure, obfs)| Server {
+            name,
+            host,
+            ports,
+            sni,
+            pin_sha256,
+            insecure,
+            certificate: None,
+            obfs,
+        })
+}
+
+fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8().unwrap().into_owned()
+}
+
+/// As a client that splits host and port strictly reads a link. Answers its name as well.
+fn of_link(link: &str) -> (String, Known) {
+    assert!(link.is_ascii(), "{link}");
+    let rest = link.strip_prefix("hysteria2://").unwrap();
+    let (rest, name) = rest.split_once('#').unwrap();
+    let (rest, query) = rest.split_once('/').unwrap();
+    let (userinfo, authority) = rest.split_once('@').unwrap();
+    let (host, port) = authority.rsplit_once(':').unwrap();
+    let port: u16 = port.parse().unwrap();
+    let pairs: BTreeMap<String, String> = query
+        .trim_start_matches('?')
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(key, value)| (key.to_owned(), decoded(value)))
+        .collect();
+    let (user, password) = userinfo.split_once(':').unwrap();
+    let of = |key: &str| pairs.get(key).cloned();
+    let known = Known {
+        host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+        ports: of("mport").unwrap_or_else(|| port.to_string()),
+        credentials: format!("{}:{}", decoded(user), decoded(password)),
+        sni: of("sni"),
+        obfs: of("obfs").zip(of("obfs-password")),
+    };
+    (decoded(name), known)
+}
+
+fn text(value: &Yaml) -> String {
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("{value:?} is no text"))
+        .to_owned()
+}
+
+fn of_proxy(proxy: &Yaml) -> (String, Known) {
+    let of = |key: &str| proxy.get(key).map(text);
+    let port = proxy["port"].as_u64().unwrap().to_string();
+    let known = Known {
+        host: text(&proxy["server"]),
+        ports: of("ports").unwrap_or(port),
+        credentials: text(&proxy["password"]),
+        sni: of("sni"),
+        obfs: of("obfs").zip(of("obfs-password")),
+    };
+    (text(&proxy["name"]), known)
+}
+
+fn of_outbound(outbound: &Json) -> (String, Known) {
+    let text = |value: &Json| value.as_str().unwrap().to_owned();
+    let ports = outbound.get("server_ports").map(|ranges| {
+        let range = |range: &Json| match text(range).split_once(':').unwrap() {
+            (from, to) if from == to => from.to_owned(),
+            (from, to) => format!("{from}-{to}"),
+        };
+        ranges
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(range)
+            .collect::<Vec<_>>()
+            .join(",")
+    });
+    assert!(
+        ports.is_none() || outbound.get("server_port").is_none(),
+        "they conflict"
+    );
+    let known = Known {
+        host: text(&outbound["server"]),
+        ports: ports.unwrap_or_else(|| outbound["server_port"].to_string()),
+        credentials: text(&outbound["password"]),
+        sni: outbound["tls"].get("server_name").map(text),
+        obfs: outbound
+            .get("obfs")
+            .map(|obfs| (text(&obfs["type"]), text(&obfs["password"]))),
+    };
+    (text(&outbound["tag"]), known)
+}
+
+/// Whether a range as it is written says the same: `5-5` is `5`.
+fn normal(mut known: Known) -> Known {
+    let part = |part: &str| match part.split_once('-') {
+        Some((from, to)) if from == to => from.to_owned(),
+        _ => part.to_owned(),
+    };
+    known.ports = known.ports.split(',').map(part).collect::<Vec<_>>().join(",");
+    known
+}
+
+/// The fields of a proxy of the type `hysteria2` that the documentation of mihomo names, and of the groups around it.
+fn mihomo_schema() -> Json {
+    let text = json!({ "type": "string" });
+    json!({
+        "type": "object",
+        "required": ["proxies", "proxy-groups", "rules"],
+        "properties": {
+            "proxies": { "type": "array", "minItems": 1, "items": {
+                "type": "object",
+                "additionalProperties": false,
+                "required": ["name", "type", "server", "port", "password"],
+                "properties": {
+                    "name": { "type": "string", "minLength": 1 },
+                    "type": { "const": "hysteria2" },
+                    "server": text,
+                    "port": { "type": "integer", "minimum": 1, "maximum": 65535 },
+                    "ports": { "type": "string", "pattern": "^[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$" },
+                    "hop-interval": { "type": "integer", "minimum": 5 },
+                    "password": text,
+                    "up": text, "down": text,
+                    "obfs": { "const": "salamander" },
+                    "obfs-password": text,
+                    "sni": text,
+                    "skip-cert-verify": { "type": "boolean" },
+                    "fingerprint": { "type": "string", "pattern": "^[0-9a-f]{64}$" },
+                    "alpn": { "type": "array", "items": text },
+                },
+                "dependentRequired": { "ports": ["hop-interval"], "obfs": ["obfs-password"] },
+            } },
+            "proxy-groups": { "type": "array", "items": {
+                "type": "object",
+                "required": ["name", "type", "proxies"],
+                "properties": {
+                    "name": text,
+                    "type": { "enum": ["select", "url-test"] },
+                    "proxies": { "type": "array", "minItems": 1, "items": text },
+                },
+            } },
+            "rules": { "type": "array", "items": text },
+        },
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn every_form_names_the_same_servers_ports_and_credentials(
+        servers in prop::collection::vec(server(), 1..5), username in "[a-z0-9_]{1,20}", password in "\\PC{1,30}",
+    ) {
+        let credentials = Credentials { username, password: password.into() };
+        let forms = Forms::default();
+        let expected: Vec<Known> = servers.iter().map(|server| normal(known(server, &credentials))).collect();
+        let links = made(&forms, Form::Uri, &servers, &credentials);
+        let (names, read): (Vec<_>, Vec<_>) = links.lines().map(of_link).unzip();
+        let read: Vec<Known> = read.into_iter().map(normal).collect();
+        prop_assert_eq!(&read, &expected);
+        prop_assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), servers.len(), "each name is there once");
+        let encoded = made(&forms, Form::Base64, &servers, &credentials);
+        prop_assert_eq!(STANDARD.decode(encoded).unwrap(), links.as_bytes());
+
+        let first = &servers[0];
+        let official: Yaml = serde_yaml::from_str(&made(&forms, Form::Hysteria, &servers, &credentials)).unwrap();
+        let (host, ports) = official["server"].as_str().unwrap().rsplit_once(':').unwrap();
+        prop_assert_eq!(host.trim_start_matches('[').trim_end_matches(']'), &first.host);
+        prop_assert_eq!(ports, first.ports.to_string());
+        prop_assert_eq!(official["auth"].as_str().unwrap(), &expected[0].credentials);
+
+        // Clients that do not know the newer obfuscation get the others.
+        let fit: Vec<Known> = expected
+            .iter()
+            .filter(|known| known.obfs.as_ref().is_none_or(|(kind, _)| kind == "salamander"))
+            .cloned()
+            .collect();
+        if fit.is_empty() {
+            let servers: Vec<_> = servers.iter().cloned().map(Arc::new).collect();
+            for form in [Form::SingBox, Form::Mihomo] {
+                prop_assert_eq!(forms.document(form, &servers, &credentials).unwrap_err(), NoServer);
+            }
+            return Ok(());
+        }
+        let sing_box: Json = serde_json::from_str(&made(&forms, Form::SingBox, &servers, &credentials)).unwrap();
+        let outbounds = sing_box["outbounds"].as_array().unwrap();
+        let (tags, read): (Vec<_>, Vec<_>) = outbounds.iter().filter(|it| it["type"] == "hysteria2").map(of_outbound).unzip();
+        prop_assert_eq!(&read, &fit);
+        let all: BTreeSet<&str> = outbounds.iter().map(|it| it["tag"].as_str().unwrap()).collect();
+        prop_assert_eq!(all.len(), outbounds.len(), "each tag is there once");
+        let test = outbounds.iter().find(|it| it["type"] == "urltest").unwrap();
+        prop_assert_eq!(&test["outbounds"], &json!(tags));
+
+        let profile = made(&forms, Form::Mihomo, &servers, &credentials);
+        let mihomo: Yaml = serde_yaml::from_str(&profile).unwrap();
+        let schema = jsonschema::validator_for(&mihomo_schema()).unwrap();
+        let as_json = serde_json::to_value(&mihomo).unwrap();
+        let faults: Vec<String> = schema.iter_errors(&as_json).map(|fault| fault.to_string()).collect();
+        prop_assert!(faults.is_empty(), "{:?}\n{}", faults, profile);
+        let (names, read): (Vec<_>, Vec<_>) = mihomo["proxies"].as_sequence().unwrap().iter().map(of_proxy).unzip();
+        prop_assert_eq!(read.into_iter().map(normal).collect::<Vec<_>>(), fit);
+        for group in mihomo["proxy-groups"].as_sequence().unwrap() {
+            let members: Vec<String> = group["proxies"].as_sequence().unwrap().iter().map(text).collect();
+            prop_assert!(members.ends_with(&names), "{:?} lacks {:?}", members, names);
+        }
+        prop_assert!(!profile.contains(NODES));
+    }
+}
+
+#[test]
+fn a_certificate_is_trusted_as_safely_as_each_form_allows() {
+    let own = Server {
+        certificate: Some(certificate()),
+        insecure: true,
+        ..plain("a")
+    };
+    let pin = own.pin().unwrap().to_owned();
+    let forms = Forms::default();
+    let sing_box: Json = serde_json::from_str(&made(&forms, Form::SingBox, &[own.clone()], &user())).unwrap();
+    let tls = &sing_box["outbounds"].as_array().unwrap().last().unwrap()["tls"];
+    assert!(tls.get("insecure").is_none(), "the certificate is verified");
+    let pem: Vec<&str> = tls["certificate"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line.as_str().unwrap())
+        .collect();
+    assert_eq!(Certificate::parse(&pem.join("\n")), own.certificate);
+    assert!(
+        !sing_box.to_string().contains(&pin),
+        "a hash of the certificate is no pin of sing-box"
+    );
+
+    let mihomo: Yaml = serde_yaml::from_str(&made(&forms, Form::Mihomo, &[own.clone()], &user())).unwrap();
+    let proxy = &mihomo["proxies"][0];
+    assert_eq!(
+        (&proxy["skip-cert-verify"], text(&proxy["fingerprint"])),
+        (&Yaml::from(false), pin.clone())
+    );
+
+    let official: Yaml = serde_yaml::from_str(&made(&forms, Form::Hysteria, &[own.clone()], &user())).unwrap();
+    let tls = &official["tls"];
+    assert_eq!(
+        (&tls["insecure"], text(&tls["pinSHA256"])),
+        (&Yaml::from(true), pin.clone())
+    );
+    let link = made(&forms, Form::Uri, &[own], &user());
+    assert!(
+        link.contains(&format!("pinSHA256={pin}&pcs={pin}&insecure=1")),
+        "{link}"
+    );
+}
+
+#[test]
+fn where_it_is_forbidden_no_form_leaves_a_certificate_unverified() {
+    let forms = Forms::new(Templates::default(), false);
+    let unpinned = Server {
+        insecure: true,
+        ..plain("a")
+    };
+    let pinned = Server {
+        pin_sha256: Some("ab".repeat(32)),
+        ..unpinned.clone()
+    };
+    for server in [unpinned.clone(), pinned.clone()] {
+        assert!(!made(&forms, Form::Uri, &[server.clone()], &user()).contains("insecure"));
+        assert!(!made(&forms, Form::SingBox, &[server.clone()], &user()).contains("insecure"));
+        let mihomo = made(&forms, Form::Mihomo, &[server], &user());
+        assert!(mihomo.contains("skip-cert-verify: false"), "{mihomo}");
+    }
+    assert!(!made(&forms, Form::Hysteria, &[unpinned], &user()).contains("insecure"));
+    let verified = made(&forms, Form::Hysteria, &[pinned], &user());
+    assert!(
+        verified.contains("insecure: true") && verified.contains("pinSHA256"),
+        "the client compares the pin"
+    );
+}
+
+#[test]
+fn a_document_is_remembered_for_its_servers_and_the_tag_changes_with_it() {
+    let forms = Forms::default();
+    let servers = [Arc::new(plain("a")), Arc::new(plain("b"))];
+    let other = Credentials {
+        password: "another".into(),
+        ..user()
+    };
+    let document = |servers: &[Arc<Server>], credentials: &Credentials, form| {
+        let document = forms.document(form, servers, credentials).unwrap();
+        (document.tag, document.body.expose_secret().to_owned())
+    };
+    let mut all = BTreeMap::new();
+    let turned = [Arc::clone(&servers[1]), Arc::clone(&servers[0])];
+    for form in [Form::Uri, Form::Base64, Form::Hysteria, Form::SingBox, Form::Mihomo] {
+        for credentials in [user(), other.clone()] {
+            for servers in [&servers, &turned] {
+                let (tag, body) = document(servers, &credentials, form);
+                assert_eq!(document(servers, &credentials, form), (tag.clone(), body.clone()));
+                let copies: Vec<_> = servers.iter().map(|server| Arc::new((**server).clone())).collect();
+                assert_eq!(document(&copies, &credentials, form).1, body);
+                assert_eq!(all.insert(tag, body), None, "two documents have one tag");
+            }
+        }
+    }
+    assert_eq!(
+        forms.remembered.read().unwrap().len(),
+        8,
+        "not one for each person, nor for base64"
+    );
+    for number in 0..100 {
+        document(&[Arc::new(plain(&number.to_string()))], &user(), Form::Uri);
+    }
+    assert_eq!(forms.remembered.read().unwrap().len(), REMEMBERED);
+}
+
+#[test]
+fn what_stands_for_the_credentials_is_not_taken_for_them_elsewhere() {
+    let named = |name: &str| plain(name);
+    let servers = [named("credentials-0-"), named("credentials-1-")];
+    for form in [Form::Uri, Form::SingBox, Form::Mihomo] {
+        let text = made(&Forms::default(), form, &servers, &user());
+        assert!(
+            text.contains("credentials-0-") && text.contains("credentials-1-"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_profile_without_servers_says_why_and_lets_nothing_through() {
+    let reason = "Your access \"ended\": ask.";
+    let mihomo: Yaml = serde_yaml::from_str(&empty(Form::Mihomo, reason)).unwrap();
+    assert_eq!(mihomo["proxies"].as_sequence().unwrap().len(), 0);
+    assert_eq!(text(&mihomo["proxy-groups"][0]["name"]), reason);
+    assert_eq!(text(&mihomo["rules"][0]), "MATCH,REJECT");
+    let sing_box: Json = serde_json::from_str(&empty(Form::SingBox, reason)).unwrap();
+    assert_eq!(sing_box["outbounds"][0]["tag"], reason);
+    assert_eq!(sing_box["route"]["rules"][0]["action"], "reject");
+    let links = String::from_utf8(STANDARD.decode(empty(Form::Base64, reason)).unwrap()).unwrap();
+    assert_eq!(links, empty(Form::Uri, reason));
+    assert!(links.lines().all(|line| line.starts_with('#')));
+}
+
+#[test]
+fn a_companys_template_stands_around_the_servers() {
+    let sing_box = r#"{"outbounds": [{"tag": "a", "type": "selector", "outbounds": ["b", "{nodes}", "b"]}, {"tag": "b", "type": "direct"}],
+        "route": {"final": "a"}}"#;
+    let mihomo =
+        "proxies: [{name: own, type: direct}]\nproxy-groups: [{name: a, type: select, proxies: [own, '{nodes}']}]\n";
+    let templates = Templates {
+        sing_box: template::SingBoxTemplate::parse(sing_box).unwrap(),
+        mihomo: template::MihomoTemplate::parse(mihomo).unwrap(),
+    };
+    let forms = Forms::new(templates, true);
+    let servers = [plain("a"), plain("c")];
+    let profile: Json = serde_json::from_str(&made(&forms, Form::SingBox, &servers, &user())).unwrap();
+    assert_eq!(profile["outbounds"][0]["outbounds"], json!(["b", "a 2", "c", "b"]));
+    assert_eq!(
+        (&profile["outbounds"][2]["tag"], &profile["route"]["final"]),
+        (&json!("a 2"), &json!("a"))
+    );
+    let profile: Yaml = serde_yaml::from_str(&made(&forms, Form::Mihomo, &servers, &user())).unwrap();
+    let members: Vec<String> = profile["proxy-groups"][0]["proxies"]
+        .as_sequence()
+        .unwrap()
+        .iter()
+        .map(text)
+        .collect();
+    assert_eq!(members, ["own", "a 2", "c"]);
+    assert_eq!(profile["proxies"].as_sequence().unwrap().len(), 3);
+}
