@@ -24,6 +24,7 @@ from . import (
     nodes,
     numbers,
     panels,
+    profiles,
     recovery,
     revoking,
 )
@@ -48,6 +49,8 @@ SCENARIOS = [
     panels.a_panel_has_whom_the_operator_grants_and_a_busy_client_is_cut,
     panels.behind_the_guard_five_busy_devices_are_gone_within_a_second_whatever_the_panel_does,
     panels.accounts_made_by_hand_are_imported_and_a_panel_that_is_reset_is_filled_again_and_nobody_notices,
+    profiles.sing_box_checks_the_profile_and_connects_hopping_obfuscated_and_pinned,
+    profiles.the_official_client_reads_its_own_form,
     composing.the_steps_of_the_compose_file_end_in_a_login,
     describing.the_api_is_as_openapi_json_describes_it,
     kubernetes_schema.the_api_server_refuses_what_cannot_be_meant,
