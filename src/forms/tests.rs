@@ -390,7 +390,10 @@ fn where_it_is_forbidden_no_form_leaves_a_certificate_unverified() {
 #[test]
 fn a_document_is_remembered_for_its_servers_and_the_tag_changes_with_it() {
     let forms = Forms::default();
-    let servers = [Arc::new(plain("a")), Arc::new(plain("b"))];
+    let servers = ["a", "b"].map(|name| {
+        let host = format!("{name}.example.com");
+        Arc::new(Server { host, ..plain(name) })
+    });
     let other = Credentials {
         password: "another".into(),
         ..user()
