@@ -199,5 +199,4 @@ fn same(one: &[Arc<Server>], other: &[Arc<Server>]) -> bool {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;

@@ -74,6 +74,9 @@ pub(super) struct ShowQuery {
     /// `uri` (or `plain`), `base64`, `hysteria`, `sing-box`, `mihomo` (or `clash`) or `html`. Without it a known client gets what it
     /// reads, a browser the page, and everybody else base64.
     format: Option<Format>,
+    /// Name of the one node that is wanted, as it stands in the other forms. For `hysteria`, which has one server only; the first
+    /// without it.
+    node: Option<String>,
 }
 
 /// A person's servers, for VPN clients and browsers.
@@ -87,7 +90,7 @@ pub(super) struct ShowQuery {
         (status = 304, description = "The same as the one whose `ETag` is in `If-None-Match`"),
         (status = 403, description = "The person is denied",
          content((ProblemBody = "application/problem+json"), (String = "text/html"))),
-        (status = 404, description = "No such link, or it was rotated away",
+        (status = 404, description = "No such link, it was rotated away, or there is no such node",
          content((ProblemBody = "application/problem+json"), (String = "text/html"))),
         (status = 406, description = "Clients of this kind can use none of the servers", body = ProblemBody,
          content_type = "application/problem+json"),
@@ -110,11 +113,17 @@ pub(super) async fn show(
     let address = || ClientAddr::of(extensions, headers, &state.settings.trusted_proxies).0;
     match state.use_cases.subscription(&token).await {
         Ok(Some(Subscription::Granted {
-            configuration,
+            mut configuration,
             used,
             limit,
             expires,
         })) => {
+            if let Some(node) = &query.node {
+                configuration.links.retain(|link| link.name == *node);
+                if configuration.links.is_empty() {
+                    return Err(Problem::not_found("there is no node of this name in the subscription"));
+                }
+            }
             // Who only asks what there is was handed nothing.
             if request.method() != Method::HEAD {
                 let id = &configuration.corporate_id;

@@ -169,3 +169,90 @@ impl Issuer {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        forms::Templates,
+        gateway::{hysteria::ports::Ports, server::Server},
+    };
+
+    /// Two nodes, the first of which is silent.
+    struct Two;
+
+    impl Keys for Two {
+        fn credentials(&self, _: &VpnUser) -> Option<Credentials> {
+            Some(Credentials {
+                username: "corp_a".to_owned(),
+                password: "pw".into(),
+            })
+        }
+        fn subscription_token(&self, _: &CorporateId, _: i64) -> SecretString {
+            "token".into()
+        }
+    }
+
+    impl Linking for Two {
+        fn links(&self, _: &str, credentials: &Credentials) -> Vec<Link> {
+            let link = |name: &str, silent| {
+                let server = Server {
+                    name: name.to_owned(),
+                    host: format!("{name}.example.com"),
+                    ports: Ports::DEFAULT,
+                    sni: None,
+                    pin_sha256: None,
+                    insecure: true,
+                    certificate: None,
+                    obfs: None,
+                };
+                Link {
+                    silent,
+                    ..Link::new(Arc::new(server), credentials, true)
+                }
+            };
+            vec![link("one", true), link("two", false)]
+        }
+    }
+
+    fn issuer(insecure: bool, profiles: &[Profile]) -> Issuer {
+        let two = Arc::new(Two);
+        let url = PublicUrl::parse("https://vpn.example.com").unwrap();
+        Issuer::new(Arc::clone(&two) as _, two, url).with_forms(Forms::new(Templates::default(), insecure), profiles)
+    }
+
+    fn user() -> VpnUser {
+        VpnUser::new("a", serde_json::from_value(json!({ "corporateId": "A" })).unwrap())
+    }
+
+    #[test]
+    fn silent_nodes_are_the_last_of_what_is_handed_out_and_change_nothing_that_is_kept() {
+        let issuer = issuer(true, &[Profile::SingBox]);
+        let links = issuer.links(&user());
+        let names: Vec<&str> = links.iter().map(|link| link.name.as_str()).collect();
+        assert_eq!(names, ["two", "one"]);
+        let kept = issuer.connection_secret(&user()).unwrap();
+        assert!(kept.hy2_url.expose_secret().contains("one.example.com"));
+        let [(profile, document)] = kept.profiles.as_slice() else {
+            panic!("{:?}", kept.profiles);
+        };
+        let document: serde_json::Value = serde_json::from_str(document.expose_secret()).unwrap();
+        let outbounds = document["outbounds"].as_array().unwrap();
+        assert_eq!((*profile, &outbounds[3]["tag"]), (Profile::SingBox, &json!("one")));
+        assert_eq!(outbounds[3]["password"], "corp_a:pw");
+    }
+
+    #[test]
+    fn where_it_is_forbidden_no_link_tells_a_client_to_verify_nothing() {
+        let links = |insecure| {
+            let links = issuer(insecure, &[]).links(&user());
+            let said = links
+                .iter()
+                .filter(|link| link.url.expose_secret().contains("insecure"));
+            (links.len(), said.count(), links[1].silent)
+        };
+        assert_eq!((links(true), links(false)), ((2, 2, true), (2, 0, true)));
+    }
+}

@@ -305,6 +305,34 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_that_is_pinned_as_well_has_to_be_the_same() {
+        let made = rcgen::generate_simple_self_signed(vec!["vpn.example.com".to_owned()]).unwrap();
+        let certificate = Certificate::parse(&made.cert.pem()).unwrap();
+        let node = |pin: Option<&str>, pem: &str| {
+            let node = HysteriaNode {
+                pin_sha256: pin.map(ToOwned::to_owned),
+                certificate: Some(pem.to_owned()),
+                ..declared()
+            };
+            NodeConfig::resolve(&node, &environment).map_err(|error| error.to_string())
+        };
+        let pin = certificate.sha256().to_ascii_uppercase();
+        for pin in [None, Some(pin.as_str())] {
+            assert_eq!(
+                node(pin, &made.cert.pem()).unwrap().certificate.as_ref(),
+                Some(&certificate)
+            );
+        }
+        let other = node(Some(&"00".repeat(32)), &made.cert.pem()).unwrap_err();
+        assert!(
+            other.starts_with("node ams: certificate: is another one than pinSha256 pins"),
+            "{other}"
+        );
+        let none = node(None, "-----BEGIN CERTIFICATE-----").unwrap_err();
+        assert_eq!(none, "node ams: certificate: is no certificate in PEM");
+    }
+
+    #[test]
     fn mistakes_are_named_by_node_and_field() {
         let message = |change: &dyn Fn(&mut HysteriaNode)| {
             let mut node = declared();

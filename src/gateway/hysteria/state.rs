@@ -282,3 +282,28 @@ impl Online {
         counted
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_silent_once_it_has_not_answered_for_so_long_and_only_where_it_can_be_asked() {
+        let (asked, dark) = (NodeName::new("g", "asked"), NodeName::new("g", "dark"));
+        let begun = Moment {
+            at: Instant::now(),
+            utc: Timestamp::UNIX_EPOCH,
+        };
+        let patience = Duration::from_secs(180);
+        let mut state = State::default();
+        let _ = state.add_node(&asked, true, begun);
+        let _ = state.add_node(&dark, false, begun);
+        let silent = |node: &NodeName, seconds: u64| {
+            let now = begun.at + Duration::from_secs(seconds);
+            state.silent(node, now, patience)
+        };
+        assert!(!silent(&asked, 180) && silent(&asked, 181));
+        assert!(!silent(&dark, 10_000), "nobody knows");
+        assert!(!silent(&NodeName::new("g", "gone"), 10_000));
+    }
+}

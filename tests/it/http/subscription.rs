@@ -109,6 +109,10 @@ async fn a_known_client_gets_what_it_reads_and_a_name_in_the_address_wins() {
     let (_, official) = ask(&format!("{PATH}?format=hysteria"), SING_BOX).await;
     let official: serde_yaml::Value = serde_yaml::from_str(&official).unwrap();
     assert_eq!(official["server"], "n0.example.com:443");
+    let (_, other) = ask(&format!("{PATH}?format=hysteria&node=node1"), SING_BOX).await;
+    assert!(other.contains("n1.example.com:443"), "{other}");
+    let missing = bare("GET", &format!("{PATH}?node=node9")).of(&router).await;
+    assert!(missing.problem(404).contains("no node of this name"));
     assert!(
         ask(&format!("{PATH}?format=html"), SING_BOX)
             .await
