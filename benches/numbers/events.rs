@@ -13,6 +13,8 @@ use std::{
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use vpn_operator::inbox;
 
 use crate::{
     house::House,
@@ -123,30 +125,33 @@ fn accepted(report: &mut Report, house: &House) {
 /// A row that is to be written, and who waits for it.
 type Row = (usize, String, mpsc::Sender<()>);
 
-/// The same rows by SQLite alone: as many threads hand them to one writer, which commits what waits together.
+/// What the inbox writes for an event.
+const INSERT: &str = "INSERT INTO events (received_at, scheme, digest, body, event_type, corporate_id, corporate_key, said_at, ordered_at, \
+                      request_id, state, reason, due_at, scheduled, changed_at) \
+                      VALUES (?1, 'hub', ?2, ?3, 'user_role_changed', 'AB000001', 'ab000001', ?1, ?1, ?4, 'pending', \
+                      'it takes effect at 2099-01-01T00:00:00Z', ?5, 1, ?1)";
+
+/// The same rows by SQLite alone, into the same tables: as many threads hand them to one writer, which commits what waits together.
 fn alone(folder: &Path, round: usize) -> Duration {
     let conn = Connection::open(folder.join(format!("alone-{round}.db"))).unwrap();
     conn.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
         .unwrap();
-    conn.execute_batch(
-        "CREATE TABLE events (id INTEGER PRIMARY KEY, received_at INTEGER, digest BLOB, body BLOB, event_type TEXT, \
-         corporate_id TEXT, state TEXT); CREATE INDEX by_digest ON events (digest);",
-    )
-    .unwrap();
+    for step in inbox::schema().steps {
+        conn.execute_batch(step).unwrap();
+    }
     let (sender, receiver) = mpsc::channel::<Row>();
     let writer = thread::spawn(move || {
         while let Ok(first) = receiver.recv() {
             let group: Vec<Row> = std::iter::once(first).chain(receiver.try_iter()).collect();
             let transaction = conn.unchecked_transaction().unwrap();
-            for (number, body, _) in &group {
-                let mut digest = [0_u8; 32];
-                digest[..8].copy_from_slice(&number.to_be_bytes());
+            for (_, body, _) in &group {
+                let now = Timestamp::now().as_microsecond();
+                let digest: [u8; 32] = Sha256::digest(body).into();
+                let request = format!("{:032x}", u128::from_be_bytes(*digest.first_chunk().unwrap()));
                 transaction
-                    .prepare_cached(
-                        "INSERT INTO events VALUES (NULL, ?1, ?2, ?3, 'user_role_changed', 'AB000001', 'pending')",
-                    )
+                    .prepare_cached(INSERT)
                     .unwrap()
-                    .execute(params![i64::try_from(*number).unwrap(), digest, body.as_bytes()])
+                    .execute(params![now, digest, body.as_bytes(), request, now + 1])
                     .unwrap();
             }
             transaction.commit().unwrap();

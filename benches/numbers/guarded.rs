@@ -24,8 +24,10 @@ const PEOPLE: usize = 300;
 const ROUNDS: usize = 9;
 /// Logins of a round.
 const LOGINS: usize = 500;
-const DENIALS: usize = 20;
+const DENIALS: usize = 200;
 const DEVICES: usize = 5;
+/// Who asks at the same time whether somebody is refused.
+const PROBES: usize = 2;
 
 pub fn measure(report: &mut Report) {
     note("guard: 300 people at a panel");
@@ -111,13 +113,15 @@ fn denials(report: &mut Report, house: &House, panel: &Arc<BlitzPanel>, runtime:
         while online(panel) < DEVICES as u32 {
             thread::sleep(Duration::from_millis(1));
         }
-        let request = login_request(&credential, 40_000);
-        let mut auth = Conn::open(house.auth).unwrap();
-        let asking = thread::spawn(move || {
-            while is_yes(&auth.ask(&request).unwrap().body) {
-                thread::sleep(Duration::from_micros(200));
-            }
-            Instant::now()
+        // One that is let in waits for the panel's service, and cannot see meanwhile that others are refused.
+        let asking = [(); PROBES].map(|()| {
+            let (request, mut auth) = (login_request(&credential, 40_000), Conn::open(house.auth).unwrap());
+            thread::spawn(move || {
+                while is_yes(&auth.ask(&request).unwrap().body) {
+                    thread::sleep(Duration::from_micros(200));
+                }
+                Instant::now()
+            })
         });
         let path = format!("/user/{}/deactivate", people::id(number));
         let api = house.api;
@@ -127,7 +131,8 @@ fn denials(report: &mut Report, house: &House, panel: &Arc<BlitzPanel>, runtime:
             thread::sleep(Duration::from_micros(500));
         }
         gone.push(begun.elapsed());
-        refused.push(asking.join().unwrap().saturating_duration_since(begun));
+        let first = asking.into_iter().map(|it| it.join().unwrap()).min().unwrap();
+        refused.push(first.saturating_duration_since(begun));
         assert!(matches!(order.join().unwrap(), 200 | 202));
         for device in devices {
             runtime.block_on(device).unwrap();

@@ -59,6 +59,21 @@ struct KeptOrder {
 }
 
 impl Agreement {
+    /// For a walk along other rows, to be [joined](Self::join).
+    pub(super) fn of_other_rows(&self) -> Self {
+        Self {
+            hasher: self.hasher.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds what was noted of the rows behind.
+    pub(super) fn join(&mut self, next: Self) {
+        self.access.extend(next.access);
+        self.orders.extend(next.orders);
+        self.latest = self.latest.max(next.latest);
+    }
+
     /// Notes what a row says, in the order of the rows.
     pub(super) fn note(&mut self, row: &Stored<'_>) {
         self.latest = self.latest.max(row.content.at);

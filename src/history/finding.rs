@@ -56,6 +56,11 @@ impl Findings {
         self.rest.update(finding.mark.as_bytes());
     }
 
+    /// Whether there is none.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.listed.is_empty()
+    }
+
     /// All of them; those that are not listed are one.
     pub(super) fn finish(self) -> Vec<Finding> {
         let mut all = self.listed;

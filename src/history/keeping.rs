@@ -87,8 +87,9 @@ impl History {
     /// # Errors
     /// The database cannot be read.
     pub async fn verified(&self) -> Result<Verified, HistoryError> {
-        let keys = self.sealer.keys.clone();
-        self.store.read(move |conn| walk::walk(conn, &keys)).await
+        let (keys, store) = (self.sealer.keys.clone(), self.store.clone());
+        let more = move || store.reader().ok().map(|(_, conn)| conn);
+        self.store.read(move |conn| walk::walk(conn, &keys, &more)).await
     }
 
     /// The end of the chain, sealed; `None` without a key.

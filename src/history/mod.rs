@@ -26,6 +26,7 @@ mod head;
 mod imported;
 mod keeping;
 mod order;
+mod parts;
 mod place;
 mod redact;
 mod retention;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -13,6 +13,7 @@ use super::{
     emptied::{self, Emptied},
     entry::OPERATOR,
     finding::{Finding, Findings},
+    parts,
     revocations::{self, RevocationRow},
 };
 use crate::credentials::AuditKeys;
@@ -56,17 +57,19 @@ impl Verified {
     }
 }
 
-/// Walks along the chain, and compares with it what is kept beside it: revocations, and who had access when.
-pub(super) fn walk(conn: &Connection, keys: &AuditKeys) -> rusqlite::Result<Verified> {
+/// Walks along the chain, and compares with it what is kept beside it: revocations, and who had access when. Of a long chain
+/// parts are walked along at the same time, as far as `more` opens connections to the same file.
+pub(super) fn walk(
+    conn: &Connection,
+    keys: &AuditKeys,
+    more: &dyn Fn() -> Option<Connection>,
+) -> rusqlite::Result<Verified> {
     let snapshot = conn.unchecked_transaction()?;
     let checkpoint = chain::checkpoint(&snapshot)?;
-    let mut walk = Walk::from(keys, &checkpoint);
-    walk.emptied = Emptied::collect(&snapshot, keys)?;
-    let mut statement = snapshot.prepare(&format!("SELECT {ALL_COLUMNS} FROM audit ORDER BY seq"))?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        walk.step(&Stored::read(row)?);
-    }
+    let mut walk = match parts::walk(&snapshot, keys, &checkpoint, more)? {
+        Some(walk) => walk,
+        None => Walk::from(keys, Place::after(&checkpoint), Agreement::default()).along(&snapshot, i64::MAX)?,
+    };
     walk.checkpoint(&checkpoint);
     if walk.rows > 0 && walk.sealed == 0 {
         let what =
@@ -79,7 +82,39 @@ pub(super) fn walk(conn: &Connection, keys: &AuditKeys) -> rusqlite::Result<Veri
     Ok(walk.finish(&checkpoint))
 }
 
+/// Where a walk begins: behind a row.
+#[derive(Clone)]
+pub(super) struct Place {
+    head: Head,
+    before: Before,
+}
+
+impl Place {
+    /// Where the rows that are still there begin.
+    pub(super) fn after(checkpoint: &Checkpoint) -> Self {
+        Self {
+            head: checkpoint.head,
+            before: Before::Unknown,
+        }
+    }
+
+    /// Behind the row with this number; `None` if it is not there, or is none that anything could follow.
+    pub(super) fn behind(conn: &Connection, seq: i64) -> rusqlite::Result<Option<Self>> {
+        conn.prepare_cached(&format!("SELECT {ALL_COLUMNS} FROM audit WHERE seq = ?1"))?
+            .query_row([seq], |row| {
+                let row = Stored::read(row)?;
+                let mut before = Before::Unknown;
+                before.becomes(row.key.filter(|_| row.seal.is_some()));
+                let head = row.hash.try_into().ok().map(|hash| Head { seq, hash });
+                Ok(head.map(|head| Self { head, before }))
+            })
+            .optional()
+            .map(Option::flatten)
+    }
+}
+
 /// How the row before is sealed.
+#[derive(Clone)]
 enum Before {
     /// There is none.
     Unknown,
@@ -104,7 +139,7 @@ impl Before {
     }
 }
 
-struct Walk<'a> {
+pub(super) struct Walk<'a> {
     keys: &'a AuditKeys,
     last: Head,
     before: Before,
@@ -119,18 +154,19 @@ struct Walk<'a> {
     known_revocations: u64,
     findings: Findings,
     room: Vec<u8>,
-    emptied: Emptied,
+    /// Collected when the first row is met that may be among them.
+    emptied: Option<Emptied>,
     forgotten: u64,
     agreement: Agreement,
     spans: u64,
 }
 
 impl<'a> Walk<'a> {
-    fn from(keys: &'a AuditKeys, checkpoint: &Checkpoint) -> Self {
+    pub(super) fn from(keys: &'a AuditKeys, Place { head, before }: Place, agreement: Agreement) -> Self {
         Self {
             keys,
-            last: checkpoint.head,
-            before: Before::Unknown,
+            last: head,
+            before,
             rows: 0,
             unsealed: 0,
             sealed: 0,
@@ -141,17 +177,61 @@ impl<'a> Walk<'a> {
             known_revocations: 0,
             findings: Findings::default(),
             room: Vec::new(),
-            emptied: Emptied::default(),
+            emptied: None,
             forgotten: 0,
-            agreement: Agreement::default(),
+            agreement,
             spans: 0,
         }
+    }
+
+    /// Walks along the rows from where it is up to this one.
+    pub(super) fn along(mut self, conn: &Connection, up_to: i64) -> rusqlite::Result<Self> {
+        // A first row that lies before its place is met as well.
+        let from = if matches!(self.before, Before::Unknown) {
+            i64::MIN
+        } else {
+            self.last.seq + 1
+        };
+        let sql = format!("SELECT {ALL_COLUMNS} FROM audit WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq");
+        let mut statement = conn.prepare_cached(&sql)?;
+        let mut rows = statement.query([from, up_to])?;
+        while let Some(row) = rows.next()? {
+            let row = Stored::read(row)?;
+            if row.salt.is_none() && self.emptied.is_none() {
+                self.emptied = Some(Emptied::collect(conn, self.keys)?);
+            }
+            self.step(&row);
+        }
+        Ok(self)
+    }
+
+    /// Whether nothing was found that does not fit.
+    pub(super) fn is_clean(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    /// Goes on with a walk that began where this one ends, and along which nothing was found.
+    pub(super) fn join(&mut self, next: Self) {
+        self.last = next.last;
+        self.before = next.before;
+        // A row that is proved vouches for all before it.
+        let none_proved = next.unproven == next.rows;
+        self.unproven = next.unproven + if none_proved { self.unproven } else { 0 };
+        self.rows += next.rows;
+        self.unsealed += next.unsealed;
+        self.sealed += next.sealed;
+        self.hashed_bytes += next.hashed_bytes;
+        self.forgotten += next.forgotten;
+        self.missing_keys.extend(next.missing_keys);
+        self.revocations.extend(next.revocations);
+        self.agreement.join(next.agreement);
     }
 
     fn step(&mut self, row: &Stored<'_>) {
         let (seq, expected) = (row.content.seq, self.last.seq + 1);
         let (before, room) = (&self.last.hash, &mut self.room);
-        let known = row.salt.is_none() && self.emptied.lists(seq, || emptied::digest(row, before, room));
+        let emptied = self.emptied.as_mut().filter(|_| row.salt.is_none());
+        let known = emptied.is_some_and(|it| it.lists(seq, || emptied::digest(row, before, room)));
         // What it was is vouched for by the row that lists it.
         let said = row.hash.try_into().ok().filter(|_| known);
         let found = said.unwrap_or_else(|| row.content.hash(&self.last.hash, &mut self.room));

@@ -249,9 +249,12 @@ fn accept(conn: &Connection, event: &NewEvent) -> rusqlite::Result<Accepted> {
         micros(due),
         event.later.is_some(),
     ])?;
-    let id = conn.last_insert_rowid();
-    let stored = get(conn, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-    Ok(Accepted::New(stored))
+    Ok(Accepted::New(event.as_stored(
+        conn.last_insert_rowid(),
+        state,
+        reason,
+        due,
+    )))
 }
 
 fn one(conn: &Connection, condition: &str, values: &[&dyn ToSql]) -> rusqlite::Result<Option<StoredEvent>> {

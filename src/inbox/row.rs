@@ -88,6 +88,44 @@ pub struct NewEvent {
     pub later: Option<Timestamp>,
 }
 
+impl NewEvent {
+    /// The event as it stands in the inbox once it is kept: what reading the row would answer.
+    pub(super) fn as_stored(
+        &self,
+        id: i64,
+        state: State,
+        reason: Option<String>,
+        due_at: Option<Timestamp>,
+    ) -> StoredEvent {
+        let text = self.text.as_deref();
+        StoredEvent {
+            id,
+            received_at: as_kept(self.received_at),
+            scheme: self.scheme,
+            webhook_id: self.webhook_id.clone(),
+            digest: hex(&self.digest),
+            text: text.or_else(|| std::str::from_utf8(&self.body).ok()).map(str::to_owned),
+            event_type: self.event_type.clone(),
+            corporate_id: self.corporate_id.clone(),
+            said_at: self.said_at.map(as_kept),
+            ordered_at: self.ordered_at.map(as_kept),
+            request_id: self.request_id.clone(),
+            state,
+            reason,
+            hold: None,
+            attempts: 0,
+            due_at: due_at.map(as_kept),
+            scheduled: self.later.is_some(),
+            changed_at: as_kept(self.received_at),
+        }
+    }
+}
+
+/// A moment as it is read back.
+fn as_kept(at: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
+}
+
 /// What is said of an event that takes effect later.
 #[must_use]
 pub fn takes_effect(at: Timestamp) -> String {

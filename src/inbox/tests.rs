@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::SignedDuration;
+use rusqlite::StatementStatus;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
@@ -27,11 +28,14 @@ impl House {
         Self { dir, clock, inbox }
     }
 
+    /// Accepts one, and sees to it that what is answered is what is kept.
     async fn new_one(&self, event: NewEvent) -> StoredEvent {
-        match self.inbox.accept(event).await.unwrap() {
+        let event = match self.inbox.accept(event).await.unwrap() {
             Accepted::New(event) => event,
             Accepted::Again(event) => panic!("{event:?} was there"),
-        }
+        };
+        assert_eq!(self.inbox.get(event.id).await.unwrap().as_ref(), Some(&event));
+        event
     }
 
     async fn again(&self, event: NewEvent) -> StoredEvent {
@@ -96,6 +100,53 @@ async fn the_same_event_is_kept_once_and_gets_the_answer_that_the_first_one_has(
     assert_eq!(house.again(event("{2}", Some("msg_2"))).await.id, standard.id);
     // Standard Webhooks tells events by their ids alone.
     assert_ne!(house.new_one(event("{2}", Some("msg_3"))).await.id, standard.id);
+}
+
+#[tokio::test]
+async fn what_is_answered_is_what_is_kept_however_odd_the_event_is() {
+    let house = House::new();
+    let between = Timestamp::from_nanosecond(1_800_000_000_123_456_789).unwrap();
+    let odd = |body: &[u8], text: Option<&str>| NewEvent {
+        received_at: between,
+        digest: Sha256::digest(body).into(),
+        body: body.into(),
+        text: text.map(str::to_owned),
+        said_at: Some(between),
+        ordered_at: Some(between),
+        corporate_id: None,
+        event_type: None,
+        request_id: None,
+        ..event("", None)
+    };
+    house.new_one(odd(b"\xff\xfe", None)).await;
+    house.new_one(odd(b"\x1f\x8b", Some("{}"))).await;
+    let later = NewEvent {
+        later: Some(between),
+        ..odd(b"{}", None)
+    };
+    house.new_one(later).await;
+    let failed = NewEvent {
+        failure: Some("no type".to_owned()),
+        ..odd(b"[]", None)
+    };
+    house.new_one(failed).await;
+}
+
+#[tokio::test]
+async fn a_look_up_is_planned_once_for_all_values() {
+    let house = House::new();
+    let planned_anew = |conn: &Connection| {
+        let mut times = 0;
+        for value in [[1_u8; 32], [2; 32], [3; 32]] {
+            let sql = format!("SELECT {COLUMNS} FROM events WHERE digest = ?1 ORDER BY id LIMIT 1");
+            let mut query = conn.prepare_cached(&sql)?;
+            query.query_row([value], |_| Ok(())).optional()?;
+            times += query.get_status(StatementStatus::RePrepare);
+        }
+        Ok(times)
+    };
+    assert_eq!(house.inbox.store.write(planned_anew).await.unwrap(), 0);
+    assert_eq!(house.inbox.store.read(planned_anew).await.unwrap(), 0);
 }
 
 #[tokio::test]

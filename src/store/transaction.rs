@@ -22,18 +22,18 @@ pub(super) fn transact(
     group: &mut [Job],
     prune: Option<(Timestamp, &File)>,
 ) -> rusqlite::Result<Results> {
-    let mut tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let part = match part {
-        Some(run) => contained(&mut tx, run)?,
-        None if group.is_empty() => contained(&mut tx, probe)?,
+        Some(run) => contained(&tx, run)?,
+        None if group.is_empty() => contained(&tx, probe)?,
         None => Ok(()),
     };
     let mut jobs = Vec::with_capacity(group.len());
     for job in group {
-        jobs.push(contained(&mut tx, |conn| job.run(conn))?);
+        jobs.push(contained(&tx, |conn| job.run(conn))?);
     }
     if let Some((now, file)) = prune
-        && let Err(error) = contained(&mut tx, |conn| (file.schema.prune)(conn, now))?
+        && let Err(error) = contained(&tx, |conn| (file.schema.prune)(conn, now))?
     {
         tracing::warn!(%error, "what is past retention in {} could not be removed", file.schema.name);
     }
@@ -43,18 +43,21 @@ pub(super) fn transact(
 
 /// Runs a part in a savepoint. The outer error means that SQLite gave up the whole transaction.
 fn contained(
-    tx: &mut Transaction<'_>,
+    tx: &Transaction<'_>,
     part: impl FnOnce(&Connection) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<rusqlite::Result<()>> {
-    let savepoint = tx.savepoint()?;
-    let result = part(&savepoint);
-    if savepoint.is_autocommit() {
+    // Statements that are kept: of a small job, reading them anew would be a good part.
+    let run = |sql| tx.prepare_cached(sql)?.execute([]).map(drop);
+    run("SAVEPOINT part")?;
+    let result = part(tx);
+    if tx.is_autocommit() {
         return Err(result.err().unwrap_or(rusqlite::Error::InvalidQuery));
     }
-    match result {
-        Ok(()) => savepoint.commit().map(Ok),
-        Err(error) => savepoint.finish().map(|()| Err(error)),
+    if result.is_err() {
+        run("ROLLBACK TO part")?;
     }
+    run("RELEASE part")?;
+    Ok(result)
 }
 
 /// Takes up some space and gives it back: fails for as long as there is none.

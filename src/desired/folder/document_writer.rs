@@ -34,12 +34,16 @@ const PEOPLE_MODE: u32 = 0o664;
 /// Mode of the operator's own files.
 const OWN_MODE: u32 = 0o600;
 
+/// Makes a file and its name durable: [`files::sync`].
+pub(super) type SyncFile = Arc<dyn Fn(&Path) -> io::Result<()> + Send + Sync>;
+
 /// Everything that writing needs.
 pub(super) struct DocumentWriter {
     pub roots: Arc<Roots>,
     pub digests: Digests,
     pub mailbox: Arc<Mailbox>,
     pub clock: SharedClock,
+    pub sync: SyncFile,
 }
 
 /// A change of one document of a file.
@@ -62,6 +66,10 @@ impl DocumentWriter {
     }
 
     /// Creates an object of its own file. One that exists with the same spec is success.
+    ///
+    /// It is durable when this returns. One of the operator's own, which is a hold, denies before it is durable: that waits for the
+    /// disk, and nobody is let in meanwhile. A power failure in between leaves an order that nobody was told of: it stands, by its
+    /// content or by the name of its file, or it does not.
     pub fn create(&self, root: Root, name: &str, spec: &Spec, notes: &Notes, manager: FieldManager) -> Result<Found> {
         let kind = spec.kind();
         let json = spec
@@ -90,6 +98,9 @@ impl DocumentWriter {
         })?;
         let file = self.write_new(root, name, &text)?;
         self.refresh(&file, Vec::new())?;
+        if root == Root::Own {
+            self.make_durable(&file, name, &text)?;
+        }
         match self.get(kind, name)? {
             Some(found) if found.row.file == file => Ok(found),
             other => {
@@ -104,13 +115,32 @@ impl DocumentWriter {
         }
     }
 
+    /// Makes the file of a hold durable. Where that fails the hold is lifted again: whoever ordered it is told, and has to know
+    /// where they stand.
+    fn make_durable(&self, file: &FileKey, name: &str, text: &str) -> Result<()> {
+        let path = self.roots.absolute(file);
+        let failed = match (self.sync)(&path) {
+            Ok(()) => return Ok(()),
+            // Lifted again already.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => self.unwritable(file.root, &error),
+        };
+        match files::remove(&path, text.as_bytes()) {
+            Ok(_) => self.refresh(file, vec![(Kind::Hold, name.to_owned())])?,
+            Err(error) => {
+                tracing::warn!(file = %path.display(), %error, "a hold that is not durable cannot be removed either: it denies");
+            }
+        }
+        Err(failed)
+    }
+
     fn text(&self, name: &str, spec: &Spec, notes: &Notes, manager: FieldManager) -> Result<String> {
         let now = self.clock.now();
         let now = now.round(jiff::Unit::Second).unwrap_or(now);
         document_text(&format!("Created by {} at {now}.", manager.as_str()), name, spec, notes)
     }
 
-    /// Writes a new file `<name>.yaml`, or the next free name.
+    /// Writes a new file `<name>.yaml`, or the next free name. One of the operator's own is not durable yet.
     fn write_new(&self, root: Root, name: &str, text: &str) -> Result<FileKey> {
         if !is_object_name(name) {
             return Err(DesiredError::Invalid(format!(
@@ -136,7 +166,11 @@ impl DocumentWriter {
             if root == Root::Own && fs::read(&absolute).is_ok_and(|there| there == text.as_bytes()) {
                 return Ok(file);
             }
-            match files::create(&absolute, text.as_bytes(), mode) {
+            let written = match root {
+                Root::Own => files::place(&absolute, text.as_bytes(), mode),
+                Root::People => files::create(&absolute, text.as_bytes(), mode),
+            };
+            match written {
                 Ok(()) => return Ok(file),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(self.unwritable(root, &error)),

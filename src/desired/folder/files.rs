@@ -23,18 +23,42 @@ pub(super) enum Written {
     Overtaken,
 }
 
-/// Creates a file with this content, in one step.
+/// Creates a file with this content, in one step. It is durable when this returns.
 ///
 /// # Errors
 /// `AlreadyExists` when the path is taken.
 pub(super) fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let temporary = Temporary::write(path, content, mode, None)?;
-    match renameat_with(CWD, &temporary.0, CWD, path, RenameFlags::NOREPLACE) {
-        Ok(()) => {}
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => fs::hard_link(&temporary.0, path)?,
-        Err(error) => return Err(error.into()),
-    }
+    let (temporary, file) = Temporary::write(path, content, mode, None)?;
+    file.sync_all()?;
+    give_name(&temporary, path)?;
     sync_folder(path)
+}
+
+/// Creates a file with this content, in one step, which a power failure may take away or leave behind empty until it is
+/// [made durable](sync).
+///
+/// # Errors
+/// `AlreadyExists` when the path is taken.
+pub(super) fn place(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let (temporary, _) = Temporary::write(path, content, mode, None)?;
+    give_name(&temporary, path)
+}
+
+/// Makes a file and its name durable.
+///
+/// # Errors
+/// It is not known to be durable.
+pub(super) fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()?;
+    sync_folder(path)
+}
+
+fn give_name(temporary: &Temporary, path: &Path) -> io::Result<()> {
+    match renameat_with(CWD, &temporary.0, CWD, path, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(()),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => fs::hard_link(&temporary.0, path),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Replaces `expected`, the content of the file, by `new`. Mode and owner stay.
@@ -47,7 +71,8 @@ pub(super) fn replace(path: &Path, expected: &[u8], new: &[u8]) -> io::Result<Wr
 
 fn replace_between(path: &Path, expected: &[u8], new: &[u8], last_moment: impl FnOnce()) -> io::Result<Written> {
     let meta = fs::metadata(path)?;
-    let temporary = Temporary::write(path, new, meta.mode() & 0o7777, Some(&meta))?;
+    let (temporary, file) = Temporary::write(path, new, meta.mode() & 0o7777, Some(&meta))?;
+    file.sync_all()?;
     if fs::read(path)? != expected {
         return Ok(Written::Overtaken);
     }
@@ -119,7 +144,7 @@ fn temporary_path(path: &Path) -> io::Result<PathBuf> {
 struct Temporary(PathBuf);
 
 impl Temporary {
-    fn write(path: &Path, content: &[u8], mode: u32, like: Option<&fs::Metadata>) -> io::Result<Self> {
+    fn write(path: &Path, content: &[u8], mode: u32, like: Option<&fs::Metadata>) -> io::Result<(Self, File)> {
         let target = temporary_path(path)?;
         let mut file = OpenOptions::new()
             .write(true)
@@ -136,8 +161,7 @@ impl Temporary {
             // After the owner, because a change of owner clears bits; and because of the umask.
             file.set_permissions(fs::Permissions::from_mode(mode))?;
         }
-        file.sync_all()?;
-        Ok(temporary)
+        Ok((temporary, file))
     }
 }
 

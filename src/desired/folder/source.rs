@@ -15,8 +15,9 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    document_writer::{DocumentWriter, Edit},
+    document_writer::{DocumentWriter, Edit, SyncFile},
     event_sender::{EventReceiver, streams},
+    files,
     mailbox::{Bulk, Found, Mailbox, Urgent, closed},
     message_loop,
     object::{Assemble, FileKey, Kind, Notes, Root, Spec, assemble},
@@ -63,7 +64,8 @@ pub struct FolderOptions {
 ///
 /// One process owns the data folder. Loading begins with [`FolderSource::open`]; changes are seen while
 /// [`FolderSource::run`] runs. Status and new objects are recorded within a fraction of a second after the call that
-/// brought them (they can be derived again); files, and tombstones, before anybody hears of them.
+/// brought them (they can be derived again); files, and tombstones, before anybody hears of them, but for the operator's own holds,
+/// which deny at once and are durable when the call returns.
 pub struct FolderSource {
     roots: Arc<Roots>,
     source_status: Arc<SourceStatus>,
@@ -85,6 +87,10 @@ impl FolderSource {
     /// # Errors
     /// The data folder or the record in it cannot be used.
     pub fn open(options: FolderOptions) -> Result<Arc<Self>> {
+        Self::open_with(options, Arc::new(files::sync))
+    }
+
+    fn open_with(options: FolderOptions, sync: SyncFile) -> Result<Arc<Self>> {
         let failed = |path: &Path| {
             let path = path.display().to_string();
             move |error: io::Error| DesiredError::Unavailable(format!("{path}: {error}"))
@@ -131,6 +137,7 @@ impl FolderSource {
             digests,
             mailbox: mailbox.clone(),
             clock: options.clock.clone(),
+            sync,
         });
         Ok(Arc::new(Self {
             roots,
@@ -407,3 +414,7 @@ impl DesiredState for FolderSource {
         self.release(Kind::Gateway, name).await
     }
 }
+
+#[cfg(test)]
+#[path = "durable_tests.rs"]
+mod tests;
