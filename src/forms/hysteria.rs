@@ -7,7 +7,7 @@ use super::yaml;
 use crate::gateway::server::{Host, Server};
 
 /// Where the client listens for programs on the person's own machine.
-const LISTENS: [(&str, &str); 2] = [("socks5", "127.0.0.1:1080"), ("http", "127.0.0.1:8081")];
+const LISTENS: [(&str, &str); 2] = [("socks5", "127.0.0.1:1080"), ("http", "127.0.0.1:8080")];
 
 pub(super) fn document(server: &Server, secret: &str, insecure: bool) -> String {
     yaml::document(&configuration(server, secret, insecure))

@@ -36,7 +36,7 @@ pub struct Server {
 pub enum Hopping {
     /// `host:443,20000-50000`, as the official client reads it.
     InAuthority,
-    /// `host:443` and `mport=443,20000-50000`, as clients read it that split host and port strictly.
+    /// `host:443` and `mport=20000-50000`, as clients read it that split host and port strictly.
     AsMport,
 }
 
@@ -83,8 +83,13 @@ impl Server {
             add("insecure", "1");
         }
         if apart && self.ports.is_hopping() {
-            // Commas and dashes may stand in a query as they are, and some clients decode nothing here.
-            add("mport", &self.ports.to_string());
+            // Ranges only, and not the port that stands in the address already: some clients stumble over a lone port. Commas and
+            // dashes may stand in a query as they are, and some clients decode nothing here.
+            let first = self.ports.first();
+            let beside = self.ports.ranges().enumerate();
+            let beside = beside.filter(|(at, range)| *at > 0 || *range != (first, first));
+            let ranges: Vec<String> = beside.map(|(_, (from, to))| format!("{from}-{to}")).collect();
+            add("mport", &ranges.join(","));
         }
         let _ = write!(url, "#{}", encoded(name));
         url

@@ -29,7 +29,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Known {
     host: String,
-    ports: String,
+    ports: BTreeSet<u16>,
     credentials: String,
     sni: Option<String>,
     obfs: Option<(String, String)>,
@@ -38,7 +38,7 @@ struct Known {
 fn known(server: &Server, credentials: &Credentials) -> Known {
     Known {
         host: server.host.clone(),
-        ports: server.ports.to_string(),
+        ports: server.ports.ranges().flat_map(|(from, to)| from..=to).collect(),
         credentials: format!("{}:{}", credentials.username, credentials.password.expose_secret()),
         sni: server.sni.clone(),
         obfs: server.obfs.as_ref().map(|obfs| {
@@ -119,7 +119,11 @@ fn of_link(link: &str) -> (String, Known) {
     let of = |key: &str| pairs.get(key).cloned();
     let known = Known {
         host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
-        ports: of("mport").unwrap_or_else(|| port.to_string()),
+        ports: of("mport")
+            .map_or_else(BTreeSet::new, |list| ports(&list))
+            .into_iter()
+            .chain([port])
+            .collect(),
         credentials: format!("{}:{}", decoded(user), decoded(password)),
         sni: of("sni"),
         obfs: of("obfs").zip(of("obfs-password")),
@@ -132,7 +136,7 @@ fn of_proxy(proxy: &Yaml) -> (String, Known) {
     let port = proxy["port"].as_u64().unwrap().to_string();
     let known = Known {
         host: text(&proxy["server"]),
-        ports: of("ports").unwrap_or(port),
+        ports: ports(&of("ports").unwrap_or(port)),
         credentials: text(&proxy["password"]),
         sni: of("sni"),
         obfs: of("obfs").zip(of("obfs-password")),
@@ -142,26 +146,18 @@ fn of_proxy(proxy: &Yaml) -> (String, Known) {
 
 fn of_outbound(outbound: &Json) -> (String, Known) {
     let text = |value: &Json| value.as_str().unwrap().to_owned();
-    let ports = outbound.get("server_ports").map(|ranges| {
-        let range = |range: &Json| match text(range).split_once(':').unwrap() {
-            (from, to) if from == to => from.to_owned(),
-            (from, to) => format!("{from}-{to}"),
-        };
-        ranges
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(range)
-            .collect::<Vec<_>>()
-            .join(",")
+    let ranges = outbound.get("server_ports").map(|ranges| {
+        let ranges = ranges.as_array().unwrap().iter();
+        let written = ranges.map(|range| text(range).replacen(':', "-", 1));
+        ports(&written.collect::<Vec<_>>().join(","))
     });
     assert!(
-        ports.is_none() || outbound.get("server_port").is_none(),
+        ranges.is_none() || outbound.get("server_port").is_none(),
         "they conflict"
     );
     let known = Known {
         host: text(&outbound["server"]),
-        ports: ports.unwrap_or_else(|| outbound["server_port"].to_string()),
+        ports: ranges.unwrap_or_else(|| ports(&outbound["server_port"].to_string())),
         credentials: text(&outbound["password"]),
         sni: outbound["tls"].get("server_name").map(text),
         obfs: outbound
@@ -171,14 +167,13 @@ fn of_outbound(outbound: &Json) -> (String, Known) {
     (text(&outbound["tag"]), known)
 }
 
-/// Whether a range as it is written says the same: `5-5` is `5`.
-fn normal(mut known: Known) -> Known {
-    let part = |part: &str| match part.split_once('-') {
-        Some((from, to)) if from == to => from.to_owned(),
-        _ => part.to_owned(),
+/// `443,20000-50000` as a set.
+fn ports(text: &str) -> BTreeSet<u16> {
+    let range = |part: &str| {
+        let (from, to) = part.split_once('-').unwrap_or((part, part));
+        from.parse::<u16>().unwrap()..=to.parse().unwrap()
     };
-    known.ports = known.ports.split(',').map(part).collect::<Vec<_>>().join(",");
-    known
+    text.split(',').flat_map(range).collect()
 }
 
 /// The fields of a proxy of the type `hysteria2` that the documentation of mihomo names, and of the groups around it.
@@ -233,10 +228,9 @@ proptest! {
     ) {
         let credentials = Credentials { username, password: password.into() };
         let forms = Forms::default();
-        let expected: Vec<Known> = servers.iter().map(|server| normal(known(server, &credentials))).collect();
+        let expected: Vec<Known> = servers.iter().map(|server| known(server, &credentials)).collect();
         let links = made(&forms, Form::Uri, &servers, &credentials);
         let (names, read): (Vec<_>, Vec<_>) = links.lines().map(of_link).unzip();
-        let read: Vec<Known> = read.into_iter().map(normal).collect();
         prop_assert_eq!(&read, &expected);
         prop_assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), servers.len(), "each name is there once");
         let encoded = made(&forms, Form::Base64, &servers, &credentials);
@@ -246,7 +240,7 @@ proptest! {
         let official: Yaml = serde_yaml::from_str(&made(&forms, Form::Hysteria, &servers, &credentials)).unwrap();
         let (host, ports) = official["server"].as_str().unwrap().rsplit_once(':').unwrap();
         prop_assert_eq!(host.trim_start_matches('[').trim_end_matches(']'), &first.host);
-        prop_assert_eq!(ports, first.ports.to_string());
+        prop_assert_eq!(ports, &first.ports.to_string());
         prop_assert_eq!(official["auth"].as_str().unwrap(), &expected[0].credentials);
 
         // Clients that do not know the newer obfuscation get the others.
@@ -278,7 +272,7 @@ proptest! {
         let faults: Vec<String> = schema.iter_errors(&as_json).map(|fault| fault.to_string()).collect();
         prop_assert!(faults.is_empty(), "{:?}\n{}", faults, profile);
         let (names, read): (Vec<_>, Vec<_>) = mihomo["proxies"].as_sequence().unwrap().iter().map(of_proxy).unzip();
-        prop_assert_eq!(read.into_iter().map(normal).collect::<Vec<_>>(), fit);
+        prop_assert_eq!(read, fit);
         for group in mihomo["proxy-groups"].as_sequence().unwrap() {
             let members: Vec<String> = group["proxies"].as_sequence().unwrap().iter().map(text).collect();
             prop_assert!(members.ends_with(&names), "{:?} lacks {:?}", members, names);

@@ -105,7 +105,7 @@ mod tests {
         let server = server(&hopping);
         assert_eq!(
             server.uri("u:p", "a b", Hopping::AsMport, true),
-            "hysteria2://u:p@vpn.example.com:443/?pinSHA256=abcd&pcs=abcd&insecure=1&mport=443,20000-50000#a%20b"
+            "hysteria2://u:p@vpn.example.com:443/?pinSHA256=abcd&pcs=abcd&insecure=1&mport=20000-50000#a%20b"
         );
         assert!(!server.uri("u:p", "a", Hopping::AsMport, false).contains("insecure"));
     }
