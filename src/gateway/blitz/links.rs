@@ -99,7 +99,7 @@ fn read(name: &str, text: &str) -> Option<Server> {
     let text = text.split_once('#').map_or(text, |(text, _)| text);
     let (authority, query) = text.split_once('?').unwrap_or((text, ""));
     let authority = authority.trim_end_matches('/');
-    let (host, mut ports) = match authority.strip_prefix('[') {
+    let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => rest
             .split_once(']')
             .map(|(host, rest)| (host, rest.strip_prefix(':')))?,
@@ -123,12 +123,13 @@ fn read(name: &str, text: &str) -> Option<Server> {
     let parameters = query.split('&').filter_map(|pair| pair.split_once('='));
     let parameters: Vec<(&str, String)> = parameters.map(|(key, value)| (key, decoded(value))).collect();
     let password = parameters.iter().find(|(key, _)| *key == "obfs-password");
+    let mut beside = None;
     for (key, value) in &parameters {
         match (*key, value.as_str()) {
             ("sni" | "peer", name) if !name.is_empty() => server.sni = Some(ascii(name)?),
             ("pinSHA256", pin) if !pin.is_empty() => server.pin_sha256 = Some(normal_pin(pin)),
             ("insecure" | "allowInsecure", "1" | "true") => server.insecure = true,
-            ("mport", list) if !list.is_empty() => ports = Some(list),
+            ("mport", list) if !list.is_empty() => beside = Some(list),
             ("obfs", kind @ ("salamander" | "gecko")) => {
                 let type_ = if kind == "gecko" {
                     ObfuscationType::Gecko
@@ -143,8 +144,9 @@ fn read(name: &str, text: &str) -> Option<Server> {
             _ => {}
         }
     }
-    if let Some(ports) = ports {
-        server.ports = Ports::parse(ports).ok()?;
+    let ports: Vec<&str> = port.into_iter().chain(beside).collect();
+    if !ports.is_empty() {
+        server.ports = Ports::parse(&ports.join(",")).ok()?;
     }
     Some(server)
 }
@@ -203,7 +205,7 @@ mod tests {
             (bare.ports.first(), bare.insecure, bare.obfs.is_none()),
             (443, false, true)
         );
-        assert_eq!(read("h.example:443?mport=1000-2000").ports.to_string(), "1000-2000");
+        assert_eq!(read("h.example:443?mport=1000-2000").ports.to_string(), "443,1000-2000");
         for unusable in [
             "h.example:0",
             "h.example:x",
