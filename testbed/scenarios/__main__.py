@@ -58,6 +58,7 @@ SCENARIOS = [
     kubernetes_chart.the_chart_installs_upgrades_rolls_back_and_uninstalls,
     kubernetes_users.a_first_user_with_nothing_but_kubectl,
     kubernetes_users.kubectl_wait_and_kstatus_are_right_at_every_moment,
+    kubernetes_users.profiles_stand_in_the_secret_where_they_are_wanted,
     kubernetes_users.a_secret_that_is_deleted_or_edited_comes_back_the_same,
     kubernetes_users.a_secret_that_is_somebody_elses_is_left_alone,
     kubernetes_holds.a_hold_beats_apply_replace_delete_and_create,
