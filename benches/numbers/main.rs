@@ -20,6 +20,7 @@ mod auth;
 mod change;
 mod denial;
 mod events;
+mod forms;
 mod grant;
 mod growth;
 mod guarded;
@@ -54,7 +55,7 @@ use report::Report;
 
 type Part = (&'static str, fn(&mut Report));
 
-const PARTS: [Part; 14] = [
+const PARTS: [Part; 15] = [
     ("auth", auth::measure),
     ("restart", restart::measure),
     ("repair", repair::measure),
@@ -69,6 +70,7 @@ const PARTS: [Part; 14] = [
     ("panel", panel::measure),
     ("who", who::measure),
     ("audit", audit::measure),
+    ("forms", forms::measure),
 ];
 
 fn main() {
@@ -76,6 +78,7 @@ fn main() {
     // The peers run as processes of their own, made of this same binary.
     match args.first().map(String::as_str) {
         Some("--peer-auth") => return auth::peer(),
+        Some("--peer-forms") => return forms::peer(&args[1]),
         Some("--peer-parse") => return restart::peer(&args[1]),
         _ => {}
     }

@@ -3,6 +3,7 @@
 mod backups;
 mod bot;
 mod data_folder;
+mod handout;
 mod live;
 mod replica;
 mod restored;
@@ -296,6 +297,8 @@ fn http_settings(config: &Config, simulated: bool) -> http::Settings {
         clients: config.api_clients.clone(),
         trusted_proxies: config.trusted_proxies.clone(),
         failures_per_minute: config.failed_attempts,
+        announce: config.handout.announce.clone(),
+        support_url: config.handout.support_url.clone(),
         simulated,
         ..http::Settings::default()
     }
