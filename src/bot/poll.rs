@@ -11,20 +11,19 @@ const WAIT: u64 = 25;
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
 
-pub async fn run(bot: Arc<Bot>) {
-    let queues = Arc::new(Queues::default());
-    begin(&bot).await;
+pub async fn run(bot: Arc<Bot>, queues: &Arc<Queues>) {
+    begin(&bot, queues).await;
     match bot.memory.left().await {
         Ok(left) => {
             for update in left {
-                take(&bot, &queues, update).await;
+                take(&bot, queues, update).await;
             }
         }
         Err(error) => tracing::warn!(%error, "what the bot had not answered before the restart cannot be read"),
     }
     let mut failures = 0_u32;
     loop {
-        match once(&bot, &queues).await {
+        match once(&bot, queues).await {
             Ok(()) => {
                 if bot.standing.works() {
                     tracing::info!("the bot is connected again");
@@ -61,7 +60,7 @@ fn pause(error: &PollError, failures: u32) -> Duration {
 }
 
 /// Waits until Telegram says who the bot is, then registers its commands.
-async fn begin(bot: &Arc<Bot>) {
+async fn begin(bot: &Arc<Bot>, queues: &Queues) {
     let mut failures = 0;
     let me = loop {
         match bot.telegram.me().await {
@@ -81,7 +80,7 @@ async fn begin(bot: &Arc<Bot>) {
     bot.standing.works();
     let bot = Arc::clone(bot);
     // Nobody has to wait for the list of commands.
-    tokio::spawn(async move {
+    queues.beside(async move {
         if let Err(error) = commands::register(&bot).await {
             tracing::warn!(%error, "the commands of the bot are not registered: they work, and are not offered");
         }

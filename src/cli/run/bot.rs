@@ -15,7 +15,7 @@ use super::{
 use crate::{
     access::{Check, Health, ProcessChecks},
     api::client::{Client, InMemory, OverHttp},
-    bot::{Bot, Settings, Standing, memory::Memory},
+    bot::{Bot, Settings, Standing, memory::Memory, seal::Seal},
     clock::{SharedClock, SystemClock},
     config::{BotConfig, Config, ConfigError},
     http::{self, Probes},
@@ -175,7 +175,7 @@ fn make(
         support: bot.support.clone(),
         delete_after: bot.delete_after,
     };
-    let memory = Memory::open(folder, SharedClock::clone(clock));
+    let memory = Memory::open(folder, Seal::of_token(&bot.token), SharedClock::clone(clock));
     let memory = memory.map_err(|error| RunError::Bot(error.to_string()))?;
     Bot::new(settings, api, memory, Arc::clone(standing)).map_err(|error| RunError::Bot(error.to_string()))
 }

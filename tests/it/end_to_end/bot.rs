@@ -1,6 +1,12 @@
 //! The Telegram bot with a double of Telegram: as people and admins use it, in one process and split.
 
-use std::time::{Duration, Instant};
+mod attacks;
+mod kills;
+
+use std::{
+    io::Cursor,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 
@@ -57,6 +63,23 @@ fn no(said: &Said) -> String {
     said.buttons[1].1.clone()
 }
 
+/// What the QR code in a picture says.
+fn decoded(png: &[u8]) -> String {
+    let mut decoder = png::Decoder::new(Cursor::new(png));
+    decoder.set_transformations(png::Transformations::EXPAND);
+    let mut reader = decoder.read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let frame = reader.next_frame(&mut pixels).unwrap();
+    let (width, height) = (frame.width as usize, frame.height as usize);
+    let step = frame.line_size / width;
+    let mut picture =
+        rqrr::PreparedImage::prepare_from_greyscale(width, height, |x, y| pixels[y * frame.line_size + x * step]);
+    let [code] = &picture.detect_grids()[..] else {
+        panic!("one code is in the picture")
+    };
+    code.decode().unwrap().1
+}
+
 /// A whole day of one person.
 async fn day(operator: &Operator, telegram: &TelegramDouble, language: &str) {
     let said = telegram.asks(ANNA, language, "/get_config").await;
@@ -76,6 +99,11 @@ async fn day(operator: &Operator, telegram: &TelegramDouble, language: &str) {
     let said = telegram.asks(ANNA, language, "/get_config").await;
     let credential = operator.credential(PERSON).await;
     assert!(said.secret && said.photo.is_some(), "{said:?}");
+    let (_, config) = operator.get(&format!("/user/{PERSON}/config")).await;
+    assert_eq!(
+        decoded(said.photo.as_deref().unwrap()),
+        config["hy2_url"].as_str().unwrap()
+    );
     let all: String = telegram.said(ANNA)[before..]
         .iter()
         .map(|said| said.text.clone())
