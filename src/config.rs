@@ -7,6 +7,7 @@ mod backup;
 mod bot;
 mod gateway;
 mod guard;
+mod handout;
 mod mail;
 mod public_url;
 pub mod secrets;
@@ -30,6 +31,7 @@ pub use self::{
     bot::{Bot, BotConfig},
     gateway::{DefaultGateway, HysteriaDefaults},
     guard::Guard,
+    handout::{Handout, HandoutFormat},
     mail::{Linking, Mail, SmtpSecurity},
     public_url::PublicUrl,
     secrets::{Lookup, Secrets},
@@ -398,6 +400,9 @@ pub struct Settings {
     /// Backups.
     #[command(flatten)]
     pub backup: Backup,
+    /// What people are given to connect.
+    #[command(flatten)]
+    pub handout: Handout,
 }
 
 /// How log lines look.
@@ -467,6 +472,8 @@ pub struct Config {
     pub times: Times,
     /// Backups.
     pub backup: Backup,
+    /// What people are given to connect.
+    pub handout: Handout,
     /// Clients of the API with tokens of their own.
     pub api_clients: Vec<ApiClient>,
     /// Secrets that were given.
@@ -492,6 +499,7 @@ impl Config {
             bot,
             times,
             backup,
+            handout,
         } = settings;
         if cluster.components == Components::Auth && state.desired != DesiredLocation::Kubernetes {
             return Err(ConfigError::Value {
@@ -527,6 +535,7 @@ impl Config {
             api_tls,
             times,
             backup,
+            handout: handout.check()?,
         })
     }
 

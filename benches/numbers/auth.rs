@@ -127,7 +127,7 @@ impl Side {
 }
 
 /// Ends the peer.
-struct Peer(Child);
+pub struct Peer(pub Child);
 
 impl Drop for Peer {
     fn drop(&mut self) {
@@ -137,9 +137,14 @@ impl Drop for Peer {
 }
 
 fn start_peer() -> (Child, SocketAddr) {
+    start_as_peer(&["--peer-auth"])
+}
+
+/// Starts this program as a peer, which says where it listens.
+pub fn start_as_peer(arguments: &[&str]) -> (Child, SocketAddr) {
     let this = std::env::current_exe().unwrap();
     let mut child = proc::on_server_cpus(this.to_str().unwrap())
-        .arg("--peer-auth")
+        .args(arguments)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -160,16 +165,19 @@ struct Login<'a> {
 
 /// Reads and parses the body that a node sends, and says yes. Served exactly as the auth listener is.
 pub fn peer() {
+    serve_as_peer(Router::new().fallback(bare).with_state(Arc::new(())), Listener::Auth);
+}
+
+/// Serves as the operator does, says where, and never ends.
+pub fn serve_as_peer(router: Router, name: Listener) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     println!("{}", listener.local_addr().unwrap());
-    let state = Arc::new(());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .unwrap();
-    let router = Router::new().fallback(bare).with_state(state);
-    let connections = Connections::new(Listener::Auth, 10_000, Arc::default());
+    let connections = Connections::new(name, 10_000, Arc::default());
     runtime
         .block_on(serve(listener, router, None, connections, CancellationToken::new()))
         .unwrap();

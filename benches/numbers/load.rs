@@ -56,6 +56,19 @@ impl Random {
 
 /// Sends random ones of the requests; each gets another client port in the place of `:40000`.
 pub fn run(server: SocketAddr, requests: &[Vec<u8>], pace: Pace, time: Duration, random: &mut Random) -> Outcome {
+    run_as(server, requests, pace, time, random, is_yes)
+}
+
+/// As [`run`], where an answer is good if its body is. A request without that port is sent as it is.
+pub fn run_as(
+    server: SocketAddr,
+    requests: &[Vec<u8>],
+    pace: Pace,
+    time: Duration,
+    random: &mut Random,
+    is_good: fn(&[u8]) -> bool,
+) -> Outcome {
+    let mut chunk = vec![0; 16 * 1024];
     let mut lanes: Vec<Lane> = (0..CONNECTIONS).map(|_| Lane::open(server)).collect();
     let mut free: Vec<usize> = (0..CONNECTIONS).collect();
     let mut busy: Vec<usize> = Vec::new();
@@ -98,7 +111,9 @@ pub fn run(server: SocketAddr, requests: &[Vec<u8>], pace: Pace, time: Duration,
         busy.retain(|lane| {
             let at = *lane;
             let lane = &mut lanes[at];
-            let Some(yes) = lane.answered() else { return true };
+            let Some(yes) = lane.answered(&mut chunk, is_good) else {
+                return true;
+            };
             outcome.done += 1;
             outcome.refused += usize::from(!yes);
             if let (Pace::Open(_), Some(scheduled)) = (pace, lane.asked) {
@@ -124,9 +139,8 @@ impl Lane {
         }
     }
 
-    fn answered(&mut self) -> Option<bool> {
-        let mut chunk = [0; 1024];
-        match self.stream.read(&mut chunk) {
+    fn answered(&mut self, chunk: &mut [u8], is_good: fn(&[u8]) -> bool) -> Option<bool> {
+        match self.stream.read(chunk) {
             Ok(0) => panic!("the server closed a connection"),
             Ok(read) => self.answer.extend_from_slice(&chunk[..read]),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
@@ -134,14 +148,16 @@ impl Lane {
         }
         let (head, length) = frame(&self.answer)?;
         let body = self.answer.get(head..head + length)?;
-        let yes = is_yes(body);
+        let yes = is_good(body);
         self.answer.clear();
         Some(yes)
     }
 }
 
 fn set_port(request: &mut [u8], port: u16) {
-    let at = request.windows(6).rposition(|text| text == b":40000").unwrap();
+    let Some(at) = request.windows(6).rposition(|text| text == b":40000") else {
+        return;
+    };
     for (place, digit) in request[at + 1..at + 6].iter_mut().zip(format!("{port:05}").bytes()) {
         *place = digit;
     }

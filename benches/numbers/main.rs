@@ -21,6 +21,7 @@ mod bot;
 mod change;
 mod denial;
 mod events;
+mod forms;
 mod grant;
 mod growth;
 mod guarded;
@@ -61,7 +62,7 @@ use report::Report;
 
 type Part = (&'static str, fn(&mut Report));
 
-const PARTS: [Part; 15] = [
+const PARTS: [Part; 16] = [
     ("auth", auth::measure),
     ("restart", restart::measure),
     ("repair", repair::measure),
@@ -76,6 +77,7 @@ const PARTS: [Part; 15] = [
     ("panel", panel::measure),
     ("who", who::measure),
     ("audit", audit::measure),
+    ("forms", forms::measure),
     ("bot", bot::measure),
 ];
 
@@ -84,6 +86,7 @@ fn main() {
     // The peers run as processes of their own, made of this same binary.
     match args.first().map(String::as_str) {
         Some("--peer-auth") => return auth::peer(),
+        Some("--peer-forms") => return forms::peer(&args[1]),
         Some("--peer-parse") => return restart::peer(&args[1]),
         _ => {}
     }

@@ -4,8 +4,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{AccessError, Denial, Dependencies, Result, UseCases};
 use crate::{
-    gateway::Link,
+    forms::{Document, Form, NoServer},
+    gateway::{Credentials, Link},
     history::Totals,
+    issue::Connection,
     model::{
         access::{Access, Reason},
         corporate_id::CorporateId,
@@ -22,6 +24,8 @@ pub struct Configuration {
     pub username: String,
     /// Where clients fetch the links, and browsers a page.
     pub subscription_url: SecretString,
+    /// Password of the account.
+    pub password: SecretString,
     /// Client links, one a node. Never empty.
     pub links: Vec<Link>,
     /// Traffic so far; `None` when history cannot be read.
@@ -40,6 +44,19 @@ impl Configuration {
 }
 
 impl UseCases {
+    /// A configuration in the form that a kind of client reads.
+    ///
+    /// # Errors
+    /// Clients of this kind can use none of the servers.
+    pub fn document(&self, form: Form, configuration: &Configuration) -> std::result::Result<Document, NoServer> {
+        let credentials = Credentials {
+            username: configuration.username.clone(),
+            password: configuration.password.clone(),
+        };
+        let issuer = &self.dependencies.issuer;
+        issuer.document(form, &configuration.links, &credentials)
+    }
+
     /// The configuration of a person who has access.
     ///
     /// # Errors
@@ -77,16 +94,17 @@ impl Dependencies {
     /// The configuration of a user, without a look at access.
     pub(super) async fn configuration_of(&self, user: &VpnUser) -> Result<Configuration> {
         let id = &user.spec.corporate_id;
-        let links = self.issuer.links(user);
-        if links.is_empty() {
+        let connection = self.issuer.connection(user);
+        let Some(Connection { credentials, links }) = connection.filter(|it| !it.links.is_empty()) else {
             return Err(self.no_link(user));
-        }
+        };
         Ok(Configuration {
             corporate_id: id.clone(),
             subscription_url: self.issuer.subscription_url(user),
             links,
             traffic: self.traffic(&user.spec.account()).await,
-            username: user.spec.account(),
+            username: credentials.username,
+            password: credentials.password,
         })
     }
 
@@ -98,8 +116,12 @@ impl Dependencies {
         }
     }
 
-    /// Totals of an account; a history that cannot be read keeps nobody from a configuration.
+    /// Totals of an account; a history that cannot be read keeps nobody from a configuration. From memory where they are there:
+    /// clients ask often, and a question to the history costs more than all the rest of the answer.
     pub(super) async fn traffic(&self, account: &str) -> Option<Totals> {
+        if let Some(totals) = self.links.totals(account) {
+            return Some(totals);
+        }
         match self.journal.totals(account.to_owned()).await {
             Ok(totals) => Some(totals),
             Err(error) => {

@@ -194,6 +194,11 @@ pub trait Links: Send + Sync + 'static {
     fn guards(&self) -> Vec<AuthGuard>;
     /// The revocation of an account that is under way, or the last one. Of several gateways: the slowest.
     fn revocation(&self, account: &str) -> Option<RevocationProgress>;
+    /// What an account has moved, where it is in memory.
+    fn totals(&self, account: &str) -> Option<Totals> {
+        let _ = account;
+        None
+    }
     /// Sessions online at the last poll, on all gateways.
     fn sessions(&self, account: &str) -> u32;
     /// Health of every node.

@@ -16,6 +16,7 @@ mod poll;
 mod queues;
 mod say;
 pub mod seal;
+mod standing;
 pub mod telegram;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -25,12 +26,15 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-pub use self::telegram::{Telegram, TelegramError};
 use self::{
     memory::Memory,
     pace::Pace,
     queues::Queues,
     telegram::types::{Incoming, Person, Update},
+};
+pub use self::{
+    standing::Standing,
+    telegram::{Telegram, TelegramError},
 };
 use crate::{
     api::{
@@ -103,6 +107,7 @@ pub struct Bot {
     telegram: Telegram,
     memory: Memory,
     pace: Pace,
+    standing: Arc<Standing>,
 }
 
 /// Most characters of a name that the operator keeps.
@@ -155,17 +160,23 @@ impl Talk {
 }
 
 impl Bot {
-    /// A bot that asks the operator by `api`.
+    /// A bot that asks the operator by `api`, and notes in `standing` how it is.
     ///
     /// # Errors
     /// No HTTP client can be made on this machine.
-    pub fn new(settings: Settings, api: Client, memory: Memory) -> Result<Arc<Self>, TelegramError> {
+    pub fn new(
+        settings: Settings,
+        api: Client,
+        memory: Memory,
+        standing: Arc<Standing>,
+    ) -> Result<Arc<Self>, TelegramError> {
         Ok(Arc::new(Self {
             telegram: Telegram::new(settings.server.clone(), settings.token.clone())?,
             settings,
             api,
             memory,
             pace: Pace::default(),
+            standing,
         }))
     }
 
@@ -195,9 +206,10 @@ impl Bot {
                 Err(ApiError::Unreachable(_)) => true,
                 _ => false,
             };
-            if !waits {
+            let Some(why) = asked.err().filter(|_| waits) else {
                 return;
-            }
+            };
+            self.standing.fails(&format!("it waits for the operator: {why}"));
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }

@@ -21,11 +21,11 @@ pub async fn run(bot: Arc<Bot>, queues: &Arc<Queues>) {
         }
         Err(error) => tracing::warn!(%error, "what the bot had not answered before the restart cannot be read"),
     }
-    let (mut failures, mut said) = (0_u32, None);
+    let mut failures = 0_u32;
     loop {
         match once(&bot, queues).await {
             Ok(()) => {
-                if said.take().is_some() {
+                if bot.standing.works() {
                     tracing::info!("the bot is connected again");
                 }
                 failures = 0;
@@ -33,10 +33,8 @@ pub async fn run(bot: Arc<Bot>, queues: &Arc<Queues>) {
             Err(error) => {
                 failures += 1;
                 // Once for each kind of trouble: a network that is away for a night is not a thousand lines.
-                let message = error.to_string();
-                if said.as_ref() != Some(&message) {
+                if bot.standing.fails(&error.to_string()) {
                     tracing::warn!(%error, "the bot does not get its messages: trying again");
-                    said = Some(message);
                 }
                 tokio::time::sleep(pause(&error, failures)).await;
             }
@@ -63,21 +61,23 @@ fn pause(error: &PollError, failures: u32) -> Duration {
 
 /// Waits until Telegram says who the bot is, then registers its commands.
 async fn begin(bot: &Arc<Bot>, queues: &Queues) {
-    let (mut failures, mut said) = (0, None);
+    let mut failures = 0;
     let me = loop {
         match bot.telegram.me().await {
             Ok(me) => break me,
             Err(error) => {
                 failures += 1;
-                if said.as_ref() != Some(&error) {
+                if bot.standing.fails(&error.to_string()) {
                     tracing::warn!(%error, "the bot cannot begin yet: trying again");
-                    said = Some(error.clone());
                 }
                 tokio::time::sleep(pause(&error.into(), failures)).await;
             }
         }
     };
     tracing::info!(bot = %me.username, "the bot is connected");
+    bot.standing.is_called(&me.username);
+    // A bot that waits for its first message is as it should be.
+    bot.standing.works();
     let bot = Arc::clone(bot);
     // Nobody has to wait for the list of commands.
     queues.beside(async move {

@@ -170,6 +170,7 @@ impl HysteriaDefaults {
             sni: self.sni.clone(),
             pin_sha256: self.pin_sha256.clone(),
             insecure: self.insecure,
+            certificate: None,
             obfs: secrets.hysteria_obfs_password.as_ref().map(|password| Obfuscation {
                 type_: ObfuscationType::Salamander,
                 password: password.source(),

@@ -17,6 +17,31 @@ pub struct ConnectionSecret {
     pub username: String,
     /// Password of the account.
     pub password: SecretString,
+    /// Whole profiles for clients, where they are wanted, each kind once.
+    pub profiles: Vec<(Profile, SecretString)>,
+}
+
+/// A whole profile that is kept for each person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// For sing-box.
+    SingBox,
+    /// For mihomo.
+    Mihomo,
+}
+
+impl Profile {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::SingBox, Self::Mihomo];
+
+    /// Under which name it is kept.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::SingBox => "sing-box.json",
+            Self::Mihomo => "mihomo.yaml",
+        }
+    }
 }
 
 /// How what is kept for a person compares with what should be.

@@ -7,6 +7,7 @@
 pub mod askers;
 mod backlog;
 pub mod blitz;
+pub mod certificate;
 mod context;
 pub mod declared;
 pub mod fleet;
@@ -18,6 +19,7 @@ mod percent;
 pub mod redact;
 pub mod retry;
 pub mod running;
+pub mod server;
 mod transport;
 pub mod watched;
 
@@ -37,6 +39,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
+use self::server::{Hopping, Server};
 use crate::model::{gateway::Reachable, session::Epoch, user::AccountPresence};
 
 /// What an account should be on a gateway. The latest target of an account wins.
@@ -419,13 +422,40 @@ pub struct Credentials {
     pub password: SecretString,
 }
 
+impl Credentials {
+    /// Name and password as they stand in a link, encoded.
+    #[must_use]
+    pub fn userinfo(&self) -> String {
+        let [name, password] = [&self.username, self.password.expose_secret()].map(percent::encoded);
+        format!("{name}:{password}")
+    }
+}
+
 /// One client link.
 #[derive(Debug, Clone)]
 pub struct Link {
     /// Name shown in clients.
     pub name: String,
-    /// `hysteria2://…`, with the credentials in it.
+    /// `hysteria2://…` as the official client reads it, with the credentials in it.
     pub url: SecretString,
+    /// The server to which it leads.
+    pub server: Arc<Server>,
+    /// The server has not answered for minutes.
+    pub silent: bool,
+}
+
+impl Link {
+    /// The link with which these credentials connect to a server. `insecure`: it may tell clients not to verify the certificate.
+    #[must_use]
+    pub fn new(server: Arc<Server>, credentials: &Credentials, insecure: bool) -> Self {
+        let url = server.uri(&credentials.userinfo(), &server.name, Hopping::InAuthority, insecure);
+        Self {
+            name: server.name.clone(),
+            url: url.into(),
+            server,
+            silent: false,
+        }
+    }
 }
 
 /// Client links of an account.

@@ -32,6 +32,7 @@ mod limiter;
 mod limits;
 mod openapi;
 mod order;
+mod page;
 mod problem;
 mod proof_body;
 mod qr;
@@ -42,6 +43,7 @@ mod schemas;
 mod subscription;
 mod telegram;
 mod user_bodies;
+mod user_info;
 mod users;
 mod value;
 mod waiting;
@@ -91,6 +93,10 @@ pub struct Settings {
     pub failures_per_minute: u32,
     /// Name of the profile in VPN clients and on the subscription page.
     pub title: String,
+    /// What clients that show announcements show beside the profile.
+    pub announce: Option<String>,
+    /// Where people find help, for clients that show a link to it.
+    pub support_url: Option<String>,
     /// The node is a simulated one (`run --simulate`): every answer says so in the header `X-Vpn-Operator-Simulated`.
     pub simulated: bool,
 }
@@ -106,6 +112,8 @@ impl Default for Settings {
             max_concurrent: 256,
             failures_per_minute: 10,
             title: "Corporate VPN".to_owned(),
+            announce: None,
+            support_url: None,
             simulated: false,
         }
     }
@@ -236,9 +244,13 @@ fn open() -> Routes {
     ]
 }
 
-/// Files of the page at `/docs`.
-fn page() -> Routes {
-    vec![("/docs/", get(docs::index)), ("/docs/{file}", get(docs::file))]
+/// Files of the page at `/docs`, and a spelling of subscription links that clients and people make of them.
+fn undocumented() -> Routes {
+    vec![
+        ("/docs/", get(docs::index)),
+        ("/docs/{file}", get(docs::file)),
+        ("/sub/{token}/", get(subscription::show)),
+    ]
 }
 
 fn with_routes<S: Clone + Send + Sync + 'static>(routes: Routes<S>) -> Router<S> {
@@ -253,7 +265,7 @@ pub fn router(state: HttpState) -> Router {
     let work = with_routes(protected())
         .route_layer(from_fn_with_state(state.clone(), auth::require_secret))
         .merge(with_routes(open()))
-        .merge(with_routes(page()))
+        .merge(with_routes(undocumented()))
         .layer(from_fn_with_state(state.clone(), limits::when_loaded))
         .layer(DefaultBodyLimit::max(state.settings.max_body))
         .layer(from_fn_with_state(state.clone(), limits::bound));

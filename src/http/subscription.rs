@@ -1,15 +1,15 @@
 //! What VPN clients fetch, and the page that browsers get at the same address.
 //!
-//! Clients such as Hiddify, `NekoBox` and v2rayN import the base64 of one URI a line, and show what the header
-//! `Subscription-Userinfo` says. Some of them read it only with all four values, where 0 means no limit and no end.
+//! Which form somebody gets is said by the address, otherwise by what the client calls itself: several ask for HTML like a
+//! browser, and would import the page. What clients do with each header is in `docs/clients.md`.
 
-use askama::Template;
 use axum::{
     extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
-    response::{Html, IntoResponse, Response},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -18,12 +18,16 @@ use super::{
     HttpState,
     client::ClientAddr,
     extract::{Params, Segment},
+    page,
     problem::{Problem, ProblemBody},
-    qr,
+    user_info::UserInfo,
 };
 use crate::{
     access::{AccessError, Configuration, Denial, Subscription},
-    model::quantity::Bytes,
+    forms::{
+        self, Form,
+        clients::{self, Client},
+    },
 };
 
 /// Hours between two fetches of a client.
@@ -31,65 +35,65 @@ const UPDATE_HOURS: &str = "12";
 
 /// In which form to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum Format {
     /// Base64 of one link a line.
     Base64,
     /// One link a line.
-    Plain,
-    /// A page with a QR code.
+    #[serde(alias = "plain")]
+    Uri,
+    /// A configuration of the official client, for the first server.
+    Hysteria,
+    /// A profile of sing-box.
+    SingBox,
+    /// A profile of mihomo.
+    #[serde(alias = "clash")]
+    Mihomo,
+    /// A page.
     Html,
+}
+
+impl Format {
+    /// The form of a document; `None` for the page.
+    const fn form(self) -> Option<Form> {
+        match self {
+            Self::Base64 => Some(Form::Base64),
+            Self::Uri => Some(Form::Uri),
+            Self::Hysteria => Some(Form::Hysteria),
+            Self::SingBox => Some(Form::SingBox),
+            Self::Mihomo => Some(Form::Mihomo),
+            Self::Html => None,
+        }
+    }
 }
 
 /// In which form to answer.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ShowQuery {
-    /// `base64`, `plain` or `html`. Without it browsers get the page, and everybody else base64.
+    /// `uri` (or `plain`), `base64`, `hysteria`, `sing-box`, `mihomo` (or `clash`) or `html`. Without it a known client gets what it
+    /// reads, a browser the page, and everybody else base64.
     format: Option<Format>,
+    /// Name of the one node that is wanted, as it stands in the other forms. For `hysteria`, which has one server only; the first
+    /// without it.
+    node: Option<String>,
 }
 
-#[derive(Template)]
-#[template(path = "subscription.html")]
-struct Page<'a> {
-    title: &'a str,
-    nonce: &'a str,
-    corporate_id: &'a str,
-    links: Vec<PageLink<'a>>,
-    subscription_url: &'a str,
-    used: String,
-    limit: Option<String>,
-    percent: u64,
-    expires: Option<String>,
-}
-
-struct PageLink<'a> {
-    name: &'a str,
-    url: &'a str,
-    width: usize,
-    path: String,
-}
-
-#[derive(Template)]
-#[template(path = "message.html")]
-struct Message<'a> {
-    title: &'a str,
-    nonce: &'a str,
-    heading: &'a str,
-    text: &'a str,
-}
-
-/// A person's links, for VPN clients and browsers.
+/// A person's servers, for VPN clients and browsers.
 #[utoipa::path(
     get, path = "/sub/{token}", operation_id = "show_subscription", tag = "subscription", security(()),
     params(("token" = String, Path, description = "Token of the subscription link"), ShowQuery),
     responses(
-        (status = 200, description = "Links, or a page; usage is in the header `Subscription-Userinfo`",
-         content((String = "text/plain"), (String = "text/html"))),
+        (status = 200, description = "Servers, or a page; usage is in the header `Subscription-Userinfo`. A known client of a person \
+          who is denied gets a profile without servers, and the reason as its title",
+         content((String = "text/plain"), (String = "application/yaml"), (String = "application/json"), (String = "text/html"))),
+        (status = 304, description = "The same as the one whose `ETag` is in `If-None-Match`"),
         (status = 403, description = "The person is denied",
          content((ProblemBody = "application/problem+json"), (String = "text/html"))),
-        (status = 404, description = "No such link, or it was rotated away",
+        (status = 404, description = "No such link, it was rotated away, or there is no such node",
          content((ProblemBody = "application/problem+json"), (String = "text/html"))),
+        (status = 406, description = "Clients of this kind can use none of the servers", body = ProblemBody,
+         content_type = "application/problem+json"),
         (status = 429, description = "Too many unknown links from this address", body = ProblemBody,
          content_type = "application/problem+json"),
     )
@@ -100,41 +104,62 @@ pub(super) async fn show(
     Params(query): Params<ShowQuery>,
     request: axum::extract::Request,
 ) -> Result<Response, Problem> {
-    let headers = request.headers();
-    let format = query.format.unwrap_or_else(|| preferred(headers));
+    let (headers, extensions) = (request.headers(), request.extensions());
+    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let agent = agent.unwrap_or_default();
+    let client = clients::of(agent);
+    let format = query.format.unwrap_or_else(|| preferred(client, headers));
     let title = state.settings.title.as_str();
+    let address = || ClientAddr::of(extensions, headers, &state.settings.trusted_proxies).0;
     match state.use_cases.subscription(&token).await {
         Ok(Some(Subscription::Granted {
-            configuration,
+            mut configuration,
             used,
             limit,
             expires,
         })) => {
-            let ClientAddr(address) = ClientAddr::of(request.extensions(), headers, &state.settings.trusted_proxies);
-            let client = headers.get(header::USER_AGENT).and_then(|client| client.to_str().ok());
-            let (id, client) = (&configuration.corporate_id, client.unwrap_or_default());
-            state.use_cases.subscription_fetched(id, address, client);
+            if let Some(node) = &query.node {
+                configuration.links.retain(|link| link.name == *node);
+                if configuration.links.is_empty() {
+                    return Err(Problem::not_found("there is no node of this name in the subscription"));
+                }
+            }
+            // Who only asks what there is was handed nothing.
+            if request.method() != Method::HEAD {
+                let id = &configuration.corporate_id;
+                state.use_cases.subscription_fetched(id, address(), agent);
+            }
             let info = UserInfo { used, limit, expires };
-            match format {
-                Format::Html => page(title, &configuration, &info),
-                Format::Plain => Ok(list(title, &info, joined(&configuration))),
-                Format::Base64 => Ok(list(title, &info, STANDARD.encode(joined(&configuration)))),
+            match format.form() {
+                None => page::page(title, &configuration, &info),
+                Some(form) => document(&state, form, client, &configuration, &info, headers),
             }
         }
-        Ok(Some(Subscription::Denied(denial))) => refuse(title, format, &denial),
-        Ok(None) => {
-            let ClientAddr(address) = ClientAddr::of(request.extensions(), headers, &state.settings.trusted_proxies);
-            match state.token_failures.failed(address, state.clock.monotonic()) {
-                Ok(()) => unknown(title, format),
-                Err(seconds) => Err(Problem::too_many(seconds)),
-            }
-        }
+        Ok(Some(Subscription::Denied(denial))) => match (format.form(), client) {
+            (None, _) => page::refused(title, &denial),
+            (Some(form), Some(_)) => Ok(emptied(form, &denial)),
+            (Some(_), None) => Err(denied(&denial)),
+        },
+        Ok(None) => match state.token_failures.failed(address(), state.clock.monotonic()) {
+            Ok(()) if format == Format::Html => page::unknown(title),
+            Ok(()) => Err(Problem::not_found(page::UNKNOWN)),
+            Err(seconds) => Err(Problem::too_many(seconds)),
+        },
         Err(error) => Err(outside(&error)),
     }
 }
 
-/// Browsers ask for HTML, VPN clients do not.
-fn preferred(headers: &HeaderMap) -> Format {
+/// What a known client reads; for others, browsers ask for HTML, and VPN clients do not.
+fn preferred(client: Option<&Client>, headers: &HeaderMap) -> Format {
+    if let Some(client) = client {
+        return match client.form {
+            Form::Uri => Format::Uri,
+            Form::Base64 => Format::Base64,
+            Form::Hysteria => Format::Hysteria,
+            Form::SingBox => Format::SingBox,
+            Form::Mihomo => Format::Mihomo,
+        };
+    }
     let accepts_html = headers
         .get_all(header::ACCEPT)
         .iter()
@@ -142,133 +167,111 @@ fn preferred(headers: &HeaderMap) -> Format {
     if accepts_html { Format::Html } else { Format::Base64 }
 }
 
-struct UserInfo {
-    used: (u64, u64),
-    limit: Option<u64>,
-    expires: Option<jiff::Timestamp>,
-}
-
-impl UserInfo {
-    fn header(&self) -> String {
-        let (upload, download) = self.used;
-        let total = self.limit.unwrap_or_default();
-        let expire = self.expires.map(jiff::Timestamp::as_second).unwrap_or_default();
-        format!("upload={upload}; download={download}; total={total}; expire={expire}")
+fn document(
+    state: &HttpState,
+    form: Form,
+    client: Option<&Client>,
+    configuration: &Configuration,
+    info: &UserInfo,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let made = state.use_cases.document(form, configuration).map_err(|error| {
+        let status = StatusCode::NOT_ACCEPTABLE;
+        Problem::new(
+            status,
+            "no-server-for-client",
+            "No server for this client",
+            error.to_string(),
+        )
+    })?;
+    let settings = &state.settings;
+    let tag = format!("\"{}\"", made.tag);
+    let mut response = if unchanged(headers, &tag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let body = made.body.expose_secret().to_owned();
+        ([(header::CONTENT_TYPE, form.media_type())], body).into_response()
+    };
+    let all_four = client.is_some_and(|client| client.wants_expire);
+    set(&mut response, "etag", &tag);
+    set(&mut response, "subscription-userinfo", &info.header(all_four));
+    set(&mut response, "profile-title", &in_base64(&settings.title));
+    set(&mut response, "profile-update-interval", UPDATE_HOURS);
+    set(
+        &mut response,
+        "profile-web-page-url",
+        configuration.subscription_url.expose_secret(),
+    );
+    if let Some(url) = &settings.support_url {
+        set(&mut response, "support-url", url);
     }
-}
-
-fn joined(configuration: &Configuration) -> String {
-    let links: Vec<&str> = configuration
-        .links
-        .iter()
-        .map(|link| link.url.expose_secret())
-        .collect();
-    links.join("\n")
-}
-
-fn list(title: &str, info: &UserInfo, body: String) -> Response {
-    let mut response = ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response();
-    let title = format!("base64:{}", STANDARD.encode(title));
-    let values = [
-        ("subscription-userinfo", info.header()),
-        ("profile-title", title),
-        ("profile-update-interval", UPDATE_HOURS.to_owned()),
-    ];
-    for (name, value) in values {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            response.headers_mut().insert(HeaderName::from_static(name), value);
-        }
+    if let Some(text) = &settings.announce {
+        set(&mut response, "announce", &in_base64(text));
     }
+    set(&mut response, "content-disposition", &file_name(&settings.title, form));
+    Ok(response)
+}
+
+/// For a client that would otherwise keep the servers that it has for ever.
+fn emptied(form: Form, denial: &Denial) -> Response {
+    let reason = page::advice(denial);
+    let mut response = ([(header::CONTENT_TYPE, form.media_type())], forms::empty(form, &reason)).into_response();
+    set(&mut response, "profile-title", &in_base64(&reason));
+    set(&mut response, "profile-update-interval", UPDATE_HOURS);
+    set(&mut response, "announce", &in_base64(&reason));
     response
 }
 
-fn page(title: &str, configuration: &Configuration, info: &UserInfo) -> Result<Response, Problem> {
-    let links = configuration.links.iter().map(|link| {
-        let url = link.url.expose_secret();
-        let (width, path) = qr::svg_path(url)?;
-        Some(PageLink {
-            name: &link.name,
-            url,
-            width,
-            path,
-        })
-    });
-    let used = info.used.0.saturating_add(info.used.1);
-    let limit = info.limit.filter(|limit| *limit > 0);
-    let nonce = nonce()?;
-    let page = Page {
-        title,
-        nonce: &nonce,
-        corporate_id: configuration.corporate_id.as_str(),
-        links: links.collect::<Option<_>>().ok_or_else(Problem::internal)?,
-        subscription_url: configuration.subscription_url.expose_secret(),
-        used: amount(used),
-        percent: limit.map_or(0, |limit| (u128::from(used) * 100 / u128::from(limit)).min(100) as u64),
-        limit: limit.map(amount),
-        expires: info.expires.map(|at| at.strftime("%-d %B %Y, %H:%M UTC").to_string()),
-    };
-    html(StatusCode::OK, &nonce, page.render())
-}
-
-fn refuse(title: &str, format: Format, denial: &Denial) -> Result<Response, Problem> {
-    let words = Subscription::plain_words(denial.reason);
-    let advice = format!("{words} Ask whoever gave you this link.");
-    if format == Format::Html {
-        return message(StatusCode::FORBIDDEN, title, "No access", &advice);
-    }
-    // Without the names of holds: whoever has the link need not know who placed them.
-    Err(Problem::new(
+/// Without the names of holds: whoever has the link need not know who placed them.
+fn denied(denial: &Denial) -> Problem {
+    Problem::new(
         StatusCode::FORBIDDEN,
         "access-denied",
         "No access",
-        advice,
-    ))
+        page::advice(denial),
+    )
 }
 
-fn unknown(title: &str, format: Format) -> Result<Response, Problem> {
-    let text = "This link is not known, or was replaced by a new one. Ask whoever gave it to you.";
-    if format == Format::Html {
-        return message(StatusCode::NOT_FOUND, title, "Unknown link", text);
+fn set(response: &mut Response, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(HeaderName::from_static(name), value);
     }
-    Err(Problem::not_found(text))
+}
+
+/// Any text, as clients read it in a header.
+fn in_base64(text: &str) -> String {
+    format!("base64:{}", STANDARD.encode(text))
+}
+
+/// Several clients show it as the name of the profile.
+fn file_name(title: &str, form: Form) -> String {
+    let name = format!("{title}{}", form.extension());
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || matches!(c, ' ' | '-' | '_' | '.') {
+            c
+        } else {
+            '_'
+        }
+    };
+    let ascii: String = name.chars().map(plain).collect();
+    let encoded = utf8_percent_encode(&name, NON_ALPHANUMERIC);
+    format!("attachment; filename=\"{ascii}\"; filename*=UTF-8''{encoded}")
+}
+
+/// Whether the client has this version already.
+fn unchanged(headers: &HeaderMap, tag: &str) -> bool {
+    let given = headers.get_all(header::IF_NONE_MATCH).iter();
+    let mut tags = given
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    tags.any(|given| {
+        let given = given.trim();
+        given == "*" || given.strip_prefix("W/").unwrap_or(given) == tag
+    })
 }
 
 /// The link is open to anybody: what is wrong inside is for the log.
 fn outside(error: &AccessError) -> Problem {
     tracing::warn!(%error, "a subscription could not be answered");
     Problem::unavailable("there is no server to connect to at present: try again later")
-}
-
-fn message(status: StatusCode, title: &str, heading: &str, text: &str) -> Result<Response, Problem> {
-    let nonce = nonce()?;
-    let page = Message {
-        title,
-        nonce: &nonce,
-        heading,
-        text,
-    };
-    html(status, &nonce, page.render())
-}
-
-fn html(status: StatusCode, nonce: &str, page: askama::Result<String>) -> Result<Response, Problem> {
-    let page = page.map_err(|_| Problem::internal())?;
-    let policy = format!(
-        "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; \
-         frame-ancestors 'none'"
-    );
-    Ok((status, [(header::CONTENT_SECURITY_POLICY, policy)], Html(page)).into_response())
-}
-
-fn nonce() -> Result<String, Problem> {
-    let mut bytes = [0u8; 16];
-    getrandom::fill(&mut bytes).map_err(|_| Problem::internal())?;
-    Ok(STANDARD.encode(bytes))
-}
-
-/// `82 GiB`
-fn amount(bytes: u64) -> String {
-    let coarse = Bytes::coarse(bytes).to_string();
-    let split = coarse.find(|c: char| !c.is_ascii_digit()).unwrap_or(coarse.len());
-    let (number, unit) = coarse.split_at(split);
-    format!("{number} {unit}B")
 }

@@ -14,7 +14,8 @@ pub use keys::{Derived, Keys};
 
 use crate::{
     config::PublicUrl,
-    desired::connection_secrets::ConnectionSecret,
+    desired::connection_secrets::{ConnectionSecret, Profile},
+    forms::{Document, Form, Forms, NoServer},
     gateway::{Credentials, Link},
     model::{corporate_id::CorporateId, user::VpnUser},
 };
@@ -32,6 +33,17 @@ pub struct Issuer {
     keys: Arc<dyn Keys>,
     gateways: Arc<dyn Linking>,
     public_url: PublicUrl,
+    forms: Arc<Forms>,
+    profiles: Arc<[Profile]>,
+}
+
+/// What a person connects with.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// Name and password.
+    pub credentials: Credentials,
+    /// Client links, one a node of each of the user's gateways. Those that have not answered for minutes are the last.
+    pub links: Vec<Link>,
 }
 
 impl Issuer {
@@ -42,7 +54,17 @@ impl Issuer {
             keys,
             gateways,
             public_url,
+            forms: Arc::default(),
+            profiles: Arc::default(),
         }
+    }
+
+    /// Makes documents like these, and puts `profiles` beside what is kept for each person where others read it.
+    #[must_use]
+    pub fn with_forms(mut self, forms: Forms, profiles: &[Profile]) -> Self {
+        self.forms = Arc::new(forms);
+        self.profiles = profiles.into();
+        self
     }
 
     /// Where people reach the HTTP shell.
@@ -51,22 +73,48 @@ impl Issuer {
         &self.public_url
     }
 
-    /// Client links of a user, one a node of each of the user's gateways. None where no gateway has one, or the password cannot
-    /// be read now.
+    /// Client links of a user; see [`Self::connection`].
     #[must_use]
     pub fn links(&self, user: &VpnUser) -> Vec<Link> {
-        self.keys
-            .credentials(user)
-            .map(|credentials| self.links_with(user, &credentials))
+        self.connection(user)
+            .map(|connection| connection.links)
             .unwrap_or_default()
+    }
+
+    /// What a user connects with. Without links where no gateway has one; `None` if the password cannot be read now.
+    #[must_use]
+    pub fn connection(&self, user: &VpnUser) -> Option<Connection> {
+        let credentials = self.keys.credentials(user)?;
+        let mut links = self.links_with(user, &credentials);
+        // The order of declaration holds otherwise, so that what clients remember stays what it was.
+        links.sort_by_key(|link| link.silent);
+        Some(Connection { credentials, links })
     }
 
     fn links_with(&self, user: &VpnUser, credentials: &Credentials) -> Vec<Link> {
         let gateways = user.spec.gateway_names();
-        gateways
+        let mut links: Vec<Link> = gateways
             .iter()
             .flat_map(|name| self.gateways.links(name, credentials))
-            .collect()
+            .collect();
+        if !self.forms.allow_insecure() {
+            for link in links.iter_mut().filter(|link| link.server.insecure) {
+                *link = Link {
+                    silent: link.silent,
+                    ..Link::new(Arc::clone(&link.server), credentials, false)
+                };
+            }
+        }
+        links
+    }
+
+    /// The document in which a client of this kind finds what a user connects with.
+    ///
+    /// # Errors
+    /// Clients of this kind can use none of the servers.
+    pub fn document(&self, form: Form, links: &[Link], credentials: &Credentials) -> Result<Document, NoServer> {
+        let servers: Vec<_> = links.iter().map(|link| Arc::clone(&link.server)).collect();
+        self.forms.document(form, &servers, credentials)
     }
 
     /// The subscription link of a user: `<public URL>/sub/<id>.<token>`.
@@ -101,11 +149,110 @@ impl Issuer {
     #[must_use]
     pub fn connection_secret(&self, user: &VpnUser) -> Option<ConnectionSecret> {
         let credentials = self.keys.credentials(user)?;
+        // Whatever answers at present: what is kept is not to change with that.
+        let links = self.links_with(user, &credentials);
+        let profile = |profile: &Profile| {
+            let form = match profile {
+                Profile::SingBox => Form::SingBox,
+                Profile::Mihomo => Form::Mihomo,
+            };
+            // Where clients of a kind can use no server, there is nothing to keep for them.
+            let document = self.document(form, &links, &credentials).ok()?;
+            Some((*profile, document.body))
+        };
         Some(ConnectionSecret {
-            hy2_url: self.links_with(user, &credentials).into_iter().next()?.url,
+            profiles: self.profiles.iter().filter_map(profile).collect(),
+            hy2_url: links.into_iter().next()?.url,
             subscription_url: self.subscription_url(user),
             username: credentials.username,
             password: credentials.password,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        forms::Templates,
+        gateway::{hysteria::ports::Ports, server::Server},
+    };
+
+    /// Two nodes, the first of which is silent.
+    struct Two;
+
+    impl Keys for Two {
+        fn credentials(&self, _: &VpnUser) -> Option<Credentials> {
+            Some(Credentials {
+                username: "corp_a".to_owned(),
+                password: "pw".into(),
+            })
+        }
+        fn subscription_token(&self, _: &CorporateId, _: i64) -> SecretString {
+            "token".into()
+        }
+    }
+
+    impl Linking for Two {
+        fn links(&self, _: &str, credentials: &Credentials) -> Vec<Link> {
+            let link = |name: &str, silent| {
+                let server = Server {
+                    name: name.to_owned(),
+                    host: format!("{name}.example.com"),
+                    ports: Ports::DEFAULT,
+                    sni: None,
+                    pin_sha256: None,
+                    insecure: true,
+                    certificate: None,
+                    obfs: None,
+                };
+                Link {
+                    silent,
+                    ..Link::new(Arc::new(server), credentials, true)
+                }
+            };
+            vec![link("one", true), link("two", false)]
+        }
+    }
+
+    fn issuer(insecure: bool, profiles: &[Profile]) -> Issuer {
+        let two = Arc::new(Two);
+        let url = PublicUrl::parse("https://vpn.example.com").unwrap();
+        Issuer::new(Arc::clone(&two) as _, two, url).with_forms(Forms::new(Templates::default(), insecure), profiles)
+    }
+
+    fn user() -> VpnUser {
+        VpnUser::new("a", serde_json::from_value(json!({ "corporateId": "A" })).unwrap())
+    }
+
+    #[test]
+    fn silent_nodes_are_the_last_of_what_is_handed_out_and_change_nothing_that_is_kept() {
+        let issuer = issuer(true, &[Profile::SingBox]);
+        let links = issuer.links(&user());
+        let names: Vec<&str> = links.iter().map(|link| link.name.as_str()).collect();
+        assert_eq!(names, ["two", "one"]);
+        let kept = issuer.connection_secret(&user()).unwrap();
+        assert!(kept.hy2_url.expose_secret().contains("one.example.com"));
+        let [(profile, document)] = kept.profiles.as_slice() else {
+            panic!("{:?}", kept.profiles);
+        };
+        let document: serde_json::Value = serde_json::from_str(document.expose_secret()).unwrap();
+        let outbounds = document["outbounds"].as_array().unwrap();
+        assert_eq!((*profile, &outbounds[3]["tag"]), (Profile::SingBox, &json!("one")));
+        assert_eq!(outbounds[3]["password"], "corp_a:pw");
+    }
+
+    #[test]
+    fn where_it_is_forbidden_no_link_tells_a_client_to_verify_nothing() {
+        let links = |insecure| {
+            let links = issuer(insecure, &[]).links(&user());
+            let said = links
+                .iter()
+                .filter(|link| link.url.expose_secret().contains("insecure"));
+            (links.len(), said.count(), links[1].silent)
+        };
+        assert_eq!((links(true), links(false)), ((2, 2, true), (2, 0, true)));
     }
 }

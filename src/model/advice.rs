@@ -63,7 +63,7 @@ pub fn gateway_advice(spec: &VpnGatewaySpec) -> Vec<FieldError> {
         .hysteria
         .iter()
         .flat_map(|hysteria| hysteria.nodes.iter().enumerate());
-    let pinned = nodes.filter(|(_, node)| node.pin_sha256.is_some() && !node.insecure);
+    let pinned = nodes.filter(|(_, node)| node.pin_sha256.is_some() && !node.insecure && node.certificate.is_none());
     pinned
         .map(|(at, _)| FieldError {
             path: format!("spec.hysteria.nodes[{at}].pinSha256"),

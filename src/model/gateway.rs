@@ -130,6 +130,11 @@ pub struct HysteriaNode {
     /// Whether links tell clients not to verify the certificate. Only ever together with a pin or in a laboratory.
     #[serde(default)]
     pub insecure: bool,
+    /// The server's own certificate in PEM, where no public authority vouches for it: clients that can, trust this one and no
+    /// other. Its hash is then the pin for the rest. Not for certificates that ACME renews.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = syntax::CERTIFICATE.max_len), extend("x-kubernetes-validations" = syntax::CERTIFICATE.cel()))]
+    pub certificate: Option<String>,
     /// Obfuscation of the QUIC packets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub obfs: Option<Obfuscation>,

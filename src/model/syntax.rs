@@ -200,6 +200,14 @@ pub const CA_BUNDLE: Syntax = Syntax {
     matches: |text| text.contains("-----BEGIN CERTIFICATE-----"),
 };
 
+/// A server's certificate in PEM.
+pub const CERTIFICATE: Syntax = Syntax {
+    pattern: "-----BEGIN CERTIFICATE-----",
+    max_len: 16_384,
+    rule: "the server's certificate in PEM, at most 16 KiB of it",
+    matches: |text| text.contains("-----BEGIN CERTIFICATE-----"),
+};
+
 /// Reads a port as [`PORTS`] spells it: 1 to 65535 without leading zeros.
 #[must_use]
 pub fn port(text: &str) -> Option<u16> {

@@ -224,6 +224,7 @@ fn node_fields(errors: &mut Errors, path: &str, node: &HysteriaNode) {
         };
         errors.add(at("pinSha256"), message);
     }
+    errors.syntax(&at("certificate"), node.certificate.as_deref(), &syntax::CERTIFICATE);
     errors.source(&at("obfs.password"), node.obfs.as_ref().map(|obfs| &obfs.password));
     errors.syntax(&at("statsUrl"), node.stats_url.as_deref(), &syntax::BASE_URL);
     errors.source(&at("statsSecret"), node.stats_secret.as_ref());

@@ -123,6 +123,14 @@ impl UsageBook {
         self.lock().totals.get(account).copied().unwrap_or_default()
     }
 
+    /// What an account has moved; `None` while what the history holds could not be read.
+    #[must_use]
+    pub fn known_totals(&self, account: &str) -> Option<Totals> {
+        let book = self.lock();
+        book.complete
+            .then(|| book.totals.get(account).copied().unwrap_or_default())
+    }
+
     /// Every account's usage, for the first load.
     #[must_use]
     pub fn inputs(&self) -> Vec<Input> {

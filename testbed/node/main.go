@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"encoding/pem"
 	"flag"
 	"log"
 	"net"
@@ -60,6 +61,7 @@ func run() error {
 		"stats":     "http://" + n.settings.statsListen,
 		"control":   "http://" + control.Addr().String(),
 		"pinSHA256": pin,
+		"certificate": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Certificate[0]})),
 	}); err != nil {
 		return err
 	}

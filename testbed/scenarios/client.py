@@ -20,20 +20,28 @@ _REFUSED = re.compile(r"authentication error, HTTP status code: (\d+)")
 class Client:
     """One device: a client process with a SOCKS5 inbound, that gets nothing but the link."""
 
+    # What the process runs, and what it says once it is connected.
+    says = _CONNECTED
+
     def __init__(self, world, link, label):
         self.world = world
         self.label = label
         # What it asks for to reach the target.
         self.target_address = "127.0.0.1"
         self.port = free_port()
-        configuration = {"server": link, "socks5": {"listen": f"127.0.0.1:{self.port}"}}
-        self.process = world.start(
-            f"client-{label}", [world.tools.python, _CLIENT], stdin=json.dumps(configuration)
-        )
+        self.process = self._start(link)
         self._busy = None
         self._stop = threading.Event()
         # (time begun, time ended, error or None) of each request of the busy loop, in seconds since the epoch.
         self.requests = []
+
+    def _start(self, link):
+        """`link` is one, or a whole configuration without inbounds."""
+        configuration = dict(link) if isinstance(link, dict) else {"server": link}
+        configuration["socks5"] = {"listen": f"127.0.0.1:{self.port}"}
+        return self.world.start(
+            f"client-{self.label}", [self.world.tools.python, _CLIENT], stdin=json.dumps(configuration)
+        )
 
     def connected(self, seconds=15.0):
         """Waits until the client is connected and its inbound listens."""
@@ -41,7 +49,7 @@ class Client:
         def ready():
             if not self.process.running():
                 raise Failed(f"client {self.label} ended: {self.process.output().strip()[-300:]}")
-            return _CONNECTED in self.process.output() and self._listening()
+            return self.says in self.process.output() and self._listening()
 
         until(f"client {self.label} connects", ready, seconds)
         return self

@@ -1,5 +1,8 @@
 """What people who declare users with kubectl see, and what a user is handed."""
 
+import json
+import os
+import subprocess
 import threading
 import time
 import urllib.parse
@@ -7,6 +10,7 @@ import urllib.parse
 from .kstatus import condition, kstatus
 from .kubernetes import PATIENCE, user_document
 from .processes import Failed, check, until
+from .shared import programs
 from .vpn import links_in, userinfo
 
 _KEYS = {"hy2_url", "subscription_url", "username", "password"}
@@ -105,6 +109,38 @@ def kubectl_wait_and_kstatus_are_right_at_every_moment(world):
         _stays(lambda: room.user("AB110001")["metadata"]["resourceVersion"] == version, 3, "the object changes without an edit")
     check(not wrong, f"{wrong}")
     return f"{ROUNDS * 2} edits, {events} watch events, none of them claimed what auth did not do"
+
+
+def profiles_stand_in_the_secret_where_they_are_wanted(world):
+    room = world.kubernetes()
+    vpn = world.vpn
+    vpn.environment["HANDOUT_FORMATS"] = "sing-box,mihomo"
+    world.one_node()
+    room.declare_user("AB125001")
+    room.settled("AB125001", "Granted")
+    wanted = _KEYS | {"sing-box.json", "mihomo.yaml"}
+    content = until("profiles in the Secret", lambda: _with_keys(room.secret("AB125001"), wanted), PATIENCE)
+    own = f"{content['username']}:{content['password']}"
+    profile = json.loads(content["sing-box.json"])
+    (outbound,) = [it for it in profile["outbounds"] if it["type"] == "hysteria2"]
+    check(outbound["password"] == own, "the profile has other credentials than the Secret")
+    check(json.dumps(own) in content["mihomo.yaml"], "the profile of mihomo has other credentials than the Secret")
+    path = os.path.join(world.path, "profile.json")
+    with open(path, "w") as file:
+        file.write(content["sing-box.json"])
+    program = os.path.join(programs("sing-box"), "sing-box")
+    done = subprocess.run([program, "check", "-c", path], capture_output=True, text=True)
+    check(done.returncode == 0, f"sing-box check: {done.stderr.strip()[-300:]}")
+    os.remove(path)
+    check(vpn.process.stop() == 0, "the operator did not end in order")
+    del vpn.environment["HANDOUT_FORMATS"]
+    vpn.start()
+    until("the profiles are gone", lambda: _with_keys(room.secret("AB125001"), _KEYS), PATIENCE)
+    return "both profiles beside the link, with the same credentials; gone when nobody wants them"
+
+
+def _with_keys(content, keys):
+    return content if content and set(content) == keys else None
 
 
 def a_secret_that_is_deleted_or_edited_comes_back_the_same(world):

@@ -30,6 +30,7 @@ class Node:
         self.port = int(self.address.rpartition(":")[2])
         self.stats_url = facts["stats"]
         self.pin = facts["pinSHA256"]
+        self.certificate = facts["certificate"]
         self._control = facts["control"]
 
     def online(self, prefix=""):

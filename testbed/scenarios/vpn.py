@@ -118,6 +118,20 @@ class Operator:
         check(got == status, f"{method} {path} answered {got} instead of {status}: {answer}")
         return answer
 
+    def subscription(self, corporate_id, user_agent="", form=""):
+        """What a client that calls itself so gets at the address of the subscription: status, headers and text."""
+        path = urllib.parse.urlsplit(self.configuration(corporate_id)["subscription_url"]).path
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.api_port}{path}{'?format=' if form else ''}{form}",
+            headers={"User-Agent": user_agent, "Accept": "text/html,*/*"},
+        )
+        try:
+            with self._opener.open(request, timeout=15) as answer:
+                return answer.status, answer.headers, answer.read().decode()
+        except urllib.error.HTTPError as refusal:
+            with refusal:
+                return refusal.code, refusal.headers, refusal.read().decode()
+
     def user(self, corporate_id):
         return self.expect("GET", f"/user/{corporate_id}")
 
@@ -207,7 +221,7 @@ class Vpn(Operator):
     def declare_hold(self, name, corporate_id, **spec):
         self.write(name, "VpnHold", {"corporateId": corporate_id, "source": "helpdesk", **spec})
 
-    def declare_gateway(self, *nodes):
+    def declare_gateway(self, *nodes, **more):
         self.write("default", "VpnGateway", {"hysteria": {"nodes": [
             {
                 "name": node.name,
@@ -218,6 +232,7 @@ class Vpn(Operator):
                 "statsUrl": node.stats_url,
                 "statsSecret": {"env": "HYSTERIA_STATS_SECRET"},
                 "authToken": {"env": "HYSTERIA_AUTH_TOKEN"},
+                **more,
             }
             for node in nodes
         ]}})

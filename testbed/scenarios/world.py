@@ -9,6 +9,7 @@ from .client import Client
 from .kubernetes import Room
 from .node import Node
 from .processes import Process, check
+from .sing_box import SingBox
 from .target import Target
 from .vpn import STATS_SECRET, Vpn
 
@@ -70,6 +71,12 @@ class World:
 
     def client(self, link, label):
         client = Client(self, link, label)
+        self._clients.append(client)
+        return client
+
+    def sing_box(self, program, profile, label):
+        """sing-box with a profile, as a device."""
+        client = SingBox(self, program, profile, label)
         self._clients.append(client)
         return client
 

@@ -41,6 +41,7 @@ const FLOORS: &[&[&str]] = &[
         "mail",
     ],
     &["auth"],
+    &["forms"],
     &["roster"],
     &["issue"],
     &["reconcile"],

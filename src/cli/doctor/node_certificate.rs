@@ -62,8 +62,8 @@ type Trust = Arc<dyn ServerCertVerifier>;
 
 async fn of_node(name: &str, node: &HysteriaNode, port: u16, trust: Option<Trust>) -> Finding {
     let (address, server_name) = (node.address.as_str(), node.sni.as_ref().unwrap_or(&node.address));
-    // A pin, or clients that verify nothing, make the authority behind it of no interest.
-    let trust = trust.filter(|_| !node.insecure && node.pin_sha256.is_none());
+    // A pin, a certificate that is trusted as it is, or clients that verify nothing, make the authority behind it of no interest.
+    let trust = trust.filter(|_| !node.insecure && node.pin_sha256.is_none() && node.certificate.is_none());
     let place = format!("TCP port {port} of {address}");
     let shown = match timeout(PATIENCE, handshake((address, port), server_name, trust)).await {
         Ok(Ok(shown)) => shown,

@@ -7,6 +7,7 @@ use kube::runtime::reflector::ObjectRef;
 use crate::{
     access::{Directory, GatewayView, Links, select},
     gateway::{NodeHealth, Observation, Obstacle, RevocationProgress, merged, running::Acting},
+    history::Totals,
     model::{
         hold::VpnHold,
         user::{AccountPresence, VpnUser},
@@ -72,6 +73,10 @@ impl Links for Live {
             }
         }
         obstacles
+    }
+
+    fn totals(&self, account: &str) -> Option<Totals> {
+        self.0.usage.known_totals(account)
     }
 
     fn refusals(&self) -> Vec<(String, String)> {

@@ -7,7 +7,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    RunError, backups,
+    RunError, backups, handout,
     live::Live,
     restored,
     source::{Cluster, Source},
@@ -154,7 +154,8 @@ pub async fn wire(
     }));
     let keys = Arc::new(Derived::new(key.clone(), Arc::clone(&passwords)));
     let core = Arc::new(Core {
-        issuer: Issuer::new(keys, Arc::clone(&gateways) as _, config.public_url.clone()),
+        issuer: Issuer::new(keys, Arc::clone(&gateways) as _, config.public_url.clone())
+            .with_forms(handout::forms(&config.handout)?, &handout::profiles(&config.handout)),
         desired: source.desired(),
         gateways,
         roster,

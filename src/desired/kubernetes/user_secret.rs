@@ -14,12 +14,22 @@ use sha2::{Digest, Sha256};
 
 use super::MANAGED_BY;
 use crate::{
-    desired::{FieldManager, connection_secrets::ConnectionSecret},
+    desired::{
+        FieldManager,
+        connection_secrets::{ConnectionSecret, Profile},
+    },
     model::{API_VERSION, user::VpnUser},
 };
 
-/// Keys of the Secret.
-const KEYS: [&str; 4] = ["hy2_url", "subscription_url", USERNAME, "password"];
+/// Keys of the Secret. Those of profiles are there where profiles are wanted.
+const KEYS: [&str; 6] = [
+    "hy2_url",
+    "subscription_url",
+    USERNAME,
+    "password",
+    Profile::ALL[0].key(),
+    Profile::ALL[1].key(),
+];
 const USERNAME: &str = "username";
 
 /// What matters of a Secret: its content, and whose it is.
@@ -87,11 +97,13 @@ pub(super) fn new(user: &VpnUser, name: &str, content: &ConnectionSecret) -> Sec
     secret
 }
 
-/// What makes a Secret as it should be. Keys of others go; their labels, annotations and references stay.
+/// What makes a Secret as it should be. Keys of others go, and those of profiles that are not wanted any more; their labels, annotations and references stay.
 pub(super) fn change(user: &VpnUser, content: &ConnectionSecret, there: &Secret) -> serde_json::Value {
-    let foreign = there.data.iter().flat_map(BTreeMap::keys).filter(|key| !is_key(key));
+    let wanted: BTreeMap<String, ByteString> = data(content).collect();
+    let unwanted = |key: &&String| !wanted.contains_key(*key);
+    let foreign = there.data.iter().flat_map(BTreeMap::keys).filter(unwanted);
     let mut values: serde_json::Map<_, _> = foreign.map(|key| (key.clone(), serde_json::Value::Null)).collect();
-    values.extend(data(content).map(|(key, value)| (key, json!(value))));
+    values.extend(wanted.iter().map(|(key, value)| (key.clone(), json!(value))));
     let (label, value) = MANAGED_BY;
     json!({
         "metadata": {
@@ -106,19 +118,27 @@ pub(super) fn change(user: &VpnUser, content: &ConnectionSecret, there: &Secret)
 
 fn data(content: &ConnectionSecret) -> impl Iterator<Item = (String, ByteString)> {
     let values = KEYS.into_iter().zip(values(content));
-    values.map(|(key, value)| (key.to_owned(), ByteString(value.as_bytes().to_vec())))
+    values.filter_map(|(key, value)| Some((key.to_owned(), ByteString(value?.as_bytes().to_vec()))))
 }
 
 fn is_key(key: &str) -> bool {
     KEYS.contains(&key)
 }
 
-fn values(content: &ConnectionSecret) -> [&str; 4] {
+fn values(content: &ConnectionSecret) -> [Option<&str>; 6] {
+    let profile = |wanted| {
+        let mut profiles = content.profiles.iter();
+        let found = profiles.find(|(profile, _)| *profile == wanted);
+        found.map(|(_, document)| document.expose_secret())
+    };
+    let [sing_box, mihomo] = Profile::ALL.map(profile);
     [
-        content.hy2_url.expose_secret(),
-        content.subscription_url.expose_secret(),
-        &content.username,
-        content.password.expose_secret(),
+        Some(content.hy2_url.expose_secret()),
+        Some(content.subscription_url.expose_secret()),
+        Some(&content.username),
+        Some(content.password.expose_secret()),
+        sing_box,
+        mihomo,
     ]
 }
 
@@ -134,11 +154,11 @@ pub(super) fn found(secret: &Secret) -> Fingerprint {
 /// As it should be.
 pub(super) fn wanted(user: &VpnUser, content: &ConnectionSecret) -> Fingerprint {
     let uid = user.uid().unwrap_or_default();
-    fingerprint(&uid, false, values(content).map(|value| Some(value.as_bytes())))
+    fingerprint(&uid, false, values(content).map(|value| value.map(str::as_bytes)))
 }
 
 /// Of the owner, the values, and whether there are keys of others.
-fn fingerprint(owner: &str, foreign: bool, values: [Option<&[u8]>; 4]) -> Fingerprint {
+fn fingerprint(owner: &str, foreign: bool, values: [Option<&[u8]>; 6]) -> Fingerprint {
     let mut hash = Sha256::new();
     hash.update([u8::from(foreign)]);
     for part in [Some(owner.as_bytes())].into_iter().chain(values) {
@@ -219,10 +239,20 @@ mod tests {
             subscription_url: "subscription".into(),
             username: ACCOUNT.to_owned(),
             password: "password".into(),
+            profiles: vec![(Profile::SingBox, "{}".into())],
         };
+        let kept = ByteString(b"old".to_vec());
+        let data = there.data.as_mut().unwrap();
+        data.extend(Profile::ALL.map(|profile| (profile.key().to_owned(), kept.clone())));
         let change = change(&user(), &content, &there);
+        assert_eq!(
+            change["data"]["mihomo.yaml"],
+            serde_json::Value::Null,
+            "not wanted any more"
+        );
+        assert_eq!(change["data"]["sing-box.json"], json!(ByteString(b"{}".to_vec())));
         assert_eq!(change["data"]["note"], serde_json::Value::Null);
-        assert_eq!(change["data"].as_object().unwrap().len(), 5);
+        assert_eq!(change["data"].as_object().unwrap().len(), 7);
         assert_eq!(
             (&change["metadata"]["uid"], &change["metadata"]["resourceVersion"]),
             (&json!("s-1"), &json!("7"))

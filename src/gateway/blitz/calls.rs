@@ -68,7 +68,11 @@ impl Shared {
                     let template = read.and_then(|(links, password)| Template::read(links, &account, &password));
                     let understood = template.is_some();
                     if understood {
-                        *lock(&self.template) = template;
+                        let mut known = lock(&self.template);
+                        // The very same while nothing changes, so that what was made of it is found again.
+                        if *known != template {
+                            *known = template;
+                        }
                     }
                     let waiting = self.lane().read_links(understood, self.context.now());
                     self.context.complete(waiting);

@@ -1,17 +1,28 @@
 //! The links of every account, by those of one.
 //!
 //! The panel writes an account's name and password into addresses that are the same for everybody, as they are and without
-//! encoding them. So one account's links say what everybody's are, and a password that needs encoding gets it.
+//! encoding them. So one account's links name the servers, and everybody's links are made of these.
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::client::PanelLinks;
-use crate::gateway::{Credentials, Link, percent::encoded};
+use crate::{
+    gateway::{
+        Credentials, Link,
+        hysteria::{
+            config::{Obfs, normal_pin},
+            ports::Ports,
+        },
+        server::Server,
+    },
+    model::gateway::ObfuscationType,
+};
 
 /// How long links that were read are good.
 const GOOD_FOR: Duration = Duration::from_secs(600);
@@ -53,37 +64,102 @@ impl Reading {
     }
 }
 
-/// What comes after name and password, for each of the panel's nodes. It can hold the password of the obfuscation.
-#[derive(Debug, Clone)]
+/// The panel's servers, as one account's links name them.
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Template {
-    nodes: Vec<(String, SecretString)>,
+    servers: Vec<Arc<Server>>,
 }
 
 impl Template {
     /// Reads one account's links. `None` when none of them is understood.
     pub(super) fn read(links: &PanelLinks, name: &str, password: &SecretString) -> Option<Self> {
-        let account = format!("{name}:{}", password.expose_secret());
-        let rest = |(node, uri): &(String, SecretString)| {
+        let account = format!("{name}:{}@", password.expose_secret());
+        let server = |(node, uri): &(String, SecretString)| {
             let uri = uri.expose_secret();
             let uri = uri
                 .strip_prefix("hy2://")
                 .or_else(|| uri.strip_prefix("hysteria2://"))?;
-            let rest = uri.strip_prefix(&account)?;
-            rest.starts_with('@').then(|| (node.clone(), rest.into()))
+            read(node, uri.strip_prefix(&account)?).map(Arc::new)
         };
-        let nodes: Vec<_> = links.iter().filter_map(rest).collect();
-        (!nodes.is_empty()).then_some(Self { nodes })
+        let servers: Vec<_> = links.iter().filter_map(server).collect();
+        (!servers.is_empty()).then_some(Self { servers })
     }
 
     /// The links of an account.
     pub(super) fn links(&self, credentials: &Credentials) -> Vec<Link> {
-        let name = encoded(&credentials.username);
-        let password = encoded(credentials.password.expose_secret());
-        let link = |(node, rest): &(String, SecretString)| Link {
-            name: node.clone(),
-            url: format!("hysteria2://{name}:{password}{}", rest.expose_secret()).into(),
-        };
-        self.nodes.iter().map(link).collect()
+        let servers = self.servers.iter();
+        servers
+            .map(|server| Link::new(Arc::clone(server), credentials, true))
+            .collect()
+    }
+}
+
+/// Reads `host:ports/?parameters#name`, in which the slash may be missing.
+fn read(name: &str, text: &str) -> Option<Server> {
+    let text = text.split_once('#').map_or(text, |(text, _)| text);
+    let (authority, query) = text.split_once('?').unwrap_or((text, ""));
+    let authority = authority.trim_end_matches('/');
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => rest
+            .split_once(']')
+            .map(|(host, rest)| (host, rest.strip_prefix(':')))?,
+        None => match authority.split_once(':') {
+            Some((host, ports)) => (host, Some(ports)),
+            None => (authority, None),
+        },
+    };
+    let mut server = Server {
+        name: name.to_owned(),
+        host: ascii(host)?,
+        ports: Ports::DEFAULT,
+        sni: None,
+        pin_sha256: None,
+        insecure: false,
+        certificate: None,
+        obfs: None,
+    };
+    // A plus is a plus: the panel writes values as they are.
+    let decoded = |value| percent_decode_str(value).decode_utf8_lossy().into_owned();
+    let parameters = query.split('&').filter_map(|pair| pair.split_once('='));
+    let parameters: Vec<(&str, String)> = parameters.map(|(key, value)| (key, decoded(value))).collect();
+    let password = parameters.iter().find(|(key, _)| *key == "obfs-password");
+    let mut beside = None;
+    for (key, value) in &parameters {
+        match (*key, value.as_str()) {
+            ("sni" | "peer", name) if !name.is_empty() => server.sni = Some(ascii(name)?),
+            ("pinSHA256", pin) if !pin.is_empty() => server.pin_sha256 = Some(normal_pin(pin)),
+            ("insecure" | "allowInsecure", "1" | "true") => server.insecure = true,
+            ("mport", list) if !list.is_empty() => beside = Some(list),
+            ("obfs", kind @ ("salamander" | "gecko")) => {
+                let type_ = if kind == "gecko" {
+                    ObfuscationType::Gecko
+                } else {
+                    ObfuscationType::Salamander
+                };
+                let password = password?.1.clone().into();
+                server.obfs = Some(Obfs { type_, password });
+            }
+            // With what nobody here knows, nobody would get in.
+            ("obfs", kind) if !matches!(kind, "" | "none" | "plain") => return None,
+            _ => {}
+        }
+    }
+    let ports: Vec<&str> = port.into_iter().chain(beside).collect();
+    if !ports.is_empty() {
+        server.ports = Ports::parse(&ports.join(",")).ok()?;
+    }
+    Some(server)
+}
+
+/// A host as DNS knows it.
+fn ascii(host: &str) -> Option<String> {
+    if host.parse::<std::net::IpAddr>().is_ok() {
+        return Some(host.to_owned());
+    }
+    match url::Host::parse(host).ok()? {
+        url::Host::Domain(domain) => Some(domain),
+        url::Host::Ipv4(address) => Some(address.to_string()),
+        url::Host::Ipv6(address) => Some(address.to_string()),
     }
 }
 
@@ -107,8 +183,38 @@ mod tests {
         let links = template.links(&credentials);
         assert_eq!(
             links[0].url.expose_secret(),
-            "hysteria2://spec:p%40ss%3Aw%2Fo%3Fr%23d%20%2541@203.0.113.7:8443?sni=example.test#IPv4"
+            "hysteria2://spec:p%40ss%3Aw%2Fo%3Fr%23d%20%2541@203.0.113.7:8443/?sni=example.test#IPv4"
         );
+    }
+
+    #[test]
+    fn every_part_of_a_link_is_read() {
+        let read = |rest: &str| super::read("n", rest).unwrap();
+        let full = read(
+            "[2001:db8::1]:443,20000-50000/?obfs=salamander&obfs-password=p%26q+r&sni=b\u{fc}cher.example&insecure=1&pinSHA256=AB:CD#x",
+        );
+        assert_eq!(
+            (full.host.as_str(), full.ports.to_string().as_str()),
+            ("2001:db8::1", "443,20000-50000")
+        );
+        assert_eq!(full.obfs.unwrap().password.expose_secret(), "p&q+r");
+        assert_eq!(full.sni.as_deref(), Some("xn--bcher-kva.example"));
+        assert!(full.insecure && full.pin_sha256.as_deref() == Some("abcd"));
+        let bare = read("h.example");
+        assert_eq!(
+            (bare.ports.first(), bare.insecure, bare.obfs.is_none()),
+            (443, false, true)
+        );
+        assert_eq!(read("h.example:443?mport=1000-2000").ports.to_string(), "443,1000-2000");
+        for unusable in [
+            "h.example:0",
+            "h.example:x",
+            "h.example:443?obfs=salamander",
+            "h.example?obfs=new",
+            "",
+        ] {
+            assert!(super::read("n", unusable).is_none(), "{unusable}");
+        }
     }
 
     #[test]

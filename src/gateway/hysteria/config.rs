@@ -1,7 +1,5 @@
 //! One node with its secrets resolved.
 
-use std::fmt;
-
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -10,7 +8,7 @@ use super::{
     ports::{Ports, PortsError},
 };
 use crate::{
-    gateway::redact,
+    gateway::{certificate::Certificate, redact},
     model::{
         gateway::{HysteriaNode, ObfuscationType},
         secret_source::SecretSource,
@@ -35,6 +33,14 @@ pub enum NodeConfigError {
         node: String,
         /// The text, without user info and query.
         shown: String,
+    },
+    /// The certificate is none, or not the one that is pinned.
+    #[error("node {node}: certificate: {error}")]
+    Certificate {
+        /// Name of the node.
+        node: String,
+        /// What is wrong, and what to do.
+        error: &'static str,
     },
     /// `statsUrl` without `statsSecret`.
     #[error("node {node}: statsSecret: is required beside statsUrl; it is trafficStats.secret of the node")]
@@ -95,6 +101,8 @@ pub struct NodeConfig {
     pub pin_sha256: Option<String>,
     /// Whether clients are told not to verify the certificate.
     pub insecure: bool,
+    /// The server's own certificate, where it is to be trusted without an authority.
+    pub certificate: Option<Certificate>,
     /// Obfuscation.
     pub obfs: Option<Obfs>,
     /// The statistics API. Without it nothing can be proved about the node.
@@ -180,6 +188,7 @@ impl NodeConfig {
             node: node.name.clone(),
             error,
         });
+        let certificate = node.certificate.as_deref().map(|pem| own_certificate(node, pem));
         let config = Self {
             name: node.name.clone(),
             address: bare_address(&node.address).to_owned(),
@@ -187,6 +196,7 @@ impl NodeConfig {
             sni: node.sni.clone(),
             pin_sha256: node.pin_sha256.as_deref().map(normal_pin),
             insecure: node.insecure,
+            certificate: certificate.and_then(|certificate| kept(certificate, &mut mistakes)),
             stats: stats.and_then(|stats| kept(stats, &mut mistakes)),
             obfs: obfs.and_then(|obfs| kept(obfs, &mut mistakes)),
             fault: None,
@@ -201,8 +211,25 @@ fn kept<T>(value: Result<T, NodeConfigError>, mistakes: &mut Vec<NodeConfigError
     value.map_err(|error| mistakes.push(error)).ok()
 }
 
+/// The declared certificate of a node. One that is pinned as well has to be the same.
+fn own_certificate(node: &HysteriaNode, pem: &str) -> Result<Certificate, NodeConfigError> {
+    let refused = |error| NodeConfigError::Certificate {
+        node: node.name.clone(),
+        error,
+    };
+    let certificate = Certificate::parse(pem).ok_or_else(|| refused("is no certificate in PEM"))?;
+    let pin = node.pin_sha256.as_deref().map(normal_pin);
+    if pin.is_some_and(|pin| pin != certificate.sha256()) {
+        return Err(refused(
+            "is another one than pinSha256 pins: the first certificate has to be the server's own; leave pinSha256 out, or correct one of \
+             the two",
+        ));
+    }
+    Ok(certificate)
+}
+
 /// A certificate pin as it is compared: lower-case hex without separators.
-fn normal_pin(declared: &str) -> String {
+pub(in crate::gateway) fn normal_pin(declared: &str) -> String {
     declared
         .chars()
         .filter(|c| !matches!(c, ':' | '-' | ' '))
@@ -230,19 +257,6 @@ fn stats_url(node: &str, text: &str) -> Result<Url, NodeConfigError> {
     }
 }
 
-/// Shows a host as it stands in an authority: an IPv6 address in brackets.
-pub(super) struct Host<'a>(pub &'a str);
-
-impl fmt::Display for Host<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.parse::<std::net::Ipv6Addr>().is_ok() {
-            write!(f, "[{}]", self.0)
-        } else {
-            f.write_str(self.0)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,6 +270,7 @@ mod tests {
             sni: None,
             pin_sha256: Some("AB:CD:ef".to_owned()),
             insecure: false,
+            certificate: None,
             obfs: Some(Obfuscation {
                 type_: ObfuscationType::Gecko,
                 password: SecretSource {
@@ -287,6 +302,34 @@ mod tests {
         assert_eq!(node.obfs.as_ref().unwrap().password.expose_secret(), "value-of-OBFS");
         assert_eq!(node.stats.as_ref().unwrap().secret.expose_secret(), "value-of-STATS");
         assert!(!format!("{node:?}").contains("value-of"));
+    }
+
+    #[test]
+    fn a_certificate_that_is_pinned_as_well_has_to_be_the_same() {
+        let made = rcgen::generate_simple_self_signed(vec!["vpn.example.com".to_owned()]).unwrap();
+        let certificate = Certificate::parse(&made.cert.pem()).unwrap();
+        let node = |pin: Option<&str>, pem: &str| {
+            let node = HysteriaNode {
+                pin_sha256: pin.map(ToOwned::to_owned),
+                certificate: Some(pem.to_owned()),
+                ..declared()
+            };
+            NodeConfig::resolve(&node, &environment).map_err(|error| error.to_string())
+        };
+        let pin = certificate.sha256().to_ascii_uppercase();
+        for pin in [None, Some(pin.as_str())] {
+            assert_eq!(
+                node(pin, &made.cert.pem()).unwrap().certificate.as_ref(),
+                Some(&certificate)
+            );
+        }
+        let other = node(Some(&"00".repeat(32)), &made.cert.pem()).unwrap_err();
+        assert!(
+            other.starts_with("node ams: certificate: is another one than pinSha256 pins"),
+            "{other}"
+        );
+        let none = node(None, "-----BEGIN CERTIFICATE-----").unwrap_err();
+        assert_eq!(none, "node ams: certificate: is no certificate in PEM");
     }
 
     #[test]

@@ -1,54 +1,38 @@
-//! Client links: `hysteria2://user:password@host:ports/?…#name`, as every Hysteria2 client imports them.
+//! Nodes as clients reach them.
 
-use std::fmt::Write;
+use std::sync::Arc;
 
-use secrecy::ExposeSecret;
+use super::config::NodeConfig;
+use crate::gateway::server::Server;
 
-use super::config::{Host, NodeConfig};
-use crate::gateway::{Credentials, Link, percent::encoded};
-
-/// The link with which these credentials connect to this node. The parameters always stand in the same order.
+/// The node as clients reach it.
 #[must_use]
-pub fn link(node: &NodeConfig, credentials: &Credentials) -> Link {
-    let mut url = format!(
-        "hysteria2://{}:{}@{}:{}/",
-        encoded(&credentials.username),
-        encoded(credentials.password.expose_secret()),
-        Host(&node.address),
-        node.ports
-    );
-    let obfs = node.obfs.iter().flat_map(|obfs| {
-        [
-            ("obfs", obfs.type_name()),
-            ("obfs-password", obfs.password.expose_secret()),
-        ]
-    });
-    let tls = [
-        ("sni", node.sni.as_deref()),
-        ("pinSHA256", node.pin_sha256.as_deref()),
-        ("insecure", node.insecure.then_some("1")),
-    ];
-    let parameters = obfs.chain(tls.into_iter().filter_map(|(key, value)| Some((key, value?))));
-    for (at, (key, value)) in parameters.enumerate() {
-        // Writing to a string cannot fail.
-        let _ = write!(url, "{}{key}={}", if at == 0 { '?' } else { '&' }, encoded(value));
-    }
-    let _ = write!(url, "#{}", encoded(&node.name));
-    Link {
+pub fn server(node: &NodeConfig) -> Arc<Server> {
+    Arc::new(Server {
         name: node.name.clone(),
-        url: url.into(),
-    }
+        host: node.address.clone(),
+        ports: node.ports.clone(),
+        sni: node.sni.clone(),
+        pin_sha256: node.pin_sha256.clone(),
+        insecure: node.insecure,
+        certificate: node.certificate.clone(),
+        obfs: node.obfs.clone(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use percent_encoding::percent_decode_str;
     use proptest::prelude::*;
-    use secrecy::SecretString;
+    use secrecy::{ExposeSecret as _, SecretString};
 
     use super::*;
     use crate::{
-        gateway::hysteria::{config::Obfs, ports::Ports},
+        gateway::{
+            Credentials, Link,
+            hysteria::{config::Obfs, ports::Ports},
+            server::Hopping,
+        },
         model::gateway::ObfuscationType,
     };
 
@@ -60,6 +44,7 @@ mod tests {
             sni: None,
             pin_sha256: None,
             insecure: false,
+            certificate: None,
             obfs: None,
             stats: None,
             fault: None,
@@ -72,7 +57,8 @@ mod tests {
             username: username.to_owned(),
             password: SecretString::from(password),
         };
-        link(node, &credentials).url.expose_secret().to_owned()
+        let link = Link::new(server(node), &credentials, true);
+        link.url.expose_secret().to_owned()
     }
 
     #[test]
@@ -92,6 +78,7 @@ mod tests {
             sni: Some("vpn.example.com".to_owned()),
             pin_sha256: Some("abcd".to_owned()),
             insecure: true,
+            certificate: None,
             obfs: Some(Obfs {
                 type_: ObfuscationType::Salamander,
                 password: "p&q=r#s".into(),
@@ -105,6 +92,22 @@ mod tests {
             "hysteria2://corp_a:a%3Ab%2Fc%40d%3F@[2001:db8::1]:443,20000-50000/?obfs=salamander\
              &obfs-password=p%26q%3Dr%23s&sni=vpn.example.com&pinSHA256=abcd&insecure=1#Amsterdam%201"
         );
+    }
+
+    #[test]
+    fn clients_that_split_host_and_port_find_the_ports_beside_them() {
+        let hopping = NodeConfig {
+            ports: Ports::parse("443,20000-50000").unwrap(),
+            pin_sha256: Some("abcd".to_owned()),
+            insecure: true,
+            ..node()
+        };
+        let server = server(&hopping);
+        assert_eq!(
+            server.uri("u:p", "a b", Hopping::AsMport, true),
+            "hysteria2://u:p@vpn.example.com:443/?pinSHA256=abcd&pcs=abcd&insecure=1&mport=20000-50000#a%20b"
+        );
+        assert!(!server.uri("u:p", "a", Hopping::AsMport, false).contains("insecure"));
     }
 
     fn decoded(text: &str) -> String {

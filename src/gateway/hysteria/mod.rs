@@ -25,11 +25,13 @@ pub use node::WITHOUT_EFFECT;
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use self::{client::StatsError, config::NodeConfig, node::Worker, state::State};
 use super::{
-    Backlog, Context, Credentials, Gateway, Links, Moment, NodeHealth, NodeName, Observation, PATIENCE, Target, Work,
+    Backlog, Context, Credentials, Gateway, Link, Links, Moment, NodeHealth, NodeName, Observation, PATIENCE, Target,
+    Work, server::Server,
 };
 
 /// What the gateway and its node tasks share.
@@ -48,9 +50,14 @@ impl Shared {
     }
 }
 
+/// A node that has not answered for so long is silent. Others stand before it in what people are given.
+const SILENT_AFTER: Duration = Duration::from_secs(180);
+
 struct Member {
     name: NodeName,
     config: Arc<NodeConfig>,
+    /// As clients reach it.
+    server: Arc<Server>,
     /// `None` for a node without a statistics API.
     worker: Option<Arc<Worker>>,
 }
@@ -102,8 +109,20 @@ impl HysteriaGateway {
                 (None, None) => None,
             };
             let kept = same.is_some();
+            let server = links::server(&config);
+            // The very same while nothing changes, so that what was made of it is found again.
+            let before = members
+                .iter()
+                .find(|member| member.name == name && member.server == server);
+            let server = before.map_or(server, |member| Arc::clone(&member.server));
             let config = Arc::new(config);
-            next.push((kept, Member { name, config, worker }));
+            let member = Member {
+                name,
+                config,
+                server,
+                worker,
+            };
+            next.push((kept, member));
         }
         let is_kept = |name: &NodeName| next.iter().any(|(kept, member)| *kept && member.name == *name);
         let mut completed = HashSet::new();
@@ -182,9 +201,23 @@ impl Gateway for HysteriaGateway {
     }
 
     fn links(&self, credentials: &Credentials) -> Links {
-        let configs: Vec<_> = self.members().iter().map(|member| member.config.clone()).collect();
-        let usable = configs.iter().filter(|config| config.has_link());
-        Links::Known(usable.map(|config| links::link(config, credentials)).collect())
+        let members = self.members();
+        let usable = members.iter().filter(|member| member.config.has_link());
+        let usable: Vec<_> = usable
+            .map(|member| (member.name.clone(), Arc::clone(&member.server)))
+            .collect();
+        drop(members);
+        let now = self.shared.context.clock.monotonic();
+        let silent: Vec<bool> = {
+            let state = self.shared.state();
+            let silent = usable.iter().map(|(name, _)| state.silent(name, now, SILENT_AFTER));
+            silent.collect()
+        };
+        let links = usable.into_iter().zip(silent).map(|((_, server), silent)| Link {
+            silent,
+            ..Link::new(server, credentials, true)
+        });
+        Links::Known(links.collect())
     }
 
     fn unusable(&self) -> Vec<String> {

@@ -11,9 +11,10 @@ use url::Url;
 
 use super::{
     acl::{self, Rejected},
-    config::{Host, NodeConfig},
+    config::NodeConfig,
     ports::Ports,
 };
+use crate::gateway::server::Host;
 
 /// Stands where a secret would.
 const REDACTED: &str = "REDACTED";

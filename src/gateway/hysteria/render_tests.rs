@@ -17,6 +17,7 @@ fn node(ports: &str) -> NodeConfig {
         sni: None,
         pin_sha256: None,
         insecure: false,
+        certificate: None,
         obfs: Some(Obfs {
             type_: ObfuscationType::Salamander,
             password: "obfs-pw".into(),

@@ -197,6 +197,12 @@ impl State {
         }
     }
 
+    /// Whether a node did not answer for longer than `patience`. One that cannot be asked never counts as silent.
+    pub(super) fn silent(&self, node: &NodeName, now: Instant, patience: Duration) -> bool {
+        let view = self.views.get(node);
+        view.is_some_and(|view| view.reachable(now, patience) == Reachable::False)
+    }
+
     /// Health of each node at `now`. One that did not answer for longer than `patience` is unreachable.
     pub(super) fn health(&self, now: Instant, patience: Duration) -> Vec<NodeHealth> {
         let health = |(node, view): (&NodeName, &View)| NodeHealth {
@@ -274,5 +280,30 @@ impl Online {
             }
         }
         counted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_silent_once_it_has_not_answered_for_so_long_and_only_where_it_can_be_asked() {
+        let (asked, dark) = (NodeName::new("g", "asked"), NodeName::new("g", "dark"));
+        let begun = Moment {
+            at: Instant::now(),
+            utc: Timestamp::UNIX_EPOCH,
+        };
+        let patience = Duration::from_secs(180);
+        let mut state = State::default();
+        let _ = state.add_node(&asked, true, begun);
+        let _ = state.add_node(&dark, false, begun);
+        let silent = |node: &NodeName, seconds: u64| {
+            let now = begun.at + Duration::from_secs(seconds);
+            state.silent(node, now, patience)
+        };
+        assert!(!silent(&asked, 180) && silent(&asked, 181));
+        assert!(!silent(&dark, 10_000), "nobody knows");
+        assert!(!silent(&NodeName::new("g", "gone"), 10_000));
     }
 }

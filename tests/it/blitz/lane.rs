@@ -49,7 +49,7 @@ async fn an_account_is_made_with_the_operators_password_and_read_back_before_it_
     let links = house.links("corp_a").unwrap();
     let names: Vec<&str> = links.iter().map(|link| link.name.as_str()).collect();
     assert_eq!(names, ["IPv4", "node-a"]);
-    let expected = format!("hysteria2://corp_a:{}@203.0.113.7:8443?", password("corp_a"));
+    let expected = format!("hysteria2://corp_a:{}@203.0.113.7:8443/?", password("corp_a"));
     assert!(links[0].url.expose_secret().starts_with(&expected));
     house.stop().await;
 }

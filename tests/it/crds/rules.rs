@@ -102,7 +102,7 @@ pub fn gateway() -> Value {
     let spec = json!({ "hysteria": { "nodes": [
         {
             "name": "fra1", "address": "fra1.example.com", "ports": "443,20000-50000", "sni": "www.example.com",
-            "pinSha256": "ab".repeat(32), "obfs": { "password": { "file": "/run/secrets/obfs" } },
+            "pinSha256": "ab".repeat(32), "certificate": PEM, "obfs": { "password": { "file": "/run/secrets/obfs" } },
             "statsUrl": "http://10.0.0.5:9999", "statsSecret": { "secretKeyRef": { "name": "stats", "key": "s" } },
         },
         { "name": "ams1", "address": "2001:db8::1" },
@@ -110,9 +110,10 @@ pub fn gateway() -> Value {
     object(Kind::VpnGateway, "default", spec)
 }
 
+const PEM: &str = "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n";
+
 pub fn panel() -> Value {
-    let pem = "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n";
-    let spec = json!({ "blitz": { "url": "https://panel/x/", "token": { "env": "TOKEN" }, "caBundle": pem } });
+    let spec = json!({ "blitz": { "url": "https://panel/x/", "token": { "env": "TOKEN" }, "caBundle": PEM } });
     object(Kind::VpnGateway, "panel", spec)
 }
 
@@ -299,6 +300,7 @@ fn every_rule_for_gateways_refuses_on_both_sides() {
         (node("ports"), json!("443-443"), "spec.hysteria.nodes[0].ports"),
         (node("sni"), json!("::1"), "spec.hysteria.nodes[0].sni"),
         (node("pinSha256"), json!("abcd"), "spec.hysteria.nodes[0].pinSha256"),
+        (node("certificate"), json!("MII"), "spec.hysteria.nodes[0].certificate"),
         (
             node("statsUrl"),
             json!("http://u:p@h"),

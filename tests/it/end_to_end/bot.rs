@@ -19,10 +19,10 @@ const PERSON: &str = "AB123456";
 const ANNA: i64 = 42;
 const ADMIN: i64 = 7;
 const DESK: i64 = 8;
-const API_TOKEN: &str = "the-token-of-the-bot-at-the-operator";
+pub const API_TOKEN: &str = "the-token-of-the-bot-at-the-operator";
 
 /// Settings of a bot.
-fn with_bot(house: &mut House, telegram: &TelegramDouble) {
+pub fn with_bot(house: &mut House, telegram: &TelegramDouble) {
     for (name, value) in [
         ("TELEGRAM_BOT_TOKEN", TOKEN),
         ("TELEGRAM_API_URL", &telegram.url()),
@@ -34,7 +34,7 @@ fn with_bot(house: &mut House, telegram: &TelegramDouble) {
     }
 }
 
-async fn house() -> (House, TelegramDouble) {
+pub async fn house() -> (House, TelegramDouble) {
     let (house, telegram, _node) = house_and_node().await;
     (house, telegram)
 }
@@ -184,6 +184,16 @@ async fn a_bot_of_its_own_does_the_same_with_a_token_that_is_a_bots_alone() {
     let bot = house.command(&["run", "--components", "bot", "--data", data.to_str().unwrap()]);
     let bot = Operator::launch(bot);
     day(&operator, &telegram, "en").await;
+    // Whoever looks after its container asks as for every other one, and sees nothing of the API.
+    let probes = bot.url("");
+    let listen = probes.trim_start_matches("http://").trim_end_matches('/');
+    let mut health = house.command(&["health", "--listen", listen]);
+    let health = tokio::task::spawn_blocking(move || health.output().unwrap())
+        .await
+        .unwrap();
+    assert!(health.status.success(), "{health:?}");
+    let users = reqwest::get(bot.url("/users")).await.unwrap();
+    assert_eq!(users.status(), 404);
     telegram.sound();
     drop(bot);
 }

@@ -23,7 +23,10 @@ use vpn_operator::{
         DesiredError, DesiredState, FieldManager, HoldNotes, Result, SourceHealth, UserPatch, Version, Watches,
         id_claims::SoleIssuer,
     },
-    gateway::{Backlog, Credentials, Link, NodeHealth, NodeName, RevocationProgress, Work},
+    gateway::{
+        Backlog, Credentials, Link, NodeHealth, NodeName, RevocationProgress, Work, hysteria::ports::Ports,
+        server::Server,
+    },
     history::{
         AuditEntry, AuditRow, AuditState, Finding, Forgetting, HistoryError, Page, RevocationRow, Story, Totals,
         TrafficRow, Who, WhoQuestion,
@@ -69,6 +72,8 @@ pub struct Inner {
     pub nodes: usize,
     /// Nodes do not acknowledge kicks.
     pub nodes_down: bool,
+    /// The first node has not answered for minutes.
+    pub silent: bool,
     pub history_error: Option<HistoryError>,
     /// Writing the audit never comes back.
     pub history_stuck: bool,
@@ -679,15 +684,26 @@ impl Links for World {
 
 impl Linking for World {
     fn links(&self, _: &str, credentials: &Credentials) -> Vec<Link> {
-        use secrecy::ExposeSecret as _;
         let link = |node| {
-            let (user, password) = (&credentials.username, credentials.password.expose_secret());
-            Link {
+            let server = Server {
                 name: format!("node{node}"),
-                url: format!("hysteria2://{user}:{password}@n{node}.example.com:443/?sni=vpn#node{node}").into(),
-            }
+                host: format!("n{node}.example.com"),
+                ports: Ports::parse("443").unwrap(),
+                sni: Some("vpn".to_owned()),
+                pin_sha256: None,
+                insecure: false,
+                certificate: None,
+                obfs: None,
+            };
+            Link::new(Arc::new(server), credentials, true)
         };
-        (0..self.lock().nodes).map(link).collect()
+        let inner = self.lock();
+        let mut links: Vec<Link> = (0..inner.nodes).map(link).collect();
+        // As if the first had not answered for minutes.
+        if let Some(first) = links.first_mut() {
+            first.silent = inner.silent;
+        }
+        links
     }
 }
 

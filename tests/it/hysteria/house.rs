@@ -212,6 +212,7 @@ pub fn without_statistics(name: &str) -> NodeConfig {
         sni: None,
         pin_sha256: None,
         insecure: false,
+        certificate: None,
         obfs: None,
         stats: None,
         fault: None,

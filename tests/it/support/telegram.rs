@@ -56,6 +56,7 @@ struct Inner {
     deleted: Vec<(i64, i64)>,
     commands: Vec<Value>,
     pressed: usize,
+    webhook: String,
     wrong: Vec<String>,
     faults: HashMap<String, VecDeque<Fault>>,
     confirmed: i64,
@@ -225,6 +226,11 @@ impl TelegramDouble {
         self.nth(account, before + 1).await
     }
 
+    /// Somebody has what comes sent to this address; nobody does where it is empty.
+    pub fn set_webhook(&self, url: &str) {
+        url.clone_into(&mut self.lock().webhook);
+    }
+
     /// Fails if anything was asked that the Bot API does not take.
     pub fn sound(&self) {
         assert_eq!(self.lock().wrong, Vec::<String>::new());
@@ -234,7 +240,7 @@ impl TelegramDouble {
 /// Which fields a method takes.
 fn fields(method: &str) -> Option<&'static [&'static str]> {
     Some(match method {
-        "getMe" => &[],
+        "getMe" | "getWebhookInfo" => &[],
         "getUpdates" => &["offset", "limit", "timeout", "allowed_updates"],
         "sendMessage" => &[
             "chat_id",
@@ -435,6 +441,10 @@ impl TelegramDouble {
                 return self
                     .updates(body["offset"].as_i64().unwrap(), body["timeout"].as_u64().unwrap())
                     .await;
+            }
+            "getWebhookInfo" => {
+                let url = self.lock().webhook.clone();
+                return json!({ "url": url, "has_custom_certificate": false, "pending_update_count": 0 });
             }
             "getMe" => return json!({ "id": 123_456, "is_bot": true, "first_name": "VPN", "username": "vpn_bot" }),
             _ => {}
