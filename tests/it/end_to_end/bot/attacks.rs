@@ -192,14 +192,10 @@ async fn names_are_shown_as_they_are_written_and_pass_for_nothing_else() {
     );
     let operator = house.start().await;
     operator.becomes(PERSON, "Granted").await;
-    let before = telegram.said(ADMIN).len();
-    telegram.writes_as(
-        ADMIN,
-        "</b>A) telegram:1 (<i>",
-        &"x&y".repeat(40),
-        &format!("/hold {PERSON} <b>&\"'"),
-    );
-    let asked = telegram.nth(ADMIN, before + 1).await;
+    let name = ("</b>A) telegram:1 (<i>", "x&y".repeat(40));
+    telegram.writes_as(ADMIN, name.0, &name.1, &format!("/code {PERSON}"));
+    telegram.nth(ADMIN, 1).await;
+    let asked = telegram.asks(ADMIN, "en", &format!("/hold {PERSON} <b>&\"'")).await;
     telegram.answers(ADMIN, "en", &yes(&asked)).await;
     operator.becomes(PERSON, "Held").await;
     let story = telegram.asks(ADMIN, "en", &format!("/story {PERSON}")).await;
