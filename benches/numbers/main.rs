@@ -17,6 +17,7 @@
 
 mod audit;
 mod auth;
+mod bot;
 mod change;
 mod denial;
 mod events;
@@ -44,18 +45,24 @@ mod hysteria_node;
 #[path = "../../tests/it/support/blitz/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "shared with the scenarios, which use all of it")]
 mod blitz;
+#[path = "../../tests/it/support/gate.rs"]
+#[allow(dead_code, reason = "shared with the scenarios, which use all of it")]
+mod gate;
 #[path = "../../tests/it/support/hr.rs"]
 #[allow(dead_code, reason = "shared with the scenarios, which use all of it")]
 mod hr;
 #[path = "../../tests/it/support/net.rs"]
 #[allow(dead_code, reason = "shared with the scenarios, which use all of it")]
 mod net;
+#[path = "../../tests/it/support/telegram.rs"]
+#[allow(dead_code, reason = "shared with the scenarios, which use all of it")]
+mod telegram;
 
 use report::Report;
 
 type Part = (&'static str, fn(&mut Report));
 
-const PARTS: [Part; 15] = [
+const PARTS: [Part; 16] = [
     ("auth", auth::measure),
     ("restart", restart::measure),
     ("repair", repair::measure),
@@ -71,6 +78,7 @@ const PARTS: [Part; 15] = [
     ("who", who::measure),
     ("audit", audit::measure),
     ("forms", forms::measure),
+    ("bot", bot::measure),
 ];
 
 fn main() {

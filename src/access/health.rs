@@ -78,12 +78,16 @@ impl Check {
     }
 }
 
+const NOT_LOADED: &str = "the first full load of desired state is not over";
+
 /// Everything that was looked at.
 #[derive(Debug, Clone)]
 pub struct Health {
     /// Whether requests can be served rightly: desired state was loaded once. Faults of a node, of a document or of
     /// history do not change that: logins and denials work on.
     pub ready: bool,
+    /// What is not over while it is not ready.
+    pub missing: &'static str,
     /// Each check.
     pub checks: Vec<Check>,
 }
@@ -137,7 +141,11 @@ impl UseCases {
         checks.extend(dependencies.links.health().into_iter().map(of_node));
         checks.extend(dependencies.links.guards().iter().map(of_auth_guard));
         checks.extend((dependencies.process)());
-        Health { ready: loaded, checks }
+        Health {
+            ready: loaded,
+            missing: NOT_LOADED,
+            checks,
+        }
     }
 }
 
@@ -180,6 +188,7 @@ impl Health {
         checks.extend(process());
         Self {
             ready: follower.is_ready(),
+            missing: NOT_LOADED,
             checks,
         }
     }

@@ -102,13 +102,13 @@ impl UseCases {
             .await
     }
 
-    /// Lifts a hold of the caller's own source.
+    /// Lifts a hold of the caller's own source. The reason stands in the audit.
     ///
     /// # Errors
     /// There is none of that name, another source placed it, or history is unavailable.
-    pub async fn release_hold(&self, caller: Caller, name: String) -> Result<ReleasedHold> {
+    pub async fn release_hold(&self, caller: Caller, name: String, reason: Option<String>) -> Result<ReleasedHold> {
         let dependencies = self.dependencies.clone();
-        self.to_the_end(async move { dependencies.release_hold(&caller, &name).await })
+        self.to_the_end(async move { dependencies.release_hold(&caller, &name, reason).await })
             .await
     }
 }
@@ -210,7 +210,7 @@ impl Dependencies {
         );
     }
 
-    async fn release_hold(&self, caller: &Caller, name: &str) -> Result<ReleasedHold> {
+    async fn release_hold(&self, caller: &Caller, name: &str, reason: Option<String>) -> Result<ReleasedHold> {
         self.loaded().await?;
         let hold = self
             .directory
@@ -224,6 +224,7 @@ impl Dependencies {
         }
         let id = &hold.spec.corporate_id;
         let mut entry = caller.entry("hold.release", Some(id));
+        entry.reason = reason;
         entry.before = Some(tell::json(&json!({ "hold": name })));
         self.audit_before(entry.clone()).await?;
         match self.desired.lift_hold(name, caller.manager).await {

@@ -23,6 +23,7 @@ mod linking;
 mod proof;
 mod records;
 mod release_many;
+mod request_key;
 mod rotate;
 mod seams;
 mod subscription;

@@ -28,6 +28,8 @@ pub struct UserFilter {
     pub reason: Option<Reason>,
     /// Only people with a live hold, or only people without.
     pub held: Option<bool>,
+    /// Only people with a session at the last poll, or only people of whom none is known.
+    pub online: Option<bool>,
     /// Only people whose ID, owner, email or role holds this text, whatever the case.
     pub q: Option<String>,
 }
@@ -205,6 +207,9 @@ impl Dependencies {
         let asks_person = filter.access.is_some() || filter.reason.is_some() || filter.held.is_some();
         let mut keep = |user: &VpnUser| {
             q.as_deref().is_none_or(|q| mentions(user, q))
+                && filter
+                    .online
+                    .is_none_or(|wanted| wanted == (self.links.sessions(&user.spec.account()) > 0))
                 && (!asks_person || {
                     let person = self.people.person(&user.spec.corporate_id);
                     let (access, reason) = verdict(person.as_ref());

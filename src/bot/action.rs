@@ -25,11 +25,9 @@ pub enum Action {
     Release {
         /// Their names.
         names: Vec<String>,
-    },
-    /// Show what would be confirmed or cancelled, and ask.
-    AskGuard {
-        /// Deny, or let them keep their access.
-        confirm: bool,
+        /// Why; empty where nothing was said.
+        #[serde(default)]
+        reason: String,
     },
     /// Confirm or cancel what the guard holds back of these people.
     Guard {
@@ -61,7 +59,7 @@ impl Action {
         match self {
             Self::Rotate | Self::Unlink => None,
             Self::Order { order: Order::Hold, .. } | Self::Release { .. } => Some(Role::Helpdesk),
-            Self::Order { .. } | Self::AskGuard { .. } | Self::Guard { .. } => Some(Role::Admin),
+            Self::Order { .. } | Self::Guard { .. } => Some(Role::Admin),
         }
     }
 }

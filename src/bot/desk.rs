@@ -119,7 +119,11 @@ impl Bot {
             return self.usage(talk, "/code AB123456").await;
         };
         let path = ["user", id.as_str(), "link-codes"];
-        let code: LinkCode = self.as_role(talk).post(&path, &NewLinkCode::default()).await?;
+        // Answered again after a kill, it is the same code: the first answer may have gone out.
+        let code: LinkCode = self
+            .as_role(talk)
+            .post_once(&path, &NewLinkCode::default(), &talk.request())
+            .await?;
         let until = date(talk.language, code.valid_until);
         let args = [
             ("id", code.corporate_id.into()),
@@ -138,10 +142,9 @@ impl Bot {
         }
         // The number of the update makes it one order, however often it is carried out.
         let body = json!({ "owner": rest.chars().take(200).collect::<String>() });
-        let key = format!("telegram-{}", talk.update);
         let issued = self
             .as_role(talk)
-            .post_once::<Value>(&["id", "issue"], &body, &key)
+            .post_once::<Value>(&["id", "issue"], &body, &talk.request())
             .await?;
         let word = |name: &str| issued.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         self.say(
@@ -165,21 +168,12 @@ impl Bot {
     }
 
     async fn online(&self, talk: &Talk) -> Answered {
-        let (mut lines, mut after) = (Vec::new(), None::<String>);
-        loop {
-            let mut query = vec![("limit", "500".to_owned()), ("access", "Granted".to_owned())];
-            query.extend(after.take().map(|after| ("after", after)));
-            let page: Value = self.as_role(talk).get(&["users"], &query).await?;
-            let online = list(&page, "users")
-                .iter()
-                .filter(|user| user["sessions"].as_u64().unwrap_or(0) > 0);
-            lines.extend(online.map(|user| line(user, &["corporate_id", "owner", "sessions"])));
-            after = page["next"].as_str().map(str::to_owned);
-            if after.is_none() || lines.len() > LIST {
-                break;
-            }
-        }
-        self.list(talk, lines).await
+        // One more than is shown, to know whether there are more.
+        let query = [("online", "true".to_owned()), ("limit", (LIST + 1).to_string())];
+        let page: Value = self.as_role(talk).get(&["users"], &query).await?;
+        let online = list(&page, "users").iter();
+        let lines = online.map(|user| line(user, &["corporate_id", "owner", "sessions"]));
+        self.list(talk, lines.collect()).await
     }
 
     async fn story(&self, talk: &Talk, rest: &str) -> Answered {
@@ -231,8 +225,7 @@ impl Bot {
             Action::Rotate => self.rotate(talk).await,
             Action::Unlink => self.unlink(talk).await,
             Action::Order { order, id, reason } => self.order(talk, order, &id, &reason).await,
-            Action::Release { names } => self.release(talk, &names).await,
-            Action::AskGuard { confirm } => self.ask_guard(talk, confirm).await,
+            Action::Release { names, reason } => self.release(talk, &names, &reason).await,
             Action::Guard { confirm, ids } => self.decide(talk, confirm, &ids).await,
         }
     }

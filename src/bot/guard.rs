@@ -9,12 +9,42 @@ use super::{
     desk::{line, list},
     say,
 };
-use crate::texts;
+use crate::{
+    api::role::Role,
+    texts::{self, Language},
+};
 
 /// Most people that one word is about: those who were shown.
 const PEOPLE: usize = 100;
 
+/// Buttons about the guard: `look`, `confirm`, `cancel`. What they say is no secret, since each only shows or asks.
+pub(super) fn buttons(language: Language, words: &[&str]) -> Value {
+    let row: Vec<(String, String)> = words
+        .iter()
+        .map(|word| {
+            (
+                texts::plain(language, &format!("button-{word}"), &[]),
+                format!("g:{word}"),
+            )
+        })
+        .collect();
+    say::buttons(&row)
+}
+
 impl Bot {
+    /// Answers a button about the guard that everybody may press who is an admin, however old it is: it shows or asks, and does nothing.
+    pub(super) async fn guard_button(&self, talk: &Talk, word: &str) -> Answered {
+        if talk.role != Some(Role::Admin) {
+            return self.not_allowed(talk, Role::Admin).await;
+        }
+        match word {
+            "look" => self.guard(talk).await,
+            "confirm" => self.ask_guard(talk, true).await,
+            "cancel" => self.ask_guard(talk, false).await,
+            _ => self.say(talk, "button-old", &[]).await,
+        }
+    }
+
     /// Shows what is held back, with buttons to confirm and to cancel; each of them asks again.
     pub(super) async fn guard(&self, talk: &Talk) -> Answered {
         let guard: Value = self.as_role(talk).get(&["guard"], &[]).await?;
@@ -31,15 +61,8 @@ impl Bot {
                 .map(|one| line(one, &["corporate_id", "owner", "reason", "budget"])),
         );
         let text = say::fit(lines, &talk.html("more", &[]));
-        let mut row = Vec::new();
-        for (key, confirm) in [("button-confirm", true), ("button-cancel", false)] {
-            let nonce = self
-                .memory
-                .button(talk.account(), &Action::AskGuard { confirm })
-                .await?;
-            row.push((texts::plain(talk.language, key, &[]), format!("y:{nonce}")));
-        }
-        self.send(talk.account(), &text, &say::buttons(&row), false).await?;
+        let markup = buttons(talk.language, &["confirm", "cancel"]);
+        self.send(talk.account(), &text, &markup, false).await?;
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! What the bot has to know after a restart: `bot.db` in the data folder.
 //!
-//! An update is durable here before Telegram is told that it came. A button is gone before what it stands for is done.
+//! An update is durable here before Telegram is told that it came, sealed, since it may hold a code. A button is gone before what it
+//! stands for is done.
 
 use std::path::Path;
 
@@ -8,9 +9,10 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use getrandom::fill;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
+use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 
-use super::{action::Action, telegram::types::Update};
+use super::{action::Action, seal::Seal, telegram::types::Update};
 use crate::{
     clock::SharedClock,
     store::{Schema, Store, StoreError},
@@ -33,10 +35,13 @@ CREATE INDEX deletions_by_time ON deletions (at);
 CREATE TABLE told (notice INTEGER NOT NULL, account INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (notice, account)) STRICT;
 ";
 
+// By which update a button was taken.
+const SECOND: &str = "ALTER TABLE buttons ADD COLUMN taken INTEGER;";
+
 const SCHEMA: Schema = Schema {
     name: "the memory of the bot",
     application_id: 0x5650_4e42,
-    steps: &[FIRST],
+    steps: &[FIRST, SECOND],
     prune,
 };
 
@@ -64,6 +69,17 @@ pub enum Asking {
     Code,
 }
 
+/// What a button that is pressed stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pressed {
+    /// This, and it is taken now.
+    Action(Action),
+    /// It was taken by this same update before: nobody knows whether what it stands for was done.
+    Interrupted,
+    /// Nothing, or nothing any more.
+    Nothing,
+}
+
 /// A message that is to be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deletion {
@@ -77,6 +93,7 @@ pub struct Deletion {
 #[derive(Clone)]
 pub struct Memory {
     store: Store,
+    seal: Seal,
 }
 
 impl Memory {
@@ -84,17 +101,23 @@ impl Memory {
     ///
     /// # Errors
     /// No thread can be started.
-    pub fn open(folder: &Path, clock: SharedClock) -> Result<Self, StoreError> {
+    pub fn open(folder: &Path, seal: Seal, clock: SharedClock) -> Result<Self, StoreError> {
         let store = Store::open_or_retry(&folder.join(BOT_FILE), SCHEMA, clock)?;
-        Ok(Self { store })
+        Ok(Self { store, seal })
     }
 
     /// Keeps what came. Answers those that are new.
     pub(super) async fn keep(&self, updates: Vec<Update>) -> Result<Vec<Update>, StoreError> {
+        let mut sealed = Vec::with_capacity(updates.len());
+        for update in updates {
+            let body = serde_json::to_string(&update).unwrap_or_default();
+            let body = self.seal.seal(update.id, body);
+            let body = body.map_err(|error| self.store.damaged(format!("an update cannot be kept: {error}")))?;
+            sealed.push((update, body));
+        }
         let write = move |conn: &Connection| {
             let mut fresh = Vec::new();
-            for update in updates {
-                let body = serde_json::to_string(&update).unwrap_or_default();
+            for (update, body) in sealed {
                 let new = conn.execute(
                     "INSERT OR IGNORE INTO updates VALUES (?1, ?2)",
                     params![update.id, body],
@@ -108,15 +131,28 @@ impl Memory {
         self.store.write(write).await
     }
 
-    /// What came and is not done, in its order.
+    /// What came and is not done, in its order. What cannot be read, because it was sealed with another token, is done with.
     pub(super) async fn left(&self) -> Result<Vec<Update>, StoreError> {
         let read = |conn: &Connection| {
-            let mut rows = conn.prepare("SELECT body FROM updates WHERE body IS NOT NULL ORDER BY id")?;
-            let rows = rows.query_map([], |row| row.get::<_, String>(0))?;
+            let mut rows = conn.prepare("SELECT id, body FROM updates WHERE body IS NOT NULL ORDER BY id")?;
+            let rows = rows.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
         };
-        let rows = self.store.read(read).await?;
-        Ok(rows.iter().filter_map(|body| serde_json::from_str(body).ok()).collect())
+        let mut left = Vec::new();
+        for (id, body) in self.store.read(read).await? {
+            let opened = self.seal.open(id, &body).ok();
+            let update = opened.and_then(|body| serde_json::from_str(body.expose_secret()).ok());
+            let Some(update) = update else {
+                tracing::warn!(
+                    update = id,
+                    "a message of before cannot be read with this bot token: it is not answered"
+                );
+                self.done(id).await?;
+                continue;
+            };
+            left.push(update);
+        }
+        Ok(left)
     }
 
     /// The number after the last update that is kept.
@@ -193,17 +229,25 @@ impl Memory {
     }
 
     /// Takes what a button stands for: once, for the account that it was made for, while it is good.
-    pub(super) async fn press(&self, account: i64, nonce: &str) -> Result<Option<Action>, StoreError> {
+    pub(super) async fn press(&self, account: i64, nonce: &str, update: i64) -> Result<Pressed, StoreError> {
         let (nonce, now) = (nonce.to_owned(), self.store.now().as_microsecond());
-        let sql = "DELETE FROM buttons WHERE nonce = ?1 AND account = ?2 RETURNING action, until";
         let write = move |conn: &Connection| {
-            let row = conn.query_row(sql, params![nonce, account], |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
+            let sql =
+                "SELECT action, taken FROM buttons WHERE nonce = ?1 AND account = ?2 AND (until > ?3 OR taken = ?4)";
+            let row = conn.query_row(sql, params![nonce, account, now, update], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?))
             });
-            row.optional()
+            let found = row.optional()?;
+            if matches!(found, Some((_, None))) {
+                conn.execute("UPDATE buttons SET taken = ?2 WHERE nonce = ?1", params![nonce, update])?;
+            }
+            Ok(found)
         };
-        let taken = self.store.write(write).await?.filter(|(_, until)| now < *until);
-        Ok(taken.and_then(|(action, _)| serde_json::from_str(&action).ok()))
+        Ok(match self.store.write(write).await? {
+            Some((action, None)) => serde_json::from_str(&action).map_or(Pressed::Nothing, Pressed::Action),
+            Some((_, Some(by))) if by == update => Pressed::Interrupted,
+            _ => Pressed::Nothing,
+        })
     }
 
     /// Has a message deleted after a time.
@@ -255,5 +299,108 @@ impl Memory {
         let sql = "DELETE FROM told WHERE notice = ?1 AND account = ?2";
         let write = move |conn: &Connection| conn.execute(sql, params![notice, account]).map(drop);
         self.store.write(write).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{
+        super::telegram::types::{Incoming, Person},
+        *,
+    };
+    use crate::clock::SystemClock;
+
+    const CODE: &str = "12345678";
+
+    fn open(folder: &Path, token: &str) -> Memory {
+        Memory::open(folder, Seal::of_token(&token.into()), Arc::new(SystemClock)).unwrap()
+    }
+
+    fn update(id: i64) -> Update {
+        let person = Person {
+            account: 42,
+            name: "@anna".to_owned(),
+            language: None,
+        };
+        Update {
+            id,
+            what: Incoming::Text {
+                person,
+                text: CODE.to_owned(),
+                message: 1,
+                forwarded: false,
+            },
+        }
+    }
+
+    #[tokio::test]
+    async fn what_people_write_is_there_after_a_restart_and_stands_in_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let memory = open(folder.path(), "1:token");
+        assert_eq!(memory.keep(vec![update(1), update(2)]).await.unwrap().len(), 2);
+        assert_eq!(
+            memory.keep(vec![update(2), update(3)]).await.unwrap().len(),
+            1,
+            "one of them came before"
+        );
+        memory.done(1).await.unwrap();
+        let mut files = 0;
+        for file in std::fs::read_dir(folder.path()).unwrap() {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            files += 1;
+            for secret in [CODE, "anna"] {
+                assert!(
+                    !bytes.windows(secret.len()).any(|window| window == secret.as_bytes()),
+                    "{secret}"
+                );
+            }
+        }
+        assert!(files > 0);
+        drop(memory);
+        let memory = open(folder.path(), "1:token");
+        let left = memory.left().await.unwrap();
+        assert_eq!(left.iter().map(|update| update.id).collect::<Vec<_>>(), [2, 3]);
+        assert!(matches!(&left[0].what, Incoming::Text { text, .. } if text == CODE));
+        assert_eq!(memory.offset().await.unwrap(), 4);
+    }
+
+    #[tokio::test]
+    async fn with_another_token_what_came_before_is_done_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let memory = open(folder.path(), "1:token");
+        memory.keep(vec![update(1)]).await.unwrap();
+        drop(memory);
+        let memory = open(folder.path(), "2:other");
+        assert_eq!(memory.left().await.unwrap().len(), 0);
+        drop(memory);
+        assert_eq!(
+            open(folder.path(), "1:token").left().await.unwrap().len(),
+            0,
+            "it does not come back"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_button_counts_once_and_for_its_account_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let memory = open(folder.path(), "1:token");
+        let nonce = memory.button(42, &Action::Rotate).await.unwrap();
+        assert_eq!(memory.press(7, &nonce, 1).await.unwrap(), Pressed::Nothing);
+        assert_eq!(memory.press(42, "another", 2).await.unwrap(), Pressed::Nothing);
+        assert_eq!(
+            memory.press(42, &nonce, 3).await.unwrap(),
+            Pressed::Action(Action::Rotate)
+        );
+        assert_eq!(memory.press(42, &nonce, 4).await.unwrap(), Pressed::Nothing);
+        drop(memory);
+        let memory = open(folder.path(), "1:token");
+        assert_eq!(
+            memory.press(42, &nonce, 3).await.unwrap(),
+            Pressed::Interrupted,
+            "the same update again"
+        );
+        assert_eq!(memory.press(42, &nonce, 5).await.unwrap(), Pressed::Nothing);
     }
 }

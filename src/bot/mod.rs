@@ -15,6 +15,8 @@ mod person;
 mod poll;
 mod queues;
 mod say;
+pub mod seal;
+mod standing;
 pub mod telegram;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -24,11 +26,15 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-pub use self::telegram::{Telegram, TelegramError};
 use self::{
     memory::Memory,
     pace::Pace,
+    queues::Queues,
     telegram::types::{Incoming, Person, Update},
+};
+pub use self::{
+    standing::Standing,
+    telegram::{Telegram, TelegramError},
 };
 use crate::{
     api::{
@@ -101,6 +107,31 @@ pub struct Bot {
     telegram: Telegram,
     memory: Memory,
     pace: Pace,
+    standing: Arc<Standing>,
+}
+
+/// Most characters of a name that the operator keeps.
+const NAME: usize = 64;
+
+/// How an account is named to the operator: by its number, which nobody chooses, and by what Telegram calls it, as far as there is
+/// room. Nothing in a name can look as if it were the end of it.
+fn named(person: &Person) -> String {
+    let account = format!("telegram:{}", person.account);
+    let plain = |c: &char| {
+        !c.is_control()
+            && !matches!(c, '(' | ')' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let name: String = person.name.chars().filter(plain).collect();
+    let name = name.trim();
+    let room = NAME.saturating_sub(account.chars().count() + " ()".len());
+    if name.is_empty() {
+        account
+    } else if name.chars().count() <= room {
+        format!("{account} ({name})")
+    } else {
+        let cut: String = name.chars().take(room.saturating_sub(1)).collect();
+        format!("{account} ({}…)", cut.trim_end())
+    }
 }
 
 /// A person who wrote, and how to speak to them.
@@ -118,35 +149,48 @@ impl Talk {
         self.person.account
     }
 
+    /// What the request is called that an update makes: the same when the update is answered again.
+    fn request(&self) -> String {
+        format!("telegram-{}", self.update)
+    }
+
     fn html(&self, key: &str, args: &[(&str, Arg<'_>)]) -> String {
         texts::html(self.language, key, args)
     }
 }
 
 impl Bot {
-    /// A bot that asks the operator by `api`.
+    /// A bot that asks the operator by `api`, and notes in `standing` how it is.
     ///
     /// # Errors
     /// No HTTP client can be made on this machine.
-    pub fn new(settings: Settings, api: Client, memory: Memory) -> Result<Arc<Self>, TelegramError> {
+    pub fn new(
+        settings: Settings,
+        api: Client,
+        memory: Memory,
+        standing: Arc<Standing>,
+    ) -> Result<Arc<Self>, TelegramError> {
         Ok(Arc::new(Self {
             telegram: Telegram::new(settings.server.clone(), settings.token.clone())?,
             settings,
             api,
             memory,
             pace: Pace::default(),
+            standing,
         }))
     }
 
     /// Polls, answers, tells and deletes until `cancel`. Nothing that Telegram or the operator does ends it before.
     pub async fn run(self: Arc<Self>, cancel: CancellationToken) {
+        let queues = Arc::new(Queues::default());
         let speaks = async {
             self.until_answered().await;
-            tokio::join!(poll::run(Arc::clone(&self)), notices::run(Arc::clone(&self)))
+            tokio::join!(poll::run(Arc::clone(&self), &queues), notices::run(Arc::clone(&self)))
         };
         // Messages with secrets are deleted in time, whoever answers or does not.
         let works = async { tokio::join!(speaks, say::delete_due(Arc::clone(&self))) };
         cancel.run_until_cancelled(works).await;
+        queues.end().await;
     }
 
     /// Waits until the operator answers: messages are kept by Telegram meanwhile, and nobody is told to try again.
@@ -162,9 +206,10 @@ impl Bot {
                 Err(ApiError::Unreachable(_)) => true,
                 _ => false,
             };
-            if !waits {
+            let Some(why) = asked.err().filter(|_| waits) else {
                 return;
-            }
+            };
+            self.standing.fails(&format!("it waits for the operator: {why}"));
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
@@ -172,8 +217,7 @@ impl Bot {
 
     /// The API in the name of whoever wrote: with their role for others, or for their own access.
     fn api(&self, talk: &Talk, role: Role) -> Client {
-        let name = format!("telegram:{} ({})", talk.account(), talk.person.name);
-        self.api.acting(&name, Some(role))
+        self.api.acting(&named(&talk.person), Some(role))
     }
 
     /// Answers one update.
@@ -242,5 +286,41 @@ impl Bot {
         if let Err(error) = said {
             tracing::debug!(%error, "and the person could not be told");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(name: &str) -> String {
+        named(&Person {
+            account: 123_456_789_012,
+            name: name.to_owned(),
+            language: None,
+        })
+    }
+
+    #[test]
+    fn a_name_however_long_keeps_the_account_whole_and_ends_as_names_do() {
+        assert_eq!(name("@anna"), "telegram:123456789012 (@anna)");
+        assert_eq!(name(" \n"), "telegram:123456789012");
+        let long = name(&"й ".repeat(100));
+        assert!(
+            long.starts_with("telegram:123456789012 (й й") && long.ends_with("й…)"),
+            "{long}"
+        );
+        assert!((NAME - 1..=NAME).contains(&long.chars().count()), "{long}");
+        let most = NAME - "telegram:123456789012 ()".len();
+        assert!(name(&"x".repeat(most)).ends_with("xx)"));
+        assert!(name(&"x".repeat(most + 1)).ends_with("x…)"));
+    }
+
+    #[test]
+    fn a_name_cannot_pass_for_another_account() {
+        assert_eq!(
+            name("x) telegram:7 (Admin\u{202e}"),
+            "telegram:123456789012 (x telegram:7 Admin)"
+        );
     }
 }

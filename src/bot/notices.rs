@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Answered, Bot, BotError, TelegramError, say};
+use super::{Answered, Bot, BotError, TelegramError, guard, say};
 use crate::{
     api::{
         client::Client,
@@ -89,10 +89,11 @@ async fn tell_one(bot: &Bot, notice: &Notice, account: i64, chat: i64) -> Result
         .and_then(Language::of)
         .or(chosen)
         .unwrap_or_default();
-    match bot
-        .send(chat, &text(bot, language, &notice.what), &Value::Null, false)
-        .await
-    {
+    let markup = match &notice.what {
+        NoticeKind::HeldBack { .. } => guard::buttons(language, &["look", "confirm", "cancel"]),
+        _ => Value::Null,
+    };
+    match bot.send(chat, &text(bot, language, &notice.what), &markup, false).await {
         Ok(_) => Ok(NoticeOutcome::Told),
         Err(TelegramError::Blocked | TelegramError::Refused(..)) => Ok(NoticeOutcome::Blocked),
         Err(error) if error.was_not_done() => {

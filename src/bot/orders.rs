@@ -87,14 +87,26 @@ impl Bot {
         }
         let reason: String = reason.trim().chars().take(400).collect();
         let who = self.who(talk, &id).await;
-        let text = talk.html("confirm-release", &[("who", who.into()), ("reason", reason.into())]);
-        self.confirm(talk, &text, &Action::Release { names }).await
+        let text = talk.html(
+            "confirm-release",
+            &[("who", who.into()), ("reason", reason.as_str().into())],
+        );
+        self.confirm(talk, &text, &Action::Release { names, reason }).await
     }
 
-    pub(super) async fn release(&self, talk: &Talk, names: &[String]) -> Answered {
+    pub(super) async fn release(&self, talk: &Talk, names: &[String], reason: &str) -> Answered {
+        let reason = Some(("reason", reason.to_owned())).filter(|(_, reason)| !reason.is_empty());
+        let query: Vec<(&str, String)> = reason.into_iter().collect();
         for name in names {
             let path = ["holds", name.as_str()];
-            self.as_role(talk).send(Method::DELETE, &path, &[], None::<&()>).await?;
+            let lifted = self
+                .as_role(talk)
+                .send(Method::DELETE, &path, &query, None::<&()>)
+                .await;
+            match lifted {
+                Err(error) if error.is("not-found") => {}
+                lifted => drop(lifted?),
+            }
         }
         self.say(talk, "done", &[]).await
     }

@@ -5,7 +5,12 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answered, Bot, BotError, Talk, action::Action, memory::Asking, say};
+use super::{
+    Answered, Bot, BotError, Talk,
+    action::Action,
+    memory::{Asking, Pressed},
+    say,
+};
 use crate::{
     api::{
         client::ApiError,
@@ -231,14 +236,22 @@ impl Bot {
                     None => Ok(()),
                 }
             }
+            Some(("g", word)) => {
+                let _ = courtesy.await;
+                self.guard_button(talk, word).await
+            }
             Some((word @ ("y" | "n"), nonce)) => {
                 // It is gone before anything is done: however often it comes, it counts once.
-                let action = self.memory.press(talk.account(), nonce).await?;
+                let pressed = self.memory.press(talk.account(), nonce, talk.update).await?;
                 let work = async {
-                    match action {
-                        None => self.say(talk, "button-old", &[]).await,
-                        Some(_) if word == "n" => self.say(talk, "cancelled", &[]).await,
-                        Some(action) => self.act(talk, action).await,
+                    match pressed {
+                        Pressed::Nothing => self.say(talk, "button-old", &[]).await,
+                        Pressed::Interrupted | Pressed::Action(_) if word == "n" => {
+                            self.say(talk, "cancelled", &[]).await
+                        }
+                        // A kill came between: it is not done a second time, and nothing is said that may not be so.
+                        Pressed::Interrupted => self.say(talk, "button-interrupted", &[]).await,
+                        Pressed::Action(action) => self.act(talk, action).await,
                     }
                 };
                 let tidy = async {

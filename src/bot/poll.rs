@@ -11,22 +11,21 @@ const WAIT: u64 = 25;
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
 
-pub async fn run(bot: Arc<Bot>) {
-    let queues = Arc::new(Queues::default());
-    begin(&bot).await;
+pub async fn run(bot: Arc<Bot>, queues: &Arc<Queues>) {
+    begin(&bot, queues).await;
     match bot.memory.left().await {
         Ok(left) => {
             for update in left {
-                take(&bot, &queues, update).await;
+                take(&bot, queues, update).await;
             }
         }
         Err(error) => tracing::warn!(%error, "what the bot had not answered before the restart cannot be read"),
     }
-    let (mut failures, mut said) = (0_u32, None);
+    let mut failures = 0_u32;
     loop {
-        match once(&bot, &queues).await {
+        match once(&bot, queues).await {
             Ok(()) => {
-                if said.take().is_some() {
+                if bot.standing.works() {
                     tracing::info!("the bot is connected again");
                 }
                 failures = 0;
@@ -34,10 +33,8 @@ pub async fn run(bot: Arc<Bot>) {
             Err(error) => {
                 failures += 1;
                 // Once for each kind of trouble: a network that is away for a night is not a thousand lines.
-                let message = error.to_string();
-                if said.as_ref() != Some(&message) {
+                if bot.standing.fails(&error.to_string()) {
                     tracing::warn!(%error, "the bot does not get its messages: trying again");
-                    said = Some(message);
                 }
                 tokio::time::sleep(pause(&error, failures)).await;
             }
@@ -63,25 +60,27 @@ fn pause(error: &PollError, failures: u32) -> Duration {
 }
 
 /// Waits until Telegram says who the bot is, then registers its commands.
-async fn begin(bot: &Arc<Bot>) {
-    let (mut failures, mut said) = (0, None);
+async fn begin(bot: &Arc<Bot>, queues: &Queues) {
+    let mut failures = 0;
     let me = loop {
         match bot.telegram.me().await {
             Ok(me) => break me,
             Err(error) => {
                 failures += 1;
-                if said.as_ref() != Some(&error) {
+                if bot.standing.fails(&error.to_string()) {
                     tracing::warn!(%error, "the bot cannot begin yet: trying again");
-                    said = Some(error.clone());
                 }
                 tokio::time::sleep(pause(&error.into(), failures)).await;
             }
         }
     };
     tracing::info!(bot = %me.username, "the bot is connected");
+    bot.standing.is_called(&me.username);
+    // A bot that waits for its first message is as it should be.
+    bot.standing.works();
     let bot = Arc::clone(bot);
     // Nobody has to wait for the list of commands.
-    tokio::spawn(async move {
+    queues.beside(async move {
         if let Err(error) = commands::register(&bot).await {
             tracing::warn!(%error, "the commands of the bot are not registered: they work, and are not offered");
         }

@@ -52,10 +52,12 @@ pub(super) async fn run(command: HoldCommand, output: &mut Output) -> Result<(),
         HoldCommand::Release(Release {
             name: Some(name),
             source,
+            reason,
             ask,
             ..
         }) => {
-            let query: Vec<(&str, String)> = source.map(|source| ("source", source)).into_iter().collect();
+            let source = source.map(|source| ("source", source));
+            let query: Vec<(&str, String)> = source.into_iter().chain(reason.map(|why| ("reason", why))).collect();
             let answer = client(&ask)?.delete(&["holds", &name], &query).await?;
             print(&ask, &answer, output)
         }

@@ -101,7 +101,7 @@ pub struct Release {
     #[arg(long, value_name = "TIME", value_parser = past, requires = "source")]
     pub since: Option<Timestamp>,
     /// Why, for people; stands in the audit
-    #[arg(long, requires = "since")]
+    #[arg(long)]
     pub reason: Option<String>,
     /// Only show whom it concerns and what it would come to
     #[arg(long, requires = "since")]

@@ -23,6 +23,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use self::{simulated::Simulated, source::lead, swappable_router::SwappableRouter, tasks::log_failure};
 // The core without the process around it.
+pub(super) use self::bot::api as bot_api;
 pub(super) use self::data_folder::own as own_data_folder;
 pub use self::{
     data_folder::DataFolderError,
@@ -33,6 +34,7 @@ pub use self::{
 };
 use super::{output::Output, surroundings, welcome};
 use crate::{
+    bot::Standing,
     clock::{SharedClock, SystemClock},
     cluster::lease::Leadership,
     config::{self, Components, Config, ConfigError, DesiredLocation},
@@ -163,12 +165,13 @@ async fn run_all(mut config: Config, simulate: bool, shutdown: CancellationToken
     if let Some(leadership) = &leadership {
         tasks.core("the lease", leadership_lost(leadership, tasks.core_token()));
     }
+    let standing = Arc::new(Standing::default());
     let inputs = WireInputs {
         cluster,
         fence,
         metrics,
         clock: Arc::clone(&clock),
-        process: surroundings::checks(&config, descriptors),
+        process: bot::checks(&config, &standing, surroundings::checks(&config, descriptors)),
         closing: tasks.front_token(),
     };
     let wired = wire(&config, &secrets.key, &inputs, tasks.core_token()).await?;
@@ -197,7 +200,7 @@ async fn run_all(mut config: Config, simulate: bool, shutdown: CancellationToken
     );
     let router = http::router(state);
     routes.set(router.clone());
-    bot::start(&config, router, &clock, &mut tasks)?;
+    bot::start(&config, router, &standing, &clock, &mut tasks)?;
     wired.start(&mut tasks);
     if let Some(simulated) = simulated {
         simulated.start(&config, &core, auth_address, &mut tasks);

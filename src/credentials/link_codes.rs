@@ -8,32 +8,62 @@ use subtle::{Choice, ConstantTimeEq};
 
 use super::MasterKey;
 
-/// HMAC-SHA-256 with a key that is derived from the master key for this purpose alone. Cloning is cheap.
+/// HMAC-SHA-256 with keys that are derived from the master key for this purpose alone. Cloning is cheap.
 #[derive(Clone)]
-pub struct LinkCodeKey(Hmac<Sha256>);
+pub struct LinkCodeKey {
+    hashes: Hmac<Sha256>,
+    requests: Hmac<Sha256>,
+}
 
 impl MasterKey {
     /// The key that codes for linking are hashed with. A rotated master key makes those worthless that are under way.
     #[must_use]
     pub fn link_code_key(&self) -> LinkCodeKey {
-        let derived = self.current.derive("link-code", &[]);
-        // HMAC fills a short key up with zeros to the block size; doing it here leaves nothing that could fail.
-        let mut block = hmac::digest::Key::<Hmac<Sha256>>::default();
-        block.iter_mut().zip(derived.iter()).for_each(|(to, from)| *to = *from);
-        LinkCodeKey(<Hmac<Sha256> as KeyInit>::new(&block))
+        let keyed = |purpose| {
+            let derived = self.current.derive(purpose, &[]);
+            // HMAC fills a short key up with zeros to the block size; doing it here leaves nothing that could fail.
+            let mut block = hmac::digest::Key::<Hmac<Sha256>>::default();
+            block.iter_mut().zip(derived.iter()).for_each(|(to, from)| *to = *from);
+            <Hmac<Sha256> as KeyInit>::new(&block)
+        };
+        LinkCodeKey {
+            hashes: keyed("link-code"),
+            requests: keyed("link-code-of-request"),
+        }
     }
+}
+
+fn mac(key: &Hmac<Sha256>, parts: [&[u8]; 3]) -> [u8; 32] {
+    let mut mac = key.clone();
+    for part in parts {
+        mac.update(&(part.len() as u64).to_be_bytes());
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
 }
 
 impl LinkCodeKey {
     /// The hash of a code for this person (the key of the corporate ID). The same code of another person has another one.
     #[must_use]
     pub fn hash(&self, person: &str, code: &str) -> [u8; 32] {
-        let mut mac = self.0.clone();
+        let mut mac = self.hashes.clone();
         for part in [person.as_bytes(), code.as_bytes()] {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
         }
         mac.finalize().into_bytes().into()
+    }
+
+    /// What a request for a code of this person is known by: nobody finds the request in it.
+    #[must_use]
+    pub fn request(&self, person: &str, request: &str) -> [u8; 32] {
+        mac(&self.requests, [b"name", person.as_bytes(), request.as_bytes()])
+    }
+
+    /// Random bits for the code of a request: the same for the same one, and nobody without the key can tell them beforehand.
+    #[must_use]
+    pub fn bits(&self, person: &str, request: &str) -> [u8; 32] {
+        mac(&self.requests, [b"bits", person.as_bytes(), request.as_bytes()])
     }
 
     /// Which of the hashes is that of this code. Takes the same time whichever it is, and if none is.
@@ -65,6 +95,21 @@ mod tests {
 
     fn key(byte: u8) -> LinkCodeKey {
         MasterKey::from_bytes(SecretBox::new(Box::new([byte; 32]))).link_code_key()
+    }
+
+    #[test]
+    fn a_request_has_the_same_bits_each_time_and_other_ones_for_everybody_else() {
+        let (one, same) = (key(1).bits("ab123456", "r"), key(1).bits("ab123456", "r"));
+        assert_eq!(one, same);
+        for other in [
+            key(1).bits("ab123456", "s"),
+            key(1).bits("ab123457", "r"),
+            key(2).bits("ab123456", "r"),
+            key(1).request("ab123456", "r"),
+            key(1).hash("ab123456", "r"),
+        ] {
+            assert_ne!(one, other);
+        }
     }
 
     #[test]

@@ -170,6 +170,24 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
     }
 }
 
+/// Header with the caller's own name of a request.
+const REQUEST_KEY_HEADER: &str = "idempotency-key";
+
+/// The caller's own name of a request, if it has one. The use case knows which ones are good.
+pub(super) struct RequestKey(pub(super) Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for RequestKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let key = parts.headers.get(REQUEST_KEY_HEADER).map(|key| key.to_str());
+        let key = key.transpose().map_err(|_| {
+            Problem::invalid("Idempotency-Key: give printable ASCII characters without spaces, like a UUID")
+        })?;
+        Ok(Self(key.map(str::to_owned)))
+    }
+}
+
 /// The corporate ID in the path. Case does not matter.
 pub(super) struct PathId(pub(super) CorporateId);
 

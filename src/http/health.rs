@@ -122,7 +122,7 @@ pub(super) async fn readyz(
         StatusCode::SERVICE_UNAVAILABLE,
         "not-ready",
         "Not ready",
-        "the first full load of desired state is not over: ?verbose says what is missing",
+        format!("{}: ?verbose says what is missing", health.missing),
     );
     Err(match query.verbose {
         Some(_) => problem.checks(checks),

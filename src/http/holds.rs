@@ -7,12 +7,12 @@ use utoipa::IntoParams;
 use super::{
     HttpState,
     auth::{Acting, Who},
-    denial::{detail, lag, progress},
+    denial::{checked_reason, detail, lag, progress},
     extract::{Params, Segment},
     hold_bodies::{HoldBody, HoldsBody, NewHoldBody, PlacedBody, ReleasedBody},
     order::{OrderOf, reason},
     problem::{Problem, ProblemBody},
-    schemas::{CorporateIdText, HoldNameText, PhaseWord, SourceText},
+    schemas::{CorporateIdText, HoldNameText, PhaseWord, ReasonText, SourceText},
 };
 use crate::{
     access::{HoldFilter, HoldView, NewHold, Phase},
@@ -111,7 +111,7 @@ pub(super) async fn create(
     Ok((code, Json(body)))
 }
 
-/// In whose name.
+/// In whose name, and why.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -119,6 +119,9 @@ pub(super) struct ReleaseQuery {
     /// In whose name, if not in the caller's: the source that placed the hold.
     #[param(value_type = Option<SourceText>)]
     source: Option<String>,
+    /// Why, for people; stands in the audit.
+    #[param(value_type = Option<ReasonText>)]
+    reason: Option<String>,
 }
 
 /// Lift a hold of one's own source.
@@ -141,7 +144,8 @@ pub(super) async fn release(
     Params(query): Params<ReleaseQuery>,
 ) -> Result<Json<ReleasedBody>, Problem> {
     acting.choose(&mut caller, query.source)?;
-    let done = state.use_cases.release_hold(caller, name).await?;
+    let reason = checked_reason(query.reason)?;
+    let done = state.use_cases.release_hold(caller, name, reason).await?;
     Ok(Json(ReleasedBody {
         status: "released",
         name: done.name,

@@ -1,10 +1,6 @@
 //! Corporate IDs.
 
-use axum::{
-    Json,
-    extract::State,
-    http::{HeaderMap, StatusCode},
-};
+use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -13,7 +9,7 @@ use super::{
     auth::{Who, names_secret, wrong_secret},
     client::ClientAddr,
     denial::{checked_reason, detail, lag},
-    extract::{Body, Params},
+    extract::{Body, Params, RequestKey},
     id_bodies::{
         ActivateIdBody, ActivatedIdBody, IdBody, IdDetailBody, IdsBody, NewIdBody, RevokeIdBody, RevokedIdBody,
         ValidityBody, WhichIdBody,
@@ -31,9 +27,6 @@ use crate::{
 
 /// Most IDs in a page.
 const MAX_PAGE: u32 = 1000;
-
-/// Header with the caller's own name of a request.
-const REQUEST_KEY_HEADER: &str = "idempotency-key";
 
 /// Which ID.
 #[derive(Deserialize, IntoParams)]
@@ -120,22 +113,17 @@ pub(super) async fn validate(
 pub(super) async fn issue(
     State(state): State<HttpState>,
     Who(caller): Who,
-    headers: HeaderMap,
+    RequestKey(request_key): RequestKey,
     Body(body): Body<NewIdBody>,
 ) -> Result<Json<IdBody>, Problem> {
     let trimmed = |text: String| text.trim().to_owned();
-    let key = headers.get(REQUEST_KEY_HEADER).map(|key| {
-        key.to_str().map(str::to_owned).map_err(|_| {
-            Problem::invalid("Idempotency-Key: give printable ASCII characters without spaces, like a UUID")
-        })
-    });
     let new = NewId {
         owner: Owner {
             owner: Some(trimmed(body.owner)),
             email: body.email.map(trimmed),
             department: body.department.map(trimmed),
         },
-        request_key: key.transpose()?,
+        request_key,
         reason: checked_reason(body.reason)?,
     };
     Ok(Json(state.use_cases.issue_id(caller, new).await?.into()))

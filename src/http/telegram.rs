@@ -15,9 +15,9 @@ use super::{
     access::{FullConfigBody, RotateBody, RotatedBody, rotated},
     auth::Who,
     denial::checked_reason,
-    extract::{Body, OptionalBody, Params, PathId},
+    extract::{Body, OptionalBody, Params, PathId, RequestKey},
     problem::{Problem, ProblemBody},
-    schemas::CorporateIdText,
+    schemas::{CorporateIdText, RequestKeyText},
     value::number,
 };
 use crate::{
@@ -322,10 +322,14 @@ pub(super) async fn done(
 /// Give out a code that links an account to a person.
 ///
 /// In place of one that is sent by mail. It is good once, in the first chat that asks for this ID, and is shown here and nowhere
-/// else. A code that was given out before for the person is good no more.
+/// else. A code that was given out before for the person is good no more. The same `Idempotency-Key` gets the same code, however
+/// often it is sent, and makes none that was used good again.
 #[utoipa::path(
     post, path = "/user/{corporate_id}/link-codes", operation_id = "give_out_link_code", tag = "telegram", request_body = NewLinkCode,
-    params(("corporate_id" = CorporateIdText, Path, description = "Corporate ID; case does not matter")),
+    params(
+        ("corporate_id" = CorporateIdText, Path, description = "Corporate ID; case does not matter"),
+        ("Idempotency-Key" = Option<RequestKeyText>, Header, description = "The caller's own name of this request"),
+    ),
     responses(
         (status = 201, description = "The code", body = LinkCode),
         (status = 404, description = "Nothing is known of this ID", body = ProblemBody, content_type = "application/problem+json"),
@@ -337,12 +341,13 @@ pub(super) async fn give_out(
     State(state): State<HttpState>,
     Who(caller): Who,
     PathId(id): PathId,
+    RequestKey(request): RequestKey,
     OptionalBody(body): OptionalBody<NewLinkCode>,
 ) -> Result<(StatusCode, Json<LinkCode>), Problem> {
     let reason = checked_reason(body.reason)?;
     let made = state
         .use_cases
-        .give_out_link_code(caller, id, body.minutes, reason)
+        .give_out_link_code(caller, id, body.minutes, reason, request)
         .await?;
     let code = LinkCode {
         code: secrecy::ExposeSecret::expose_secret(&made.code).to_owned(),

@@ -33,6 +33,8 @@ pub(super) struct ListQuery {
     reason: Option<Reason>,
     /// Only people with a live hold (`true`), or without (`false`).
     held: Option<bool>,
+    /// Only people with a session at the last poll of the nodes (`true`), or of whom none is known (`false`).
+    online: Option<bool>,
     /// Only people whose ID, owner, email or role holds this text.
     q: Option<String>,
     /// At most so many people, up to 1000.
@@ -61,6 +63,7 @@ pub(super) async fn list(
         access: query.access,
         reason: query.reason,
         held: query.held,
+        online: query.online,
         q: query.q.filter(|q| !q.is_empty()),
     };
     let page = state.use_cases.users(filter, query.limit, query.after).await?;

@@ -24,6 +24,14 @@ pub fn draw() -> Result<SecretString, getrandom::Error> {
     }
 }
 
+/// The code of a request, out of its bits: the same each time. `None` in one of some 10^16 cases, in which all bits are unfair.
+#[must_use]
+pub fn of_bits(bits: &[u8; 32]) -> Option<SecretString> {
+    let (numbers, _) = bits.as_chunks::<4>();
+    let code = numbers.iter().find_map(|number| of_number(u32::from_be_bytes(*number)));
+    code.map(SecretString::from)
+}
+
 /// The code of 32 random bits; `None` for those few that are to be drawn again.
 fn of_number(number: u32) -> Option<String> {
     (number < FAIR).then(|| format!("{:08}", number % ALL))
@@ -61,6 +69,10 @@ mod tests {
         assert_eq!(of_number(FAIR - 1).as_deref(), Some("99999999"));
         assert_eq!(of_number(FAIR), None);
         const { assert!(FAIR.is_multiple_of(ALL) && u32::MAX - FAIR < ALL) };
+        let bits = [[0xff; 4], [0; 4], [1; 4], [1; 4], [1; 4], [1; 4], [1; 4], [1; 4]].concat();
+        let code_of_bits = of_bits(&bits.try_into().unwrap()).unwrap();
+        assert_eq!(code_of_bits.expose_secret(), "00000000", "the first fair number");
+        assert!(of_bits(&[0xff; 32]).is_none());
         assert_eq!(code(draw().unwrap().expose_secret()).unwrap().len(), DIGITS);
     }
 

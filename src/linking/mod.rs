@@ -174,10 +174,51 @@ impl Linking {
         code: SecretString,
         valid: SignedDuration,
     ) -> Result<Timestamp, StoreError> {
+        self.keep_given_out(id, code, valid, None).await
+    }
+
+    /// As [`Self::give_out`], for a request that the caller has a name for. The same request gets the same code, however often it is
+    /// made, and makes nothing anew: a code that was used meanwhile, or that another one took the place of, stays so.
+    ///
+    /// # Errors
+    /// Nothing was written.
+    pub async fn give_out_once(
+        &self,
+        id: &CorporateId,
+        code: SecretString,
+        valid: SignedDuration,
+        request: &str,
+    ) -> Result<Timestamp, StoreError> {
+        let request = self.keys.request(id.key(), request);
+        self.keep_given_out(id, code, valid, Some(request)).await
+    }
+
+    async fn keep_given_out(
+        &self,
+        id: &CorporateId,
+        code: SecretString,
+        valid: SignedDuration,
+        request: Option<[u8; 32]>,
+    ) -> Result<Timestamp, StoreError> {
         let (rules, id) = (self.rules(), id.clone());
         self.store
-            .write(move |conn| tries::give_out(conn, &rules, &id, &code, valid))
+            .write(move |conn| tries::give_out(conn, &rules, &id, &code, valid, request.as_ref()))
             .await
+    }
+
+    /// The code of a request, whether or not it was made. `None` if its bits give none.
+    #[must_use]
+    pub fn code_of(&self, id: &CorporateId, request: &str) -> Option<SecretString> {
+        code::of_bits(&self.keys.bits(id.key(), request))
+    }
+
+    /// When the code of a request is good no more; `None` for a request that was not made.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn given_out(&self, id: &CorporateId, request: &str) -> Result<Option<Timestamp>, StoreError> {
+        let request = self.keys.request(id.key(), request);
+        self.store.read(move |conn| tries::given_out(conn, &request)).await
     }
 
     /// To whom an account is linked.
@@ -259,6 +300,7 @@ impl Linking {
                 for sql in [
                     "DELETE FROM links WHERE key = ?1",
                     "DELETE FROM codes WHERE key = ?1",
+                    "DELETE FROM given_out WHERE key = ?1",
                     "DELETE FROM requests WHERE key = ?1",
                     "DELETE FROM notices WHERE instr(name, ':' || ?1 || ':') > 0",
                 ] {

@@ -18,7 +18,7 @@ const PRUNE_STEP: u32 = 500;
 pub(super) const SCHEMA: Schema = Schema {
     name: "the links to Telegram accounts",
     application_id: APPLICATION_ID,
-    steps: &[FIRST],
+    steps: &[FIRST, SECOND],
     prune,
 };
 
@@ -113,6 +113,17 @@ CREATE TABLE alive (
 ) STRICT;
 ";
 
+const SECOND: &str = "
+-- Requests for a code to give out, by their keyed hash: asked again, they get the same code, also when it was used.
+CREATE TABLE given_out (
+    request BLOB NOT NULL PRIMARY KEY CHECK (length(request) = 32),
+    key TEXT NOT NULL,
+    valid_until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX given_out_by_id ON given_out (key);
+CREATE INDEX given_out_by_end ON given_out (valid_until);
+";
+
 fn prune(conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     let remembered = now
         .checked_sub(SignedDuration::from_hours(24 * REMEMBERED_DAYS))
@@ -132,6 +143,10 @@ fn prune(conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
         (
             "DELETE FROM requests WHERE account IN (SELECT account FROM requests WHERE at < ?1 LIMIT ?2)",
             day,
+        ),
+        (
+            "DELETE FROM given_out WHERE request IN (SELECT request FROM given_out WHERE valid_until < ?1 LIMIT ?2)",
+            remembered,
         ),
         (
             "DELETE FROM notices WHERE id IN (SELECT id FROM notices WHERE until < ?1 LIMIT ?2)",

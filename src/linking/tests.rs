@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use secrecy::{SecretBox, SecretString};
+use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 use tempfile::TempDir;
 
 use super::{
@@ -331,6 +331,52 @@ async fn a_code_that_is_given_out_is_for_the_first_chat_that_asks() {
     world.ask(6, "GH123456", WRONG).await;
     assert_eq!(world.attempt(6, "00000000").await, Tried::Wrong);
     assert!(matches!(world.attempt(5, "00000000").await, Tried::Linked { .. }));
+}
+
+#[tokio::test]
+async fn a_request_for_a_code_has_the_same_one_each_time_and_makes_no_used_one_good_again() {
+    let world = World::new();
+    let person = id("AB123456");
+    let given = |linking: &Linking, request: &str| linking.code_of(&person, request).unwrap();
+    let (first, second) = (given(&world.linking, "telegram-1"), given(&world.linking, "telegram-2"));
+    assert_ne!(first.expose_secret(), second.expose_secret());
+    assert_eq!(world.linking.given_out(&person, "telegram-1").await.unwrap(), None);
+    let give = async |world: &World, code: &SecretString, request: &str| {
+        let made = world.linking.give_out_once(&person, code.clone(), CODE_VALID, request);
+        made.await.unwrap()
+    };
+    world.ask(1, "AB123456", WRONG).await;
+    let until = give(&world, &first, "telegram-1").await;
+    world.pass(60);
+    let world = world.restart();
+    assert_eq!(
+        given(&world.linking, "telegram-1").expose_secret(),
+        first.expose_secret()
+    );
+    assert_eq!(
+        give(&world, &first, "telegram-1").await,
+        until,
+        "it is good no longer for it"
+    );
+    assert!(matches!(
+        world.attempt(1, first.expose_secret()).await,
+        Tried::Linked { .. }
+    ));
+    // The same request again: the code stays used.
+    assert_eq!(give(&world, &first, "telegram-1").await, until);
+    assert_eq!(
+        world.linking.given_out(&person, "telegram-1").await.unwrap(),
+        Some(until)
+    );
+    world.ask(2, "AB123456", WRONG).await;
+    assert_eq!(world.attempt(2, first.expose_secret()).await, Tried::Wrong);
+    // And one that another request took the place of stays replaced.
+    give(&world, &second, "telegram-2").await;
+    give(&world, &given(&world.linking, "telegram-3"), "telegram-3").await;
+    give(&world, &second, "telegram-2").await;
+    assert_eq!(world.attempt(2, second.expose_secret()).await, Tried::Wrong);
+    world.linking.forget(&person).await.unwrap();
+    assert_eq!(world.linking.given_out(&person, "telegram-1").await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
@@ -153,15 +153,33 @@ pub(super) fn ask(conn: &Connection, rules: &Rules, request: &Request, code: &Se
     Ok(Asked::Made)
 }
 
-/// Keeps a code that a person gives out, in the place of the one before. Answers when it is good no more.
+/// When the code of a request is good no more; `None` for a request that was not made yet.
+pub(super) fn given_out(conn: &Connection, request: &[u8; 32]) -> rusqlite::Result<Option<Timestamp>> {
+    let found = conn
+        .prepare_cached("SELECT valid_until FROM given_out WHERE request = ?1")?
+        .query_row([request], |row| row.get::<_, i64>(0));
+    let until = found.optional()?;
+    Ok(until.map(|until| Timestamp::from_microsecond(until).unwrap_or(Timestamp::MIN)))
+}
+
+/// Keeps a code that a person gives out, in the place of the one before. Answers when it is good no more. The same request changes
+/// nothing: a code that was used meanwhile stays used.
 pub(super) fn give_out(
     conn: &Connection,
     rules: &Rules,
     id: &CorporateId,
     code: &SecretString,
     valid: SignedDuration,
+    request: Option<&[u8; 32]>,
 ) -> rusqlite::Result<Timestamp> {
     let valid_until = rules.after(valid);
+    if let Some(request) = request {
+        if let Some(before) = given_out(conn, request)? {
+            return Ok(before);
+        }
+        conn.prepare_cached("INSERT INTO given_out VALUES (?1, ?2, ?3)")?
+            .execute(params![request, id.key(), valid_until.as_microsecond()])?;
+    }
     conn.prepare_cached("DELETE FROM codes WHERE key = ?1 AND account IS NULL")?
         .execute([id.key()])?;
     let made = Made {

@@ -3,6 +3,7 @@
 mod audit;
 mod audit_export;
 mod bot;
+mod bot_doctor;
 mod connections;
 mod damaged;
 mod declaring;

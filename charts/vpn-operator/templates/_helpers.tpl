@@ -133,6 +133,26 @@ httpGet:
   value: {{ .Values.settings.logLevel | quote }}
 {{- end }}
 
+{{/* What the bot is set by, wherever it runs. */}}
+{{- define "vpn-operator.botEnvironment" -}}
+- name: TELEGRAM_BOT_TOKEN_FILE
+  value: /run/secrets/vpn-operator/telegram-bot-token
+{{- with .Values.bot }}
+{{- with .admins }}
+- name: ADMIN_TELEGRAM_IDS
+  value: {{ . | quote }}
+{{- end }}
+{{- with .helpDesk }}
+- name: HELPDESK_TELEGRAM_IDS
+  value: {{ . | quote }}
+{{- end }}
+{{- with .supportContact }}
+- name: SUPPORT_CONTACT
+  value: {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* Sources of the projected volume of secrets that both containers have. */}}
 {{- define "vpn-operator.secretSources" -}}
 - secret:

@@ -2,14 +2,11 @@
 
 use serde_json::json;
 
-use super::super::{AccessError, Caller, Dependencies, Result, UseCases, tell};
+use super::super::{AccessError, Caller, Dependencies, Result, UseCases, request_key, tell};
 use crate::registry::{Added, Entry, NewEntry, Owner, Status};
 
 /// How often an ID that was found is given up because somebody else took it in the same moment.
 const ATTEMPTS: usize = 8;
-
-/// Longest key of a request, in characters.
-const MAX_REQUEST_KEY: usize = 128;
 
 /// For whom an ID is issued.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -84,13 +81,7 @@ fn check(new: &NewId) -> Result<()> {
     if new.owner.owner.is_none() {
         return invalid("owner", "say whose ID it will be".to_owned());
     }
-    let is_key =
-        |key: &String| (1..=MAX_REQUEST_KEY).contains(&key.len()) && key.bytes().all(|it| it.is_ascii_graphic());
-    if new.request_key.as_ref().is_some_and(|key| !is_key(key)) {
-        let message = format!("give 1 to {MAX_REQUEST_KEY} printable ASCII characters without spaces, like a UUID");
-        return invalid("Idempotency-Key", message);
-    }
-    Ok(())
+    request_key::check(new.request_key.as_deref())
 }
 
 fn same_request(before: Entry, new: &NewId) -> Result<Entry> {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{check_account, check_language, desk::Outgoing};
 use crate::{
-    access::{AccessError, Caller, Result, UseCases, tell},
+    access::{AccessError, Caller, Result, UseCases, request_key, tell},
     linking::{Asked, CODE_VALID, Request, code},
     model::corporate_id::CorporateId,
 };
@@ -93,7 +93,8 @@ impl UseCases {
     }
 
     /// Makes a code for a person that somebody tells them; one of before is good no more. It is for whoever is to be linked, whether
-    /// or not they may be: that is found out when it is used.
+    /// or not they may be: that is found out when it is used. The same `request` (what the caller calls it) gets the same code,
+    /// however often it is made.
     ///
     /// # Errors
     /// The time is out of bounds, nothing is known of the person, or history or the links cannot be written.
@@ -103,6 +104,7 @@ impl UseCases {
         id: CorporateId,
         minutes: Option<u32>,
         reason: Option<String>,
+        request: Option<String>,
     ) -> Result<MadeCode> {
         let valid = match minutes {
             None => CODE_VALID,
@@ -114,8 +116,9 @@ impl UseCases {
                 });
             }
         };
+        request_key::check(request.as_deref())?;
         let use_cases = self.clone();
-        self.to_the_end(async move { use_cases.give_out(&caller, id, valid, reason).await })
+        self.to_the_end(async move { use_cases.give_out(&caller, id, valid, reason, request).await })
             .await
     }
 
@@ -125,15 +128,32 @@ impl UseCases {
         id: CorporateId,
         valid: SignedDuration,
         reason: Option<String>,
+        request: Option<String>,
     ) -> Result<MadeCode> {
         let (dependencies, desk) = (&self.dependencies, self.link_desk()?);
         let id = dependencies.known_to_anybody(&id).await?;
-        let code = drawn()?;
+        let code = match &request {
+            Some(request) => desk.linking.code_of(&id, request).ok_or(AccessError::Interrupted)?,
+            None => drawn()?,
+        };
+        if let Some(request) = &request
+            && let Some(valid_until) = desk.linking.given_out(&id, request).await?
+        {
+            return Ok(MadeCode {
+                code,
+                corporate_id: id,
+                valid_until,
+            });
+        }
         let mut entry = caller.entry("telegram.code", Some(&id));
         entry.reason = reason;
         entry.after = Some(tell::json(&json!({ "minutes": valid.as_mins() })));
         dependencies.audit_before(entry.clone()).await?;
-        let valid_until = match desk.linking.give_out(&id, code.clone(), valid).await {
+        let kept = match &request {
+            Some(request) => desk.linking.give_out_once(&id, code.clone(), valid, request).await,
+            None => desk.linking.give_out(&id, code.clone(), valid).await,
+        };
+        let valid_until = match kept {
             Ok(valid_until) => valid_until,
             Err(error) => {
                 dependencies.audit_failure(entry, &error).await;

@@ -12,7 +12,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use url::Url;
 
-use self::types::{Me, Sent, Update};
+use self::types::{Me, Sent, Update, Webhook};
 use crate::api::client::innermost;
 
 /// Longest a connection may take to come about.
@@ -121,6 +121,15 @@ impl Telegram {
     /// As [`TelegramError`] says.
     pub async fn me(&self) -> Result<Me, TelegramError> {
         self.call("getMe", &json!({}), ANSWER).await
+    }
+
+    /// Whether Telegram sends what comes to an address that somebody set: then it gives nothing to whoever polls.
+    ///
+    /// # Errors
+    /// As [`TelegramError`] says.
+    pub async fn has_webhook(&self) -> Result<bool, TelegramError> {
+        let webhook: Webhook = self.call("getWebhookInfo", &json!({}), ANSWER).await?;
+        Ok(!webhook.url.is_empty())
     }
 
     /// What came from `offset` on; waits for the first for `wait` seconds.

@@ -11,6 +11,14 @@ pub struct Me {
     pub username: String,
 }
 
+/// Where Telegram sends what comes.
+#[derive(Deserialize)]
+pub(super) struct Webhook {
+    /// The address; empty where whoever polls is given it. It may hold a secret.
+    #[serde(default)]
+    pub url: String,
+}
+
 /// A message that was sent.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub struct Sent {

@@ -3,6 +3,7 @@
 //! What the running operator knows about itself is its own list of checks, asked of it: doctor adds what only a process
 //! outside can see. Without a running operator it looks at desired state and the nodes by itself.
 
+mod bot;
 mod cluster;
 mod local;
 mod mail;
@@ -115,12 +116,13 @@ pub(super) async fn run(args: Doctor, output: &mut Output) -> Result<(), Command
     }
     findings.extend(local::certificate(args.cert.as_deref(), &gateways));
     findings.extend(node_certificate::look(&gateways).await);
-    let (listener, services, mail) = tokio::join!(
+    let (listener, services, mail, bot) = tokio::join!(
         remote::auth_listener(&config, &gateways),
         remote::auth_services(&gateways),
-        mail::server(config.mail.as_ref())
+        mail::server(config.mail.as_ref()),
+        bot::look(&config)
     );
-    findings.extend(listener.into_iter().chain(services).chain(mail));
+    findings.extend(listener.into_iter().chain(services).chain(mail).chain(bot));
     progress.finish_and_clear();
 
     let failed = findings

@@ -6,12 +6,21 @@ use axum::Router;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{RunError, data_folder, tasks::Tasks};
+use super::{
+    super::surroundings,
+    RunError, data_folder, listen,
+    tasks::{Tasks, log_failure},
+    tls,
+};
 use crate::{
+    access::{Check, Health, ProcessChecks},
     api::client::{Client, InMemory, OverHttp},
-    bot::{Bot, Settings, memory::Memory},
+    bot::{Bot, Settings, Standing, memory::Memory, seal::Seal},
     clock::{SharedClock, SystemClock},
     config::{BotConfig, Config, ConfigError},
+    http::{self, Probes},
+    metrics::{Listener, Metrics},
+    serve::{Connections, Descriptors, serve},
 };
 
 /// The way in that the bot acts by.
@@ -20,8 +29,39 @@ const SOURCE: &str = "bot";
 const ANSWER: Duration = Duration::from_secs(60);
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// What the process checks, and the bot where there is one.
+pub fn checks(config: &Config, standing: &Arc<Standing>, process: ProcessChecks) -> ProcessChecks {
+    if config.bot.is_none() {
+        return process;
+    }
+    let standing = Arc::clone(standing);
+    Arc::new(move || {
+        let mut checks = process();
+        checks.push(check(&standing));
+        checks
+    })
+}
+
+fn check(standing: &Standing) -> Check {
+    let check = Check::warns_with(
+        "telegram-bot",
+        standing.trouble().into_iter().collect(),
+        "until then nobody is answered in Telegram; everything else works",
+    );
+    match standing.name() {
+        Some(name) => check.note(format!("@{name}")),
+        None => check.note("Telegram was not reached yet"),
+    }
+}
+
 /// Starts the bot beside the operator, which it asks in memory.
-pub fn start(config: &Config, router: Router, clock: &SharedClock, tasks: &mut Tasks) -> Result<(), RunError> {
+pub fn start(
+    config: &Config,
+    router: Router,
+    standing: &Arc<Standing>,
+    clock: &SharedClock,
+    tasks: &mut Tasks,
+) -> Result<(), RunError> {
     let Some(bot) = &config.bot else {
         tracing::info!("there is no bot: TELEGRAM_BOT_TOKEN is not set");
         return Ok(());
@@ -30,17 +70,13 @@ pub fn start(config: &Config, router: Router, clock: &SharedClock, tasks: &mut T
         return Ok(());
     };
     let api = Client::new(InMemory::new(router), secret.value.clone(), SOURCE);
-    let bot = make(bot, api, &config.state.data_dir, clock)?;
+    let bot = make(bot, api, &config.state.data_dir, clock, standing)?;
     tasks.front("the bot", bot.run(tasks.front_token()));
     Ok(())
 }
 
-/// Runs the bot alone until `shutdown`.
+/// Runs the bot alone until `shutdown`, with probes at the address of the API.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
-    let missing = |name, message: &str| ConfigError::Value {
-        name,
-        message: message.to_owned(),
-    };
     let bot = config.bot.as_ref();
     let bot = bot.ok_or_else(|| {
         missing(
@@ -48,6 +84,44 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
             "the bot needs it: set it, or TELEGRAM_BOT_TOKEN_FILE",
         )
     })?;
+    let api = api(&config)?;
+    let _owner = data_folder::own(&config.state.data_dir)?;
+    let probes_tls = tls(config.api_tls.as_ref())?;
+    let probes_socket = listen(config.listen.api, "LISTEN_ADDR")?;
+    let clock: SharedClock = Arc::new(SystemClock);
+    let standing = Arc::new(Standing::default());
+    let bot = make(bot, api, &config.state.data_dir, &clock, &standing)?;
+    let mut tasks = Tasks::new();
+    tasks.front("the bot", bot.run(tasks.front_token()));
+    let (metrics, descriptors) = (Arc::new(Metrics::new()), Descriptors::raise());
+    let connections = Connections::of(Listener::Api, descriptors, &metrics);
+    let process = surroundings::checks(&config, descriptors);
+    let health = move || {
+        let mut checks = process();
+        checks.push(check(&standing));
+        Health {
+            ready: standing.was_connected(),
+            missing: "Telegram and the operator did not both answer yet",
+            checks,
+        }
+    };
+    let probes = http::probes(Probes {
+        health: Arc::new(health),
+        metrics,
+    });
+    let probes = serve(probes_socket, probes, probes_tls, connections, tasks.core_token());
+    tasks.core("the probes", log_failure(probes));
+    tracing::info!(probes = %config.listen.api, "running as a bot of its own");
+    let ended = tasks.until(shutdown, async {}).await;
+    tracing::info!("drained");
+    ended.map_or(Ok(()), |name| Err(RunError::Ended(name)))
+}
+
+/// The operator's API for a bot of its own.
+///
+/// # Errors
+/// A setting is missing, or no client can be made on this machine.
+pub fn api(config: &Config) -> Result<Client, RunError> {
     let url = config.api_url.clone();
     let url = url.ok_or_else(|| missing("API_URL", "a bot of its own asks the operator there: give its URL"))?;
     let token = config.secrets.api_token.as_ref().or(config.secrets.corporate.as_ref());
@@ -57,15 +131,18 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
             "a bot of its own needs a token: give it one of API_CLIENTS with the role bot",
         )
     })?;
-    let _owner = data_folder::own(&config.state.data_dir)?;
-    let clock: SharedClock = Arc::new(SystemClock);
-    let api = Client::new(OverHttp::new(http(&url)?, url), token.value.clone(), SOURCE);
-    let bot = make(bot, api, &config.state.data_dir, &clock)?;
-    let mut tasks = Tasks::new();
-    tasks.front("the bot", bot.run(tasks.front_token()));
-    let ended = tasks.until(shutdown, async {}).await;
-    tracing::info!("drained");
-    ended.map_or(Ok(()), |name| Err(RunError::Ended(name)))
+    Ok(Client::new(
+        OverHttp::new(http(&url)?, url),
+        token.value.clone(),
+        SOURCE,
+    ))
+}
+
+fn missing(name: &'static str, message: &str) -> ConfigError {
+    ConfigError::Value {
+        name,
+        message: message.to_owned(),
+    }
 }
 
 fn http(url: &Url) -> Result<reqwest::Client, RunError> {
@@ -83,7 +160,13 @@ fn http(url: &Url) -> Result<reqwest::Client, RunError> {
     client.map_err(|error| RunError::Bot(error.without_url().to_string()))
 }
 
-fn make(bot: &BotConfig, api: Client, folder: &Path, clock: &SharedClock) -> Result<Arc<Bot>, RunError> {
+fn make(
+    bot: &BotConfig,
+    api: Client,
+    folder: &Path,
+    clock: &SharedClock,
+    standing: &Arc<Standing>,
+) -> Result<Arc<Bot>, RunError> {
     let settings = Settings {
         token: bot.token.clone(),
         server: bot.server.clone(),
@@ -92,7 +175,7 @@ fn make(bot: &BotConfig, api: Client, folder: &Path, clock: &SharedClock) -> Res
         support: bot.support.clone(),
         delete_after: bot.delete_after,
     };
-    let memory = Memory::open(folder, SharedClock::clone(clock));
+    let memory = Memory::open(folder, Seal::of_token(&bot.token), SharedClock::clone(clock));
     let memory = memory.map_err(|error| RunError::Bot(error.to_string()))?;
-    Bot::new(settings, api, memory).map_err(|error| RunError::Bot(error.to_string()))
+    Bot::new(settings, api, memory, Arc::clone(standing)).map_err(|error| RunError::Bot(error.to_string()))
 }

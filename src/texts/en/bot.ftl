@@ -61,6 +61,7 @@ yes = Yes
 no = No
 cancelled = Left as it is.
 button-old = This button is not good any more. Ask again.
+button-interrupted = This was interrupted, and may or may not be done. Look before you ask again.
 language-ask = Choose a language.
 language-set = I speak English now.
 unknown = I do not understand this. /help says what I can do.
@@ -90,7 +91,7 @@ notice-held-back = ⚠️ <b>The guard holds denials back</b>: { $people ->
     [one] { $people } person keeps
    *[other] { $people } people keep
 } access although a source says otherwise. { $some }
-    Look at them, then confirm or cancel: /guard
+    Look at them, then confirm or cancel.
 command-start = Link your account
 command-get-config = Your access
 command-status = How your access stands

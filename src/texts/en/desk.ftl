@@ -42,6 +42,7 @@ issued = Issued: <code>{ $id }</code> ({ $who })
 granted = Access is granted to <code>{ $id }</code>. The person gets it with /get_config.
 nobody = Nothing found.
 no-holds = No hold that you can end.
+button-look = Look
 button-confirm = Confirm
 button-cancel = Cancel
 more = … and more: use the command line for the whole list.

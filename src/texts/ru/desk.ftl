@@ -46,6 +46,7 @@ issued = Выдан: <code>{ $id }</code> ({ $who })
 granted = Доступ для <code>{ $id }</code> открыт. Человек получит его: /get_config.
 nobody = Ничего не найдено.
 no-holds = Нет приостановки, которую вы можете снять.
+button-look = Посмотреть
 button-confirm = Подтвердить
 button-cancel = Отменить
 more = … и ещё: весь список есть в командной строке.

@@ -1,6 +1,12 @@
 //! The Telegram bot with a double of Telegram: as people and admins use it, in one process and split.
 
-use std::time::{Duration, Instant};
+mod attacks;
+mod kills;
+
+use std::{
+    io::Cursor,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 
@@ -11,10 +17,10 @@ const PERSON: &str = "AB123456";
 const ANNA: i64 = 42;
 const ADMIN: i64 = 7;
 const DESK: i64 = 8;
-const API_TOKEN: &str = "the-token-of-the-bot-at-the-operator";
+pub const API_TOKEN: &str = "the-token-of-the-bot-at-the-operator";
 
 /// Settings of a bot.
-fn with_bot(house: &mut House, telegram: &TelegramDouble) {
+pub fn with_bot(house: &mut House, telegram: &TelegramDouble) {
     for (name, value) in [
         ("TELEGRAM_BOT_TOKEN", TOKEN),
         ("TELEGRAM_API_URL", &telegram.url()),
@@ -26,7 +32,7 @@ fn with_bot(house: &mut House, telegram: &TelegramDouble) {
     }
 }
 
-async fn house() -> (House, TelegramDouble) {
+pub async fn house() -> (House, TelegramDouble) {
     let (mut house, [_node]) = House::with_nodes().await;
     let telegram = TelegramDouble::start().await;
     with_bot(&mut house, &telegram);
@@ -57,6 +63,23 @@ fn no(said: &Said) -> String {
     said.buttons[1].1.clone()
 }
 
+/// What the QR code in a picture says.
+fn decoded(png: &[u8]) -> String {
+    let mut decoder = png::Decoder::new(Cursor::new(png));
+    decoder.set_transformations(png::Transformations::EXPAND);
+    let mut reader = decoder.read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let frame = reader.next_frame(&mut pixels).unwrap();
+    let (width, height) = (frame.width as usize, frame.height as usize);
+    let step = frame.line_size / width;
+    let mut picture =
+        rqrr::PreparedImage::prepare_from_greyscale(width, height, |x, y| pixels[y * frame.line_size + x * step]);
+    let [code] = &picture.detect_grids()[..] else {
+        panic!("one code is in the picture")
+    };
+    code.decode().unwrap().1
+}
+
 /// A whole day of one person.
 async fn day(operator: &Operator, telegram: &TelegramDouble, language: &str) {
     let said = telegram.asks(ANNA, language, "/get_config").await;
@@ -76,6 +99,11 @@ async fn day(operator: &Operator, telegram: &TelegramDouble, language: &str) {
     let said = telegram.asks(ANNA, language, "/get_config").await;
     let credential = operator.credential(PERSON).await;
     assert!(said.secret && said.photo.is_some(), "{said:?}");
+    let (_, config) = operator.get(&format!("/user/{PERSON}/config")).await;
+    assert_eq!(
+        decoded(said.photo.as_deref().unwrap()),
+        config["hy2_url"].as_str().unwrap()
+    );
     let all: String = telegram.said(ANNA)[before..]
         .iter()
         .map(|said| said.text.clone())
@@ -149,6 +177,16 @@ async fn a_bot_of_its_own_does_the_same_with_a_token_that_is_a_bots_alone() {
     let bot = house.command(&["run", "--components", "bot", "--data", data.to_str().unwrap()]);
     let bot = Operator::launch(bot);
     day(&operator, &telegram, "en").await;
+    // Whoever looks after its container asks as for every other one, and sees nothing of the API.
+    let probes = bot.url("");
+    let listen = probes.trim_start_matches("http://").trim_end_matches('/');
+    let mut health = house.command(&["health", "--listen", listen]);
+    let health = tokio::task::spawn_blocking(move || health.output().unwrap())
+        .await
+        .unwrap();
+    assert!(health.status.success(), "{health:?}");
+    let users = reqwest::get(bot.url("/users")).await.unwrap();
+    assert_eq!(users.status(), 404);
     telegram.sound();
     drop(bot);
 }

@@ -1,12 +1,12 @@
 //! `vpn-operator audit forget`: nothing that was personal is found in any file of the data folder, and the audit still proves itself.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::operator::{House, Operator, eventually};
+use super::operator::{CORPORATE_SECRET, House, Operator, eventually};
 use crate::support::hr::{HUB_SECRET, event, hub};
 
 const OTHER: &str = "AB000009";
@@ -180,6 +180,46 @@ async fn who_is_cut_off_in_between_goes_on_at_the_next_start() {
     })
     .await;
     assert_eq!(found_in(&house.data()), [""; 0]);
+    operator.stop().await;
+    is_proved(&house);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_in_the_midst_of_forgetting_leaves_nothing_half_forgotten() {
+    let house = house();
+    let mut operator = house.start().await;
+    let mut took = None;
+    for part in 0..=6 {
+        let id = lived(&operator).await;
+        reinstated(&operator, &house, &id).await;
+        let order = json!({ "corporate_id": id, "reason": "request 33" });
+        let request = operator.http().post(operator.url("/audit/forget"));
+        let request = request.header("X-Corporate-Secret", CORPORATE_SECRET).json(&order);
+        let begun = Instant::now();
+        let Some(took) = took else {
+            assert_eq!(request.send().await.unwrap().status(), 200);
+            took = Some(begun.elapsed());
+            continue;
+        };
+        let asked = tokio::spawn(request.send());
+        // Spread over the time that it takes: before the first store, between them, and behind the last one.
+        tokio::time::sleep(took * part / 6).await;
+        operator.kill();
+        drop(asked.await);
+        operator = house.start().await;
+        let (_, audit) = operator.get(&format!("/audit?corporate_id={id}&limit=1000")).await;
+        if audit.to_string().contains("audit.forgotten") {
+            eventually("what was begun is brought to its end", async || {
+                found_in(&house.data()).is_empty().then_some(())
+            })
+            .await;
+        } else {
+            let forget = ["audit", "forget", &id, "--reason", "request 33", "--yes"];
+            let done = operator.cli(&house, &forget).await;
+            assert_eq!(done.0, 0, "{}{}", done.1, done.2);
+        }
+        assert_eq!(found_in(&house.data()), [""; 0], "killed after {part}/6");
+    }
     operator.stop().await;
     is_proved(&house);
 }

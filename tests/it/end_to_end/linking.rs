@@ -11,9 +11,8 @@ use crate::support::smtp::{Begins, Fault, SmtpDouble};
 const PERSON: &str = "AB123456";
 const PASSWORD: &str = "the-password-of-mail";
 
-/// A house with a mail server, and a person who has an address.
-async fn house(begins: Begins) -> (House, SmtpDouble) {
-    let (mut house, [_node]) = House::with_nodes().await;
+/// A mail server for a house.
+pub async fn with_mail(house: &mut House, begins: Begins) -> SmtpDouble {
     let mail = SmtpDouble::start(begins, Some(("vpn", PASSWORD))).await;
     let authority = house.path("authority.pem");
     std::fs::write(&authority, &mail.authority).unwrap();
@@ -28,6 +27,13 @@ async fn house(begins: Begins) -> (House, SmtpDouble) {
     ] {
         house.set(name, value);
     }
+    mail
+}
+
+/// A house with a mail server, and a person who has an address.
+async fn house(begins: Begins) -> (House, SmtpDouble) {
+    let (mut house, [_node]) = House::with_nodes().await;
+    let mail = with_mail(&mut house, begins).await;
     house.write("anna.yaml", &user(PERSON, "  email: anna@example.com\n"));
     (house, mail)
 }

@@ -138,7 +138,7 @@ impl History<'_> {
             Step::Release(who) => {
                 for (name, ..) in operator.holds(self.place) {
                     if name.starts_with("hr-") && name.ends_with(&id(*who).object_name()) {
-                        operator.use_cases.release_hold(caller("hr"), name).await.unwrap();
+                        operator.use_cases.release_hold(caller("hr"), name, None).await.unwrap();
                     }
                 }
                 // A person overrules what HR said so far.

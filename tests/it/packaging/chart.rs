@@ -78,12 +78,27 @@ fn every_flag_that_a_template_gives_is_one_that_the_program_takes() {
             }
         }
     }
-    let wanted = ["--components=all", "--components=auth", "--desired=kubernetes"];
+    let wanted = [
+        "--components=all",
+        "--components=auth",
+        "--components=bot",
+        "--desired=kubernetes",
+    ];
     let wanted = wanted.map(|flag| flag.split_once('=').unwrap());
     assert_eq!(
         flags,
         wanted.map(|(flag, value)| (flag.to_owned(), value.to_owned())).into()
     );
+}
+
+#[test]
+fn a_bot_of_its_own_gets_its_two_tokens_and_no_right_in_the_cluster() {
+    let bot = file("templates/bot.yaml");
+    assert!(bot.contains("automountServiceAccountToken: false") && !bot.contains("serviceAccountName"));
+    let secrets: Vec<&str> = bot.split("- secret:\n").skip(1).collect();
+    assert_eq!(secrets.len(), 2);
+    assert!(secrets[0].contains("$values.existingSecret") && secrets[1].contains("$values.apiTokenSecret"));
+    assert!(!bot.contains("vpn-operator.environment") && !bot.contains("vpn-operator.secretSources"));
 }
 
 /// The verbs for each resource that a role's file grants.

@@ -305,6 +305,23 @@ fn the_panel_finds_its_database_on_localhost_and_nobody_else_does() {
     assert_eq!(command[1..], ["--bind_ip", "127.0.0.1"]);
 }
 
+#[test]
+fn a_bot_of_its_own_has_its_two_tokens_and_nothing_else() {
+    let services = services(&compose());
+    let bot = &services["bot"];
+    let files = bot["env_file"].as_sequence().unwrap();
+    let files: Vec<_> = files.iter().map(|file| file["path"].as_str().unwrap()).collect();
+    assert_eq!(files, ["bot.env"], ".env has the secrets of everything else");
+    assert_eq!(mounts(bot), [("bot".to_owned(), "/data".to_owned(), true)]);
+    assert!(bot["ports"].is_null());
+    let url = url::Url::parse(bot["environment"]["API_URL"].as_str().unwrap()).unwrap();
+    let listens = services["operator"]["environment"]["LISTEN_ADDR"].as_str().unwrap();
+    assert!(listens.ends_with(&format!(":{}", url.port().unwrap())) && services.contains_key(url.host_str().unwrap()));
+    for ignored in [".gitignore", ".dockerignore"] {
+        assert!(read(ignored).lines().any(|line| line == "bot.env"), "{ignored}");
+    }
+}
+
 /// The YAML of `docs/compose.md` that declares the node and the panel.
 fn gateways_of_the_handbook() -> String {
     let page = read("docs/compose.md");

@@ -2,6 +2,7 @@
 
 #[allow(dead_code, reason = "a scenario takes what it needs of the double")]
 pub mod blitz;
+pub mod gate;
 #[allow(dead_code, reason = "a scenario takes what it needs of it")]
 pub mod hr;
 pub mod hysteria_node;
@@ -11,6 +12,7 @@ pub mod log;
 pub mod net;
 #[allow(dead_code, reason = "a scenario takes what it needs of the double")]
 pub mod smtp;
+#[allow(dead_code, reason = "the numbers take more of the double than the scenarios")]
 pub mod telegram;
 
 use secrecy::SecretBox;

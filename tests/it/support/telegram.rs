@@ -19,6 +19,8 @@ use axum::{
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use super::gate::Gate;
+
 pub const TOKEN: &str = "123456:the-secret-of-the-bot";
 const LONG: Duration = Duration::from_secs(60);
 
@@ -40,19 +42,25 @@ pub struct Said {
     pub photo: Option<Vec<u8>>,
     pub secret: bool,
     pub buttons: Vec<(String, String)>,
+    /// When it came.
+    pub at: Instant,
 }
 
 #[derive(Default)]
 struct Inner {
     updates: Vec<Value>,
+    /// When an update was handed to the bot first.
+    handed: HashMap<i64, Instant>,
     next_update: i64,
     said: Vec<Said>,
     deleted: Vec<(i64, i64)>,
     commands: Vec<Value>,
     pressed: usize,
+    webhook: String,
     wrong: Vec<String>,
     faults: HashMap<String, VecDeque<Fault>>,
     confirmed: i64,
+    gate: Option<Gate>,
 }
 
 #[derive(Clone)]
@@ -85,6 +93,11 @@ impl TelegramDouble {
         format!("http://{}", self.address)
     }
 
+    /// What the bot does for a chat passes this gate, before it is done and after.
+    pub fn guarded_by(&self, gate: &Gate) {
+        self.lock().gate = Some(gate.clone());
+    }
+
     pub fn fault(&self, method: &str, fault: Fault) {
         self.lock()
             .faults
@@ -114,6 +127,27 @@ impl TelegramDouble {
         self.comes("message", message);
     }
 
+    /// A person writes who has no `@name`.
+    pub fn writes_as(&self, account: i64, first: &str, last: &str, text: &str) {
+        let message = json!({
+            "message_id": 1, "date": 0, "text": text,
+            "from": { "id": account, "is_bot": false, "first_name": first, "last_name": last, "language_code": "en" },
+            "chat": { "id": account, "type": "private" },
+        });
+        self.comes("message", message);
+    }
+
+    /// A person forwards what somebody wrote.
+    pub fn forwards(&self, account: i64, text: &str) {
+        let message = json!({
+            "message_id": 1, "date": 0, "text": text,
+            "from": { "id": account, "is_bot": false, "first_name": "Anna", "language_code": "en" },
+            "chat": { "id": account, "type": "private" },
+            "forward_origin": { "type": "hidden_user", "sender_user_name": "x", "date": 0 },
+        });
+        self.comes("message", message);
+    }
+
     /// A person presses a button.
     pub fn presses(&self, account: i64, language: &str, data: &str) {
         let query = json!({
@@ -122,6 +156,23 @@ impl TelegramDouble {
             "message": { "message_id": 1, "date": 0, "chat": { "id": account, "type": "private" } },
         });
         self.comes("callback_query", query);
+    }
+
+    /// When the bot was handed an update.
+    pub fn handed(&self, update: i64) -> Instant {
+        self.lock().handed[&update]
+    }
+    /// Everything that the bot has written.
+    pub fn all_said(&self) -> Vec<Said> {
+        self.lock().said.clone()
+    }
+    /// To which chats the bot has written, in the order of the messages.
+    pub fn chats(&self) -> Vec<i64> {
+        self.lock().said.iter().map(|said| said.chat).collect()
+    }
+    /// The number of the last update that came.
+    pub fn last_update(&self) -> i64 {
+        self.lock().next_update
     }
 
     pub fn said(&self, chat: i64) -> Vec<Said> {
@@ -175,6 +226,11 @@ impl TelegramDouble {
         self.nth(account, before + 1).await
     }
 
+    /// Somebody has what comes sent to this address; nobody does where it is empty.
+    pub fn set_webhook(&self, url: &str) {
+        url.clone_into(&mut self.lock().webhook);
+    }
+
     /// Fails if anything was asked that the Bot API does not take.
     pub fn sound(&self) {
         assert_eq!(self.lock().wrong, Vec::<String>::new());
@@ -184,7 +240,7 @@ impl TelegramDouble {
 /// Which fields a method takes.
 fn fields(method: &str) -> Option<&'static [&'static str]> {
     Some(match method {
-        "getMe" => &[],
+        "getMe" | "getWebhookInfo" => &[],
         "getUpdates" => &["offset", "limit", "timeout", "allowed_updates"],
         "sendMessage" => &[
             "chat_id",
@@ -307,7 +363,21 @@ async fn answer(
     if let Some(Fault::Error(status, description, retry)) = fault {
         return error(status, description, retry);
     }
+    // Only what answers and tells: how often is asked for news, or when commands are registered, is no step of anything.
+    let steps = [
+        "sendMessage",
+        "sendPhoto",
+        "answerCallbackQuery",
+        "editMessageReplyMarkup",
+    ];
+    let gate = double.lock().gate.clone().filter(|_| steps.contains(&method.as_str()));
+    if let Some(gate) = &gate {
+        gate.pass(&method).await;
+    }
     let result = double.carry_out(&method, &body, photo).await;
+    if let Some(gate) = &gate {
+        gate.pass(&method).await;
+    }
     if fault.is_some() {
         return (StatusCode::BAD_GATEWAY, "lost").into_response();
     }
@@ -372,6 +442,10 @@ impl TelegramDouble {
                     .updates(body["offset"].as_i64().unwrap(), body["timeout"].as_u64().unwrap())
                     .await;
             }
+            "getWebhookInfo" => {
+                let url = self.lock().webhook.clone();
+                return json!({ "url": url, "has_custom_certificate": false, "pending_update_count": 0 });
+            }
             "getMe" => return json!({ "id": 123_456, "is_bot": true, "first_name": "VPN", "username": "vpn_bot" }),
             _ => {}
         }
@@ -387,6 +461,7 @@ impl TelegramDouble {
                     photo,
                     secret: body["protect_content"].as_bool().unwrap_or(false),
                     buttons: buttons(body),
+                    at: Instant::now(),
                 });
                 json!({ "message_id": message, "date": 0, "chat": { "id": body["chat_id"], "type": "private" } })
             }
@@ -422,7 +497,12 @@ impl TelegramDouble {
                     .updates
                     .retain(|update| update["update_id"].as_i64().unwrap() > confirmed);
                 if !inner.updates.is_empty() {
-                    return inner.updates.iter().take(100).cloned().collect();
+                    let updates: Vec<Value> = inner.updates.iter().take(100).cloned().collect();
+                    for update in &updates {
+                        let number = update["update_id"].as_i64().unwrap();
+                        inner.handed.entry(number).or_insert_with(Instant::now);
+                    }
+                    return updates.into();
                 }
             }
             let left = until.saturating_duration_since(Instant::now());

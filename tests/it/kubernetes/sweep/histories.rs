@@ -157,7 +157,7 @@ async fn place(world: &mut World, id: &'static str) {
 async fn release(world: &mut World, id: &'static str) {
     world.touch(id);
     let name = format!("api-audit-{}", object(id));
-    let act = |use_cases: UseCases| async move { drop(use_cases.release_hold(caller(), name).await) };
+    let act = |use_cases: UseCases| async move { drop(use_cases.release_hold(caller(), name, None).await) };
     once(world, act).await;
 }
 

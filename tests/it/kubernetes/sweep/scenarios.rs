@@ -110,7 +110,10 @@ async fn a_hold_is_placed_and_released_through_the_api(world: &mut World) {
     world.rest().await;
     world.expect_open(&[]);
     let release = |use_cases: vpn_operator::access::UseCases| async move {
-        match use_cases.release_hold(caller(), "api-audit-ab123456".to_owned()).await {
+        match use_cases
+            .release_hold(caller(), "api-audit-ab123456".to_owned(), None)
+            .await
+        {
             // Done by an attempt whose answer was lost.
             Ok(_) | Err(AccessError::UnknownHold(_) | AccessError::Desired(DesiredError::NotFound { .. })) => Ok(()),
             Err(error) => Err(error),

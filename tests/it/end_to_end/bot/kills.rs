@@ -1,0 +1,314 @@
+//! `kill -9` between any two steps of a conversation: nothing twice, nothing half.
+
+use serde_json::{Value, json};
+
+use super::{API_TOKEN, DESK, house, with_bot, yes};
+use crate::{
+    end_to_end::operator::{House, Operator, eventually, user},
+    support::{
+        gate::Gate,
+        telegram::{Said, TelegramDouble},
+    },
+};
+
+/// More than any of the conversations has steps.
+const MANY: usize = 60;
+
+/// People whose bot is killed, each at another step.
+struct World {
+    house: House,
+    telegram: TelegramDouble,
+    gate: Gate,
+    operator: Option<Operator>,
+    /// A bot of its own, where it is one. It is killed then, and not the operator.
+    bot: Option<Operator>,
+    /// At what it was killed.
+    killed: Vec<String>,
+}
+
+fn id(number: usize) -> String {
+    format!("AB{number:06}")
+}
+
+fn account(number: usize) -> i64 {
+    10_000 + i64::try_from(number).unwrap()
+}
+
+impl World {
+    async fn new(split: bool) -> Self {
+        let (mut house, telegram) = house().await;
+        let gate = Gate::default();
+        telegram.guarded_by(&gate);
+        for number in 1..=MANY {
+            house.write(&format!("{number}.yaml"), &user(&id(number), ""));
+        }
+        let operator = if split {
+            house.unset("TELEGRAM_BOT_TOKEN");
+            house.set("API_CLIENTS", &format!("telegram:bot:{API_TOKEN}"));
+            let operator = house.start().await;
+            with_bot(&mut house, &telegram);
+            house.set("API_URL", &gate.before(operator.url("")).await);
+            house.set("API_TOKEN", API_TOKEN);
+            operator
+        } else {
+            house.start().await
+        };
+        operator.becomes(&id(MANY), "Granted").await;
+        let mut world = Self {
+            house,
+            telegram,
+            gate,
+            operator: Some(operator),
+            bot: None,
+            killed: Vec::new(),
+        };
+        if split {
+            world.bot = Some(world.launch_bot());
+        }
+        world
+    }
+
+    fn launch_bot(&self) -> Operator {
+        let data = self.house.path("bot-data");
+        let command = self
+            .house
+            .command(&["run", "--components", "bot", "--data", data.to_str().unwrap()]);
+        Operator::launch(command)
+    }
+
+    fn operator(&self) -> &Operator {
+        self.operator.as_ref().unwrap()
+    }
+
+    /// Kills what was stopped, if anything was, and starts it again. Answers at what it was killed.
+    async fn kill_if_stopped(&mut self) -> Option<String> {
+        let at = self.gate.stopped()?;
+        self.gate.stop_at(0);
+        self.killed.push(at.clone());
+        if let Some(bot) = self.bot.take() {
+            bot.kill();
+            self.bot = Some(self.launch_bot());
+        } else {
+            self.operator.take().unwrap().kill();
+            self.operator = Some(self.house.start().await);
+        }
+        Some(at)
+    }
+
+    /// Waits for an answer in a chat behind the first `before`, over a kill that comes meanwhile.
+    async fn answer(&mut self, chat: i64, before: usize, is: impl Fn(&Said) -> bool) -> Said {
+        loop {
+            let telegram = self.telegram.clone();
+            let gate = self.gate.clone();
+            let found = eventually("an answer, or a kill", async || {
+                let said = telegram.said(chat).into_iter().skip(before).find(|said| is(said));
+                (said.is_some() || gate.stopped().is_some()).then_some(said)
+            })
+            .await;
+            self.kill_if_stopped().await;
+            if let Some(said) = found {
+                return said;
+            }
+        }
+    }
+
+    async fn asks(&mut self, chat: i64, text: &str, is: impl Fn(&Said) -> bool) -> Said {
+        let before = self.telegram.said(chat).len();
+        self.telegram.writes(chat, "en", text);
+        self.answer(chat, before, is).await
+    }
+
+    async fn presses(&mut self, chat: i64, data: &str, is: impl Fn(&Said) -> bool) -> Said {
+        let before = self.telegram.said(chat).len();
+        self.telegram.presses(chat, "en", data);
+        self.answer(chat, before, is).await
+    }
+
+    /// How often the audit has this of a person, done or failed.
+    async fn rows(&self, id: &str, action: &str) -> usize {
+        let (status, audit) = self.operator().get(&format!("/audit?corporate_id={id}")).await;
+        assert_eq!(status, 200, "{audit}");
+        let rows = audit["rows"].as_array().unwrap().iter();
+        rows.filter(|row| row["action"].as_str().unwrap().starts_with(action))
+            .count()
+    }
+
+    /// Is linked already.
+    async fn is_linked(&self, number: usize) {
+        let (id, account, operator) = (id(number), account(number), self.operator());
+        let request = json!({ "corporate_id": id, "chat": account, "language": "en" });
+        let path = format!("/telegram/accounts/{account}/code");
+        assert_eq!(operator.post(&path, request).await.0, 202);
+        let (_, made) = operator.post(&format!("/user/{id}/link-codes"), json!({})).await;
+        let code = json!({ "chat": account, "code": made["code"] });
+        let path = format!("/telegram/accounts/{account}/link");
+        assert_eq!(operator.post(&path, code).await.0, 200);
+    }
+
+    /// Says an ID, is given a code by the help desk, and links with it.
+    async fn links(&mut self, number: usize) {
+        let (id, account) = (id(number), account(number));
+        self.asks(account, "/start", |said| said.text.contains("AB123456"))
+            .await;
+        self.asks(account, &id, |said| said.text.contains(&id)).await;
+        let before = self.telegram.said(DESK).len();
+        let given = self
+            .asks(DESK, &format!("/code {id}"), |said| code_in(said).is_some())
+            .await;
+        let code = code_in(&given).unwrap();
+        self.asks(account, &code, |said| said.text.contains('✅')).await;
+        self.kill_if_stopped().await;
+        let (_, linked) = self.operator().get(&format!("/user/{id}/telegram")).await;
+        assert_eq!(linked["account"], json!(account), "{linked}");
+        assert_eq!(self.rows(&id, "telegram.link").await, 1);
+        // However often it was answered, it is one code.
+        for said in &self.telegram.said(DESK)[before..] {
+            assert!(code_in(said).is_none_or(|other| other == code));
+        }
+    }
+
+    /// Rotates, unless the kill came between the button and what it stands for.
+    async fn rotates(&mut self, number: usize) {
+        let (id, account) = (id(number), account(number));
+        let old = self.operator().credential(&id).await;
+        let asked = self.asks(account, "/rotate", |said| !said.buttons.is_empty()).await;
+        let done = |said: &Said| said.buttons.is_empty() && said.text.contains("/get_config");
+        let said = self
+            .presses(account, &yes(&asked), |said| {
+                done(said) || said.text.contains("interrupted")
+            })
+            .await;
+        self.kill_if_stopped().await;
+        // Pressed again, it counts no second time.
+        self.presses(account, &yes(&asked), |said| said.text.contains("not good any more"))
+            .await;
+        let (rotated, new) = (self.rows(&id, "rotate").await, self.operator().credential(&id).await);
+        assert!(rotated <= 1 && (rotated == 1) == (new != old), "{rotated}");
+        assert!(rotated == 1 || !done(&said), "it was said and not done: {said:?}");
+        assert!(!self.operator().login(&old, "192.0.2.1:1").await || rotated == 0);
+        assert!(self.operator().login(&new, "192.0.2.1:1").await);
+    }
+
+    /// Is held, and told so at most once; not at all only if the kill came while Telegram was asked.
+    async fn is_told(&mut self, number: usize) {
+        let (id, account) = (id(number), account(number));
+        let before = self.telegram.said(account).len();
+        let hold = json!({ "corporate_id": id, "reason": "left" });
+        assert_eq!(self.operator().post("/holds", hold).await.0, 201);
+        let open = async |operator: &Operator| {
+            let (_, body) = operator.get("/telegram/notices?wait=0").await;
+            let open: Vec<Value> = serde_json::from_value(body["notices"].clone()).unwrap();
+            open.iter().any(|notice| notice["account"] == account)
+        };
+        let told = |telegram: &TelegramDouble| {
+            let said = telegram.said(account).into_iter().skip(before);
+            said.filter(|said| said.text.starts_with('⛔')).count()
+        };
+        let gate = self.gate.clone();
+        let mut killed = None;
+        loop {
+            let operator = self.operator();
+            let telegram = self.telegram.clone();
+            let revoked = format!("/user/{id}");
+            eventually("it is told, or killed", async || {
+                if gate.stopped().is_some() {
+                    return Some(());
+                }
+                let denied = operator.get(&revoked).await.1["access"] == "Denied";
+                let done = (told(&telegram) > 0 || killed_at(&killed, "sendMessage")) && !open(operator).await;
+                (denied && done).then_some(())
+            })
+            .await;
+            match self.kill_if_stopped().await {
+                Some(at) => killed = Some(at),
+                None => break,
+            }
+        }
+        let told = told(&self.telegram);
+        assert!(
+            told == 1 || (told == 0 && killed_at(&killed, "sendMessage")),
+            "{told} {killed:?}"
+        );
+    }
+}
+
+fn killed_at(killed: &Option<String>, what: &str) -> bool {
+    killed.as_deref() == Some(what)
+}
+
+fn code_in(said: &Said) -> Option<String> {
+    let code = said.text.split("<code>").nth(1)?.split('<').next()?;
+    (code.len() == 8 && code.bytes().all(|byte| byte.is_ascii_digit())).then(|| code.to_owned())
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum What {
+    Linking,
+    Rotating,
+    Telling,
+}
+
+/// Kills at one step after the other, until the conversation is over before. Answers at what it was killed.
+async fn at_every_step(split: bool, what: What) -> Vec<String> {
+    let mut world = World::new(split).await;
+    for round in 1..MANY {
+        if what != What::Linking {
+            world.is_linked(round).await;
+        }
+        world.gate.stop_at(round);
+        match what {
+            What::Linking => world.links(round).await,
+            What::Rotating => world.rotates(round).await,
+            What::Telling => world.is_told(round).await,
+        }
+        if world.killed.len() < round {
+            world.telegram.sound();
+            return world.killed;
+        }
+    }
+    panic!("there is no end of steps: {:?}", world.killed);
+}
+
+fn all_of(killed: &[String], expected: &[&str]) {
+    for what in expected {
+        // Before it is done, and after.
+        let times = killed.iter().filter(|one| one.ends_with(what)).count();
+        assert!(times >= 2, "{what}: {killed:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn linking_outlives_a_kill_of_the_bot_at_every_step() {
+    let killed = at_every_step(true, What::Linking).await;
+    all_of(&killed, &["/code", "/link", "/link-codes", "sendMessage"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn linking_outlives_a_kill_of_the_operator_at_every_message() {
+    let killed = at_every_step(false, What::Linking).await;
+    all_of(&killed, &["sendMessage"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rotating_outlives_a_kill_of_the_bot_at_every_step_and_is_done_once_or_not_at_all() {
+    let killed = at_every_step(true, What::Rotating).await;
+    all_of(&killed, &["/rotate", "sendMessage", "answerCallbackQuery"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rotating_outlives_a_kill_of_the_operator_at_every_message() {
+    let killed = at_every_step(false, What::Rotating).await;
+    all_of(&killed, &["sendMessage", "answerCallbackQuery"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notice_is_told_once_over_a_kill_of_the_bot_at_every_step() {
+    let killed = at_every_step(true, What::Telling).await;
+    all_of(&killed, &["sendMessage", "/done"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notice_is_told_once_over_a_kill_of_the_operator() {
+    let killed = at_every_step(false, What::Telling).await;
+    all_of(&killed, &["sendMessage"]);
+}
