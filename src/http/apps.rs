@@ -43,14 +43,34 @@ const SING_BOX: Import = Import::Encoded("sing-box://import-remote-profile?url="
 const V2RAYNG: Import = Import::Encoded("v2rayng://install-sub?url=");
 
 static IOS: [App; 3] = [
-    app("Hiddify", "https://apps.apple.com/app/hiddify-proxy-vpn/id6596777532", Import::Hiddify),
-    app("Happ", "https://apps.apple.com/app/happ-proxy-utility/id6504287215", Import::Happ),
-    app("Shadowrocket", "https://apps.apple.com/app/shadowrocket/id932747118", Import::Shadowrocket),
+    app(
+        "Hiddify",
+        "https://apps.apple.com/app/hiddify-proxy-vpn/id6596777532",
+        Import::Hiddify,
+    ),
+    app(
+        "Happ",
+        "https://apps.apple.com/app/happ-proxy-utility/id6504287215",
+        Import::Happ,
+    ),
+    app(
+        "Shadowrocket",
+        "https://apps.apple.com/app/shadowrocket/id932747118",
+        Import::Shadowrocket,
+    ),
 ];
 static ANDROID: [App; 3] = [
-    app("Hiddify", "https://play.google.com/store/apps/details?id=app.hiddify.com", Import::Hiddify),
+    app(
+        "Hiddify",
+        "https://play.google.com/store/apps/details?id=app.hiddify.com",
+        Import::Hiddify,
+    ),
     app("v2rayNG", "https://github.com/2dust/v2rayNG/releases", V2RAYNG),
-    app("sing-box", "https://play.google.com/store/apps/details?id=io.nekohasekai.sfa", SING_BOX),
+    app(
+        "sing-box",
+        "https://play.google.com/store/apps/details?id=io.nekohasekai.sfa",
+        SING_BOX,
+    ),
 ];
 static COMPUTER: [App; 2] = [
     app("Hiddify", HIDDIFY_RELEASES, Import::Hiddify),
@@ -76,7 +96,10 @@ impl App {
             Import::Happ => format!("happ://add/{subscription}"),
             Import::Encoded(prefix) => format!("{prefix}{}#{name}", encoded(subscription)),
             Import::Clash => format!("clash://install-config?url={}&name={name}", encoded(subscription)),
-            Import::Shadowrocket => format!("shadowrocket://add/sub://{}?remark={name}", STANDARD.encode(subscription)),
+            Import::Shadowrocket => format!(
+                "shadowrocket://add/sub://{}?remark={name}",
+                STANDARD.encode(subscription)
+            ),
         }
     }
 }
@@ -88,7 +111,12 @@ mod tests {
     #[test]
     fn an_import_address_is_as_the_app_documents_it() {
         let url = "https://vpn.example.com/sub/ab.x-1";
-        let all = |platform| of(platform).iter().map(|app| app.import(url, "A&B")).collect::<Vec<_>>();
+        let all = |platform| {
+            of(platform)
+                .iter()
+                .map(|app| app.import(url, "A&B"))
+                .collect::<Vec<_>>()
+        };
         let encoded = "https%3A%2F%2Fvpn%2Eexample%2Ecom%2Fsub%2Fab%2Ex%2D1";
         assert_eq!(
             all(Platform::Ios),
@@ -105,7 +133,10 @@ mod tests {
                 format!("sing-box://import-remote-profile?url={encoded}#A%26B"),
             ]
         );
-        assert_eq!(all(Platform::Linux)[1], format!("clash://install-config?url={encoded}&name=A%26B"));
+        assert_eq!(
+            all(Platform::Linux)[1],
+            format!("clash://install-config?url={encoded}&name=A%26B")
+        );
     }
 
     #[test]

@@ -133,7 +133,9 @@ impl Teller<'_> {
             subscription_url: address,
             code: picture(address, self.say("page-qr")).ok_or_else(Problem::internal)?,
             links: self.links(configuration),
-            questions: self.support.map(|whom| self.say_with("page-questions", "whom", whom.into())),
+            questions: self
+                .support
+                .map(|whom| self.say_with("page-questions", "whom", whom.into())),
         };
         self.html(StatusCode::OK, &nonce, page.render())
     }
@@ -159,7 +161,9 @@ impl Teller<'_> {
     pub(super) fn too_many(&self, seconds: u64) -> Result<Response, Problem> {
         let text = self.say_with("page-too-many-text", "minutes", seconds.div_ceil(60).max(1).into());
         let mut response = self.message(StatusCode::TOO_MANY_REQUESTS, "page-too-many", &text)?;
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         Ok(response)
     }
 
@@ -273,7 +277,10 @@ impl Teller<'_> {
         let headers = [
             (header::CONTENT_SECURITY_POLICY, policy),
             (header::CONTENT_LANGUAGE, self.visitor.language.code().to_owned()),
-            (header::VARY, "Accept, Accept-Encoding, Accept-Language, User-Agent".to_owned()),
+            (
+                header::VARY,
+                "Accept, Accept-Encoding, Accept-Language, User-Agent".to_owned(),
+            ),
         ];
         if !self.visitor.gzip {
             return Ok((status, headers, Html(page)).into_response());
@@ -295,4 +302,42 @@ fn nonce() -> Result<String, Problem> {
     let mut bytes = [0u8; 16];
     getrandom::fill(&mut bytes).map_err(|_| Problem::internal())?;
     Ok(STANDARD.encode(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::to_bytes, http::HeaderMap};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn each_reason_has_words_of_its_own_in_both_languages() {
+        let reasons = [Reason::NotYetValid, Reason::Expired, Reason::OverQuota, Reason::Held];
+        for (language, words) in [
+            (
+                "en",
+                ["not begun yet", "has expired", "used up your traffic", "switched off"],
+            ),
+            ("ru", ["ещё не начался", "истёк", "израсходован", "выключен"]),
+        ] {
+            let teller = Teller {
+                title: "VPN",
+                support: None,
+                visitor: Visitor::of(&HeaderMap::new(), Some(language)),
+            };
+            for (reason, words) in reasons.into_iter().zip(words) {
+                let denial = Denial {
+                    corporate_id: "AB123456".parse().unwrap(),
+                    reason,
+                    holds: vec!["secret-hold".to_owned()],
+                };
+                let body = teller.refused(&denial).unwrap().into_body();
+                let page = String::from_utf8(to_bytes(body, 1 << 16).await.unwrap().to_vec()).unwrap();
+                assert!(
+                    page.contains(words) && !page.contains("secret-hold"),
+                    "{language}: {words}"
+                );
+            }
+        }
+    }
 }

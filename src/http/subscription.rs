@@ -157,7 +157,11 @@ pub(super) async fn show(
         },
         Err(error) => {
             let problem = outside(&error);
-            if format == Format::Html { teller.not_now() } else { Err(problem) }
+            if format == Format::Html {
+                teller.not_now()
+            } else {
+                Err(problem)
+            }
         }
     }
 }

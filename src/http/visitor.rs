@@ -62,10 +62,17 @@ pub(super) struct Visitor {
 impl Visitor {
     /// The language that the address names, else the one that the browser likes best of those that are spoken here.
     pub(super) fn of(headers: &HeaderMap, named: Option<&str>) -> Self {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let text = |name| {
+            headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+        };
         let language = named.and_then(Language::of);
         Self {
-            language: language.or_else(|| best(text(header::ACCEPT_LANGUAGE))).unwrap_or_default(),
+            language: language
+                .or_else(|| best(text(header::ACCEPT_LANGUAGE)))
+                .unwrap_or_default(),
             platform: Platform::of(text(header::USER_AGENT)),
             gzip: weighed(text(header::ACCEPT_ENCODING)).any(|(name, weight)| name == "gzip" && weight > 0),
         }
@@ -119,20 +126,45 @@ mod tests {
             ("*, ;;q=x,ru;q=", Language::En),
             ("de", Language::En),
         ] {
-            assert_eq!(visitor(header::ACCEPT_LANGUAGE, accepted, None).language, expected, "{accepted}");
+            assert_eq!(
+                visitor(header::ACCEPT_LANGUAGE, accepted, None).language,
+                expected,
+                "{accepted}"
+            );
         }
-        assert_eq!(visitor(header::ACCEPT_LANGUAGE, "ru", Some("en")).language, Language::En);
-        assert_eq!(visitor(header::ACCEPT_LANGUAGE, "ru", Some("xx")).language, Language::Ru);
+        assert_eq!(
+            visitor(header::ACCEPT_LANGUAGE, "ru", Some("en")).language,
+            Language::En
+        );
+        assert_eq!(
+            visitor(header::ACCEPT_LANGUAGE, "ru", Some("xx")).language,
+            Language::Ru
+        );
     }
 
     #[test]
     fn browsers_say_what_they_run_on() {
         for (agent, expected) in [
-            ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15", Some(Platform::Ios)),
-            ("Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36", Some(Platform::Android)),
-            ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36", Some(Platform::Windows)),
-            ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15", Some(Platform::MacOs)),
-            ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", Some(Platform::Linux)),
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15",
+                Some(Platform::Ios),
+            ),
+            (
+                "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36",
+                Some(Platform::Android),
+            ),
+            (
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36",
+                Some(Platform::Windows),
+            ),
+            (
+                "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15",
+                Some(Platform::MacOs),
+            ),
+            (
+                "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+                Some(Platform::Linux),
+            ),
             ("curl/8.5.0", None),
         ] {
             assert_eq!(visitor(header::USER_AGENT, agent, None).platform, expected, "{agent}");
@@ -141,8 +173,17 @@ mod tests {
 
     #[test]
     fn gzip_is_taken_only_where_it_is_said() {
-        for (accepted, expected) in [("", false), ("gzip, br", true), ("br;q=1, gzip;q=0.5", true), ("gzip;q=0", false)] {
-            assert_eq!(visitor(header::ACCEPT_ENCODING, accepted, None).gzip, expected, "{accepted}");
+        for (accepted, expected) in [
+            ("", false),
+            ("gzip, br", true),
+            ("br;q=1, gzip;q=0.5", true),
+            ("gzip;q=0", false),
+        ] {
+            assert_eq!(
+                visitor(header::ACCEPT_ENCODING, accepted, None).gzip,
+                expected,
+                "{accepted}"
+            );
         }
     }
 }
