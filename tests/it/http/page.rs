@@ -27,6 +27,13 @@ async fn seen(router: &Router, path: &str, language: &str) -> Answer {
     browser.header("accept-language", language).of(router).await
 }
 
+/// Keeps a page in the folder `WRITE_PAGES`, for whoever wants to look at it.
+fn keep(name: &str, page: &str) {
+    if let Ok(folder) = std::env::var("WRITE_PAGES") {
+        std::fs::write(format!("{folder}/{name}.html"), page).unwrap();
+    }
+}
+
 /// What a camera reads off each QR code of a page.
 fn read_codes(page: &str) -> Vec<String> {
     const SCALE: usize = 6;
@@ -69,6 +76,7 @@ async fn the_page_speaks_the_language_of_the_browser_and_has_a_switch() {
     ] {
         assert_eq!((answer.status.as_u16(), answer.header("content-language")), (200, code));
         assert!(answer.text.contains(&format!("<html lang=\"{code}\">")));
+        keep(code, &answer.text);
         for word in words {
             assert!(answer.text.contains(word), "{word}");
         }
@@ -105,6 +113,7 @@ async fn the_apps_of_the_visitors_platform_are_first_and_open() {
     ] {
         let browser = bare("GET", PATH).header("accept", "text/html");
         let page = browser.header("user-agent", agent).of(&router).await.text;
+        keep(&first[..7], &page);
         let (_, after) = page.split_once("<details class=\"platform\"").unwrap();
         let (mine, others) = after.split_once("</details>").unwrap();
         assert!(
@@ -227,6 +236,7 @@ async fn each_denial_says_in_both_languages_what_it_is_and_whom_to_ask() {
         for (language, words, ask) in [("en", english, "Ask "), ("ru", russian, "Обратитесь: ")] {
             let answer = seen(&router, path, language).await;
             assert_eq!(answer.status, status, "{path}");
+            keep(&format!("denied-{status}-{language}"), &answer.text);
             assert!(answer.text.contains(words), "{path}: {}", answer.text);
             assert!(answer.text.contains(ask) && answer.text.contains("@vpn_help"), "{path}");
             for never in ["<b>@", "hysteria2://", "api-deactivated", ">page-"] {
