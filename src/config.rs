@@ -466,6 +466,8 @@ pub struct Config {
     pub mail: Option<SmtpSettings>,
     /// The Telegram bot; `None` without a token.
     pub bot: Option<BotConfig>,
+    /// Whom people may ask, as the bot and the page of a subscription name it.
+    pub support_contact: Option<String>,
     /// The operator that a bot of its own asks.
     pub api_url: Option<url::Url>,
     /// Time limits.
@@ -527,6 +529,7 @@ impl Config {
             linking,
             mail: mail.check(&secrets)?,
             api_url: bot.api_url()?,
+            support_contact: bot.support(),
             bot: bot.check(&secrets)?,
             secrets,
             state,

@@ -299,6 +299,7 @@ fn http_settings(config: &Config, simulated: bool) -> http::Settings {
         failures_per_minute: config.failed_attempts,
         announce: config.handout.announce.clone(),
         support_url: config.handout.support_url.clone(),
+        support_contact: config.support_contact.clone(),
         simulated,
         ..http::Settings::default()
     }

@@ -27,7 +27,7 @@ pub struct Bot {
     /// Telegram accounts of the help desk: numbers, separated by commas
     #[arg(long, env = "HELPDESK_TELEGRAM_IDS", value_name = "NUMBERS")]
     pub helpdesk_telegram_ids: Option<String>,
-    /// Whom people may ask, as the bot names it, like `@vpn_help` or an address
+    /// Whom people may ask, as the bot and the page of a subscription name it, like `@vpn_help` or an address
     #[arg(long, env = "SUPPORT_CONTACT", value_name = "WORDS")]
     pub support_contact: Option<String>,
     /// After how long messages with links, codes and pictures are deleted
@@ -53,6 +53,13 @@ pub struct BotConfig {
 }
 
 impl Bot {
+    /// Whom people may ask.
+    pub(super) fn support(&self) -> Option<String> {
+        let words = self.support_contact.as_deref().map(str::trim);
+        let words = words.filter(|words| !words.is_empty());
+        words.map(|words| words.chars().take(200).collect())
+    }
+
     /// The operator that a bot of its own asks.
     pub(super) fn api_url(&self) -> Result<Option<Url>, ConfigError> {
         let given = self.api_url.as_deref().filter(|url| !url.is_empty());
@@ -68,6 +75,7 @@ impl Bot {
 
     /// The bot that is configured; `None` without a token.
     pub(super) fn check(self, secrets: &Secrets) -> Result<Option<BotConfig>, ConfigError> {
+        let support = self.support();
         let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
         let admins = accounts("ADMIN_TELEGRAM_IDS", given(self.admin_telegram_ids))?;
         let helpdesk = accounts("HELPDESK_TELEGRAM_IDS", given(self.helpdesk_telegram_ids))?;
@@ -90,7 +98,7 @@ impl Bot {
             server,
             admins,
             helpdesk,
-            support: given(self.support_contact).map(|words| words.chars().take(200).collect()),
+            support,
             delete_after: self.bot_delete_after,
         }))
     }

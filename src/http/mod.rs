@@ -6,6 +6,7 @@
 mod access;
 mod activation;
 mod activation_bodies;
+mod apps;
 mod audit;
 mod auth;
 mod backup;
@@ -46,6 +47,7 @@ mod user_bodies;
 mod user_info;
 mod users;
 mod value;
+mod visitor;
 mod waiting;
 mod webhooks;
 
@@ -97,6 +99,8 @@ pub struct Settings {
     pub announce: Option<String>,
     /// Where people find help, for clients that show a link to it.
     pub support_url: Option<String>,
+    /// Whom people may ask, as the page names it.
+    pub support_contact: Option<String>,
     /// The node is a simulated one (`run --simulate`): every answer says so in the header `X-Vpn-Operator-Simulated`.
     pub simulated: bool,
 }
@@ -114,6 +118,7 @@ impl Default for Settings {
             title: "Corporate VPN".to_owned(),
             announce: None,
             support_url: None,
+            support_contact: None,
             simulated: false,
         }
     }

@@ -18,9 +18,10 @@ use super::{
     HttpState,
     client::ClientAddr,
     extract::{Params, Segment},
-    page,
+    page::{self, Teller},
     problem::{Problem, ProblemBody},
     user_info::UserInfo,
+    visitor::Visitor,
 };
 use crate::{
     access::{AccessError, Configuration, Denial, Subscription},
@@ -77,6 +78,8 @@ pub(super) struct ShowQuery {
     /// Name of the one node that is wanted, as it stands in the other forms. For `hysteria`, which has one server only; the first
     /// without it.
     node: Option<String>,
+    /// Language of the page: `en` or `ru`. Without it, the one that the browser asks for.
+    lang: Option<String>,
 }
 
 /// A person's servers, for VPN clients and browsers.
@@ -94,8 +97,10 @@ pub(super) struct ShowQuery {
          content((ProblemBody = "application/problem+json"), (String = "text/html"))),
         (status = 406, description = "Clients of this kind can use none of the servers", body = ProblemBody,
          content_type = "application/problem+json"),
-        (status = 429, description = "Too many unknown links from this address", body = ProblemBody,
-         content_type = "application/problem+json"),
+        (status = 429, description = "Too many unknown links from this address",
+         content((ProblemBody = "application/problem+json"), (String = "text/html"))),
+        (status = 503, description = "There is no server to connect to at present",
+         content((ProblemBody = "application/problem+json"), (String = "text/html"))),
     )
 )]
 pub(super) async fn show(
@@ -109,7 +114,11 @@ pub(super) async fn show(
     let agent = agent.unwrap_or_default();
     let client = clients::of(agent);
     let format = query.format.unwrap_or_else(|| preferred(client, headers));
-    let title = state.settings.title.as_str();
+    let teller = Teller {
+        title: &state.settings.title,
+        support: state.settings.support_contact.as_deref(),
+        visitor: Visitor::of(headers, query.lang.as_deref()),
+    };
     let address = || ClientAddr::of(extensions, headers, &state.settings.trusted_proxies).0;
     match state.use_cases.subscription(&token).await {
         Ok(Some(Subscription::Granted {
@@ -131,21 +140,29 @@ pub(super) async fn show(
             }
             let info = UserInfo { used, limit, expires };
             match format.form() {
-                None => page::page(title, &configuration, &info),
+                None => teller.page(&configuration, &info, state.clock.now()),
                 Some(form) => document(&state, form, client, &configuration, &info, headers),
             }
         }
         Ok(Some(Subscription::Denied(denial))) => match (format.form(), client) {
-            (None, _) => page::refused(title, &denial),
+            (None, _) => teller.refused(&denial),
             (Some(form), Some(_)) => Ok(emptied(form, &denial)),
             (Some(_), None) => Err(denied(&denial)),
         },
         Ok(None) => match state.token_failures.failed(address(), state.clock.monotonic()) {
-            Ok(()) if format == Format::Html => page::unknown(title),
+            Ok(()) if format == Format::Html => teller.unknown(),
             Ok(()) => Err(Problem::not_found(page::UNKNOWN)),
+            Err(seconds) if format == Format::Html => teller.too_many(seconds),
             Err(seconds) => Err(Problem::too_many(seconds)),
         },
-        Err(error) => Err(outside(&error)),
+        Err(error) => {
+            let problem = outside(&error);
+            if format == Format::Html {
+                teller.not_now()
+            } else {
+                Err(problem)
+            }
+        }
     }
 }
 

@@ -80,6 +80,7 @@ const FILES: [(Language, &[&str]); 2] = [
             include_str!("en/bot.ftl"),
             include_str!("en/desk.ftl"),
             include_str!("en/mail.ftl"),
+            include_str!("en/page.ftl"),
         ],
     ),
     (
@@ -88,6 +89,7 @@ const FILES: [(Language, &[&str]); 2] = [
             include_str!("ru/bot.ftl"),
             include_str!("ru/desk.ftl"),
             include_str!("ru/mail.ftl"),
+            include_str!("ru/page.ftl"),
         ],
     ),
 ];

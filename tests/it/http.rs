@@ -7,6 +7,7 @@ mod holds;
 mod id_files;
 mod ids;
 mod orders;
+mod page;
 mod people;
 mod public;
 mod release_many;
