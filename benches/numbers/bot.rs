@@ -31,11 +31,11 @@ const APART: Duration = Duration::from_millis(45);
 const SECOND: Duration = Duration::from_secs(1);
 
 fn chat(number: usize) -> i64 {
-    10_000 + number as i64
+    10_000 + i64::try_from(number).unwrap()
 }
 
 fn admin(number: usize) -> i64 {
-    100 + (number % ADMINS) as i64
+    100 + i64::try_from(number % ADMINS).unwrap()
 }
 
 struct Bench {

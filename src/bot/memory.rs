@@ -222,7 +222,7 @@ impl Memory {
             .unwrap_or(Timestamp::MAX)
             .as_microsecond();
         let kept = nonce.clone();
-        let sql = "INSERT INTO buttons VALUES (?1, ?2, ?3, ?4)";
+        let sql = "INSERT INTO buttons (nonce, account, action, until) VALUES (?1, ?2, ?3, ?4)";
         let write = move |conn: &Connection| conn.execute(sql, params![kept, account, action, until]).map(drop);
         self.store.write(write).await?;
         Ok(nonce)

@@ -117,8 +117,8 @@ impl Bot {
     async fn code(&self, talk: &Talk, text: &str) -> Answered {
         // An answer that a restart cut off: what was linked then is said now.
         if let Ok(person) = self.own(talk).await {
-            self.memory.ask(talk.account(), None).await?;
-            return self.say(talk, "linked", &[("id", person.corporate_id.into())]).await;
+            self.say(talk, "linked", &[("id", person.corporate_id.into())]).await?;
+            return Ok(self.memory.ask(talk.account(), None).await?);
         }
         let account = talk.account().to_string();
         let request = LinkRequest {
@@ -129,9 +129,10 @@ impl Bot {
         let path = ["telegram", "accounts", &account, "link"];
         match self.api(talk, Role::Bot).post::<Linked>(&path, &request).await {
             Ok(linked) => {
-                self.memory.ask(talk.account(), None).await?;
                 let key = if linked.replaced { "linked-replaced" } else { "linked" };
-                self.say(talk, key, &[("id", linked.corporate_id.into())]).await
+                self.say(talk, key, &[("id", linked.corporate_id.into())]).await?;
+                // Only now: after a kill before, the code is still what was asked for, and the answer to it is said again.
+                Ok(self.memory.ask(talk.account(), None).await?)
             }
             Err(error) if error.is("wrong-code") => self.say(talk, "wrong-code", &[]).await,
             Err(error) => Err(error.into()),

@@ -10,9 +10,9 @@ use super::{
     entry::AuditEntry,
     finding::Finding,
     head::{self, AuditHead},
-    redact, standing,
+    parts, redact, standing,
     standing::Standing,
-    walk::{self, Verified},
+    walk::Verified,
 };
 
 /// What is known of the audit in this process, for whoever asks at any time.
@@ -89,7 +89,7 @@ impl History {
     pub async fn verified(&self) -> Result<Verified, HistoryError> {
         let (keys, store) = (self.sealer.keys.clone(), self.store.clone());
         let more = move || store.reader().ok().map(|(_, conn)| conn);
-        self.store.read(move |conn| walk::walk(conn, &keys, &more)).await
+        self.store.read(move |conn| parts::verify(conn, &keys, &more)).await
     }
 
     /// The end of the chain, sealed; `None` without a key.

@@ -1,4 +1,4 @@
-//! Walking along parts of a long chain at the same time.
+//! Verifying the audit: along the whole chain, in one go or in parts at the same time.
 //!
 //! Whether a row fits depends on what is kept of the row before it alone, so a walk can begin behind any row. Parts are the quick
 //! way to say that nothing is wrong: where something is, one walk along the whole chain says what, in its order.
@@ -11,7 +11,7 @@ use super::{
     agreement::Agreement,
     chain::{self, Checkpoint, Head},
     emptied,
-    walk::{Place, Walk},
+    walk::{Place, Verified, Walk},
 };
 use crate::credentials::AuditKeys;
 
@@ -20,9 +20,29 @@ const LONG: i64 = if cfg!(test) { 8 } else { 20_000 };
 /// Most parts: whoever else lives on the machine wants to get on as well.
 const MOST: i64 = 4;
 
+/// Walks along the chain, and compares with it what is kept beside it: revocations, and who had access when. Of a long chain
+/// parts are walked along at the same time, as far as `more` opens connections to the same file.
+pub(super) fn verify(
+    conn: &Connection,
+    keys: &AuditKeys,
+    more: &dyn Fn() -> Option<Connection>,
+) -> rusqlite::Result<Verified> {
+    let snapshot = conn.unchecked_transaction()?;
+    let checkpoint = chain::checkpoint(&snapshot)?;
+    let mut walk = match in_parts(&snapshot, keys, &checkpoint, more)? {
+        Some(walk) => walk,
+        None => Walk::from(keys, Place::after(&checkpoint), Agreement::default()).along(&snapshot, i64::MAX)?,
+    };
+    walk.checkpoint(&checkpoint);
+    walk.sealed_somewhere();
+    walk.revocations(&snapshot)?;
+    walk.spans(&snapshot, &checkpoint)?;
+    Ok(walk.finish(&checkpoint))
+}
+
 /// Walks along the whole chain in parts. `None` where it is short, where something does not fit, or where another connection
 /// cannot be had or sees something else: then one walk has to do it.
-pub(super) fn walk<'a>(
+fn in_parts<'a>(
     snapshot: &Connection,
     keys: &'a AuditKeys,
     checkpoint: &Checkpoint,

@@ -194,7 +194,7 @@ impl Chain {
             Err(error) => return vec![error.to_string()],
         };
         let conn = Connection::open(self.path()).unwrap();
-        let in_one_go = walk::walk(&conn, &self.keys, &|| None).unwrap();
+        let in_one_go = parts::verify(&conn, &self.keys, &|| None).unwrap();
         assert_eq!(verified, in_one_go, "in parts the same is found");
         let head = history.compare_head("there".into(), self.published.clone()).await;
         let head = match head {

@@ -13,7 +13,6 @@ use super::{
     emptied::{self, Emptied},
     entry::OPERATOR,
     finding::{Finding, Findings},
-    parts,
     revocations::{self, RevocationRow},
 };
 use crate::credentials::AuditKeys;
@@ -55,31 +54,6 @@ impl Verified {
     pub fn is_proved(&self) -> bool {
         self.findings.is_empty() && self.unproven == 0
     }
-}
-
-/// Walks along the chain, and compares with it what is kept beside it: revocations, and who had access when. Of a long chain
-/// parts are walked along at the same time, as far as `more` opens connections to the same file.
-pub(super) fn walk(
-    conn: &Connection,
-    keys: &AuditKeys,
-    more: &dyn Fn() -> Option<Connection>,
-) -> rusqlite::Result<Verified> {
-    let snapshot = conn.unchecked_transaction()?;
-    let checkpoint = chain::checkpoint(&snapshot)?;
-    let mut walk = match parts::walk(&snapshot, keys, &checkpoint, more)? {
-        Some(walk) => walk,
-        None => Walk::from(keys, Place::after(&checkpoint), Agreement::default()).along(&snapshot, i64::MAX)?,
-    };
-    walk.checkpoint(&checkpoint);
-    if walk.rows > 0 && walk.sealed == 0 {
-        let what =
-            "no audit row is sealed with a key: they are from before the key, or somebody without it wrote them anew";
-        walk.findings
-            .add(Finding::new(Some(walk.last.seq), what, &[&walk.last.hash]));
-    }
-    walk.revocations(&snapshot)?;
-    walk.spans(&snapshot, &checkpoint)?;
-    Ok(walk.finish(&checkpoint))
 }
 
 /// Where a walk begins: behind a row.
@@ -205,6 +179,15 @@ impl<'a> Walk<'a> {
         Ok(self)
     }
 
+    /// Whether rows of before the key, or written anew without it, are all that there is.
+    pub(super) fn sealed_somewhere(&mut self) {
+        if self.rows > 0 && self.sealed == 0 {
+            let what = "no audit row is sealed with a key: they are from before the key, or somebody without it wrote them anew";
+            self.findings
+                .add(Finding::new(Some(self.last.seq), what, &[&self.last.hash]));
+        }
+    }
+
     /// Whether nothing was found that does not fit.
     pub(super) fn is_clean(&self) -> bool {
         self.findings.is_empty()
@@ -328,7 +311,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Whether retention, and nobody else, removed what is not there any more.
-    fn checkpoint(&mut self, checkpoint: &Checkpoint) {
+    pub(super) fn checkpoint(&mut self, checkpoint: &Checkpoint) {
         if checkpoint.is_beginning() {
             return;
         }
@@ -357,7 +340,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Every revocation has a row with its state, and every such row its revocation.
-    fn revocations(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+    pub(super) fn revocations(&mut self, conn: &Connection) -> rusqlite::Result<()> {
         let never_sealed = self.sealed == 0;
         revocations::each_with_seal(conn, |row, sealed_by, key| {
             self.known_revocations += 1;
@@ -391,7 +374,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Who had access when is what the rows say.
-    fn spans(&mut self, conn: &Connection, checkpoint: &Checkpoint) -> rusqlite::Result<()> {
+    pub(super) fn spans(&mut self, conn: &Connection, checkpoint: &Checkpoint) -> rusqlite::Result<()> {
         let (spans, findings) = self.agreement.compare(conn, checkpoint.head.seq)?;
         self.spans = spans;
         for finding in findings {
@@ -404,7 +387,7 @@ impl<'a> Walk<'a> {
         self.findings.add(Finding::new(Some(row), what, of));
     }
 
-    fn finish(self, checkpoint: &Checkpoint) -> Verified {
+    pub(super) fn finish(self, checkpoint: &Checkpoint) -> Verified {
         Verified {
             first: checkpoint.head.seq + 1,
             last: self.last.seq,

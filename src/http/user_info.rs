@@ -1,5 +1,7 @@
 //! What clients show of traffic and the end of access.
 
+use std::fmt::Write as _;
+
 /// Traffic and end of access, as clients show them.
 pub(super) struct UserInfo {
     /// Bytes from the user and to the user.
@@ -19,7 +21,8 @@ impl UserInfo {
         let mut header = format!("upload={upload}; download={download}; total={total}");
         let end = self.expires.map(jiff::Timestamp::as_second);
         if let Some(end) = end.or(all_four.then_some(0)) {
-            header.push_str(&format!("; expire={end}"));
+            // Writing to a string cannot fail.
+            let _ = write!(header, "; expire={end}");
         }
         header
     }

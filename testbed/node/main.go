@@ -57,10 +57,10 @@ func run() error {
 	}
 	go func() { _ = http.Serve(control, n.control()) }()
 	if err := json.NewEncoder(os.Stdout).Encode(map[string]string{
-		"listen":    n.settings.listen,
-		"stats":     "http://" + n.settings.statsListen,
-		"control":   "http://" + control.Addr().String(),
-		"pinSHA256": pin,
+		"listen":      n.settings.listen,
+		"stats":       "http://" + n.settings.statsListen,
+		"control":     "http://" + control.Addr().String(),
+		"pinSHA256":   pin,
 		"certificate": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Certificate[0]})),
 	}); err != nil {
 		return err

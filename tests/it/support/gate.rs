@@ -25,16 +25,11 @@ struct Inner {
 pub struct Gate(Arc<Inner>);
 
 impl Gate {
-    /// Stops whoever passes as the `number`th from now on, and lets everybody else pass.
+    /// Stops whoever passes as the `number`th from now on, and lets everybody else pass; nobody is stopped for 0.
     pub fn stop_at(&self, number: usize) {
         self.0.passed.store(0, Ordering::SeqCst);
         *self.0.stopped.lock().unwrap() = None;
         self.0.stop_at.store(number, Ordering::SeqCst);
-    }
-
-    /// Lets everybody pass.
-    pub fn open(&self) {
-        self.0.stop_at.store(0, Ordering::SeqCst);
     }
 
     /// What was stopped since [`Self::stop_at`].

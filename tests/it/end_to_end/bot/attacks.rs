@@ -1,7 +1,5 @@
 //! What people try who want what is not theirs.
 
-use serde_json::json;
-
 use super::{ADMIN, ANNA, DESK, PERSON, code, house, link, yes};
 use crate::{
     end_to_end::{
@@ -144,14 +142,19 @@ async fn buttons_that_nobody_made_that_are_anothers_or_that_were_pressed_do_noth
         "й:й",
         &"y".repeat(64),
     ];
+    // Those that name no language are passed over; each of the others is answered.
+    let answers = forged.len() - 2 + 1;
+    let before = [ANNA, ADMIN].map(|account| telegram.said(account).len());
     for account in [ANNA, ADMIN] {
         for data in forged {
-            let before = telegram.said(account).len();
             telegram.presses(account, "en", data);
-            telegram.asks(account, "en", "/help").await;
-            for said in &telegram.said(account)[before..] {
-                assert!(said.buttons.is_empty() && !said.secret, "{data}: {said:?}");
-            }
+        }
+        telegram.writes(account, "en", "/help");
+    }
+    for (account, before) in [ANNA, ADMIN].into_iter().zip(before) {
+        telegram.nth(account, before + answers).await;
+        for said in &telegram.said(account)[before..] {
+            assert!(said.buttons.is_empty() && !said.secret, "{said:?}");
         }
     }
     // The buttons about the guard are known to everybody, and answer admins alone.
@@ -189,14 +192,10 @@ async fn names_are_shown_as_they_are_written_and_pass_for_nothing_else() {
     );
     let operator = house.start().await;
     operator.becomes(PERSON, "Granted").await;
-    let before = telegram.said(ADMIN).len();
-    telegram.writes_as(
-        ADMIN,
-        "</b>A) telegram:1 (<i>",
-        &"x&y".repeat(40),
-        &format!("/hold {PERSON} <b>&\"'"),
-    );
-    let asked = telegram.nth(ADMIN, before + 1).await;
+    let name = ("</b>A) telegram:1 (<i>", "x&y".repeat(40));
+    telegram.writes_as(ADMIN, name.0, &name.1, &format!("/code {PERSON}"));
+    telegram.nth(ADMIN, 1).await;
+    let asked = telegram.asks(ADMIN, "en", &format!("/hold {PERSON} <b>&\"'")).await;
     telegram.answers(ADMIN, "en", &yes(&asked)).await;
     operator.becomes(PERSON, "Held").await;
     let story = telegram.asks(ADMIN, "en", &format!("/story {PERSON}")).await;
@@ -214,30 +213,6 @@ async fn names_are_shown_as_they_are_written_and_pass_for_nothing_else() {
     ] {
         telegram.asks(ADMIN, "en", command).await;
     }
-    telegram.sound();
-    operator.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_released_names_its_reason_in_the_audit_and_who_is_online_is_listed() {
-    let (house, telegram) = house().await;
-    let operator = house.start().await;
-    operator.becomes(PERSON, "Granted").await;
-    let online = telegram.asks(ADMIN, "en", "/online").await;
-    assert!(!online.text.contains(PERSON), "{online:?}");
-    let asked = telegram.asks(DESK, "en", &format!("/hold {PERSON} lost phone")).await;
-    telegram.answers(DESK, "en", &yes(&asked)).await;
-    operator.becomes(PERSON, "Held").await;
-    let asked = telegram
-        .asks(DESK, "en", &format!("/release {PERSON} found it again"))
-        .await;
-    assert!(asked.text.contains("found it again"), "{asked:?}");
-    telegram.answers(DESK, "en", &yes(&asked)).await;
-    operator.becomes(PERSON, "Granted").await;
-    let (_, audit) = operator.get(&format!("/audit?corporate_id={PERSON}")).await;
-    let rows = audit["rows"].as_array().unwrap();
-    let released = rows.iter().find(|row| row["action"] == "hold.release");
-    assert_eq!(released.unwrap()["reason"], json!("found it again"), "{audit}");
     telegram.sound();
     operator.stop().await;
 }
