@@ -1,6 +1,6 @@
 //! VPN apps that people are told to install, and the addresses that put a subscription into them.
 //!
-//! Only apps whose import addresses are in their own documentation or sources, and only places where their makers publish them.
+//! Only apps whose import addresses are known from documentation or sources, theirs or those of whoever opens them so.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};

@@ -146,10 +146,6 @@ httpGet:
 - name: HELPDESK_TELEGRAM_IDS
   value: {{ . | quote }}
 {{- end }}
-{{- with .supportContact }}
-- name: SUPPORT_CONTACT
-  value: {{ . | quote }}
-{{- end }}
 {{- end }}
 {{- end }}
 

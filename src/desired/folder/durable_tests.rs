@@ -44,10 +44,10 @@ impl House {
 async fn until(holds: &mut Events<VpnHold>, lifted: bool) {
     loop {
         match holds.next().await.unwrap() {
-            Event::Apply(hold) | Event::InitApply(hold) if hold.name_any() == NAME => {
-                if hold.metadata.deletion_timestamp.is_some() == lifted {
-                    return;
-                }
+            Event::Apply(hold) | Event::InitApply(hold)
+                if hold.name_any() == NAME && hold.metadata.deletion_timestamp.is_some() == lifted =>
+            {
+                return;
             }
             _ => {}
         }
@@ -88,9 +88,11 @@ async fn a_hold_denies_before_it_is_durable_and_is_answered_when_it_is() {
 async fn a_hold_that_cannot_be_made_durable_is_lifted_and_said() {
     let failing = Arc::new(AtomicBool::new(true));
     let fails = failing.clone();
-    let house = House::with(Arc::new(move |path| match fails.load(Ordering::SeqCst) {
-        true => Err(io::Error::other("the disk is ill")),
-        false => files::sync(path),
+    let house = House::with(Arc::new(move |path| {
+        if fails.load(Ordering::SeqCst) {
+            return Err(io::Error::other("the disk is ill"));
+        }
+        files::sync(path)
     }));
     let mut holds = house.source.watch().holds;
     let error = order(house.source.clone()).await.unwrap_err().to_string();

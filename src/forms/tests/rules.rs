@@ -22,7 +22,8 @@ fn a_certificate_is_trusted_as_safely_as_each_form_allows() {
     };
     let pin = own.pin().unwrap().to_owned();
     let forms = Forms::default();
-    let sing_box: Json = serde_json::from_str(&made(&forms, Form::SingBox, &[own.clone()], &user())).unwrap();
+    let sing_box: Json =
+        serde_json::from_str(&made(&forms, Form::SingBox, std::slice::from_ref(&own), &user())).unwrap();
     let tls = &sing_box["outbounds"].as_array().unwrap().last().unwrap()["tls"];
     assert!(tls.get("insecure").is_none(), "the certificate is verified");
     let pem: Vec<&str> = tls["certificate"]
@@ -37,14 +38,15 @@ fn a_certificate_is_trusted_as_safely_as_each_form_allows() {
         "a hash of the certificate is no pin of sing-box"
     );
 
-    let mihomo: Yaml = serde_yaml::from_str(&made(&forms, Form::Mihomo, &[own.clone()], &user())).unwrap();
+    let mihomo: Yaml = serde_yaml::from_str(&made(&forms, Form::Mihomo, std::slice::from_ref(&own), &user())).unwrap();
     let proxy = &mihomo["proxies"][0];
     assert_eq!(
         (&proxy["skip-cert-verify"], text(&proxy["fingerprint"])),
         (&Yaml::from(false), pin.clone())
     );
 
-    let official: Yaml = serde_yaml::from_str(&made(&forms, Form::Hysteria, &[own.clone()], &user())).unwrap();
+    let official: Yaml =
+        serde_yaml::from_str(&made(&forms, Form::Hysteria, std::slice::from_ref(&own), &user())).unwrap();
     let tls = &official["tls"];
     assert_eq!(
         (&tls["insecure"], text(&tls["pinSHA256"])),
@@ -69,8 +71,8 @@ fn where_it_is_forbidden_no_form_leaves_a_certificate_unverified() {
         ..unpinned.clone()
     };
     for server in [unpinned.clone(), pinned.clone()] {
-        assert!(!made(&forms, Form::Uri, &[server.clone()], &user()).contains("insecure"));
-        assert!(!made(&forms, Form::SingBox, &[server.clone()], &user()).contains("insecure"));
+        assert!(!made(&forms, Form::Uri, std::slice::from_ref(&server), &user()).contains("insecure"));
+        assert!(!made(&forms, Form::SingBox, std::slice::from_ref(&server), &user()).contains("insecure"));
         let mihomo = made(&forms, Form::Mihomo, &[server], &user());
         assert!(mihomo.contains("skip-cert-verify: false"), "{mihomo}");
     }

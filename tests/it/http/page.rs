@@ -205,10 +205,10 @@ async fn a_page_of_many_servers_is_sent_in_40_kilobytes_with_and_without_compres
 async fn each_denial_says_in_both_languages_what_it_is_and_whom_to_ask() {
     let world = world();
     world.declare("AB000001", |spec| {
-        spec.valid_until = Some("2001-01-01T00:00:00Z".parse().unwrap())
+        spec.valid_until = Some("2001-01-01T00:00:00Z".parse().unwrap());
     });
     world.declare("AB000002", |spec| {
-        spec.valid_from = Some("2999-01-01T00:00:00Z".parse().unwrap())
+        spec.valid_from = Some("2999-01-01T00:00:00Z".parse().unwrap());
     });
     let settings = |contact: Option<&str>| Settings {
         support_contact: contact.map(str::to_owned),
@@ -289,7 +289,7 @@ async fn names_that_people_typed_are_no_markup() {
     }
     let quota = json!({ "limit": "1Ki" });
     world.declare("AB000003", |spec| {
-        spec.traffic = Some(serde_json::from_value(quota).unwrap())
+        spec.traffic = Some(serde_json::from_value(quota).unwrap());
     });
     assert!(
         seen(&router, "/sub/ab000003.tok-en-ab000003-1", "ru")
