@@ -61,7 +61,8 @@ pub struct Memory<'a> {
 }
 
 impl Memory<'_> {
-    /// Forgets somebody; `who` says who orders it, by which way in, and why.
+    /// Forgets somebody; `who` says who orders it, by which way in, and why. What is kept beside this memory has to follow, and then
+    /// [`Self::close`]: until then it counts as not done.
     ///
     /// # Errors
     /// Something cannot be read or written: ask again. What was done is done.
@@ -108,9 +109,6 @@ impl Memory<'_> {
         if let Some(inbox) = self.inbox {
             inbox.scrub().await?;
         }
-        if events.waiting == 0 {
-            self.journal.forgotten(told).await?;
-        }
         Ok(Forgotten {
             corporate_id: id,
             rows,
@@ -120,6 +118,17 @@ impl Memory<'_> {
             declared: Vec::new(),
             backups: None,
         })
+    }
+
+    /// Notes that nothing is left to be done, where no event of HR is still waited for.
+    ///
+    /// # Errors
+    /// The note cannot be written: it is gone on with.
+    pub async fn close(&self, done: &Forgotten) -> Result<()> {
+        if done.waiting == 0 {
+            self.journal.forgotten(done.corporate_id.to_string()).await?;
+        }
+        Ok(())
     }
 
     /// What the person may be called where they acted themselves.
@@ -191,7 +200,8 @@ impl Dependencies {
         let mut order = caller.entry(ACTION, Some(&id));
         order.reason = Some(reason);
         let mut done = self.memory().order(order, &id).await?;
-        self.scrub_record().await?;
+        self.desired.scrub().await?;
+        self.memory().close(&done).await?;
         done.declared = self.declared(&id);
         let now = self.clock.now();
         let plan = self.settings.backups.as_ref().map(|backups| backups.plan());
@@ -208,16 +218,13 @@ impl Dependencies {
     async fn finish_forgetting(&self) -> Result<()> {
         for open in self.journal.to_forget().await? {
             let done = self.memory().forget(open.order, false).await?;
-            self.scrub_record().await?;
+            self.desired.scrub().await?;
+            self.memory().close(&done).await?;
             if done.waiting == 0 {
                 tracing::info!(corporate_id = %done.corporate_id, "a person is forgotten everywhere now");
             }
         }
         Ok(())
-    }
-
-    async fn scrub_record(&self) -> Result<()> {
-        Ok(self.desired.scrub().await?)
     }
 
     /// Objects about a person, for people.

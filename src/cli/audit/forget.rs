@@ -136,6 +136,7 @@ async fn offline(args: &ForgetArgs) -> Result<Value, CommandError> {
     };
     let done = memory.order(order, id).await.map_err(|error| failed(&error))?;
     scrub_record(data, clock()).await.map_err(|error| failed(&error))?;
+    memory.close(&done).await.map_err(|error| failed(&error))?;
     let Forgotten {
         corporate_id,
         rows,
