@@ -180,7 +180,7 @@ async fn a_password_that_is_not_there_grants_nothing_and_one_that_comes_does() {
     // An edit has it read again at once.
     source.declare(ANNA, |spec| spec.owner = Some("Anna".to_owned()));
     until("granted", || granted() == Some(("True".into(), "Active".into()))).await;
-    assert!(source.is_ready(ANNA));
+    until("ready", || source.is_ready(ANNA)).await;
     std::fs::remove_file(&file).unwrap();
     source.declare(ANNA, |spec| spec.owner = None);
     until("said", || !source.is_ready(ANNA)).await;

@@ -368,17 +368,19 @@ impl World {
                 written = (writes, Instant::now());
             }
             let version = self.double.version();
+            // The picture that is found good is the one that is kept: the next one may be of another moment.
             let good = match expected {
                 // What was not right is right only when something has changed.
-                Some(_) if seen == version => false,
-                Some(expected) => *expected == self.picture(),
-                None => written.1.elapsed() > CALM && self.is_complete(),
+                Some(_) if seen == version => None,
+                Some(expected) => Some(self.picture()).filter(|picture| picture == expected),
+                None if written.1.elapsed() > CALM => Some(self.picture()).filter(|_| self.is_complete()),
+                None => None,
             };
-            if good && self.people_agree() {
-                self.course.rests.push(self.picture());
+            if good.is_some() && self.people_agree() {
+                self.course.rests.extend(good);
                 return;
             }
-            if !good {
+            if good.is_none() {
                 seen = version;
             }
             if Instant::now() > deadline {
