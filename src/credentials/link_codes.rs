@@ -33,7 +33,7 @@ impl MasterKey {
     }
 }
 
-fn mac(key: &Hmac<Sha256>, parts: [&[u8]; 3]) -> [u8; 32] {
+fn mac(key: &Hmac<Sha256>, parts: &[&[u8]]) -> [u8; 32] {
     let mut mac = key.clone();
     for part in parts {
         mac.update(&(part.len() as u64).to_be_bytes());
@@ -46,24 +46,19 @@ impl LinkCodeKey {
     /// The hash of a code for this person (the key of the corporate ID). The same code of another person has another one.
     #[must_use]
     pub fn hash(&self, person: &str, code: &str) -> [u8; 32] {
-        let mut mac = self.hashes.clone();
-        for part in [person.as_bytes(), code.as_bytes()] {
-            mac.update(&(part.len() as u64).to_be_bytes());
-            mac.update(part);
-        }
-        mac.finalize().into_bytes().into()
+        mac(&self.hashes, &[person.as_bytes(), code.as_bytes()])
     }
 
     /// What a request for a code of this person is known by: nobody finds the request in it.
     #[must_use]
     pub fn request(&self, person: &str, request: &str) -> [u8; 32] {
-        mac(&self.requests, [b"name", person.as_bytes(), request.as_bytes()])
+        mac(&self.requests, &[b"name", person.as_bytes(), request.as_bytes()])
     }
 
     /// Random bits for the code of a request: the same for the same one, and nobody without the key can tell them beforehand.
     #[must_use]
     pub fn bits(&self, person: &str, request: &str) -> [u8; 32] {
-        mac(&self.requests, [b"bits", person.as_bytes(), request.as_bytes()])
+        mac(&self.requests, &[b"bits", person.as_bytes(), request.as_bytes()])
     }
 
     /// Which of the hashes is that of this code. Takes the same time whichever it is, and if none is.
