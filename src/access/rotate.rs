@@ -79,8 +79,6 @@ impl Dependencies {
             ..UserPatch::default()
         };
         let before = self.people.person(id);
-        self.desired.patch_user(&name, patch, caller.manager).await?;
-
         let mut entry = caller.entry("rotate", Some(id));
         entry.before = Some(tell::json(
             &json!({ "credentialGeneration": old_password, "subscriptionGeneration": old_link }),
@@ -88,6 +86,13 @@ impl Dependencies {
         entry.after = Some(tell::json(
             &json!({ "credentialGeneration": new_password, "subscriptionGeneration": new_link }),
         ));
+        // Before the change, so that a kill between the two leaves no rotation without its row. The old password may have leaked:
+        // history that is stuck delays its end by the longest wait for a disk, and stops nothing.
+        self.audit_denial(entry.clone()).await;
+        if let Err(error) = self.desired.patch_user(&name, patch, caller.manager).await {
+            self.audit_failure(entry, &error).await;
+            return Err(error.into());
+        }
         let epoch = before
             .filter(|person| password && person.effective.access == Access::Granted)
             .map(|person| person.epoch);
@@ -97,8 +102,7 @@ impl Dependencies {
             let cut = epoch.is_none_or(|old| self.people.person(id).is_some_and(|person| person.epoch > old));
             (seen && cut).then_some(user)
         };
-        // The old password may have leaked: history must not delay its end.
-        let (rotated, ()) = tokio::join!(self.until(self.settings.grant_wait, taken_in), self.audit_denial(entry));
+        let rotated = self.until(self.settings.grant_wait, taken_in).await;
         let configuration = match &rotated {
             Some(user) if self.permitted(user).is_ok() => self.configuration_of(user).await.ok(),
             _ => None,

@@ -805,3 +805,25 @@ async fn a_rotation_shows_nothing_of_the_denied_nor_changes_imports() {
             .contains("credentialsFrom")
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_is_in_the_audit_before_it_is_done_and_one_that_fails_says_so() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    let router = world.router();
+    let rotate = || ask("POST", "/user/AB123456/rotate").json(&json!({ "what": "password" }));
+    world.lock().not_editable = true;
+    rotate().of(&router).await.problem(409);
+    assert_eq!(world.actions(), ["rotate", "rotate.failed"]);
+    assert_eq!(world.lock().users["ab123456"].spec.credential_generation, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stuck_audit_does_not_stop_a_rotation() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    world.lock().history_stuck = true;
+    let rotate = ask("POST", "/user/AB123456/rotate").json(&json!({ "what": "password" }));
+    assert_eq!(rotate.of(&world.router()).await.json()["status"], "rotated");
+    assert_eq!(world.lock().users["ab123456"].spec.credential_generation, 2);
+}
