@@ -52,8 +52,8 @@ impl AuditKeys {
 
     /// The key with this id, the present one or a previous one.
     #[must_use]
-    pub fn find(&self, id: &str) -> Option<&AuditKey> {
-        self.keys.iter().find(|key| key.id == id)
+    pub fn find(&self, id: impl AsRef<[u8]>) -> Option<&AuditKey> {
+        self.keys.iter().find(|key| key.id.as_bytes() == id.as_ref())
     }
 }
 

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
     access::{DENIED, GRANTED},
-    chain::Stored,
+    chain::{Stored, frame},
     entry::IMPORT,
     finding::Finding,
     order::Order,
@@ -32,6 +32,8 @@ pub(super) struct Agreement {
     orders: Vec<Noted>,
     latest: i64,
     hasher: RandomState,
+    /// For the bytes that are hashed.
+    room: Vec<u8>,
 }
 
 /// A stretch of time as it is kept.
@@ -86,25 +88,27 @@ impl Agreement {
             says,
         };
         let granted = action == GRANTED.as_bytes();
+        let mut room = std::mem::take(&mut self.room);
         if granted || action == DENIED.as_bytes() {
-            let plain: &[u8] = if granted { b"Granted" } else { b"Denied" };
-            let state = row.text(6).unwrap_or(plain);
-            let says = self.access_says(key, granted, state, row.text(7));
+            let state = row.text(6).unwrap_or(plain(granted));
+            let says = self.says(&mut room, [Some(key), Some(plain(granted)), Some(state), row.text(7)]);
             self.access.push(noted(says));
         } else if row.text(1) != Some(IMPORT.as_bytes())
             && std::str::from_utf8(action).is_ok_and(|it| Order::of(it).is_some())
         {
-            let says = self.order_says(key, row.text(0), row.text(1), action);
+            let says = self.says(&mut room, [Some(key), row.text(0), row.text(1), Some(action)]);
             self.orders.push(noted(says));
         }
+        self.room = room;
     }
 
-    fn access_says(&self, key: &[u8], granted: bool, state: &[u8], why: Option<&[u8]>) -> u64 {
-        self.hasher.hash_one((key, granted, state, why))
-    }
-
-    fn order_says(&self, key: &[u8], actor: Option<&[u8]>, source: Option<&[u8]>, action: &[u8]) -> u64 {
-        self.hasher.hash_one((key, actor, source, action))
+    /// Of what a row says. The parts are hashed as one piece: that takes half the time that each for itself does.
+    fn says(&self, room: &mut Vec<u8>, parts: [Option<&[u8]>; 4]) -> u64 {
+        room.clear();
+        for part in parts {
+            frame(part, room);
+        }
+        self.hasher.hash_one(room)
     }
 
     /// Compares what is kept with what was noted; rows up to `through` are gone, and speak for nothing any more. Answers how many
@@ -167,13 +171,10 @@ impl Agreement {
             return Some("no audit row says so");
         };
         let noted = self.access.get(at)?;
-        let says = self.access_says(
-            span.key.as_bytes(),
-            span.granted,
-            span.state.as_bytes(),
-            span.why.as_deref().map(str::as_bytes),
-        );
-        if noted.says != says {
+        let (key, state) = (span.key.as_bytes(), span.state.as_bytes());
+        let why = span.why.as_deref().map(str::as_bytes);
+        let parts = [Some(key), Some(plain(span.granted)), Some(state), why];
+        if noted.says != self.says(&mut Vec::new(), parts) {
             return Some("its audit row says something else");
         }
         // While the clock was set back, a person's times stand still.
@@ -194,7 +195,8 @@ impl Agreement {
         }
         if let Ok(at) = self.orders.binary_search_by_key(&order.seq, |it| it.seq) {
             let (actor, source) = (Some(order.actor.as_bytes()), Some(order.source.as_bytes()));
-            let says = self.order_says(key.as_bytes(), actor, source, order.action.as_bytes());
+            let parts = [Some(key.as_bytes()), actor, source, Some(order.action.as_bytes())];
+            let says = self.says(&mut Vec::new(), parts);
             return Ok(self
                 .orders
                 .get(at)
@@ -227,6 +229,11 @@ impl Agreement {
             (seq, Finding::new(Some(seq), what, &[]))
         })
     }
+}
+
+/// Access in a word.
+fn plain(granted: bool) -> &'static [u8] {
+    if granted { b"Granted" } else { b"Denied" }
 }
 
 impl Span {

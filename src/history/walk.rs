@@ -271,9 +271,8 @@ impl<'a> Walk<'a> {
             let what = format!("audit row {seq} is sealed with another key than the row before, and no row says so");
             self.add(seq, what, &[row.hash, found]);
         }
-        let id = String::from_utf8_lossy(key_id);
-        let Some(key) = self.keys.find(&id) else {
-            self.missing_keys.insert(id.into_owned());
+        let Some(key) = self.keys.find(key_id) else {
+            self.missing_keys.insert(String::from_utf8_lossy(key_id).into_owned());
             return;
         };
         // Of a row behind a gap nobody knows what its hash should be.
