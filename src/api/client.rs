@@ -256,7 +256,8 @@ impl Client {
     /// # Errors
     /// Nobody answered, the operator refused, or the answer is not a `T`.
     pub async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, String)]) -> Result<T, ApiError> {
-        self.send(Method::GET, path, query, None::<&()>).await.and_then(read)
+        let answer = self.send(Method::GET, path, query, None::<&()>).await?;
+        read(&answer.body)
     }
 
     /// Sends `body`, and reads the answer.
@@ -268,7 +269,8 @@ impl Client {
         path: &[&str],
         body: &(impl Serialize + Sync),
     ) -> Result<T, ApiError> {
-        self.send(Method::POST, path, &[], Some(body)).await.and_then(read)
+        let answer = self.send(Method::POST, path, &[], Some(body)).await?;
+        read(&answer.body)
     }
 
     /// As [`Self::post`], with a key under which it is done once, however often it is sent.
@@ -380,9 +382,13 @@ fn cannot(what: &str) -> ApiError {
     ApiError::Unsendable(what.to_owned())
 }
 
-fn read<T: DeserializeOwned>(answer: Answer) -> Result<T, ApiError> {
+/// Reads the body of an answer.
+///
+/// # Errors
+/// It is no `T`: [`ApiError::Unreadable`].
+pub fn read<T: DeserializeOwned>(body: &Value) -> Result<T, ApiError> {
     // As above: what it stumbled over is not told.
-    serde_json::from_value(answer.body).map_err(|_| ApiError::Unreadable(format!("no {}", short_name::<T>())))
+    T::deserialize(body).map_err(|_| ApiError::Unreadable(format!("no {}", short_name::<T>())))
 }
 
 fn short_name<T>() -> &'static str {

@@ -1,7 +1,7 @@
 //! What admins and the help desk ask for. Never shows a password or a link to anybody's access.
 
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     Answered, Bot, Talk,
@@ -10,8 +10,14 @@ use super::{
 };
 use crate::{
     api::{
+        access::GrantBody,
+        client::ApiError,
+        events::EventsBody,
+        ids::{IdBody, IdDetailBody, IdsBody, NewIdBody},
+        records::StoryBody,
         role::Role,
         telegram::{LinkCode, NewLinkCode},
+        users::{UserDetailBody, UsersBody},
     },
     model::corporate_id::CorporateId,
     texts::{date, escape},
@@ -71,33 +77,32 @@ impl Bot {
             return self.usage(talk, "/show AB123456").await;
         };
         let api = self.as_role(talk);
-        let entry: Value = match api.get(&["id", "show"], &[("id", id.to_string())]).await {
-            Ok(entry) => entry,
-            Err(error) if error.refusal().is_some_and(|refusal| refusal.status.as_u16() == 404) => Value::Null,
-            Err(error) => return Err(error.into()),
+        let entry: Option<IdDetailBody> = known(api.get(&["id", "show"], &[("id", id.to_string())]).await)?;
+        let person: Option<UserDetailBody> = known(api.get(&["user", id.as_str()], &[]).await)?;
+        let mut lines = Vec::new();
+        let holds = match (entry, person) {
+            (None, None) => return self.say(talk, "nobody", &[]).await,
+            (entry, person) => {
+                let mut holds = Vec::new();
+                let mut head = String::new();
+                if let Some(IdDetailBody { id, holds: of_id, .. }) = entry {
+                    head = line([id.owner, Some(id.status), id.department]);
+                    holds = of_id;
+                }
+                lines.push(format!("<b>{id}</b> {head}"));
+                if let Some(UserDetailBody { user, holds: all, .. }) = person {
+                    let sessions = user.sessions.map(|sessions| sessions.to_string());
+                    lines.push(line([user.owner, Some(user.access), Some(user.reason), sessions]));
+                    holds = all;
+                }
+                holds
+            }
         };
-        let person: Value = match api.get(&["user", id.as_str()], &[]).await {
-            Ok(person) => person,
-            Err(error) if error.refusal().is_some_and(|refusal| refusal.status.as_u16() == 404) => Value::Null,
-            Err(error) => return Err(error.into()),
-        };
-        if entry.is_null() && person.is_null() {
-            return self.say(talk, "nobody", &[]).await;
-        }
-        let mut lines = vec![format!(
-            "<b>{id}</b> {}",
-            line(&entry, &["owner", "status", "department"])
-        )];
-        lines.push(line(&person, &["owner", "access", "reason", "sessions"]));
-        for hold in list(&person, "holds")
-            .iter()
-            .chain(list(&entry, "holds").iter().filter(|_| person.is_null()))
-        {
-            lines.push(format!(
-                "• {}",
-                line(hold, &["name", "source", "phase", "reason", "until"])
-            ));
-        }
+        lines.extend(holds.into_iter().map(|hold| {
+            let until = hold.until.map(|until| until.to_string());
+            let parts = [Some(hold.name), Some(hold.source), Some(hold.phase), hold.reason, until];
+            format!("• {}", line(parts))
+        }));
         self.list(talk, lines).await
     }
 
@@ -107,10 +112,10 @@ impl Bot {
         }
         let words: String = rest.chars().take(100).collect();
         let query = [("q", words), ("limit", LIST.to_string())];
-        let found: Value = self.as_role(talk).get(&["id", "search"], &query).await?;
-        let lines = list(&found, "ids")
-            .iter()
-            .map(|id| line(id, &["id", "owner", "status", "department"]));
+        let IdsBody { ids, .. } = self.as_role(talk).get(&["id", "search"], &query).await?;
+        let lines = ids
+            .into_iter()
+            .map(|id| line([Some(id.id), id.owner, Some(id.status), id.department]));
         self.list(talk, lines.collect()).await
     }
 
@@ -141,25 +146,26 @@ impl Bot {
             return self.usage(talk, "/issue Anna Example").await;
         }
         // The number of the update makes it one order, however often it is carried out.
-        let body = json!({ "owner": rest.chars().take(200).collect::<String>() });
-        let issued = self
+        let body = NewIdBody {
+            owner: rest.chars().take(200).collect(),
+            email: None,
+            department: None,
+            reason: None,
+        };
+        let issued: IdBody = self
             .as_role(talk)
-            .post_once::<Value>(&["id", "issue"], &body, &talk.request())
+            .post_once(&["id", "issue"], &body, &talk.request())
             .await?;
-        let word = |name: &str| issued.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        self.say(
-            talk,
-            "issued",
-            &[("id", word("id").into()), ("who", word("owner").into())],
-        )
-        .await
+        let who = issued.owner.unwrap_or_default();
+        self.say(talk, "issued", &[("id", issued.id.into()), ("who", who.into())])
+            .await
     }
 
     async fn grant(&self, talk: &Talk, rest: &str) -> Answered {
         let Ok(id) = CorporateId::parse(rest) else {
             return self.usage(talk, "/grant AB123456").await;
         };
-        let body = json!({ "corporate_id": id.as_str() });
+        let body = GrantBody::about(id.as_str());
         // Its answer holds the person's link, which is shown to that person alone.
         self.as_role(talk)
             .send(Method::POST, &["access", "grant"], &[], Some(&body))
@@ -170,9 +176,11 @@ impl Bot {
     async fn online(&self, talk: &Talk) -> Answered {
         // One more than is shown, to know whether there are more.
         let query = [("online", "true".to_owned()), ("limit", (LIST + 1).to_string())];
-        let page: Value = self.as_role(talk).get(&["users"], &query).await?;
-        let online = list(&page, "users").iter();
-        let lines = online.map(|user| line(user, &["corporate_id", "owner", "sessions"]));
+        let UsersBody { users, .. } = self.as_role(talk).get(&["users"], &query).await?;
+        let lines = users.into_iter().map(|user| {
+            let sessions = user.sessions.map(|sessions| sessions.to_string());
+            line([Some(user.corporate_id), user.owner, sessions])
+        });
         self.list(talk, lines.collect()).await
     }
 
@@ -180,9 +188,11 @@ impl Bot {
         let Ok(id) = CorporateId::parse(rest) else {
             return self.usage(talk, "/story AB123456").await;
         };
-        let story: Value = self.as_role(talk).get(&["audit", "user", id.as_str()], &[]).await?;
-        let rows = list(&story, "rows").iter().take(LIST);
-        let lines = rows.map(|row| line(row, &["at", "action", "actor", "source", "reason"]));
+        let StoryBody { rows, .. } = self.as_role(talk).get(&["audit", "user", id.as_str()], &[]).await?;
+        let lines = rows.into_iter().take(LIST).map(|row| {
+            let at = Some(row.at.to_string());
+            line([at, Some(row.action), Some(row.actor), Some(row.source), row.reason])
+        });
         self.list(talk, lines.collect()).await
     }
 
@@ -190,16 +200,17 @@ impl Bot {
         let mut lines = Vec::new();
         for state in ["pending", "failed"] {
             let query = [("state", state.to_owned()), ("limit", LIST.to_string())];
-            let events: Value = self.as_role(talk).get(&["webhooks", "events"], &query).await?;
-            let fields = [
-                "event_id",
-                "status",
-                "event_type",
-                "corporate_id",
-                "received_at",
-                "detail",
-            ];
-            lines.extend(list(&events, "events").iter().map(|event| line(event, &fields)));
+            let EventsBody { events, .. } = self.as_role(talk).get(&["webhooks", "events"], &query).await?;
+            lines.extend(events.into_iter().map(|event| {
+                line([
+                    Some(event.event_id.to_string()),
+                    Some(event.status),
+                    event.event_type,
+                    event.corporate_id,
+                    Some(event.received_at.to_string()),
+                    event.detail,
+                ])
+            }));
         }
         self.list(talk, lines).await
     }
@@ -236,24 +247,20 @@ fn may(role: Option<Role>, needed: Role) -> bool {
     role == Some(Role::Admin) || role == Some(needed)
 }
 
-/// The items of a list in an answer.
-pub(super) fn list<'a>(answer: &'a Value, name: &str) -> &'a [Value] {
-    answer.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+/// What was found; nothing where the operator knows nothing of it.
+fn known<T>(answer: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.refusal().is_some_and(|refusal| refusal.status.as_u16() == 404) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
-/// Some fields of an answer in one line of HTML, those that are there.
-pub(super) fn line(answer: &Value, fields: &[&str]) -> String {
-    let word = |name: &&str| match answer.get(*name)? {
-        Value::String(text) => Some(escape(&text.chars().take(200).collect::<String>()).into_owned()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    };
-    fields
-        .iter()
-        .filter_map(word)
-        .filter(|word| !word.is_empty())
-        .collect::<Vec<_>>()
-        .join(" · ")
+/// What is known of something in one line of HTML.
+pub(super) fn line(parts: impl IntoIterator<Item = Option<String>>) -> String {
+    let word = |text: String| escape(&text.chars().take(200).collect::<String>()).into_owned();
+    let words = parts.into_iter().flatten().map(word);
+    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" · ")
 }
 
 #[cfg(test)]
@@ -262,11 +269,13 @@ mod tests {
 
     #[test]
     fn a_line_escapes_what_it_shows_and_leaves_out_what_is_missing() {
-        let row = json!({ "owner": "<b>Anna", "sessions": 2, "until": null });
-        assert_eq!(
-            line(&row, &["owner", "sessions", "until", "other"]),
-            "&lt;b&gt;Anna · 2"
-        );
+        let parts = [
+            Some("<b>Anna".to_owned()),
+            Some(String::new()),
+            None,
+            Some("2".to_owned()),
+        ];
+        assert_eq!(line(parts), "&lt;b&gt;Anna · 2");
     }
 
     #[test]

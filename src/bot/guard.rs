@@ -1,16 +1,14 @@
 //! The guard: what it holds back, and what an admin says to it.
 
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{
-    Answered, Bot, Talk,
-    action::Action,
-    desk::{line, list},
-    say,
-};
+use super::{Answered, Bot, Talk, action::Action, desk::line, say};
 use crate::{
-    api::role::Role,
+    api::{
+        guard::{GuardBody, WordBody},
+        role::Role,
+    },
     texts::{self, Language},
 };
 
@@ -47,19 +45,14 @@ impl Bot {
 
     /// Shows what is held back, with buttons to confirm and to cancel; each of them asks again.
     pub(super) async fn guard(&self, talk: &Talk) -> Answered {
-        let guard: Value = self.as_role(talk).get(&["guard"], &[]).await?;
-        let pending = list(&guard, "pending");
-        if pending.is_empty() {
+        let guard: GuardBody = self.as_role(talk).get(&["guard"], &[]).await?;
+        if guard.pending.is_empty() {
             return self.say(talk, "guard-none", &[]).await;
         }
-        let total = guard["pending_total"].as_u64().unwrap_or_default();
+        let total = u64::try_from(guard.pending_total).unwrap_or(u64::MAX);
         let mut lines = vec![talk.html("guard-head", &[("people", total.into())])];
-        lines.extend(
-            pending
-                .iter()
-                .take(30)
-                .map(|one| line(one, &["corporate_id", "owner", "reason", "budget"])),
-        );
+        let shown = guard.pending.into_iter().take(30);
+        lines.extend(shown.map(|one| line([Some(one.corporate_id), one.owner, Some(one.reason), Some(one.budget)])));
         let text = say::fit(lines, &talk.html("more", &[]));
         let markup = buttons(talk.language, &["confirm", "cancel"]);
         self.send(talk.account(), &text, &markup, false).await?;
@@ -68,11 +61,9 @@ impl Bot {
 
     /// Asks once more, naming the people; what comes to be held back later is not among them.
     pub(super) async fn ask_guard(&self, talk: &Talk, confirm: bool) -> Answered {
-        let guard: Value = self.as_role(talk).get(&["guard"], &[]).await?;
-        let ids = list(&guard, "pending")
-            .iter()
-            .filter_map(|one| one.get("corporate_id")?.as_str());
-        let ids: Vec<String> = ids.take(PEOPLE).map(str::to_owned).collect();
+        let GuardBody { pending, .. } = self.as_role(talk).get(&["guard"], &[]).await?;
+        let ids = pending.into_iter().take(PEOPLE).map(|one| one.corporate_id);
+        let ids: Vec<String> = ids.collect();
         if ids.is_empty() {
             return self.say(talk, "guard-none", &[]).await;
         }
@@ -88,7 +79,10 @@ impl Bot {
 
     pub(super) async fn decide(&self, talk: &Talk, confirm: bool, ids: &[String]) -> Answered {
         let word = if confirm { "confirm" } else { "cancel" };
-        let body = json!({ "ids": ids });
+        let body = WordBody {
+            ids: Some(ids.to_vec()),
+            all: false,
+        };
         self.as_role(talk)
             .send(Method::POST, &["guard", word], &[], Some(&body))
             .await?;

@@ -1,14 +1,21 @@
 //! Orders about one person. Each asks again, and names the person.
 
 use reqwest::Method;
-use serde_json::{Value, json};
 
 use super::{
     Answered, Bot, Talk,
     action::{Action, Order},
-    desk::list,
 };
-use crate::{api::role::Role, model::corporate_id::CorporateId};
+use crate::{
+    api::{
+        access::ReasonBody,
+        holds::{HoldsBody, NewHoldBody},
+        ids::RevokeIdBody,
+        role::Role,
+        users::UserDetailBody,
+    },
+    model::corporate_id::CorporateId,
+};
 
 impl Bot {
     /// Asks before an order `/NAME ID REASON`.
@@ -33,9 +40,8 @@ impl Bot {
 
     /// The ID with the name of its owner, as far as it is known.
     async fn who(&self, talk: &Talk, id: &CorporateId) -> String {
-        let person: Option<Value> = self.as_role(talk).get(&["user", id.as_str()], &[]).await.ok();
-        let owner = person.as_ref().and_then(|person| person.get("owner")?.as_str());
-        owner.map_or_else(
+        let person: Option<UserDetailBody> = self.as_role(talk).get(&["user", id.as_str()], &[]).await.ok();
+        person.and_then(|person| person.user.owner).map_or_else(
             || id.to_string(),
             |owner| format!("{id} ({})", owner.chars().take(100).collect::<String>()),
         )
@@ -43,17 +49,25 @@ impl Bot {
 
     pub(super) async fn order(&self, talk: &Talk, order: Order, id: &str, reason: &str) -> Answered {
         let api = self.as_role(talk);
-        let why = json!({ "reason": reason });
+        let why = ReasonBody {
+            reason: Some(reason.to_owned()),
+        };
         let post = Method::POST;
         let answer = match order {
             Order::Hold => {
-                let hold = json!({ "corporate_id": id, "reason": reason });
+                let hold = NewHoldBody {
+                    reason: reason.into(),
+                    ..NewHoldBody::about(id)
+                };
                 api.send(post, &["holds"], &[], Some(&hold)).await?
             }
             Order::Deactivate => api.send(post, &["user", id, "deactivate"], &[], Some(&why)).await?,
             Order::Activate => api.send(post, &["user", id, "activate"], &[], Some(&why)).await?,
             Order::Revoke => {
-                let revoke = json!({ "id": id, "reason": reason });
+                let revoke = RevokeIdBody {
+                    id: id.to_owned(),
+                    reason: reason.into(),
+                };
                 api.send(post, &["id", "revoke"], &[], Some(&revoke)).await?
             }
         };
@@ -72,16 +86,14 @@ impl Bot {
             return self.usage(talk, "/release AB123456 …").await;
         };
         let query = [("corporate_id", id.to_string())];
-        let holds: Value = self.as_role(talk).get(&["holds"], &query).await?;
+        let HoldsBody { holds } = self.as_role(talk).get(&["holds"], &query).await?;
         let source = if talk.role == Some(Role::Admin) {
             "bot"
         } else {
             "helpdesk"
         };
-        let mine = list(&holds, "holds").iter().filter(|hold| hold["source"] == source);
-        let names: Vec<String> = mine
-            .filter_map(|hold| Some(hold.get("name")?.as_str()?.to_owned()))
-            .collect();
+        let mine = holds.into_iter().filter(|hold| hold.source == source);
+        let names: Vec<String> = mine.map(|hold| hold.name).collect();
         if names.is_empty() {
             return self.say(talk, "no-holds", &[]).await;
         }

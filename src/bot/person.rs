@@ -2,7 +2,6 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use reqwest::{Method, StatusCode};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
@@ -13,7 +12,8 @@ use super::{
 };
 use crate::{
     api::{
-        client::ApiError,
+        access::{ConfigBody, RotateBody, RotateWhat},
+        client::{ApiError, read},
         role::Role,
         telegram::{CodeAnswer, CodeRequest, LanguageRequest, LinkRequest, Linked, LinkedPerson},
     },
@@ -23,14 +23,6 @@ use crate::{
 
 /// Most characters below a picture, after Telegram has read the markup.
 const CAPTION: usize = 1024;
-
-/// What of a person's configuration is shown.
-#[derive(Deserialize)]
-struct Access {
-    hy2_url: String,
-    qr_code: String,
-    subscription_url: String,
-}
 
 /// Digits of a code, as the operator makes them.
 const CODE_DIGITS: usize = 8;
@@ -146,7 +138,7 @@ impl Bot {
             .api(talk, Role::Bot)
             .send(Method::GET, &path, &[], None::<&()>)
             .await?;
-        let access = serde_json::from_value::<Access>(answer.body).ok();
+        let access = read::<ConfigBody>(&answer.body).ok();
         let Some(access) = access.filter(|_| answer.status == StatusCode::OK) else {
             return self.say(talk, "config-later", &[]).await;
         };
@@ -293,7 +285,7 @@ impl Bot {
     pub(super) async fn rotate(&self, talk: &Talk) -> Answered {
         let account = talk.account().to_string();
         let path = ["telegram", "accounts", &account, "rotate"];
-        let what = json!({ "what": "both" });
+        let what = RotateBody { what: RotateWhat::Both };
         self.api(talk, Role::Bot)
             .send(Method::POST, &path, &[], Some(&what))
             .await?;

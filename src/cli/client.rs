@@ -12,6 +12,7 @@ use std::{
 use clap::Args;
 use reqwest::{Method, StatusCode, header::HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use url::{Host, Url};
 
@@ -63,6 +64,27 @@ pub struct Answer {
     pub status: StatusCode,
     /// Body; null when there is none.
     pub body: Value,
+}
+
+impl Answer {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// It is something else than the API answers.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, CommandError> {
+        read(&self.body)
+    }
+}
+
+/// Reads the body of an answer.
+///
+/// # Errors
+/// It is something else than the API answers.
+pub(super) fn read<T: DeserializeOwned>(body: &Value) -> Result<T, CommandError> {
+    api::read(body).map_err(|error| {
+        CommandError::failed(error.to_string())
+            .hint("is it of a much older version? --output json shows an answer as it is")
+    })
 }
 
 /// What was asked for, or the record of it.
@@ -139,7 +161,7 @@ impl Client {
     /// # Errors
     /// As [`Self::send`].
     pub async fn get(&self, path: &[&str], query: &[(&str, String)]) -> Result<Answer, CommandError> {
-        self.send(Method::GET, path, query, None).await
+        self.send(Method::GET, path, query, None::<&()>).await
     }
 
     /// Asks for something that may be gone.
@@ -147,7 +169,7 @@ impl Client {
     /// # Errors
     /// As [`Self::send`].
     pub async fn find(&self, path: &[&str]) -> Result<Found, CommandError> {
-        match self.exchange(Method::GET, path, &[], None).await? {
+        match self.exchange(Method::GET, path, &[], None::<&()>).await? {
             (StatusCode::NOT_FOUND, problem) if is_record(&problem) => Ok(Found::Gone(problem)),
             (status, body) => self.answer(status, body).map(|answer| Found::There(answer.body)),
         }
@@ -157,7 +179,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Self::send`].
-    pub async fn post(&self, path: &[&str], body: &Value) -> Result<Answer, CommandError> {
+    pub async fn post(&self, path: &[&str], body: &(impl Serialize + Sync)) -> Result<Answer, CommandError> {
         self.send(Method::POST, path, &[], Some(body)).await
     }
 
@@ -166,7 +188,7 @@ impl Client {
     /// # Errors
     /// As [`Self::send`].
     pub async fn delete(&self, path: &[&str], query: &[(&str, String)]) -> Result<Answer, CommandError> {
-        self.send(Method::DELETE, path, query, None).await
+        self.send(Method::DELETE, path, query, None::<&()>).await
     }
 
     /// Sends one request. Each part of `path` is escaped, whatever is in it.
@@ -178,7 +200,7 @@ impl Client {
         method: Method,
         path: &[&str],
         query: &[(&str, String)],
-        body: Option<&Value>,
+        body: Option<&(impl Serialize + Sync)>,
     ) -> Result<Answer, CommandError> {
         let (status, body) = self.exchange(method, path, query, body).await?;
         self.answer(status, body)
@@ -198,7 +220,7 @@ impl Client {
         method: Method,
         path: &[&str],
         query: &[(&str, String)],
-        body: Option<&Value>,
+        body: Option<&(impl Serialize + Sync)>,
     ) -> Result<(StatusCode, Value), CommandError> {
         self.said(self.api.send(method, path, query, body).await)
     }
@@ -268,15 +290,6 @@ fn is_record(problem: &Value) -> bool {
     ["deleted_at", "revocation"]
         .iter()
         .any(|name| json::field(problem, name).is_some())
-}
-
-/// The innermost cause of a failed request, which names no URL.
-pub(super) fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }
 
 /// The certificates in a PEM file.

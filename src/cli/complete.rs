@@ -4,13 +4,16 @@ use std::{ffi::OsStr, time::Duration};
 
 use clap::{Args, Command, FromArgMatches};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
-use serde_json::Value;
+use serde::de::DeserializeOwned;
 
 use super::{
     client::{Client, ClientArgs},
-    json::{cell, field, list},
+    human::known,
 };
-use crate::config::secrets::process_environment;
+use crate::{
+    api::{holds::HoldsBody, ids::IdsBody, users::UsersBody},
+    config::secrets::process_environment,
+};
 
 /// A person waits with a finger on the tab key.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -23,12 +26,12 @@ pub(super) fn people() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
         let typed = typed.to_string_lossy();
         let query = [("q", typed.to_string()), ("limit", MOST.to_owned())];
-        candidates(&["users"], "users", &query, &typed, |user| {
-            let owner = field(user, "owner").map(|_| cell(user, "owner"));
-            let access = cell(user, "access");
-            let help = owner.map_or_else(|| access.clone(), |owner| format!("{owner}, {access}"));
-            (cell(user, "corporate_id"), help)
-        })
+        let users = ask(&["users"], &query).map_or_else(Vec::new, |UsersBody { users, .. }| users);
+        let offered = users.into_iter().map(|user| {
+            let owner = user.owner.map(|owner| format!("{owner}, "));
+            (user.corporate_id, owner.unwrap_or_default() + &user.access)
+        });
+        candidates(&typed, offered)
     })
 }
 
@@ -37,48 +40,36 @@ pub(super) fn ids() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
         let typed = typed.to_string_lossy();
         let query = [("id", typed.to_string()), ("limit", MOST.to_owned())];
-        candidates(&["id", "search"], "ids", &query, &typed, |id| {
-            let status = cell(id, "status");
-            let owner = field(id, "owner").map(|_| cell(id, "owner"));
-            (
-                cell(id, "id"),
-                owner.map_or_else(|| status.clone(), |owner| format!("{owner}, {status}")),
-            )
-        })
+        let ids = ask(&["id", "search"], &query).map_or_else(Vec::new, |IdsBody { ids, .. }| ids);
+        let offered = ids.into_iter().map(|id| {
+            let owner = id.owner.map(|owner| format!("{owner}, "));
+            (id.id, owner.unwrap_or_default() + &id.status)
+        });
+        candidates(&typed, offered)
     })
 }
 
 /// Completes names of holds.
 pub(super) fn holds() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
-        candidates(&["holds"], "holds", &[], &typed.to_string_lossy(), |hold| {
-            (
-                cell(hold, "name"),
-                format!("{} {}", cell(hold, "phase"), cell(hold, "reason")),
-            )
-        })
+        let holds = ask(&["holds"], &[]).map_or_else(Vec::new, |HoldsBody { holds }| holds);
+        let offered = holds
+            .into_iter()
+            .map(|hold| (hold.name, format!("{} {}", hold.phase, known(hold.reason))));
+        candidates(&typed.to_string_lossy(), offered)
     })
 }
 
-fn candidates(
-    path: &[&str],
-    what: &str,
-    query: &[(&str, String)],
-    typed: &str,
-    read: impl Fn(&Value) -> (String, String),
-) -> Vec<CompletionCandidate> {
-    // No operator within reach: nothing is offered, and nothing is said in the middle of somebody's typing.
-    let answer = ask(path, query).unwrap_or_default();
+fn candidates(typed: &str, offered: impl Iterator<Item = (String, String)>) -> Vec<CompletionCandidate> {
     let typed = typed.to_lowercase();
-    list(&answer, what)
-        .iter()
-        .map(read)
+    offered
         .filter(|(value, _)| value.to_lowercase().starts_with(&typed))
         .map(|(value, help)| CompletionCandidate::new(value).help(Some(super::output::printable(&help).into())))
         .collect()
 }
 
-fn ask(path: &[&str], query: &[(&str, String)]) -> Option<Value> {
+/// Nothing without an operator within reach: nothing is offered then, and nothing is said in the middle of somebody's typing.
+fn ask<T: DeserializeOwned>(path: &[&str], query: &[(&str, String)]) -> Option<T> {
     // As in a command without flags: the environment says which operator.
     let command = ClientArgs::augment_args(Command::new("complete").no_binary_name(true));
     let args = ClientArgs::from_arg_matches(&command.try_get_matches_from::<_, &str>([]).ok()?).ok()?;
@@ -88,5 +79,5 @@ fn ask(path: &[&str], query: &[(&str, String)]) -> Option<Value> {
         .build()
         .ok()?;
     let answer = runtime.block_on(async { tokio::time::timeout(PATIENCE, client.get(path, query)).await });
-    Some(answer.ok()?.ok()?.body)
+    answer.ok()?.ok()?.read().ok()
 }

@@ -1,17 +1,13 @@
 //! What is said to a person about what the guard holds back.
 
-use serde_json::Value;
-
-use super::{json::field, output::note};
+use super::output::note;
 
 /// More people than this are not named in a remark: `guard show` lists them.
 const NAMED: usize = 10;
 
-/// Says how to decide about the people of these rows, if there are any.
-pub(super) fn remark<'a>(rows: impl Iterator<Item = &'a Value>) {
-    let mut ids: Vec<&str> = rows
-        .filter_map(|row| field(row, "corporate_id").and_then(Value::as_str))
-        .collect();
+/// Says how to decide about the people with these IDs, if there are any.
+pub(super) fn remark<'a>(ids: impl Iterator<Item = &'a str>) {
+    let mut ids: Vec<&str> = ids.collect();
     ids.sort_unstable();
     ids.dedup();
     let whom = match ids.len() {

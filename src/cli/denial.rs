@@ -2,42 +2,93 @@
 
 use std::time::{Duration, Instant};
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
     ask::Ask,
-    client::Client,
+    client::{Answer, Client},
     exit::{CommandError, Exit},
     human::Moments,
-    json::{cell, field},
     output::{Form, Output},
     person, wait,
 };
-use crate::model::corporate_id::CorporateId;
+use crate::{
+    api::{access::DeactivatedBody, holds::PlacedBody, ids::RevokedIdBody, proof::ProofBody},
+    model::corporate_id::CorporateId,
+};
+
+/// Status of an order of which the guard waits for a person.
+const HELD_BACK: &str = "held_back";
+
+/// What was answered to an order that denies somebody.
+pub(super) struct Denial {
+    /// How far it is proved.
+    pub(super) proof: ProofBody,
+    /// The guard waits for a person.
+    pub(super) held_back: bool,
+    /// The hold that keeps the person out.
+    pub(super) hold: String,
+    /// What is waited for, and what could not be taken as it came.
+    pub(super) note: Option<String>,
+}
+
+impl From<DeactivatedBody> for Denial {
+    fn from(answer: DeactivatedBody) -> Self {
+        Self {
+            held_back: answer.status == HELD_BACK,
+            proof: answer.proof,
+            hold: answer.hold,
+            note: answer.detail,
+        }
+    }
+}
+
+impl From<PlacedBody> for Denial {
+    fn from(answer: PlacedBody) -> Self {
+        Self {
+            held_back: answer.status == HELD_BACK,
+            proof: answer.proof,
+            hold: answer.hold.name,
+            note: answer.detail,
+        }
+    }
+}
+
+impl From<RevokedIdBody> for Denial {
+    fn from(answer: RevokedIdBody) -> Self {
+        Self {
+            // Its status is that of the ID: the person's page says whether the guard waits.
+            held_back: false,
+            proof: answer.proof,
+            hold: answer.hold,
+            note: answer.detail,
+        }
+    }
+}
 
 /// Waits until the denial that was ordered is contained, at most for `timeout` since it was `begun`, and shows how far it came.
 /// `answer` is what the API said to the order.
-pub(super) async fn follow(
+pub(super) async fn follow<T: DeserializeOwned + Into<Denial>>(
     client: &Client,
     id: &CorporateId,
-    mut answer: Value,
+    answer: Answer,
     (begun, timeout): (Instant, Duration),
     ask: &Ask,
     output: &mut Output,
 ) -> Result<(), CommandError> {
-    let outcome = wait::for_containment(client, id, &answer, (begun, timeout)).await?;
-    if let (Value::Object(fields), Some(Value::Object(times))) = (&mut answer, &outcome.times) {
-        fields.extend(times.clone());
+    let mut denial: Denial = answer.read::<T>()?.into();
+    let first = (&denial.proof, denial.held_back);
+    let mut outcome = wait::for_containment(client, id, first, (begun, timeout)).await?;
+    if let Some(times) = outcome.times.take() {
+        denial.proof = times;
     }
     match ask.output.output {
-        Form::Json => output.json(&answer)?,
+        Form::Json => output.json(&with_times(answer.body, &denial.proof))?,
         Form::Table => {
-            let mut facts = person::proof(&answer, &Moments::here());
-            for (label, name) in [("hold", "hold"), ("hold", "name"), ("note", "detail")] {
-                if field(&answer, name).is_some() {
-                    facts.push((label, cell(&answer, name)));
-                }
-            }
+            let mut facts = person::proof(&denial.proof, &Moments::here());
+            facts.push(("hold", denial.hold));
+            facts.extend(denial.note.map(|note| ("note", note)));
             output.facts(person::WIDTH, facts)?;
         }
     }
@@ -69,7 +120,7 @@ pub(super) async fn follow(
     let missing = outcome
         .waiting_for
         .map_or_else(String::new, |nodes| format!(", waiting for {nodes}"));
-    let hint = if field(&answer, "denied_at").is_some() {
+    let hint = if denial.proof.denied_at.is_some() {
         "logins are refused already, and the operator goes on"
     } else {
         "the denial is recorded, and the operator goes on"
@@ -79,4 +130,12 @@ pub(super) async fn follow(
         format!("not proved contained within {timeout:?}{missing}"),
     )
     .hint(format!("{hint}; look again with: vpn-operator user show {id}")))
+}
+
+/// The answer with the times that came later.
+fn with_times(mut answer: Value, proof: &ProofBody) -> Value {
+    if let (Value::Object(fields), Ok(Value::Object(times))) = (&mut answer, serde_json::to_value(proof)) {
+        fields.extend(times);
+    }
+    answer
 }

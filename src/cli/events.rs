@@ -1,16 +1,14 @@
 //! `events`: events of the HR system, through the API.
 
-use serde_json::{Value, json};
-
 use super::{
     ask::Ask,
     events_args::EventsCommand,
     exit::{CommandError, Exit},
-    human::Moments,
-    json::{cell, field, list},
+    human::{Moments, known},
     output::{Form, Output, note},
     user::{client, print},
 };
+use crate::api::events::{DiscardBody, EventBody, EventsBody};
 
 const EVENTS: [&str; 2] = ["webhooks", "events"];
 
@@ -40,55 +38,59 @@ pub(super) async fn run(command: EventsCommand, output: &mut Output) -> Result<(
             print(&ask, &answer, output)
         }
         EventsCommand::Replay { event, ask } => {
-            let answer = act(&ask, event, "process", &json!({}), output).await?;
-            match cell(&answer, "status").as_str() {
+            let event = act(&ask, event, "process", &DiscardBody::default(), output).await?;
+            match event.status.as_str() {
                 "processed" => Ok(()),
                 _ => Err(CommandError::silent(Exit::Pending)),
             }
         }
         EventsCommand::Discard { event, reason, ask } => {
-            let body = json!({ "reason": reason });
+            let body = DiscardBody { reason };
             act(&ask, event, "discard", &body, output).await.map(drop)
         }
     }
 }
 
-async fn act(ask: &Ask, event: u64, what: &str, body: &Value, output: &mut Output) -> Result<Value, CommandError> {
+async fn act(
+    ask: &Ask,
+    event: u64,
+    what: &str,
+    body: &DiscardBody,
+    output: &mut Output,
+) -> Result<EventBody, CommandError> {
     let [webhooks, events] = EVENTS;
     let event = event.to_string();
     let answer = client(ask)?.post(&[webhooks, events, &event, what], body).await?;
     print(ask, &answer, output)?;
-    Ok(answer.body)
+    answer.read()
 }
 
 async fn show_list(ask: &Ask, query: &[(&str, String)], output: &mut Output) -> Result<(), CommandError> {
-    let answer = client(ask)?.get(&EVENTS, query).await?.body;
+    let answer = client(ask)?.get(&EVENTS, query).await?;
     if ask.output.output == Form::Json {
-        return output.json(&answer);
+        return output.json(&answer.body);
     }
-    let events = list(&answer, "events");
+    let EventsBody { events, next } = answer.read()?;
     if events.is_empty() {
         note("There are no such events.");
         return Ok(());
     }
     let moments = Moments::here();
-    let row = |event: &Value| {
-        let [number, status, event_type, id, detail] =
-            ["event_id", "status", "event_type", "corporate_id", "detail"].map(|name| cell(event, name));
+    let row = |event: EventBody| {
         [
-            number,
-            status,
-            event_type,
-            id,
-            moments.full(event, "received_at"),
-            detail,
+            event.event_id.to_string(),
+            event.status,
+            known(event.event_type),
+            known(event.corporate_id),
+            moments.full(event.received_at),
+            known(event.detail),
         ]
     };
     output.table(
         ["EVENT", "STATUS", "TYPE", "ID", "RECEIVED", "DETAIL"],
-        events.iter().map(row),
+        events.into_iter().map(row),
     )?;
-    if let Some(next) = field(&answer, "next") {
+    if let Some(next) = next {
         note(&format!("There may be more: --before {next}"));
     }
     Ok(())

@@ -1,45 +1,40 @@
 //! `gateway status`: how the gateways are, through the API.
 
 use jiff::SignedDuration;
-use serde_json::Value;
 
 use super::{
     ask::Ask,
     exit::CommandError,
-    human::{Moments, coarse},
-    json::{cell, field, list, text},
+    human::{Moments, coarse, known, listed, yes_or_no},
     output::{Form, Output, note},
     user::client,
 };
+use crate::api::gateways::{GatewayStatusBody, GatewaysBody, NodeBody};
 
 /// Columns of a terminal that everything fits into.
 const WIDTH: u16 = 80;
 
-/// What accounts wait for, as the API names it.
-const WORKS: [&str; 6] = ["block", "prove", "delete", "add", "change", "compare"];
-
 pub(super) async fn run(name: Option<&str>, ask: &Ask, output: &mut Output) -> Result<(), CommandError> {
     let path: Vec<&str> = ["gateways"].into_iter().chain(name).collect();
-    let answer = client(ask)?.get(&path, &[]).await?.body;
+    let answer = client(ask)?.get(&path, &[]).await?;
     match (ask.output.output, name) {
-        (Form::Json, _) => output.json(&answer),
-        (Form::Table, None) => all(&answer, output),
-        (Form::Table, Some(_)) => one(&answer, output),
+        (Form::Json, _) => output.json(&answer.body),
+        (Form::Table, None) => all(&answer.read()?, output),
+        (Form::Table, Some(_)) => one(&answer.read()?, output),
     }
 }
 
-fn all(answer: &Value, output: &mut Output) -> Result<(), CommandError> {
-    let gateways = list(answer, "gateways");
+fn all(GatewaysBody { gateways }: &GatewaysBody, output: &mut Output) -> Result<(), CommandError> {
     if gateways.is_empty() {
         note("There is no gateway.");
         return Ok(());
     }
-    let row = |gateway: &Value| {
+    let row = |gateway: &GatewayStatusBody| {
         [
-            cell(gateway, "name"),
-            cell(gateway, "kind"),
+            gateway.name.clone(),
+            known(gateway.kind.as_ref()),
             nodes(gateway),
-            cell(gateway, "sessions"),
+            gateway.sessions.to_string(),
             waiting(gateway),
             left(gateway),
         ]
@@ -49,71 +44,66 @@ fn all(answer: &Value, output: &mut Output) -> Result<(), CommandError> {
         ["GATEWAY", "KIND", "NODES", "SESSIONS", "WAITING", "TIME LEFT"],
         gateways.iter().map(row),
     )?;
-    for gateway in gateways.iter().filter(|it| field(it, "error").is_some()) {
+    for (name, error) in gateways.iter().filter_map(|it| Some((&it.name, it.error.as_ref()?))) {
         output.line("")?;
-        output.wrapped(WIDTH, &format!("{}: {}", cell(gateway, "name"), cell(gateway, "error")))?;
+        output.wrapped(WIDTH, &format!("{name}: {error}"))?;
     }
     Ok(())
 }
 
-fn one(gateway: &Value, output: &mut Output) -> Result<(), CommandError> {
+fn one(gateway: &GatewayStatusBody, output: &mut Output) -> Result<(), CommandError> {
     let facts = [
-        ("gateway", cell(gateway, "name")),
-        ("kind", cell(gateway, "kind")),
+        ("gateway", gateway.name.clone()),
+        ("kind", known(gateway.kind.as_ref())),
         ("nodes", format!("{} reachable", nodes(gateway))),
-        ("sessions", cell(gateway, "sessions")),
+        ("sessions", gateway.sessions.to_string()),
         ("waiting", waiting(gateway)),
         ("time left", left(gateway)),
-        ("error", cell(gateway, "error")),
+        ("error", known(gateway.error.as_ref())),
     ];
     output.facts(WIDTH, facts)?;
-    let nodes = list(gateway, "nodes");
-    if nodes.is_empty() {
+    if gateway.nodes.is_empty() {
         return Ok(());
     }
     output.line("")?;
     let moments = Moments::here();
-    let row = |node: &Value| {
+    let row = |node: &NodeBody| {
         [
-            cell(node, "name"),
-            cell(node, "reachable"),
-            cell(node, "sessions"),
-            moments.ago(node, "last_poll"),
-            cell(node, "error"),
+            node.name.clone(),
+            known(node.reachable.map(yes_or_no)),
+            node.sessions.to_string(),
+            moments.ago(node.last_poll),
+            known(node.error.as_ref()),
         ]
     };
     output.table_within(
         WIDTH,
         ["NODE", "REACHABLE", "SESSIONS", "LAST POLL", "ERROR"],
-        nodes.iter().map(row),
+        gateway.nodes.iter().map(row),
     )
 }
 
 /// How many nodes answer, of how many: `1/2`.
-fn nodes(gateway: &Value) -> String {
-    format!("{}/{}", cell(gateway, "reachable_nodes"), list(gateway, "nodes").len())
+fn nodes(gateway: &GatewayStatusBody) -> String {
+    format!("{}/{}", gateway.reachable_nodes, gateway.nodes.len())
 }
 
 /// How many accounts wait for what.
-fn waiting(gateway: &Value) -> String {
-    let counts = field(gateway, "waiting");
-    let count = |name| counts.and_then(|counts| field(counts, name));
-    let waits = WORKS.into_iter().filter_map(|name| {
-        let count = count(name).filter(|count| count.as_u64() != Some(0))?;
-        Some(format!("{} {name}", text(count)))
-    });
-    let waiting: Vec<String> = waits.collect();
-    if waiting.is_empty() {
-        "-".to_owned()
-    } else {
-        waiting.join(", ")
-    }
+fn waiting(gateway: &GatewayStatusBody) -> String {
+    let counts = &gateway.waiting;
+    let waits = [
+        (counts.block, "block"),
+        (counts.prove, "prove"),
+        (counts.delete, "delete"),
+        (counts.add, "add"),
+        (counts.change, "change"),
+        (counts.compare, "compare"),
+    ];
+    let waits = waits.into_iter().filter(|(count, _)| *count > 0);
+    listed(&waits.map(|(count, name)| format!("{count} {name}")).collect::<Vec<_>>())
 }
 
-fn left(gateway: &Value) -> String {
-    let seconds = field(gateway, "seconds_left").and_then(Value::as_i64);
-    seconds.map_or_else(
-        || "-".to_owned(),
-        |seconds| format!("about {}", coarse(SignedDuration::from_secs(seconds))),
-    )
+fn left(gateway: &GatewayStatusBody) -> String {
+    let seconds = gateway.seconds_left.and_then(|seconds| i64::try_from(seconds).ok());
+    known(seconds.map(|seconds| format!("about {}", coarse(SignedDuration::from_secs(seconds)))))
 }

@@ -1,29 +1,17 @@
 //! `health`: whether the operator of this machine is ready, for health checks of containers and scripts.
 
 use reqwest::StatusCode;
-use serde::Deserialize;
 
 use super::{
     args::Health,
-    client::{probe, root_cause},
+    client::probe,
     exit::{CommandError, Exit},
     output::{Output, printable},
 };
-use crate::config;
-
-/// The answer of `/readyz?verbose`, as far as it is shown.
-#[derive(Deserialize)]
-struct Ready {
-    detail: Option<String>,
-    #[serde(default)]
-    checks: Vec<Check>,
-}
-
-#[derive(Deserialize)]
-struct Check {
-    name: String,
-    result: String,
-}
+use crate::{
+    api::{client::innermost, health::CheckResultBody, problem::ProblemBody},
+    config,
+};
 
 /// Asks `/readyz` and nothing else: no secret is read or sent.
 pub(super) async fn run(args: &Health, output: &mut Output) -> Result<(), CommandError> {
@@ -38,7 +26,7 @@ pub(super) async fn run(args: &Health, output: &mut Output) -> Result<(), Comman
             let why = if error.is_timeout() {
                 format!("no answer within {:?}", args.timeout)
             } else {
-                root_cause(&error)
+                innermost(error)
             };
             unavailable(format!("cannot reach the operator at {base}: {why}"))
                 .hint("is `vpn-operator run` running there? --listen (LISTEN_ADDR) says where")
@@ -47,19 +35,19 @@ pub(super) async fn run(args: &Health, output: &mut Output) -> Result<(), Comman
     if status == StatusCode::OK {
         return output.line("ready");
     }
-    let why = answer.json::<Ready>().await.map_or_else(
+    let why = answer.json::<ProblemBody>().await.map_or_else(
         |_| format!("{base}/readyz answered {status}: is something else listening there?"),
-        |ready| said(&ready),
+        |problem| said(&problem),
     );
     Err(unavailable(why))
 }
 
 /// One line that fits the few that a container engine keeps of a health check.
-fn said(ready: &Ready) -> String {
-    let failed = ready.checks.iter().filter(|check| check.result == "failed");
+fn said(problem: &ProblemBody) -> String {
+    let checks = problem.checks.iter().flatten();
+    let failed = checks.filter(|check| matches!(check.result, CheckResultBody::Failed));
     let failed: Vec<_> = failed.map(|check| check.name.as_str()).collect();
-    let detail = ready.detail.as_deref().unwrap_or("no reason was given");
-    let mut said = format!("not ready: {detail}");
+    let mut said = format!("not ready: {}", problem.detail);
     if !failed.is_empty() {
         said = format!("{said} (failed: {})", failed.join(", "));
     }

@@ -8,14 +8,16 @@ use serde_json::json;
 use super::{
     exit::{CommandError, Exit},
     history_args::{CheckArgs, HistoryCommand, RestoreArgs, TakeArgs},
-    human::size,
-    json::{cell, field},
+    human::{known, size},
     output::{Form, Output, note},
     rooms::{self, user_name},
     run::{DataFolderError, own_data_folder},
     user::client,
 };
-use crate::backup::{self, BackupError, Manifest, NotedRestore, Source};
+use crate::{
+    api::backup::BackupBody,
+    backup::{self, BackupError, Manifest, NotedRestore, Source},
+};
 
 pub(super) async fn run(command: HistoryCommand, output: &mut Output) -> Result<(), CommandError> {
     match command {
@@ -74,21 +76,27 @@ async fn take(args: &TakeArgs, output: &mut Output) -> Result<(), CommandError> 
 
 /// Has the running operator take one: some of its files nobody else can read.
 async fn order(args: &TakeArgs, output: &mut Output) -> Result<(), CommandError> {
-    let answer = client(&args.ask)?.post(&["history", "backup"], &json!({})).await?.body;
+    let answer = client(&args.ask)?.post(&["history", "backup"], &json!({})).await?;
     if args.ask.output.output == Form::Json {
-        return output.json(&answer);
+        return output.json(&answer.body);
     }
-    let folder = cell(&answer, "folder");
-    output.line(&folder)?;
-    if field(&answer, "audit_row").is_none() {
+    let BackupBody {
+        folder,
+        files,
+        audit_row: Some(row),
+        audit_hash,
+        ..
+    } = answer.read()?
+    else {
+        output.line(&answer.read::<BackupBody>()?.folder)?;
         note("The operator is still at it: its log and readyz?verbose say when it is done.");
         return Ok(());
-    }
+    };
+    output.line(&folder)?;
     note(&format!(
-        "{} files, taken by the running operator; the audit up to row {}, hash {}",
-        cell(&answer, "files"),
-        cell(&answer, "audit_row"),
-        cell(&answer, "audit_hash")
+        "{} files, taken by the running operator; the audit up to row {row}, hash {}",
+        known(files),
+        known(audit_hash)
     ));
     if let Some(to) = args
         .to

@@ -2,20 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
-
 use super::{
     ask::Ask,
     decide, denial,
     exit::CommandError,
     hold_args::{HoldCommand, Release},
-    human::Moments,
-    json::{cell, field, list},
+    human::{Moments, known},
     output::{Form, Output, note},
     person, release_many,
     user::{client, print},
 };
-use crate::model::corporate_id::CorporateId;
+use crate::{
+    api::holds::{HoldBody, HoldsBody, NewHoldBody, PlacedBody},
+    model::corporate_id::CorporateId,
+};
 
 pub(super) async fn run(command: HoldCommand, output: &mut Output) -> Result<(), CommandError> {
     match command {
@@ -34,20 +34,21 @@ pub(super) async fn run(command: HoldCommand, output: &mut Output) -> Result<(),
             {
                 return Err(CommandError::invalid("--until must be after --from"));
             }
-            let mut body = json!({ "corporate_id": id });
-            if let Value::Object(fields) = &mut body {
-                fields.extend(source.map(|source| ("source".to_owned(), json!(source))));
-                fields.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
-                fields.extend(from.map(|from| ("from".to_owned(), json!(from))));
-                fields.extend(until.map(|until| ("until".to_owned(), json!(until))));
-            }
+            let body = NewHoldBody {
+                source,
+                reason: reason.into(),
+                from,
+                until,
+                ..NewHoldBody::about(id.as_str())
+            };
             let client = client(&ask)?;
             let begun = Instant::now();
-            let answer = client.post(&["holds"], &body).await?.body;
+            let answer = client.post(&["holds"], &body).await?;
             // Nothing is to be proved of a hold that does not deny yet.
-            let denies_now = matches!(cell(&answer, "phase").as_str(), "Live" | "HeldBack");
+            let placed: PlacedBody = answer.read()?;
+            let denies_now = matches!(placed.hold.phase.as_str(), "Live" | "HeldBack");
             let wait = if denies_now { wait } else { Duration::ZERO };
-            denial::follow(&client, &id, answer, (begun, wait), &ask, output).await
+            denial::follow::<PlacedBody>(&client, &id, answer, (begun, wait), &ask, output).await
         }
         HoldCommand::Release(Release {
             name: Some(name),
@@ -74,33 +75,33 @@ async fn show_list(
     let id = id.map(|id| ("corporate_id", id.to_string()));
     let phase = phase.map(|phase| ("phase", phase));
     let query: Vec<(&str, String)> = id.into_iter().chain(phase).collect();
-    let answer = client(ask)?.get(&["holds"], &query).await?.body;
+    let answer = client(ask)?.get(&["holds"], &query).await?;
     if ask.output.output == Form::Json {
-        return output.json(&answer);
+        return output.json(&answer.body);
     }
-    let holds = list(&answer, "holds");
+    let HoldsBody { holds } = answer.read()?;
     if holds.is_empty() {
         note("There are no holds.");
         return Ok(());
     }
     let moments = Moments::here();
-    let row = |hold: &Value| {
+    let row = |hold: &HoldBody| {
         [
-            cell(hold, "corporate_id"),
+            hold.corporate_id.clone(),
             person::in_force(hold, &moments),
-            cell(hold, "source"),
-            cell(hold, "ordered_by"),
-            moments.full(hold, "since"),
-            moments.ago(hold, "until"),
-            cell(hold, "name"),
-            cell(hold, "reason"),
+            hold.source.clone(),
+            known(hold.ordered_by.as_ref()),
+            moments.full(hold.since),
+            moments.ago(hold.until),
+            hold.name.clone(),
+            known(hold.reason.as_ref()),
         ]
     };
     output.table(
         ["ID", "IN FORCE", "SOURCE", "BY WHOM", "SINCE", "ENDS", "NAME", "REASON"],
         holds.iter().map(row),
     )?;
-    let waits = |hold: &&Value| field(hold, "decide").is_some();
-    decide::remark(holds.iter().filter(waits));
+    let waiting = holds.iter().filter(|hold| hold.decide.is_some());
+    decide::remark(waiting.map(|hold| hold.corporate_id.as_str()));
     Ok(())
 }

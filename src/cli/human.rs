@@ -1,9 +1,6 @@
-//! Times, spans and sizes as people read them. What cannot be read as a time is shown as it is.
+//! Times, spans, sizes and lists as people read them. What is not known is shown as `-`.
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use serde_json::Value;
-
-use super::json::{field, text};
 
 /// The moment and the place from which a person reads.
 pub(super) struct Moments {
@@ -20,17 +17,17 @@ impl Moments {
         }
     }
 
-    /// A field as local time and how long ago: `2026-11-26 20:02:11 CET, 2 h ago`.
-    pub(super) fn full(&self, value: &Value, name: &str) -> String {
-        show(value, name, |at| {
+    /// Local time and how long ago: `2026-11-26 20:02:11 CET, 2 h ago`.
+    pub(super) fn full(&self, at: impl Into<Option<Timestamp>>) -> String {
+        known(at.into().map(|at| {
             let local = at.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z");
             format!("{local}, {}", self.relative(at))
-        })
+        }))
     }
 
-    /// A field as how long ago or ahead it is: `2 h ago`, `in 3 d`.
-    pub(super) fn ago(&self, value: &Value, name: &str) -> String {
-        show(value, name, |at| self.relative(at))
+    /// How long ago or ahead it is: `2 h ago`, `in 3 d`.
+    pub(super) fn ago(&self, at: impl Into<Option<Timestamp>>) -> String {
+        known(at.into().map(|at| self.relative(at)))
     }
 
     fn relative(&self, at: Timestamp) -> String {
@@ -43,21 +40,24 @@ impl Moments {
     }
 }
 
-fn show(value: &Value, name: &str, words: impl Fn(Timestamp) -> String) -> String {
-    field(value, name).map_or_else(
-        || "-".to_owned(),
-        |found| moment(found).map_or_else(|| text(found), words),
-    )
+/// What is known, or `-`.
+pub(super) fn known(what: Option<impl ToString>) -> String {
+    what.map_or_else(|| "-".to_owned(), |what| what.to_string())
 }
 
-fn moment(value: &Value) -> Option<Timestamp> {
-    value.as_str()?.parse().ok()
+/// Names one after the other, or `-`.
+pub(super) fn listed(names: &[String]) -> String {
+    known((!names.is_empty()).then(|| names.join(", ")))
 }
 
-/// How long after `from` the moment `to` was: `6 ms`, `1.2 s`, `3 min`. Nothing when one of them is no time.
-pub(super) fn after(value: &Value, from: &str, to: &str) -> Option<String> {
-    let at = |name: &str| moment(field(value, name)?);
-    Some(exact(at(to)?.duration_since(at(from)?)))
+/// `yes` or `no`.
+pub(super) const fn yes_or_no(what: bool) -> &'static str {
+    if what { "yes" } else { "no" }
+}
+
+/// How long after `from` the moment `to` was: `6 ms`, `1.2 s`, `3 min`. Nothing when one of them is not known.
+pub(super) fn after(from: Option<Timestamp>, to: Option<Timestamp>) -> Option<String> {
+    Some(exact(to?.duration_since(from?)))
 }
 
 /// A span in its largest unit: seconds, minutes, hours up to two days, days.
@@ -93,9 +93,11 @@ pub(super) fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
 
     fn moments() -> Moments {
         Moments {
@@ -106,22 +108,25 @@ mod tests {
 
     #[test]
     fn a_time_is_local_with_how_long_ago_it_was() {
-        let value = json!({ "past": "2026-11-26T16:59:30.5Z", "ahead": "2026-11-29T19:00:00Z", "now": "2026-11-26T19:00:00.2Z",
-                            "odd": "T1" });
-        assert_eq!(moments().full(&value, "past"), "2026-11-26 17:59:30 +01, 2 h ago");
-        assert_eq!(moments().ago(&value, "ahead"), "in 3 d");
-        assert_eq!(moments().ago(&value, "now"), "now");
-        assert_eq!(moments().full(&value, "odd"), "T1");
-        assert_eq!(moments().full(&value, "missing"), "-");
+        let past = at("2026-11-26T16:59:30.5Z");
+        assert_eq!(moments().full(past), "2026-11-26 17:59:30 +01, 2 h ago");
+        assert_eq!(moments().ago(at("2026-11-29T19:00:00Z")), "in 3 d");
+        assert_eq!(moments().ago(at("2026-11-26T19:00:00.2Z")), "now");
+        assert_eq!(moments().full(None::<Timestamp>), "-");
     }
 
     #[test]
     fn a_measured_span_keeps_what_matters() {
-        let value = json!({ "from": "2026-11-26T19:00:00Z", "a": "2026-11-26T19:00:00.006Z", "b": "2026-11-26T19:00:31.29Z",
-                            "c": "2026-11-26T19:02:05Z" });
-        let spans = ["a", "b", "c", "from", "none"].map(|to| after(&value, "from", to));
-        let expected = [Some("6 ms"), Some("31.2 s"), Some("2 min"), Some("0 ms"), None];
-        assert_eq!(spans.each_ref().map(Option::as_deref), expected);
+        let from = at("2026-11-26T19:00:00Z");
+        for (to, span) in [
+            ("2026-11-26T19:00:00.006Z", "6 ms"),
+            ("2026-11-26T19:00:31.29Z", "31.2 s"),
+            ("2026-11-26T19:02:05Z", "2 min"),
+            ("2026-11-26T19:00:00Z", "0 ms"),
+        ] {
+            assert_eq!(after(Some(from), Some(at(to))).as_deref(), Some(span));
+        }
+        assert_eq!((after(Some(from), None), after(None, Some(from))), (None, None));
     }
 
     #[test]

@@ -8,20 +8,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::{Value, json};
-
 use super::{
     ask::Ask,
+    client::read,
     denial,
     exit::{CommandError, Exit},
-    human::Moments,
+    human::{Moments, known},
     id_args::IdCommand,
-    json::{cell, field, list, text},
     output::{Form, Output, note, printable},
     person,
     user::{client, print},
 };
-use crate::model::corporate_id::CorporateId;
+use crate::{
+    api::{
+        ids::{
+            ActivateIdBody, ActivatedIdBody, IdBody, IdDetailBody, IdsBody, NewIdBody, RevokeIdBody, RevokedIdBody,
+            ValidityBody, WhichIdBody,
+        },
+        problem::{BadLineBody, ProblemBody},
+    },
+    model::corporate_id::CorporateId,
+};
 
 pub(super) async fn run(command: IdCommand, output: &mut Output) -> Result<(), CommandError> {
     match command {
@@ -33,15 +40,17 @@ pub(super) async fn run(command: IdCommand, output: &mut Output) -> Result<(), C
             key,
             ask,
         } => {
-            let body = with(
-                json!({ "owner": owner }),
-                [("email", email), ("department", department), ("reason", reason)],
-            );
+            let body = NewIdBody {
+                owner,
+                email,
+                department,
+                reason,
+            };
             let answer = client(&ask)?.post_once(&["id", "issue"], &body, key.as_deref()).await?;
             match ask.output.output {
                 Form::Json => output.json(&answer.body),
                 // Alone on its line, so that a script can take it.
-                Form::Table => output.line(&cell(&answer.body, "id")),
+                Form::Table => output.line(&answer.read::<IdBody>()?.id),
             }
         }
         IdCommand::Validate { id, ask } => validate(&ask, &id, output).await,
@@ -51,14 +60,18 @@ pub(super) async fn run(command: IdCommand, output: &mut Output) -> Result<(), C
             reason,
             ask,
         } => {
-            let body = with(json!({ "id": id, "reinstate": reinstate }), [("reason", reason)]);
+            let body = ActivateIdBody {
+                id: id.to_string(),
+                reinstate,
+                reason,
+            };
             let answer = client(&ask)?.post(&["id", "activate"], &body).await?;
             print(&ask, &answer, output)?;
-            let remaining = list(&answer.body, "remaining");
+            let remaining = answer.read::<ActivatedIdBody>()?.remaining.unwrap_or_default();
             if remaining.is_empty() {
                 return Ok(());
             }
-            let names: Vec<String> = remaining.iter().map(|name| printable(&text(name))).collect();
+            let names: Vec<String> = remaining.iter().map(|name| printable(name)).collect();
             let message = format!(
                 "{id} is given back, and stays denied by what others placed: {}",
                 names.join(", ")
@@ -68,8 +81,10 @@ pub(super) async fn run(command: IdCommand, output: &mut Output) -> Result<(), C
         }
         IdCommand::Revoke { id, reason, wait, ask } => revoke(&ask, &id, reason, wait, output).await,
         IdCommand::Archive { id, reason, ask } => {
-            let body = with(json!({ "id": id }), [("reason", reason)]);
-            let answer = client(&ask)?.post(&["id", "archive"], &body).await?;
+            let id = id.to_string();
+            let answer = client(&ask)?
+                .post(&["id", "archive"], &WhichIdBody { id, reason })
+                .await?;
             print(&ask, &answer, output)
         }
         IdCommand::Show { id, ask } => show(&ask, &id, output).await,
@@ -99,24 +114,13 @@ pub(super) async fn run(command: IdCommand, output: &mut Output) -> Result<(), C
     }
 }
 
-/// A body with those texts that were given.
-fn with<const COUNT: usize>(mut body: Value, texts: [(&str, Option<String>); COUNT]) -> Value {
-    if let Value::Object(fields) = &mut body {
-        let given = texts
-            .into_iter()
-            .filter_map(|(name, text)| Some((name.to_owned(), json!(text?))));
-        fields.extend(given);
-    }
-    body
-}
-
 async fn validate(ask: &Ask, id: &CorporateId, output: &mut Output) -> Result<(), CommandError> {
     let answer = client(ask)?.get(&["id", "validate"], &[("id", id.to_string())]).await?;
     print(ask, &answer, output)?;
-    if field(&answer.body, "valid") == Some(&Value::Bool(true)) {
+    let ValidityBody { valid, status, .. } = answer.read()?;
+    if valid {
         return Ok(());
     }
-    let status = cell(&answer.body, "status");
     let exit = if status == "unknown" {
         Exit::NotFound
     } else {
@@ -133,73 +137,74 @@ async fn revoke(
     output: &mut Output,
 ) -> Result<(), CommandError> {
     let client = client(ask)?;
-    let body = with(json!({ "id": id }), [("reason", reason)]);
+    let body = RevokeIdBody {
+        id: id.to_string(),
+        reason: reason.into(),
+    };
     let begun = Instant::now();
-    let answer = client.post(&["id", "revoke"], &body).await?.body;
+    let answer = client.post(&["id", "revoke"], &body).await?;
     if ask.output.output == Form::Table {
-        output.line(&format!("{} is {}", cell(&answer, "id"), cell(&answer, "status")))?;
+        let IdBody { id, status, .. } = answer.read::<RevokedIdBody>()?.id;
+        output.line(&format!("{id} is {status}"))?;
     }
-    denial::follow(&client, id, answer, (begun, timeout), ask, output).await
+    denial::follow::<RevokedIdBody>(&client, id, answer, (begun, timeout), ask, output).await
 }
 
 async fn show(ask: &Ask, id: &CorporateId, output: &mut Output) -> Result<(), CommandError> {
-    let answer = client(ask)?.get(&["id", "show"], &[("id", id.to_string())]).await?.body;
+    let answer = client(ask)?.get(&["id", "show"], &[("id", id.to_string())]).await?;
     if ask.output.output == Form::Json {
-        return output.json(&answer);
+        return output.json(&answer.body);
     }
     let moments = Moments::here();
-    let mut facts: Vec<(&str, String)> = Vec::new();
+    let found: IdDetailBody = answer.read()?;
     let texts = [
-        ("id", "id"),
-        ("status", "status"),
-        ("owner", "owner"),
-        ("email", "email"),
-        ("department", "department"),
-        ("access", "access"),
-        ("why", "access_reason"),
-        ("telegram", "telegram_id"),
+        ("id", Some(found.id.id)),
+        ("status", Some(found.id.status)),
+        ("owner", found.id.owner),
+        ("email", found.id.email),
+        ("department", found.id.department),
+        ("access", found.access),
+        ("why", found.access_reason),
+        ("telegram", found.telegram_id.map(|account| account.to_string())),
     ];
-    for (label, name) in texts {
-        if field(&answer, name).is_some() {
-            facts.push((label, cell(&answer, name)));
-        }
-    }
-    facts.push(("issued", moments.full(&answer, "issued_at")));
-    facts.push(("changed", moments.full(&answer, "updated_at")));
-    let holds = list(&answer, "holds").iter();
+    let texts = texts.into_iter().filter_map(|(label, text)| Some((label, text?)));
+    let mut facts: Vec<(&str, String)> = texts.collect();
+    facts.push(("issued", moments.full(found.id.issued_at)));
+    facts.push(("changed", moments.full(found.id.updated_at)));
+    let holds = found.holds.iter();
     facts.extend(holds.map(|hold| ("hold", person::described(hold, &moments))));
     output.facts(person::WIDTH, facts)?;
-    let row = |change: &Value| {
+    let rows = found.history.into_iter().map(|change| {
         [
-            moments.full(change, "at"),
-            cell(change, "action"),
-            cell(change, "after"),
-            cell(change, "actor"),
-            cell(change, "source"),
-            cell(change, "reason"),
+            moments.full(change.at),
+            change.action,
+            known(change.after),
+            change.actor,
+            change.source,
+            known(change.reason),
         ]
-    };
+    });
     output.line("")?;
-    output.table(
-        ["WHEN", "WHAT", "STATUS", "WHO", "SOURCE", "WHY"],
-        list(&answer, "history").iter().map(row),
-    )
+    output.table(["WHEN", "WHAT", "STATUS", "WHO", "SOURCE", "WHY"], rows)
 }
 
 async fn search(ask: &Ask, pairs: &[(&str, String)], output: &mut Output) -> Result<(), CommandError> {
-    let answer = client(ask)?.get(&["id", "search"], pairs).await?.body;
+    let answer = client(ask)?.get(&["id", "search"], pairs).await?;
     if ask.output.output == Form::Json {
-        return output.json(&answer);
+        return output.json(&answer.body);
     }
-    let ids = list(&answer, "ids");
+    let IdsBody { ids, next } = answer.read()?;
     if ids.is_empty() {
         note("No ID matches.");
         return Ok(());
     }
-    let row = |id: &Value| ["id", "status", "owner", "email", "department"].map(|name| cell(id, name));
-    output.table(["ID", "STATUS", "OWNER", "EMAIL", "DEPARTMENT"], ids.iter().map(row))?;
-    if let Some(next) = field(&answer, "next") {
-        note(&format!("More: --after {}", text(next)));
+    let row = |id: IdBody| [id.id, id.status, known(id.owner), known(id.email), known(id.department)];
+    output.table(
+        ["ID", "STATUS", "OWNER", "EMAIL", "DEPARTMENT"],
+        ids.into_iter().map(row),
+    )?;
+    if let Some(next) = next {
+        note(&format!("More: --after {next}"));
     }
     Ok(())
 }
@@ -211,14 +216,14 @@ async fn import(
     reason: Option<String>,
     output: &mut Output,
 ) -> Result<(), CommandError> {
-    let read = if file == Path::new("-") {
+    let content = if file == Path::new("-") {
         let mut bytes = Vec::new();
         io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
     } else {
         fs::read(file)
     };
     let name = file.display();
-    let bytes = read.map_err(|error| {
+    let bytes = content.map_err(|error| {
         let exit = if error.kind() == io::ErrorKind::NotFound {
             Exit::NotFound
         } else {
@@ -230,15 +235,14 @@ async fn import(
     query.extend(reason.map(|reason| ("reason", reason)));
     let client = client(ask)?;
     let (status, answer) = client.send_csv(&["id", "import"], &query, bytes).await?;
-    for line in list(&answer, "lines") {
-        note(&format!(
-            "{name}:{}: {}",
-            cell(line, "line"),
-            printable(&cell(line, "message"))
-        ));
-    }
-    if let Some(more) = field(&answer, "more_lines") {
-        note(&format!("and {} lines more", text(more)));
+    // Another refusal is told by what it means.
+    if let Ok(ProblemBody { lines, more_lines, .. }) = read(&answer) {
+        for BadLineBody { line, message } in lines.iter().flatten() {
+            note(&format!("{name}:{line}: {}", printable(message)));
+        }
+        if let Some(more) = more_lines {
+            note(&format!("and {more} lines more"));
+        }
     }
     let answer = client.meaning((status, answer))?;
     print(ask, &answer, output)

@@ -1,28 +1,17 @@
-//! Reading answers of the API for tables. Absent fields show as `-`; an unknown field never breaks a command.
+//! Answers of the API that are shown as they are: whatever fields there are.
 
 use serde_json::Value;
 
 use super::{exit::CommandError, output::Output, output::printable};
 
-/// A field by its `snake_case` name, also under its `camelCase` one. Null counts as absent.
+/// A field. Null counts as absent.
 pub(super) fn field<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
-    value
-        .get(name)
-        .or_else(|| value.get(camel(name)))
-        .filter(|found| !found.is_null())
+    value.get(name).filter(|found| !found.is_null())
 }
 
 /// A field as text for a table.
-pub(super) fn cell(value: &Value, name: &str) -> String {
+fn cell(value: &Value, name: &str) -> String {
     field(value, name).map_or_else(|| "-".to_owned(), text)
-}
-
-/// The list of this name in an answer, or the answer itself.
-pub(super) fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
-    field(value, name)
-        .unwrap_or(value)
-        .as_array()
-        .map_or(&[], Vec::as_slice)
 }
 
 /// A value as text for people.
@@ -133,31 +122,7 @@ fn flatten<'a>(
 }
 
 fn words(key: &str) -> String {
-    let mut words = String::with_capacity(key.len() + 4);
-    for c in key.chars() {
-        if c == '_' {
-            words.push(' ');
-        } else if c.is_ascii_uppercase() {
-            words.push(' ');
-            words.push(c.to_ascii_lowercase());
-        } else {
-            words.push(c);
-        }
-    }
-    words
-}
-
-fn camel(snake: &str) -> String {
-    let mut upper = false;
-    let mut camel = String::with_capacity(snake.len());
-    for c in snake.chars() {
-        match c {
-            '_' => upper = true,
-            c if std::mem::take(&mut upper) => camel.push(c.to_ascii_uppercase()),
-            c => camel.push(c),
-        }
-    }
-    camel
+    key.replace('_', " ")
 }
 
 #[cfg(test)]
@@ -167,19 +132,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_field_is_found_under_either_spelling_and_null_is_absent() {
-        let value = json!({ "denied_at": "a", "containedAt": "b", "sessions_zero_at": null });
+    fn what_is_null_or_absent_is_not_shown() {
+        let value = json!({ "denied_at": "a", "sessions_zero_at": null });
         assert_eq!(cell(&value, "denied_at"), "a");
-        assert_eq!(cell(&value, "contained_at"), "b");
         assert_eq!(cell(&value, "sessions_zero_at"), "-");
         assert_eq!(cell(&value, "nothing"), "-");
-    }
-
-    #[test]
-    fn a_list_is_found_under_its_name_or_as_the_answer_itself() {
-        assert_eq!(list(&json!({ "users": [1, 2] }), "users").len(), 2);
-        assert_eq!(list(&json!([1]), "users").len(), 1);
-        assert!(list(&json!({ "other": 1 }), "users").is_empty());
     }
 
     #[test]

@@ -1,33 +1,42 @@
 //! `user show` for people: whether somebody has access and why comes first, then what a person at the phone asks next.
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::{
     exit::CommandError,
-    human::{Moments, after, size},
-    json::{cell, field, list, text},
+    human::{Moments, after, known, size},
     output::{Output, Tone},
+};
+use crate::api::{
+    access::FullConfigBody,
+    holds::HoldBody,
+    proof::ProofBody,
+    users::{UsageBody, UserBody, UserDetailBody},
 };
 
 /// Widest line, in columns: what a terminal beside another window shows.
 pub(super) const WIDTH: u16 = 100;
 
 /// Prints a person's page.
-pub(super) fn show(user: &Value, moments: &Moments, output: &mut Output) -> Result<(), CommandError> {
-    verdict(user, moments, output)?;
+pub(super) fn show(
+    person: &UserDetailBody,
+    config: Option<&FullConfigBody>,
+    moments: &Moments,
+    output: &mut Output,
+) -> Result<(), CommandError> {
+    verdict(person, moments, output)?;
     output.line("")?;
-    output.facts(WIDTH, facts(user, moments))?;
-    if let Some(revocation) = field(user, "revocation") {
+    output.facts(WIDTH, facts(person, moments))?;
+    if let Some(revocation) = &person.revocation {
         heading("Revocation", output)?;
         output.facts(WIDTH, proof(revocation, moments))?;
     }
-    holds(user, moments, output)?;
-    conditions(user, moments, output)?;
-    revocations(user, moments, output)?;
-    history(user, moments, output)?;
-    traffic(user, output)?;
-    links(user, output)
+    holds(person, moments, output)?;
+    conditions(person, moments, output)?;
+    revocations(person, moments, output)?;
+    history(person, moments, output)?;
+    traffic(person, output)?;
+    config.map_or(Ok(()), |config| links(config, output))
 }
 
 fn heading(name: &str, output: &mut Output) -> Result<(), CommandError> {
@@ -36,44 +45,45 @@ fn heading(name: &str, output: &mut Output) -> Result<(), CommandError> {
 }
 
 /// Who it is, whether there is access, and why.
-fn verdict(user: &Value, moments: &Moments, output: &mut Output) -> Result<(), CommandError> {
-    let who: Vec<String> = ["corporate_id", "owner", "role", "email"]
-        .iter()
-        .filter_map(|name| Some(text(field(user, name)?)))
+fn verdict(person: &UserDetailBody, moments: &Moments, output: &mut Output) -> Result<(), CommandError> {
+    let UserBody {
+        corporate_id,
+        owner,
+        role,
+        email,
+        access,
+        reason,
+        live_holds,
+        ..
+    } = &person.user;
+    let who: Vec<&str> = [Some(corporate_id), owner.as_ref(), role.as_ref(), email.as_ref()]
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
         .collect();
     output.wrapped(WIDTH, &who.join(", "))?;
-    let access = cell(user, "access");
     let tone = if access == "Granted" { Tone::Good } else { Tone::Bad };
-    let access = output.paint(tone, &access);
-    output.line(&format!("{access}: {}", cell(user, "reason")))?;
-    let live = list_of(user, "live_holds");
-    for hold in list_of(user, "holds") {
-        if live
-            .iter()
-            .any(|name| Some(name) == field(hold, "name").as_ref().copied())
-        {
-            output.wrapped(WIDTH, &format!("  {}", described(hold, moments)))?;
-        }
+    let access = output.paint(tone, access);
+    output.line(&format!("{access}: {reason}"))?;
+    for hold in person.holds.iter().filter(|hold| live_holds.contains(&hold.name)) {
+        output.wrapped(WIDTH, &format!("  {}", described(hold, moments)))?;
     }
-    let message = list_of(user, "conditions")
-        .iter()
-        .find(|it| cell(it, "type") == "Granted");
-    if live.is_empty()
-        && let Some(message) = message
+    let message = person.conditions.iter().find(|it| it.type_ == "Granted");
+    if live_holds.is_empty()
+        && let Some(condition) = message
     {
-        output.wrapped(WIDTH, &format!("  {}", cell(message, "message")))?;
+        output.wrapped(WIDTH, &format!("  {}", condition.message))?;
     }
-    if field(user, "declared") == Some(&Value::Bool(false)) {
+    if !person.user.declared {
         output.line("  Nobody with this ID is declared: the holds keep a later hire out.")?;
     }
-    if field(user, "held_back_since").is_some() {
-        let since = moments.full(user, "held_back_since");
+    if let Some(since) = person.user.held_back_since {
+        let since = moments.full(since);
         output.wrapped(
             WIDTH,
             &format!("  The guard holds a denial back since {since}. Decide with one of:"),
         )?;
-        for word in ["confirm", "cancel"] {
-            let command = field(user, "decide").map_or_else(|| "-".to_owned(), |decide| cell(decide, word));
+        for command in person.user.decide.iter().flat_map(|it| [&it.confirm, &it.cancel]) {
             output.line(&format!("    {command}"))?;
         }
     }
@@ -81,247 +91,209 @@ fn verdict(user: &Value, moments: &Moments, output: &mut Output) -> Result<(), C
 }
 
 /// A hold by its name, with its source, who ordered it, when, and why.
-pub(super) fn described(hold: &Value, moments: &Moments) -> String {
-    let [name, source] = ["name", "source"].map(|field| cell(hold, field));
-    let by = field(hold, "ordered_by").map_or_else(String::new, |by| format!(", ordered by {}", text(by)));
-    let since = field(hold, "since").map_or_else(String::new, |_| format!(", since {}", moments.full(hold, "since")));
-    let reason = field(hold, "reason").map_or_else(String::new, |reason| format!(": {}", text(reason)));
+pub(super) fn described(hold: &HoldBody, moments: &Moments) -> String {
+    let HoldBody { name, source, .. } = hold;
+    let part = |before: &str, what: Option<String>| what.map_or_else(String::new, |what| format!("{before}{what}"));
+    let by = part(", ordered by ", hold.ordered_by.clone());
+    let since = part(", since ", hold.since.map(|since| moments.full(since)));
+    let reason = part(": ", hold.reason.clone());
     format!("{name} of {source}{by}{since}{reason}")
 }
 
-fn list_of<'a>(value: &'a Value, name: &str) -> &'a [Value] {
-    field(value, name).map_or(&[], |found| list(found, name))
-}
-
-fn facts(user: &Value, moments: &Moments) -> Vec<(&'static str, String)> {
+fn facts(person: &UserDetailBody, moments: &Moments) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
-    let devices = field(user, "max_devices").map_or_else(String::new, |max| format!(" of {} devices", text(max)));
-    let online = field(user, "sessions").map_or_else(
+    let devices = person
+        .max_devices
+        .map_or_else(String::new, |max| format!(" of {max} devices"));
+    let online = person.user.sessions.map_or_else(
         || "- (not known yet: a node has not been heard since the operator started)".to_owned(),
-        |sessions| format!("{} online{devices}", text(sessions)),
+        |sessions| format!("{sessions} online{devices}"),
     );
     facts.push(("sessions", online));
-    let gateways: Vec<String> = list_of(user, "gateways")
+    let gateways: Vec<String> = person
+        .gateways
         .iter()
-        .map(|gateway| format!("{} ({})", cell(gateway, "name"), cell(gateway, "account")))
+        .map(|gateway| format!("{} ({})", gateway.name, gateway.account))
         .collect();
     let on = if gateways.is_empty() {
         String::new()
     } else {
         format!(" on {}", gateways.join(", "))
     };
-    facts.push(("account", format!("{}{on}", cell(user, "username"))));
-    if let Some(usage) = field(user, "usage") {
-        facts.push(("traffic", usage_words(usage)));
-    }
-    if field(user, "active") == Some(&Value::Bool(false)) {
+    facts.push(("account", format!("{}{on}", person.user.username)));
+    facts.extend(person.usage.as_ref().map(|usage| ("traffic", usage_words(usage))));
+    if !person.user.active {
         facts.push(("active", "no (spec.active)".to_owned()));
     }
-    for (label, name) in [
-        ("valid from", "valid_from"),
-        ("valid until", "valid_until"),
-        ("next change", "next_change"),
+    for (label, at) in [
+        ("valid from", person.valid_from),
+        ("valid until", person.valid_until),
+        ("next change", person.next_change),
     ] {
-        if field(user, name).is_some() {
-            facts.push((label, moments.full(user, name)));
-        }
+        facts.extend(at.map(|at| (label, moments.full(at))));
     }
     facts
 }
 
-fn bytes(value: &Value, name: &str) -> Option<String> {
-    field(value, name).map(|found| found.as_u64().map_or_else(|| text(found), size))
-}
-
-fn usage_words(usage: &Value) -> String {
-    let shown = |name: &str| bytes(usage, name).unwrap_or_else(|| "-".to_owned());
-    let limit = bytes(usage, "limit").map_or_else(String::new, |limit| {
-        let period = match field(usage, "period").and_then(Value::as_str) {
+fn usage_words(usage: &UsageBody) -> String {
+    let limit = usage.limit.map_or_else(String::new, |limit| {
+        let period = match usage.period.as_deref() {
             Some("Month") => " this month",
             _ => " in all",
         };
-        format!(" of {limit}{period}")
+        format!(" of {}{period}", size(limit))
     });
     format!(
         "{} used{limit}; up {}, down {} so far",
-        shown("used"),
-        shown("upload"),
-        shown("download")
+        size(usage.used),
+        size(usage.upload),
+        size(usage.download)
     )
 }
 
 /// The times of a revocation: when, and how long after the denial.
-pub(super) fn proof(revocation: &Value, moments: &Moments) -> Vec<(&'static str, String)> {
-    let later = |name: &str| {
-        after(revocation, "denied_at", name)
-            .map_or_else(|| moments.full(revocation, name), |span| format!("{span} later"))
+pub(super) fn proof(proof: &ProofBody, moments: &Moments) -> Vec<(&'static str, String)> {
+    let later = |at: Option<Timestamp>| {
+        after(proof.denied_at, at).map_or_else(|| moments.full(at), |span| format!("{span} later"))
     };
     let mut rows = vec![
-        ("denied", moments.full(revocation, "denied_at")),
-        ("contained", later("contained_at")),
-        ("sessions zero", later("sessions_zero_at")),
+        ("denied", moments.full(proof.denied_at)),
+        ("contained", later(proof.contained_at)),
+        ("sessions zero", later(proof.sessions_zero_at)),
     ];
-    for (label, name) in [
-        ("waiting for", "waiting_for"),
-        ("unprovable", "unprovable"),
-        ("left out", "left_out"),
-    ] {
-        let nodes = list_of(revocation, name);
-        if nodes.is_empty() {
-            continue;
+    let mut nodes = |label, nodes: &[String], after: &str| {
+        if !nodes.is_empty() {
+            rows.push((label, format!("{}{after}", nodes.join(", "))));
         }
-        let nodes = nodes.iter().map(text).collect::<Vec<_>>().join(", ");
-        let contained = field(revocation, "contained_at").is_some();
-        rows.push((
-            label,
-            if name == "waiting_for" && contained {
-                format!("{nodes}, for sessions zero: a cut session is shown until it times out")
-            } else {
-                nodes
-            },
-        ));
-    }
+    };
+    let for_zero = ", for sessions zero: a cut session is shown until it times out";
+    let contained = proof.contained_at.map_or("", |_| for_zero);
+    nodes("waiting for", &proof.waiting_for, contained);
+    nodes("unprovable", &proof.unprovable, "");
+    nodes("left out", &proof.left_out, "");
     rows
 }
 
-fn holds(user: &Value, moments: &Moments, output: &mut Output) -> Result<(), CommandError> {
-    let holds = list_of(user, "holds");
-    if holds.is_empty() {
+fn holds(person: &UserDetailBody, moments: &Moments, output: &mut Output) -> Result<(), CommandError> {
+    if person.holds.is_empty() {
         return Ok(());
     }
     heading("Holds", output)?;
-    let row = |hold: &Value| {
+    let row = |hold: &HoldBody| {
         [
-            cell(hold, "name"),
+            hold.name.clone(),
             in_force(hold, moments),
-            cell(hold, "ordered_by"),
-            moments.full(hold, "since"),
-            moments.ago(hold, "until"),
-            cell(hold, "reason"),
+            known(hold.ordered_by.as_ref()),
+            moments.full(hold.since),
+            moments.ago(hold.until),
+            known(hold.reason.as_ref()),
         ]
     };
     output.table_within(
         WIDTH,
         ["NAME", "IN FORCE", "BY WHOM", "SINCE", "ENDS", "REASON"],
-        holds.iter().map(row),
+        person.holds.iter().map(row),
     )
 }
 
 /// Whether a hold denies, and if not, why not.
-pub(super) fn in_force(hold: &Value, moments: &Moments) -> String {
-    if field(hold, "rejected") == Some(&Value::Bool(true)) {
+pub(super) fn in_force(hold: &HoldBody, moments: &Moments) -> String {
+    if hold.rejected {
         return "no, cancelled".to_owned();
     }
-    match cell(hold, "phase").as_str() {
-        "Live" => match field(hold, "in_force") {
-            Some(Value::Bool(false)) => "not yet taken in".to_owned(),
-            _ => "yes".to_owned(),
-        },
+    match hold.phase.as_str() {
+        "Live" if hold.in_force => "yes".to_owned(),
+        "Live" => "not yet taken in".to_owned(),
         "HeldBack" => "no, held back".to_owned(),
-        "Pending" => format!("no, begins {}", moments.ago(hold, "from")),
-        "Expired" => format!("no, ended {}", moments.ago(hold, "until")),
+        "Pending" => format!("no, begins {}", moments.ago(hold.from)),
+        "Expired" => format!("no, ended {}", moments.ago(hold.until)),
         other => other.to_owned(),
     }
 }
 
-fn conditions(user: &Value, moments: &Moments, output: &mut Output) -> Result<(), CommandError> {
-    let conditions = list_of(user, "conditions");
-    if conditions.is_empty() {
+fn conditions(person: &UserDetailBody, moments: &Moments, output: &mut Output) -> Result<(), CommandError> {
+    if person.conditions.is_empty() {
         return Ok(());
     }
     heading("Conditions", output)?;
-    let row = |condition: &Value| {
+    let rows = person.conditions.iter().map(|condition| {
         [
-            cell(condition, "type"),
-            cell(condition, "status"),
-            cell(condition, "reason"),
-            moments.ago(condition, "last_transition_time"),
-            cell(condition, "message"),
+            condition.type_.clone(),
+            condition.status.clone(),
+            condition.reason.clone(),
+            moments.ago(condition.last_transition_time),
+            condition.message.clone(),
         ]
-    };
-    output.table_within(
-        WIDTH,
-        ["CONDITION", "STATUS", "REASON", "SINCE", "MESSAGE"],
-        conditions.iter().map(row),
-    )
+    });
+    output.table_within(WIDTH, ["CONDITION", "STATUS", "REASON", "SINCE", "MESSAGE"], rows)
 }
 
 /// Revocations before the one that is shown in full.
-fn revocations(user: &Value, moments: &Moments, output: &mut Output) -> Result<(), CommandError> {
+fn revocations(person: &UserDetailBody, moments: &Moments, output: &mut Output) -> Result<(), CommandError> {
     // A status keeps milliseconds, the history more.
-    let denied = |row: &Value| {
-        let at: Timestamp = cell(row, "denied_at").parse().ok()?;
-        Some(at.as_millisecond())
-    };
-    let present = field(user, "revocation").and_then(denied);
-    let before: Vec<&Value> = list_of(user, "revocations")
+    let present = person.revocation.as_ref().and_then(|proof| proof.denied_at);
+    let present = present.map(Timestamp::as_millisecond);
+    let mut before = person
+        .revocations
         .iter()
-        .filter(|row| present.is_none() || denied(row) != present)
-        .collect();
-    if before.is_empty() {
+        .flatten()
+        .filter(|row| Some(row.denied_at.as_millisecond()) != present)
+        .peekable();
+    if before.peek().is_none() {
         return Ok(());
     }
     heading("Earlier revocations", output)?;
-    let row = |revocation: &&Value| {
-        let later = |name: &str| after(revocation, "denied_at", name).unwrap_or_else(|| cell(revocation, name));
+    let rows = before.map(|revocation| {
+        let later = |at| known(after(Some(revocation.denied_at), at));
         [
-            moments.full(revocation, "denied_at"),
-            later("contained_at"),
-            later("sessions_zero_at"),
-            cell(revocation, "reason"),
+            moments.full(revocation.denied_at),
+            later(revocation.contained_at),
+            later(revocation.sessions_zero_at),
+            revocation.reason.clone(),
         ]
-    };
-    output.table_within(
-        WIDTH,
-        ["DENIED", "CONTAINED AFTER", "ZERO AFTER", "WHY"],
-        before.iter().map(row),
-    )
+    });
+    output.table_within(WIDTH, ["DENIED", "CONTAINED AFTER", "ZERO AFTER", "WHY"], rows)
 }
 
-fn history(user: &Value, moments: &Moments, output: &mut Output) -> Result<(), CommandError> {
-    let history = list_of(user, "history");
+fn history(person: &UserDetailBody, moments: &Moments, output: &mut Output) -> Result<(), CommandError> {
+    let history = person.history.as_deref().unwrap_or_default();
     if history.is_empty() {
         return Ok(());
     }
     heading("History", output)?;
-    let row = |entry: &Value| {
+    let rows = history.iter().map(|entry| {
         [
-            moments.full(entry, "at"),
-            format!("{} ({})", cell(entry, "actor"), cell(entry, "source")),
-            cell(entry, "action"),
-            cell(entry, "reason"),
+            moments.full(entry.at),
+            format!("{} ({})", entry.actor, entry.source),
+            entry.action.clone(),
+            known(entry.reason.as_ref()),
         ]
-    };
-    output.table_within(WIDTH, ["WHEN", "WHO", "WHAT", "WHY"], history.iter().map(row))
+    });
+    output.table_within(WIDTH, ["WHEN", "WHO", "WHAT", "WHY"], rows)
 }
 
-fn traffic(user: &Value, output: &mut Output) -> Result<(), CommandError> {
-    let days = list_of(user, "traffic_by_day");
+fn traffic(person: &UserDetailBody, output: &mut Output) -> Result<(), CommandError> {
+    let days = person.traffic_by_day.as_deref().unwrap_or_default();
     if days.is_empty() {
         return Ok(());
     }
     heading("Traffic by day (UTC)", output)?;
-    let row = |day: &Value| {
-        let date: String = cell(day, "start").chars().take("2026-11-26".len()).collect();
-        let shown = |name: &str| bytes(day, name).unwrap_or_else(|| "-".to_owned());
-        [date, shown("upload"), shown("download")]
-    };
-    output.table(["DAY", "UP", "DOWN"], days.iter().map(row))
+    let rows = days.iter().map(|day| {
+        let date = day.start.strftime("%Y-%m-%d").to_string();
+        [date, size(day.upload), size(day.download)]
+    });
+    output.table(["DAY", "UP", "DOWN"], rows)
 }
 
-/// Prints the links in an answer's `config`, if it has one.
-pub(super) fn links(user: &Value, output: &mut Output) -> Result<(), CommandError> {
-    let Some(config) = field(user, "config") else {
-        return Ok(());
-    };
+/// Prints the links of a configuration.
+pub(super) fn links(config: &FullConfigBody, output: &mut Output) -> Result<(), CommandError> {
     heading("Links (secrets)", output)?;
-    output.line(&format!("subscription  {}", cell(config, "subscription_url")))?;
-    let links = list_of(config, "links");
-    for link in links {
-        output.line(&format!("{}  {}", cell(link, "name"), cell(link, "url")))?;
+    output.line(&format!("subscription  {}", config.config.subscription_url))?;
+    for link in &config.links {
+        output.line(&format!("{}  {}", link.name, link.url))?;
     }
-    if links.is_empty() {
-        output.line(&format!("link  {}", cell(config, "hy2_url")))?;
+    if config.links.is_empty() {
+        output.line(&format!("link  {}", config.config.hy2_url))?;
     }
     Ok(())
 }

@@ -2,9 +2,8 @@
 
 use clap::ValueEnum;
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
-use serde_json::Value;
 
-use super::{exit::CommandError, json::field, output::Output};
+use super::{exit::CommandError, output::Output};
 
 /// When a QR code is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -18,16 +17,16 @@ pub enum Qr {
     Never,
 }
 
-/// Prints the first link of a configuration as a code that a phone's camera reads.
-pub(super) fn print(config: &Value, when: Qr, output: &mut Output) -> Result<(), CommandError> {
+/// Prints a link as a code that a phone's camera reads.
+pub(super) fn print(link: &str, when: Qr, output: &mut Output) -> Result<(), CommandError> {
     let wanted = match when {
         Qr::Auto => output.is_terminal(),
         Qr::Always => true,
         Qr::Never => false,
     };
-    let Some(link) = field(config, "hy2_url").and_then(Value::as_str).filter(|_| wanted) else {
+    if !wanted {
         return Ok(());
-    };
+    }
     let code = QrCode::with_error_correction_level(link, EcLevel::L)
         .map_err(|error| CommandError::failed(format!("the link cannot be shown as a QR code: {error}")))?;
     // Light on dark, as most terminals are: the quiet zone is what a camera needs to find the code.
@@ -45,8 +44,6 @@ mod tests {
     use std::io::Write;
     use std::sync::{Arc, Mutex};
 
-    use serde_json::json;
-
     use super::*;
 
     #[derive(Clone, Default)]
@@ -63,10 +60,10 @@ mod tests {
 
     #[test]
     fn a_code_is_printed_when_it_is_wanted() {
-        let config = json!({ "hy2_url": "hysteria2://corp_ab123456:secret@vpn.example.com:443/?sni=vpn.example.com" });
+        let link = "hysteria2://corp_ab123456:secret@vpn.example.com:443/?sni=vpn.example.com";
         for (when, printed) in [(Qr::Auto, false), (Qr::Always, true), (Qr::Never, false)] {
             let page = Page::default();
-            print(&config, when, &mut Output::to(Box::new(page.clone()))).unwrap();
+            print(link, when, &mut Output::to(Box::new(page.clone()))).unwrap();
             let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
             assert_eq!(text.contains('█'), printed, "{when:?}");
             assert!(!text.contains("hysteria2"));

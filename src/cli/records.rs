@@ -2,54 +2,48 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use jiff::Timestamp;
 
 use super::{
     audit_args::{StoryArgs, WhoArgs},
     exit::{CommandError, Exit},
-    human::{Moments, size},
-    json::{cell, field, list, text},
+    human::{Moments, known, size},
     output::{Form, Output, Tone, note},
     rooms,
     user::client,
+};
+use crate::api::{
+    audit::AuditBody,
+    records::{AccessOrderBody, PastRevocationBody, StoryBody, WhoBody},
 };
 
 /// People that are asked for at a time.
 const PAGE: u32 = 10_000;
 
 pub(super) async fn who(args: &WhoArgs, output: &mut Output) -> Result<(), CommandError> {
-    let at = args.at.unwrap_or_else(jiff::Timestamp::now);
+    let at = args.at.unwrap_or_else(Timestamp::now);
     let mut answer = who_page(args, at, None).await?;
-    while let Some(after) = field(&answer, "next").map(text) {
-        let mut more = who_page(args, at, Some(after)).await?;
-        if let (Some(people), Some(Value::Array(further))) = (
-            answer.get_mut("people").and_then(Value::as_array_mut),
-            more.get_mut("people").map(Value::take),
-        ) {
-            people.extend(further);
-        }
-        if let (Value::Object(answer), Some(next)) = (&mut answer, more.get_mut("next").map(Value::take)) {
-            answer.insert("next".to_owned(), next);
-        }
+    while let Some(after) = answer.next.take() {
+        let more = who_page(args, at, Some(after)).await?;
+        answer.people.extend(more.people);
+        answer.next = more.next;
     }
     if args.ask.output.output == Form::Json {
         return output.json(&answer);
     }
     let moments = Moments::here();
-    let people = list(&answer, "people");
-    if people.is_empty() {
+    if answer.people.is_empty() {
         note("Nobody.");
     } else {
         output.table(
             ["ID", "ACCESS", "SINCE", "WHY", "ORDER"],
-            people.iter().map(|person| {
-                let why = field(person, "why").map_or_else(|| cell(person, "reason"), text);
+            answer.people.iter().map(|person| {
                 [
-                    cell(person, "corporate_id"),
-                    cell(person, "access"),
-                    moments.full(person, "since"),
-                    why,
-                    order(person),
+                    person.corporate_id.clone(),
+                    person.access.clone(),
+                    moments.full(person.since),
+                    person.why.as_ref().unwrap_or(&person.reason).clone(),
+                    known(person.order.as_ref().map(order)),
                 ]
             }),
         )?;
@@ -57,24 +51,22 @@ pub(super) async fn who(args: &WhoArgs, output: &mut Output) -> Result<(), Comma
     say_known_from(&answer, at)
 }
 
-fn order(person: &Value) -> String {
-    let Some(order) = field(person, "order") else {
-        return "-".to_owned();
-    };
-    format!(
-        "{} by {} ({}), row {}",
-        cell(order, "action"),
-        cell(order, "actor"),
-        cell(order, "source"),
-        cell(order, "seq")
-    )
+fn order(order: &AccessOrderBody) -> String {
+    let AccessOrderBody {
+        action,
+        actor,
+        source,
+        seq,
+        ..
+    } = order;
+    format!("{action} by {actor} ({source}), row {seq}")
 }
 
 /// What the answer is worth.
-fn say_known_from(answer: &Value, at: jiff::Timestamp) -> Result<(), CommandError> {
-    match field(answer, "known_from").map(text) {
+fn say_known_from(answer: &WhoBody, at: Timestamp) -> Result<(), CommandError> {
+    match answer.known_from {
         None => note("Nothing is known yet: the operator has not loaded once since this history was begun."),
-        Some(from) if from.parse::<jiff::Timestamp>().is_ok_and(|from| at < from) => {
+        Some(from) if at < from => {
             note(&format!(
                 "Every change is known from {from} on only: at the moment asked for others may have had access too."
             ));
@@ -84,7 +76,7 @@ fn say_known_from(answer: &Value, at: jiff::Timestamp) -> Result<(), CommandErro
     Err(CommandError::silent(Exit::Pending))
 }
 
-async fn who_page(args: &WhoArgs, at: jiff::Timestamp, after: Option<String>) -> Result<Value, CommandError> {
+async fn who_page(args: &WhoArgs, at: Timestamp, after: Option<String>) -> Result<WhoBody, CommandError> {
     if let Some(file) = &args.file {
         return rooms::who(file, at, args.denied, after, PAGE).await;
     }
@@ -94,100 +86,80 @@ async fn who_page(args: &WhoArgs, at: jiff::Timestamp, after: Option<String>) ->
         ("limit", PAGE.to_string()),
     ];
     query.extend(after.map(|after| ("after", after)));
-    Ok(client(&args.ask)?.get(&["audit", "who"], &query).await?.body)
+    client(&args.ask)?.get(&["audit", "who"], &query).await?.read()
 }
 
 pub(super) async fn story(args: &StoryArgs, output: &mut Output) -> Result<(), CommandError> {
-    let answer = match &args.file {
-        Some(file) => read_story(file, args).await?,
+    let story = match &args.file {
+        Some(file) => {
+            let story = read_story(file, args).await?;
+            if args.ask.output.output == Form::Json {
+                return output.json(&story);
+            }
+            story
+        }
         None => {
-            client(&args.ask)?
+            let answer = client(&args.ask)?
                 .get(&["audit", "user", args.id.as_str()], &[])
-                .await?
-                .body
+                .await?;
+            if args.ask.output.output == Form::Json {
+                return output.json(&answer.body);
+            }
+            answer.read()?
         }
     };
-    if args.ask.output.output == Form::Json {
-        return output.json(&answer);
-    }
-    let mut lines: Vec<(String, String)> = list(&answer, "rows")
-        .iter()
-        .map(|row| (cell(row, "at"), told(row)))
-        .collect();
-    for revocation in list(&answer, "revocations") {
-        for (name, words) in [
-            ("contained_at", "contained: no session can pass another byte"),
-            ("sessions_zero_at", "every session is gone"),
-            ("withdrawn_at", "containment taken back: it was not true"),
-            ("deleted_at", "the VpnUser was deleted"),
+    let mut lines: Vec<(Timestamp, String)> = story.rows.iter().map(|row| (row.at, told(row))).collect();
+    for revocation in &story.revocations {
+        for (at, words) in [
+            (revocation.contained_at, "contained: no session can pass another byte"),
+            (revocation.sessions_zero_at, "every session is gone"),
+            (revocation.withdrawn_at, "containment taken back: it was not true"),
+            (revocation.deleted_at, "the VpnUser was deleted"),
         ] {
-            if let Some(at) = field(revocation, name) {
-                let of = format!(
-                    "{words} (denied {}, account {})",
-                    cell(revocation, "denied_at"),
-                    cell(revocation, "account")
-                );
-                lines.push((text(at), of));
-            }
+            let PastRevocationBody { denied_at, account, .. } = revocation;
+            lines.extend(at.map(|at| (at, format!("{words} (denied {denied_at}, account {account})"))));
         }
     }
-    // By the moment, as times of different precision do not sort as texts.
-    lines.sort_by_key(|(at, _)| at.parse::<jiff::Timestamp>().ok());
-    output.line(&output.paint(Tone::Strong, &cell(&answer, "corporate_id")))?;
-    if answer.get("cut").and_then(Value::as_bool) == Some(true) {
+    lines.sort_by_key(|(at, _)| *at);
+    output.line(&output.paint(Tone::Strong, &story.corporate_id))?;
+    if story.cut {
         note("There are older rows than these.");
     }
-    output.table(["WHEN", "WHAT"], lines.into_iter().map(|(at, what)| [at, what]))?;
-    let traffic = list(&answer, "traffic");
-    if !traffic.is_empty() {
+    output.table(
+        ["WHEN", "WHAT"],
+        lines.into_iter().map(|(at, what)| [at.to_string(), what]),
+    )?;
+    if !story.traffic.is_empty() {
         output.line("")?;
         output.table(
             ["MONTH", "ACCOUNT", "UP", "DOWN"],
-            traffic.iter().map(|month| {
-                [
-                    cell(month, "month"),
-                    cell(month, "account"),
-                    moved(month, "upload"),
-                    moved(month, "download"),
-                ]
-            }),
+            story
+                .traffic
+                .into_iter()
+                .map(|month| [month.month, month.account, size(month.upload), size(month.download)]),
         )?;
     }
     Ok(())
 }
 
-fn moved(month: &Value, name: &str) -> String {
-    field(month, name)
-        .and_then(Value::as_u64)
-        .map_or_else(|| "-".to_owned(), size)
-}
-
 /// A row of the audit in one line.
-fn told(row: &Value) -> String {
-    let did = format!(
-        "{} by {} ({})",
-        cell(row, "action"),
-        cell(row, "actor"),
-        cell(row, "source")
-    );
-    let change = field(row, "after").map(|after| match field(row, "before") {
-        Some(before) => format!(": {} → {}", text(before), text(after)),
-        None => format!(": {}", text(after)),
+fn told(row: &AuditBody) -> String {
+    let did = format!("{} by {} ({})", row.action, row.actor, row.source);
+    let change = row.after.as_ref().map(|after| match &row.before {
+        Some(before) => format!(": {before} → {after}"),
+        None => format!(": {after}"),
     });
-    let why = field(row, "reason").map(|why| format!("; {}", text(why)));
+    let why = row.reason.as_ref().map(|why| format!("; {why}"));
     [Some(did), change, why].into_iter().flatten().collect()
 }
 
-async fn read_story(file: &Path, args: &StoryArgs) -> Result<Value, CommandError> {
-    let answer = rooms::story(file, &args.id).await?;
-    let nothing = ["rows", "revocations", "traffic"]
-        .iter()
-        .all(|name| list(&answer, name).is_empty());
-    if nothing {
+async fn read_story(file: &Path, args: &StoryArgs) -> Result<StoryBody, CommandError> {
+    let story = rooms::story(file, &args.id).await?;
+    if story.rows.is_empty() && story.revocations.is_empty() && story.traffic.is_empty() {
         return Err(CommandError::new(
             Exit::NotFound,
             format!("nothing is kept about {} in {}", args.id, file.display()),
         ));
     }
-    Ok(answer)
+    Ok(story)
 }

@@ -1,32 +1,36 @@
 //! `hold release --since`: taking a wrong burst back, through the API.
 
-use serde_json::{Value, json};
-
 use super::{
     exit::{CommandError, Exit},
     hold_args::Release,
-    human::Moments,
-    json::{cell, field, list, text},
+    human::{Moments, known, listed, yes_or_no},
     output::{Form, Output, note},
     user::client,
 };
+use crate::api::holds::{ReleaseManyBody, ReleasedHoldBody, ReleasedManyBody, ReleasedPersonBody};
 
 pub(super) async fn run(release: &Release, output: &mut Output) -> Result<(), CommandError> {
-    let mut body = json!({ "source": release.source, "since": release.since, "dry_run": release.dry_run });
-    if let (Value::Object(fields), Some(reason)) = (&mut body, &release.reason) {
-        fields.insert("reason".to_owned(), json!(reason));
-    }
-    let answer = client(&release.ask)?.post(&["holds", "release"], &body).await?.body;
-    let people = list(&answer, "people");
+    let Some(since) = release.since else {
+        return Err(CommandError::invalid("--since: say since when"));
+    };
+    let body = ReleaseManyBody {
+        source: release.source.clone(),
+        since,
+        reason: release.reason.clone(),
+        dry_run: release.dry_run,
+    };
+    let answer = client(&release.ask)?.post(&["holds", "release"], &body).await?;
+    let done: ReleasedManyBody = answer.read()?;
+    let people = &done.people;
     if release.ask.output.output == Form::Json {
-        output.json(&answer)?;
+        output.json(&answer.body)?;
     } else if people.is_empty() {
         note("No hold of that source was placed since then.");
     } else {
         let moments = &Moments::here();
         let rows = people
             .iter()
-            .flat_map(|person| list(person, "holds").iter().map(move |hold| row(person, hold, moments)));
+            .flat_map(|person| person.holds.iter().map(move |hold| row(person, hold, moments)));
         output.table(
             [
                 "ID",
@@ -39,17 +43,11 @@ pub(super) async fn run(release: &Release, output: &mut Output) -> Result<(), Co
             ],
             rows,
         )?;
-        remark(&answer, people.len(), release.dry_run);
+        remark(&done, release.dry_run);
     }
     let failures: Vec<String> = people
         .iter()
-        .filter_map(|person| {
-            Some(format!(
-                "{}: {}",
-                cell(person, "corporate_id"),
-                text(field(person, "error")?)
-            ))
-        })
+        .filter_map(|person| Some(format!("{}: {}", person.corporate_id, person.error.as_ref()?)))
         .collect();
     if people.is_empty() {
         return Err(CommandError::silent(Exit::NotFound));
@@ -62,36 +60,36 @@ pub(super) async fn run(release: &Release, output: &mut Output) -> Result<(), Co
 }
 
 /// What still stands against access of somebody who is denied: holds by name, anything else by its reason.
-fn against(person: &Value) -> String {
-    let remaining = list(person, "remaining");
-    if field(person, "access").and_then(Value::as_str) == Some("Granted") {
+fn against(person: &ReleasedPersonBody) -> String {
+    if person.access == "Granted" {
         "-".to_owned()
-    } else if remaining.is_empty() {
-        cell(person, "reason")
+    } else if person.remaining.is_empty() {
+        person.reason.clone()
     } else {
-        cell(person, "remaining")
+        listed(&person.remaining)
     }
 }
 
-fn row(person: &Value, hold: &Value, moments: &Moments) -> [String; 7] {
+fn row(person: &ReleasedPersonBody, hold: &ReleasedHoldBody, moments: &Moments) -> [String; 7] {
     [
-        cell(person, "corporate_id"),
-        cell(hold, "name"),
-        moments.full(hold, "since"),
-        cell(hold, "reason"),
-        cell(hold, "released"),
-        cell(person, "access"),
+        person.corporate_id.clone(),
+        hold.name.clone(),
+        moments.full(hold.since),
+        known(hold.reason.as_ref()),
+        yes_or_no(hold.released).to_owned(),
+        person.access.clone(),
         against(person),
     ]
 }
 
-fn remark(answer: &Value, people: usize, dry_run: bool) {
-    let holds = cell(answer, "holds");
+fn remark(done: &ReleasedManyBody, dry_run: bool) {
     if dry_run {
         note(&format!(
-            "\nNothing was changed. ACCESS is what it would come to. Without --dry-run, {holds} holds of {people} people are released."
+            "\nNothing was changed. ACCESS is what it would come to. Without --dry-run, {} holds of {} people are released.",
+            done.holds,
+            done.people.len()
         ));
-    } else if field(answer, "status").and_then(Value::as_str) == Some("accepted") {
+    } else if done.status == "accepted" {
         note("\nThe holds are gone; the operator has not taken all of it in yet.");
     }
 }

@@ -4,11 +4,10 @@ use std::{path::Path, sync::Arc};
 
 use jiff::Timestamp;
 use secrecy::SecretString;
-use serde::Serialize;
-use serde_json::Value;
 
 use super::exit::CommandError;
 use crate::{
+    api::records::{StoryBody, WhoBody},
     clock::SystemClock,
     config::{HISTORY_FILE, Secrets, secrets::Secret},
     credentials::{AuditKeys, KEY_FILE, KEY_ID_FILE, KeyError, MasterKey},
@@ -88,7 +87,7 @@ pub(super) async fn who(
     denied: bool,
     after: Option<String>,
     limit: u32,
-) -> Result<Value, CommandError> {
+) -> Result<WhoBody, CommandError> {
     let question = WhoQuestion {
         at,
         denied,
@@ -97,14 +96,14 @@ pub(super) async fn who(
     };
     let who = history_file(path)?.who(question).await;
     let who = who.map_err(|error| CommandError::failed(error.to_string()))?;
-    document(&http::WhoBody::of(who, limit))
+    Ok(WhoBody::of(who, limit))
 }
 
 /// Everything that is kept about one person, from a file, as the API would answer.
-pub(super) async fn story(path: &Path, id: &CorporateId) -> Result<Value, CommandError> {
+pub(super) async fn story(path: &Path, id: &CorporateId) -> Result<StoryBody, CommandError> {
     let told = history_file(path)?.story(id.to_string(), id.account()).await;
     let told = told.map_err(|error| CommandError::failed(error.to_string()))?;
-    document(&http::StoryBody::from(told))
+    Ok(told.into())
 }
 
 fn history_file(path: &Path) -> Result<History, CommandError> {
@@ -115,11 +114,6 @@ fn history_file(path: &Path) -> Result<History, CommandError> {
         )));
     }
     Ok(History::open_read_only(path, AuditKeys::none(), Arc::new(SystemClock)))
-}
-
-fn document(body: &impl Serialize) -> Result<Value, CommandError> {
-    serde_json::to_value(body)
-        .map_err(|error| CommandError::failed(format!("cannot write the answer as JSON: {error}")))
 }
 
 /// Looks at the master key without changing anything. Answers one line on it; `None` when there is none yet.

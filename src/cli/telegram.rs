@@ -7,11 +7,15 @@ use super::{
     client::Client,
     exit::CommandError,
     human::Moments,
-    json::{cell, describe},
+    json::describe,
     output::{Form, Output, note},
     person,
 };
-use crate::{config::secrets::process_environment, model::corporate_id::CorporateId};
+use crate::{
+    api::telegram::{LinkCode, NewLinkCode},
+    config::secrets::process_environment,
+    model::corporate_id::CorporateId,
+};
 
 /// Makes a code that the person types into the bot's chat.
 pub(super) async fn link_code(
@@ -21,18 +25,18 @@ pub(super) async fn link_code(
     reason: Option<String>,
     output: &mut Output,
 ) -> Result<(), CommandError> {
-    let body = json!({ "minutes": minutes, "reason": reason });
+    let body = NewLinkCode { minutes, reason };
     let client = Client::new(&ask.client, &process_environment)?;
     let answer = client.post(&["user", id.as_str(), "link-codes"], &body).await?;
     if ask.output.output == Form::Json {
         return output.json(&answer.body);
     }
-    let body = &answer.body;
-    output.line(&cell(body, "code"))?;
-    let until = Moments::here().full(body, "valid_until");
+    let code: LinkCode = answer.read()?;
+    output.line(&code.code)?;
+    let until = Moments::here().full(code.valid_until);
     note(&format!(
         "{} types it into the bot's chat, after the ID. It is good once, until {until}, and shown nowhere else.",
-        cell(body, "corporate_id"),
+        code.corporate_id,
     ));
     Ok(())
 }

@@ -3,21 +3,31 @@
 use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     args::{Grant, UserCommand},
     ask::Ask,
-    client::{Answer, Client, Found},
+    client::{Answer, Client, Found, read},
     decide, denial,
     exit::{CommandError, Exit},
     former,
-    human::Moments,
-    json::{cell, describe, field, list, text},
+    human::{Moments, known},
+    json::describe,
     output::{Form, Output, Tone, note, printable},
     person, qr, telegram,
 };
-use crate::{config::secrets::process_environment, model::corporate_id::CorporateId};
+use crate::{
+    api::{
+        access::{
+            ActivatedBody, ConfigBody, DeactivatedBody, GrantBody, ReasonBody, RotateBody, RotateWhat, RotatedBody,
+        },
+        holds::HoldsBody,
+        users::{UserBody, UsersBody},
+    },
+    config::secrets::process_environment,
+    model::corporate_id::CorporateId,
+};
 
 /// A picture in base64 says nothing to people.
 const NOT_FOR_PEOPLE: [&str; 1] = ["qr_code"];
@@ -61,25 +71,33 @@ pub(super) fn client(ask: &Ask) -> Result<Client, CommandError> {
 }
 
 async fn show_list(ask: &Ask, pairs: &[(&str, String)], output: &mut Output) -> Result<(), CommandError> {
-    let answer = client(ask)?.get(&["users"], pairs).await?.body;
+    let answer = client(ask)?.get(&["users"], pairs).await?;
     if ask.output.output == Form::Json {
-        return output.json(&answer);
+        return output.json(&answer.body);
     }
-    let users = list(&answer, "users");
+    let UsersBody { users, next } = answer.read()?;
     if users.is_empty() {
         note("Nobody matches.");
         return Ok(());
     }
-    let row = |user: &Value| {
-        ["corporate_id", "owner", "access", "reason", "username", "sessions"].map(|name| cell(user, name))
+    let row = |user: &UserBody| {
+        [
+            user.corporate_id.clone(),
+            known(user.owner.as_ref()),
+            user.access.clone(),
+            user.reason.clone(),
+            user.username.clone(),
+            known(user.sessions),
+        ]
     };
     output.table(
         ["ID", "OWNER", "ACCESS", "REASON", "ACCOUNT", "SESSIONS"],
         users.iter().map(row),
     )?;
-    decide::remark(users.iter().filter(|user| field(user, "held_back_since").is_some()));
-    if let Some(next) = field(&answer, "next") {
-        note(&format!("More: --after {}", text(next)));
+    let held_back = users.iter().filter(|user| user.held_back_since.is_some());
+    decide::remark(held_back.map(|user| user.corporate_id.as_str()));
+    if let Some(next) = next {
+        note(&format!("More: --after {next}"));
     }
     Ok(())
 }
@@ -91,42 +109,43 @@ async fn show(ask: &Ask, id: &CorporateId, config: bool, output: &mut Output) ->
         Found::Gone(record) => {
             match ask.output.output {
                 Form::Json => output.json(&record)?,
-                Form::Table => former::show(id, &record, &Moments::here(), output)?,
+                Form::Table => former::show(id, &read(&record)?, &Moments::here(), output)?,
             }
             // Everything is said, and whoever asked for a person got none.
             return Err(CommandError::silent(Exit::NotFound));
         }
     };
-    if config {
-        let links = client.get(&["user", id.as_str(), "config"], &[]).await?.body;
-        if let Value::Object(fields) = &mut user {
-            fields.insert("config".to_owned(), links);
-        }
-    }
+    let config = match config {
+        true => Some(client.get(&["user", id.as_str(), "config"], &[]).await?),
+        false => None,
+    };
     if ask.output.output == Form::Json {
+        if let (Value::Object(fields), Some(config)) = (&mut user, config) {
+            fields.insert("config".to_owned(), config.body);
+        }
         return output.json(&user);
     }
-    person::show(&user, &Moments::here(), output)
+    let config = config.map(|config| config.read()).transpose()?;
+    person::show(&read(&user)?, config.as_ref(), &Moments::here(), output)
 }
 
 async fn grant(grant: &Grant, output: &mut Output) -> Result<(), CommandError> {
     let Grant { id, qr, ask, .. } = grant;
-    let mut body = json!({ "corporate_id": id });
-    if let Value::Object(fields) = &mut body {
-        let texts = [("owner", &grant.owner), ("email", &grant.email), ("role", &grant.role)];
-        fields.extend(
-            texts
-                .into_iter()
-                .filter_map(|(name, text)| Some((name.to_owned(), json!(text.as_ref()?)))),
-        );
-        fields.extend(grant.until.map(|until| ("valid_until".to_owned(), json!(until))));
-    }
+    let body = GrantBody {
+        corporate_id: id.to_string(),
+        owner: grant.owner.clone(),
+        email: grant.email.clone(),
+        role: grant.role.clone(),
+        valid_until: grant.until,
+    };
     let answer = client(ask)?.post(&["access", "grant"], &body).await?;
     print(ask, &answer, output)?;
-    if ask.output.output == Form::Table {
-        qr::print(&answer.body, *qr, output)?;
+    let accepted = answer.status == StatusCode::ACCEPTED;
+    if ask.output.output == Form::Table && !accepted {
+        let config: ConfigBody = answer.read()?;
+        qr::print(&config.hy2_url, *qr, output)?;
     }
-    if answer.status == StatusCode::ACCEPTED {
+    if accepted {
         return Err(CommandError::new(
             Exit::Pending,
             format!("{id} is accepted, and the account is not usable yet"),
@@ -144,23 +163,25 @@ async fn deactivate(
     output: &mut Output,
 ) -> Result<(), CommandError> {
     let client = client(ask)?;
-    let body = reason.map_or_else(|| json!({}), |reason| json!({ "reason": reason }));
     let begun = Instant::now();
-    let answer = client.post(&["user", id.as_str(), "deactivate"], &body).await?.body;
-    denial::follow(&client, id, answer, (begun, timeout), ask, output).await
+    let path = ["user", id.as_str(), "deactivate"];
+    let answer = client.post(&path, &ReasonBody { reason }).await?;
+    denial::follow::<DeactivatedBody>(&client, id, answer, (begun, timeout), ask, output).await
 }
 
 async fn activate(ask: &Ask, id: &CorporateId, output: &mut Output) -> Result<(), CommandError> {
     let client = client(ask)?;
-    let answer = client.post(&["user", id.as_str(), "activate"], &json!({})).await?;
+    let path = ["user", id.as_str(), "activate"];
+    let answer = client.post(&path, &ReasonBody::default()).await?;
+    let done: ActivatedBody = answer.read()?;
     if ask.output.output == Form::Json {
         output.json(&answer.body)?;
     } else {
-        for hold in list(&answer.body, "released") {
-            output.line(&format!("released  {}", printable(&text(hold))))?;
+        for hold in &done.released {
+            output.line(&format!("released  {}", printable(hold)))?;
         }
-        if let Some(detail) = field(&answer.body, "detail") {
-            output.wrapped(person::WIDTH, &text(detail))?;
+        if let Some(detail) = &done.detail {
+            output.wrapped(person::WIDTH, detail)?;
         }
     }
     if answer.status == StatusCode::ACCEPTED {
@@ -170,7 +191,7 @@ async fn activate(ask: &Ask, id: &CorporateId, output: &mut Output) -> Result<()
         )
         .hint(format!("look again with: vpn-operator user show {id}")));
     }
-    if cell(&answer.body, "access") != "Denied" {
+    if done.access != "Denied" {
         return if ask.output.output == Form::Json {
             Ok(())
         } else {
@@ -178,12 +199,11 @@ async fn activate(ask: &Ask, id: &CorporateId, output: &mut Output) -> Result<()
             output.line(&format!("{granted}: nothing stands against the access of {id}"))
         };
     }
-    let remaining = list(&answer.body, "remaining");
-    if remaining.is_empty() {
-        let message = format!("{id} stays denied: {}", cell(&answer.body, "reason"));
+    if done.remaining.is_empty() {
+        let message = format!("{id} stays denied: {}", done.reason);
         return Err(CommandError::new(Exit::Refused, message).hint(format!("vpn-operator user show {id} says more")));
     }
-    let against = standing(&client, id, remaining).await.join("\n  ");
+    let against = standing(&client, id, &done.remaining).await.join("\n  ");
     Err(CommandError::new(
         Exit::Refused,
         format!("{id} stays denied by what others placed\n  {against}"),
@@ -192,32 +212,36 @@ async fn activate(ask: &Ask, id: &CorporateId, output: &mut Output) -> Result<()
 }
 
 /// The holds of these names, as people need them. Just the names when the operator cannot say more now.
-async fn standing(client: &Client, id: &CorporateId, names: &[Value]) -> Vec<String> {
+async fn standing(client: &Client, id: &CorporateId, names: &[String]) -> Vec<String> {
     let answer = client.get(&["holds"], &[("corporate_id", id.to_string())]).await;
-    let holds = answer.map(|answer| answer.body).unwrap_or_default();
-    let described = |name: &Value| {
-        let hold = list(&holds, "holds")
-            .iter()
-            .find(|hold| field(hold, "name") == Some(name));
-        hold.map_or_else(|| text(name), |hold| person::described(hold, &Moments::here()))
+    let found = answer.and_then(|answer| answer.read());
+    let holds = found.map_or_else(|_| Vec::new(), |HoldsBody { holds }| holds);
+    let described = |name: &String| {
+        let hold = holds.iter().find(|hold| hold.name == *name);
+        hold.map_or_else(|| name.clone(), |hold| person::described(hold, &Moments::here()))
     };
     names.iter().map(described).collect()
 }
 
 async fn rotate(ask: &Ask, id: &CorporateId, what: &str, output: &mut Output) -> Result<(), CommandError> {
-    let answer = client(ask)?
-        .post(&["user", id.as_str(), "rotate"], &json!({ "what": what }))
-        .await?;
-    let body = &answer.body;
+    let body = RotateBody {
+        what: match what {
+            "password" => RotateWhat::Password,
+            "subscription" => RotateWhat::Subscription,
+            _ => RotateWhat::Both,
+        },
+    };
+    let answer = client(ask)?.post(&["user", id.as_str(), "rotate"], &body).await?;
     if ask.output.output == Form::Json {
-        output.json(body)?;
+        output.json(&answer.body)?;
     } else {
+        let done: RotatedBody = answer.read()?;
         if what != "subscription" {
             output.wrapped(
                 person::WIDTH,
                 &format!(
                     "{id} has a new password (generation {}); the old one is refused, and its sessions are cut.",
-                    cell(body, "credential_generation")
+                    done.credential_generation
                 ),
             )?;
         }
@@ -226,12 +250,13 @@ async fn rotate(ask: &Ask, id: &CorporateId, what: &str, output: &mut Output) ->
                 person::WIDTH,
                 &format!(
                     "{id} has a new subscription link (generation {}); the old one answers nobody. Sessions stay.",
-                    cell(body, "subscription_generation")
+                    done.subscription_generation
                 ),
             )?;
         }
-        person::links(body, output)?;
-        if field(body, "config").is_none() && answer.status != StatusCode::ACCEPTED {
+        if let Some(config) = &done.config {
+            person::links(config, output)?;
+        } else if answer.status != StatusCode::ACCEPTED {
             note(&format!(
                 "{id} has no access now: there are no links. vpn-operator user show {id} says why"
             ));

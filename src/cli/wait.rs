@@ -3,15 +3,16 @@
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
-use serde_json::Value;
 
 use super::{
     client::Client,
     exit::{CommandError, Exit},
-    json::{field, list, text},
     output::is_watched,
 };
-use crate::model::corporate_id::CorporateId;
+use crate::{
+    api::{proof::ProofBody, users::UserDetailBody},
+    model::corporate_id::CorporateId,
+};
 
 /// Often enough that a person sees containment when it happens, rare enough to burden nobody.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -23,8 +24,8 @@ pub(super) struct Outcome {
     pub contained: bool,
     /// The guard waits for a person, and the denial is not in force.
     pub held_back: bool,
-    /// The times, as the API shows them.
-    pub times: Option<Value>,
+    /// The times that were asked for, once there are any.
+    pub times: Option<ProofBody>,
     /// Nodes whose word is missing.
     pub waiting_for: Option<String>,
     /// Nodes that left before their word was there, when nothing else is waited for.
@@ -39,41 +40,50 @@ impl Outcome {
         self.contained || self.held_back || self.unprovable || self.left_out.is_some()
     }
 
-    /// Reads the answer to a deactivation, or a person's page.
-    fn of(answer: &Value) -> Self {
-        let is_held_back = field(answer, "held_back_since").is_some();
-        let held_back = is_held_back || field(answer, "status").and_then(Value::as_str) == Some("held_back");
-        // A person's page has the times in a part of its own, the answer to a deactivation has them in itself.
-        let times = field(answer, "revocation").unwrap_or(answer);
-        let waiting_for = list(times, "waiting_for");
-        let left_out = list(times, "left_out");
-        let named =
-            |nodes: &[Value]| (!nodes.is_empty()).then(|| nodes.iter().map(text).collect::<Vec<_>>().join(", "));
+    /// What a proof says.
+    fn of(proof: &ProofBody, held_back: bool) -> Self {
+        let waiting_for = &proof.waiting_for;
+        let named = |nodes: &[String]| (!nodes.is_empty()).then(|| nodes.join(", "));
         Self {
-            contained: !held_back && field(times, "contained_at").is_some(),
+            contained: !held_back && proof.contained_at.is_some(),
             held_back,
-            times: field(answer, "revocation").cloned(),
-            unprovable: !waiting_for.is_empty() && list(times, "unprovable").len() == waiting_for.len(),
-            left_out: named(left_out).filter(|_| waiting_for.is_empty()),
+            times: None,
+            unprovable: !waiting_for.is_empty() && proof.unprovable.len() == waiting_for.len(),
+            left_out: named(&proof.left_out).filter(|_| waiting_for.is_empty()),
             waiting_for: named(waiting_for),
+        }
+    }
+
+    /// What a person's page says.
+    fn of_person(person: UserDetailBody) -> Self {
+        let held_back = person.user.held_back_since.is_some();
+        match person.revocation {
+            Some(proof) => Self {
+                times: Some(proof.clone()),
+                ..Self::of(&proof, held_back)
+            },
+            None => Self {
+                held_back,
+                ..Self::default()
+            },
         }
     }
 }
 
 /// Waits until a person's revocation is contained, at most for `timeout` since the order was `begun`: the operator itself
-/// waits before it answers an order. `first` is the answer to the deactivation.
+/// waits before it answers an order. `first` is what was answered to it, and whether the guard holds it back.
 pub(super) async fn for_containment(
     client: &Client,
     id: &CorporateId,
-    first: &Value,
+    (first, held_back): (&ProofBody, bool),
     (begun, timeout): (Instant, Duration),
 ) -> Result<Outcome, CommandError> {
-    let mut outcome = Outcome::of(first);
+    let mut outcome = Outcome::of(first, held_back);
     let progress = progress("waiting until every node has cut the sessions");
     while !outcome.is_final() && begun.elapsed() < timeout {
         tokio::time::sleep(PAUSE.min(timeout.saturating_sub(begun.elapsed()))).await;
         match client.get(&["user", id.as_str()], &[]).await {
-            Ok(answer) => outcome = Outcome::of(&answer.body),
+            Ok(answer) => outcome = Outcome::of_person(answer.read()?),
             // The denial is accepted; that the operator is busy or restarting now does not end the waiting.
             Err(error) if error.exit == Exit::Unavailable => {}
             Err(error) => return Err(error),

@@ -6,106 +6,27 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use jiff::Timestamp;
 use secrecy::ExposeSecret;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::{
     HttpState,
     auth::Who,
     extract::{Body, PathId},
-    problem::{Problem, ProblemBody},
+    problem::Problem,
     qr,
-    schemas::{CorporateIdText, EmailText, OwnerText, RoleText},
-    value::optional_moment,
 };
 use crate::{
     access::{Configuration, Grant, NewUser, Rotate, Rotation},
+    api::{
+        access::{
+            AcceptedBody, ConfigBody, FullConfigBody, GrantBody, LinkBody, RotateBody, RotateWhat, RotatedBody,
+            TrafficStats,
+        },
+        problem::ProblemBody,
+        schemas::CorporateIdText,
+    },
     model::corporate_id::CorporateId,
 };
-
-/// Whom to grant access, and what to declare of the person if nobody did yet.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct GrantBody {
-    /// Corporate ID; case does not matter.
-    #[schema(value_type = CorporateIdText)]
-    corporate_id: String,
-    /// Text that is shown to admins, usually the person's name.
-    #[schema(value_type = Option<OwnerText>)]
-    owner: Option<String>,
-    /// Mail address.
-    #[schema(value_type = Option<EmailText>)]
-    email: Option<String>,
-    /// Free text, for example a job title.
-    #[schema(value_type = Option<RoleText>)]
-    role: Option<String>,
-    /// First moment after access, RFC 3339; never when absent.
-    #[serde(default, deserialize_with = "optional_moment")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    valid_until: Option<Timestamp>,
-}
-
-/// What a person needs to connect.
-#[derive(Serialize, ToSchema)]
-pub(super) struct ConfigBody {
-    /// ID as declared.
-    corporate_id: String,
-    /// Account on the gateways.
-    #[schema(example = "corp_ab123456")]
-    username: String,
-    /// Where clients fetch the links, and browsers a page.
-    subscription_url: String,
-    /// Link of the first node.
-    hy2_url: String,
-    /// The link of the first node as a QR code: a PNG in base64.
-    qr_code: String,
-}
-
-/// What a person needs to connect, and what was transferred.
-#[derive(Serialize, ToSchema)]
-pub(super) struct FullConfigBody {
-    #[serde(flatten)]
-    config: ConfigBody,
-    /// Every link, one a node.
-    links: Vec<LinkBody>,
-    /// Bytes so far; null while history cannot be read.
-    traffic_stats: Option<TrafficStats>,
-}
-
-/// A client link.
-#[derive(Serialize, ToSchema)]
-pub(super) struct LinkBody {
-    /// Name that clients show.
-    name: String,
-    /// `hysteria2://…`
-    url: String,
-}
-
-/// Bytes so far.
-#[derive(Serialize, ToSchema)]
-pub(super) struct TrafficStats {
-    /// From the person.
-    upload: u64,
-    /// To the person.
-    download: u64,
-}
-
-/// The person is declared, and cannot connect yet.
-#[derive(Serialize, ToSchema)]
-pub(super) struct AcceptedBody {
-    /// `accepted`
-    status: &'static str,
-    /// ID as declared.
-    corporate_id: String,
-    /// Account on the gateways.
-    username: String,
-    /// What is missing.
-    detail: String,
-    /// Where to look: a path on the host that was asked, with the path of `PUBLIC_URL` in front.
-    see: String,
-}
 
 impl ConfigBody {
     fn of(configuration: &Configuration) -> Result<Self, Problem> {
@@ -180,7 +101,7 @@ pub(super) async fn grant(
             let see = state.use_cases.public_url().path(&format!("/user/{corporate_id}"));
             let location = HeaderValue::from_str(&see).map_err(|_| Problem::internal())?;
             let body = AcceptedBody {
-                status: "accepted",
+                status: "accepted".to_owned(),
                 corporate_id: corporate_id.into(),
                 username,
                 detail,
@@ -210,40 +131,6 @@ pub(super) async fn config(
 ) -> Result<Json<FullConfigBody>, Problem> {
     let configuration = state.use_cases.hand_out(&caller, &id).await?;
     FullConfigBody::of(&configuration).map(Json)
-}
-
-/// What to rotate.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RotateBody {
-    what: RotateWhat,
-}
-
-/// What to rotate.
-#[derive(Clone, Copy, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum RotateWhat {
-    /// The password; sessions that used the old one are cut.
-    Password,
-    /// The subscription link; sessions stay.
-    Subscription,
-    /// Both.
-    Both,
-}
-
-/// What became of a rotation.
-#[derive(Serialize, ToSchema)]
-pub(super) struct RotatedBody {
-    /// `rotated`, or `accepted` while auth has not taken it in yet.
-    status: &'static str,
-    /// ID as declared.
-    corporate_id: String,
-    /// Present generation of the password.
-    credential_generation: i64,
-    /// Present generation of the subscription link.
-    subscription_generation: i64,
-    /// The new configuration; null for a person who is denied, or while it is not in force.
-    config: Option<FullConfigBody>,
 }
 
 /// Rotate the password, the subscription link, or both.
@@ -286,7 +173,7 @@ pub(super) fn rotated(done: Rotation) -> Result<(StatusCode, Json<RotatedBody>),
         (StatusCode::ACCEPTED, "accepted")
     };
     let body = RotatedBody {
-        status,
+        status: status.to_owned(),
         corporate_id: done.corporate_id.into(),
         credential_generation: done.credential_generation,
         subscription_generation: done.subscription_generation,

@@ -4,14 +4,17 @@ use axum::{Json, extract::State, http::StatusCode};
 
 use super::{
     HttpState,
-    activation_bodies::{ActivatedBody, DeactivatedBody, ReasonBody},
     auth::Who,
     denial::{checked_reason, detail, lag, progress},
     extract::{OptionalBody, PathId},
     order::Order,
-    problem::{Problem, ProblemBody},
-    schemas::{CorporateIdText, WhyBody},
-    user_bodies::access_word,
+    problem::Problem,
+    schemas::WhyBody,
+};
+use crate::api::{
+    access::{ActivatedBody, DeactivatedBody, ReasonBody},
+    problem::ProblemBody,
+    schemas::CorporateIdText,
 };
 
 /// Deactivate a person.
@@ -48,7 +51,7 @@ pub(super) async fn deactivate(
     let (code, status) = progress(&done.proof, StatusCode::OK, "deactivated");
     let lag = lag(&done.proof).map(str::to_owned);
     let body = DeactivatedBody {
-        status,
+        status: status.to_owned(),
         corporate_id: done.corporate_id.into(),
         hold: done.hold,
         proof: done.proof.into(),
@@ -88,10 +91,10 @@ pub(super) async fn activate(
         (true, Denied) => (StatusCode::OK, "denied"),
     };
     let body = ActivatedBody {
-        status,
+        status: status.to_owned(),
         corporate_id: done.corporate_id.into(),
-        access: access_word(done.access),
-        reason: done.reason.as_str(),
+        access: done.access.as_str().to_owned(),
+        reason: done.reason.as_str().to_owned(),
         released: done.released,
         remaining: done.remaining,
         detail: match done.overtaken {

@@ -1,19 +1,22 @@
 //! The audit.
 
 use axum::{Json, extract::State};
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{
     HttpState,
     auth::Who,
     extract::{Body, Params},
-    problem::{Problem, ProblemBody},
-    schemas::CorporateIdText,
+    problem::Problem,
     value::{check_page, number, optional_number},
 };
 use crate::{
+    api::{
+        audit::{AcknowledgeBody, AcknowledgedBody, AuditBody, AuditPageBody, FindingBody},
+        problem::ProblemBody,
+        schemas::CorporateIdText,
+    },
     history::{AuditRow, Finding},
     model::corporate_id::CorporateId,
 };
@@ -48,36 +51,6 @@ fn page() -> u32 {
     100
 }
 
-/// A row of the audit.
-#[derive(Serialize, ToSchema)]
-pub(super) struct AuditBody {
-    /// Number of the row.
-    seq: i64,
-    /// When, UTC.
-    #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
-    /// Who.
-    actor: String,
-    /// By which way in.
-    source: String,
-    /// What.
-    action: String,
-    /// Whom it concerns.
-    corporate_id: Option<String>,
-    /// State before, as JSON text.
-    before: Option<String>,
-    /// State after, as JSON text.
-    after: Option<String>,
-    /// Why, for people.
-    reason: Option<String>,
-    /// Id of the request.
-    request_id: Option<String>,
-    /// Where it came from: the network address of the caller, or the file of a folder.
-    address: Option<String>,
-    /// The HR event that caused it.
-    event: Option<String>,
-}
-
 impl From<AuditRow> for AuditBody {
     fn from(row: AuditRow) -> Self {
         let entry = row.entry;
@@ -96,15 +69,6 @@ impl From<AuditRow> for AuditBody {
             event: entry.event,
         }
     }
-}
-
-/// A page of the audit.
-#[derive(Serialize, ToSchema)]
-pub(super) struct AuditPageBody {
-    /// The rows, newest first.
-    rows: Vec<AuditBody>,
-    /// `before` of the next page; null at the end.
-    next: Option<i64>,
 }
 
 /// Read the audit.
@@ -132,24 +96,6 @@ pub(super) async fn list(
     }))
 }
 
-/// Why somebody takes note.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct AcknowledgeBody {
-    /// Why; stands in the audit.
-    #[schema(min_length = 1, max_length = 1000)]
-    reason: String,
-}
-
-/// Something in the audit that does not fit.
-#[derive(Serialize, ToSchema)]
-pub(super) struct FindingBody {
-    /// The row, where it is about one.
-    row: Option<i64>,
-    /// What is wrong, for people.
-    what: String,
-}
-
 impl From<Finding> for FindingBody {
     fn from(finding: Finding) -> Self {
         Self {
@@ -157,13 +103,6 @@ impl From<Finding> for FindingBody {
             what: finding.what,
         }
     }
-}
-
-/// What somebody took note of.
-#[derive(Serialize, ToSchema)]
-pub(super) struct AcknowledgedBody {
-    /// What was found broken since the last time; nothing if nothing was.
-    findings: Vec<FindingBody>,
 }
 
 /// Take note of what was found broken in the audit: it counts as intact from then on.

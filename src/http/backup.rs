@@ -6,32 +6,12 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
-use serde::Serialize;
-use utoipa::ToSchema;
 
-use super::{
-    HttpState,
-    auth::Who,
-    problem::{Problem, ProblemBody},
+use super::{HttpState, auth::Who, problem::Problem};
+use crate::{
+    access::OrderedBackup,
+    api::{backup::BackupBody, problem::ProblemBody},
 };
-use crate::access::OrderedBackup;
-
-/// What became of an ordered backup.
-#[derive(Serialize, ToSchema)]
-pub(super) struct BackupBody {
-    /// `taken`, or `accepted` while it is still being taken.
-    status: &'static str,
-    /// Folder of the backup; while it is being taken, the folder that it will lie in.
-    folder: String,
-    /// Files in it; null while it is being taken.
-    files: Option<usize>,
-    /// Bytes; null while it is being taken.
-    size: Option<u64>,
-    /// Number of the last audit row in it.
-    audit_row: Option<i64>,
-    /// The hash of that row.
-    audit_hash: Option<String>,
-}
 
 /// Take a backup now, into the folder in which the operator keeps its backups (`BACKUP_DIR`).
 #[utoipa::path(
@@ -48,7 +28,7 @@ pub(super) async fn take(State(state): State<HttpState>, Who(caller): Who) -> Re
     let (status, body) = match state.use_cases.back_up(&caller).await? {
         OrderedBackup::Taken { folder, manifest } => {
             let body = BackupBody {
-                status: "taken",
+                status: "taken".to_owned(),
                 folder: folder.display().to_string(),
                 files: Some(manifest.files.len()),
                 size: Some(manifest.size()),
@@ -59,7 +39,7 @@ pub(super) async fn take(State(state): State<HttpState>, Who(caller): Who) -> Re
         }
         OrderedBackup::Begun(folder) => {
             let body = BackupBody {
-                status: "accepted",
+                status: "accepted".to_owned(),
                 folder: folder.display().to_string(),
                 files: None,
                 size: None,

@@ -3,10 +3,7 @@
 use axum::http::StatusCode;
 
 use super::problem::Problem;
-use crate::{access::Proof, history::redact};
-
-/// Longest reason that is taken, in characters.
-pub(super) const MAX_REASON: usize = 500;
+use crate::{access::Proof, api::schemas::MAX_REASON, history::redact};
 
 /// Status of an answer about a denial.
 pub(super) fn progress(proof: &Proof, done: StatusCode, word: &'static str) -> (StatusCode, &'static str) {

@@ -2,19 +2,23 @@
 
 use axum::{Json, extract::State};
 use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 
 use super::{
     HttpState,
     auth::Who,
     denial::checked_reason,
-    event_bodies::{EventBody, EventsBody, OneEventBody},
     extract::{OptionalBody, Params, Segment},
-    problem::{Problem, ProblemBody},
-    schemas::{CorporateIdText, EventStateWord, EventTypeText, MAX_EVENT_TYPE, ReasonText},
+    problem::Problem,
+    schemas::{EventStateWord, EventTypeText, MAX_EVENT_TYPE},
     value::{check_page, number, optional_number},
 };
 use crate::{
+    api::{
+        events::{DiscardBody, EventBody, EventsBody, OneEventBody},
+        problem::ProblemBody,
+        schemas::CorporateIdText,
+    },
     inbox::{EventFilter, State as EventState},
     model::{corporate_id::CorporateId, syntax::fits},
 };
@@ -167,15 +171,6 @@ pub(super) async fn process(
 ) -> Result<Json<EventBody>, Problem> {
     let id = event_id(&id)?;
     Ok(Json(state.use_cases.process_hr_event(caller, id).await?.into()))
-}
-
-/// Why an event is discarded.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct DiscardBody {
-    /// Why, for people.
-    #[schema(value_type = Option<ReasonText>)]
-    reason: Option<String>,
 }
 
 /// Decide that an event is not carried out.

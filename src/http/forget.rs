@@ -1,62 +1,19 @@
 //! Forgetting a person.
 
 use axum::{Json, extract::State};
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
-use super::{
-    HttpState,
-    auth::Who,
-    extract::Body,
-    problem::{Problem, ProblemBody},
-    schemas::CorporateIdText,
+use super::{HttpState, auth::Who, extract::Body, problem::Problem};
+use crate::{
+    access::Forgotten,
+    api::{
+        forget::{BackupsBody, ForgetBody, ForgottenBody},
+        problem::ProblemBody,
+    },
+    model::corporate_id::CorporateId,
 };
-use crate::{access::Forgotten, model::corporate_id::CorporateId};
 
 /// Longest reason, in characters.
 const MAX_REASON: usize = 1000;
-
-/// Who is to be forgotten, and why.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ForgetBody {
-    /// Whom.
-    #[schema(value_type = CorporateIdText)]
-    corporate_id: String,
-    /// Why; stands in the audit, so nothing about the person belongs in it.
-    #[schema(min_length = 1, max_length = 1000)]
-    reason: String,
-}
-
-/// What became of it.
-#[derive(Serialize, ToSchema)]
-pub(super) struct ForgottenBody {
-    /// Whom.
-    corporate_id: String,
-    /// Audit rows that were emptied now.
-    rows: u64,
-    /// HR events that were emptied now.
-    events: u64,
-    /// HR events that are still to be carried out or decided about: they are forgotten as soon as that is done.
-    waiting: u64,
-    /// Whether the registry knew anything about the person.
-    registry: bool,
-    /// Objects of desired state about the person: what is written in them stays until somebody removes it.
-    declared: Vec<String>,
-    /// Backups that were taken before still have it; null where the operator takes none.
-    backups: Option<BackupsBody>,
-}
-
-/// Backups that still have a person's data.
-#[derive(Serialize, ToSchema)]
-pub(super) struct BackupsBody {
-    /// Where they are.
-    folder: String,
-    /// When the last of them is rotated out, if backups go on as planned.
-    #[schema(value_type = String, format = DateTime)]
-    until: Timestamp,
-}
 
 impl From<Forgotten> for ForgottenBody {
     fn from(it: Forgotten) -> Self {

@@ -1,85 +1,17 @@
 //! How the gateways are.
 
 use axum::{Json, extract::State};
-use jiff::Timestamp;
-use serde::Serialize;
-use utoipa::ToSchema;
 
-use super::{
-    HttpState,
-    extract::Segment,
-    problem::{Problem, ProblemBody},
-    schemas::GatewayNameText,
-};
+use super::{HttpState, extract::Segment, problem::Problem, schemas::GatewayNameText};
 use crate::{
     access::GatewayView,
+    api::{
+        gateways::{GatewayStatusBody, GatewaysBody, NodeBody, WaitingBody},
+        problem::ProblemBody,
+    },
     gateway::{Backlog, NodeHealth, Work},
     model::gateway::Reachable,
 };
-
-/// The gateways that run or are declared.
-#[derive(Serialize, ToSchema)]
-pub(super) struct GatewaysBody {
-    /// In the order of their names.
-    gateways: Vec<GatewayStatusBody>,
-}
-
-/// How a gateway is.
-#[derive(Serialize, ToSchema)]
-pub(super) struct GatewayStatusBody {
-    /// Its name.
-    name: String,
-    /// `hysteria` or `blitz`; null when it does not run.
-    kind: Option<&'static str>,
-    /// How many of its nodes answer.
-    reachable_nodes: usize,
-    /// Sessions online at the last poll.
-    sessions: u32,
-    /// Accounts that wait for something to be done about them.
-    waiting: WaitingBody,
-    /// About how many seconds all of that takes, at the pace of the calls that were made so far; null while nothing waits, and
-    /// while that is not known.
-    seconds_left: Option<u64>,
-    /// What is wrong at present.
-    error: Option<String>,
-    /// Its nodes; a panel is one.
-    nodes: Vec<NodeBody>,
-}
-
-/// Accounts that wait, by what for. One waits for one thing at a time.
-#[derive(Serialize, ToSchema)]
-pub(super) struct WaitingBody {
-    /// To be blocked: denied, and not cut yet.
-    block: usize,
-    /// Cut, and not proved gone yet.
-    prove: usize,
-    /// To be deleted.
-    delete: usize,
-    /// To be made.
-    add: usize,
-    /// To be changed.
-    change: usize,
-    /// To be compared with what is there, which is not known at present.
-    compare: usize,
-    /// All of them.
-    total: usize,
-}
-
-/// How a node is.
-#[derive(Serialize, ToSchema)]
-pub(super) struct NodeBody {
-    /// Its name.
-    name: String,
-    /// Whether it answers; null when it was not asked yet, or cannot be asked.
-    reachable: Option<bool>,
-    /// Sessions online at the last poll.
-    sessions: u32,
-    /// When it answered last.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    last_poll: Option<Timestamp>,
-    /// What is wrong with it at present.
-    error: Option<String>,
-}
 
 impl From<Backlog> for WaitingBody {
     fn from(backlog: Backlog) -> Self {
@@ -117,7 +49,7 @@ impl From<GatewayView> for GatewayStatusBody {
         Self {
             error: gateway.error().map(ToOwned::to_owned),
             name: gateway.name,
-            kind: gateway.kind,
+            kind: gateway.kind.map(str::to_owned),
             reachable_nodes: gateway.nodes.iter().filter(answers).count(),
             sessions: gateway.nodes.iter().map(|node| node.sessions).sum(),
             waiting: gateway.backlog.into(),

@@ -1,89 +1,27 @@
 //! The guard.
 
 use axum::{Json, extract::State};
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
-use super::{HttpState, auth::Who, decide::DecideBody, extract::Body, problem::Problem, schemas::GuardWord};
+use super::{HttpState, auth::Who, extract::Body, problem::Problem, schemas::GuardWord};
 use crate::{
     access::{Confirmed, GuardView, WaitingDenial},
+    api::guard::{BudgetBody, DecideBody, DoneBody, GuardBody, PendingBody, WordBody},
     model::{
         corporate_id::CorporateId,
         guard::{Budget, BudgetReport},
     },
 };
 
-/// What the guard holds back, and how much more it lets through.
-#[derive(Serialize, ToSchema)]
-pub(super) struct GuardBody {
-    /// Denials and lost holds that wait for a person, by ID: at most 1000.
-    #[schema(max_items = 1000)]
-    pending: Vec<PendingBody>,
-    /// How many there are.
-    pending_total: usize,
-    /// Rejected denials of people whose objects are deleted for good: they keep access until somebody confirms. At most 1000.
-    #[schema(max_items = 1000)]
-    rejected: Vec<PendingBody>,
-    /// How many there are.
-    rejected_total: usize,
-    /// What each kind of consequence may do within the window. One that is used up leaves the others as they are.
-    budgets: Vec<BudgetBody>,
-    /// People who were denied by orders within the window. Orders are never held back and use up no budget.
-    orders: usize,
-    /// The time over which is counted, in seconds.
-    window_seconds: i64,
-    /// `used` of the budget `Declared`.
-    recent: usize,
-    /// `limit` of the budget `Declared`.
-    limit: Option<usize>,
-}
-
-/// How much of a budget is used.
-#[derive(Serialize, ToSchema)]
-pub(super) struct BudgetBody {
-    /// `Declared`, `Hr`, `Scim`, `Usage` or `Holds`.
-    budget: &'static str,
-    /// The most people who may lose access within the window; null when the budget is switched off.
-    limit: Option<usize>,
-    /// How many did.
-    used: usize,
-    /// How many more may; null when the budget is switched off.
-    left: Option<usize>,
-    /// How many wait for a person.
-    waiting: usize,
-}
-
 impl From<BudgetReport> for BudgetBody {
     fn from(report: BudgetReport) -> Self {
         Self {
-            budget: report.budget.as_str(),
+            budget: report.budget.as_str().to_owned(),
             limit: report.limit,
             used: report.used,
             left: report.limit.map(|limit| limit.saturating_sub(report.used)),
             waiting: report.waiting,
         }
     }
-}
-
-/// One thing that the guard holds back.
-#[derive(Serialize, ToSchema)]
-pub(super) struct PendingBody {
-    /// Whom it concerns.
-    corporate_id: String,
-    /// Text that is shown to admins.
-    owner: Option<String>,
-    /// Why the person would be denied: a reason, or the name of a hold. For a lost hold, its name.
-    reason: String,
-    /// The file that declares it, or the reason that the hold was given; null when neither is known.
-    from: Option<String>,
-    /// The budget that it was too much for.
-    budget: &'static str,
-    /// Since when.
-    #[schema(value_type = String, format = DateTime)]
-    since: Timestamp,
-    /// The commands that decide.
-    decide: DecideBody,
 }
 
 impl From<WaitingDenial> for PendingBody {
@@ -95,7 +33,7 @@ impl From<WaitingDenial> for PendingBody {
             decide: DecideBody::about(pending.corporate_id.as_str()),
             corporate_id: pending.corporate_id.into(),
             reason: pending.cause,
-            budget: pending.budget.as_str(),
+            budget: pending.budget.as_str().to_owned(),
             since: pending.since,
         }
     }
@@ -118,17 +56,6 @@ impl From<GuardView> for GuardBody {
     }
 }
 
-/// Whom a word to the guard concerns: people by name, or expressly everybody.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct WordBody {
-    /// Corporate IDs, at least one.
-    ids: Option<Vec<String>>,
-    /// `true`: everybody about whom something waits.
-    #[serde(default)]
-    all: bool,
-}
-
 impl WordBody {
     /// `None` is everybody.
     fn ids(self) -> Result<Option<Vec<CorporateId>>, Problem> {
@@ -146,21 +73,10 @@ impl WordBody {
     }
 }
 
-/// What became of a word to the guard.
-#[derive(Serialize, ToSchema)]
-pub(super) struct DoneBody {
-    /// `confirmed` or `cancelled`.
-    status: &'static str,
-    /// Whom it concerned.
-    affected: Vec<String>,
-    #[serde(flatten)]
-    guard: GuardBody,
-}
-
 impl DoneBody {
     fn of(status: &'static str, done: Confirmed) -> Json<Self> {
         Json(Self {
-            status,
+            status: status.to_owned(),
             affected: done.affected.into_iter().map(Into::into).collect(),
             guard: done.report.into(),
         })

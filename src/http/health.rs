@@ -12,13 +12,15 @@ use axum::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{
-    HttpState, Routes,
-    extract::Params,
-    health_bodies::{CheckBody, HealthBody, ReadyBody, StatusBody},
-    problem::{Problem, ProblemBody},
+use super::{HttpState, Routes, extract::Params, problem::Problem};
+use crate::{
+    access::Health,
+    api::{
+        health::{CheckBody, HealthBody, ReadyBody, StatusBody},
+        problem::ProblemBody,
+    },
+    metrics::Metrics,
 };
-use crate::{access::Health, metrics::Metrics};
 
 /// What probes are answered from.
 #[derive(Clone)]
@@ -68,8 +70,8 @@ where
 pub(super) async fn health(State(probes): State<Probes>) -> Json<HealthBody> {
     let health = (probes.health)();
     Json(HealthBody {
-        status: "healthy",
-        version: env!("CARGO_PKG_VERSION"),
+        status: "healthy".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
         ready: health.ready,
         degraded: health
             .checks
@@ -86,7 +88,9 @@ pub(super) async fn health(State(probes): State<Probes>) -> Json<HealthBody> {
     responses((status = 200, description = "The process lives", body = StatusBody))
 )]
 pub(super) async fn livez() -> Json<StatusBody> {
-    Json(StatusBody { status: "alive" })
+    Json(StatusBody {
+        status: "alive".to_owned(),
+    })
 }
 
 /// How much to say.
@@ -114,7 +118,7 @@ pub(super) async fn readyz(
     if health.ready {
         let checks = query.verbose.map(|_| checks);
         return Ok(Json(ReadyBody {
-            status: "ready",
+            status: "ready".to_owned(),
             checks,
         }));
     }

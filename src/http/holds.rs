@@ -9,13 +9,17 @@ use super::{
     auth::{Acting, Who},
     denial::{checked_reason, detail, lag, progress},
     extract::{Params, Segment},
-    hold_bodies::{HoldBody, HoldsBody, NewHoldBody, PlacedBody, ReleasedBody},
     order::{OrderOf, reason},
-    problem::{Problem, ProblemBody},
-    schemas::{CorporateIdText, HoldNameText, PhaseWord, ReasonText, SourceText},
+    problem::Problem,
+    schemas::{HoldNameText, PhaseWord},
 };
 use crate::{
     access::{HoldFilter, HoldView, NewHold, Phase},
+    api::{
+        holds::{HoldBody, HoldsBody, NewHoldBody, PlacedBody, ReleasedBody},
+        problem::ProblemBody,
+        schemas::{CorporateIdText, ReasonText, SourceText},
+    },
     model::{corporate_id::CorporateId, syntax::SOURCE},
 };
 
@@ -103,7 +107,7 @@ pub(super) async fn create(
         (StatusCode::CREATED, "created", None)
     };
     let body = PlacedBody {
-        status,
+        status: status.to_owned(),
         hold: placed.hold.into(),
         proof: placed.proof.into(),
         detail: detail(lag.map(str::to_owned).into_iter().chain(why.remarks)),
@@ -147,7 +151,7 @@ pub(super) async fn release(
     let reason = checked_reason(query.reason)?;
     let done = state.use_cases.release_hold(caller, name, reason).await?;
     Ok(Json(ReleasedBody {
-        status: "released",
+        status: "released".to_owned(),
         name: done.name,
         corporate_id: done.corporate_id.into(),
         remaining: done.remaining,

@@ -17,12 +17,11 @@ use super::{
     auth::Who,
     denial::checked_reason,
     extract::{Params, essence},
-    id_bodies::ImportedIdsBody,
-    problem::{Problem, ProblemBody},
-    schemas::ReasonText,
+    problem::Problem,
 };
 use crate::{
     access::{AccessError, UseCases},
+    api::{ids::ImportedIdsBody, problem::ProblemBody, schemas::ReasonText},
     registry::{Entry, table},
 };
 

@@ -10,17 +10,21 @@ use super::{
     client::ClientAddr,
     denial::{checked_reason, detail, lag},
     extract::{Body, Params, RequestKey},
-    id_bodies::{
-        ActivateIdBody, ActivatedIdBody, IdBody, IdDetailBody, IdsBody, NewIdBody, RevokeIdBody, RevokedIdBody,
-        ValidityBody, WhichIdBody,
-    },
     order::{OrderOf, reason},
-    problem::{Problem, ProblemBody},
-    schemas::{CorporateIdText, IdPrefixText, IdStatusWord, RequestKeyText},
+    problem::Problem,
+    schemas::{IdPrefixText, IdStatusWord, RequestKeyText},
     value::{check_page, number},
 };
 use crate::{
     access::NewId,
+    api::{
+        ids::{
+            ActivateIdBody, ActivatedIdBody, IdBody, IdDetailBody, IdsBody, NewIdBody, RevokeIdBody, RevokedIdBody,
+            ValidityBody, WhichIdBody,
+        },
+        problem::ProblemBody,
+        schemas::CorporateIdText,
+    },
     model::corporate_id::{CorporateId, MAX_LEN},
     registry::{Owner, Search, Status},
 };
@@ -73,13 +77,13 @@ pub(super) async fn validate(
     Ok(Json(match id {
         _ if !knows => ValidityBody {
             valid: false,
-            status: "unverified",
+            status: "unverified".to_owned(),
             owner: None,
             well_formed,
         },
         Err(_) => ValidityBody {
             valid: false,
-            status: "unknown",
+            status: "unknown".to_owned(),
             owner: None,
             well_formed,
         },
@@ -87,7 +91,7 @@ pub(super) async fn validate(
             let validity = state.use_cases.validate_id(&id).await?;
             ValidityBody {
                 valid: validity.valid,
-                status: validity.status,
+                status: validity.status.to_owned(),
                 owner: validity.owner,
                 well_formed,
             }

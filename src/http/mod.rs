@@ -5,7 +5,6 @@
 
 mod access;
 mod activation;
-mod activation_bodies;
 mod apps;
 mod audit;
 mod auth;
@@ -13,7 +12,6 @@ mod backup;
 mod body;
 mod client;
 mod context;
-mod decide;
 mod denial;
 mod docs;
 mod event_bodies;
@@ -70,7 +68,6 @@ use tokio::sync::Semaphore;
 
 pub use health::{Probes, probes};
 pub use openapi::openapi;
-pub use records::{StoryBody, WhoBody};
 pub use waiting::waiting;
 
 use self::{auth::Principals, docs::Documentation, limiter::FailureLimiter, problem::Problem};

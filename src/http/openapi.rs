@@ -10,10 +10,14 @@ use utoipa::{
 };
 
 use super::{
-    access, activation, audit, backup, docs, events, forget, gateways, guard, health, holds, id_files, ids, problem,
-    records, release_many,
-    schemas::{self, ActorText, SourceText},
+    access, activation, audit, backup, docs, events, forget, gateways, guard, health, holds, id_files, ids, records,
+    release_many,
+    schemas::{self, ActorText},
     subscription, telegram, users, webhooks,
+};
+use crate::api::{
+    problem::ProblemBody,
+    schemas::{self as texts, SourceText},
 };
 
 /// The OpenAPI document of the API.
@@ -46,9 +50,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         health::health, health::livez, health::readyz, health::metrics, docs::document, docs::page,
     ),
     components(schemas(
-        problem::ProblemBody, schemas::CorporateIdText, schemas::SourceText, schemas::HoldNameText, schemas::GatewayNameText, schemas::AccessWord,
-        schemas::ReasonWord, schemas::PhaseWord, schemas::WhyBody, schemas::OwnerText, schemas::EmailText, schemas::RoleText,
-        schemas::ReasonText, schemas::GuardWord, schemas::EventStateWord, schemas::EventTypeText, schemas::DepartmentText,
+        ProblemBody, texts::CorporateIdText, texts::SourceText, schemas::HoldNameText, schemas::GatewayNameText, schemas::AccessWord,
+        schemas::ReasonWord, schemas::PhaseWord, schemas::WhyBody, texts::OwnerText, texts::EmailText, texts::RoleText,
+        texts::ReasonText, schemas::GuardWord, schemas::EventStateWord, schemas::EventTypeText, texts::DepartmentText,
         schemas::IdPrefixText, schemas::IdStatusWord, schemas::RequestKeyText, subscription::Format,
     )),
     security(("corporate_secret" = [])),

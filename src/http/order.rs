@@ -15,12 +15,12 @@ use serde_json::Value;
 use super::{
     HttpState, auth,
     body::{self, Cut, Text, shown},
-    denial::MAX_REASON,
     extract,
     problem::Problem,
 };
 use crate::{
     access::{Caller, Why},
+    api::schemas::MAX_REASON,
     history::redact,
 };
 

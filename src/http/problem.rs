@@ -4,13 +4,13 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use jiff::Timestamp;
-use serde::Serialize;
-use utoipa::ToSchema;
 
-use super::{health_bodies::CheckBody, proof_body::ProofBody};
 use crate::{
     access::{AccessError, Denial, Former},
+    api::{
+        health::CheckBody,
+        problem::{BadLineBody, ProblemBody},
+    },
     desired::DesiredError,
     model::corporate_id::CorporateIdError,
     registry::{BadLine, FindError},
@@ -18,16 +18,6 @@ use crate::{
 
 /// Lines of a file that one answer names.
 const MOST_LINES: usize = 10_000;
-
-/// A line of a file that cannot be taken.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-#[schema(as = BadLine)]
-pub(super) struct BadLineBody {
-    /// Which line, from 1.
-    line: u64,
-    /// What is wrong with it, and what to do.
-    message: String,
-}
 
 impl From<BadLine> for BadLineBody {
     fn from(BadLine { line, message }: BadLine) -> Self {
@@ -39,57 +29,12 @@ impl From<BadLine> for BadLineBody {
 #[derive(Debug, Clone)]
 pub(super) struct Problem(Box<ProblemBody>);
 
-/// What went wrong, as RFC 9457 has it.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-#[schema(as = Problem)]
-pub(super) struct ProblemBody {
-    /// Kind of the problem, for programs.
-    #[serde(rename = "type")]
-    #[schema(example = "urn:vpn-operator:problem:access-denied")]
-    type_: String,
-    /// Kind of the problem, for people.
-    title: &'static str,
-    /// HTTP status.
-    status: u16,
-    /// What is wrong here, and what to do.
-    detail: String,
-    /// Why the person is denied: `Held`, `Inactive`, `NotYetValid`, `Expired`, `OverQuota`, `Deleted`, `Conflict`, `Undeclared`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    /// Names of the holds that are live.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    holds: Option<Vec<String>>,
-    /// When the object of somebody was deleted of whom nothing but this record is left.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    deleted_at: Option<Timestamp>,
-    /// The last revocation of somebody who is gone, as in the answer about a person. Where `sessions_zero_at` is null and nothing is
-    /// waited for, nobody saw when the last session was gone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    revocation: Option<ProofBody>,
-    /// What was looked at, when the service is not ready.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    checks: Option<Vec<CheckBody>>,
-    /// The lines of a file that cannot be taken, in their order.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lines: Option<Vec<BadLineBody>>,
-    /// How many lines more cannot be taken.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    more_lines: Option<usize>,
-    /// Id of the request, as in the log and the audit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<String>,
-    /// Seconds after which the same request may be let in.
-    #[serde(skip)]
-    retry_after: Option<u64>,
-}
-
 impl Problem {
     /// A problem of a kind.
     pub(super) fn new(status: StatusCode, kind: &str, title: &'static str, detail: impl Into<String>) -> Self {
         Self(Box::new(ProblemBody {
             type_: format!("urn:vpn-operator:problem:{kind}"),
-            title,
+            title: title.to_owned(),
             status: status.as_u16(),
             detail: detail.into(),
             reason: None,
@@ -168,12 +113,12 @@ impl Problem {
 
     /// Why a person has no access of whom there is no decision.
     fn reason(mut self, reason: &'static str) -> Self {
-        self.0.reason = Some(reason);
+        self.0.reason = Some(reason.to_owned());
         self
     }
 
     fn denied(mut self, denial: Denial) -> Self {
-        self.0.reason = Some(denial.reason.as_str());
+        self.0.reason = Some(denial.reason.as_str().to_owned());
         self.0.holds = Some(denial.holds);
         self
     }

@@ -2,18 +2,21 @@
 
 use axum::{Json, extract::State};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{
     HttpState,
-    audit::AuditBody,
     extract::{Params, PathId},
-    problem::{Problem, ProblemBody},
-    schemas::CorporateIdText,
+    problem::Problem,
     value::{check_page, number},
 };
 use crate::{
+    api::{
+        problem::ProblemBody,
+        records::{AccessOrderBody, HadAccessBody, MonthTrafficBody, PastRevocationBody, StoryBody, WhoBody},
+        schemas::CorporateIdText,
+    },
     history::{AccessOrder, HadAccess, MonthTraffic, RevocationRow, Story, Who, WhoQuestion},
     model::corporate_id::CorporateId,
 };
@@ -47,64 +50,6 @@ fn page() -> u32 {
     MAX_PAGE
 }
 
-/// An order that changed somebody's access.
-#[derive(Serialize, ToSchema)]
-pub(super) struct AccessOrderBody {
-    /// Number of its audit row.
-    seq: i64,
-    /// When it was given, UTC.
-    #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
-    /// Who gave it.
-    actor: String,
-    /// By which way in.
-    source: String,
-    /// What was ordered.
-    action: String,
-    /// Id of the request by which it was given, as long as its audit row is kept.
-    request_id: Option<String>,
-    /// The HR event that gave it, by its number, as long as its audit row is kept.
-    event: Option<String>,
-}
-
-/// How somebody's access stood.
-#[derive(Serialize, ToSchema)]
-pub(super) struct HadAccessBody {
-    /// Whose it is.
-    corporate_id: String,
-    /// `Granted` or `Denied`.
-    access: &'static str,
-    /// Why.
-    reason: String,
-    /// The same for people, with the names of holds.
-    why: Option<String>,
-    /// Since when access was granted, or denied, without a break.
-    #[schema(value_type = String, format = DateTime)]
-    since: Timestamp,
-    /// Since when it was so for this reason.
-    #[schema(value_type = String, format = DateTime)]
-    reason_since: Timestamp,
-    /// Number of the audit row that says so; it may be past retention.
-    seq: i64,
-    /// The order that brought it about; null when it was a change in desired state, a limit, or time.
-    order: Option<AccessOrderBody>,
-}
-
-/// Who had access at a moment.
-#[derive(Serialize, ToSchema)]
-pub struct WhoBody {
-    /// The moment, UTC.
-    #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
-    /// Every change since then was written down. Of what was before little or nothing is known; null when nothing is.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    known_from: Option<Timestamp>,
-    /// The people, in the order of their IDs.
-    people: Vec<HadAccessBody>,
-    /// `after` of the next page; null at the end.
-    next: Option<String>,
-}
-
 impl WhoBody {
     /// As it is answered, for a page of at most `limit` people.
     #[must_use]
@@ -124,7 +69,7 @@ impl From<HadAccess> for HadAccessBody {
     fn from(it: HadAccess) -> Self {
         Self {
             corporate_id: it.corporate_id,
-            access: if it.granted { "Granted" } else { "Denied" },
+            access: if it.granted { "Granted" } else { "Denied" }.to_owned(),
             reason: it.reason,
             why: it.why,
             since: it.since,
@@ -149,32 +94,6 @@ impl From<AccessOrder> for AccessOrderBody {
     }
 }
 
-/// A revocation as it is kept.
-#[derive(Serialize, ToSchema)]
-pub(super) struct PastRevocationBody {
-    /// Account on the gateways.
-    account: String,
-    /// Why.
-    reason: String,
-    /// Logins were refused from then on.
-    #[schema(value_type = String, format = DateTime)]
-    denied_at: Timestamp,
-    /// No session could pass another byte from then on.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    contained_at: Option<Timestamp>,
-    /// No session was left from then on.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    sessions_zero_at: Option<Timestamp>,
-    /// Nodes that were taken out of their gateway before their word was there.
-    left_out: Vec<String>,
-    /// When containment was last taken back because it was not true.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    withdrawn_at: Option<Timestamp>,
-    /// When the person's object was deleted.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    deleted_at: Option<Timestamp>,
-}
-
 impl From<RevocationRow> for PastRevocationBody {
     fn from(row: RevocationRow) -> Self {
         Self {
@@ -190,20 +109,6 @@ impl From<RevocationRow> for PastRevocationBody {
     }
 }
 
-/// Traffic in a month.
-#[derive(Serialize, ToSchema)]
-pub(super) struct MonthTrafficBody {
-    /// The month, UTC.
-    #[schema(example = "2026-03")]
-    month: String,
-    /// Account on the gateways.
-    account: String,
-    /// Bytes from the user.
-    upload: u64,
-    /// Bytes to the user.
-    download: u64,
-}
-
 impl From<MonthTraffic> for MonthTrafficBody {
     fn from(it: MonthTraffic) -> Self {
         Self {
@@ -213,24 +118,6 @@ impl From<MonthTraffic> for MonthTrafficBody {
             download: it.download,
         }
     }
-}
-
-/// Everything that is kept about one person, oldest first.
-#[derive(Serialize, ToSchema)]
-pub struct StoryBody {
-    /// Who it is.
-    corporate_id: String,
-    /// Every change of access since then was written down.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    known_from: Option<Timestamp>,
-    /// Audit rows, oldest first; of very many the latest.
-    rows: Vec<AuditBody>,
-    /// There are older rows: `GET /audit` has them.
-    cut: bool,
-    /// Revocations.
-    revocations: Vec<PastRevocationBody>,
-    /// Traffic by month.
-    traffic: Vec<MonthTrafficBody>,
 }
 
 impl From<Story> for StoryBody {

@@ -1,90 +1,21 @@
 //! Taking back every hold that a source placed from a moment on.
 
 use axum::{Json, extract::State, http::StatusCode};
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::{
     HttpState,
     auth::{Acting, Who},
     denial::checked_reason,
     extract::Body,
-    problem::{Problem, ProblemBody},
-    schemas::{ReasonText, SourceText},
-    user_bodies::access_word,
-    value::moment,
+    problem::Problem,
 };
-use crate::access::{ReleaseMany, ReleasedMany, ReleasedOne, ReleasedPerson};
-
-/// Which holds to take back.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ReleaseManyBody {
-    /// In whose name, if not in the caller's: the source that placed the holds.
-    #[schema(value_type = Option<SourceText>)]
-    source: Option<String>,
-    /// Those placed at this moment or later, RFC 3339.
-    #[serde(deserialize_with = "moment")]
-    #[schema(value_type = String, format = DateTime)]
-    since: Timestamp,
-    /// Why, for people; stands in the audit.
-    #[schema(value_type = Option<ReasonText>)]
-    reason: Option<String>,
-    /// Only say what would happen.
-    #[serde(default)]
-    dry_run: bool,
-}
-
-/// What became of the holds.
-#[derive(Serialize, ToSchema)]
-pub(super) struct ReleasedManyBody {
-    /// `released`: all of them are gone. `incomplete`: not all, see `error` of the people. `accepted`: auth has not taken it in
-    /// yet. `dry_run`: nothing was changed.
-    status: &'static str,
-    /// Whose holds.
-    source: String,
-    /// How many holds it concerns.
-    holds: usize,
-    /// How many people could not be relieved of all of them.
-    failed: usize,
-    /// Whom it concerns, in the order of their IDs.
-    people: Vec<ReleasedPersonBody>,
-}
-
-/// What became of one person's holds; of a dry run: what would.
-#[derive(Serialize, ToSchema)]
-pub(super) struct ReleasedPersonBody {
-    /// Whom it concerns.
-    corporate_id: String,
-    /// The holds, in the order of their names.
-    holds: Vec<ReleasedHoldBody>,
-    /// `spec.active` is set back to true, because a deactivation by this source had set it to false.
-    reactivates: bool,
-    /// `Granted` or `Denied`.
-    access: &'static str,
-    /// Why: what still stands against access.
-    reason: &'static str,
-    /// Holds that still deny: their own sources have to lift them.
-    remaining: Vec<String>,
-    /// What could not be done, and why.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-}
-
-/// A hold that is taken back.
-#[derive(Serialize, ToSchema)]
-pub(super) struct ReleasedHoldBody {
-    /// Name of the hold.
-    name: String,
-    /// When it was placed.
-    #[schema(value_type = String, format = DateTime)]
-    since: Timestamp,
-    /// Why it was placed, for people.
-    reason: Option<String>,
-    /// It is gone.
-    released: bool,
-}
+use crate::{
+    access::{ReleaseMany, ReleasedMany, ReleasedOne, ReleasedPerson},
+    api::{
+        holds::{ReleaseManyBody, ReleasedHoldBody, ReleasedManyBody, ReleasedPersonBody},
+        problem::ProblemBody,
+    },
+};
 
 impl From<ReleasedOne> for ReleasedHoldBody {
     fn from(hold: ReleasedOne) -> Self {
@@ -103,8 +34,8 @@ impl From<ReleasedPerson> for ReleasedPersonBody {
             corporate_id: person.corporate_id.into(),
             holds: person.holds.into_iter().map(Into::into).collect(),
             reactivates: person.reactivates,
-            access: access_word(person.access),
-            reason: person.reason.as_str(),
+            access: person.access.as_str().to_owned(),
+            reason: person.reason.as_str().to_owned(),
             remaining: person.remaining,
             error: person.error,
         }
@@ -120,7 +51,7 @@ fn answer(done: ReleasedMany) -> (StatusCode, Json<ReleasedManyBody>) {
         (false, 0, true) => (StatusCode::OK, "released"),
     };
     let body = ReleasedManyBody {
-        status,
+        status: status.to_owned(),
         source: done.source,
         holds: done.people.iter().map(|person| person.holds.len()).sum(),
         failed,

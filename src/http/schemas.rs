@@ -1,84 +1,32 @@
-//! What the texts in requests may be, as the OpenAPI document says it. The rules are those of [`crate::model`].
-
-use std::borrow::Cow;
+//! What the texts in requests may be, as the OpenAPI document says it, beside those of [`crate::api`]. The rules are those of
+//! [`crate::model`].
 
 use serde_json::json;
 use utoipa::{
-    PartialSchema, ToSchema,
+    ToSchema as _,
     openapi::{
-        ArrayBuilder, ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, Type,
+        ArrayBuilder, ObjectBuilder, OneOfBuilder, Ref, Type,
         schema::{AdditionalProperties, SchemaType},
     },
 };
 
-use super::{auth::MAX_ACTOR, denial::MAX_REASON};
-use crate::inbox::State as EventState;
-use crate::model::{
-    access::{Access, Reason},
-    corporate_id,
-    hold::HoldPhase,
-    syntax::{self, Syntax},
-    user::{MAX_OWNER_LEN, MAX_ROLE_LEN},
+use super::auth::MAX_ACTOR;
+use crate::{
+    api::schemas::{CorporateIdText, named, one_line, spelled, text},
+    inbox::State as EventState,
+    model::{
+        access::{Access, Reason},
+        corporate_id,
+        hold::HoldPhase,
+        syntax,
+    },
+    registry::Status,
 };
-use crate::registry::{Status, entry::MAX_DEPARTMENT_LEN};
-
-/// A schema by a name of its own.
-macro_rules! named {
-    ($(#[$doc:meta])* $type:ident, $name:literal, $schema:expr) => {
-        $(#[$doc])*
-        pub(super) enum $type {}
-
-        impl PartialSchema for $type {
-            fn schema() -> RefOr<Schema> {
-                $schema.into()
-            }
-        }
-
-        impl ToSchema for $type {
-            fn name() -> Cow<'static, str> {
-                $name.into()
-            }
-        }
-    };
-}
-
-fn text() -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::String)
-}
-
-fn spelled(syntax: &Syntax) -> ObjectBuilder {
-    text()
-        .pattern(Some(syntax.pattern))
-        .min_length(Some(1))
-        .max_length(Some(syntax.max_len))
-}
 
 fn one_of(words: impl IntoIterator<Item = &'static str>) -> ObjectBuilder {
     text().enum_values(Some(words))
 }
 
-/// One line without control characters, as [`char::is_control`] has them.
-fn one_line(max_len: usize) -> ObjectBuilder {
-    text()
-        .pattern(Some("^[^\\x00-\\x1f\\x7f-\\x9f]*$"))
-        .max_length(Some(max_len))
-}
-
-named!(
-    /// Whose access it is.
-    OwnerText, "Owner",
-    one_line(MAX_OWNER_LEN)
-        .description(Some("Text that is shown to admins, usually the person's name."))
-        .examples([json!("Anna Example")])
-);
-named!(
-    /// A job title.
-    RoleText, "Role", one_line(MAX_ROLE_LEN).description(Some("Free text, for example a job title."))
-);
-named!(
-    /// Where somebody works.
-    DepartmentText, "Department", one_line(MAX_DEPARTMENT_LEN).description(Some("Where the person works."))
-);
 named!(
     /// The beginning of a corporate ID.
     IdPrefixText, "IdPrefix",
@@ -88,10 +36,12 @@ named!(
         .description(Some("The beginning of a corporate ID. Case does not matter."))
         .examples([json!("AB12")])
 );
+
 named!(
     /// See [`Status`].
     IdStatusWord, "IdStatus", one_of(Status::ALL.map(Status::as_str))
 );
+
 named!(
     /// What a caller calls a request.
     RequestKeyText, "RequestKey",
@@ -101,26 +51,7 @@ named!(
         .max_length(Some(128))
         .description(Some("The caller's own name of a request, like a UUID. The same request gets the same answer."))
 );
-named!(
-    /// Why something is done that denies nobody.
-    ReasonText, "ReasonText", one_line(MAX_REASON).description(Some("Why, for people; stands in the audit."))
-);
 
-named!(
-    /// A corporate ID.
-    CorporateIdText, "CorporateId",
-    text()
-        .pattern(Some(corporate_id::PATTERN))
-        .min_length(Some(1))
-        .max_length(Some(corporate_id::MAX_LEN))
-        .description(Some("A corporate ID. Case does not matter."))
-        .examples([json!("AB123456")])
-);
-named!(
-    /// Who acts, and who holds.
-    SourceText, "Source",
-    spelled(&syntax::SOURCE).description(Some("Who holds. Only the same source lifts a hold.")).examples([json!("helpdesk")])
-);
 named!(
     /// The name of a hold.
     HoldNameText, "HoldName",
@@ -128,11 +59,13 @@ named!(
         .description(Some("Name of a hold: `<source>-<cause>-<id>`."))
         .examples([json!("api-held-ab123456")])
 );
+
 named!(
     /// The name of a gateway.
     GatewayNameText, "GatewayName",
     spelled(&syntax::OBJECT_NAME).description(Some("Name of a gateway.")).examples([json!("default")])
 );
+
 named!(
     /// The person who acts.
     ActorText, "Actor",
@@ -143,6 +76,7 @@ named!(
         .description(Some("A person's name, for the audit."))
         .examples([json!("anna")])
 );
+
 named!(
     /// Why a person is denied. Without a type: whatever is sent is taken as far as it can be read.
     WhyBody, "Why",
@@ -160,6 +94,7 @@ named!(
         ))
         .examples([json!({ "reason": "left the company" })])
 );
+
 named!(
     /// People by name, or expressly everybody.
     GuardWord, "GuardWord",
@@ -185,18 +120,15 @@ fn word(all: bool) -> ObjectBuilder {
 }
 
 named!(
-    /// A mail address.
-    EmailText, "Email",
-    spelled(&syntax::EMAIL).description(Some("A mail address.")).examples([json!("anna@example.com")])
-);
-named!(
     /// See [`Access`].
     AccessWord, "Access", one_of([Access::Granted, Access::Denied].map(Access::as_str))
 );
+
 named!(
     /// See [`Reason`].
     ReasonWord, "Reason", one_of(Reason::ALL.map(Reason::as_str))
 );
+
 named!(
     /// See [`HoldPhase`].
     PhaseWord, "Phase",
@@ -213,14 +145,14 @@ named!(
     EventTypeText, "EventType", one_line(MAX_EVENT_TYPE)
 );
 
-/// Most characters of an `event_type`.
-pub(super) const MAX_EVENT_TYPE: usize = 64;
-
 named!(
     /// See [`EventState`].
     EventStateWord, "EventState",
     one_of(EventState::ALL.map(EventState::as_str))
 );
+
+/// Most characters of an `event_type`.
+pub(super) const MAX_EVENT_TYPE: usize = 64;
 
 const PHASES: [HoldPhase; 4] = [
     HoldPhase::Pending,

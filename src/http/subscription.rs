@@ -19,12 +19,13 @@ use super::{
     client::ClientAddr,
     extract::{Params, Segment},
     page::{self, Teller},
-    problem::{Problem, ProblemBody},
+    problem::Problem,
     user_info::UserInfo,
     visitor::Visitor,
 };
 use crate::{
     access::{AccessError, Configuration, Denial, Subscription},
+    api::problem::ProblemBody,
     forms::{
         self, Form,
         clients::{self, Client},

@@ -12,19 +12,24 @@ use utoipa::IntoParams;
 
 use super::{
     HttpState,
-    access::{FullConfigBody, RotateBody, RotatedBody, rotated},
+    access::rotated,
     auth::Who,
     denial::checked_reason,
     extract::{Body, OptionalBody, Params, PathId, RequestKey},
-    problem::{Problem, ProblemBody},
-    schemas::{CorporateIdText, RequestKeyText},
+    problem::Problem,
+    schemas::RequestKeyText,
     value::number,
 };
 use crate::{
     access::{LinkedView, OwnHold},
-    api::telegram::{
-        CodeAnswer, CodeRequest, LanguageRequest, LinkCode, LinkRequest, Linked, LinkedPerson, NewLinkCode, Notice,
-        NoticeDone, NoticeKind, NoticeOutcome, Notices, PersonsHold, TelegramLink,
+    api::{
+        access::{FullConfigBody, RotateBody, RotatedBody},
+        problem::ProblemBody,
+        schemas::CorporateIdText,
+        telegram::{
+            CodeAnswer, CodeRequest, LanguageRequest, LinkCode, LinkRequest, Linked, LinkedPerson, NewLinkCode, Notice,
+            NoticeDone, NoticeKind, NoticeOutcome, Notices, PersonsHold, TelegramLink,
+        },
     },
     linking::{self, Outcome, What},
     model::corporate_id::CorporateId,

@@ -7,13 +7,17 @@ use utoipa::IntoParams;
 use super::{
     HttpState,
     extract::{Params, PathId},
-    problem::{Problem, ProblemBody},
-    schemas::{AccessWord, CorporateIdText, ReasonWord},
-    user_bodies::{UserDetailBody, UsersBody},
+    problem::Problem,
+    schemas::{AccessWord, ReasonWord},
     value::{check_page, number},
 };
 use crate::{
     access::UserFilter,
+    api::{
+        problem::ProblemBody,
+        schemas::CorporateIdText,
+        users::{UserDetailBody, UsersBody},
+    },
     model::access::{Access, Reason},
 };
 

@@ -2,27 +2,9 @@
 
 use std::{fmt::Display, str::FromStr};
 
-use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de::Error};
 
 use super::problem::Problem;
-
-/// A moment.
-pub(super) fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-    let text = text(deserializer, MOMENT)?;
-    text.parse().map_err(|_| D::Error::custom(MOMENT))
-}
-
-/// A moment that may be absent or null.
-pub(super) fn optional_moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
-    match serde_json::Value::deserialize(deserializer)? {
-        serde_json::Value::Null => Ok(None),
-        serde_json::Value::String(text) => text.parse().map(Some).map_err(|_| D::Error::custom(MOMENT)),
-        _ => Err(D::Error::custom(MOMENT)),
-    }
-}
-
-const MOMENT: &str = "give a moment in RFC 3339, like 2027-01-01T00:00:00Z";
 
 /// A whole number in a query.
 pub(super) fn number<'de, D: Deserializer<'de>, T: FromStr>(deserializer: D) -> Result<T, D::Error> {

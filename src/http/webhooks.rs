@@ -10,11 +10,14 @@ use super::{
     HttpState,
     body::{self, Cut, Packed},
     context::RequestId,
-    event_bodies::{HrEventBody, ReceivedBody, WebhookHealthBody},
-    problem::{Problem, ProblemBody},
+    problem::Problem,
 };
 use crate::{
     access::{AccessError, Delivery},
+    api::{
+        events::{HrEventBody, ReceivedBody, WebhookHealthBody},
+        problem::ProblemBody,
+    },
     inbox::{
         State as EventState,
         event::Instruction,

@@ -16,6 +16,8 @@ pub use super::traffic::TrafficLimit;
 pub const MAX_OWNER_LEN: usize = 256;
 /// Most characters of [`VpnUserSpec::role`].
 pub const MAX_ROLE_LEN: usize = 128;
+/// Most characters of the name of a department, in the registry of corporate IDs.
+pub const MAX_DEPARTMENT_LEN: usize = 128;
 /// Most devices that can be allowed.
 pub const MAX_DEVICES: u32 = 1000;
 /// Most gateways of one person.

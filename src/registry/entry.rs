@@ -6,11 +6,8 @@ use super::status::Status;
 use crate::model::{
     corporate_id::CorporateId,
     syntax::{self, fits},
-    user::MAX_OWNER_LEN,
+    user::{MAX_DEPARTMENT_LEN, MAX_OWNER_LEN},
 };
-
-/// Longest name of a department, in characters.
-pub const MAX_DEPARTMENT_LEN: usize = 128;
 
 /// Whose ID it is. Personal data: it stands in columns of its own, and in no change and no audit row.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -8,6 +8,7 @@ import time
 import traceback
 
 from . import (
+    chatting,
     composing,
     connecting,
     crashing,
@@ -51,6 +52,9 @@ SCENARIOS = [
     panels.accounts_made_by_hand_are_imported_and_a_panel_that_is_reset_is_filled_again_and_nobody_notices,
     profiles.sing_box_checks_the_profile_and_connects_hopping_obfuscated_and_pinned,
     profiles.the_official_client_reads_its_own_form,
+    chatting.codes_come_by_a_real_mail_server_in_both_languages_and_link,
+    chatting.a_mail_server_with_the_certificate_of_a_stranger_gets_no_code_and_doctor_says_so,
+    chatting.the_official_client_connects_with_the_picture_that_the_bot_sends,
     composing.the_steps_of_the_compose_file_end_in_a_login,
     describing.the_api_is_as_openapi_json_describes_it,
     kubernetes_schema.the_api_server_refuses_what_cannot_be_meant,

@@ -48,7 +48,21 @@ class Operator:
 
     def launch(self):
         """Starts the process and waits for nothing."""
-        environment = {
+        self.process = self.world.start(
+            self.name,
+            [
+                self.world.tools.operator, "run",
+                *self._source(),
+                "--listen", f"127.0.0.1:{self.api_port}",
+                "--auth-listen", f"127.0.0.1:{self.auth_port}",
+            ],
+            env=self.settings(),
+        )
+        return self
+
+    def settings(self):
+        """The environment of the process."""
+        return {
             "PATH": os.environ.get("PATH", ""),
             "MASTER_KEY": MASTER_KEY,
             "HYSTERIA_AUTH_TOKEN": AUTH_TOKEN,
@@ -58,17 +72,6 @@ class Operator:
             "HYSTERIA_POLL_INTERVAL": "1s",
             **self.environment,
         }
-        self.process = self.world.start(
-            self.name,
-            [
-                self.world.tools.operator, "run",
-                *self._source(),
-                "--listen", f"127.0.0.1:{self.api_port}",
-                "--auth-listen", f"127.0.0.1:{self.auth_port}",
-            ],
-            env=environment,
-        )
-        return self
 
     def _source(self):
         """The flags that say where desired state and data are."""

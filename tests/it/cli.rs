@@ -31,6 +31,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::support::document;
+
 const SECRET: &str = "correct-horse-battery";
 
 /// The binary in an empty environment, so that the machine's own settings do not leak in.
@@ -76,7 +78,8 @@ struct Seen {
 
 type Answers = dyn Fn(&Seen, usize) -> (u16, Value) + Send + Sync;
 
-/// An operator's API that records what it is asked and answers as the test says.
+/// An operator's API that records what it is asked and answers as the test says. What the operator says besides in such an answer,
+/// by its OpenAPI document, is added.
 struct Fake {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -104,6 +107,7 @@ async fn answer(State(shared): State<Shared>, method: Method, uri: Uri, headers:
         seen.len()
     };
     let (status, body) = (shared.answers)(&request, number);
+    let body = document::whole(request.method.as_str(), request.uri.path(), status, body);
     let status = StatusCode::from_u16(status).unwrap();
     let mut simulated = HeaderMap::new();
     if shared.simulated {
@@ -539,7 +543,7 @@ async fn a_list_is_a_table_for_people_and_the_answer_itself_for_programs() {
     let body = json!({
         "users": [
             { "corporate_id": "AB123456", "owner": "Anna \u{1b}[31mIvanova", "access": "Granted", "reason": "Active", "username": "corp_ab123456", "sessions": 2 },
-            { "corporateId": "AB123457", "access": "Denied", "reason": "Held" },
+            { "corporate_id": "AB123457", "access": "Denied", "reason": "Held", "username": "corp_ab123457" },
         ],
         "next": "ab123457",
     });
@@ -556,7 +560,7 @@ async fn a_list_is_a_table_for_people_and_the_answer_itself_for_programs() {
         .map(|line| line.split_whitespace().collect::<Vec<_>>())
         .collect();
     assert_eq!(lines[0], ["ID", "OWNER", "ACCESS", "REASON", "ACCOUNT", "SESSIONS"]);
-    assert_eq!(lines[2], ["AB123457", "-", "Denied", "Held", "-", "-"]);
+    assert_eq!(lines[2], ["AB123457", "-", "Denied", "Held", "corp_ab123457", "-"]);
     assert!(!table.stdout.contains('\u{1b}'), "a name must not drive the terminal");
     assert!(table.stderr.contains("--after ab123457"), "{}", table.stderr);
     let seen = fake.only();
@@ -565,7 +569,8 @@ async fn a_list_is_a_table_for_people_and_the_answer_itself_for_programs() {
     assert_eq!(seen.headers["x-vpn-operator-actor"], "anna");
 
     let json = fake.run(&["user", "list", "--output", "json", "--as", "Zoë"]).await;
-    assert_eq!(serde_json::from_str::<Value>(&json.stdout).unwrap(), body);
+    let whole = document::whole("GET", "/users", 200, body);
+    assert_eq!(serde_json::from_str::<Value>(&json.stdout).unwrap(), whole);
     assert_eq!(
         fake.seen()[1].headers["x-vpn-operator-actor"].as_bytes(),
         "Zoë".as_bytes()
@@ -597,13 +602,13 @@ async fn show_is_readable_and_fetches_links_only_when_asked() {
         if seen.uri.path().ends_with("/config") {
             (200, json!({ "hy2_url": "hysteria2://link", "qr_code": "iVBORw0KGgo" }))
         } else {
-            (200, json!({ "corporate_id": "A.b-1", "access": "Denied", "usage": { "used": 5 }, "holds": [{ "name": "hr-x", "phase": "Live", "until": null }], "none": null }))
+            (200, json!({ "corporate_id": "A.b-1", "access": "Denied", "usage": { "used": 5 }, "declared": true, "reason": "Held", "holds": [{ "name": "hr-x", "phase": "Live", "in_force": true, "until": null }], "none": null }))
         }
     })
     .await;
     let plain = fake.run(&["user", "show", "A.b-1"]).await;
     assert_eq!(plain.code, 0, "{}", plain.stderr);
-    assert!(plain.stdout.starts_with("A.b-1\nDenied: -\n"), "{}", plain.stdout);
+    assert!(plain.stdout.starts_with("A.b-1\nDenied: Held\n"), "{}", plain.stdout);
     assert!(plain.stdout.contains("traffic   5 B used"), "{}", plain.stdout);
     assert!(
         plain
@@ -755,17 +760,17 @@ async fn deactivate_waits_until_containment_and_shows_the_three_times() {
     let fake = Fake::start(|seen, number| match (seen.method.as_str(), number) {
         ("POST", _) => (
             200,
-            json!({ "status": "deactivated", "corporate_id": "AB123456", "hold": "cli-deactivated-ab123456", "denied_at": "T1", "contained_at": null, "waiting_for": [] }),
+            json!({ "status": "deactivated", "corporate_id": "AB123456", "hold": "cli-deactivated-ab123456", "denied_at": "2026-01-01T12:00:00Z", "contained_at": null, "waiting_for": [] }),
         ),
         // A moment in which the operator is busy does not end the waiting.
         (_, 2) => (503, json!({ "detail": "busy" })),
         (_, 3) => (
             200,
-            json!({ "revocation": { "denied_at": "T1", "waiting_for": ["default/node-2"] } }),
+            json!({ "revocation": { "denied_at": "2026-01-01T12:00:00Z", "waiting_for": ["default/node-2"] } }),
         ),
         _ => (
             200,
-            json!({ "revocation": { "denied_at": "T1", "contained_at": "T2", "sessions_zero_at": null } }),
+            json!({ "revocation": { "denied_at": "2026-01-01T12:00:00Z", "contained_at": "2026-01-01T12:00:01.5Z", "sessions_zero_at": null } }),
         ),
     })
     .await;
@@ -778,11 +783,11 @@ async fn deactivate_waits_until_containment_and_shows_the_three_times() {
         .lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
         .collect();
+    assert!(lines[0].starts_with("denied 2026-01-01 12:00:00 UTC, "), "{}", lines[0]);
     assert_eq!(
-        lines,
+        lines[1..],
         [
-            "denied T1",
-            "contained T2",
+            "contained 1.5 s later",
             "sessions zero -",
             "hold cli-deactivated-ab123456"
         ]
@@ -796,7 +801,7 @@ async fn deactivate_waits_until_containment_and_shows_the_three_times() {
 async fn a_deactivation_not_contained_in_time_exits_with_6() {
     let fake = Fake::answering(
         200,
-        json!({ "revocation": { "denied_at": "T1", "contained_at": null, "waiting_for": ["default/node-2"] } }),
+        json!({ "revocation": { "denied_at": "2026-01-01T12:00:00Z", "contained_at": null, "waiting_for": ["default/node-2"] } }),
     )
     .await;
     let outcome = fake
@@ -810,7 +815,7 @@ async fn a_deactivation_not_contained_in_time_exits_with_6() {
     );
     assert_eq!(
         serde_json::from_str::<Value>(&outcome.stdout).unwrap()["revocation"]["denied_at"],
-        "T1"
+        "2026-01-01T12:00:00Z"
     );
 
     let before = fake.seen().len();
@@ -847,7 +852,7 @@ async fn activate_exits_with_0_only_when_nothing_stands_against_access() {
             200,
             held,
             4,
-            "hr-deactivated-ab123456 of hr, ordered by bob (192.0.2.7), since T1: left the company",
+            "hr-deactivated-ab123456 of hr, ordered by bob (192.0.2.7), since 2026-01-01 12:00:00 UTC",
         ),
         (200, expired, 4, "stays denied: Expired"),
         (202, granted, 6, "do not follow that yet"),
@@ -856,7 +861,7 @@ async fn activate_exits_with_0_only_when_nothing_stands_against_access() {
             "POST" => (status, body.clone()),
             _ => (
                 200,
-                json!({ "holds": [{ "name": "hr-deactivated-ab123456", "source": "hr", "since": "T1", "ordered_by": "bob (192.0.2.7)",
+                json!({ "holds": [{ "name": "hr-deactivated-ab123456", "source": "hr", "since": "2026-01-01T12:00:00Z", "ordered_by": "bob (192.0.2.7)",
                                     "reason": "left the company" }] }),
             ),
         })
@@ -865,6 +870,11 @@ async fn activate_exits_with_0_only_when_nothing_stands_against_access() {
         assert_eq!(outcome.code, code, "{}{}", outcome.stdout, outcome.stderr);
         let all = format!("{}{}", outcome.stdout, outcome.stderr);
         assert!(all.contains(said), "{said}: {all}");
+        assert_eq!(
+            all.contains("ago: left the company"),
+            said.contains("ordered by"),
+            "{all}"
+        );
         assert_eq!(fake.seen()[0].uri.path(), "/user/AB123456/activate");
     }
 }

@@ -1,23 +1,22 @@
 //! `audit acknowledge`: through the API of the running operator, which owns the database.
 
-use serde_json::{Value, json};
-
 use super::super::{
     ask::Ask,
     exit::{CommandError, Exit},
-    json::{cell, list},
     output::{Form, Output},
     user::client,
 };
+use crate::api::audit::{AcknowledgeBody, AcknowledgedBody};
 
 pub(super) async fn run(reason: &str, ask: &Ask, output: &mut Output) -> Result<(), CommandError> {
-    let answer = client(ask)?
-        .post(&["audit", "acknowledge"], &json!({ "reason": reason }))
-        .await?;
+    let body = AcknowledgeBody {
+        reason: reason.to_owned(),
+    };
+    let answer = client(ask)?.post(&["audit", "acknowledge"], &body).await?;
     if ask.output.output == Form::Json {
         output.json(&answer.body)?;
     }
-    let findings: &[Value] = list(&answer.body, "findings");
+    let AcknowledgedBody { findings } = answer.read()?;
     if findings.is_empty() {
         return Err(CommandError::new(
             Exit::NotFound,
@@ -26,7 +25,7 @@ pub(super) async fn run(reason: &str, ask: &Ask, output: &mut Output) -> Result<
     }
     if ask.output.output == Form::Table {
         for finding in findings {
-            output.line(&format!("taken note of: {}", cell(finding, "what")))?;
+            output.line(&format!("taken note of: {}", finding.what))?;
         }
     }
     Ok(())

@@ -6,19 +6,17 @@ use std::{
     sync::Arc,
 };
 
-use serde_json::{Value, json};
-
 use super::super::{
     audit_args::ForgetArgs,
     exit::{CommandError, Exit},
-    json::{cell, field, list, text},
     output::{Form, Output, note},
     rooms,
     run::own_data_folder,
     user::client,
 };
 use crate::{
-    access::{Forgotten, Memory},
+    access::Memory,
+    api::forget::{ForgetBody, ForgottenBody},
     clock::SystemClock,
     config::{HISTORY_FILE, Secrets, secrets::process_environment},
     desired::folder::scrub_record,
@@ -36,49 +34,50 @@ pub(super) async fn run(args: &ForgetArgs, output: &mut Output) -> Result<(), Co
     if !args.yes {
         confirm(&args.id)?;
     }
-    let answer = if args.offline {
-        offline(args).await?
+    let done: ForgottenBody = if args.offline {
+        let done = offline(args).await?;
+        if args.ask.output.output == Form::Json {
+            return output.json(&done);
+        }
+        done
     } else {
-        let body = json!({ "corporate_id": args.id.as_str(), "reason": args.reason });
-        client(&args.ask)?.post(&["audit", "forget"], &body).await?.body
+        let body = ForgetBody {
+            corporate_id: args.id.to_string(),
+            reason: args.reason.clone(),
+        };
+        let answer = client(&args.ask)?.post(&["audit", "forget"], &body).await?;
+        if args.ask.output.output == Form::Json {
+            return output.json(&answer.body);
+        }
+        answer.read()?
     };
-    if args.ask.output.output == Form::Json {
-        return output.json(&answer);
-    }
     output.line(&format!(
         "{} is forgotten: {} audit rows and {} HR events were emptied.",
-        cell(&answer, "corporate_id"),
-        cell(&answer, "rows"),
-        cell(&answer, "events")
+        done.corporate_id, done.rows, done.events
     ))?;
-    remarks(&answer);
+    remarks(&done);
     Ok(())
 }
 
 /// What it does not reach.
-fn remarks(answer: &Value) {
-    if field(answer, "waiting")
-        .and_then(Value::as_u64)
-        .is_some_and(|waiting| waiting > 0)
-    {
+fn remarks(done: &ForgottenBody) {
+    if done.waiting > 0 {
         note(&format!(
             "{} HR events about them are still to be carried out or decided about (vpn-operator events list): they are forgotten when that \
              is done.",
-            cell(answer, "waiting")
+            done.waiting
         ));
     }
-    let declared: Vec<String> = list(answer, "declared").iter().map(text).collect();
-    if !declared.is_empty() {
+    if !done.declared.is_empty() {
         note(&format!(
             "Still declared: {}. What is written there stays until it is removed there.",
-            declared.join(", ")
+            done.declared.join(", ")
         ));
     }
-    match field(answer, "backups") {
+    match &done.backups {
         Some(backups) => note(&format!(
             "Backups in {} that were taken before still have it; the last of them is rotated out at {}.",
-            cell(backups, "folder"),
-            cell(backups, "until")
+            backups.folder, backups.until
         )),
         None => note("Copies that others made, backups among them, still have it."),
     }
@@ -102,7 +101,7 @@ fn confirm(id: &CorporateId) -> Result<(), CommandError> {
 }
 
 /// In a data folder that no operator runs on.
-async fn offline(args: &ForgetArgs) -> Result<Value, CommandError> {
+async fn offline(args: &ForgetArgs) -> Result<ForgottenBody, CommandError> {
     let ask = &args.ask.client;
     let (data, id): (&Path, &CorporateId) = (&ask.data_dir, &args.id);
     if !data.join(HISTORY_FILE).exists() {
@@ -137,21 +136,5 @@ async fn offline(args: &ForgetArgs) -> Result<Value, CommandError> {
     let done = memory.order(order, id).await.map_err(|error| failed(&error))?;
     scrub_record(data, clock()).await.map_err(|error| failed(&error))?;
     memory.close(&done).await.map_err(|error| failed(&error))?;
-    let Forgotten {
-        corporate_id,
-        rows,
-        events,
-        waiting,
-        registry,
-        ..
-    } = done;
-    Ok(json!({
-        "corporate_id": corporate_id.as_str(),
-        "rows": rows,
-        "events": events,
-        "waiting": waiting,
-        "registry": registry,
-        "declared": [],
-        "backups": null,
-    }))
+    Ok(done.into())
 }

@@ -6,6 +6,7 @@ use reqwest::{
     Method, StatusCode,
     header::{CONTENT_TYPE, HeaderName, HeaderValue},
 };
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{Answer, Client, CommandError};
@@ -18,7 +19,12 @@ impl Client {
     ///
     /// # Errors
     /// As [`Self::post`].
-    pub async fn post_once(&self, path: &[&str], body: &Value, key: Option<&str>) -> Result<Answer, CommandError> {
+    pub async fn post_once(
+        &self,
+        path: &[&str],
+        body: &(impl Serialize + Sync),
+        key: Option<&str>,
+    ) -> Result<Answer, CommandError> {
         let mut request = self.request(Method::POST, path, &[])?;
         if let Some(key) = key {
             let key = HeaderValue::from_str(key);
@@ -27,7 +33,8 @@ impl Client {
         }
         let json = HeaderValue::from_static("application/json");
         request.headers_mut().insert(CONTENT_TYPE, json);
-        *request.body_mut() = body.to_string().into_bytes();
+        *request.body_mut() = serde_json::to_vec(body)
+            .map_err(|error| CommandError::failed(format!("the request cannot be written as JSON: {error}")))?;
         let (status, body) = self.said(self.api.exchange(request).await)?;
         self.answer(status, body)
     }

@@ -2,14 +2,17 @@
 
 use reqwest::StatusCode;
 use secrecy::ExposeSecret;
-use serde::Deserialize;
 
 use super::{
     Finding, Verdict,
     remote::{probe, why},
 };
 use crate::{
-    access::{Check, CheckResult},
+    access::Check,
+    api::{
+        health::{CheckBody, CheckResultBody, ReadyBody},
+        problem::ProblemBody,
+    },
     config::{self, Components, Config},
 };
 
@@ -24,41 +27,8 @@ pub(super) struct Operator {
     pub(super) told_its_checks: bool,
 }
 
-/// The answer of `/readyz?verbose`; also as a problem, when it is not ready.
-#[derive(Deserialize)]
-struct Ready {
-    detail: Option<String>,
-    checks: Option<Vec<Told>>,
-}
-
-/// A check as the operator tells it.
-#[derive(Deserialize)]
-struct Told {
-    name: String,
-    result: Verdict,
-    details: Vec<String>,
-    advice: Option<String>,
-    note: Option<String>,
-}
-
-impl From<Check> for Told {
-    fn from(check: Check) -> Self {
-        Self {
-            name: check.name,
-            result: match check.result {
-                CheckResult::Ok => Verdict::Ok,
-                CheckResult::Warning => Verdict::Warning,
-                CheckResult::Failed => Verdict::Failed,
-            },
-            details: check.details,
-            advice: check.advice,
-            note: check.note,
-        }
-    }
-}
-
-impl From<Told> for Finding {
-    fn from(told: Told) -> Self {
+impl From<CheckBody> for Finding {
+    fn from(told: CheckBody) -> Self {
         let mut message: Vec<_> = told.details.iter().take(SHOWN).cloned().collect();
         if let more @ 1.. = told.details.len().saturating_sub(SHOWN) {
             message.push(format!("and {more} more: /readyz?verbose"));
@@ -68,7 +38,11 @@ impl From<Told> for Finding {
         }
         Self {
             name: told.name,
-            result: told.result,
+            result: match told.result {
+                CheckResultBody::Ok => Verdict::Ok,
+                CheckResultBody::Warning => Verdict::Warning,
+                CheckResultBody::Failed => Verdict::Failed,
+            },
             message: message.join("\n"),
             advice: told.advice,
         }
@@ -77,7 +51,7 @@ impl From<Told> for Finding {
 
 /// What this process finds by itself where no operator tells.
 pub(super) fn found_here(checks: Vec<Check>) -> impl Iterator<Item = Finding> {
-    checks.into_iter().map(|check| Told::from(check).into())
+    checks.into_iter().map(|check| CheckBody::from(check).into())
 }
 
 /// Asks the operator whether it is ready, for its checks, and whether it knows the secret.
@@ -97,13 +71,19 @@ pub(super) async fn ask(config: &Config) -> Operator {
         Err(error) => {
             return alone(Finding::failed(
                 NAME,
-                format!("cannot reach {base}: {}", why(&error)),
+                format!("cannot reach {base}: {}", why(error)),
                 "start it: vpn-operator run; or correct --listen (LISTEN_ADDR)",
             ));
         }
     };
     let status = answer.status();
-    let Ok(Ready { detail, checks }) = answer.json::<Ready>().await else {
+    let said = answer.bytes().await.unwrap_or_default();
+    let read = if status.is_success() {
+        serde_json::from_slice(&said).map(|ready: ReadyBody| (String::new(), ready.checks))
+    } else {
+        serde_json::from_slice(&said).map(|problem: ProblemBody| (problem.detail, problem.checks))
+    };
+    let Ok((detail, checks)) = read else {
         return alone(Finding::failed(
             NAME,
             format!("{base} answered {status}, and nothing that doctor understands"),
@@ -115,7 +95,7 @@ pub(super) async fn ask(config: &Config) -> Operator {
     } else {
         Finding::failed(
             NAME,
-            format!("is not ready ({status}): {}", detail.unwrap_or_default()),
+            format!("is not ready ({status}): {detail}"),
             "see what is said below, and the operator's log",
         )
     };
@@ -153,7 +133,7 @@ async fn accepts_the_secret(name: &str, base: &str, client: &reqwest::Client, co
         Ok(status) => Finding::failed(name, format!("{base} answered {status}"), "see the operator's log"),
         Err(error) => Finding::failed(
             name,
-            format!("cannot reach {base}: {}", why(&error)),
+            format!("cannot reach {base}: {}", why(error)),
             "see the operator's log",
         ),
     }

@@ -9,12 +9,8 @@ use serde_json::{Value, json};
 
 use super::Finding;
 use crate::{
-    cli::{
-        client::{self, root_cause},
-        exit::CommandError,
-        nodes::Gateways,
-        render::auth_url,
-    },
+    api::client::innermost,
+    cli::{client, exit::CommandError, nodes::Gateways, render::auth_url},
     config::{self, Config, TlsFiles},
     gateway::names::NodeNames,
     model::gateway::HysteriaNode,
@@ -29,11 +25,11 @@ pub(super) fn probe(tls: Option<&TlsFiles>) -> Result<reqwest::Client, CommandEr
     client::probe(tls.map(|tls| tls.cert.as_path()), TIMEOUT)
 }
 
-pub(super) fn why(error: &reqwest::Error) -> String {
+pub(super) fn why(error: reqwest::Error) -> String {
     if error.is_timeout() {
         format!("no answer within {TIMEOUT:?}")
     } else {
-        root_cause(error)
+        innermost(error)
     }
 }
 
@@ -76,7 +72,7 @@ pub(super) async fn auth_listener(config: &Config, gateways: &Gateways) -> Vec<F
         )
         .await
         {
-            Err(error) => unreachable(NAME, &base, &error),
+            Err(error) => unreachable(NAME, &base, error),
             Ok((StatusCode::OK, _)) => Finding::failed(
                 NAME,
                 format!("{base} answers to any path"),
@@ -145,7 +141,7 @@ fn add(tokens: &mut Vec<Token>, of: String, value: SecretString, timeout: Durati
     }
 }
 
-fn unreachable(name: &str, base: &str, error: &reqwest::Error) -> Finding {
+fn unreachable(name: &str, base: &str, error: reqwest::Error) -> Finding {
     Finding::failed(
         name,
         format!("cannot reach {base}: {}", why(error)),
@@ -157,7 +153,7 @@ fn unreachable(name: &str, base: &str, error: &reqwest::Error) -> Finding {
 async fn known(client: &reqwest::Client, base: &str, token: &Token) -> Option<Finding> {
     const NAME: &str = "auth listener";
     match ask(client, &auth_url(base, &token.value), token.timeout).await {
-        Err(error) => Some(unreachable(NAME, base, &error)),
+        Err(error) => Some(unreachable(NAME, base, error)),
         Ok((_, true)) => Some(Finding::failed(
             NAME,
             format!("{base} let a stranger in"),
@@ -197,7 +193,7 @@ pub(super) async fn auth_services(gateways: &Gateways) -> Vec<Finding> {
         Err(error) => {
             return vec![Finding::failed(
                 "auth services of panels",
-                why(&error),
+                why(error),
                 "see the message",
             )];
         }
@@ -214,7 +210,7 @@ async fn auth_service(client: &reqwest::Client, gateway: &str, upstream: &str) -
         Err(error) if error.is_timeout() => {
             Finding::failed(name, format!("did not answer within {GUARDED_TIMEOUT:?}"), ADVICE)
         }
-        Err(error) => Finding::failed(name, format!("cannot be reached: {}", why(&error)), ADVICE),
+        Err(error) => Finding::failed(name, format!("cannot be reached: {}", why(error)), ADVICE),
         Ok((_, true)) => Finding::failed(
             name,
             "let a stranger in",
@@ -260,7 +256,7 @@ async fn node_statistics(gateways: &Gateways, name: String, node: &HysteriaNode)
     };
     let client = match named_client() {
         Ok(client) => client,
-        Err(error) => return Finding::failed(name, why(&error), "see the message"),
+        Err(error) => return Finding::failed(name, why(error), "see the message"),
     };
     let mut request = client.get(format!("{}/online", url.trim_end_matches('/')));
     if let Some(secret) = &secret {
@@ -271,7 +267,7 @@ async fn node_statistics(gateways: &Gateways, name: String, node: &HysteriaNode)
         Err(error) => {
             return Finding::failed(
                 name,
-                format!("cannot be reached: {}", why(&error)),
+                format!("cannot be reached: {}", why(error)),
                 "is the node up, trafficStats.listen set, and the port open for this machine only?",
             );
         }
