@@ -5,6 +5,7 @@
 //! memory; apart it asks over HTTP. Answers may gain fields in later versions, and readers pass over those they do not know.
 
 pub mod client;
+pub mod handover;
 pub mod principal;
 pub mod role;
 pub mod telegram;
