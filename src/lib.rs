@@ -3,7 +3,7 @@
 //! The floors of the house, from the ground up; a room uses only what stands on the floors before it in this list, and
 //! beside it what does not use it back:
 //! [`model`], [`clock`], [`fence`], [`sqlite`], [`store`] and [`texts`]; [`desired`], [`credentials`], [`gateway`], [`history`], [`verdicts`], [`registry`], [`metrics`], [`cluster`],
-//! [`api`], [`config`], [`serve`], [`telemetry`], [`simulation`], [`import`], [`inbox`], [`linking`], [`mail`] and [`backup`]; [`auth`]; [`forms`]; [`roster`]; [`issue`]; [`reconcile`]; [`access`]; [`http`] and [`bot`]; [`cli`].
+//! [`api`], [`config`], [`serve`], [`telemetry`], [`simulation`], [`import`], [`inbox`], [`linking`], [`handover`], [`mail`] and [`backup`]; [`auth`]; [`forms`]; [`roster`]; [`issue`]; [`reconcile`]; [`access`]; [`http`] and [`bot`]; [`cli`].
 
 pub mod access;
 pub mod api;
@@ -19,6 +19,7 @@ pub mod desired;
 pub mod fence;
 pub mod forms;
 pub mod gateway;
+pub mod handover;
 pub mod history;
 pub mod http;
 pub mod import;

@@ -318,6 +318,16 @@ pub enum AccessError {
     /// Somebody who is known, and has no access because nobody is declared with their ID.
     #[error("nobody is declared with the corporate ID {0}, so it gives no access: ask whoever issued it")]
     Undeclared(CorporateId),
+    /// A person has no such link.
+    #[error(
+        "{id} has no handed-over link with the number {number}: GET /user/{id}/links lists those that can be opened"
+    )]
+    UnknownHandover {
+        /// Whose page it would open.
+        id: CorporateId,
+        /// Its number.
+        number: i64,
+    },
     /// This process links no accounts.
     #[error("Telegram accounts are not linked in this process")]
     NoLinks,

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Caller, Dependencies, Journal, Result, UseCases, canonical};
 use crate::{
     desired::DesiredError,
+    handover::Handovers,
     history::{AuditEntry, HistoryError},
     inbox::{ForgottenEvents, Inbox},
     linking::Linking,
@@ -56,6 +57,8 @@ pub struct Memory<'a> {
     pub inbox: Option<&'a Inbox>,
     /// Telegram accounts that are linked to people, where they are.
     pub linking: Option<&'a Linking>,
+    /// Links that were handed over to people.
+    pub handovers: &'a Handovers,
     /// The data folder.
     pub data_dir: Option<&'a Path>,
 }
@@ -104,6 +107,8 @@ impl Memory<'_> {
             linking.forget(&id).await?;
             linking.scrub().await?;
         }
+        self.handovers.forget(&id).await?;
+        self.handovers.scrub().await?;
         self.journal.scrub().await?;
         self.registry.scrub().await?;
         if let Some(inbox) = self.inbox {
@@ -191,6 +196,7 @@ impl Dependencies {
             registry: self.registry(),
             inbox: self.hr.as_ref().map(|desk| desk.inbox()),
             linking: self.linking.as_ref().map(|desk| desk.links()),
+            handovers: &self.handovers,
             data_dir: self.settings.data_dir.as_deref(),
         }
     }

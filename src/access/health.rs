@@ -127,6 +127,11 @@ impl UseCases {
                 "until then logins and denials work, no Telegram account is linked, and nobody is told anything by the bot",
             ));
         }
+        checks.push(Check::fails_with(
+            "handed-over-links",
+            lines(dependencies.handovers.last_error().as_ref()),
+            "until then logins and denials work, and no such link is made or opened",
+        ));
         checks.extend(of_audit(dependencies.journal.audit_state()));
         checks.push(of_guard(dependencies.people.guard(0).pending.total));
         checks.push(Check::fails_with(

@@ -5,6 +5,7 @@
 //! denial. What it hands out with a secret in it is held in [`secrecy::SecretString`] until a shell writes it.
 
 mod activate;
+mod announced;
 mod audit;
 mod backup;
 mod configuration;
@@ -15,6 +16,7 @@ mod gateways;
 mod grant;
 mod guard;
 mod handed_out;
+mod handover;
 mod health;
 mod holds;
 mod hr;
@@ -44,6 +46,7 @@ pub use forget::{Forgotten, Memory};
 pub use gateways::GatewayView;
 pub use grant::{Grant, NewUser};
 pub use guard::{Confirmed, GuardView, MOST_SHOWN, WaitingDenial};
+pub use handover::{HandedOver, LONGEST_HANDOVER, MOST_USES, OPEN_PATH, Opening, SHORTEST_HANDOVER};
 pub use health::{Check, CheckResult, Health, ProcessChecks};
 pub use holds::{HoldFilter, HoldView, NewHold, Phase, PlacedHold, ReleasedHold};
 pub use hr::{Delivery, EventPage, HrDesk, HrGauges, HrHealth, HrSettings, Received};
@@ -61,6 +64,7 @@ use crate::{
     clock::SharedClock,
     config::PublicUrl,
     desired::{DesiredError, DesiredState, FieldManager},
+    handover::Handovers,
     issue::Issuer,
     model::{corporate_id::CorporateId, user::VpnUser},
 };
@@ -146,6 +150,8 @@ pub struct Dependencies {
     pub hr: Option<Arc<HrDesk>>,
     /// Where Telegram accounts are linked; `None` where none are.
     pub linking: Option<Arc<LinkDesk>>,
+    /// Links that are handed over.
+    pub handovers: Handovers,
 }
 
 /// The use cases. One for the process; cheap to clone.

@@ -24,6 +24,7 @@ pub mod events;
 pub mod forget;
 pub mod gateways;
 pub mod guard;
+pub mod handover;
 pub mod health;
 pub mod holds;
 pub mod ids;

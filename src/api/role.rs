@@ -9,7 +9,8 @@ use utoipa::ToSchema;
 pub enum Role {
     /// Everything. The shared secret has it.
     Admin,
-    /// Hold and release, look people up, give out codes by which a person links a chat: nothing that shows or makes a password or a link.
+    /// Hold and release, look people up, give out codes by which a person links a chat, and
+    /// links that open a person's page: nothing that shows or makes a password or a link.
     Helpdesk,
     /// Only look: people without their credentials, holds, gateways, the audit.
     Auditor,

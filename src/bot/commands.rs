@@ -9,7 +9,7 @@ use crate::{
 };
 
 const OWN: &[&str] = &["start", "get_config", "status", "rotate", "unlink", "language", "help"];
-const DESK: &[&str] = &["show", "search", "code", "hold", "release"];
+const DESK: &[&str] = &["show", "search", "code", "link", "hold", "release"];
 const ADMIN: &[&str] = &[
     "issue",
     "revoke",

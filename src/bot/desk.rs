@@ -30,7 +30,7 @@ impl Bot {
     /// Answers a command that acts for others.
     pub(super) async fn desk(&self, talk: &Talk, name: &str, rest: &str) -> Answered {
         let needed = match name {
-            "show" | "search" | "code" | "hold" | "release" => Role::Helpdesk,
+            "show" | "search" | "code" | "link" | "hold" | "release" => Role::Helpdesk,
             "issue" | "revoke" | "grant" | "deactivate" | "activate" | "online" | "story" | "events" | "guard" => {
                 Role::Admin
             }
@@ -44,6 +44,7 @@ impl Bot {
             "show" => self.show(talk, rest).await,
             "search" => self.search(talk, rest).await,
             "code" => self.link_code(talk, rest).await,
+            "link" => self.hand_over(talk, rest).await,
             "hold" => order(Order::Hold).await,
             "release" => self.ask_release(talk, rest).await,
             "issue" => self.issue(talk, rest).await,

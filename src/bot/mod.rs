@@ -7,6 +7,7 @@ pub mod action;
 mod commands;
 mod desk;
 mod guard;
+mod handover;
 pub mod memory;
 mod notices;
 mod orders;

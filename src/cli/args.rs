@@ -6,9 +6,21 @@ use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 
 use super::{
-    ask::Ask, audit_args::Audit, complete, events_args::Events, exit::EXIT_CODES, forward::Forward,
-    history_args::HistoryArgs, hold_args::Hold, id_args::Id, import_args::Import, output::OutputArgs, qr::Qr,
-    render_args::RenderArgs, values::one_of,
+    ask::Ask,
+    audit_args::Audit,
+    complete,
+    events_args::Events,
+    exit::EXIT_CODES,
+    forward::Forward,
+    handover_args::{HandOver, HandedOver},
+    history_args::HistoryArgs,
+    hold_args::Hold,
+    id_args::Id,
+    import_args::Import,
+    output::OutputArgs,
+    qr::Qr,
+    render_args::RenderArgs,
+    values::one_of,
 };
 use crate::{
     config::{Logging, Settings, duration, optional_path},
@@ -404,6 +416,23 @@ asks for this ID, and one that was made before is good no more.")]
         #[command(flatten)]
         ask: Ask,
     },
+    /// Make a link that opens a person's page, to hand it over
+    #[command(after_help = "\
+Examples:
+  vpn-operator user link AB123456
+  vpn-operator user link AB123456 --ttl 4h --uses 2 --reason \"new phone\"
+
+Whoever opens it sees the page with which this person connects, so give it to that
+person only. The audit says who opened it and when. Looking at it uses nothing up: a
+button on its first page does. It may be made while the person is denied; they see
+that then, and it stays good.")]
+    Link(Box<HandOver>),
+    /// List the links that open a person's page at present, or withdraw one
+    #[command(after_help = "\
+Examples:
+  vpn-operator user links AB123456
+  vpn-operator user links AB123456 --withdraw 7 --reason \"sent to the wrong address\"")]
+    Links(HandedOver),
     /// Show which Telegram account a person has linked, or take the link away
     #[command(after_help = "\
 Examples:

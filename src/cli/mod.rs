@@ -24,6 +24,8 @@ mod forward;
 mod gateway_status;
 mod generate;
 mod guard;
+mod handover;
+mod handover_args;
 mod health;
 mod history;
 mod history_args;

@@ -11,7 +11,7 @@ use super::{
     client::{Answer, Client, Found, read},
     decide, denial,
     exit::{CommandError, Exit},
-    former,
+    former, handover,
     human::{Moments, known},
     json::describe,
     output::{Form, Output, Tone, note, printable},
@@ -61,6 +61,8 @@ pub(super) async fn run(command: UserCommand, output: &mut Output) -> Result<(),
             reason,
             ask,
         } => telegram::link_code(&ask, &id, minutes, reason, output).await,
+        UserCommand::Link(args) => handover::hand_over(&args, output).await,
+        UserCommand::Links(args) => handover::handed_over(&args, output).await,
         UserCommand::Telegram { id, unlink, ask } => telegram::telegram(&ask, &id, unlink, output).await,
     }
 }

@@ -4,8 +4,8 @@
 //! into an error: callers name files and variables, not values.
 
 mod audit_keys;
+mod codes;
 mod generated;
-mod link_codes;
 mod loading;
 mod private_file;
 mod sealing;
@@ -21,8 +21,8 @@ use secrecy::{
 use sha2::Sha256;
 
 pub use audit_keys::{AuditKey, AuditKeys};
+pub use codes::{CodeKey, is_long_code, long_code};
 pub use generated::load_or_create_secret;
-pub use link_codes::LinkCodeKey;
 pub use loading::{KEY_FILE, KEY_ID_FILE, KeyError, PREVIOUS_KEY_FILE};
 pub use private_file::FileError;
 pub use sealing::SealError;
@@ -137,15 +137,19 @@ impl Key {
     }
 }
 
+/// Characters of a token.
+const TOKEN_ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+/// How many of them.
+const TOKEN_LENGTH: usize = 40;
+
 /// 200 of the bits as 40 characters of base 32 in lower case: safe in URLs, YAML, shells and user info of links.
 fn token(bytes: &[u8; 32]) -> SecretString {
-    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    let mut text = String::with_capacity(40);
+    let mut text = String::with_capacity(TOKEN_LENGTH);
     let (groups, _) = bytes.as_chunks::<5>();
     for group in groups.iter().take(5) {
         let mut bits = group.iter().fold(0, |bits: u64, byte| (bits << 8) | u64::from(*byte));
         for shift in (0..8).rev().map(|position| position * 5) {
-            text.push(char::from(ALPHABET[((bits >> shift) & 31) as usize]));
+            text.push(char::from(TOKEN_ALPHABET[((bits >> shift) & 31) as usize]));
         }
         bits.zeroize();
     }

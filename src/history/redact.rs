@@ -5,12 +5,14 @@ use std::borrow::Cow;
 use super::entry::AuditEntry;
 
 const SCHEMES: [&str; 2] = ["hysteria2", "hy2"];
-const SUBSCRIPTION: [&str; 2] = ["/sub/", "%2fsub%2f"];
+const SUBSCRIPTION: [&str; 4] = ["/sub/open/", "%2fsub%2fopen%2f", "/sub/", "%2fsub%2f"];
+/// What stands in place of a token where a handed-over link is opened, before its code.
+const OPEN: &str = "open";
 const SEPARATORS: [&str; 2] = ["://", "%3a%2f%2f"];
 const REDACTED: &str = "[redacted]";
 
-/// Replaces what follows the scheme of a client link (credentials, and the obfuscation password in the query), and the
-/// token of a subscription link; both also when they are percent-encoded inside another link.
+/// Replaces what follows the scheme of a client link (credentials, and the obfuscation password in the query), the token of a
+/// subscription link, and the code of a handed-over one; all also when they are percent-encoded inside another link.
 #[must_use]
 pub fn redact(text: &str) -> Cow<'_, str> {
     let mut kept = String::new();
@@ -50,7 +52,8 @@ fn span(text: &str, prefix: &str, ends: fn(char) -> bool) -> Option<(usize, usiz
         let start = from + found + prefix.len();
         let rest = text.get(start..)?;
         let end = rest.find(ends).unwrap_or(rest.len());
-        if end > 0 && rest.get(..end) != Some(REDACTED) {
+        let kept = |found: &str| found == REDACTED || found.eq_ignore_ascii_case(OPEN);
+        if end > 0 && !rest.get(..end).is_some_and(kept) {
             return Some((start, start + end));
         }
         from = start;
@@ -118,11 +121,25 @@ mod tests {
     }
 
     #[test]
+    fn a_handed_over_link_loses_its_code() {
+        assert_eq!(
+            redact("https://vpn.example/sub/open/aB3x and /SUB/OPEN/second?lang=ru"),
+            "https://vpn.example/sub/open/[redacted] and /SUB/OPEN/[redacted]?lang=ru"
+        );
+        assert_eq!(
+            redact("u=https%3A%2F%2Fh%2Fsub%2Fopen%2FcOde&x"),
+            "u=https%3A%2F%2Fh%2Fsub%2Fopen%2F[redacted]&x"
+        );
+    }
+
+    #[test]
     fn other_text_is_borrowed_as_it_is() {
         for text in [
             "",
             "dismissed",
             "/sub/",
+            "/sub/open",
+            "/sub/open/",
             "hy2:// is a scheme",
             "a/submit/x",
             "Ünïcødé ✓",
@@ -134,7 +151,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_password_survives_wherever_the_link_stands(before in "\\PC{0,20}", after in "\\PC{0,20}") {
-            let text = format!("{before} hysteria2://user:NEEDLE@host {after} https://h/sub/NEEDLE {before}");
+            let text = format!("{before} hysteria2://user:NEEDLE@host {after} https://h/sub/NEEDLE {before} /sub/open/NEEDLE");
             let shown = redact(&text);
             prop_assert!(!shown.contains("NEEDLE"), "{}", shown);
             prop_assert_eq!(redact(&shown).into_owned(), shown.clone().into_owned());

@@ -20,6 +20,7 @@ mod extract;
 mod forget;
 mod gateways;
 mod guard;
+mod handover;
 mod health;
 mod health_bodies;
 mod hold_bodies;
@@ -29,6 +30,7 @@ mod id_files;
 mod ids;
 mod limiter;
 mod limits;
+mod open;
 mod openapi;
 mod order;
 mod page;
@@ -225,6 +227,8 @@ fn protected() -> Routes {
         ("/telegram/notices", get(telegram::notices)),
         ("/telegram/notices/{id}/done", post(telegram::done)),
         ("/user/{corporate_id}/link-codes", post(telegram::give_out)),
+        ("/user/{corporate_id}/links", get(handover::list).post(handover::make)),
+        ("/user/{corporate_id}/links/{link}", delete(handover::withdraw)),
         (
             "/user/{corporate_id}/telegram",
             get(telegram::of_person).delete(telegram::unlink_person),
@@ -238,6 +242,7 @@ fn protected() -> Routes {
 fn open() -> Routes {
     vec![
         ("/sub/{token}", get(subscription::show)),
+        ("/sub/open/{code}", get(open::show).post(open::open)),
         ("/webhooks/hr-events", post(webhooks::receive)),
         ("/webhooks/health", get(webhooks::health)),
         ("/id/validate", get(ids::validate)),
@@ -246,12 +251,13 @@ fn open() -> Routes {
     ]
 }
 
-/// Files of the page at `/docs`, and a spelling of subscription links that clients and people make of them.
+/// Files of the page at `/docs`, and a spelling of links that clients and people make of them.
 fn undocumented() -> Routes {
     vec![
         ("/docs/", get(docs::index)),
         ("/docs/{file}", get(docs::file)),
         ("/sub/{token}/", get(subscription::show)),
+        ("/sub/open/{code}/", get(open::show).post(open::open)),
     ]
 }
 

@@ -10,8 +10,8 @@ use utoipa::{
 };
 
 use super::{
-    access, activation, audit, backup, docs, events, forget, gateways, guard, health, holds, id_files, ids, records,
-    release_many,
+    access, activation, audit, backup, docs, events, forget, gateways, guard, handover, health, holds, id_files, ids,
+    open, records, release_many,
     schemas::{self, ActorText},
     subscription, telegram, users, webhooks,
 };
@@ -46,7 +46,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         ids::revoke, ids::archive, ids::search, ids::show, id_files::export, id_files::import, subscription::show,
         webhooks::receive, webhooks::health, events::list, events::pending, events::show, events::process, events::discard,
         telegram::ask, telegram::link, telegram::unlink, telegram::show, telegram::language, telegram::config, telegram::rotate,
-        telegram::notices, telegram::done, telegram::give_out, telegram::of_person, telegram::unlink_person,
+        telegram::notices, telegram::done, telegram::give_out, handover::make, handover::list, handover::withdraw, open::show, open::open, telegram::of_person, telegram::unlink_person,
         health::health, health::livez, health::readyz, health::metrics, docs::document, docs::page,
     ),
     components(schemas(
@@ -102,11 +102,13 @@ impl Modify for Common {
 }
 
 /// Operations whose body may be left out. Null is no such body.
-const WITHOUT_BODY: [&str; 4] = [
+const WITHOUT_BODY: [&str; 6] = [
     "deactivate_user",
     "activate_user",
     "discard_event",
     "give_out_link_code",
+    "hand_over",
+    "open_handover",
 ];
 
 /// Operations that deny, for which anything is taken that does not say whom.

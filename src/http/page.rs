@@ -137,7 +137,7 @@ impl Teller<'_> {
                 .support
                 .map(|whom| self.say_with("page-questions", "whom", whom.into())),
         };
-        self.html(StatusCode::OK, &nonce, page.render())
+        self.html(StatusCode::OK, &nonce, false, page.render())
     }
 
     /// Why there are no links for somebody who is denied. Without the names of holds: whoever has the link need not know who placed
@@ -173,7 +173,8 @@ impl Teller<'_> {
         self.message(StatusCode::SERVICE_UNAVAILABLE, "page-not-now", &text)
     }
 
-    fn say(&self, key: &str) -> String {
+    /// A text.
+    pub(super) fn say(&self, key: &str) -> String {
         texts::plain(self.visitor.language, key, &[])
     }
 
@@ -252,7 +253,8 @@ impl Teller<'_> {
         links.collect()
     }
 
-    fn message(&self, status: StatusCode, heading: &str, text: &str) -> Result<Response, Problem> {
+    /// A page that says one thing.
+    pub(super) fn message(&self, status: StatusCode, heading: &str, text: &str) -> Result<Response, Problem> {
         let nonce = nonce()?;
         let ask = match self.support {
             Some(whom) => self.say_with("page-ask-whom", "whom", whom.into()),
@@ -265,14 +267,22 @@ impl Teller<'_> {
             text,
             ask: &ask,
         };
-        self.html(status, &nonce, page.render())
+        self.html(status, &nonce, false, page.render())
     }
 
-    fn html(&self, status: StatusCode, nonce: &str, page: askama::Result<String>) -> Result<Response, Problem> {
+    /// A page of which everything that may be shown or run has this nonce. `forms`: it has forms, which are sent to where it is.
+    pub(super) fn html(
+        &self,
+        status: StatusCode,
+        nonce: &str,
+        forms: bool,
+        page: askama::Result<String>,
+    ) -> Result<Response, Problem> {
         let page = page.map_err(|_| Problem::internal())?;
+        let forms = if forms { "'self'" } else { "'none'" };
         let policy = format!(
-            "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; \
-             frame-ancestors 'none'"
+            "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; base-uri 'none'; \
+             form-action {forms}; frame-ancestors 'none'"
         );
         let headers = [
             (header::CONTENT_SECURITY_POLICY, policy),
@@ -298,7 +308,8 @@ fn picture(text: &str, label: String) -> Option<Picture> {
     Some(Picture { width, path, label })
 }
 
-fn nonce() -> Result<String, Problem> {
+/// Something that nobody guesses, for one answer.
+pub(super) fn nonce() -> Result<String, Problem> {
     let mut bytes = [0u8; 16];
     getrandom::fill(&mut bytes).map_err(|_| Problem::internal())?;
     Ok(STANDARD.encode(bytes))

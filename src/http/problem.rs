@@ -198,6 +198,7 @@ impl From<AccessError> for Problem {
             | AccessError::UnknownId(_)
             | AccessError::NoIdToRevoke { .. }
             | AccessError::UnknownEvent(_)
+            | AccessError::UnknownHandover { .. }
             | AccessError::NobodyToDeny { .. } => Self::not_found(detail),
             AccessError::DeclaredOtherwise { .. } => Self::conflict("declared-otherwise", detail),
             AccessError::Conflict(denial) => Self::conflict("access-denied", detail).denied(denial),

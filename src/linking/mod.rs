@@ -28,11 +28,16 @@ use self::{counts::Subject, limits::Limits, tries::Rules};
 pub use self::{
     link::{Link, Request},
     notices::{Notice, Outcome, What},
-    outbox::{Observed, Unaudited},
+    outbox::Observed,
     tries::{Asked, CODE_VALID, Former, Rows, Tried, Try},
 };
 pub use crate::store::StoreError;
-use crate::{clock::SharedClock, credentials::LinkCodeKey, model::corporate_id::CorporateId, store::Store};
+use crate::{
+    clock::SharedClock,
+    credentials::CodeKey,
+    model::corporate_id::CorporateId,
+    store::{Outbox, Store},
+};
 
 /// Name of the file in the data folder.
 pub const LINKING_FILE: &str = "linking.db";
@@ -42,7 +47,7 @@ pub const LINKING_FILE: &str = "linking.db";
 pub struct Linking {
     store: Store,
     clock: SharedClock,
-    keys: LinkCodeKey,
+    keys: CodeKey,
     limits: Limits,
     /// Rises whenever there may be something new to tell.
     news: Arc<channel::Sender<u64>>,
@@ -85,12 +90,7 @@ impl Linking {
     ///
     /// # Errors
     /// No thread can be started.
-    pub fn open_or_retry(
-        path: &Path,
-        keys: LinkCodeKey,
-        limits: Limits,
-        clock: SharedClock,
-    ) -> Result<Self, StoreError> {
+    pub fn open_or_retry(path: &Path, keys: CodeKey, limits: Limits, clock: SharedClock) -> Result<Self, StoreError> {
         Ok(Self {
             store: Store::open_or_retry(path, schema::SCHEMA, SharedClock::clone(&clock))?,
             clock,
@@ -271,7 +271,7 @@ impl Linking {
             if tell {
                 tries::tell_once(conn, &rules, &link, What::Unlinked)?;
             }
-            let unaudited = tries::announce(conn, &entry)?;
+            let unaudited = Outbox::put(conn, &entry)?;
             Ok(Some(Unlinked { link, unaudited }))
         });
         let gone = gone.await?;

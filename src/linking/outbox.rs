@@ -11,19 +11,9 @@ use super::{
     ImportedLink, Linking, StoreError, TakenOver,
     link::{self, Link},
     notices::{self, New, Notice, Outcome, What},
-    tries,
     watch::{Facts, Told, step},
 };
-use crate::model::corporate_id::CorporateId;
-
-/// A row for the audit that is not known to stand there yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unaudited {
-    /// Its number.
-    pub number: i64,
-    /// The row as it was announced.
-    pub entry: String,
-}
+use crate::{model::corporate_id::CorporateId, store::Outbox};
 
 /// What came of looking at linked people.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -145,38 +135,10 @@ impl Linking {
             .await
     }
 
-    /// Rows for the audit that are not known to stand there, oldest first.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub async fn unaudited(&self) -> Result<Vec<Unaudited>, StoreError> {
-        self.store
-            .read(|conn| {
-                let mut query =
-                    conn.prepare_cached("SELECT number, entry FROM unaudited ORDER BY number LIMIT 1000")?;
-                let rows = query.query_map([], |row| {
-                    Ok(Unaudited {
-                        number: row.get(0)?,
-                        entry: row.get(1)?,
-                    })
-                })?;
-                rows.collect()
-            })
-            .await
-    }
-
-    /// A row stands in the audit.
-    ///
-    /// # Errors
-    /// Nothing was written.
-    pub async fn audited(&self, number: i64) -> Result<(), StoreError> {
-        self.store
-            .write(move |conn| {
-                conn.prepare_cached("DELETE FROM unaudited WHERE number = ?1")?
-                    .execute([number])
-                    .map(drop)
-            })
-            .await
+    /// Rows for the audit that are not known to stand there.
+    #[must_use]
+    pub fn outbox(&self) -> Outbox {
+        Outbox::of(&self.store)
     }
 
     /// When this file was looked after last; `None` for a new one.
@@ -320,7 +282,7 @@ pub(super) fn take_over(
             linked_at: one.linked_at.unwrap_or(now),
         };
         link::put(conn, &link)?;
-        done.unaudited.push(tries::announce(conn, &row(&one))?);
+        done.unaudited.push(Outbox::put(conn, &row(&one))?);
         done.links.push(one);
     }
     Ok(done)

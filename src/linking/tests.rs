@@ -143,7 +143,7 @@ async fn a_code_links_once_and_in_its_chat_alone() {
         panic!("{linked:?}")
     };
     assert_eq!((link.account, link.id, former.account), (1, id("AB123456"), None));
-    assert_eq!(world.linking.unaudited().await.unwrap()[0].number, unaudited[0]);
+    assert_eq!(world.linking.outbox().waiting().await.unwrap()[0].number, unaudited[0]);
     assert_eq!(world.attempt(1, CODE).await, Tried::Wrong, "it is used up");
     world.ask(3, "AB123456", WRONG).await;
     assert_eq!(world.attempt(3, CODE).await, Tried::Wrong, "also for whoever asks anew");

@@ -12,7 +12,7 @@ use super::{
     link::{self, Link, Request},
     notices::{self, New, What},
 };
-use crate::{credentials::LinkCodeKey, model::corporate_id::CorporateId};
+use crate::{credentials::CodeKey, model::corporate_id::CorporateId, store::Outbox};
 
 /// How long a code is good that was sent, and one that was given out where nothing else is said.
 pub const CODE_VALID: SignedDuration = SignedDuration::from_mins(10);
@@ -109,7 +109,7 @@ pub enum Tried {
 #[derive(Debug, Clone)]
 pub(super) struct Rules {
     pub limits: Limits,
-    pub keys: LinkCodeKey,
+    pub keys: CodeKey,
     pub now: Timestamp,
 }
 
@@ -323,7 +323,7 @@ fn linked(conn: &Connection, rules: &Rules, request: Request, tried: &Try) -> ru
     };
     let mut unaudited = Vec::new();
     for row in (tried.rows)(&former) {
-        unaudited.push(announce(conn, &row)?);
+        unaudited.push(Outbox::put(conn, &row)?);
     }
     Ok(Tried::Linked {
         link,
@@ -351,11 +351,4 @@ pub(super) fn tell_once(conn: &Connection, rules: &Rules, link: &Link, what: Wha
         until: rules.after(TOLD_WITHIN),
     };
     notices::put(conn, &new).map(drop)
-}
-
-/// Keeps a row for the audit until it stands there. Answers its number.
-pub(super) fn announce(conn: &Connection, entry: &str) -> rusqlite::Result<i64> {
-    conn.prepare_cached("INSERT INTO unaudited (entry) VALUES (?1)")?
-        .execute([entry])?;
-    Ok(conn.last_insert_rowid())
 }

@@ -19,6 +19,7 @@ mod inbox;
 mod job;
 mod lifecycle;
 mod migrations;
+mod outbox;
 mod queue;
 mod readers;
 mod scrub;
@@ -40,6 +41,7 @@ pub use self::{
     companion::{Companion, Keeper, Part, Run},
     error::StoreError,
     file::Schema,
+    outbox::{Outbox, Waiting},
 };
 use self::{
     file::File,

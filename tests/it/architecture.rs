@@ -38,6 +38,7 @@ const FLOORS: &[&[&str]] = &[
         "import",
         "inbox",
         "linking",
+        "handover",
         "mail",
     ],
     &["auth"],

@@ -12,6 +12,7 @@ mod failing;
 mod forgetting;
 mod guard;
 mod handed_out;
+mod handover;
 mod hr_events;
 mod ids;
 pub mod import_blitz;

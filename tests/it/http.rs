@@ -3,6 +3,7 @@
 mod access;
 mod documents;
 mod gateways;
+mod handover;
 mod holds;
 mod id_files;
 mod ids;

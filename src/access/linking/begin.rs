@@ -5,9 +5,9 @@ use std::{collections::HashMap, sync::atomic::Ordering};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{LinkDesk, SOURCE, link::row};
+use super::{LinkDesk, SOURCE};
 use crate::{
-    access::{Caller, Dependencies, Result, UseCases, tell},
+    access::{Caller, Dependencies, Result, UseCases, announced::row, tell},
     desired::FieldManager,
     history::{AuditRow, Page},
     linking::ImportedLink,
@@ -38,11 +38,8 @@ impl UseCases {
     /// Something is unavailable: ask again.
     pub async fn begin_links(&self) -> Result<BegunLinks> {
         let (dependencies, desk) = (&self.dependencies, self.link_desk()?);
-        let waiting = desk.linking.unaudited().await?;
-        let audited = waiting.len();
-        for row in waiting {
-            dependencies.audit_row(&desk, row).await;
-        }
+        let outbox = desk.linking.outbox();
+        let audited = dependencies.audit_left_over(&outbox).await?;
         let outdated = dependencies.drop_outdated(&desk).await?;
         desk.begun.store(true, Ordering::Release);
         desk.linking.look_after().await?;
@@ -59,7 +56,7 @@ impl UseCases {
             row(&entry)
         });
         let done = done.await?;
-        dependencies.audit_announced(&desk, &done.unaudited).await;
+        dependencies.audit_announced_or_later(&outbox, &done.unaudited).await;
         for link in &done.links {
             desk.people.link(&link.id);
         }
@@ -102,7 +99,8 @@ impl Dependencies {
             entry.reason = Some("the audit knows of a later change: the file of the links was put back".to_owned());
             if let Some(gone) = desk.linking.unlink(link, row(&entry), true).await? {
                 desk.people.unlink(&id);
-                self.audit_announced(desk, &[gone.unaudited]).await;
+                self.audit_announced_or_later(&desk.linking.outbox(), &[gone.unaudited])
+                    .await;
                 outdated += 1;
             }
         }

@@ -7,8 +7,7 @@ use serde_json::json;
 
 use super::{LinkDesk, ask::seconds, check_account, person::word};
 use crate::{
-    access::{AccessError, Caller, Denial, Dependencies, Result, UseCases, tell},
-    history::AuditEntry,
+    access::{AccessError, Caller, Denial, Dependencies, Result, UseCases, announced::row, tell},
     linking::{self, Former, Request, Rows, Tried, Try},
     model::{
         access::{Access, Reason},
@@ -124,7 +123,7 @@ impl Dependencies {
                         desk.people.unlink(id);
                     }
                     desk.people.link(&link.id);
-                    self.audit_announced(desk, &unaudited).await;
+                    self.audit_announced_or_later(&desk.linking.outbox(), &unaudited).await;
                     return Ok(NewLink {
                         corporate_id: link.id,
                         replaced: former.account.is_some(),
@@ -169,37 +168,6 @@ impl Dependencies {
             }
         })
     }
-
-    /// Writes rows to the audit that were announced with what they speak of. What cannot be written now is at the next start.
-    pub(super) async fn audit_announced(&self, desk: &LinkDesk, numbers: &[i64]) {
-        match desk.linking.unaudited().await {
-            Ok(rows) => {
-                for row in rows.into_iter().filter(|row| numbers.contains(&row.number)) {
-                    self.audit_row(desk, row).await;
-                }
-            }
-            Err(error) => tracing::warn!(%error, "rows about links could not be written to the audit yet"),
-        }
-    }
-
-    pub(super) async fn audit_row(&self, desk: &LinkDesk, row: linking::Unaudited) {
-        let Ok(entry) = serde_json::from_str::<AuditEntry>(&row.entry) else {
-            tracing::error!(
-                number = row.number,
-                "a row about a link cannot be read, and is left out of the audit"
-            );
-            let _ = desk.linking.audited(row.number).await;
-            return;
-        };
-        // Of two rows that say the same one is too many, and of none one too few.
-        let written = async {
-            self.journal.audit(vec![entry]).await?;
-            desk.linking.audited(row.number).await
-        };
-        if let Err(error) = written.await {
-            tracing::warn!(%error, "a row about a link could not be written to the audit: it is at the next start");
-        }
-    }
 }
 
 /// The rows for the audit of a new link.
@@ -223,9 +191,4 @@ fn rows(caller: &Caller, request: Option<&Request>, written: &Written) -> Rows {
         });
         left.into_iter().chain([entry]).map(|entry| row(&entry)).collect()
     })
-}
-
-/// A row as it is announced.
-pub(super) fn row(entry: &AuditEntry) -> String {
-    serde_json::to_string(entry).unwrap_or_default()
 }

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::{check_account, check_language, link::row};
+use super::{check_account, check_language};
 use crate::{
-    access::{AccessError, Caller, Result, UseCases, tell},
+    access::{AccessError, Caller, Result, UseCases, announced::row, tell},
     linking::Link,
     model::corporate_id::CorporateId,
 };
@@ -56,7 +56,8 @@ impl UseCases {
             };
             desk.people.unlink(&gone.link.id);
             desk.metrics.link_attempt("unlinked");
-            dependencies.audit_announced(&desk, &[gone.unaudited]).await;
+            let outbox = desk.linking.outbox();
+            dependencies.audit_announced_or_later(&outbox, &[gone.unaudited]).await;
             Ok(())
         })
         .await

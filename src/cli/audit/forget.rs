@@ -20,6 +20,7 @@ use crate::{
     clock::SystemClock,
     config::{HISTORY_FILE, Secrets, secrets::process_environment},
     desired::folder::scrub_record,
+    handover::{HANDOVER_FILE, Handovers},
     history::{AuditEntry, History},
     inbox::{INBOX_FILE, Inbox},
     linking::{LINKING_FILE, Linking, limits::Limits},
@@ -120,11 +121,14 @@ async fn offline(args: &ForgetArgs) -> Result<ForgottenBody, CommandError> {
     let inbox = Inbox::open_or_retry(&data.join(INBOX_FILE), clock()).map_err(|error| failed(&error))?;
     let (links, codes) = (data.join(LINKING_FILE), key.link_code_key());
     let linking = Linking::open_or_retry(&links, codes, Limits::default(), clock()).map_err(|error| failed(&error))?;
+    let (links, codes) = (data.join(HANDOVER_FILE), key.handover_key());
+    let handovers = Handovers::open_or_retry(&links, codes, clock()).map_err(|error| failed(&error))?;
     let memory = Memory {
         journal: &history,
         registry: &registry,
         inbox: Some(&inbox),
         linking: Some(&linking),
+        handovers: &handovers,
         data_dir: Some(data),
     };
     let order = AuditEntry {

@@ -10,6 +10,7 @@ use crate::{
     clock::SharedClock,
     config::Config,
     credentials::MasterKey,
+    handover::{HANDOVER_FILE, Handovers},
     history::{History, HistoryError},
     linking::{LINKING_FILE, Linking},
     mail::{Post, Smtp},
@@ -62,6 +63,15 @@ pub fn open_history(path: &Path, key: &MasterKey, clock: &SharedClock) -> Result
         None => {}
     }
     Ok(history)
+}
+
+/// The links that are handed over. A file that cannot be opened stands in nobody's way.
+pub fn open_handovers(data: &Path, key: &MasterKey, clock: &SharedClock) -> Result<Handovers, RunError> {
+    let handovers = Handovers::open_or_retry(&data.join(HANDOVER_FILE), key.handover_key(), Arc::clone(clock))?;
+    if let Some(error) = handovers.last_error() {
+        tracing::error!(%error, "starting without the handed-over links: logins and denials work");
+    }
+    Ok(handovers)
 }
 
 /// The desk at which Telegram accounts are linked. A file that cannot be opened stands in nobody's way.

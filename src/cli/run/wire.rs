@@ -26,6 +26,7 @@ use crate::{
     credentials::MasterKey,
     fence::Fence,
     gateway::declared::Environment,
+    handover::Handovers,
     history::{HeadFile, HeadPlace},
     inbox::{INBOX_FILE, Inbox},
     issue::{Derived, Issuer},
@@ -184,9 +185,10 @@ pub async fn wire(
     core.follow_usage();
     core.answer_inquiries();
     let linking = stores::link_desk(config, key, &core, closing)?;
+    let handovers = stores::open_handovers(data, key, clock)?;
     let backups = backups::planned(config, &core.verdicts, clock);
     Ok(Wired {
-        use_cases: use_cases(config, &core, ids, process, backups.clone(), linking)?,
+        use_cases: use_cases(config, &core, ids, process, backups.clone(), (linking, handovers))?,
         backups,
         core,
         endpoint,
@@ -267,7 +269,7 @@ const ID_RETRY: Duration = Duration::from_secs(5);
 
 /// Makes the registry ready, and tries again while something is unavailable. Ends when told to.
 async fn begin_ids(use_cases: UseCases, data_dir: PathBuf, end: CancellationToken) {
-    let begun = async {
+    let ids = async {
         while let Err(error) = use_cases.begin_ids(&data_dir).await {
             tracing::warn!(%error, "the registry of corporate IDs is not ready: trying again");
             tokio::time::sleep(ID_RETRY).await;
@@ -277,6 +279,13 @@ async fn begin_ids(use_cases: UseCases, data_dir: PathBuf, end: CancellationToke
             tokio::time::sleep(ID_RETRY).await;
         }
     };
+    let handovers = async {
+        while let Err(error) = use_cases.begin_handovers().await {
+            tracing::warn!(%error, "the handed-over links are not ready: trying again");
+            tokio::time::sleep(ID_RETRY).await;
+        }
+    };
+    let begun = async { tokio::join!(ids, handovers) };
     if end.run_until_cancelled(begun).await.is_some() {
         end.cancelled().await;
     }
@@ -327,7 +336,7 @@ fn use_cases(
     ids: Arc<Ids>,
     process: &ProcessChecks,
     backups: Option<Arc<Backups>>,
-    linking: Arc<LinkDesk>,
+    (linking, handovers): (Arc<LinkDesk>, Handovers),
 ) -> Result<UseCases, RunError> {
     let inbox = Inbox::open_or_retry(&config.state.data_dir.join(INBOX_FILE), Arc::clone(&core.clock))?;
     let dispatch = {
@@ -357,6 +366,7 @@ fn use_cases(
         },
         hr: Some(HrDesk::new(inbox, hr_settings(config), core.fence.clone())),
         linking: Some(linking),
+        handovers,
     }))
 }
 

@@ -3,6 +3,7 @@ desk-help = <b>Help desk</b>
     /show ID – a corporate ID and its person
     /search WORDS – search IDs
     /code ID – a one-time code for linking
+    /link ID – a one-time link to a person's page
     /hold ID REASON – suspend
     /release ID REASON – end holds
 admin-help = <b>Admins, beside that</b>
@@ -38,6 +39,11 @@ done-accepted = Accepted; it is being carried out.
 link-code = One-time code for <b>{ $id }</b>, good until { $until }:
     <code>{ $code }</code>
     Give it to that person only. It is deleted from here.
+handover = Link that opens the page of <b>{ $id }</b> once, until { $until }:
+    <code>{ $link }</code>
+    Give it to that person only. It is deleted from here, and the audit shows who opened it.
+handover-denied = There is no access at present. The link says so and stays good.
+button-copy-link = Copy the link
 issued = Issued: <code>{ $id }</code> ({ $who })
 granted = Access is granted to <code>{ $id }</code>. The person gets it with /get_config.
 nobody = Nothing found.
@@ -54,6 +60,7 @@ guard-head = <b>Held back</b>: { $people ->
 command-show = A corporate ID
 command-search = Search IDs
 command-code = Code for linking
+command-link = Link to a person's page
 command-hold = Suspend
 command-release = End holds
 command-issue = Issue an ID

@@ -69,6 +69,14 @@ async fn wrong_questions(operator: &Operator, secret: &str) -> Vec<(String, Stri
         (Method::GET, format!("/user/{secret}!/config"), String::new()),
         (Method::GET, format!("/sub/{secret}"), String::new()),
         (Method::GET, format!("/sub/ab123456.{secret}x"), String::new()),
+        (Method::GET, format!("/sub/open/{secret}"), String::new()),
+        (Method::POST, format!("/sub/open/{secret}"), format!("visit={secret}")),
+        (Method::DELETE, format!("/user/AB123456/links/{secret}"), String::new()),
+        (
+            Method::POST,
+            "/user/AB123456/links".to_owned(),
+            format!("{{\"ttl\": \"{secret}\"}}"),
+        ),
         (Method::GET, format!("/users?q={secret}&limit={secret}"), String::new()),
         (Method::GET, format!("/{secret}"), String::new()),
         (Method::PUT, format!("/user/{secret}"), String::new()),
@@ -125,6 +133,20 @@ async fn wrong_questions(operator: &Operator, secret: &str) -> Vec<(String, Stri
 /// What was shown, and where.
 type Shown = Vec<(&'static str, String)>;
 
+/// Hands a link over, which is opened; answers its code.
+async fn link_is_opened(operator: &Operator, shown: &mut Shown) -> String {
+    let path = "/user/AB123456/links";
+    let (_, link) = operator.post(path, json!({})).await;
+    let url = link["url"].as_str().unwrap().to_owned();
+    assert_eq!(super::handover::press(operator, &url).await, 303);
+    shown.push(("links", operator.get(path).await.1.to_string()));
+    // People paste what they should not.
+    let (_, other) = operator.post(path, json!({ "reason": format!("not {url}") })).await;
+    let gone = format!("{path}/{}?reason=instead%20of%20{url}", other["id"]);
+    assert_eq!(operator.call(Method::DELETE, &gone, None).await.0, 204);
+    url.rsplit('/').next().unwrap().to_owned()
+}
+
 /// Hands out, connects, rotates, runs out of quota and cuts; answers the secrets that there were.
 async fn everything_happens(operator: &Operator, node: &Arc<HysteriaNode>, shown: &mut Shown) -> Vec<String> {
     let (_, config) = operator.get("/user/AB123456/config").await;
@@ -139,6 +161,8 @@ async fn everything_happens(operator: &Operator, node: &Arc<HysteriaNode>, shown
     let link = config["subscription_url"].as_str().unwrap();
     let link = link.replace("http://vpn.example.com", "");
     operator.text(&link).await;
+    let code = link_is_opened(operator, shown).await;
+    secrets.push(code);
     let (_, rotated) = operator.post("/user/AB123456/rotate", json!({ "what": "both" })).await;
     secrets.extend(handed_out(&rotated["config"]));
     shown.push(("the dead link", operator.text(&link).await));
@@ -176,6 +200,7 @@ async fn everything_is_asked(house: &House, operator: &Operator, shown: &mut Sho
     for line in [
         "user list",
         "user show AB123456",
+        "user links AB123456",
         "guard show",
         "gateway status",
         "gateway status default",
@@ -231,7 +256,7 @@ async fn no_secret_is_written_anywhere_whatever_happens() {
     clean("stderr", log.as_bytes(), &secrets);
     clean("stdout", stdout.as_bytes(), &secrets);
     let kept = files(&house.data());
-    for name in ["history.db", "desired.db"] {
+    for name in ["history.db", "desired.db", "handover.db"] {
         assert!(kept.iter().any(|path| path.ends_with(name)), "{kept:?}");
     }
     let declared = files(&house.folder())

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use secrecy::SecretString;
+use secrecy::{SecretBox, SecretString};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -25,12 +25,14 @@ use vpn_operator::{
     },
     clock::ManualClock,
     config::PublicUrl,
+    credentials::MasterKey,
     desired::{
         DesiredState, Event, FieldManager, HoldNotes, Result, SourceHealth, UserPatch, Version, Watches,
         id_claims::SoleIssuer, memory::MemorySource,
     },
     fence::Fence,
     gateway::{Credentials, Link, NodeHealth, RevocationProgress},
+    handover::{HANDOVER_FILE, Handovers},
     history::{
         AuditEntry, AuditRow, AuditState, Finding, Forgetting, HistoryError, Page, RevocationRow, Story, Totals,
         TrafficRow, Who, WhoQuestion,
@@ -436,6 +438,8 @@ impl Operator {
             .unwrap(),
             ..HrSettings::default()
         };
+        let links = place.dir.path().join(HANDOVER_FILE);
+        let key = MasterKey::from_bytes(SecretBox::new(Box::new([7; 32])));
         let (nothing, dispatch) = (Arc::new(Nothing), Arc::new(|_| ()));
         let people = LivePeople::new(
             roster.clone(),
@@ -464,6 +468,7 @@ impl Operator {
             ids: Arc::new(Ids::new(registrar)),
             hr: Some(HrDesk::new(inbox.clone(), settings, Fence::always_open())),
             linking: None,
+            handovers: Handovers::open_or_retry(&links, key.handover_key(), clock.clone()).unwrap(),
         });
         let worker = use_cases
             .clone()

@@ -49,6 +49,7 @@ async fn a_role_may_ask_what_its_row_says_and_nothing_else() {
         ("/user/AB123456/config", &["ci"]),
         ("/audit", &["siem", "ci"]),
         ("/id/export.csv", &["siem", "ci"]),
+        ("/user/AB123456/links", &["portal", "siem", "ci"]),
     ] {
         for name in ["portal", "siem", "hr", "telegram", "ci"] {
             let answer = by(name, "GET", path).of(&router).await;
@@ -62,6 +63,43 @@ async fn a_role_may_ask_what_its_row_says_and_nothing_else() {
         }
     }
     assert_eq!(world.lock().writes, 0);
+}
+
+#[tokio::test]
+async fn the_help_desk_hands_links_over_and_nobody_else_beside_the_admins_does() {
+    let world = World::new();
+    world.declare("AB123456", |_| {});
+    let router = router(&world);
+    let links = "/user/AB123456/links";
+    for (name, role, allowed) in [
+        ("portal", None, true),
+        ("ci", None, true),
+        ("telegram", Some("helpdesk"), true),
+        ("siem", None, false),
+        ("hr", None, false),
+        ("telegram", None, false),
+    ] {
+        let as_role = |method: &str, path: &str| match role {
+            Some(role) => by(name, method, path).header("x-vpn-operator-role", role),
+            None => by(name, method, path),
+        };
+        let made = as_role("POST", links).of(&router).await;
+        if !allowed {
+            made.problem(403);
+            as_role("DELETE", &format!("{links}/1")).of(&router).await.problem(403);
+            continue;
+        }
+        assert_eq!(made.status, 201, "{name}: {}", made.text);
+        assert!(
+            !made.text.contains("pass-word") && !made.text.contains("tok-en"),
+            "{}",
+            made.text
+        );
+        let one = format!("{links}/{}", made.json()["id"]);
+        assert_eq!(as_role("DELETE", &one).of(&router).await.status, 204, "{name}");
+    }
+    let sources: Vec<String> = world.lock().audit.iter().map(|row| row.entry.source.clone()).collect();
+    assert_eq!(sources, ["helpdesk", "helpdesk", "api", "api", "helpdesk", "helpdesk"]);
 }
 
 #[tokio::test]

@@ -12,13 +12,14 @@ use async_trait::async_trait;
 use axum::Router;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use secrecy::SecretString;
+use secrecy::{SecretBox, SecretString};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use vpn_operator::{
     access::{Dependencies, Directory, GatewayView, Ids, Journal, Links, People, Settings, UseCases, select},
     clock::ManualClock,
     config::PublicUrl,
+    credentials::MasterKey,
     desired::{
         DesiredError, DesiredState, FieldManager, HoldNotes, Result, SourceHealth, UserPatch, Version, Watches,
         id_claims::SoleIssuer,
@@ -27,6 +28,7 @@ use vpn_operator::{
         Backlog, Credentials, Link, NodeHealth, NodeName, RevocationProgress, Work, hysteria::ports::Ports,
         server::Server,
     },
+    handover::{HANDOVER_FILE, Handovers},
     history::{
         AuditEntry, AuditRow, AuditState, Finding, Forgetting, HistoryError, Page, RevocationRow, Story, Totals,
         TrafficRow, Who, WhoQuestion,
@@ -75,6 +77,8 @@ pub struct Inner {
     /// The first node has not answered for minutes.
     pub silent: bool,
     pub history_error: Option<HistoryError>,
+    /// Writing the audit fails, and nobody knew before.
+    pub history_breaks: bool,
     /// Writing the audit never comes back.
     pub history_stuck: bool,
     pub not_editable: bool,
@@ -109,6 +113,7 @@ pub struct World {
     changes: watch::Sender<u64>,
     pub clock: Arc<ManualClock>,
     ids: Arc<Ids>,
+    pub handovers: Handovers,
     data: TempDir,
 }
 
@@ -129,7 +134,10 @@ impl World {
         let data = tempfile::tempdir().unwrap();
         let registry = Registry::open_or_retry(&data.path().join(REGISTRY_FILE), clock.clone()).unwrap();
         let registrar = Registrar::new(registry, Arc::new(SoleIssuer), Arc::new(SystemDraw));
+        let key = MasterKey::from_bytes(SecretBox::new(Box::new([7; 32])));
+        let links = data.path().join(HANDOVER_FILE);
         Arc::new(Self {
+            handovers: Handovers::open_or_retry(&links, key.handover_key(), clock.clone()).unwrap(),
             inner: Mutex::new(Inner {
                 nodes: 2,
                 public_url: "https://vpn.example.com".to_owned(),
@@ -151,6 +159,7 @@ impl World {
         UseCases::new(Dependencies {
             hr: None,
             linking: None,
+            handovers: self.handovers.clone(),
             desired: self.clone(),
             people: self.clone(),
             directory: self.clone(),
@@ -730,6 +739,9 @@ impl Journal for World {
         let mut inner = self.lock();
         if let Some(error) = &inner.history_error {
             return Err(error.clone());
+        }
+        if inner.history_breaks {
+            return Err(HistoryError::Unavailable("the disk is full".to_owned()));
         }
         for entry in entries {
             let seq = i64::try_from(inner.audit.len()).unwrap() + 1;

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use regex::Regex;
 use serde_json::Value;
+use vpn_operator::access::OPEN_PATH;
 
 use super::chart::{file, templates};
 
@@ -211,4 +212,12 @@ fn templates_use_values_that_exist_and_every_value_is_used() {
             open.push((format!("{path}.{name}"), value));
         }
     }
+}
+
+#[test]
+fn what_lets_subscriptions_through_lets_handed_over_links_through() {
+    let values = values(&file("values.yaml"));
+    let paths = values["api"]["ingress"]["paths"].as_array().unwrap();
+    let passes = |path: &Value| OPEN_PATH.starts_with(&format!("{}/", path.as_str().unwrap()));
+    assert!(paths.iter().any(passes), "{paths:?}");
 }

@@ -421,7 +421,11 @@ fn wrong(method: &str, body: &Value, photo: Option<&[u8]>) -> Option<String> {
     }
     buttons(body)
         .iter()
-        .find(|(text, data)| text.is_empty() || data.len() > 64)
+        .find(|(text, data)| {
+            // What a button copies may be longer than what it sends.
+            let most = if data.starts_with("http") { 256 } else { 64 };
+            text.is_empty() || data.len() > most
+        })
         .map(|button| format!("{button:?}"))
 }
 
@@ -429,9 +433,11 @@ fn buttons(body: &Value) -> Vec<(String, String)> {
     let rows = body["reply_markup"]["inline_keyboard"].as_array().into_iter().flatten();
     let buttons = rows.flat_map(|row| row.as_array().unwrap());
     let text = |button: &Value, name: &str| button[name].as_str().unwrap_or_default().to_owned();
-    buttons
-        .map(|button| (text(button, "text"), text(button, "callback_data")))
-        .collect()
+    let does = |button: &Value| match button.get("copy_text") {
+        Some(copied) => text(copied, "text"),
+        None => text(button, "callback_data"),
+    };
+    buttons.map(|button| (text(button, "text"), does(button))).collect()
 }
 
 impl TelegramDouble {

@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use super::{ADMIN, ANNA, DESK, PERSON, house, house_and_node, no, yes};
-use crate::end_to_end::operator::{eventually, user};
+use crate::end_to_end::{
+    handover::press,
+    operator::{eventually, user},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_admin_deactivates_after_a_confirmation_and_the_audit_names_the_account() {
@@ -44,6 +47,7 @@ async fn the_help_desk_holds_and_releases_and_nobody_does_more_than_their_role()
         (DESK, "/grant AB123456"),
         (ANNA, "/hold AB123456 x"),
         (ANNA, "/code AB123456"),
+        (ANNA, "/link AB123456"),
         (ANNA, "/show AB123456"),
     ] {
         let said = telegram.asks(account, "en", command).await;
@@ -102,6 +106,61 @@ async fn what_is_released_names_its_reason_in_the_audit_and_who_is_online_is_lis
     let rows = audit["rows"].as_array().unwrap();
     let released = rows.iter().find(|row| row["action"] == "hold.release");
     assert_eq!(released.unwrap()["reason"], json!("found it again"), "{audit}");
+    telegram.sound();
+    operator.stop().await;
+}
+
+/// The help desk hands a link over, which it can copy although the message is protected, and which is deleted like other secrets.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_help_desk_hands_a_link_over_that_opens_the_page_once_and_is_deleted_from_the_chat() {
+    let (mut house, telegram) = house().await;
+    house.set("BOT_DELETE_AFTER", "1s");
+    let operator = house.start().await;
+    operator.becomes(PERSON, "Granted").await;
+    for (account, language, words) in [(DESK, "en", "once, until"), (ADMIN, "ru", "один раз откроет")] {
+        let said = telegram.asks(account, language, &format!("/link {PERSON}")).await;
+        assert!(said.secret && said.text.contains(words), "{said:?}");
+        for never in ["hysteria2", "/sub/ab123456"] {
+            assert!(!said.text.contains(never), "{said:?}");
+        }
+        let link = said.text.split("<code>").nth(1).unwrap().split('<').next().unwrap();
+        let [(_, copied)] = &said.buttons[..] else {
+            panic!("one button: {said:?}")
+        };
+        assert_eq!(copied, link);
+        assert_eq!(press(&operator, link).await, 303);
+        assert_eq!(press(&operator, link).await, 410, "once");
+        let (chat, message) = (said.chat, said.message);
+        eventually("it is deleted", async || {
+            telegram.deleted().contains(&(chat, message)).then_some(())
+        })
+        .await;
+    }
+    let (_, audit) = operator.get(&format!("/audit?corporate_id={PERSON}")).await;
+    let rows = audit["rows"].as_array().unwrap();
+    let made: Vec<&str> = rows
+        .iter()
+        .filter(|row| row["action"] == "handover.made")
+        .map(|row| row["actor"].as_str().unwrap())
+        .collect();
+    assert!(
+        made.len() == 2 && made[0].starts_with("telegram:7") && made[1].starts_with("telegram:8"),
+        "{audit}"
+    );
+    assert_eq!(rows.iter().filter(|row| row["action"] == "handover.opened").count(), 2);
+    let said = telegram.asks(DESK, "en", "/link ZZ999999").await;
+    assert!(
+        said.text.contains("nobody is declared") && said.buttons.is_empty(),
+        "{said:?}"
+    );
+    let said = telegram.asks(DESK, "en", "/link").await;
+    assert!(said.text.contains("/link AB123456"), "{said:?}");
+    let help = telegram.asks(DESK, "en", "/help").await;
+    assert!(help.text.contains("/link ID"), "{help:?}");
+    let hold = json!({ "corporate_id": PERSON, "reason": "lost" });
+    assert_eq!(operator.post("/holds", hold).await.0, 201);
+    let said = telegram.asks(DESK, "en", &format!("/link {PERSON}")).await;
+    assert!(said.text.contains("no access at present"), "{said:?}");
     telegram.sound();
     operator.stop().await;
 }

@@ -4,7 +4,10 @@ use serde_json::{Value, json};
 
 use super::{API_TOKEN, DESK, house, with_bot, yes};
 use crate::{
-    end_to_end::operator::{House, Operator, eventually, user},
+    end_to_end::{
+        handover::press,
+        operator::{House, Operator, eventually, user},
+    },
     support::{
         gate::Gate,
         telegram::{Said, TelegramDouble},
@@ -172,6 +175,23 @@ impl World {
         }
     }
 
+    /// The help desk asks for a link: however often it is answered, it is one.
+    async fn hands_over(&mut self, number: usize) {
+        let id = id(number);
+        let before = self.telegram.said(DESK).len();
+        let given = self
+            .asks(DESK, &format!("/link {id}"), |said| link_in(said).is_some())
+            .await;
+        let link = link_in(&given).unwrap();
+        self.kill_if_stopped().await;
+        assert_eq!(self.rows(&id, "handover.made").await, 1);
+        for said in &self.telegram.said(DESK)[before..] {
+            assert!(link_in(said).is_none_or(|other| other == link), "{said:?}");
+        }
+        assert_eq!(press(self.operator(), &link).await, 303);
+        assert_eq!(press(self.operator(), &link).await, 410);
+    }
+
     /// Rotates, unless the kill came between the button and what it stands for.
     async fn rotates(&mut self, number: usize) {
         let (id, account) = (id(number), account(number));
@@ -252,9 +272,15 @@ fn code_in(said: &Said) -> Option<String> {
     (code.len() == 8 && code.bytes().all(|byte| byte.is_ascii_digit())).then(|| code.to_owned())
 }
 
+fn link_in(said: &Said) -> Option<String> {
+    let link = said.text.split("<code>").nth(1)?.split('<').next()?;
+    link.contains("/sub/open/").then(|| link.to_owned())
+}
+
 #[derive(Clone, Copy, PartialEq)]
 enum What {
     Linking,
+    HandingOver,
     Rotating,
     Telling,
 }
@@ -263,12 +289,13 @@ enum What {
 async fn at_every_step(split: bool, what: What) -> Vec<String> {
     let mut world = World::new(split).await;
     for round in 1..MANY {
-        if what != What::Linking {
+        if matches!(what, What::Rotating | What::Telling) {
             world.is_linked(round).await;
         }
         world.gate.arm();
         match what {
             What::Linking => world.links(round).await,
+            What::HandingOver => world.hands_over(round).await,
             What::Rotating => world.rotates(round).await,
             What::Telling => world.is_told(round).await,
         }
@@ -307,6 +334,12 @@ async fn linking_outlives_a_kill_of_the_bot_at_every_step() {
 async fn linking_outlives_a_kill_of_the_operator_at_every_message() {
     let killed = at_every_step(false, What::Linking).await;
     all_of(&killed, &["sendMessage"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_is_handed_over_once_over_a_kill_of_the_bot_at_every_step() {
+    let killed = at_every_step(true, What::HandingOver).await;
+    all_of(&killed, &["/links", "sendMessage"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
