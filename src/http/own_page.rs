@@ -27,7 +27,7 @@ use crate::{
 /// Bytes of QR codes of single links in a page that is sent compressed, and in one that is not. Links that come after have none, so
 /// that a page of a company with many servers is sent in at most 40 KB too.
 const PICTURES: usize = 64 * 1024;
-const PICTURES_PLAIN: usize = 12 * 1024;
+const PICTURES_PLAIN: usize = 10 * 1024;
 
 /// What the page shows.
 pub(super) struct Shown<'a> {

@@ -69,25 +69,44 @@ async function keyboard(page) {
   return { stops: stops.length, shown: stops.every(Boolean), reachable };
 }
 
-async function look(page, name) {
+async function violations(page) {
+  await page.evaluate(axe);
+  const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  return found.violations.map((it) => `${it.id}: ${it.nodes.map((node) => node.html.slice(0, 200)).join(" ")}`);
+}
+
+// axe-core needs timers, which do not run where script is off: it looks at the same document without the page's script.
+async function violationsOfBare(page, options) {
+  const context = await browser.newContext({ ...options, javaScriptEnabled: true });
+  try {
+    const other = await context.newPage();
+    const html = (await page.content()).replace(/<script\b[^]*?<\/script>/g, "");
+    await other.route("**/*", (route) => route.fulfill({ contentType: "text/html; charset=utf-8", body: html }));
+    await other.goto(page.url(), { waitUntil: "load" });
+    return await violations(other);
+  } finally {
+    await context.close();
+  }
+}
+
+async function look(page, name, options) {
   await page.evaluate(() => document.querySelectorAll("details").forEach((it) => (it.open = true)));
   const seen = { name, ...(await page.evaluate(content)), overflowing: await page.evaluate(overflowing) };
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-  seen.violations = violations.map((it) => `${it.id}: ${it.nodes.map((node) => node.html.slice(0, 200)).join(" ")}`);
+  seen.violations = await (options.javaScriptEnabled ? violations(page) : violationsOfBare(page, options));
   await page.screenshot({ path: join(plan.screenshots, `${name}.png`), fullPage: true });
   return seen;
 }
 
 async function visit(visit) {
-  const context = await browser.newContext({
+  const options = {
     locale: visit.language === "ru" ? "ru-RU" : "en-US",
     colorScheme: visit.theme,
     viewport: { width: visit.width, height: 900 },
     deviceScaleFactor: visit.width < 600 ? 2 : 1,
     javaScriptEnabled: visit.script,
     ...(visit.agent ? { userAgent: visit.agent } : {}),
-  });
+  };
+  const context = await browser.newContext(options);
   try {
     const page = await context.newPage();
     const [asked, said] = [[], []];
@@ -103,17 +122,12 @@ async function visit(visit) {
     const status = answer.status();
     // A page asks for its own address; a logo in it is none that is asked for.
     const requests = asked.filter((url) => !url.startsWith("data:"));
-    if (!visit.script) {
-      // Nothing of the page ran. What looks at it may.
-      const session = await context.newCDPSession(page);
-      await session.send("Emulation.setScriptExecutionDisabled", { value: false });
-    }
     const keys = visit.keyboard ? await keyboard(page) : undefined;
-    const seen = [{ ...(await look(page, visit.name)), status, requests, keys }];
+    const seen = [{ ...(await look(page, visit.name, options)), status, requests, keys }];
     if (visit.codes) seen[0].codes = await codes(page);
     for (const [step, button] of (visit.press ?? []).entries()) {
       await Promise.all([page.waitForNavigation({ waitUntil: "load" }), page.locator(button).click()]);
-      seen.push({ ...(await look(page, `${visit.name}-${step + 1}`)), url: page.url() });
+      seen.push({ ...(await look(page, `${visit.name}-${step + 1}`, options)), url: page.url() });
     }
     // A refused load of the icon that browsers ask for by themselves is none of the page's.
     seen[0].said = said.filter((words) => !words.includes("favicon"));
