@@ -5,6 +5,7 @@
 
 mod backup;
 mod bot;
+mod color;
 mod gateway;
 mod guard;
 mod handout;
@@ -29,9 +30,10 @@ pub(crate) use self::values::{duration, optional_path, panel_url};
 pub use self::{
     backup::Backup,
     bot::{Bot, BotConfig},
+    color::Color,
     gateway::{DefaultGateway, HysteriaDefaults},
     guard::Guard,
-    handout::{Handout, HandoutFormat},
+    handout::{Handout, HandoutFormat, SelfService},
     mail::{Linking, Mail, SmtpSecurity},
     public_url::PublicUrl,
     secrets::{Lookup, Secrets},

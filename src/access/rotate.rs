@@ -8,8 +8,12 @@ use crate::{
     model::{
         access::{Access, Reason},
         corporate_id::CorporateId,
+        user::VpnUser,
     },
 };
+
+/// Action of a row about a rotation.
+pub(super) const ROTATE: &str = "rotate";
 
 /// What to rotate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +24,16 @@ pub enum Rotate {
     Subscription,
     /// Both.
     Both,
+}
+
+impl Rotate {
+    const fn has_password(self) -> bool {
+        matches!(self, Self::Password | Self::Both)
+    }
+
+    const fn has_link(self) -> bool {
+        matches!(self, Self::Subscription | Self::Both)
+    }
 }
 
 /// What became of a rotation.
@@ -44,13 +58,17 @@ impl UseCases {
     /// The person is unknown or being deleted, or the password is declared elsewhere.
     pub async fn rotate(&self, caller: Caller, id: CorporateId, what: Rotate) -> Result<Rotation> {
         let dependencies = self.dependencies.clone();
-        self.to_the_end(async move { dependencies.rotate(&caller, &id, what).await })
-            .await
+        self.to_the_end(async move {
+            let user = dependencies.to_rotate(&id, what).await?;
+            dependencies.rotated(&caller, &user, what).await
+        })
+        .await
     }
 }
 
 impl Dependencies {
-    async fn rotate(&self, caller: &Caller, id: &CorporateId, what: Rotate) -> Result<Rotation> {
+    /// The user of whom this can be rotated, as the source has it now.
+    pub(super) async fn to_rotate(&self, id: &CorporateId, what: Rotate) -> Result<VpnUser> {
         let name = id.object_name();
         let user = self
             .desired
@@ -65,11 +83,16 @@ impl Dependencies {
                 holds: Vec::new(),
             }));
         }
-        let password = matches!(what, Rotate::Password | Rotate::Both);
-        let link = matches!(what, Rotate::Subscription | Rotate::Both);
-        if password && user.spec.credentials_from.is_some() {
+        if what.has_password() && user.spec.credentials_from.is_some() {
             return Err(AccessError::ImportedPassword(id.clone()));
         }
+        Ok(user)
+    }
+
+    /// Raises the generations of this user.
+    pub(super) async fn rotated(&self, caller: &Caller, user: &VpnUser, what: Rotate) -> Result<Rotation> {
+        let id = &user.spec.corporate_id;
+        let (password, link) = (what.has_password(), what.has_link());
         let (old_password, old_link) = (user.spec.credential_generation, user.spec.subscription_generation);
         let new_password = old_password.saturating_add(i64::from(password));
         let new_link = old_link.saturating_add(i64::from(link));
@@ -79,7 +102,7 @@ impl Dependencies {
             ..UserPatch::default()
         };
         let before = self.people.person(id);
-        let mut entry = caller.entry("rotate", Some(id));
+        let mut entry = caller.entry(ROTATE, Some(id));
         entry.before = Some(tell::json(
             &json!({ "credentialGeneration": old_password, "subscriptionGeneration": old_link }),
         ));
@@ -89,7 +112,7 @@ impl Dependencies {
         // Before the change, so that a kill between the two leaves no rotation without its row. The old password may have leaked:
         // history that is stuck delays its end by the longest wait for a disk, and stops nothing.
         self.audit_denial(entry.clone()).await;
-        if let Err(error) = self.desired.patch_user(&name, patch, caller.manager).await {
+        if let Err(error) = self.desired.patch_user(&id.object_name(), patch, caller.manager).await {
             self.audit_failure(entry, &error).await;
             return Err(error.into());
         }

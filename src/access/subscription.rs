@@ -36,10 +36,7 @@ impl UseCases {
     /// The person has access but there is nothing to connect to.
     pub async fn subscription(&self, token: &str) -> Result<Option<Subscription>> {
         let dependencies = &self.dependencies;
-        let Some(owner) = dependencies
-            .issuer
-            .owner_of_token(token, |id| dependencies.known_user(id))
-        else {
+        let Some(owner) = dependencies.owner(token) else {
             return Ok(None);
         };
         match dependencies.permitted(&owner) {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{AccessError, Dependencies, Former, HoldFilter, HoldView, Proof, Result, UseCases, canonical};
+use super::{
+    AccessError, Dependencies, Former, HoldFilter, HoldView, Proof, Result, TRAFFIC_DAYS, UseCases, canonical,
+};
 use crate::{
     history::{AuditRow, Page, RevocationRow, Totals, TrafficRow},
     model::{
@@ -16,8 +18,6 @@ use crate::{
 
 /// Rows of history that are shown with a person.
 const ROWS: u32 = 20;
-/// Days of traffic that are shown with a person.
-const DAYS: u32 = 30;
 
 /// Whom to list.
 #[derive(Debug, Clone, Default)]
@@ -139,7 +139,7 @@ impl UseCases {
             dependencies.traffic(&summary.username),
             journal.audit_rows(Some(key.clone()), page),
             journal.revocations(key, ROWS),
-            journal.traffic_by_day(summary.username.clone(), DAYS),
+            journal.traffic_by_day(summary.username.clone(), TRAFFIC_DAYS),
         );
         dependencies.answerable().await;
         let period = user
@@ -237,7 +237,7 @@ impl Dependencies {
     }
 
     /// Whether every node has shown since the start of this process who is online.
-    fn every_node_was_heard(&self) -> bool {
+    pub(super) fn every_node_was_heard(&self) -> bool {
         self.links.health().iter().all(|node| node.polled_at.is_some())
     }
 

@@ -132,6 +132,7 @@ async fn run_all(mut config: Config, simulate: bool, shutdown: CancellationToken
     simulated::keep_data_apart(&config.state.data_dir, simulate)?;
     let secrets = own_secrets(&mut config)?;
     let (auth_tls, api_tls) = (tls(config.auth_tls.as_ref())?, tls(config.api_tls.as_ref())?);
+    let api_settings = http_settings(&config, simulate)?;
     let clock: SharedClock = Arc::new(SystemClock);
     let api_socket = listen(config.listen.api, "LISTEN_ADDR")?;
     let auth_socket = listen(config.listen.auth, "HYSTERIA_AUTH_LISTEN")?;
@@ -196,7 +197,7 @@ async fn run_all(mut config: Config, simulate: bool, shutdown: CancellationToken
         use_cases.clone(),
         Arc::clone(&core.metrics),
         Arc::clone(&clock),
-        http_settings(&config, simulate),
+        api_settings,
     );
     let router = http::router(state);
     routes.set(router.clone());
@@ -286,9 +287,10 @@ fn own_secrets(config: &mut Config) -> Result<OwnSecrets, RunError> {
     })
 }
 
-fn http_settings(config: &Config, simulated: bool) -> http::Settings {
+fn http_settings(config: &Config, simulated: bool) -> Result<http::Settings, RunError> {
     let secrets = [&config.secrets.corporate, &config.secrets.corporate_previous];
-    http::Settings {
+    let usual = http::Settings::default();
+    Ok(http::Settings {
         secrets: secrets
             .into_iter()
             .flatten()
@@ -297,12 +299,16 @@ fn http_settings(config: &Config, simulated: bool) -> http::Settings {
         clients: config.api_clients.clone(),
         trusted_proxies: config.trusted_proxies.clone(),
         failures_per_minute: config.failed_attempts,
+        title: config.handout.title.clone().unwrap_or(usual.title),
+        logo: handout::logo(&config.handout)?,
+        color: config.handout.color()?,
+        self_service: config.handout.self_service.clone(),
         announce: config.handout.announce.clone(),
         support_url: config.handout.support_url.clone(),
         support_contact: config.support_contact.clone(),
         simulated,
-        ..http::Settings::default()
-    }
+        ..usual
+    })
 }
 
 /// Files that cannot be used stop the start: a listener that fails later has announced itself by then.

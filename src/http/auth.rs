@@ -42,7 +42,7 @@ pub(super) const MAX_ACTOR: usize = 64;
 
 /// Sources whose holds only parts of the operator place and lift. A feed (`hr`, `scim`) may also be a caller of this API: it
 /// says so, and its denials are then consequences that the guard counts, and no orders.
-const RESERVED: [&str; 3] = ["registry", "operator", "folder"];
+const RESERVED: [&str; 4] = ["registry", "operator", "folder", "subscription"];
 
 /// Digests of the secrets and tokens that are valid at present, and whose each is. Digests, so that comparing takes the same time
 /// for every length.

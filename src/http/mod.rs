@@ -10,6 +10,7 @@ mod audit;
 mod auth;
 mod backup;
 mod body;
+mod chart;
 mod client;
 mod context;
 mod denial;
@@ -30,19 +31,23 @@ mod id_files;
 mod ids;
 mod limiter;
 mod limits;
+mod logo;
 mod open;
 mod openapi;
 mod order;
+mod own_page;
 mod page;
 mod problem;
 mod proof_body;
 mod qr;
 mod records;
 mod release_many;
+mod renewal;
 mod rights;
 mod schemas;
 mod subscription;
 mod telegram;
+mod theme;
 mod user_bodies;
 mod user_info;
 mod users;
@@ -69,11 +74,18 @@ use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
 pub use health::{Probes, probes};
+pub use logo::{Logo, LogoError};
 pub use openapi::openapi;
 pub use waiting::waiting;
 
 use self::{auth::Principals, docs::Documentation, limiter::FailureLimiter, problem::Problem};
-use crate::{access::UseCases, api::principal::ApiClient, clock::SharedClock, config::PublicUrl, metrics::Metrics};
+use crate::{
+    access::UseCases,
+    api::principal::ApiClient,
+    clock::SharedClock,
+    config::{Color, PublicUrl, SelfService},
+    metrics::Metrics,
+};
 
 /// What can be set.
 #[derive(Debug, Clone)]
@@ -96,7 +108,13 @@ pub struct Settings {
     pub title: String,
     /// What clients that show announcements show beside the profile.
     pub announce: Option<String>,
-    /// Where people find help, for clients that show a link to it.
+    /// The company's logo on the page.
+    pub logo: Option<Logo>,
+    /// The company's colour on the page.
+    pub color: Option<Color>,
+    /// What people may renew on their own page.
+    pub self_service: Vec<SelfService>,
+    /// Where people find help: an address that clients and the page link to.
     pub support_url: Option<String>,
     /// Whom people may ask, as the page names it.
     pub support_contact: Option<String>,
@@ -116,6 +134,9 @@ impl Default for Settings {
             failures_per_minute: 10,
             title: "Corporate VPN".to_owned(),
             announce: None,
+            logo: None,
+            color: None,
+            self_service: Vec::new(),
             support_url: None,
             support_contact: None,
             simulated: false,
@@ -241,7 +262,7 @@ fn protected() -> Routes {
 /// Routes that anybody may ask.
 fn open() -> Routes {
     vec![
-        ("/sub/{token}", get(subscription::show)),
+        ("/sub/{token}", get(subscription::show).post(renewal::renew)),
         ("/sub/open/{code}", get(open::show).post(open::open)),
         ("/webhooks/hr-events", post(webhooks::receive)),
         ("/webhooks/health", get(webhooks::health)),
@@ -256,7 +277,7 @@ fn undocumented() -> Routes {
     vec![
         ("/docs/", get(docs::index)),
         ("/docs/{file}", get(docs::file)),
-        ("/sub/{token}/", get(subscription::show)),
+        ("/sub/{token}/", get(subscription::show).post(renewal::renew)),
         ("/sub/open/{code}/", get(open::show).post(open::open)),
     ]
 }

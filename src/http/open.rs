@@ -24,11 +24,12 @@ use super::{
     context::RequestId,
     extract::{Params, Segment},
     page::{Teller, nonce},
-    problem::{Problem, ProblemBody},
+    problem::Problem,
     visitor::Visitor,
 };
 use crate::{
     access::{AccessError, Caller, Opening},
+    api::problem::ProblemBody,
     desired::FieldManager,
     handover::{Handover, Standing},
     texts::{self, Language},
@@ -168,8 +169,7 @@ impl<'a> Desk<'a> {
         Self {
             state,
             teller: Teller {
-                title: &state.settings.title,
-                support: state.settings.support_contact.as_deref(),
+                settings: &state.settings,
                 visitor: Visitor::of(&parts.headers, query.lang.as_deref()),
             },
             address,
@@ -214,7 +214,7 @@ impl<'a> Desk<'a> {
             Standing::Expired | Standing::Open => "open-expired",
         };
         let why = self.teller.say(why);
-        self.teller.message(StatusCode::GONE, "open-ended", &why)
+        self.teller.message(StatusCode::GONE, "open-ended", &why, None)
     }
 
     /// Guesses are counted together with those of subscription links.
@@ -236,6 +236,7 @@ impl<'a> Desk<'a> {
             StatusCode::SERVICE_UNAVAILABLE,
             "page-not-now",
             &self.teller.say("open-not-now"),
+            None,
         )
     }
 

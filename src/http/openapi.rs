@@ -11,7 +11,7 @@ use utoipa::{
 
 use super::{
     access, activation, audit, backup, docs, events, forget, gateways, guard, handover, health, holds, id_files, ids,
-    open, records, release_many,
+    open, records, release_many, renewal,
     schemas::{self, ActorText},
     subscription, telegram, users, webhooks,
 };
@@ -43,7 +43,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         access::grant, access::config, activation::deactivate, activation::activate, access::rotate,
         users::list, users::show, holds::list, holds::create, holds::release, release_many::release_many,
         gateways::list, gateways::show, guard::show, guard::confirm, guard::cancel, audit::list, audit::acknowledge, forget::forget, backup::take, records::who, records::story, ids::validate, ids::issue, ids::activate,
-        ids::revoke, ids::archive, ids::search, ids::show, id_files::export, id_files::import, subscription::show,
+        ids::revoke, ids::archive, ids::search, ids::show, id_files::export, id_files::import, subscription::show, renewal::renew,
         webhooks::receive, webhooks::health, events::list, events::pending, events::show, events::process, events::discard,
         telegram::ask, telegram::link, telegram::unlink, telegram::show, telegram::language, telegram::config, telegram::rotate,
         telegram::notices, telegram::done, telegram::give_out, handover::make, handover::list, handover::withdraw, open::show, open::open, telegram::of_person, telegram::unlink_person,
@@ -53,7 +53,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         ProblemBody, texts::CorporateIdText, texts::SourceText, schemas::HoldNameText, schemas::GatewayNameText, schemas::AccessWord,
         schemas::ReasonWord, schemas::PhaseWord, schemas::WhyBody, texts::OwnerText, texts::EmailText, texts::RoleText,
         texts::ReasonText, schemas::GuardWord, schemas::EventStateWord, schemas::EventTypeText, texts::DepartmentText,
-        schemas::IdPrefixText, schemas::IdStatusWord, schemas::RequestKeyText, subscription::Format,
+        schemas::IdPrefixText, schemas::IdStatusWord, schemas::RequestKeyText, subscription::Format, subscription::RenewWhat,
     )),
     security(("corporate_secret" = [])),
     tags(

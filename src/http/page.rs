@@ -1,4 +1,4 @@
-//! The page that browsers get at the address of a subscription, and what is said there instead of it.
+//! How browsers are spoken to at the address of a subscription, and what is said there in place of a person's own page.
 
 use std::io::Write as _;
 
@@ -9,69 +9,19 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use flate2::{Compression, write::GzEncoder};
-use jiff::Timestamp;
-use secrecy::ExposeSecret;
 
 use super::{
-    apps,
+    Settings,
+    logo::Logo,
     problem::Problem,
-    qr,
-    user_info::UserInfo,
-    visitor::{Platform, Visitor},
+    theme::{Theme, themes},
+    visitor::Visitor,
 };
 use crate::{
-    access::{Configuration, Denial, Subscription},
+    access::{Denial, Subscription},
     model::{access::Reason, quantity::Bytes},
     texts::{self, Arg, Language},
 };
-
-/// Bytes of QR codes of single links in a page that is sent compressed, and in one that is not. Links that come after have none, so
-/// that a page of a company with many servers is sent in at most 40 KB too.
-const PICTURES: usize = 64 * 1024;
-const PICTURES_PLAIN: usize = 12 * 1024;
-
-#[derive(Template)]
-#[template(path = "subscription.html")]
-struct Page<'a> {
-    told: &'a Teller<'a>,
-    nonce: &'a str,
-    corporate_id: &'a str,
-    used: String,
-    percent: Option<u64>,
-    ends: String,
-    days_left: Option<String>,
-    platforms: Vec<ForPlatform>,
-    subscription_url: &'a str,
-    code: Picture,
-    links: Vec<PageLink<'a>>,
-    questions: Option<String>,
-}
-
-struct ForPlatform {
-    name: &'static str,
-    open: bool,
-    apps: Vec<PageApp>,
-}
-
-struct PageApp {
-    name: &'static str,
-    install: &'static str,
-    install_label: String,
-    import: String,
-    import_label: String,
-}
-
-struct PageLink<'a> {
-    name: &'a str,
-    url: &'a str,
-    code: Option<Picture>,
-}
-
-struct Picture {
-    width: usize,
-    path: String,
-    label: String,
-}
 
 #[derive(Template)]
 #[template(path = "message.html")]
@@ -80,7 +30,16 @@ struct Message<'a> {
     nonce: &'a str,
     heading: &'a str,
     text: &'a str,
+    back: Option<Back>,
     ask: &'a str,
+}
+
+/// Where a message leads.
+pub(super) struct Back {
+    /// Address of a page.
+    pub(super) address: String,
+    /// What the link to it says.
+    pub(super) label: String,
 }
 
 /// What whoever has such a link is told.
@@ -93,53 +52,15 @@ pub(super) fn advice(denial: &Denial) -> String {
 }
 
 /// Speaks to a visitor.
+#[derive(Clone, Copy)]
 pub(super) struct Teller<'a> {
-    /// Name of the profile.
-    pub(super) title: &'a str,
-    /// Whom people may ask.
-    pub(super) support: Option<&'a str>,
+    /// What can be set.
+    pub(super) settings: &'a Settings,
     /// Who is spoken to.
     pub(super) visitor: Visitor,
 }
 
-impl Teller<'_> {
-    /// A person's apps and links, with QR codes.
-    pub(super) fn page(
-        &self,
-        configuration: &Configuration,
-        info: &UserInfo,
-        now: Timestamp,
-    ) -> Result<Response, Problem> {
-        let address = configuration.subscription_url.expose_secret();
-        let used = info.used.0.saturating_add(info.used.1);
-        let limit = info.limit.filter(|limit| *limit > 0);
-        let percent = |limit| u64::try_from(u128::from(used) * 100 / u128::from(limit)).unwrap_or(100);
-        let nonce = nonce()?;
-        let page = Page {
-            told: self,
-            nonce: &nonce,
-            corporate_id: configuration.corporate_id.as_str(),
-            used: self.used(used, limit),
-            percent: limit.map(|limit| percent(limit).min(100)),
-            ends: match info.expires {
-                Some(at) => self.say_with("page-until", "date", texts::date(self.visitor.language, at).into()),
-                None => self.say("page-no-end"),
-            },
-            days_left: info.expires.map(|at| {
-                let days = at.as_second().saturating_sub(now.as_second()) / 86_400;
-                self.say_with("page-days-left", "days", u64::try_from(days).unwrap_or(0).into())
-            }),
-            platforms: self.platforms(address),
-            subscription_url: address,
-            code: picture(address, self.say("page-qr")).ok_or_else(Problem::internal)?,
-            links: self.links(configuration),
-            questions: self
-                .support
-                .map(|whom| self.say_with("page-questions", "whom", whom.into())),
-        };
-        self.html(StatusCode::OK, &nonce, false, page.render())
-    }
-
+impl<'a> Teller<'a> {
     /// Why there are no links for somebody who is denied. Without the names of holds: whoever has the link need not know who placed
     /// them.
     pub(super) fn refused(&self, denial: &Denial) -> Result<Response, Problem> {
@@ -149,28 +70,50 @@ impl Teller<'_> {
             Reason::OverQuota => "page-denied-quota",
             _ => "page-denied-off",
         };
-        self.message(StatusCode::FORBIDDEN, "page-no-access", &self.say(text))
+        self.message(StatusCode::FORBIDDEN, "page-no-access", &self.say(text), None)
     }
 
     /// For a link that nobody has.
     pub(super) fn unknown(&self) -> Result<Response, Problem> {
-        self.message(StatusCode::NOT_FOUND, "page-unknown", &self.say("page-unknown-text"))
+        self.message(
+            StatusCode::NOT_FOUND,
+            "page-unknown",
+            &self.say("page-unknown-text"),
+            None,
+        )
     }
 
     /// For somebody who opened too many links that nobody has; `seconds` until the next try counts.
     pub(super) fn too_many(&self, seconds: u64) -> Result<Response, Problem> {
         let text = self.say_with("page-too-many-text", "minutes", seconds.div_ceil(60).max(1).into());
-        let mut response = self.message(StatusCode::TOO_MANY_REQUESTS, "page-too-many", &text)?;
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        Ok(response)
+        let response = self.message(StatusCode::TOO_MANY_REQUESTS, "page-too-many", &text, None)?;
+        Ok(after(response, seconds))
     }
 
     /// Where there is nothing to connect to.
     pub(super) fn not_now(&self) -> Result<Response, Problem> {
         let text = self.say("page-not-now-text");
-        self.message(StatusCode::SERVICE_UNAVAILABLE, "page-not-now", &text)
+        self.message(StatusCode::SERVICE_UNAVAILABLE, "page-not-now", &text, None)
+    }
+
+    /// Name of the profile.
+    pub(super) fn title(&self) -> &'a str {
+        &self.settings.title
+    }
+
+    /// The company's logo. A browser that takes no gzip would be sent too much with it.
+    pub(super) fn logo(&self) -> Option<&'a Logo> {
+        self.settings.logo.as_ref().filter(|_| self.visitor.gzip)
+    }
+
+    /// Colours in the light and in the dark.
+    pub(super) fn themes(&self) -> (Theme, Theme) {
+        themes(self.settings.color)
+    }
+
+    /// The address of the person's own page, from where the visitor is.
+    pub(super) fn own_page(&self) -> String {
+        format!("?format=html&lang={}", self.visitor.language.code())
     }
 
     /// A text.
@@ -178,23 +121,31 @@ impl Teller<'_> {
         texts::plain(self.visitor.language, key, &[])
     }
 
-    fn say_with(&self, key: &str, name: &str, value: Arg<'_>) -> String {
+    /// A text with something in it.
+    pub(super) fn say_with(&self, key: &str, name: &str, value: Arg<'_>) -> String {
         texts::plain(self.visitor.language, key, &[(name, value)])
     }
 
-    fn used(&self, used: u64, limit: Option<u64>) -> String {
-        let used = self.amount(used);
-        match limit {
-            None => self.say_with("page-used-unlimited", "used", used.into()),
-            Some(limit) => {
-                let args = [("used", used.into()), ("limit", self.amount(limit).into())];
-                texts::plain(self.visitor.language, "page-used", &args)
+    /// A text that names whom to ask, as HTML; `None` where nobody is named. Words and address are two settings: a room number
+    /// cannot be opened, and an address alone is words enough.
+    pub(super) fn say_whom(&self, key: &str) -> Option<String> {
+        let (words, address) = (&self.settings.support_contact, &self.settings.support_url);
+        let whom = match (words, address) {
+            (Some(words), None) => Arg::Text(words.into()),
+            (words, Some(address)) => {
+                let words = words
+                    .as_deref()
+                    .unwrap_or_else(|| address.strip_prefix("mailto:").unwrap_or(address));
+                let (words, address) = (texts::escape(words), texts::escape(address));
+                Arg::Html(format!("<a href=\"{address}\" rel=\"noreferrer\">{words}</a>"))
             }
-        }
+            (None, None) => return None,
+        };
+        Some(texts::html(self.visitor.language, key, &[("whom", whom)]))
     }
 
     /// `82 GiB`, `82 ГиБ`
-    fn amount(&self, bytes: u64) -> String {
+    pub(super) fn amount(&self, bytes: u64) -> String {
         let coarse = Bytes::coarse(bytes).to_string();
         let split = coarse.find(|c: char| !c.is_ascii_digit()).unwrap_or(coarse.len());
         let (number, unit) = coarse.split_at(split);
@@ -216,55 +167,22 @@ impl Teller<'_> {
         }
     }
 
-    /// The visitor's own platform first and open.
-    fn platforms(&self, address: &str) -> Vec<ForPlatform> {
-        let own = self.visitor.platform;
-        let others = Platform::ALL.into_iter().filter(|platform| Some(*platform) != own);
-        let all = own.into_iter().chain(others).map(|platform| ForPlatform {
-            name: platform.name(),
-            open: Some(platform) == own,
-            apps: apps::of(platform)
-                .iter()
-                .map(|app| PageApp {
-                    name: app.name,
-                    install: app.install,
-                    install_label: self.say_with("page-install-app", "app", app.name.into()),
-                    import: app.import(address, self.title),
-                    import_label: self.say_with("page-import-app", "app", app.name.into()),
-                })
-                .collect(),
-        });
-        all.collect()
-    }
-
-    fn links<'c>(&self, configuration: &'c Configuration) -> Vec<PageLink<'c>> {
-        let mut left = if self.visitor.gzip { PICTURES } else { PICTURES_PLAIN };
-        let links = configuration.links.iter().map(|link| {
-            let url = link.url.expose_secret();
-            let label = self.say_with("page-qr-link", "name", link.name.as_str().into());
-            let code = picture(url, label).filter(|code| code.path.len() <= left);
-            left = code.as_ref().map_or(0, |code| left - code.path.len());
-            PageLink {
-                name: &link.name,
-                url,
-                code,
-            }
-        });
-        links.collect()
-    }
-
-    /// A page that says one thing.
-    pub(super) fn message(&self, status: StatusCode, heading: &str, text: &str) -> Result<Response, Problem> {
+    /// A page that says one thing, and leads somewhere.
+    pub(super) fn message(
+        &self,
+        status: StatusCode,
+        heading: &str,
+        text: &str,
+        back: Option<Back>,
+    ) -> Result<Response, Problem> {
         let nonce = nonce()?;
-        let ask = match self.support {
-            Some(whom) => self.say_with("page-ask-whom", "whom", whom.into()),
-            None => self.say("page-ask"),
-        };
+        let ask = self.say_whom("page-ask-whom").unwrap_or_else(|| self.say("page-ask"));
         let page = Message {
             told: self,
             nonce: &nonce,
             heading: &self.say(heading),
             text,
+            back,
             ask: &ask,
         };
         self.html(status, &nonce, false, page.render())
@@ -279,9 +197,10 @@ impl Teller<'_> {
         page: askama::Result<String>,
     ) -> Result<Response, Problem> {
         let page = page.map_err(|_| Problem::internal())?;
+        let pictures = if self.logo().is_some() { "img-src data:; " } else { "" };
         let forms = if forms { "'self'" } else { "'none'" };
         let policy = format!(
-            "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; base-uri 'none'; \
+            "default-src 'none'; {pictures}style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; base-uri 'none'; \
              form-action {forms}; frame-ancestors 'none'"
         );
         let headers = [
@@ -303,9 +222,11 @@ impl Teller<'_> {
     }
 }
 
-fn picture(text: &str, label: String) -> Option<Picture> {
-    let (width, path) = qr::svg_path(text)?;
-    Some(Picture { width, path, label })
+/// The answer with the seconds after which it may be another.
+pub(super) fn after(mut response: Response, seconds: u64) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
 }
 
 /// Something that nobody guesses, for one answer.
@@ -332,8 +253,7 @@ mod tests {
             ("ru", ["ещё не начался", "истёк", "израсходован", "выключен"]),
         ] {
             let teller = Teller {
-                title: "VPN",
-                support: None,
+                settings: &Settings::default(),
                 visitor: Visitor::of(&HeaderMap::new(), Some(language)),
             };
             for (reason, words) in reasons.into_iter().zip(words) {

@@ -3,6 +3,8 @@
 //! Which form somebody gets is said by the address, otherwise by what the client calls itself: several ask for HTML like a
 //! browser, and would import the page. What clients do with each header is in `docs/clients.md`.
 
+use std::net::IpAddr;
+
 use axum::{
     extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
@@ -18,6 +20,7 @@ use super::{
     HttpState,
     client::ClientAddr,
     extract::{Params, Segment},
+    own_page::Shown,
     page::{self, Teller},
     problem::Problem,
     user_info::UserInfo,
@@ -26,6 +29,7 @@ use super::{
 use crate::{
     access::{AccessError, Configuration, Denial, Subscription},
     api::problem::ProblemBody,
+    config::SelfService,
     forms::{
         self, Form,
         clients::{self, Client},
@@ -69,6 +73,25 @@ impl Format {
     }
 }
 
+/// What people renew themselves.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RenewWhat {
+    /// The address of the subscription.
+    Link,
+    /// The password.
+    Password,
+}
+
+impl From<RenewWhat> for SelfService {
+    fn from(what: RenewWhat) -> Self {
+        match what {
+            RenewWhat::Link => Self::Link,
+            RenewWhat::Password => Self::Password,
+        }
+    }
+}
+
 /// In which form to answer.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -81,6 +104,8 @@ pub(super) struct ShowQuery {
     node: Option<String>,
     /// Language of the page: `en` or `ru`. Without it, the one that the browser asks for.
     lang: Option<String>,
+    /// What was renewed just now, for the page to say so.
+    done: Option<RenewWhat>,
 }
 
 /// A person's servers, for VPN clients and browsers.
@@ -116,8 +141,7 @@ pub(super) async fn show(
     let client = clients::of(agent);
     let format = query.format.unwrap_or_else(|| preferred(client, headers));
     let teller = Teller {
-        title: &state.settings.title,
-        support: state.settings.support_contact.as_deref(),
+        settings: &state.settings,
         visitor: Visitor::of(headers, query.lang.as_deref()),
     };
     let address = || ClientAddr::of(extensions, headers, &state.settings.trusted_proxies).0;
@@ -141,7 +165,7 @@ pub(super) async fn show(
             }
             let info = UserInfo { used, limit, expires };
             match format.form() {
-                None => teller.page(&configuration, &info, state.clock.now()),
+                None => own_page(&state, &teller, &configuration, &info, query.done).await,
                 Some(form) => document(&state, form, client, &configuration, &info, headers),
             }
         }
@@ -150,10 +174,9 @@ pub(super) async fn show(
             (Some(form), Some(_)) => Ok(emptied(form, &denial)),
             (Some(_), None) => Err(denied(&denial)),
         },
+        Ok(None) if format == Format::Html => nobody(&state, &teller, address()),
         Ok(None) => match state.token_failures.failed(address(), state.clock.monotonic()) {
-            Ok(()) if format == Format::Html => teller.unknown(),
             Ok(()) => Err(Problem::not_found(page::UNKNOWN)),
-            Err(seconds) if format == Format::Html => teller.too_many(seconds),
             Err(seconds) => Err(Problem::too_many(seconds)),
         },
         Err(error) => {
@@ -165,6 +188,34 @@ pub(super) async fn show(
             }
         }
     }
+}
+
+/// A page for somebody who opened a link that nobody has.
+pub(super) fn nobody(state: &HttpState, teller: &Teller<'_>, address: IpAddr) -> Result<Response, Problem> {
+    match state.token_failures.failed(address, state.clock.monotonic()) {
+        Ok(()) => teller.unknown(),
+        Err(seconds) => teller.too_many(seconds),
+    }
+}
+
+async fn own_page(
+    state: &HttpState,
+    teller: &Teller<'_>,
+    configuration: &Configuration,
+    info: &UserInfo,
+    done: Option<RenewWhat>,
+) -> Result<Response, Problem> {
+    // As they stand in the subscription: the one spelling that every app reads.
+    let links = state.use_cases.document(Form::Uri, configuration);
+    let links = links.map_err(|_| Problem::internal())?;
+    teller.page(&Shown {
+        configuration,
+        links: links.body.expose_secret(),
+        info,
+        overview: &state.use_cases.overview(&configuration.corporate_id).await,
+        done: done.map(SelfService::from),
+        now: state.clock.now(),
+    })
 }
 
 /// What a known client reads; for others, browsers ask for HTML, and VPN clients do not.

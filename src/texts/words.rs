@@ -1,6 +1,6 @@
 //! Times and amounts, as people of a language write them.
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use super::Language;
 
@@ -37,19 +37,26 @@ const MONTHS_RU: [&str; 12] = [
 #[must_use]
 pub fn date(language: Language, at: Timestamp) -> String {
     let at = at.to_zoned(TimeZone::UTC);
-    let months = match language {
-        Language::En => &MONTHS_EN,
-        Language::Ru => &MONTHS_RU,
-    };
-    let month = usize::try_from(at.month() - 1).ok().and_then(|month| months.get(month));
-    let month = month.copied().unwrap_or_default();
     format!(
-        "{} {month} {}, {:02}:{:02} UTC",
-        at.day(),
+        "{} {}, {:02}:{:02} UTC",
+        day(language, at.date()),
         at.year(),
         at.hour(),
         at.minute()
     )
+}
+
+/// A day of a year that is known: `1 May`.
+#[must_use]
+pub fn day(language: Language, day: Date) -> String {
+    let months = match language {
+        Language::En => &MONTHS_EN,
+        Language::Ru => &MONTHS_RU,
+    };
+    let month = usize::try_from(day.month() - 1)
+        .ok()
+        .and_then(|month| months.get(month));
+    format!("{} {}", day.day(), month.copied().unwrap_or_default())
 }
 
 /// An amount of traffic, in powers of 1,000, to a tenth.

@@ -278,6 +278,9 @@ def yaml(value, indent=0):
         return "".join(lines)
     lines = []
     for inner in value:
+        if not isinstance(inner, (dict, list)):
+            lines.append(f"{pad}- {json.dumps(inner)}\n")
+            continue
         block = yaml(inner, indent + 1)
         lines.append(f"{pad}- {block[len(pad) + 2:]}")
     return "".join(lines)

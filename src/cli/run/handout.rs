@@ -10,6 +10,7 @@ use crate::{
         Forms, Templates,
         template::{MihomoTemplate, SingBoxTemplate, TemplateError},
     },
+    http::Logo,
 };
 
 /// Documents with the templates that are set.
@@ -25,6 +26,22 @@ pub(super) fn forms(handout: &Handout) -> Result<Forms, RunError> {
         templates.mihomo = read("MIHOMO_TEMPLATE_FILE", path, MihomoTemplate::parse)?;
     }
     Ok(Forms::new(templates, handout.allow_insecure))
+}
+
+/// The company's logo for the page.
+///
+/// # Errors
+/// It cannot be read, or is no picture that the page can have.
+pub(super) fn logo(handout: &Handout) -> Result<Option<Logo>, RunError> {
+    let Some(path) = given(handout.logo.as_deref()) else {
+        return Ok(None);
+    };
+    let fault = |message: String| ConfigError::File {
+        origin: format!("SUBSCRIPTION_LOGO_FILE ({})", path.display()),
+        message,
+    };
+    let content = std::fs::read(path).map_err(|error| fault(error.to_string()))?;
+    Ok(Some(Logo::read(&content).map_err(|error| fault(error.to_string()))?))
 }
 
 /// Profiles that are kept for each person where others read them.
@@ -61,6 +78,10 @@ mod tests {
             allow_insecure: true,
             sing_box_template: Some(template.to_owned()),
             mihomo_template: None,
+            title: None,
+            logo: Some(template.to_owned()),
+            color: None,
+            self_service: Vec::new(),
             announce: None,
             support_url: None,
             formats: vec![HandoutFormat::Mihomo, HandoutFormat::Mihomo],
@@ -78,6 +99,20 @@ mod tests {
         assert!(said.contains("template.json") && said.contains("`outbounds`"), "{said}");
         std::fs::write(&path, crate::forms::template::DEFAULT_SING_BOX).unwrap();
         assert!(forms(&handout(&path)).is_ok());
+    }
+
+    #[test]
+    fn a_logo_that_cannot_be_shown_stops_the_start_and_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("logo.png");
+        let fault = || logo(&handout(&path)).err().unwrap().to_string();
+        assert!(fault().contains("SUBSCRIPTION_LOGO_FILE"));
+        std::fs::write(&path, "a picture").unwrap();
+        let said = fault();
+        assert!(said.contains("logo.png") && said.contains("PNG, JPEG"), "{said}");
+        std::fs::write(&path, b"\x89PNG\r\n\x1a\n").unwrap();
+        assert!(logo(&handout(&path)).unwrap().is_some());
+        assert!(logo(&handout(Path::new(""))).unwrap().is_none());
     }
 
     #[test]

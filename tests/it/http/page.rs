@@ -13,8 +13,8 @@ use vpn_operator::http::Settings;
 
 use super::{Answer, World, bare};
 
-const PATH: &str = "/sub/ab123456.tok-en-ab123456-1";
-const URL: &str = "https://vpn.example.com/sub/ab123456.tok-en-ab123456-1";
+pub const PATH: &str = "/sub/ab123456.tok-en-ab123456-1";
+pub const URL: &str = "https://vpn.example.com/sub/ab123456.tok-en-ab123456-1";
 
 fn world() -> std::sync::Arc<World> {
     let world = World::new();
@@ -22,20 +22,20 @@ fn world() -> std::sync::Arc<World> {
     world
 }
 
-async fn seen(router: &Router, path: &str, language: &str) -> Answer {
+pub async fn seen(router: &Router, path: &str, language: &str) -> Answer {
     let browser = bare("GET", path).header("accept", "text/html");
     browser.header("accept-language", language).of(router).await
 }
 
 /// Keeps a page in the folder `WRITE_PAGES`, for whoever wants to look at it.
-fn keep(name: &str, page: &str) {
+pub fn keep(name: &str, page: &str) {
     if let Ok(folder) = std::env::var("WRITE_PAGES") {
         std::fs::write(format!("{folder}/{name}.html"), page).unwrap();
     }
 }
 
 /// What a camera reads off each QR code of a page.
-fn read_codes(page: &str) -> Vec<String> {
+pub fn read_codes(page: &str) -> Vec<String> {
     const SCALE: usize = 6;
     let codes = page.split("<svg class=\"qr\"").skip(1).map(|svg| {
         let attribute = |name: &str| {
@@ -171,6 +171,28 @@ async fn everything_is_there_without_a_script_and_nothing_comes_from_elsewhere()
     );
 }
 
+/// The page as a browser gets it that takes gzip, and how many bytes were sent.
+pub async fn packed(router: &Router, language: &str) -> (usize, Answer) {
+    let request = Request::get(PATH)
+        .header("accept", "text/html")
+        .header("accept-language", language)
+        .header("accept-encoding", "gzip, deflate, br");
+    let response = router
+        .clone()
+        .oneshot(request.body(Body::empty()).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(response.headers()["content-encoding"], "gzip");
+    let (parts, body) = response.into_parts();
+    let packed = to_bytes(body, 1 << 20).await.unwrap();
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(&packed[..])
+        .read_to_string(&mut text)
+        .unwrap();
+    let (status, headers) = (parts.status, parts.headers);
+    (packed.len(), Answer { status, headers, text })
+}
+
 #[tokio::test]
 async fn a_page_of_many_servers_is_sent_in_40_kilobytes_with_and_without_compression() {
     let world = world();
@@ -180,21 +202,9 @@ async fn a_page_of_many_servers_is_sent_in_40_kilobytes_with_and_without_compres
         let plain = seen(&router, PATH, "ru").await;
         assert_eq!(plain.header("content-encoding"), "");
         assert!(plain.text.len() <= 40_000, "{nodes} nodes: {} bytes", plain.text.len());
-        let request = Request::get(PATH)
-            .header("accept", "text/html")
-            .header("accept-language", "ru");
-        let request = request
-            .header("accept-encoding", "gzip, deflate, br")
-            .body(Body::empty())
-            .unwrap();
-        let response = router.clone().oneshot(request).await.unwrap();
-        assert_eq!(response.headers()["content-encoding"], "gzip");
-        let packed = to_bytes(response.into_body(), 1 << 20).await.unwrap();
-        assert!(packed.len() <= 40_000, "{nodes} nodes: {} bytes packed", packed.len());
-        let mut page = String::new();
-        flate2::read::GzDecoder::new(&packed[..])
-            .read_to_string(&mut page)
-            .unwrap();
+        let (sent, packed) = packed(&router, "ru").await;
+        assert!(sent <= 40_000, "{nodes} nodes: {sent} bytes packed");
+        let page = packed.text;
         assert!(page.ends_with("</html>"));
         assert_eq!(page.matches("<div class=\"single\">").count(), nodes);
         assert_eq!(plain.text.matches("<div class=\"single\">").count(), nodes);

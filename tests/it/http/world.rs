@@ -106,6 +106,12 @@ pub struct Inner {
     /// No node has said anything yet.
     pub unheard: bool,
     pub panics: bool,
+    /// Ports of every node; 443 alone without.
+    pub ports: Option<String>,
+    /// Traffic by day of everybody; a little of now without.
+    pub traffic: Option<Vec<TrafficRow>>,
+    /// Traffic by day is never read to its end.
+    pub traffic_stuck: bool,
 }
 
 pub struct World {
@@ -693,11 +699,13 @@ impl Links for World {
 
 impl Linking for World {
     fn links(&self, _: &str, credentials: &Credentials) -> Vec<Link> {
+        let inner = self.lock();
+        let ports = inner.ports.as_deref().unwrap_or("443");
         let link = |node| {
             let server = Server {
                 name: format!("node{node}"),
                 host: format!("n{node}.example.com"),
-                ports: Ports::parse("443").unwrap(),
+                ports: Ports::parse(ports).unwrap(),
                 sni: Some("vpn".to_owned()),
                 pin_sha256: None,
                 insecure: false,
@@ -706,7 +714,6 @@ impl Linking for World {
             };
             Link::new(Arc::new(server), credentials, true)
         };
-        let inner = self.lock();
         let mut links: Vec<Link> = (0..inner.nodes).map(link).collect();
         // As if the first had not answered for minutes.
         if let Some(first) = links.first_mut() {
@@ -838,11 +845,19 @@ impl Journal for World {
         }])
     }
     async fn traffic_by_day(&self, _: String, _: u32) -> Result<Vec<TrafficRow>, HistoryError> {
-        Ok(vec![TrafficRow {
-            start: self.clock_now(),
-            upload: 1,
-            download: 2,
-        }])
+        if self.lock().traffic_stuck {
+            std::future::pending::<()>().await;
+        }
+        let inner = self.lock();
+        match (&inner.history_error, &inner.traffic) {
+            (Some(error), _) => Err(error.clone()),
+            (None, Some(rows)) => Ok(rows.clone()),
+            (None, None) => Ok(vec![TrafficRow {
+                start: self.clock_now(),
+                upload: 1,
+                download: 2,
+            }]),
+        }
     }
 }
 
