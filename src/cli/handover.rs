@@ -1,44 +1,46 @@
 //! `user link` and `user links`: links that open a person's page, to hand them over.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     exit::CommandError,
     handover_args::{HandOver, HandedOver},
     human::Moments,
-    json::{cell, field, list, text},
     output::{Form, Output, note},
     person,
     user::client,
 };
+use crate::api::handover::{self as api, Handover, Handovers, NewHandover};
 
 /// Makes a link.
 pub(super) async fn hand_over(args: &HandOver, output: &mut Output) -> Result<(), CommandError> {
     let HandOver { id, ask, .. } = args;
-    let ttl = args.ttl.map(|ttl| format!("{}s", ttl.as_secs()));
-    let body = json!({ "ttl": ttl, "uses": args.uses, "reason": args.reason });
+    let body = NewHandover {
+        ttl: args.ttl.map(|ttl| format!("{}s", ttl.as_secs())),
+        uses: args.uses,
+        reason: args.reason.clone(),
+    };
     let path = ["user", id.as_str(), "links"];
     let answer = client(ask)?.post_once(&path, &body, args.key.as_deref()).await?;
-    let body = &answer.body;
     if ask.output.output == Form::Json {
-        return output.json(body);
+        return output.json(&answer.body);
     }
+    let link: api::HandedOver = answer.read()?;
     // Alone on its line, so that a script can take it.
-    output.line(&cell(body, "url"))?;
-    let times = match field(body, "uses").and_then(Value::as_u64) {
-        Some(1) | None => "once".to_owned(),
-        Some(uses) => format!("{uses} times"),
+    output.line(&link.url)?;
+    let times = match link.uses {
+        1 => "once".to_owned(),
+        uses => format!("{uses} times"),
     };
     note(&format!(
         "It opens the page of {} {times}, until {}. It is shown nowhere else; user links {id} lists it as number {}.",
-        cell(body, "corporate_id"),
-        Moments::here().full(body, "valid_until"),
-        cell(body, "id"),
+        link.corporate_id,
+        Moments::here().full(link.valid_until),
+        link.id,
     ));
-    if let Some(reason) = field(body, "denied") {
+    if let Some(reason) = link.denied {
         note(&format!(
-            "{id} has no access at present ({}): the link says so, and is not used up by that.",
-            text(reason)
+            "{id} has no access at present ({reason}): the link says so, and is not used up by that."
         ));
     }
     Ok(())
@@ -65,24 +67,24 @@ pub(super) async fn handed_over(args: &HandedOver, output: &mut Output) -> Resul
             ),
         };
     }
-    let answer = client.get(&["user", id.as_str(), "links"], &[]).await?.body;
+    let answer = client.get(&["user", id.as_str(), "links"], &[]).await?;
     if ask.output.output == Form::Json {
-        return output.json(&answer);
+        return output.json(&answer.body);
     }
-    let links = list(&answer, "links");
+    let Handovers { links } = answer.read()?;
     if links.is_empty() {
         note(&format!("No link opens the page of {id} at present."));
         return Ok(());
     }
     let moments = Moments::here();
-    let row = |link: &Value| {
+    let row = |link: &Handover| {
         [
-            cell(link, "id"),
-            cell(link, "made_by"),
-            moments.full(link, "made_at"),
-            moments.ago(link, "valid_until"),
-            format!("{} of {}", cell(link, "uses_left"), cell(link, "uses")),
-            moments.full(link, "opened_at"),
+            link.id.to_string(),
+            link.made_by.clone(),
+            moments.full(link.made_at),
+            moments.ago(link.valid_until),
+            format!("{} of {}", link.uses_left, link.uses),
+            moments.full(link.opened_at),
         ]
     };
     output.table_within(

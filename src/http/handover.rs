@@ -15,12 +15,16 @@ use super::{
     auth::Who,
     denial::checked_reason,
     extract::{OptionalBody, Params, PathId, RequestKey},
-    problem::{Problem, ProblemBody},
-    schemas::{CorporateIdText, ReasonText, RequestKeyText},
+    problem::Problem,
+    schemas::RequestKeyText,
 };
 use crate::{
     access,
-    api::handover::{HandedOver, Handover, Handovers, NewHandover},
+    api::{
+        handover::{HandedOver, Handover, Handovers, NewHandover},
+        problem::ProblemBody,
+        schemas::{CorporateIdText, ReasonText},
+    },
     handover,
     model::corporate_id::CorporateId,
 };

@@ -24,11 +24,12 @@ use super::{
     context::RequestId,
     extract::{Params, Segment},
     page::{Teller, nonce},
-    problem::{Problem, ProblemBody},
+    problem::Problem,
     visitor::Visitor,
 };
 use crate::{
     access::{AccessError, Caller, Opening},
+    api::problem::ProblemBody,
     desired::FieldManager,
     handover::{Handover, Standing},
     texts::{self, Language},
