@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{
     exit::CommandError,
     handover_args::{HandOver, HandedOver},
-    human::{Moments, known},
+    human::Moments,
     output::{Form, Output, note},
     person,
     user::client,
@@ -15,30 +15,30 @@ use crate::api::handover::{self as api, Handover, Handovers, NewHandover};
 /// Makes a link.
 pub(super) async fn hand_over(args: &HandOver, output: &mut Output) -> Result<(), CommandError> {
     let HandOver { id, ask, .. } = args;
-    let order = NewHandover {
+    let body = NewHandover {
         ttl: args.ttl.map(|ttl| format!("{}s", ttl.as_secs())),
         uses: args.uses,
         reason: args.reason.clone(),
     };
     let path = ["user", id.as_str(), "links"];
-    let answer = client(ask)?.post_once(&path, &order, args.key.as_deref()).await?;
+    let answer = client(ask)?.post_once(&path, &body, args.key.as_deref()).await?;
     if ask.output.output == Form::Json {
         return output.json(&answer.body);
     }
-    let made: api::HandedOver = answer.read()?;
+    let link: api::HandedOver = answer.read()?;
     // Alone on its line, so that a script can take it.
-    output.line(&made.url)?;
-    let times = match made.uses {
+    output.line(&link.url)?;
+    let times = match link.uses {
         1 => "once".to_owned(),
         uses => format!("{uses} times"),
     };
     note(&format!(
         "It opens the page of {} {times}, until {}. It is shown nowhere else; user links {id} lists it as number {}.",
-        made.corporate_id,
-        Moments::here().full(made.valid_until),
-        made.id,
+        link.corporate_id,
+        Moments::here().full(link.valid_until),
+        link.id,
     ));
-    if let Some(reason) = made.denied {
+    if let Some(reason) = link.denied {
         note(&format!(
             "{id} has no access at present ({reason}): the link says so, and is not used up by that."
         ));
@@ -84,7 +84,7 @@ pub(super) async fn handed_over(args: &HandedOver, output: &mut Output) -> Resul
             moments.full(link.made_at),
             moments.ago(link.valid_until),
             format!("{} of {}", link.uses_left, link.uses),
-            known(link.opened_at.map(|at| moments.full(at))),
+            moments.full(link.opened_at),
         ]
     };
     output.table_within(
