@@ -18,6 +18,8 @@ struct Inner {
     passed: AtomicUsize,
     /// At which passing it stops, from 1 on; 0 for none.
     stop_at: AtomicUsize,
+    /// How what passes must end to be counted.
+    counted: Mutex<String>,
     stopped: Mutex<Option<String>>,
 }
 
@@ -27,6 +29,13 @@ pub struct Gate(Arc<Inner>);
 impl Gate {
     /// Stops whoever passes as the `number`th from now on, and lets everybody else pass; nobody is stopped for 0.
     pub fn stop_at(&self, number: usize) {
+        self.stop_at_this("", number);
+    }
+
+    /// As [`Self::stop_at`], where only those are counted whose name ends like this.
+    pub fn stop_at_this(&self, what: &str, number: usize) {
+        self.0.stop_at.store(0, Ordering::SeqCst);
+        what.clone_into(&mut self.0.counted.lock().unwrap());
         self.0.passed.store(0, Ordering::SeqCst);
         *self.0.stopped.lock().unwrap() = None;
         self.0.stop_at.store(number, Ordering::SeqCst);
@@ -39,6 +48,9 @@ impl Gate {
 
     /// Ends when it may pass; never for the one that is stopped.
     pub async fn pass(&self, what: &str) {
+        if !what.ends_with(self.0.counted.lock().unwrap().as_str()) {
+            return;
+        }
         let number = self.0.passed.fetch_add(1, Ordering::SeqCst) + 1;
         if number == self.0.stop_at.load(Ordering::SeqCst) {
             *self.0.stopped.lock().unwrap() = Some(what.to_owned());
