@@ -26,6 +26,7 @@ mod grant;
 mod growth;
 mod guarded;
 mod house;
+mod linking;
 mod load;
 mod memory;
 mod panel;
@@ -62,7 +63,7 @@ use report::Report;
 
 type Part = (&'static str, fn(&mut Report));
 
-const PARTS: [Part; 16] = [
+const PARTS: [Part; 17] = [
     ("auth", auth::measure),
     ("restart", restart::measure),
     ("repair", repair::measure),
@@ -79,6 +80,7 @@ const PARTS: [Part; 16] = [
     ("audit", audit::measure),
     ("forms", forms::measure),
     ("bot", bot::measure),
+    ("linking", linking::measure),
 ];
 
 fn main() {

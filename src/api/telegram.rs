@@ -18,7 +18,7 @@
 //! `{account}` is the numeric id of a Telegram account. Refusals are problem documents whose `type` ends with the word that is named here.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 /// A person begins to link a chat: a code is sent to the address that is known of this corporate ID.
@@ -118,10 +118,29 @@ pub struct LanguageRequest {
 }
 
 /// What has to be told.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Notices {
     /// What nobody has told yet, oldest first; at most 100.
     pub notices: Vec<Notice>,
+    /// How many more there were that a reader of this version does not know.
+    #[serde(skip)]
+    pub unknown: usize,
+}
+
+/// A notice that this version does not know keeps nobody from hearing the others.
+impl<'de> Deserialize<'de> for Notices {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct All {
+            notices: Vec<serde_json::Value>,
+        }
+        let All { notices: all } = All::deserialize(deserializer)?;
+        let notices: Vec<Notice> = all.iter().filter_map(|one| Notice::deserialize(one).ok()).collect();
+        Ok(Self {
+            unknown: all.len() - notices.len(),
+            notices,
+        })
+    }
 }
 
 /// Something that has to be told to a person once, or to the admins.

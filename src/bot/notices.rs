@@ -27,10 +27,21 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 pub async fn run(bot: Arc<Bot>) {
     let api = bot.api.acting("bot", Some(Role::Bot));
-    let mut failing = false;
+    let (mut failing, mut warned) = (false, false);
     loop {
         match once(&bot, &api).await {
-            Ok(()) => failing = false,
+            Ok(0) => (failing, warned) = (false, false),
+            Ok(unknown) => {
+                if !warned {
+                    tracing::warn!(
+                        unknown,
+                        "the operator has notices that this bot does not know: update the bot"
+                    );
+                }
+                (failing, warned) = (false, true);
+                // They are there at the next question as well, which is answered at once.
+                tokio::time::sleep(PAUSE).await;
+            }
             Err(error) => {
                 if !failing {
                     tracing::warn!(%error, "notices cannot be told: trying again");
@@ -42,17 +53,18 @@ pub async fn run(bot: Arc<Bot>) {
     }
 }
 
-async fn once(bot: &Arc<Bot>, api: &Client) -> Answered {
+/// Tells what there is to tell. Answers how many notices are not known.
+async fn once(bot: &Arc<Bot>, api: &Client) -> Result<usize, BotError> {
     let query = [("wait", WAIT.to_string())];
-    let notices: Notices = api.get(&["telegram", "notices"], &query).await?;
+    let Notices { notices, unknown } = api.get(&["telegram", "notices"], &query).await?;
     // All at once, so that one chat that has to wait makes no other one wait.
-    let told = notices.notices.iter().map(|notice| tell(bot, api, notice));
+    let told = notices.iter().map(|notice| tell(bot, api, notice));
     let told = futures::future::join_all(told).await;
     if let Some(error) = told.into_iter().find_map(Result::err) {
         tokio::time::sleep(AGAIN).await;
         return Err(error);
     }
-    Ok(())
+    Ok(unknown)
 }
 
 async fn tell(bot: &Bot, api: &Client, notice: &Notice) -> Answered {

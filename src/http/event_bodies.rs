@@ -1,4 +1,4 @@
-//! Events of the HR system, as they come and as they are shown.
+//! Events of the HR system, as they are answered.
 
 use crate::{
     access::{HrHealth, Received},

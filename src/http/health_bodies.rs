@@ -1,4 +1,4 @@
-//! What probes are answered.
+//! Checks, as they are answered.
 
 use crate::{
     access::{Check, CheckResult},

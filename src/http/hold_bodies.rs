@@ -1,4 +1,4 @@
-//! What is said and answered about holds.
+//! Holds, as they are answered.
 
 use crate::{
     access::{HoldView, Phase},

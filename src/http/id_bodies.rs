@@ -1,4 +1,4 @@
-//! What is said and answered about corporate IDs.
+//! Corporate IDs, as they are answered.
 
 use crate::{
     access::{Exchanged, IdView},

@@ -1,4 +1,4 @@
-//! What is answered about how far a denial is proved.
+//! How far a denial is proved, as it is answered.
 
 use crate::{access::Proof, api::proof::ProofBody};
 

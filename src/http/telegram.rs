@@ -280,6 +280,7 @@ pub(super) async fn notices(
     let found = state.use_cases.notices(Duration::from_secs(query.wait.into())).await?;
     Ok(Json(Notices {
         notices: found.into_iter().map(notice).collect(),
+        unknown: 0,
     }))
 }
 

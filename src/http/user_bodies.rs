@@ -1,4 +1,4 @@
-//! What is answered about people.
+//! People, as they are answered.
 
 use crate::{
     access::{UserSummary, UserView},

@@ -136,3 +136,18 @@ fn an_older_client_passes_over_what_a_newer_operator_says_and_a_newer_one_misses
         assert!(holds(&newer, &least), "{name}: {least} was read as {newer}");
     }
 }
+
+#[test]
+fn a_notice_of_a_later_version_keeps_nobody_from_hearing_the_others() {
+    let [one] = document::least("Notices")["notices"]
+        .as_array()
+        .unwrap()
+        .clone()
+        .try_into()
+        .unwrap();
+    let mut later = one.clone();
+    later["kind"] = json!("of_a_later_version");
+    let read: Notices = read(&json!({ "notices": [later, one] })).unwrap();
+    assert_eq!((read.notices.len(), read.unknown), (1, 1));
+    assert!(vpn_operator::api::client::read::<Notices>(&json!({ "notices": "none" })).is_err());
+}

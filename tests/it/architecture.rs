@@ -127,6 +127,28 @@ fn no_room_reaches_upwards_and_no_files_go_in_circles() {
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
 }
 
+/// Whoever writes a client needs the types of the API, and nothing that stands behind them.
+#[test]
+fn the_api_uses_no_room_but_the_model() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&root, &root, &mut files);
+    let sources: Vec<Source> = files
+        .iter()
+        .filter_map(|(path, text)| Source::read(path, text))
+        .collect();
+    let uses = source::uses(&sources);
+    let of_api: Vec<_> = uses.iter().filter(|(module, _)| room(module) == "api").collect();
+    assert!(of_api.len() > 10, "{of_api:?}");
+    for (module, used) in of_api {
+        let others: Vec<_> = used
+            .iter()
+            .filter(|other| !["api", "model"].contains(&room(other)))
+            .collect();
+        assert!(others.is_empty(), "{module} uses {others:?}");
+    }
+}
+
 #[test]
 fn every_room_has_its_floor_in_the_documentation() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

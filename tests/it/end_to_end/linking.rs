@@ -196,6 +196,87 @@ async fn nothing_tells_which_ids_exist() {
     .await;
 }
 
+/// How many rows each table of the links has, and what is counted, without whose it is.
+fn work(house: &House) -> Vec<(String, i64)> {
+    let file = rusqlite::Connection::open(house.data().join("linking.db")).unwrap();
+    let mut tables = file
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+        .unwrap();
+    let tables = tables.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    let mut counted: Vec<String> = tables
+        .map(|name| format!("SELECT count(*) FROM {}", name.unwrap()))
+        .collect();
+    counted.push("SELECT total(failures) FROM counts".to_owned());
+    counted.push("SELECT total(requests) FROM counts".to_owned());
+    let count = |query: String| {
+        let count: f64 = file.query_row(&query, [], |row| row.get(0)).unwrap();
+        #[allow(clippy::cast_possible_truncation, reason = "a handful of rows")]
+        (query, count as i64)
+    };
+    counted.into_iter().map(count).collect()
+}
+
+/// The mail server takes a connection and never says a word. Whoever waited for it would hear that an ID has an address; so would who was
+/// written about more, or less, before the answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn before_the_answer_the_same_is_done_for_every_id_and_no_mail_server_is_waited_for() {
+    let (house, mail) = house(Begins::StartTls).await;
+    mail.faults([Fault::Slow(Duration::from_secs(3600)); 64]);
+    let mut ids = vec![PERSON.to_owned(), "ZZ999999".to_owned(), "GH123456".to_owned()];
+    // More with an address than letters are sent at a time.
+    for number in 0..6 {
+        let id = format!("CD12345{number}");
+        house.write(
+            &format!("{id}.yaml"),
+            &user(&id, &format!("  email: c{number}@example.com\n")),
+        );
+        ids.push(id);
+    }
+    house.write("bare.yaml", &user("EF123456", ""));
+    house.write("held.yaml", &user("EF123457", "  email: held@example.com\n"));
+    house.write("hold.yaml", &hold("helpdesk-out-ef123457", "EF123457", ""));
+    ids.extend(["EF123456".to_owned(), "EF123457".to_owned()]);
+    let operator = house.start().await;
+    let (_, issued) = operator
+        .post("/id/issue", json!({ "owner": "Carl", "email": "carl@example.com" }))
+        .await;
+    ids.push(issued["id"].as_str().unwrap().to_owned());
+    let mut done = Vec::new();
+    for (account, id) in (1..).zip(&ids) {
+        let before = work(&house);
+        // Shorter than a try to send may last.
+        let limit = Duration::from_secs(45);
+        let asked = tokio::time::timeout(limit, ask(&operator, account, id)).await;
+        let asked = asked.unwrap_or_else(|_| panic!("the answer about {id} waits for the mail server"));
+        let between = work(&house);
+        let tried = tokio::time::timeout(limit, link(&operator, account, "00000000")).await;
+        let tried = tried.unwrap_or_else(|_| panic!("the answer about {id} waits for the mail server"));
+        assert_eq!((asked.0, tried.0), (202, 403), "{id}");
+        let grown = |from: &[(String, i64)], to: &[(String, i64)]| {
+            let pairs = from.iter().zip(to);
+            pairs
+                .map(|((what, from), (_, to))| (what.clone(), to - from))
+                .filter(|(_, grown)| *grown != 0)
+                .collect::<Vec<_>>()
+        };
+        done.push((grown(&before, &between), grown(&between, &work(&house))));
+    }
+    for (id, done_for_it) in ids.iter().zip(&done) {
+        assert_eq!(done_for_it, &done[0], "{id}");
+        assert!(
+            !done_for_it.0.is_empty() && !done_for_it.1.is_empty(),
+            "{done_for_it:?}"
+        );
+    }
+    let audit = operator.get("/audit?limit=1000").await.1.to_string();
+    assert!(!audit.contains("telegram."), "{audit}");
+    eventually("the mail server is asked", async || {
+        (mail.connections() > 0).then_some(())
+    })
+    .await;
+    assert!(mail.taken().is_empty());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_without_an_address_links_with_a_code_that_is_given_out() {
     let (house, mail) = house(Begins::StartTls).await;
