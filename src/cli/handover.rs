@@ -3,14 +3,17 @@
 use serde_json::json;
 
 use super::{
+    client::Client,
     exit::CommandError,
     handover_args::{HandOver, HandedOver},
     human::Moments,
     output::{Form, Output, note},
     person,
-    user::client,
 };
-use crate::api::handover::{self as api, Handover, Handovers, NewHandover};
+use crate::{
+    api::handover::{self as api, Handover, Handovers, NewHandover},
+    config::secrets::process_environment,
+};
 
 /// Makes a link.
 pub(super) async fn hand_over(args: &HandOver, output: &mut Output) -> Result<(), CommandError> {
@@ -21,7 +24,8 @@ pub(super) async fn hand_over(args: &HandOver, output: &mut Output) -> Result<()
         reason: args.reason.clone(),
     };
     let path = ["user", id.as_str(), "links"];
-    let answer = client(ask)?.post_once(&path, &body, args.key.as_deref()).await?;
+    let client = Client::new(&ask.client, &process_environment)?;
+    let answer = client.post_once(&path, &body, args.key.as_deref()).await?;
     if ask.output.output == Form::Json {
         return output.json(&answer.body);
     }
@@ -54,7 +58,7 @@ pub(super) async fn handed_over(args: &HandedOver, output: &mut Output) -> Resul
         reason,
         ask,
     } = args;
-    let client = client(ask)?;
+    let client = Client::new(&ask.client, &process_environment)?;
     if let Some(number) = withdraw {
         let path = ["user", id.as_str(), "links", &number.to_string()];
         let reason = reason.as_ref().map(|reason| ("reason", reason.clone()));

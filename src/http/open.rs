@@ -25,6 +25,7 @@ use super::{
     extract::{Params, Segment},
     page::{Teller, nonce},
     problem::Problem,
+    subscription::nobody,
     visitor::Visitor,
 };
 use crate::{
@@ -219,14 +220,7 @@ impl<'a> Desk<'a> {
 
     /// Guesses are counted together with those of subscription links.
     fn unknown(&self) -> Result<Response, Problem> {
-        let counted = self
-            .state
-            .token_failures
-            .failed(self.address, self.state.clock.monotonic());
-        match counted {
-            Ok(()) => self.teller.unknown(),
-            Err(seconds) => self.teller.too_many(seconds),
-        }
+        nobody(self.state, &self.teller, self.address)
     }
 
     /// The link is open to anybody: what is wrong inside is for the log.
