@@ -69,7 +69,7 @@ struct Page<'a> {
 
 impl Page<'_> {
     /// What a button says that renews this.
-    fn renewal(&self, what: &SelfService) -> String {
+    fn renewal(&self, what: SelfService) -> String {
         self.told.say(&format!("page-renew-{}", what.word()))
     }
 }
