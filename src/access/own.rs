@@ -139,15 +139,16 @@ impl UseCases {
             Err(AccessError::Denied(denial)) => return Ok(Renewal::Denied(denial)),
             other => other?,
         }
+        if what == SelfService::Password && owner.spec.credentials_from.is_some() {
+            return Ok(Renewal::DeclaredElsewhere);
+        }
+        let generation = generation(what, &owner.spec);
         let Some(confirmed) = confirmed else {
-            let elsewhere = what == SelfService::Password && owner.spec.credentials_from.is_some();
-            return Ok(if elsewhere {
-                Renewal::DeclaredElsewhere
-            } else {
-                let generation = generation(what, &owner.spec);
-                Renewal::Possible { generation }
-            });
+            return Ok(Renewal::Possible { generation });
         };
+        if generation != confirmed {
+            return Ok(Renewal::Outdated);
+        }
         let id = owner.spec.corporate_id.clone();
         let caller = Caller {
             actor: canonical(&id).into(),
@@ -174,13 +175,13 @@ impl Dependencies {
     }
 
     async fn renew(&self, caller: &Caller, id: &CorporateId, what: SelfService, confirmed: i64) -> Result<Renewal> {
-        let mut user = self.to_rotate(id, rotate(what)).await?;
-        // Of two at once the second finds the generation of the first, or raises to the same one.
-        if generation(what, &user.spec) != confirmed {
-            return Ok(Renewal::Outdated);
-        }
         if let Some(seconds) = self.renewable_in(id).await? {
             return Ok(Renewal::TooOften { seconds });
+        }
+        // As the source has it: of two at once the second finds the generation of the first, or raises to the same one.
+        let mut user = self.to_rotate(id, rotate(what)).await?;
+        if generation(what, &user.spec) != confirmed {
+            return Ok(Renewal::Outdated);
         }
         let rotation = self.rotated(caller, &user, rotate(what)).await?;
         user.spec.subscription_generation = rotation.subscription_generation;
@@ -205,7 +206,7 @@ impl Dependencies {
             .filter(|row| row.entry.action == ROTATE && row.entry.source == SOURCE);
         let left = own.map(|row| WINDOW - now.duration_since(row.at));
         // The newest is the first: room is there again when the last of those that count is a day old.
-        let nth = left.filter(|left| left.is_positive()).nth(RENEWALS_A_DAY - 1);
+        let nth = left.filter(SignedDuration::is_positive).nth(RENEWALS_A_DAY - 1);
         Ok(nth.map(|left| u64::try_from(left.as_secs()).unwrap_or(0) + 1))
     }
 }

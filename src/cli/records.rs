@@ -90,23 +90,19 @@ async fn who_page(args: &WhoArgs, at: Timestamp, after: Option<String>) -> Resul
 }
 
 pub(super) async fn story(args: &StoryArgs, output: &mut Output) -> Result<(), CommandError> {
-    let story = match &args.file {
-        Some(file) => {
-            let story = read_story(file, args).await?;
-            if args.ask.output.output == Form::Json {
-                return output.json(&story);
-            }
-            story
+    let story: StoryBody = if let Some(file) = &args.file {
+        let story = read_story(file, args).await?;
+        if args.ask.output.output == Form::Json {
+            return output.json(&story);
         }
-        None => {
-            let answer = client(&args.ask)?
-                .get(&["audit", "user", args.id.as_str()], &[])
-                .await?;
-            if args.ask.output.output == Form::Json {
-                return output.json(&answer.body);
-            }
-            answer.read()?
+        story
+    } else {
+        let path = ["audit", "user", args.id.as_str()];
+        let answer = client(&args.ask)?.get(&path, &[]).await?;
+        if args.ask.output.output == Form::Json {
+            return output.json(&answer.body);
         }
+        answer.read()?
     };
     let mut lines: Vec<(Timestamp, String)> = story.rows.iter().map(|row| (row.at, told(row))).collect();
     for revocation in &story.revocations {

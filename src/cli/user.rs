@@ -117,9 +117,10 @@ async fn show(ask: &Ask, id: &CorporateId, config: bool, output: &mut Output) ->
             return Err(CommandError::silent(Exit::NotFound));
         }
     };
-    let config = match config {
-        true => Some(client.get(&["user", id.as_str(), "config"], &[]).await?),
-        false => None,
+    let config = if config {
+        Some(client.get(&["user", id.as_str(), "config"], &[]).await?)
+    } else {
+        None
     };
     if ask.output.output == Form::Json {
         if let (Value::Object(fields), Some(config)) = (&mut user, config) {

@@ -63,15 +63,14 @@ struct Page<'a> {
     subscription_url: &'a str,
     code: Picture,
     links: Vec<PageLink<'a>>,
-    renewals: Vec<SelfService>,
+    renewals: Vec<RenewButton>,
     questions: Option<String>,
 }
 
-impl Page<'_> {
-    /// What a button says that renews this.
-    fn renewal(&self, what: &SelfService) -> String {
-        self.told.say(&format!("page-renew-{}", what.word()))
-    }
+/// A button that renews something.
+struct RenewButton {
+    word: &'static str,
+    label: String,
 }
 
 /// Used of the limit.
@@ -123,8 +122,12 @@ impl Teller<'_> {
         let used = info.used.0.saturating_add(info.used.1);
         let limit = info.limit.filter(|limit| *limit > 0);
         let offered = self.settings.self_service.iter().copied();
-        let renewals: Vec<SelfService> = offered
+        let renewals: Vec<RenewButton> = offered
             .filter(|what| *what == SelfService::Link || overview.own_password)
+            .map(|what| RenewButton {
+                word: what.word(),
+                label: self.say(&format!("page-renew-{}", what.word())),
+            })
             .collect();
         let nonce = nonce()?;
         let page = Page {

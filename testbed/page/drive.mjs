@@ -102,7 +102,8 @@ async function visit(visit) {
     locale: visit.language === "ru" ? "ru-RU" : "en-US",
     colorScheme: visit.theme,
     viewport: { width: visit.width, height: 900 },
-    deviceScaleFactor: visit.width < 600 ? 2 : 1,
+    // As screens are that show a code to a camera.
+    deviceScaleFactor: 2,
     javaScriptEnabled: visit.script,
     ...(visit.agent ? { userAgent: visit.agent } : {}),
   };

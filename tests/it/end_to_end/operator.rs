@@ -427,7 +427,12 @@ impl Operator {
     /// What auth answers to this credential from this address.
     pub async fn login(&self, credential: &str, addr: &str) -> bool {
         let body = json!({ "addr": addr, "auth": credential, "tx": 0 });
-        let answer = self.http.post(self.auth_url()).json(&body).send().await.unwrap();
+        let ask = || self.http.post(self.auth_url()).json(&body).send();
+        // A connection on which nothing came for a while, on a busy machine, is closed just when something comes.
+        let answer = match ask().await {
+            Ok(answer) => answer,
+            Err(_) => ask().await.unwrap(),
+        };
         answer.json::<Value>().await.unwrap()["ok"] == true
     }
 

@@ -13,8 +13,8 @@ use super::{
     world::{Course, Trouble, World},
 };
 
-/// Cases at a time.
-const TOGETHER: usize = 24;
+/// Cases at a time, of both halves.
+static ROOM: Semaphore = Semaphore::const_new(16);
 
 /// Of these a request that asks for a change always meets one: it was carried out, and nobody knows. To a question an answer
 /// that is lost is the same as a question that is.
@@ -77,16 +77,15 @@ async fn run(
 /// Runs the scenarios of one part, and fails with the first lines of everything that failed.
 async fn sweep(part: usize, of: usize) {
     let choice = Choice::of_environment();
-    let room = Arc::new(Semaphore::new(TOGETHER));
     let mut scenarios = Vec::new();
     let began = Instant::now();
     for (number, (name, scenario)) in ALL.iter().enumerate() {
         if number % of != part || !choice.takes(0, name) {
             continue;
         }
-        let (room, choice) = (Arc::clone(&room), choice.clone());
+        let choice = choice.clone();
         scenarios.push(tokio::spawn(async move {
-            let permit = room.acquire().await.unwrap();
+            let permit = ROOM.acquire().await.unwrap();
             let course = Arc::new(run((*name).to_owned(), *scenario, None, None).await);
             drop(permit);
             let mut cases = Vec::new();
@@ -95,10 +94,10 @@ async fn sweep(part: usize, of: usize) {
                     continue;
                 }
                 for trouble in choice.troubles(number, request, course.changes[request - 1]) {
-                    let (room, course) = (Arc::clone(&room), Arc::clone(&course));
+                    let course = Arc::clone(&course);
                     let case = format!("{name} {request} {trouble:?}");
                     cases.push(tokio::spawn(async move {
-                        let _permit = room.acquire().await.unwrap();
+                        let _permit = ROOM.acquire().await.unwrap();
                         run(case, *scenario, Some((trouble, request)), Some(course)).await;
                     }));
                 }

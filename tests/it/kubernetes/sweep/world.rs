@@ -45,6 +45,9 @@ const CALM: Duration = Duration::from_millis(500);
 /// Nothing was asked for so long: the stale cache has had its say.
 const STALE: Duration = Duration::from_millis(150);
 
+/// Processes of which one at least must have nothing to write.
+const PROCESSES: usize = 6;
+
 /// What is stored, without what differs from run to run.
 pub type Picture = BTreeMap<String, Value>;
 
@@ -376,6 +379,8 @@ impl World {
                 None if written.1.elapsed() > CALM => Some(self.picture()).filter(|_| self.is_complete()),
                 None => None,
             };
+            // What was looked at is what is stored still: on a busy machine much may happen between two lines.
+            let good = good.filter(|_| self.double.version() == version);
             if good.is_some() && self.people_agree() {
                 self.course.rests.extend(good);
                 return;
@@ -459,10 +464,11 @@ impl World {
         self.crash();
     }
 
-    /// The operator ends, and another process has nothing to write. What a gateway's status says of others follows within a second,
-    /// which nothing here waits for: where the next process had to write only that, the one after it has nothing left.
+    /// The operator ends, and another process has nothing to write. What a gateway's status says follows within a second, which
+    /// nothing here waits for, and on a busy machine a node may not answer in time: where a process had to write only that, one after it
+    /// has nothing left.
     pub async fn start_anew(&mut self) {
-        for last in [false, true] {
+        for left in (0..PROCESSES).rev() {
             let before = self.reported();
             self.machine.crash();
             self.process = None;
@@ -475,7 +481,7 @@ impl World {
             writes.retain(|call| call.resource != HEAD);
             let lagged = |call: &Call| call.resource == "vpngateways" && call.subresource == "status";
             assert!(
-                writes.iter().all(|call| !last && lagged(call)),
+                writes.iter().all(|call| left > 0 && lagged(call)),
                 "{}: a new process writes again: {writes:?}\nbefore {before:#?}\nafter {:#?}",
                 self.name,
                 self.reported()
@@ -600,13 +606,15 @@ impl World {
         });
         let gateways = self.stored::<VpnGateway>("vpngateways").into_iter().all(|gateway| {
             let status = gateway.status.unwrap_or_default();
-            let stalled = status
-                .conditions
-                .iter()
-                .any(|it| it.type_ == "Stalled" && it.status == "True");
+            let is = |kind: &str| {
+                let mut conditions = status.conditions.iter();
+                conditions.any(|it| it.type_ == kind && it.status == "True")
+            };
             Some(status.observed_generation) == gateway.metadata.generation
                 && gateway.metadata.finalizers.is_some()
-                && stalled == gateway.metadata.deletion_timestamp.is_some()
+                && is("Stalled") == gateway.metadata.deletion_timestamp.is_some()
+                // A node that did not answer in time, on a busy machine, answers again.
+                && (is("Ready") || is("Stalled"))
         });
         users && holds && gateways && self.process.as_ref().is_some_and(|it| it.core.roster.is_loaded())
     }
