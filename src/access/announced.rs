@@ -47,9 +47,10 @@ impl Dependencies {
 
     async fn audit_row(&self, outbox: &Outbox, row: Waiting) -> Result<()> {
         let number = row.number;
-        match serde_json::from_str::<AuditEntry>(&row.entry) {
-            Ok(entry) => self.journal.audit(vec![entry]).await?,
-            Err(_) => tracing::error!(number, "a row cannot be read, and is left out of the audit"),
+        if let Ok(entry) = serde_json::from_str::<AuditEntry>(&row.entry) {
+            self.journal.audit(vec![entry]).await?;
+        } else {
+            tracing::error!(number, "a row cannot be read, and is left out of the audit");
         }
         if let Err(error) = outbox.done(number).await {
             tracing::warn!(%error, number, "a row may come to stand in the audit twice");

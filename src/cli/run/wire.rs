@@ -26,7 +26,6 @@ use crate::{
     credentials::MasterKey,
     fence::Fence,
     gateway::declared::Environment,
-    handover::Handovers,
     history::{HeadFile, HeadPlace},
     inbox::{INBOX_FILE, Inbox},
     issue::{Derived, Issuer},
@@ -185,10 +184,9 @@ pub async fn wire(
     core.follow_usage();
     core.answer_inquiries();
     let linking = stores::link_desk(config, key, &core, closing)?;
-    let handovers = stores::open_handovers(data, key, clock)?;
     let backups = backups::planned(config, &core.verdicts, clock);
     Ok(Wired {
-        use_cases: use_cases(config, &core, ids, process, backups.clone(), (linking, handovers))?,
+        use_cases: use_cases(config, key, &core, ids, process, backups.clone(), linking)?,
         backups,
         core,
         endpoint,
@@ -332,11 +330,12 @@ pub fn environment(config: &Config) -> Environment {
 
 fn use_cases(
     config: &Config,
+    key: &MasterKey,
     core: &Arc<Core>,
     ids: Arc<Ids>,
     process: &ProcessChecks,
     backups: Option<Arc<Backups>>,
-    (linking, handovers): (Arc<LinkDesk>, Handovers),
+    linking: Arc<LinkDesk>,
 ) -> Result<UseCases, RunError> {
     let inbox = Inbox::open_or_retry(&config.state.data_dir.join(INBOX_FILE), Arc::clone(&core.clock))?;
     let dispatch = {
@@ -366,7 +365,7 @@ fn use_cases(
         },
         hr: Some(HrDesk::new(inbox, hr_settings(config), core.fence.clone())),
         linking: Some(linking),
-        handovers,
+        handovers: stores::open_handovers(&config.state.data_dir, key, &core.clock)?,
     }))
 }
 
