@@ -46,11 +46,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// What the oracle knows and found.
 #[derive(Default)]
 pub struct Findings {
+    /// Which process it is about, counted from 1: one that was ended may still look around for a moment.
+    pub process: usize,
     /// Ways that were denied before the process started, and of whose person nobody changed anything since.
     pub denied_before: HashSet<Way>,
     /// The guard may hold a denial back until a person confirms it.
     pub guarded: bool,
     pub broken: Vec<String>,
+}
+
+impl Findings {
+    fn was_denied_before(&self, process: usize, way: &Way) -> bool {
+        self.process == process && self.denied_before.contains(way)
+    }
 }
 
 /// Where a process runs while it does.
@@ -97,13 +105,14 @@ impl Process {
         let handle = runtime.handle().clone();
         let (sender, started) = oneshot::channel();
         let (config, url, findings) = (config(data), url.to_owned(), Arc::clone(&machine.findings));
+        let process = lock(&findings).process;
         *lock(&machine.runtime) = Some(runtime);
         handle.spawn(async move {
             let mut tasks = Tasks::new();
             let wired = wire(&config, &key(), &inputs(&url), tasks.core_token()).await.unwrap();
             let Wired { core, use_cases, .. } = &wired;
             let (core, use_cases) = (Arc::clone(core), use_cases.clone());
-            tokio::spawn(ask(Arc::clone(&core), Arc::clone(&findings)));
+            tokio::spawn(ask(Arc::clone(&core), process, Arc::clone(&findings)));
             wired.start(&mut tasks);
             // Nobody waits for it any more if it was killed meanwhile.
             let _ = sender.send((core, use_cases));
@@ -173,7 +182,7 @@ fn config(data: &Path) -> Config {
 
 /// Asks auth all the time for everybody who must not be let in: by what the process has been told, and by what was declared
 /// before it started.
-async fn ask(core: Arc<Core>, findings: Arc<Mutex<Findings>>) {
+async fn ask(core: Arc<Core>, process: usize, findings: Arc<Mutex<Findings>>) {
     let index = core.roster.index();
     index.wait_loaded().await;
     let mut vanished: HashMap<Way, Instant> = HashMap::new();
@@ -190,7 +199,7 @@ async fn ask(core: Arc<Core>, findings: Arc<Mutex<Findings>>) {
                 vanished.remove(&way);
             }
             let told_no = told == Word::Denies || since.is_some_and(|since| since.elapsed() > VANISHING);
-            let before = lock(&findings).denied_before.contains(&way);
+            let before = lock(&findings).was_denied_before(process, &way);
             if (before || (told_no && !held_back))
                 && let Verdict::Granted(session) = way.login(&index)
             {
@@ -201,7 +210,7 @@ async fn ask(core: Arc<Core>, findings: Arc<Mutex<Findings>>) {
                 };
                 let person = core.roster.person_by_user(&object(way.id));
                 // Somebody may have changed the declaration while auth was asked.
-                if told_no || lock(&findings).denied_before.contains(&way) {
+                if told_no || lock(&findings).was_denied_before(process, &way) {
                     lock(&findings).broken.push(format!(
                         "{way:?} was let in as {}, {why}: {user:?} {person:?}",
                         session.id()

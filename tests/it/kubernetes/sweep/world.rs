@@ -208,7 +208,11 @@ impl World {
         self.crash();
         let now = Timestamp::now();
         let denied = ways().filter(|way| self.word(way, now) != Word::Permits).collect();
-        self.machine.findings().denied_before = denied;
+        {
+            let mut findings = self.machine.findings();
+            findings.process += 1;
+            findings.denied_before = denied;
+        }
         self.process = Process::start(&self.machine, &self.double.url(), self.data.path()).await;
     }
 
