@@ -167,7 +167,7 @@ async fn a_browser_that_asks_again_uses_nothing_up_for_ten_minutes_and_for_its_o
     world.uses(&second, Some("browser")).await;
     world
         .clock
-        .advance(Duration::try_from(VISIT).unwrap() - Duration::from_secs(1));
+        .advance(Duration::try_from(VISIT - SignedDuration::from_secs(1)).unwrap());
     assert_eq!(world.open(&code, Some("browser")).await, again);
     world.clock.advance(Duration::from_secs(1));
     assert_eq!(world.open(&code, Some("browser")).await, ended);

@@ -159,6 +159,14 @@ async fn a_link_goes_from_the_command_line_to_the_page_over_a_kill_and_the_audit
     assert_eq!((withdrawn.len(), &withdrawn[0]["reason"]), (1, &json!("lost")));
     let (exit, _, said) = operator.cli(&house, &["user", "links", PERSON]).await;
     assert!(exit == 0 && said.contains("No link opens"), "{said}");
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_says_what_is_wrong_and_makes_one_link_for_a_request_that_is_repeated() {
+    let house = house().await;
+    let operator = house.start().await;
+    operator.becomes(PERSON, "Granted").await;
     for (wrong, expected) in [
         (vec!["user", "links", PERSON, "--withdraw", "99"], 3),
         (vec!["user", "link", "ZZ999999"], 3),

@@ -67,6 +67,12 @@ pub struct Place {
 }
 
 impl Place {
+    fn handovers(&self, clock: &Arc<ManualClock>) -> Handovers {
+        let key = MasterKey::from_bytes(SecretBox::new(Box::new([7; 32])));
+        let file = self.dir.path().join(HANDOVER_FILE);
+        Handovers::open_or_retry(&file, key.handover_key(), clock.clone()).unwrap()
+    }
+
     pub fn new() -> Self {
         Self {
             dir: tempfile::tempdir().unwrap(),
@@ -438,8 +444,6 @@ impl Operator {
             .unwrap(),
             ..HrSettings::default()
         };
-        let links = place.dir.path().join(HANDOVER_FILE);
-        let key = MasterKey::from_bytes(SecretBox::new(Box::new([7; 32])));
         let (nothing, dispatch) = (Arc::new(Nothing), Arc::new(|_| ()));
         let people = LivePeople::new(
             roster.clone(),
@@ -468,7 +472,7 @@ impl Operator {
             ids: Arc::new(Ids::new(registrar)),
             hr: Some(HrDesk::new(inbox.clone(), settings, Fence::always_open())),
             linking: None,
-            handovers: Handovers::open_or_retry(&links, key.handover_key(), clock.clone()).unwrap(),
+            handovers: place.handovers(&clock),
         });
         let worker = use_cases
             .clone()
