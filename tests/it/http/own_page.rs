@@ -142,7 +142,7 @@ async fn the_limit_its_end_and_the_devices_online_are_said() {
 async fn days_left_are_told_and_single_links_wait_behind_their_fold() {
     let world = world();
     world.edit("AB123456", |spec| {
-        spec.valid_until = Some("2026-05-31T12:00:00Z".parse().unwrap())
+        spec.valid_until = Some("2026-05-31T12:00:00Z".parse().unwrap());
     });
     let router = world.router();
     for (language, until, left, fold) in [
