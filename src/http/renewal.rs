@@ -45,6 +45,7 @@ pub(super) struct RenewBody {
     #[schema(value_type = RenewWhat)]
     renew: SelfService,
     /// The generation for which it was confirmed, as the question has it. Without it, only the question is answered.
+    #[schema(value_type = i64, required = false)]
     confirmed: Option<i64>,
 }
 
