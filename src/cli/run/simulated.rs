@@ -20,8 +20,11 @@ use super::{
     tasks::{Tasks, log_failure},
 };
 use crate::{
-    cli::{nodes, render::auth_url},
-    config::{self, Config, ConfigError, DesiredLocation, HysteriaDefaults, Settings},
+    cli::{
+        nodes::{self, NamedGateway},
+        render::auth_url,
+    },
+    config::{self, Config, ConfigError, DesiredLocation, HysteriaDefaults, Settings, State},
     metrics::Listener,
     model::corporate_id::CorporateId,
     reconcile::core::Core,
@@ -198,19 +201,27 @@ impl Simulated {
         };
         let devices = devices::run(world, tasks.core_token());
         tasks.core("the simulated devices", log_failure(devices));
-        let real = until_a_gateway_is_declared(Arc::clone(core), tasks.core_token());
+        let real = until_a_gateway_is_declared(config.state.clone(), Arc::clone(core), tasks.core_token());
         tasks.core("the simulation", real);
     }
 }
 
 /// Why the simulation ended, if it ended because somebody declared a real gateway.
 pub fn overtaken(config: &Config, core: &Core) -> Result<(), SimulationError> {
-    let declared = core.declared_gateways.state();
-    let names = declared.iter().filter_map(|gateway| gateway.metadata.name.as_deref());
+    let declared = declared(&config.state, core);
     if declared.is_empty() {
         return Ok(());
     }
+    let names = declared.iter().map(|gateway| gateway.name.as_str());
     Err(real_gateway(&config.state.desired.to_string(), names))
+}
+
+/// Gateways that the operator knows of and that files declare: what it remembers of a file that is gone is on its way out.
+fn declared(state: &State, core: &Core) -> Vec<NamedGateway> {
+    if core.declared_gateways.state().is_empty() {
+        return Vec::new();
+    }
+    nodes::declared(state).unwrap_or_default()
 }
 
 fn real_gateway<'a>(folder: &str, names: impl Iterator<Item = &'a str>) -> SimulationError {
@@ -222,13 +233,13 @@ fn real_gateway<'a>(folder: &str, names: impl Iterator<Item = &'a str>) -> Simul
 }
 
 /// Ends, and with it the operator, when somebody declares a real gateway: it must never be run together with simulated proofs.
-async fn until_a_gateway_is_declared(core: Arc<Core>, end: CancellationToken) {
+async fn until_a_gateway_is_declared(state: State, core: Arc<Core>, end: CancellationToken) {
     loop {
         tokio::select! {
             () = end.cancelled() => return,
             () = tokio::time::sleep(LOOK) => {}
         }
-        if !core.declared_gateways.state().is_empty() {
+        if !declared(&state, &core).is_empty() {
             tracing::error!("a real gateway is declared: the simulation ends");
             return;
         }

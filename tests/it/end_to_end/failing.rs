@@ -254,18 +254,17 @@ async fn a_full_disk_loses_nothing_that_was_answered() {
         assert_eq!(finding["result"], "failed", "{found}");
     }
     assert!(operator.login(&secret, "192.0.2.1:2").await);
-    // Room for the hold of one, and for nothing else.
-    {
+    // Room for the hold of one, and for nothing else. What the operator writes beside it may be faster.
+    let deactivated = eventually("a hold has room", async || {
         let file = std::fs::File::options().write(true).open(&filler).unwrap();
         file.set_len(file.metadata().unwrap().len() - 4096).unwrap();
-    }
-    let (status, answer) = operator
-        .post(
-            "/user/GH456789/deactivate",
-            json!({ "reason": "the laptop was stolen" }),
-        )
-        .await;
-    assert_eq!(status, 200, "{answer}");
+        drop(file);
+        let why = json!({ "reason": "the laptop was stolen" });
+        let (status, answer) = operator.post("/user/GH456789/deactivate", why).await;
+        assert!(status == 200 || status == 503, "{status} {answer}");
+        (status == 200).then_some(())
+    });
+    deactivated.await;
     assert!(operator.check("history").await.join("").contains("no space"));
     // No room for a hold, so it is not answered as kept. The flip in the folder, which is on another disk, denies all the same.
     let (status, answer) = operator.post("/user/AB123456/deactivate", json!({})).await;
