@@ -87,13 +87,6 @@ impl Content<'_> {
         room.extend_from_slice(&self.seq.to_be_bytes());
         room.extend_from_slice(&self.at.to_be_bytes());
     }
-
-    /// The bytes that are hashed, salt and hash of the row before included.
-    pub(super) fn hashed_bytes(&self) -> usize {
-        let length = |text: Option<&[u8]>| text.map_or(1, |text| text.len() + 9);
-        let texts: usize = self.texts.into_iter().map(length).sum();
-        48 + texts + self.sealed_with.map_or(0, |(key, salt)| 42 + key.len() + salt.len())
-    }
 }
 
 /// Adds a text to what is hashed.

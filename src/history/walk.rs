@@ -41,9 +41,6 @@ pub struct Verified {
     pub revocations: u64,
     /// Stretches of time in which somebody's access stood the same.
     pub spans: u64,
-    /// Bytes that were hashed.
-    #[serde(skip)]
-    pub hashed_bytes: u64,
     /// What does not fit, in the order of the rows.
     pub findings: Vec<Finding>,
 }
@@ -122,7 +119,6 @@ pub(super) struct Walk<'a> {
     sealed: u64,
     unproven: u64,
     missing_keys: BTreeSet<String>,
-    hashed_bytes: u64,
     /// The row with the last state of each revocation, and the digest of that state.
     revocations: HashMap<(String, i64), (i64, Hash)>,
     known_revocations: u64,
@@ -146,7 +142,6 @@ impl<'a> Walk<'a> {
             sealed: 0,
             unproven: 0,
             missing_keys: BTreeSet::new(),
-            hashed_bytes: 0,
             revocations: HashMap::new(),
             known_revocations: 0,
             findings: Findings::default(),
@@ -203,7 +198,6 @@ impl<'a> Walk<'a> {
         self.rows += next.rows;
         self.unsealed += next.unsealed;
         self.sealed += next.sealed;
-        self.hashed_bytes += next.hashed_bytes;
         self.forgotten += next.forgotten;
         self.missing_keys.extend(next.missing_keys);
         self.revocations.extend(next.revocations);
@@ -219,7 +213,6 @@ impl<'a> Walk<'a> {
         let said = row.hash.try_into().ok().filter(|_| known);
         let found = said.unwrap_or_else(|| row.content.hash(&self.last.hash, &mut self.room));
         self.forgotten += u64::from(known);
-        self.hashed_bytes += row.content.hashed_bytes() as u64;
         let follows = seq == expected;
         if !follows {
             let what = match seq - expected {
@@ -398,7 +391,6 @@ impl<'a> Walk<'a> {
             forgotten: self.forgotten,
             revocations: self.known_revocations,
             spans: self.spans,
-            hashed_bytes: self.hashed_bytes,
             findings: self.findings.finish(),
         }
     }
