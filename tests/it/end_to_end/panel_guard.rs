@@ -205,7 +205,11 @@ async fn a_declared_guard_has_a_path_secret_of_its_own_or_is_not_answered() {
     })
     .await;
     assert!(details[0].contains("default/one"), "{details:?}");
-    assert!(panel.connect_through(&url, &credential, ADDRESS).await.is_err());
+    eventually("it is not answered", async || {
+        let refused = panel.connect_through(&url, &credential, ADDRESS).await.is_err();
+        refused.then_some(())
+    })
+    .await;
     assert!(!operator.log().contains("path-secret-of"), "a secret got out");
 }
 
