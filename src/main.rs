@@ -5,9 +5,6 @@ use std::{process::ExitCode, time::Duration};
 use clap::Parser;
 use vpn_operator::cli::{self, Cli, Exit};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     // One TLS provider in the process. That one is installed already is fine.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
