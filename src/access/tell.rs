@@ -84,7 +84,7 @@ impl Dependencies {
     pub(super) async fn audit_denials(&self, entries: Vec<AuditEntry>) {
         let written = tokio::time::timeout(DISK_TIMEOUT, self.journal.audit_denial(entries)).await;
         if written.is_err() {
-            tracing::warn!("history did not take the audit of a denial in time; the denial is in force");
+            tracing::warn!("history did not take a row of the audit in time; what it speaks of does not wait for it");
         }
     }
 
