@@ -59,7 +59,8 @@ pub fn start(logging: &Logging, default_level: &str) -> Result<(), TelemetryErro
         .with_ansi(std::io::stderr().is_terminal());
     match logging.log_format {
         LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        // No span stands within another, so the list of them would say everything twice.
+        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
     }
     .map_err(|_| TelemetryError::Twice)
 }

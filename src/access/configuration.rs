@@ -1,6 +1,6 @@
 //! What a person needs to connect.
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use super::{AccessError, Denial, Dependencies, Result, UseCases};
 use crate::{
@@ -20,12 +20,10 @@ use crate::{
 pub struct Configuration {
     /// ID as declared.
     pub corporate_id: CorporateId,
-    /// Account on the gateways.
-    pub username: String,
+    /// Account on the gateways, with its password.
+    pub credentials: Credentials,
     /// Where clients fetch the links, and browsers a page.
     pub subscription_url: SecretString,
-    /// Password of the account.
-    pub password: SecretString,
     /// Client links, one a node. Never empty.
     pub links: Vec<Link>,
     /// Traffic so far; `None` when history cannot be read.
@@ -35,10 +33,10 @@ pub struct Configuration {
 impl Configuration {
     /// The link of the first node.
     #[must_use]
-    pub fn first_link(&self) -> &str {
+    pub fn first_link(&self) -> SecretString {
         self.links
             .first()
-            .map(|link| link.url.expose_secret())
+            .map(|link| link.url(&self.credentials))
             .unwrap_or_default()
     }
 }
@@ -49,12 +47,8 @@ impl UseCases {
     /// # Errors
     /// Clients of this kind can use none of the servers.
     pub fn document(&self, form: Form, configuration: &Configuration) -> std::result::Result<Document, NoServer> {
-        let credentials = Credentials {
-            username: configuration.username.clone(),
-            password: configuration.password.clone(),
-        };
-        let issuer = &self.dependencies.issuer;
-        issuer.document(form, &configuration.links, &credentials)
+        let Configuration { links, credentials, .. } = configuration;
+        self.dependencies.issuer.document(form, links, credentials)
     }
 
     /// The configuration of a person who has access.
@@ -77,18 +71,19 @@ impl Dependencies {
     /// Refuses whom auth refuses.
     pub(super) fn permitted(&self, user: &VpnUser) -> Result<()> {
         let id = &user.spec.corporate_id;
-        let (verdict, reason, holds) = self.people.person(id).map_or_else(
-            || (Access::Denied, Reason::Deleted, Vec::new()),
-            |person| (person.effective.access, person.effective.reason, person.live_holds),
-        );
-        match verdict {
-            Access::Granted => Ok(()),
-            Access::Denied => Err(AccessError::Denied(Denial {
-                corporate_id: id.clone(),
-                reason,
-                holds,
-            })),
+        if self.people.access(id) == Access::Granted {
+            return Ok(());
         }
+        let person = self.people.person(id);
+        let (reason, holds) = person.map_or_else(
+            || (Reason::Deleted, Vec::new()),
+            |person| (person.effective.reason, person.live_holds),
+        );
+        Err(AccessError::Denied(Denial {
+            corporate_id: id.clone(),
+            reason,
+            holds,
+        }))
     }
 
     /// The configuration of a user, without a look at access.
@@ -103,8 +98,7 @@ impl Dependencies {
             subscription_url: self.issuer.subscription_url(user),
             links,
             traffic: self.traffic(&user.spec.account()).await,
-            username: credentials.username,
-            password: credentials.password,
+            credentials,
         })
     }
 

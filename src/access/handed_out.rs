@@ -34,13 +34,13 @@ const LOOKED_THROUGH: u32 = 500;
 /// Most characters of the name of a client.
 const MAX_CLIENT: usize = 32;
 
-/// Fetches that a row tells of already, and when that was.
+/// Fetches that a row tells of already, each in one text, and when that was.
 #[derive(Debug, Default)]
-pub(super) struct Fetches(Mutex<HashMap<(String, String), Timestamp>>);
+pub(super) struct Fetches(Mutex<HashMap<String, Timestamp>>);
 
 impl Fetches {
     /// Whether a row tells of it; `now` counts as told from here on.
-    fn is_told(&self, fetch: (String, String), now: Timestamp) -> bool {
+    fn is_told(&self, fetch: String, now: Timestamp) -> bool {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if told.get(&fetch).is_some_and(|at| now.duration_since(*at) < AGAIN_AFTER) {
             return true;
@@ -66,12 +66,12 @@ impl UseCases {
 
     /// Somebody fetched a person's subscription from this address, with a client that calls itself so. Nobody waits for its row.
     pub fn subscription_fetched(&self, id: &CorporateId, address: IpAddr, client: &str) {
-        let told = tell::json(&json!({ "client": kind(client), "network": network(address) }));
+        let (client, network) = (kind(client), network(address));
         let now = self.dependencies.clock.now();
-        let fetch = (id.key().to_owned(), told.clone());
-        if self.fetches.is_told(fetch, now) {
+        if self.fetches.is_told([id.key(), &client, &network].join(" "), now) {
             return;
         }
+        let told = tell::json(&json!({ "client": client, "network": network }));
         let (dependencies, id) = (self.dependencies.clone(), canonical(id));
         self.tasks.spawn(async move {
             if dependencies.has_fetched(&id, &told, now).await {
@@ -147,10 +147,10 @@ mod tests {
     fn a_fetch_is_told_once_a_month() {
         let fetches = Fetches::default();
         let noon: Timestamp = "2026-03-15T12:00:00Z".parse().unwrap();
-        let fetch = || ("ab1".to_owned(), "clash from here".to_owned());
+        let fetch = || "ab1 clash here".to_owned();
         assert!(!fetches.is_told(fetch(), noon));
         assert!(fetches.is_told(fetch(), noon + SignedDuration::from_hours(24 * 29)));
-        assert!(!fetches.is_told(("ab1".to_owned(), "clash from there".to_owned()), noon));
+        assert!(!fetches.is_told("ab1 clash there".to_owned(), noon));
         assert!(!fetches.is_told(fetch(), noon + AGAIN_AFTER));
     }
 }

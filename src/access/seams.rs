@@ -12,7 +12,7 @@ use crate::{
         AuditEntry, AuditRow, AuditState, Finding, Forgetting, History, HistoryError, Page, RevocationRow, Story,
         Totals, TrafficRow, Who, WhoQuestion,
     },
-    model::{corporate_id::CorporateId, hold::VpnHold, user::VpnUser},
+    model::{access::Access, corporate_id::CorporateId, hold::VpnHold, user::VpnUser},
     reconcile::{auth_guard::AuthGuard, denials::Orders},
     roster::{GuardReport, Person, Roster, Transition},
     verdicts::VerdictStore,
@@ -25,6 +25,8 @@ pub trait People: Send + Sync + 'static {
     fn is_loaded(&self) -> bool;
     /// One person.
     fn person(&self, id: &CorporateId) -> Option<Person>;
+    /// Whether a person is let in at this moment. Nobody who is unknown is.
+    fn access(&self, id: &CorporateId) -> Access;
     /// Rises with every change of anybody.
     fn changes(&self) -> watch::Receiver<u64>;
     /// What the guard holds back: at most `most` things of each kind by name, and how many there are.
@@ -77,6 +79,9 @@ impl People for LivePeople {
     }
     fn person(&self, id: &CorporateId) -> Option<Person> {
         self.roster.person(id)
+    }
+    fn access(&self, id: &CorporateId) -> Access {
+        self.roster.access(id)
     }
     fn changes(&self) -> watch::Receiver<u64> {
         self.roster.changes()

@@ -40,6 +40,9 @@ pub enum Form {
 }
 
 impl Form {
+    /// Every form.
+    pub const ALL: [Self; 5] = [Self::Uri, Self::Base64, Self::Hysteria, Self::SingBox, Self::Mihomo];
+
     /// Media type of a document.
     #[must_use]
     pub const fn media_type(self) -> &'static str {

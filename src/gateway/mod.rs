@@ -426,35 +426,52 @@ impl Credentials {
     /// Name and password as they stand in a link, encoded.
     #[must_use]
     pub fn userinfo(&self) -> String {
-        let [name, password] = [&self.username, self.password.expose_secret()].map(percent::encoded);
-        format!("{name}:{password}")
+        let (name, password) = (&self.username, self.password.expose_secret());
+        // Room for all of it: it is made for every fetch of a subscription.
+        let mut userinfo = String::with_capacity(3 * (name.len() + password.len()) + 1);
+        userinfo.extend(percent::pieces(name));
+        userinfo.push(':');
+        userinfo.extend(percent::pieces(password));
+        userinfo
     }
 }
 
-/// One client link.
+/// One client link. It is written when somebody wants to see it: most of what people fetch is made of the server alone.
 #[derive(Debug, Clone)]
 pub struct Link {
-    /// Name shown in clients.
-    pub name: String,
-    /// `hysteria2://…` as the official client reads it, with the credentials in it.
-    pub url: SecretString,
     /// The server to which it leads.
     pub server: Arc<Server>,
+    /// It may tell clients not to verify the certificate.
+    pub insecure: bool,
     /// The server has not answered for minutes.
     pub silent: bool,
 }
 
 impl Link {
-    /// The link with which these credentials connect to a server. `insecure`: it may tell clients not to verify the certificate.
+    /// A link to a server that answers.
     #[must_use]
-    pub fn new(server: Arc<Server>, credentials: &Credentials, insecure: bool) -> Self {
-        let url = server.uri(&credentials.userinfo(), &server.name, Hopping::InAuthority, insecure);
+    pub const fn new(server: Arc<Server>) -> Self {
         Self {
-            name: server.name.clone(),
-            url: url.into(),
             server,
+            insecure: true,
             silent: false,
         }
+    }
+
+    /// Name shown in clients.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.server.name
+    }
+
+    /// `hysteria2://…` as the official client reads it, with the credentials in it.
+    #[must_use]
+    pub fn url(&self, credentials: &Credentials) -> SecretString {
+        let userinfo = credentials.userinfo();
+        let url = self
+            .server
+            .uri(&userinfo, self.name(), Hopping::InAuthority, self.insecure);
+        url.into()
     }
 }
 

@@ -31,9 +31,10 @@ use crate::{
 impl ConfigBody {
     fn of(configuration: &Configuration) -> Result<Self, Problem> {
         let link = configuration.first_link();
+        let link = link.expose_secret();
         Ok(Self {
             corporate_id: configuration.corporate_id.as_str().to_owned(),
-            username: configuration.username.clone(),
+            username: configuration.credentials.username.clone(),
             subscription_url: configuration.subscription_url.expose_secret().to_owned(),
             hy2_url: link.to_owned(),
             qr_code: qr::png_base64(link).ok_or_else(Problem::internal)?,
@@ -50,8 +51,8 @@ impl FullConfigBody {
                 .links
                 .iter()
                 .map(|link| LinkBody {
-                    name: link.name.clone(),
-                    url: link.url.expose_secret().to_owned(),
+                    name: link.name().to_owned(),
+                    url: link.url(&configuration.credentials).expose_secret().to_owned(),
                 })
                 .collect(),
             traffic_stats: configuration.traffic.map(|totals| TrafficStats {

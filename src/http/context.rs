@@ -12,7 +12,7 @@ use axum::{
 use futures::FutureExt as _;
 use tracing::Instrument as _;
 
-use super::{HttpState, client::ClientAddr, problem::Problem};
+use super::{HttpState, client::ClientAddr, limits, problem::Problem};
 
 /// Header with the id of the request, taken and given.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -55,17 +55,21 @@ pub(super) async fn wrap(State(state): State<HttpState>, mut request: Request, n
     let ClientAddr(client) = ClientAddr::of(request.extensions(), request.headers(), &state.settings.trusted_proxies);
     let method = request.method().clone();
     // The template, never the path itself: a path may hold a token.
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let is_probe = PROBES.contains(&route);
+    let is_work = matched.is_some() && !is_probe;
     request.extensions_mut().insert(id.clone());
 
     let span = tracing::info_span!("request", request_id = %id.0, %method, route);
-    let answered = AssertUnwindSafe(next.run(request))
-        .catch_unwind()
-        .instrument(span.clone())
-        .await;
+    let work = async {
+        if is_work {
+            limits::bounded(&state, request, next).await
+        } else {
+            next.run(request).await
+        }
+    };
+    let answered = AssertUnwindSafe(work).catch_unwind().instrument(span.clone()).await;
     let _entered = span.enter();
     let mut response = answered.unwrap_or_else(|_| {
         tracing::error!("a handler panicked");
@@ -74,7 +78,7 @@ pub(super) async fn wrap(State(state): State<HttpState>, mut request: Request, n
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(problem) = problem {
         // A probe that finds the operator starting is no news.
-        if response.status().is_server_error() && !PROBES.contains(&route.as_str()) {
+        if response.status().is_server_error() && !is_probe {
             tracing::warn!(detail = problem.detail(), "request failed");
         }
         let body = problem.request_id(&id.0).render().into_body();
@@ -90,10 +94,10 @@ pub(super) async fn wrap(State(state): State<HttpState>, mut request: Request, n
     }
 
     let status = response.status().as_u16();
-    state.metrics.http_request(&route, status);
+    state.metrics.http_request(route, status);
     let elapsed = state.clock.monotonic().saturating_duration_since(begun);
     let elapsed_ms = elapsed.as_secs_f64() * 1000.0;
-    if response.status().is_success() && PROBES.contains(&route.as_str()) {
+    if response.status().is_success() && is_probe {
         tracing::debug!(status, elapsed_ms, %client, "answered");
     } else {
         tracing::info!(status, elapsed_ms, %client, "answered");

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    HttpState,
+    HttpState, Settings,
     client::ClientAddr,
     extract::{Params, Segment},
     own_page::Shown,
@@ -140,7 +140,7 @@ pub(super) async fn show(
     let agent = agent.unwrap_or_default();
     let client = clients::of(agent);
     let format = query.format.unwrap_or_else(|| preferred(client, headers));
-    let teller = Teller {
+    let teller = || Teller {
         settings: &state.settings,
         visitor: Visitor::of(headers, query.lang.as_deref()),
     };
@@ -153,7 +153,7 @@ pub(super) async fn show(
             expires,
         })) => {
             if let Some(node) = &query.node {
-                configuration.links.retain(|link| link.name == *node);
+                configuration.links.retain(|link| link.name() == node);
                 if configuration.links.is_empty() {
                     return Err(Problem::not_found("there is no node of this name in the subscription"));
                 }
@@ -165,16 +165,16 @@ pub(super) async fn show(
             }
             let info = UserInfo { used, limit, expires };
             match format.form() {
-                None => own_page(&state, &teller, &configuration, &info, query.done).await,
+                None => own_page(&state, &teller(), &configuration, &info, query.done).await,
                 Some(form) => document(&state, form, client, &configuration, &info, headers),
             }
         }
         Ok(Some(Subscription::Denied(denial))) => match (format.form(), client) {
-            (None, _) => teller.refused(&denial),
+            (None, _) => teller().refused(&denial),
             (Some(form), Some(_)) => Ok(emptied(form, &denial)),
             (Some(_), None) => Err(denied(&denial)),
         },
-        Ok(None) if format == Format::Html => nobody(&state, &teller, address()),
+        Ok(None) if format == Format::Html => nobody(&state, &teller(), address()),
         Ok(None) => match state.token_failures.failed(address(), state.clock.monotonic()) {
             Ok(()) => Err(Problem::not_found(page::UNKNOWN)),
             Err(seconds) => Err(Problem::too_many(seconds)),
@@ -182,7 +182,7 @@ pub(super) async fn show(
         Err(error) => {
             let problem = outside(&error);
             if format == Format::Html {
-                teller.not_now()
+                teller().not_now()
             } else {
                 Err(problem)
             }
@@ -253,7 +253,6 @@ fn document(
             error.to_string(),
         )
     })?;
-    let settings = &state.settings;
     let tag = format!("\"{}\"", made.tag);
     let mut response = if unchanged(headers, &tag) {
         StatusCode::NOT_MODIFIED.into_response()
@@ -264,21 +263,44 @@ fn document(
     let all_four = client.is_some_and(|client| client.wants_expire);
     set(&mut response, "etag", &tag);
     set(&mut response, "subscription-userinfo", &info.header(all_four));
-    set(&mut response, "profile-title", &in_base64(&settings.title));
-    set(&mut response, "profile-update-interval", UPDATE_HOURS);
     set(
         &mut response,
         "profile-web-page-url",
         configuration.subscription_url.expose_secret(),
     );
-    if let Some(url) = &settings.support_url {
-        set(&mut response, "support-url", url);
-    }
-    if let Some(text) = &settings.announce {
-        set(&mut response, "announce", &in_base64(text));
-    }
-    set(&mut response, "content-disposition", &file_name(&settings.title, form));
+    response.headers_mut().extend(state.profile_headers.of(form));
     Ok(response)
+}
+
+/// Headers of a document that are the same for everybody.
+pub(super) struct ProfileHeaders {
+    common: HeaderMap,
+    file_names: [(Form, Option<HeaderValue>); 5],
+}
+
+impl ProfileHeaders {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let mut common = Response::default();
+        set(&mut common, "profile-title", &in_base64(&settings.title));
+        set(&mut common, "profile-update-interval", UPDATE_HOURS);
+        if let Some(url) = &settings.support_url {
+            set(&mut common, "support-url", url);
+        }
+        if let Some(text) = &settings.announce {
+            set(&mut common, "announce", &in_base64(text));
+        }
+        Self {
+            common: common.into_parts().0.headers,
+            file_names: Form::ALL.map(|form| (form, HeaderValue::from_str(&file_name(&settings.title, form)).ok())),
+        }
+    }
+
+    fn of(&self, form: Form) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        let common = self.common.iter().map(|(name, value)| (name.clone(), value.clone()));
+        let named = self.file_names.iter().find(|(named, _)| *named == form);
+        let file_name = named.and_then(|(_, value)| value.clone());
+        common.chain(file_name.map(|value| (header::CONTENT_DISPOSITION, value)))
+    }
 }
 
 /// For a client that would otherwise keep the servers that it has for ever.

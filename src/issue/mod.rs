@@ -98,12 +98,7 @@ impl Issuer {
             .flat_map(|name| self.gateways.links(name, credentials))
             .collect();
         if !self.forms.allow_insecure() {
-            for link in links.iter_mut().filter(|link| link.server.insecure) {
-                *link = Link {
-                    silent: link.silent,
-                    ..Link::new(Arc::clone(&link.server), credentials, false)
-                };
-            }
+            links.iter_mut().for_each(|link| link.insecure = false);
         }
         links
     }
@@ -162,7 +157,7 @@ impl Issuer {
         };
         Some(ConnectionSecret {
             profiles: self.profiles.iter().filter_map(profile).collect(),
-            hy2_url: links.into_iter().next()?.url,
+            hy2_url: links.first()?.url(&credentials),
             subscription_url: self.subscription_url(user),
             username: credentials.username,
             password: credentials.password,
@@ -196,7 +191,7 @@ mod tests {
     }
 
     impl Linking for Two {
-        fn links(&self, _: &str, credentials: &Credentials) -> Vec<Link> {
+        fn links(&self, _: &str, _: &Credentials) -> Vec<Link> {
             let link = |name: &str, silent| {
                 let server = Server {
                     name: name.to_owned(),
@@ -210,7 +205,7 @@ mod tests {
                 };
                 Link {
                     silent,
-                    ..Link::new(Arc::new(server), credentials, true)
+                    ..Link::new(Arc::new(server))
                 }
             };
             vec![link("one", true), link("two", false)]
@@ -231,7 +226,7 @@ mod tests {
     fn silent_nodes_are_the_last_of_what_is_handed_out_and_change_nothing_that_is_kept() {
         let issuer = issuer(true, &[Profile::SingBox]);
         let links = issuer.links(&user());
-        let names: Vec<&str> = links.iter().map(|link| link.name.as_str()).collect();
+        let names: Vec<&str> = links.iter().map(Link::name).collect();
         assert_eq!(names, ["two", "one"]);
         let kept = issuer.connection_secret(&user()).unwrap();
         assert!(kept.hy2_url.expose_secret().contains("one.example.com"));
@@ -247,10 +242,10 @@ mod tests {
     #[test]
     fn where_it_is_forbidden_no_link_tells_a_client_to_verify_nothing() {
         let links = |insecure| {
-            let links = issuer(insecure, &[]).links(&user());
+            let Connection { credentials, links } = issuer(insecure, &[]).connection(&user()).unwrap();
             let said = links
                 .iter()
-                .filter(|link| link.url.expose_secret().contains("insecure"));
+                .filter(|link| link.url(&credentials).expose_secret().contains("insecure"));
             (links.len(), said.count(), links[1].silent)
         };
         assert_eq!((links(true), links(false)), ((2, 2, true), (2, 0, true)));

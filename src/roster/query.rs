@@ -15,7 +15,7 @@ use super::{
     verdicts::HoldJudged,
 };
 use crate::model::{
-    access::{Decision, Reason, Terms, decide},
+    access::{Access, Decision, Reason, Terms, decide},
     corporate_id::CorporateId,
     gateway::DEFAULT_GATEWAY,
     guard::{Budget, BudgetReport, WaitingHold},
@@ -38,6 +38,22 @@ impl Roster {
             .ids
             .get(id.key())
             .map(|entry| state.person(entry, self.now()))
+    }
+
+    /// Whether a person is let in at this moment, as auth answers it.
+    #[must_use]
+    pub fn access(&self, id: &CorporateId) -> Access {
+        let state = self.tables();
+        let now = self.now();
+        let Some(entry) = state.register.ids.get(id.key()) else {
+            return Access::Denied;
+        };
+        let user = entry.users.first();
+        let decision = match user.and_then(|user| user.in_force.as_ref()) {
+            Some(in_force) => decide(in_force, now),
+            None => state.decisions(entry, user, now).0,
+        };
+        decision.access
     }
 
     /// One person, by account on the gateway. The case of the name does not matter.

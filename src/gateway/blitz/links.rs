@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::client::PanelLinks;
 use crate::{
     gateway::{
-        Credentials, Link,
+        Link,
         hysteria::{
             config::{Obfs, normal_pin},
             ports::Ports,
@@ -86,10 +86,10 @@ impl Template {
     }
 
     /// The links of an account.
-    pub(super) fn links(&self, credentials: &Credentials) -> Vec<Link> {
-        let servers = self.servers.iter();
-        servers
-            .map(|server| Link::new(Arc::clone(server), credentials, true))
+    pub(super) fn links(&self) -> Vec<Link> {
+        self.servers
+            .iter()
+            .map(|server| Link::new(Arc::clone(server)))
             .collect()
     }
 }
@@ -166,6 +166,7 @@ fn ascii(host: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::Credentials;
 
     fn panel(uri: &str) -> PanelLinks {
         vec![("IPv4".to_owned(), uri.into())]
@@ -180,9 +181,9 @@ mod tests {
             username: "spec".to_owned(),
             password: odd.into(),
         };
-        let links = template.links(&credentials);
+        let links = template.links();
         assert_eq!(
-            links[0].url.expose_secret(),
+            links[0].url(&credentials).expose_secret(),
             "hysteria2://spec:p%40ss%3Aw%2Fo%3Fr%23d%20%2541@203.0.113.7:8443/?sni=example.test#IPv4"
         );
     }

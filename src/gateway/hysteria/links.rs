@@ -57,8 +57,7 @@ mod tests {
             username: username.to_owned(),
             password: SecretString::from(password),
         };
-        let link = Link::new(server(node), &credentials, true);
-        link.url.expose_secret().to_owned()
+        Link::new(server(node)).url(&credentials).expose_secret().to_owned()
     }
 
     #[test]

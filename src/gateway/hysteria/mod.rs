@@ -200,7 +200,7 @@ impl Gateway for HysteriaGateway {
         self.shared.state().forget(account);
     }
 
-    fn links(&self, credentials: &Credentials) -> Links {
+    fn links(&self, _: &Credentials) -> Links {
         let members = self.members();
         let usable = members.iter().filter(|member| member.config.has_link());
         let usable: Vec<_> = usable
@@ -215,7 +215,7 @@ impl Gateway for HysteriaGateway {
         };
         let links = usable.into_iter().zip(silent).map(|((_, server), silent)| Link {
             silent,
-            ..Link::new(server, credentials, true)
+            ..Link::new(server)
         });
         Links::Known(links.collect())
     }

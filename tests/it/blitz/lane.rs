@@ -2,7 +2,7 @@
 
 use secrecy::ExposeSecret as _;
 use vpn_operator::{
-    gateway::{Account, Leaving, Obstacle, TargetAccess},
+    gateway::{Account, Credentials, Leaving, Link, Obstacle, TargetAccess},
     model::user::AccountPresence,
 };
 
@@ -47,10 +47,14 @@ async fn an_account_is_made_with_the_operators_password_and_read_back_before_it_
     );
     eventually("links", || house.links("corp_a").is_some()).await;
     let links = house.links("corp_a").unwrap();
-    let names: Vec<&str> = links.iter().map(|link| link.name.as_str()).collect();
+    let names: Vec<&str> = links.iter().map(Link::name).collect();
     assert_eq!(names, ["IPv4", "node-a"]);
     let expected = format!("hysteria2://corp_a:{}@203.0.113.7:8443/?", password("corp_a"));
-    assert!(links[0].url.expose_secret().starts_with(&expected));
+    let credentials = Credentials {
+        username: "corp_a".to_owned(),
+        password: password("corp_a").into(),
+    };
+    assert!(links[0].url(&credentials).expose_secret().starts_with(&expected));
     house.stop().await;
 }
 

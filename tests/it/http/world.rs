@@ -538,6 +538,9 @@ impl People for World {
     fn is_loaded(&self) -> bool {
         !self.lock().not_synced
     }
+    fn access(&self, id: &CorporateId) -> Access {
+        self.person(id).map_or(Access::Denied, |person| person.effective.access)
+    }
     fn person(&self, id: &CorporateId) -> Option<Person> {
         let now = self.clock_now();
         let inner = self.lock();
@@ -698,7 +701,7 @@ impl Links for World {
 }
 
 impl Linking for World {
-    fn links(&self, _: &str, credentials: &Credentials) -> Vec<Link> {
+    fn links(&self, _: &str, _: &Credentials) -> Vec<Link> {
         let inner = self.lock();
         let ports = inner.ports.as_deref().unwrap_or("443");
         let link = |node| {
@@ -712,7 +715,7 @@ impl Linking for World {
                 certificate: None,
                 obfs: None,
             };
-            Link::new(Arc::new(server), credentials, true)
+            Link::new(Arc::new(server))
         };
         let mut links: Vec<Link> = (0..inner.nodes).map(link).collect();
         // As if the first had not answered for minutes.

@@ -111,9 +111,11 @@ async fn an_account_has_a_link_for_each_node() {
         password: "pw".into(),
     };
     let links = house.gateway.links(&credentials).known();
-    let urls: Vec<&str> = links.iter().map(|link| link.url.expose_secret()).collect();
+    let urls = links
+        .iter()
+        .map(|link| link.url(&credentials).expose_secret().to_owned());
     assert_eq!(
-        urls,
+        urls.collect::<Vec<_>>(),
         [
             "hysteria2://corp_a:pw@vpn.example.com:443/#x",
             "hysteria2://corp_a:pw@vpn.example.com:443/#dark"

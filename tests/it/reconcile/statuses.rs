@@ -88,7 +88,7 @@ async fn one_node_that_cannot_be_run_takes_its_own_link_away_and_no_other() {
             .links(&credentials)
             .known()
             .into_iter()
-            .map(|link| link.name)
+            .map(|link| link.name().to_owned())
             .collect::<Vec<_>>()
     };
     assert_eq!(links(&operator), ["n1"]);

@@ -409,6 +409,11 @@ proptest! {
             }
             prop_assert_eq!(ours.epoch, theirs.epoch, "{}", name);
         }
+        for roster in [&pair.controller, &pair.replica] {
+            for person in roster.people() {
+                prop_assert_eq!(roster.access(&person.corporate_id), person.effective.access);
+            }
+        }
     }
 
     #[test]

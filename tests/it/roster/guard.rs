@@ -500,6 +500,7 @@ proptest! {
                 let held_back = person.held_back_since.is_some();
                 prop_assert_eq!(held_back, person.effective.access != person.declared.access);
                 prop_assert_eq!(person.effective.access == Access::Granted, house.is_in(&nth(n)));
+                prop_assert_eq!(person.effective.access, house.roster.access(&id(&nth(n))));
             }
         }
         house.roster.confirm(None);
