@@ -88,6 +88,11 @@ impl Dependencies {
 
     /// The configuration of a user, without a look at access.
     pub(super) async fn configuration_of(&self, user: &VpnUser) -> Result<Configuration> {
+        self.configuration_at(user, self.issuer.subscription_url(user)).await
+    }
+
+    /// The configuration of a user whose subscription has this address, without a look at access.
+    pub(super) async fn configuration_at(&self, user: &VpnUser, address: SecretString) -> Result<Configuration> {
         let id = &user.spec.corporate_id;
         let connection = self.issuer.connection(user);
         let Some(Connection { credentials, links }) = connection.filter(|it| !it.links.is_empty()) else {
@@ -95,7 +100,7 @@ impl Dependencies {
         };
         Ok(Configuration {
             corporate_id: id.clone(),
-            subscription_url: self.issuer.subscription_url(user),
+            subscription_url: address,
             links,
             traffic: self.traffic(&user.spec.account()).await,
             credentials,

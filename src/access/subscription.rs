@@ -43,7 +43,8 @@ impl UseCases {
             Err(AccessError::Denied(denial)) => return Ok(Some(Subscription::Denied(denial))),
             other => other?,
         }
-        let configuration = dependencies.configuration_of(&owner).await?;
+        let address = dependencies.issuer.subscription_url_with(&owner, token);
+        let configuration = dependencies.configuration_at(&owner, address).await?;
         let used = dependencies.used(&owner, configuration.traffic.unwrap_or_default());
         Ok(Some(Subscription::Granted {
             configuration,

@@ -61,7 +61,8 @@ pub(super) async fn wrap(State(state): State<HttpState>, mut request: Request, n
     let is_work = matched.is_some() && !is_probe;
     request.extensions_mut().insert(id.clone());
 
-    let span = tracing::info_span!("request", request_id = %id.0, %method, route);
+    // What is logged while the request is worked on names it. The line about its end says the rest.
+    let span = tracing::info_span!("request", request_id = &*id.0);
     let work = async {
         if is_work {
             limits::bounded(&state, request, next).await
@@ -69,17 +70,17 @@ pub(super) async fn wrap(State(state): State<HttpState>, mut request: Request, n
             next.run(request).await
         }
     };
-    let answered = AssertUnwindSafe(work).catch_unwind().instrument(span.clone()).await;
-    let _entered = span.enter();
+    let answered = AssertUnwindSafe(work).catch_unwind().instrument(span).await;
+    let request_id = &*id.0;
     let mut response = answered.unwrap_or_else(|_| {
-        tracing::error!("a handler panicked");
+        tracing::error!(request_id, %method, route, "a handler panicked");
         Problem::internal().into_response()
     });
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(problem) = problem {
         // A probe that finds the operator starting is no news.
         if response.status().is_server_error() && !is_probe {
-            tracing::warn!(detail = problem.detail(), "request failed");
+            tracing::warn!(request_id, %method, route, detail = problem.detail(), "request failed");
         }
         let body = problem.request_id(&id.0).render().into_body();
         let (mut parts, _) = std::mem::replace(&mut response, Response::new(Body::empty())).into_parts();
@@ -98,9 +99,9 @@ pub(super) async fn wrap(State(state): State<HttpState>, mut request: Request, n
     let elapsed = state.clock.monotonic().saturating_duration_since(begun);
     let elapsed_ms = elapsed.as_secs_f64() * 1000.0;
     if response.status().is_success() && is_probe {
-        tracing::debug!(status, elapsed_ms, %client, "answered");
+        tracing::debug!(request_id, %method, route, status, elapsed_ms, %client, "answered");
     } else {
-        tracing::info!(status, elapsed_ms, %client, "answered");
+        tracing::info!(request_id, %method, route, status, elapsed_ms, %client, "answered");
     }
     response
 }

@@ -119,8 +119,19 @@ impl Issuer {
     pub fn subscription_url(&self, user: &VpnUser) -> SecretString {
         let id = &user.spec.corporate_id;
         let token = self.keys.subscription_token(id, user.spec.subscription_generation);
-        let path = format!("/sub/{}.{}", id.key(), token.expose_secret());
-        SecretString::from(self.public_url.address(&path))
+        self.address(id, token.expose_secret())
+    }
+
+    /// The link of which the last part is this one. It was found to be right: the token is not made again.
+    #[must_use]
+    pub fn subscription_url_with(&self, user: &VpnUser, last_part: &str) -> SecretString {
+        let (_, token) = last_part.rsplit_once('.').unwrap_or_default();
+        self.address(&user.spec.corporate_id, token)
+    }
+
+    fn address(&self, id: &CorporateId, token: &str) -> SecretString {
+        let path = ["/sub/", id.key(), ".", token].concat();
+        self.public_url.address(&path).into()
     }
 
     /// The user to whom the last part of a subscription link belongs, among those that `known` answers by ID. For an ID that
