@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::{Caller, Configuration, Dependencies, Result, UseCases, canonical, tell};
 use crate::{
-    history::{AuditEntry, Page},
+    history::{AuditEntry, OWN_SOURCE},
     model::corporate_id::CorporateId,
 };
 
@@ -29,7 +29,7 @@ const FETCHED: &str = "subscription.fetched";
 const AGAIN_AFTER: SignedDuration = SignedDuration::from_hours(24 * 30);
 /// Most fetches that are remembered; then it is looked up in the audit again.
 const REMEMBERED: usize = 100_000;
-/// Rows of a person in which a fetch is looked up.
+/// Fetches of a person among which one is looked up.
 const LOOKED_THROUGH: u32 = 500;
 /// Most characters of the name of a client.
 const MAX_CLIENT: usize = 32;
@@ -79,7 +79,7 @@ impl UseCases {
             }
             let entry = AuditEntry {
                 actor: id.as_str().to_owned(),
-                source: "subscription".to_owned(),
+                source: OWN_SOURCE.to_owned(),
                 action: FETCHED.to_owned(),
                 corporate_id: Some(id.into()),
                 after: Some(told),
@@ -100,16 +100,13 @@ impl Dependencies {
 
     /// Whether the audit tells of such a fetch not long ago.
     async fn has_fetched(&self, id: &CorporateId, told: &str, now: Timestamp) -> bool {
-        let page = Page {
-            limit: LOOKED_THROUGH,
-            before: None,
-        };
-        let rows = self.journal.audit_rows(Some(id.as_str().to_owned()), page).await;
-        rows.unwrap_or_default().iter().any(|row| {
-            row.entry.action == FETCHED
-                && row.entry.after.as_deref() == Some(told)
-                && now.duration_since(row.at) < AGAIN_AFTER
-        })
+        let rows = self
+            .journal
+            .own_rows(id.as_str().to_owned(), FETCHED, LOOKED_THROUGH)
+            .await;
+        rows.unwrap_or_default()
+            .iter()
+            .any(|row| row.entry.after.as_deref() == Some(told) && now.duration_since(row.at) < AGAIN_AFTER)
     }
 }
 

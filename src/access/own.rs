@@ -12,7 +12,7 @@ use super::{AccessError, Caller, Denial, Dependencies, Result, Rotate, UseCases,
 use crate::{
     config::SelfService,
     desired::FieldManager,
-    history::{Page, TrafficRow},
+    history::{OWN_SOURCE, TrafficRow},
     model::{
         corporate_id::CorporateId,
         user::{VpnUser, VpnUserSpec},
@@ -22,14 +22,10 @@ use crate::{
 /// Days of traffic that a page shows.
 pub const TRAFFIC_DAYS: u32 = 30;
 /// How often somebody may renew something within a day.
-pub const RENEWALS_A_DAY: usize = 5;
+pub const RENEWALS_A_DAY: u32 = 5;
 
-/// The source of what is done by the address of a subscription.
-const SOURCE: &str = "subscription";
 /// Within which time renewals are counted.
 const WINDOW: SignedDuration = SignedDuration::from_hours(24);
-/// Rows of a person in which renewals are looked for.
-const LOOKED_THROUGH: u32 = 500;
 /// How long a page waits for what it shows of the history.
 const PATIENCE: std::time::Duration = std::time::Duration::from_millis(500);
 
@@ -152,7 +148,7 @@ impl UseCases {
         let id = owner.spec.corporate_id.clone();
         let caller = Caller {
             actor: canonical(&id).into(),
-            source: SOURCE.to_owned(),
+            source: OWN_SOURCE.to_owned(),
             address: Some(visit.address.to_string()),
             request_id: visit.request_id,
             event: None,
@@ -193,20 +189,15 @@ impl Dependencies {
 
     /// Seconds until a person may renew something, by what the audit tells of the last day; `None` if that is now.
     async fn renewable_in(&self, id: &CorporateId) -> Result<Option<u64>> {
-        let (now, page) = (
-            self.clock.now(),
-            Page {
-                limit: LOOKED_THROUGH,
-                before: None,
-            },
-        );
-        let rows = self.journal.audit_rows(Some(canonical(id).into()), page).await?;
-        let own = rows
-            .iter()
-            .filter(|row| row.entry.action == ROTATE && row.entry.source == SOURCE);
-        let left = own.map(|row| WINDOW - now.duration_since(row.at));
-        // The newest is the first: room is there again when the last of those that count is a day old.
-        let nth = left.filter(SignedDuration::is_positive).nth(RENEWALS_A_DAY - 1);
+        let now = self.clock.now();
+        let newest = self
+            .journal
+            .own_rows(canonical(id).into(), ROTATE, RENEWALS_A_DAY)
+            .await?;
+        let left = newest.iter().map(|row| WINDOW - now.duration_since(row.at));
+        let left: Vec<_> = left.filter(SignedDuration::is_positive).collect();
+        // Newest first: room is there again when the last of those that count is a day old.
+        let nth = left.get(RENEWALS_A_DAY as usize - 1);
         Ok(nth.map(|left| u64::try_from(left.as_secs()).unwrap_or(0) + 1))
     }
 }

@@ -237,6 +237,13 @@ pub trait Journal: Send + Sync + 'static {
     async fn totals(&self, account: String) -> Result<Totals, HistoryError>;
     /// Audit rows, of one person or of all, newest first.
     async fn audit_rows(&self, corporate_id: Option<String>, page: Page) -> Result<Vec<AuditRow>, HistoryError>;
+    /// Rows of one person about what was done by their own address, with this action, newest first.
+    async fn own_rows(
+        &self,
+        corporate_id: String,
+        action: &'static str,
+        limit: u32,
+    ) -> Result<Vec<AuditRow>, HistoryError>;
     /// Who had access at a moment.
     async fn who(&self, question: WhoQuestion) -> Result<Who, HistoryError>;
     /// Everything that is kept about one person, who has this account.
@@ -286,6 +293,14 @@ impl Journal for History {
     }
     async fn audit_rows(&self, corporate_id: Option<String>, page: Page) -> Result<Vec<AuditRow>, HistoryError> {
         Self::audit_rows(self, corporate_id, page).await
+    }
+    async fn own_rows(
+        &self,
+        corporate_id: String,
+        action: &'static str,
+        limit: u32,
+    ) -> Result<Vec<AuditRow>, HistoryError> {
+        Self::own_rows(self, corporate_id, action, limit).await
     }
     async fn who(&self, question: WhoQuestion) -> Result<Who, HistoryError> {
         Self::who(self, question).await

@@ -1,8 +1,8 @@
 //! `guard`: denials that were held back, through the API.
 
 use super::{
-    args::{Decide, GuardCommand},
     exit::{CommandError, Exit},
+    guard_args::{Decide, GuardCommand},
     human::{Moments, known},
     output::{Form, Output, note},
     user::{client, print},

@@ -21,9 +21,11 @@ mod events_args;
 mod exit;
 mod former;
 mod forward;
+mod gateway_args;
 mod gateway_status;
 mod generate;
 mod guard;
+mod guard_args;
 mod handover;
 mod handover_args;
 mod health;
@@ -52,6 +54,7 @@ mod signals;
 mod surroundings;
 mod telegram;
 mod user;
+mod user_args;
 mod values;
 mod wait;
 pub mod welcome;
@@ -64,7 +67,8 @@ pub use self::{
     generate::answer as complete,
 };
 use self::{
-    args::{Command, GatewayCommand, Task},
+    args::{Command, Task},
+    gateway_args::GatewayCommand,
     output::Output,
 };
 use crate::{

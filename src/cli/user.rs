@@ -6,7 +6,6 @@ use reqwest::StatusCode;
 use serde_json::Value;
 
 use super::{
-    args::{Grant, UserCommand},
     ask::Ask,
     client::{Answer, Client, Found, read},
     decide, denial,
@@ -16,6 +15,7 @@ use super::{
     json::describe,
     output::{Form, Output, Tone, note, printable},
     person, qr, telegram,
+    user_args::{Grant, UserCommand},
 };
 use crate::{
     api::{

@@ -1,4 +1,4 @@
-use std::{collections::HashMap, ffi::OsString};
+use std::{collections::HashMap, ffi::OsString, path::Path, time::Duration};
 
 use clap::Parser;
 use proptest::prelude::*;

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 
-use crate::store::Schema;
+use crate::store::{Schema, outbox_table};
 
 /// "VPNO".
 const APPLICATION_ID: i64 = 0x5650_4e4f;
@@ -27,7 +27,8 @@ pub(super) const SCHEMA: Schema = Schema {
 };
 
 // Times are microseconds since 1970 (UTC). `key` is the corporate ID in small letters.
-const FIRST: &str = "
+const FIRST: &str = concat!(
+    "
 CREATE TABLE handovers (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     -- Of the code, and of the request that made it, where it has a name.
@@ -56,13 +57,9 @@ CREATE TABLE visits (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX visits_by_handover ON visits (handover);
 CREATE INDEX visits_by_time ON visits (at);
-
--- Rows for the audit that are not known to stand there yet. A number is never given twice.
-CREATE TABLE unaudited (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    entry TEXT NOT NULL
-) STRICT;
-";
+",
+    outbox_table!()
+);
 
 fn prune(conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     let before = |hours: i64| {

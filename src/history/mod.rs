@@ -26,6 +26,7 @@ mod head;
 mod imported;
 mod keeping;
 mod order;
+mod own;
 mod parts;
 mod place;
 mod redact;
@@ -61,6 +62,7 @@ pub use self::{
     head::AuditHead,
     imported::{ImportedEvent, ImportedTraffic, Past},
     keeping::AuditState,
+    own::OWN_SOURCE,
     place::{HeadFile, HeadPlace},
     redact::redact,
     revocations::RevocationRow,
@@ -376,6 +378,21 @@ impl History {
     /// The database cannot be read.
     pub async fn audit_search(&self, filter: AuditFilter, page: Page) -> Result<Vec<AuditRow>, HistoryError> {
         self.store.read(move |conn| audit::search(conn, &filter, &page)).await
+    }
+
+    /// Rows of one person (in any case) about what was done by their own address ([`OWN_SOURCE`]), with this action, newest first.
+    /// However many other rows there are, none of them is looked at.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn own_rows(
+        &self,
+        corporate_id: String,
+        action: &'static str,
+        limit: u32,
+    ) -> Result<Vec<AuditRow>, HistoryError> {
+        let key = corporate_id.to_ascii_lowercase();
+        self.store.read(move |conn| own::rows(conn, &key, action, limit)).await
     }
 
     /// Revocations of one person (in any case), newest first.

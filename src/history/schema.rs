@@ -7,7 +7,7 @@ use crate::store::Schema;
 pub(super) const SCHEMA: Schema = Schema {
     name: "history",
     application_id: 0x5650_4e4f,
-    steps: &[FIRST, LEFT_OUT, DELETED, IMPORTED, ACCESS, SEALED, FORGETTING],
+    steps: &[FIRST, LEFT_OUT, DELETED, IMPORTED, ACCESS, SEALED, FORGETTING, OWN],
     // The audit, and what goes with it, is pruned by whoever can seal where it begins.
     prune: traffic::prune,
 };
@@ -179,4 +179,9 @@ CREATE TABLE forgetting (
     at INTEGER NOT NULL,
     entry TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+// What people did by their own address.
+const OWN: &str = "
+CREATE INDEX audit_own ON audit (corporate_key, action, seq) WHERE source = 'subscription';
 ";

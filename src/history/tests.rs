@@ -290,6 +290,38 @@ async fn more_denials_than_the_spool_holds_leave_a_row_that_counts_them() {
     assert!(lost.entry.reason.as_ref().unwrap().starts_with("7 "));
 }
 
+#[tokio::test]
+async fn what_somebody_did_by_their_own_address_is_found_among_any_number_of_other_rows() {
+    let fixture = Fixture::new();
+    let own = |action: &str, id: &str, number: usize| AuditEntry {
+        source: OWN_SOURCE.into(),
+        corporate_id: Some(id.into()),
+        request_id: Some(number.to_string()),
+        ..entry(action)
+    };
+    let mut rows = Vec::new();
+    for number in 1..=7 {
+        rows.push(own("rotate", "AB123456", number));
+        rows.push(own("rotate", "AB123457", 0));
+        rows.push(own("subscription.fetched", "AB123456", 0));
+        rows.extend((0..300).map(|_| entry("rotate")));
+    }
+    fixture.history.audit(rows).await.unwrap();
+    let found = fixture.history.own_rows("ab123456".into(), "rotate", 5).await.unwrap();
+    let numbers: Vec<_> = found.into_iter().filter_map(|row| row.entry.request_id).collect();
+    assert_eq!(numbers, ["7", "6", "5", "4", "3"]);
+    // By one search, which ends where the limit is.
+    let plan = fixture.history.store.read(|conn| {
+        let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {}", own::query()))?;
+        let steps = plan.query_map(("ab123456", "rotate", 5), |row| row.get::<_, String>(3))?;
+        steps.collect::<rusqlite::Result<Vec<_>>>()
+    });
+    assert_eq!(
+        plan.await.unwrap(),
+        ["SEARCH audit USING INDEX audit_own (corporate_key=? AND action=?)"]
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_of_another_program_is_named_and_over_when_it_is_let_go() {
     let fixture = Fixture::new();

@@ -1,6 +1,6 @@
 //! VPN apps that people are told to install, and the addresses that put a subscription into them.
 //!
-//! Only apps whose import addresses are known from documentation or sources, theirs or those of whoever opens them so.
+//! What confirms each import address stands in `docs/clients.md`.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -16,7 +16,7 @@ enum Import {
     Happ,
     /// The address percent-encoded, and the name as fragment.
     Encoded(&'static str),
-    /// The address percent-encoded, and the name as a parameter.
+    /// The name as a parameter, and behind it the address percent-encoded: Clash Verge takes all that follows for the address.
     Clash,
     /// The address in base64.
     Shadowrocket,
@@ -95,7 +95,7 @@ impl App {
             Import::Hiddify => format!("hiddify://import/{subscription}#{name}"),
             Import::Happ => format!("happ://add/{subscription}"),
             Import::Encoded(prefix) => format!("{prefix}{}#{name}", encoded(subscription)),
-            Import::Clash => format!("clash://install-config?url={}&name={name}", encoded(subscription)),
+            Import::Clash => format!("clash://install-config?name={name}&url={}", encoded(subscription)),
             Import::Shadowrocket => format!(
                 "shadowrocket://add/sub://{}?remark={name}",
                 STANDARD.encode(subscription)
@@ -135,7 +135,7 @@ mod tests {
         );
         assert_eq!(
             all(Platform::Linux)[1],
-            format!("clash://install-config?url={encoded}&name=A%26B")
+            format!("clash://install-config?name=A%26B&url={encoded}")
         );
     }
 

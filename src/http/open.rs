@@ -33,11 +33,9 @@ use crate::{
     api::problem::ProblemBody,
     desired::FieldManager,
     handover::{Handover, Standing},
+    history::OWN_SOURCE,
     texts::{self, Language},
 };
-
-/// Source of what visitors do, in the audit.
-const SOURCE: &str = "subscription";
 
 /// Most characters of what the first page gives a browser; one that sends more was given it by somebody else.
 const MAX_VISIT: usize = 64;
@@ -181,7 +179,7 @@ impl<'a> Desk<'a> {
     fn visitor(&self, parts: &Parts) -> Caller {
         Caller {
             actor: self.address.to_string(),
-            source: SOURCE.to_owned(),
+            source: OWN_SOURCE.to_owned(),
             address: Some(self.address.to_string()),
             request_id: parts.extensions.get::<RequestId>().map(|id| id.0.to_string()),
             event: None,

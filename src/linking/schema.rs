@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 
-use crate::store::Schema;
+use crate::store::{Schema, outbox_table};
 
 /// "VPNT".
 const APPLICATION_ID: i64 = 0x5650_4e54;
@@ -23,7 +23,8 @@ pub(super) const SCHEMA: Schema = Schema {
 };
 
 // Times are microseconds since 1970 (UTC). `key` is the corporate ID in small letters.
-const FIRST: &str = "
+const FIRST: &str = concat!(
+    "
 CREATE TABLE links (
     account INTEGER PRIMARY KEY,
     key TEXT NOT NULL UNIQUE,
@@ -94,13 +95,10 @@ CREATE TABLE notices (
 CREATE INDEX notices_open ON notices (due_at) WHERE outcome IS NULL;
 CREATE INDEX notices_by_account ON notices (account);
 CREATE INDEX notices_by_end ON notices (until);
-
--- Rows for the audit that are not known to stand there yet.
-CREATE TABLE unaudited (
-    number INTEGER PRIMARY KEY,
-    entry TEXT NOT NULL
-) STRICT;
-
+",
+    // In files of the first versions it may give a number again that nobody speaks of any more.
+    outbox_table!(),
+    "
 -- Links of the former service that were taken over, or could not be, by their digest: so that none comes back that is gone.
 CREATE TABLE taken_over (
     digest BLOB NOT NULL PRIMARY KEY CHECK (length(digest) = 32)
@@ -111,7 +109,8 @@ CREATE TABLE alive (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     at INTEGER NOT NULL
 ) STRICT;
-";
+"
+);
 
 const SECOND: &str = "
 -- Requests for a code to give out, by their keyed hash: asked again, they get the same code, also when it was used.

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
+use rusqlite::Connection;
 use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 use tempfile::TempDir;
 
@@ -562,6 +563,24 @@ async fn whoever_is_not_linked_any_more_hears_no_more_of_the_person() {
             .is_none()
     );
     assert_eq!(world.told().await, ["unlinked"]);
+}
+
+#[tokio::test]
+async fn a_file_in_which_rows_wait_as_in_the_first_versions_is_used_as_it_is() {
+    let World { dir, clock, linking } = World::new();
+    drop(linking);
+    let file = Connection::open(dir.path().join(LINKING_FILE)).unwrap();
+    let before = "DROP TABLE unaudited;
+        CREATE TABLE unaudited (number INTEGER PRIMARY KEY, entry TEXT NOT NULL) STRICT;
+        INSERT INTO unaudited VALUES (3, 'of before');";
+    file.execute_batch(before).unwrap();
+    drop(file);
+    let linking = open(&dir, &clock);
+    let world = World { dir, clock, linking };
+    world.link(1, "AB123456").await;
+    let waiting = world.linking.outbox().waiting().await.unwrap();
+    assert_eq!((waiting[0].number, waiting[0].entry.as_str()), (3, "of before"));
+    assert_eq!(waiting[1].number, 4);
 }
 
 #[tokio::test]

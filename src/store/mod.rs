@@ -37,6 +37,7 @@ use std::{
 use jiff::Timestamp;
 use rusqlite::Connection;
 
+pub(crate) use self::outbox::outbox_table;
 pub use self::{
     companion::{Companion, Keeper, Part, Run},
     error::StoreError,

@@ -17,7 +17,21 @@ pub struct Waiting {
     pub entry: String,
 }
 
-/// The rows of a file that wait in its table `unaudited (number INTEGER PRIMARY KEY, entry TEXT NOT NULL)`. Cheap to clone.
+/// The table in which the rows of a file wait, for the step of its schema that makes it: `concat!("…", outbox_table!())`.
+macro_rules! outbox_table {
+    () => {
+        "
+-- Rows for the audit that are not known to stand there yet. A number is never given twice.
+CREATE TABLE unaudited (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    entry TEXT NOT NULL
+) STRICT;
+"
+    };
+}
+pub(crate) use outbox_table;
+
+/// The rows of a file that wait in the table that [`outbox_table`] makes. Cheap to clone.
 #[derive(Clone)]
 pub struct Outbox {
     store: Store,

@@ -127,8 +127,8 @@ async function visit(visit) {
     const seen = [{ ...(await look(page, visit.name, options)), status, requests, keys }];
     if (visit.codes) seen[0].codes = await codes(page);
     for (const [step, button] of (visit.press ?? []).entries()) {
-      await Promise.all([page.waitForNavigation({ waitUntil: "load" }), page.locator(button).click()]);
-      seen.push({ ...(await look(page, `${visit.name}-${step + 1}`, options)), url: page.url() });
+      const [answer] = await Promise.all([page.waitForNavigation({ waitUntil: "load" }), page.locator(button).click()]);
+      seen.push({ ...(await look(page, `${visit.name}-${step + 1}`, options)), status: answer.status(), url: page.url() });
     }
     // A refused load of the icon that browsers ask for by themselves is none of the page's.
     seen[0].said = said.filter((words) => !words.includes("favicon"));

@@ -221,6 +221,9 @@ impl Journal for Mortal {
     async fn audit_rows(&self, _: Option<String>, _: Page) -> Result<Vec<AuditRow>, HistoryError> {
         Ok(Vec::new())
     }
+    async fn own_rows(&self, _: String, _: &'static str, _: u32) -> Result<Vec<AuditRow>, HistoryError> {
+        Ok(Vec::new())
+    }
     async fn revocations(&self, _: String, _: u32) -> Result<Vec<RevocationRow>, HistoryError> {
         Ok(Vec::new())
     }

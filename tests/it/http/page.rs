@@ -108,7 +108,7 @@ async fn the_apps_of_the_visitors_platform_are_first_and_open() {
         (
             "Mozilla/5.0 (Windows NT 10.0; Win64; x64)",
             "Windows",
-            "clash://install-config?url=https%3A%2F%2Fvpn",
+            "clash://install-config?name=",
         ),
     ] {
         let browser = bare("GET", PATH).header("accept", "text/html");

@@ -4,7 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use serde_json::json;
-use vpn_operator::{clock::Clock as _, config::SelfService, history::HistoryError, http::Settings};
+use vpn_operator::{
+    access::Journal as _,
+    clock::Clock as _,
+    config::SelfService,
+    history::{AuditEntry, HistoryError},
+    http::Settings,
+};
 
 use super::{
     Answer, World, ask, bare,
@@ -204,7 +210,7 @@ async fn a_form_of_another_site_and_a_body_that_is_no_form_are_refused() {
 }
 
 #[tokio::test]
-async fn the_sixth_renewal_of_a_day_is_refused_until_the_first_is_a_day_old() {
+async fn the_sixth_renewal_of_a_day_is_refused_until_the_first_is_a_day_old_whatever_else_is_noted() {
     let world = world();
     let router = router(&world);
     for generation in 1..=5 {
@@ -212,6 +218,14 @@ async fn the_sixth_renewal_of_a_day_is_refused_until_the_first_is_a_day_old() {
         assert_eq!(sent(&router, PATH, &form).await.status, 303, "{generation}");
         world.clock.advance(HOUR);
     }
+    // However much else is noted of the person in between.
+    let shown = AuditEntry {
+        source: "api".to_owned(),
+        action: "credentials.handed-out".to_owned(),
+        corporate_id: Some("AB123456".to_owned()),
+        ..AuditEntry::default()
+    };
+    world.audit(vec![shown; 1_000]).await.unwrap();
     let sixth = sent(&router, PATH, "renew=password&confirmed=6").await;
     assert_eq!(sixth.status, 429);
     keep("renew-too-often", &sixth.text);

@@ -30,8 +30,8 @@ use vpn_operator::{
     },
     handover::{HANDOVER_FILE, Handovers},
     history::{
-        AuditEntry, AuditRow, AuditState, Finding, Forgetting, HistoryError, Page, RevocationRow, Story, Totals,
-        TrafficRow, Who, WhoQuestion,
+        AuditEntry, AuditRow, AuditState, Finding, Forgetting, HistoryError, OWN_SOURCE, Page, RevocationRow, Story,
+        Totals, TrafficRow, Who, WhoQuestion,
     },
     http::{self, HttpState},
     issue::{Issuer, Keys, Linking},
@@ -791,6 +791,16 @@ impl Journal for World {
         };
         let limit = page.limit as usize;
         Ok(inner.audit.iter().rev().filter(wanted).take(limit).cloned().collect())
+    }
+    async fn own_rows(&self, id: String, action: &'static str, limit: u32) -> Result<Vec<AuditRow>, HistoryError> {
+        let page = Page {
+            limit: u32::MAX,
+            before: None,
+        };
+        let mut rows = self.audit_rows(Some(id), page).await?;
+        rows.retain(|row| row.entry.source == OWN_SOURCE && row.entry.action == action);
+        rows.truncate(limit as usize);
+        Ok(rows)
     }
     async fn forget(&self, _: AuditEntry, _: Vec<String>, _: bool) -> Result<u64, HistoryError> {
         Ok(0)
