@@ -1,4 +1,5 @@
-//! The API over doubles of the rooms below it: every answer's shape, and what must never happen.
+//! The API over the real history and keys, and doubles of the other rooms below it: every answer's shape, and what must never
+//! happen.
 
 mod access;
 mod documents;
@@ -7,6 +8,7 @@ mod handover;
 mod holds;
 mod id_files;
 mod ids;
+mod journal;
 mod orders;
 mod own_page;
 mod page;

@@ -94,18 +94,23 @@ impl Dependencies {
                 });
             }
         };
-        // Somebody may have reinstated the ID between the two writes, and lifted the hold. The later word is this one.
-        let hold = match self.hold_again(&registry, &id, why.reason.clone()).await {
-            Ok(hold) => hold,
-            Err(error) => {
-                tracing::warn!(%id, %error, "whether the hold of the revocation still stands could not be looked at");
-                hold
+        // Somebody may have reinstated the ID between two of these writes, and lifted the hold. The later word is this one, and it is
+        // said when the registry still says revoked after the hold was seen: whoever lifts the hold after that reads the registry.
+        let (mut entry, mut hold) = (entry, hold);
+        loop {
+            match self.hold_again(&registry, &id, why.reason.clone()).await {
+                Ok(standing) => hold = standing,
+                Err(error) => {
+                    tracing::warn!(%id, %error, "whether the hold of the revocation still stands could not be looked at");
+                }
             }
-        };
-        let entry = match self.registry().get(&id).await? {
-            Some(now) if now.status.is_valid() => self.record_revoked(caller, &id, why.reason.as_deref()).await?,
-            Some(_) | None => entry,
-        };
+            match self.registry().get(&id).await? {
+                Some(now) if now.status.is_valid() => {
+                    entry = self.record_revoked(caller, &id, why.reason.as_deref()).await?;
+                }
+                Some(_) | None => break,
+            }
+        }
         Ok(RevokedId { entry, hold, proof })
     }
 

@@ -24,7 +24,7 @@ async fn a_hold_says_who_ordered_it_as_the_audit_does_and_no_link_that_somebody_
         placed.json()["ordered_by"].clone()
     };
     assert_eq!(by("anna").await, "anna (192.0.2.1)");
-    assert_eq!(world.lock().audit[0].entry.actor, "anna (192.0.2.1)");
+    assert_eq!(world.audit().await[0].entry.actor, "anna (192.0.2.1)");
     assert_eq!(by("bob").await, "anna (192.0.2.1)", "the first order stands");
     let listed = ask("GET", "/holds").of(&router).await.json();
     assert_eq!(listed["holds"][0]["ordered_by"], "anna (192.0.2.1)");
@@ -76,7 +76,7 @@ async fn a_hold_is_placed_listed_and_lifted() {
     let again = ask("POST", "/holds").json(&hold).of(&router).await;
     assert_eq!(again.status, 201);
     assert_eq!(world.lock().writes, 1);
-    assert_eq!(world.actions(), ["hold.create"]);
+    assert_eq!(world.actions().await, ["hold.create"]);
     let other = json!({ "corporate_id": "AB123456", "cause": "vacation" });
     ask("POST", "/holds").json(&other).of(&router).await.problem(409);
 
@@ -260,7 +260,7 @@ async fn what_the_guard_holds_back_is_shown_confirmed_and_cancelled_by_name() {
         (&json!("cancelled"), &json!(["AB000001", "AB000003"]))
     );
     assert_eq!(done["pending"], json!([]));
-    assert_eq!(world.actions(), ["guard.confirm", "guard.cancel", "guard.cancel"]);
+    assert_eq!(world.actions().await, ["guard.confirm", "guard.cancel", "guard.cancel"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -306,7 +306,7 @@ async fn the_guard_takes_no_word_about_everybody_that_is_not_said() {
         }
     }
     assert_eq!(world.lock().guarded.len(), 2);
-    assert!(world.actions().is_empty());
+    assert!(world.actions().await.is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -48,18 +48,18 @@ async fn every_bad_line_of_a_file_is_named_and_nothing_of_it_is_taken() {
         "{detail}"
     );
     assert_eq!(all(&router).await, [] as [Value; 0]);
-    assert_eq!(world.actions(), [""; 0]);
+    assert_eq!(world.actions().await, [""; 0]);
 
-    let (before, file) = (world.actions().len(), "id,owner\nAB123456,Anna\n");
+    let (before, file) = (world.actions().await.len(), "id,owner\nAB123456,Anna\n");
     let looked = import(&router, "?dry_run=true", file).await.json();
     assert_eq!(
         looked,
         json!({ "dry_run": true, "added": 1, "updated": 0, "unchanged": 0 })
     );
-    assert!(all(&router).await.is_empty() && world.actions().len() == before);
+    assert!(all(&router).await.is_empty() && world.actions().await.len() == before);
     assert_eq!(import(&router, "?reason=moved", file).await.json()["added"], 1);
     assert_eq!(import(&router, "", file).await.json()["unchanged"], 1);
-    let rows = world.lock().audit.clone();
+    let rows = world.audit().await;
     assert_eq!(rows.len(), 1);
     assert_eq!(
         (rows[0].entry.action.as_str(), rows[0].entry.reason.as_deref()),

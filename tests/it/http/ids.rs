@@ -92,7 +92,7 @@ async fn an_id_lives_from_issuing_to_the_archive_and_the_audit_tells_it_without_
     );
     assert_eq!(page["history"][4]["reason"], "first day");
 
-    let rows = world.lock().audit.clone();
+    let rows = world.audit().await;
     let actions: Vec<&str> = rows.iter().map(|row| row.entry.action.as_str()).collect();
     assert_eq!(
         actions,
@@ -241,19 +241,19 @@ async fn a_hold_that_cannot_be_placed_leaves_the_registry_as_it_is() {
     world.lock().holds_unwritable = true;
     post(&router, "/id/revoke", json!({ "id": id })).await.problem(503);
     assert_eq!(show(&router, &id).await["status"], "issued");
-    assert!(world.actions().ends_with(&["id.revoke.failed".to_owned()]));
+    assert!(world.actions().await.ends_with(&["id.revoke.failed".to_owned()]));
     world.lock().holds_unwritable = false;
     assert_eq!(
         post(&router, "/id/revoke", json!({ "id": id })).await.json()["status"],
         "revoked"
     );
     // Once more changes nothing, and is told once.
-    let rows = world.actions().len();
+    let rows = world.actions().await.len();
     assert_eq!(
         post(&router, "/id/revoke", json!({ "id": id })).await.json()["status"],
         "revoked"
     );
-    assert_eq!(world.actions().len(), rows);
+    assert_eq!(world.actions().await.len(), rows);
 }
 
 #[tokio::test]
@@ -354,7 +354,13 @@ async fn issuing_needs_an_owner_and_one_key_gets_one_id() {
     assert!(many.iter().all(|answer| answer.json() == many[0].json()));
     let page = ask("GET", "/id/search?q=eve").of(&router).await.json();
     assert_eq!(page["ids"].as_array().unwrap().len(), 1, "{page}");
-    assert!(world.actions().iter().all(|action| action.starts_with("id.issue")));
+    assert!(
+        world
+            .actions()
+            .await
+            .iter()
+            .all(|action| action.starts_with("id.issue"))
+    );
 }
 
 #[tokio::test]

@@ -5,13 +5,12 @@ use serde_json::json;
 use vpn_operator::{
     history::{HistoryError, TrafficRow},
     http::{Logo, Settings},
-    model::access::Usage,
 };
 
 use super::{
     World, bare,
     page::{PATH, keep, packed, read_codes, seen},
-    world::{id, totals},
+    world::{id, sub},
 };
 
 fn world() -> std::sync::Arc<World> {
@@ -33,11 +32,12 @@ fn row(start: &str, upload: u64, download: u64) -> TrafficRow {
 async fn thirty_days_of_traffic_are_a_picture_and_a_table_in_which_every_day_stands() {
     let world = world();
     // It is May 1 at noon.
-    world.lock().traffic = Some(vec![
-        row("2026-05-01T00:00:00Z", 1 << 30, 1 << 30),
-        row("2026-04-20T00:00:00Z", 0, 5 << 30),
+    let days = [
         row("2026-04-02T00:00:00Z", 3 << 20, 0),
-    ]);
+        row("2026-04-20T00:00:00Z", 0, 5 << 30),
+        row("2026-05-01T00:00:00Z", 1 << 30, 1 << 30),
+    ];
+    world.used_by_day("AB123456", days).await;
     let router = world.router();
     for (language, words, days) in [
         (
@@ -51,7 +51,7 @@ async fn thirty_days_of_traffic_are_a_picture_and_a_table_in_which_every_day_sta
             [("1 мая", "2 ГиБ"), ("20 апреля", "5 ГиБ"), ("19 апреля", "0 Б")],
         ),
     ] {
-        let page = seen(&router, PATH, language).await.text;
+        let page = seen(&router, &PATH, language).await.text;
         keep(&format!("traffic-{language}"), &page);
         let (_, chart) = page.split_once("<svg class=\"chart\"").unwrap();
         let (chart, after) = chart.split_once("</svg>").unwrap();
@@ -78,13 +78,14 @@ async fn thirty_days_of_traffic_are_a_picture_and_a_table_in_which_every_day_sta
 #[tokio::test(start_paused = true)]
 async fn while_history_does_not_answer_the_page_does_without_the_picture() {
     let world = world();
+    world.used("AB123456", 1, 2).await;
     let router = world.router();
-    assert!(seen(&router, PATH, "en").await.text.contains("class=\"chart\""));
+    assert!(seen(&router, &PATH, "en").await.text.contains("class=\"chart\""));
     world.lock().traffic_stuck = true;
-    let stuck = seen(&router, PATH, "en").await;
+    let stuck = seen(&router, &PATH, "en").await;
     world.lock().traffic_stuck = false;
     world.lock().history_error = Some(HistoryError::Unavailable("no disk".to_owned()));
-    let broken = seen(&router, PATH, "en").await;
+    let broken = seen(&router, &PATH, "en").await;
     for answer in [stuck, broken] {
         assert_eq!(answer.status, 200, "{}", answer.text);
         assert!(answer.text.contains("hysteria2://") && !answer.text.contains("class=\"chart\""));
@@ -99,17 +100,8 @@ async fn the_limit_its_end_and_the_devices_online_are_said() {
         spec.max_devices = Some(5);
     });
     let router = world.router();
-    let used = |bytes: u64| {
-        let mut totals = totals(0, bytes);
-        totals.usage = Usage {
-            lifetime: bytes,
-            month: bytes,
-            month_start: Some("2026-05-01T00:00:00Z".parse().unwrap()),
-        };
-        world.lock().usage.insert("corp_ab123456".to_owned(), totals);
-    };
-    used(42 << 30);
-    let page = seen(&router, PATH, "en").await.text;
+    world.used("AB123456", 0, 42 << 30).await;
+    let page = seen(&router, &PATH, "en").await.text;
     for words in [
         "42 GiB of 100 GiB used",
         "role=\"meter\" aria-label=\"Traffic used\" aria-valuemin=\"0\" aria-valuemax=\"100\" aria-valuenow=\"42\"",
@@ -121,21 +113,21 @@ async fn the_limit_its_end_and_the_devices_online_are_said() {
     }
     assert!(!page.contains("Over the limit"));
     // Only while the guard holds the end of access back does somebody see this.
-    used(110 << 30);
+    world.used("AB123456", 0, 68 << 30).await;
     world.lock().guarded.push(id("AB123456"));
-    let page = seen(&router, PATH, "ru").await.text;
+    let page = seen(&router, &PATH, "ru").await.text;
     assert!(page.contains("Предел превышен: израсходовано 110 % от него."), "{page}");
     assert!(page.contains("aria-valuenow=\"100\"") && page.contains("Устройств в сети сейчас: 3 из 5"));
 
     world.edit("AB123456", |spec| (spec.traffic, spec.max_devices) = (None, None));
-    let page = seen(&router, PATH, "en").await.text;
+    let page = seen(&router, &PATH, "en").await.text;
     assert!(page.contains("<p class=\"soft\">Devices online now: 3</p>"));
     for without in ["role=\"meter\"", "counted anew"] {
         assert!(!page.contains(without), "{without}");
     }
     // What no node has said is not told.
     world.lock().unheard = true;
-    assert!(!seen(&router, PATH, "en").await.text.contains("Devices online"));
+    assert!(!seen(&router, &PATH, "en").await.text.contains("Devices online"));
 }
 
 #[tokio::test]
@@ -154,7 +146,7 @@ async fn days_left_are_told_and_single_links_wait_behind_their_fold() {
             "Отдельные ссылки",
         ),
     ] {
-        let page = seen(&router, PATH, language).await.text;
+        let page = seen(&router, &PATH, language).await.text;
         assert!(page.contains(until) && page.contains(left), "{language}");
         let (before, after) = page
             .split_once(&format!("<details>\n<summary>{fold}</summary>"))
@@ -165,9 +157,9 @@ async fn days_left_are_told_and_single_links_wait_behind_their_fold() {
     }
     let now: Timestamp = "2026-05-31T11:00:00Z".parse().unwrap();
     world.clock.step_wall(now);
-    assert!(seen(&router, PATH, "ru").await.text.contains("осталось меньше дня"));
+    assert!(seen(&router, &PATH, "ru").await.text.contains("осталось меньше дня"));
     world.clock.step_wall(now - 24.hours());
-    assert!(seen(&router, PATH, "ru").await.text.contains("остался 1 день"));
+    assert!(seen(&router, &PATH, "ru").await.text.contains("остался 1 день"));
 }
 
 #[tokio::test]
@@ -175,7 +167,7 @@ async fn single_links_and_their_codes_are_those_that_every_app_reads() {
     let world = world();
     world.lock().ports = Some("443,20000-50000".to_owned());
     let router = world.router();
-    let links = bare("GET", &format!("{PATH}?format=uri")).of(&router).await.text;
+    let links = bare("GET", &format!("{}?format=uri", *PATH)).of(&router).await.text;
     let links: Vec<&str> = links.lines().collect();
     assert!(
         links[0].contains("@n0.example.com:443/?") && links[0].contains("mport=20000-50000"),
@@ -232,7 +224,7 @@ async fn a_company_has_its_name_its_logo_and_its_colour_on_the_page() {
         "{policy}"
     );
     // A browser that takes no gzip would be sent too much.
-    let plain = seen(&router, PATH, "en").await;
+    let plain = seen(&router, &PATH, "en").await;
     assert!(!plain.text.contains("<img") && !plain.header("content-security-policy").contains("img-src"));
     let without = world.router();
     assert!(!packed(&without, "en").await.1.text.contains("<img"));
@@ -245,12 +237,12 @@ async fn with_the_largest_logo_and_many_servers_the_page_is_sent_in_40_kilobytes
         spec.valid_until = Some("2027-01-01T00:00:00Z".parse().unwrap());
         spec.traffic = Some(serde_json::from_value(json!({ "limit": "100Gi", "period": "Month" })).unwrap());
     });
-    let days = (0..30_i64).map(|day| TrafficRow {
+    let days = (0..30_i64).rev().map(|day| TrafficRow {
         start: world.clock_now() - (day * 24).hours(),
         upload: 987_654_321 * u64::try_from(day * day).unwrap(),
         download: 1 << day,
     });
-    world.lock().traffic = Some(days.collect());
+    world.used_by_day("AB123456", days.collect::<Vec<_>>()).await;
     world.lock().ports = Some("443,20000-50000".to_owned());
     let settings = Settings {
         title: "Акционерное общество «Пример», отдел связи и сетей, Москва".to_owned(),
@@ -277,7 +269,7 @@ async fn with_the_largest_logo_and_many_servers_the_page_is_sent_in_40_kilobytes
             "the first have their codes"
         );
         if nodes <= 12 {
-            let plain = seen(&router, PATH, "ru").await.text;
+            let plain = seen(&router, &PATH, "ru").await.text;
             assert!(plain.len() <= 40_000, "{nodes} nodes: {} bytes", plain.len());
         }
     }
@@ -310,12 +302,12 @@ async fn words_and_address_of_the_support_are_one_link() {
             support_url: url.map(str::to_owned),
             ..Settings::default()
         });
-        let page = seen(&router, PATH, "en").await.text;
+        let page = seen(&router, &PATH, "en").await.text;
         assert!(
             page.contains(&format!("<p class=\"soft\">Questions: {expected}</p>")),
             "{page}"
         );
-        let denied = seen(&router, "/sub/ab000001.tok-en-ab000001-1", "en").await.text;
+        let denied = seen(&router, &sub("AB000001", 1), "en").await.text;
         assert!(
             denied.contains(&format!("<p class=\"soft\">Ask {expected}.</p>")),
             "{denied}"

@@ -1,6 +1,6 @@
 //! The page of a subscription, as browsers of people see it.
 
-use std::io::Read as _;
+use std::{io::Read as _, sync::LazyLock};
 
 use axum::{
     Router,
@@ -11,10 +11,13 @@ use serde_json::json;
 use tower::ServiceExt as _;
 use vpn_operator::http::Settings;
 
-use super::{Answer, World, bare};
+use super::{
+    Answer, World, bare,
+    world::{password, sub},
+};
 
-pub const PATH: &str = "/sub/ab123456.tok-en-ab123456-1";
-pub const URL: &str = "https://vpn.example.com/sub/ab123456.tok-en-ab123456-1";
+pub static PATH: LazyLock<String> = LazyLock::new(|| sub("AB123456", 1));
+static URL: LazyLock<String> = LazyLock::new(|| format!("https://vpn.example.com{}", *PATH));
 
 fn world() -> std::sync::Arc<World> {
     let world = World::new();
@@ -64,8 +67,8 @@ pub fn read_codes(page: &str) -> Vec<String> {
 #[tokio::test]
 async fn the_page_speaks_the_language_of_the_browser_and_has_a_switch() {
     let router = world().router();
-    let english = seen(&router, PATH, "en-US,en;q=0.9").await;
-    let russian = seen(&router, PATH, "ru-RU,ru;q=0.9,en;q=0.5").await;
+    let english = seen(&router, &PATH, "en-US,en;q=0.9").await;
+    let russian = seen(&router, &PATH, "ru-RU,ru;q=0.9,en;q=0.5").await;
     for (answer, code, words) in [
         (&english, "en", ["Connect", "Import", "no end date", "Single links"]),
         (
@@ -87,7 +90,7 @@ async fn the_page_speaks_the_language_of_the_browser_and_has_a_switch() {
             assert!(answer.text.contains(&format!("href=\"?format=html&amp;lang={other}\"")));
         }
     }
-    let switched = seen(&router, &format!("{PATH}?format=html&lang=en"), "ru").await;
+    let switched = seen(&router, &format!("{}?format=html&lang=en", *PATH), "ru").await;
     assert_eq!(switched.header("content-language"), "en");
 }
 
@@ -111,7 +114,7 @@ async fn the_apps_of_the_visitors_platform_are_first_and_open() {
             "clash://install-config?name=",
         ),
     ] {
-        let browser = bare("GET", PATH).header("accept", "text/html");
+        let browser = bare("GET", &PATH).header("accept", "text/html");
         let page = browser.header("user-agent", agent).of(&router).await.text;
         keep(&first[..7], &page);
         let (_, after) = page.split_once("<details class=\"platform\"").unwrap();
@@ -123,19 +126,19 @@ async fn the_apps_of_the_visitors_platform_are_first_and_open() {
         assert!(!others.contains(" open>"), "{agent}");
         assert_eq!(page.matches("<details class=\"platform\"").count(), 5);
     }
-    let unknown = bare("GET", PATH).header("accept", "text/html").of(&router).await.text;
+    let unknown = bare("GET", &PATH).header("accept", "text/html").of(&router).await.text;
     assert!(!unknown.contains(" open>"));
 }
 
 #[tokio::test]
 async fn a_camera_reads_the_subscription_and_then_each_link() {
-    let page = seen(&world().router(), PATH, "en").await.text;
-    let codes = read_codes(&page);
+    let (_, page) = packed(&world().router(), "en").await;
+    let codes = read_codes(&page.text);
     assert_eq!(codes.len(), 3);
-    assert_eq!(codes[0], URL);
+    assert_eq!(codes[0], *URL);
     for (code, node) in codes[1..].iter().zip(["n0", "n1"]) {
         assert!(
-            code.starts_with("hysteria2://corp_ab123456:pass-word-ab123456-1@"),
+            code.starts_with(&format!("hysteria2://corp_ab123456:{}@", password("AB123456", 1))),
             "{code}"
         );
         assert!(code.contains(&format!("@{node}.example.com:443")), "{code}");
@@ -144,7 +147,7 @@ async fn a_camera_reads_the_subscription_and_then_each_link() {
 
 #[tokio::test]
 async fn everything_is_there_without_a_script_and_nothing_comes_from_elsewhere() {
-    let answer = seen(&world().router(), PATH, "ru").await;
+    let answer = seen(&world().router(), &PATH, "ru").await;
     assert_eq!(answer.header("cache-control"), "no-store");
     assert_eq!(answer.header("referrer-policy"), "no-referrer");
     let policy = answer.header("content-security-policy");
@@ -167,13 +170,15 @@ async fn everything_is_there_without_a_script_and_nothing_comes_from_elsewhere()
     assert_eq!(page.matches("<button").count(), page.matches(" hidden>").count());
     let (without, _) = page.split_once("<script").unwrap();
     assert!(
-        without.contains(URL) && without.contains("hysteria2://corp_ab123456") && without.contains("hiddify://import/")
+        without.contains(&*URL)
+            && without.contains("hysteria2://corp_ab123456")
+            && without.contains("hiddify://import/")
     );
 }
 
 /// The page as a browser gets it that takes gzip, and how many bytes were sent.
 pub async fn packed(router: &Router, language: &str) -> (usize, Answer) {
-    let request = Request::get(PATH)
+    let request = Request::get(PATH.as_str())
         .header("accept", "text/html")
         .header("accept-language", language)
         .header("accept-encoding", "gzip, deflate, br");
@@ -199,7 +204,7 @@ async fn a_page_of_many_servers_is_sent_in_40_kilobytes_with_and_without_compres
     for nodes in [1, 2, 12] {
         world.lock().nodes = nodes;
         let router = world.router();
-        let plain = seen(&router, PATH, "ru").await;
+        let plain = seen(&router, &PATH, "ru").await;
         assert_eq!(plain.header("content-encoding"), "");
         assert!(plain.text.len() <= 40_000, "{nodes} nodes: {} bytes", plain.text.len());
         let (sent, packed) = packed(&router, "ru").await;
@@ -227,24 +232,19 @@ async fn each_denial_says_in_both_languages_what_it_is_and_whom_to_ask() {
     let router = world.router_with(settings(Some("<b>@vpn_help</b>")));
     world.edit("AB123456", |spec| spec.active = false);
     let cases = [
-        (PATH, 403, "switched off", "доступ выключен"),
+        (PATH.clone(), 403, "switched off", "доступ выключен"),
+        (sub("AB000001", 1), 403, "has expired", "Срок вашего доступа истёк"),
+        (sub("AB000002", 1), 403, "not begun yet", "ещё не начался"),
         (
-            "/sub/ab000001.tok-en-ab000001-1",
-            403,
-            "has expired",
-            "Срок вашего доступа истёк",
+            "/sub/ab000002.nobody".to_owned(),
+            404,
+            "replaced by a new one",
+            "заменили новой",
         ),
-        (
-            "/sub/ab000002.tok-en-ab000002-1",
-            403,
-            "not begun yet",
-            "ещё не начался",
-        ),
-        ("/sub/ab000002.nobody", 404, "replaced by a new one", "заменили новой"),
     ];
     for (path, status, english, russian) in cases {
         for (language, words, whom) in [("en", english, "Ask "), ("ru", russian, "Обратитесь: ")] {
-            let answer = seen(&router, path, language).await;
+            let answer = seen(&router, &path, language).await;
             assert_eq!(answer.status, status, "{path}");
             keep(&format!("denied-{status}-{language}"), &answer.text);
             assert!(answer.text.contains(words), "{path}: {}", answer.text);
@@ -257,7 +257,7 @@ async fn each_denial_says_in_both_languages_what_it_is_and_whom_to_ask() {
             }
         }
     }
-    let nobody = seen(&world.router_with(settings(None)), PATH, "ru").await;
+    let nobody = seen(&world.router_with(settings(None)), &PATH, "ru").await;
     assert!(nobody.text.contains("кто дал вам эту ссылку"));
 }
 
@@ -266,7 +266,7 @@ async fn too_many_tries_and_no_server_have_pages_of_their_own() {
     let world = world();
     let router = world.router();
     world.lock().nodes = 0;
-    let none = seen(&router, PATH, "ru").await;
+    let none = seen(&router, &PATH, "ru").await;
     assert_eq!(none.status, 503, "{}", none.text);
     assert!(none.text.contains("нет ни одного сервера"), "{}", none.text);
 
@@ -290,7 +290,7 @@ async fn names_that_people_typed_are_no_markup() {
         support_contact: Some(evil.to_owned()),
         ..Settings::default()
     });
-    for path in [PATH, "/sub/nobody"] {
+    for path in [PATH.as_str(), "/sub/nobody"] {
         let answer = seen(&router, &format!("{path}?lang=%22%3E%3Cscript%3Ealert(1)"), "en").await;
         assert!(
             !answer.text.contains("<script>") && !answer.text.contains("\">alert"),
@@ -301,10 +301,5 @@ async fn names_that_people_typed_are_no_markup() {
     world.declare("AB000003", |spec| {
         spec.traffic = Some(serde_json::from_value(quota).unwrap());
     });
-    assert!(
-        seen(&router, "/sub/ab000003.tok-en-ab000003-1", "ru")
-            .await
-            .text
-            .contains("из 1 КиБ")
-    );
+    assert!(seen(&router, &sub("AB000003", 1), "ru").await.text.contains("из 1 КиБ"));
 }

@@ -5,8 +5,24 @@ use vpn_operator::{history::RevocationRow, model::hold::VpnHoldSpec};
 
 use super::{
     World, ask,
-    world::{id, totals},
+    world::{id, link_token, password},
 };
+
+/// A revocation of AB123456 of which no more is known than that it denies.
+fn revocation(reason: &str, denied_at: jiff::Timestamp) -> RevocationRow {
+    RevocationRow {
+        corporate_id: "AB123456".to_owned(),
+        account: "corp_ab123456".to_owned(),
+        epoch: 4,
+        reason: reason.to_owned(),
+        denied_at,
+        contained_at: None,
+        sessions_zero_at: None,
+        left_out: Vec::new(),
+        withdrawn_at: None,
+        deleted_at: None,
+    }
+}
 
 fn names(page: &Value) -> Vec<&str> {
     page["users"]
@@ -64,7 +80,9 @@ async fn a_person_is_shown_with_everything_but_secrets() {
         spec.owner = Some("Anna".to_owned());
         spec.traffic = Some(serde_json::from_value(json!({ "limit": "1Gi" })).unwrap());
     });
-    world.lock().usage.insert("corp_ab123456".to_owned(), totals(5, 6));
+    world.used("AB123456", 5, 6).await;
+    let at: jiff::Timestamp = "2026-04-30T12:00:00Z".parse().unwrap();
+    world.revoked(revocation("Expired", at)).await;
     let router = world.router();
     ask("POST", "/user/AB123456/deactivate").of(&router).await;
     let answer = ask("GET", "/user/ab123456").of(&router).await;
@@ -81,10 +99,10 @@ async fn a_person_is_shown_with_everything_but_secrets() {
     assert_eq!(body["usage"]["used"], 11);
     assert_eq!(body["usage"]["limit"], 1_u64 << 30);
     assert_eq!(body["revocation"]["contained_at"], "2026-05-01T12:00:00Z");
-    assert_eq!(body["revocations"][0]["reason"], "Held");
+    assert_eq!(body["revocations"][0]["reason"], "Expired");
     assert_eq!(body["history"][0]["action"], "deactivate");
-    assert_eq!(body["traffic_by_day"][0]["download"], 2);
-    for secret in ["pass-word", "tok-en", "hysteria2://"] {
+    assert_eq!(body["traffic_by_day"][0]["download"], 6);
+    for secret in [&password("AB123456", 1), &link_token("AB123456", 1), "hysteria2://"] {
         assert!(!answer.text.contains(secret));
     }
     ask("GET", "/user/AB999999").of(&router).await.problem(404);
@@ -139,19 +157,21 @@ async fn the_proof_of_somebody_who_was_deleted_can_be_read() {
     let world = World::new();
     let at = |text: &str| -> jiff::Timestamp { text.parse().unwrap() };
     let kept = RevocationRow {
-        corporate_id: "AB123456".to_owned(),
-        account: "corp_ab123456".to_owned(),
-        epoch: 4,
-        reason: "Deleted".to_owned(),
-        denied_at: at("2026-04-30T12:00:00Z"),
         contained_at: Some(at("2026-04-30T12:00:00.25Z")),
-        sessions_zero_at: Some(at("2026-04-30T12:00:31Z")),
-        left_out: Vec::new(),
-        withdrawn_at: None,
         deleted_at: Some(at("2026-04-30T11:59:59Z")),
+        ..revocation("Deleted", at("2026-04-30T12:00:00Z"))
     };
-    world.lock().kept_revocation = Some(kept.clone());
+    world.revoked(kept.clone()).await;
     let router = world.router();
+    let answer = ask("GET", "/user/ab123456").of(&router).await;
+    assert!(answer.problem(404).contains("was never seen"), "{}", answer.text);
+    assert_eq!(answer.json()["revocation"]["sessions_zero_at"], Value::Null);
+
+    let zero = RevocationRow {
+        sessions_zero_at: Some(at("2026-04-30T12:00:31Z")),
+        ..kept
+    };
+    world.revoked(zero).await;
     let answer = ask("GET", "/user/ab123456").of(&router).await;
     let detail = answer.problem(404);
     for part in [
@@ -169,16 +189,7 @@ async fn the_proof_of_somebody_who_was_deleted_can_be_read() {
     });
     assert_eq!(body["revocation"], revocation);
 
-    world.lock().kept_revocation = Some(RevocationRow {
-        sessions_zero_at: None,
-        ..kept.clone()
-    });
-    let answer = ask("GET", "/user/ab123456").of(&router).await;
-    assert!(answer.problem(404).contains("was never seen"), "{}", answer.text);
-    assert_eq!(answer.json()["revocation"]["sessions_zero_at"], Value::Null);
-
     // With a hold that stayed the person is known, and the proof is the same.
-    world.lock().kept_revocation = Some(kept);
     ask("POST", "/holds")
         .json(&json!({ "corporate_id": "AB123456" }))
         .of(&router)

@@ -67,7 +67,7 @@ async fn burst() -> (Arc<World>, Router) {
 async fn a_burst_is_foreseen_and_taken_back_with_what_it_did_to_the_objects() {
     let (world, router) = burst().await;
     let writes = world.lock().writes;
-    let rows = world.actions().len();
+    let rows = world.actions().await.len();
     let expected = [
         ("AB000002", "Active", true, json!([])),
         ("AB000003", "Held", true, json!(["api-deactivated-ab000003"])),
@@ -88,7 +88,7 @@ async fn a_burst_is_foreseen_and_taken_back_with_what_it_did_to_the_objects() {
     let laptop = json!({ "name": "helpdesk-held-ab000004", "since": SINCE, "reason": "laptop", "released": false });
     assert_eq!(foreseen["people"][2]["holds"], json!([laptop]));
     assert_eq!(world.lock().writes, writes);
-    assert_eq!(world.actions().len(), rows);
+    assert_eq!(world.actions().await.len(), rows);
 
     let done = release(&router, &since(false)).await;
     assert_eq!(done.status, 200, "{}", done.text);
@@ -115,10 +115,13 @@ async fn a_burst_is_foreseen_and_taken_back_with_what_it_did_to_the_objects() {
 #[tokio::test(start_paused = true)]
 async fn one_audit_row_speaks_of_all_and_one_of_each_person() {
     let (world, router) = burst().await;
-    let rows = world.actions().len();
+    let rows = world.actions().await.len();
     let asked = ask("POST", "/holds/release").header("x-request-id", "burst-17");
     asked.json(&since(false)).of(&router).await;
-    let entries: Vec<_> = world.lock().audit[rows..].iter().map(|row| row.entry.clone()).collect();
+    let entries: Vec<_> = world.audit().await[rows..]
+        .iter()
+        .map(|row| row.entry.clone())
+        .collect();
     assert!(entries.iter().all(|entry| entry.source == "helpdesk"
         && entry.request_id.as_deref() == Some("burst-17")
         && entry.reason.as_deref() == Some("wrong list")));
@@ -168,7 +171,7 @@ async fn what_cannot_be_lifted_is_named_the_rest_is_done_and_asking_again_finds_
             .count(),
         2
     );
-    assert_eq!(world.actions().last().unwrap(), "hold.release.failed");
+    assert_eq!(world.actions().await.last().unwrap(), "hold.release.failed");
 
     world.lock().unliftable.clear();
     let again = release(&router, &since(false)).await.json();
@@ -274,7 +277,7 @@ async fn many_are_lifted_a_few_at_a_time_and_the_long_list_is_cut_in_the_one_row
     );
     let most = world.lock().lifts.1;
     assert!((2..=16).contains(&most), "{most} at once");
-    let rows = world.lock().audit.clone();
+    let rows = world.audit().await;
     assert_eq!(rows.len(), 251);
     let all: Value = serde_json::from_str(rows[0].entry.before.as_deref().unwrap()).unwrap();
     assert_eq!(all["names"].as_array().unwrap().len(), 200);

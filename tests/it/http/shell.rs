@@ -7,7 +7,7 @@ use vpn_operator::http;
 
 use super::{
     World, ask, bare,
-    world::{PREVIOUS, SECRET},
+    world::{PREVIOUS, SECRET, link_token, password},
 };
 use crate::support::log;
 
@@ -210,7 +210,7 @@ async fn errors_speak_of_fields_and_not_of_the_types_of_a_program() {
         detail.contains("no path of the API ends with '/'") && !detail.contains("under"),
         "{detail}"
     );
-    assert!(world.actions().is_empty() && world.lock().writes == 0);
+    assert!(world.actions().await.is_empty() && world.lock().writes == 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -309,17 +309,16 @@ async fn no_secret_reaches_the_log_or_an_error() {
 
     let log = log::captured();
     assert!(log.contains("/sub/{token}") && log.contains("status=200"), "{log}");
-    for secret in [SECRET, "guess-of-a-secret", "pass-word", "tok-en", "hysteria2://"] {
+    let secrets: Vec<String> = (1..=2)
+        .flat_map(|generation| [password("AB123456", generation), link_token("AB123456", generation)])
+        .collect();
+    let known = [SECRET, "guess-of-a-secret", "hysteria2://"];
+    for secret in known.into_iter().chain(secrets.iter().map(String::as_str)) {
         assert!(!log.contains(secret), "{secret} in {log}");
         assert!(!errors.contains(secret), "{secret} in {errors}");
     }
-    assert!(
-        !world
-            .lock()
-            .audit
-            .iter()
-            .any(|row| format!("{row:?}").contains("pass-word"))
-    );
+    let rows = format!("{:?}", world.audit().await);
+    assert!(!secrets.iter().any(|secret| rows.contains(secret)), "{rows}");
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! One double for everything that the use cases need, with the rooms' contracts: writes are seen at once unless `lag` is
-//! set, decisions are the model's own.
+//! One double for what the use cases need beside history and keys, with the rooms' contracts: writes are seen at once unless
+//! `lag` is set, decisions are the model's own.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -12,13 +12,13 @@ use async_trait::async_trait;
 use axum::Router;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use secrecy::{SecretBox, SecretString};
+use secrecy::{ExposeSecret as _, SecretBox};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use vpn_operator::{
-    access::{Dependencies, Directory, GatewayView, Ids, Journal, Links, People, Settings, UseCases, select},
+    access::{Dependencies, Directory, GatewayView, Ids, Links, People, Settings, UseCases, select},
     clock::ManualClock,
-    config::PublicUrl,
+    config::{HISTORY_FILE, PublicUrl},
     credentials::MasterKey,
     desired::{
         DesiredError, DesiredState, FieldManager, HoldNotes, Result, SourceHealth, UserPatch, Version, Watches,
@@ -29,15 +29,12 @@ use vpn_operator::{
         server::Server,
     },
     handover::{HANDOVER_FILE, Handovers},
-    history::{
-        AuditEntry, AuditRow, AuditState, Finding, Forgetting, HistoryError, OWN_SOURCE, Page, RevocationRow, Story,
-        Totals, TrafficRow, Who, WhoQuestion,
-    },
+    history::{History, HistoryError, Totals},
     http::{self, HttpState},
-    issue::{Issuer, Keys, Linking},
+    issue::{Derived, Issuer, Linking},
     metrics::Metrics,
     model::{
-        access::{Access, Decision, HoldSpan, Quota, Terms, Usage, decide},
+        access::{Access, Decision, HoldSpan, Quota, Terms, decide},
         corporate_id::CorporateId,
         gateway::{Reachable, VpnGateway, VpnGatewayStatus},
         guard::{Budget, BudgetReport, Feed},
@@ -67,7 +64,6 @@ pub struct Inner {
     seen: (Users, Holds),
     epochs: HashMap<String, u64>,
     revocations: HashMap<String, RevocationProgress>,
-    pub audit: Vec<AuditRow>,
     pub writes: usize,
     /// Memory does not follow the source.
     pub lag: bool,
@@ -101,15 +97,11 @@ pub struct Inner {
     pub lifted_slowly: bool,
     pub usage: HashMap<String, Totals>,
     pub public_url: String,
-    /// What the history has of anybody's revocations.
-    pub kept_revocation: Option<RevocationRow>,
     /// No node has said anything yet.
     pub unheard: bool,
     pub panics: bool,
     /// Ports of every node; 443 alone without.
     pub ports: Option<String>,
-    /// Traffic by day of everybody; a little of now without.
-    pub traffic: Option<Vec<TrafficRow>>,
     /// Traffic by day is never read to its end.
     pub traffic_stuck: bool,
 }
@@ -120,11 +112,38 @@ pub struct World {
     pub clock: Arc<ManualClock>,
     ids: Arc<Ids>,
     pub handovers: Handovers,
+    pub history: History,
     data: TempDir,
 }
 
 pub fn id(text: &str) -> CorporateId {
     CorporateId::parse(text).unwrap()
+}
+
+fn master_key() -> MasterKey {
+    MasterKey::from_bytes(SecretBox::new(Box::new([7; 32])))
+}
+
+/// The password of somebody at a generation.
+pub fn password(text: &str, generation: i64) -> String {
+    let password = master_key().password(&id(text), generation);
+    password.expose_secret().to_owned()
+}
+
+/// What is secret in the subscription link of somebody at a generation.
+pub fn link_token(text: &str, generation: i64) -> String {
+    let token = master_key().subscription_token(&id(text), generation);
+    token.expose_secret().to_owned()
+}
+
+/// The last part of the subscription link of somebody at a generation.
+pub fn link(text: &str, generation: i64) -> String {
+    format!("{}.{}", id(text).key(), link_token(text, generation))
+}
+
+/// The path of the subscription link of somebody at a generation.
+pub fn sub(text: &str, generation: i64) -> String {
+    format!("/sub/{}", link(text, generation))
 }
 
 fn span(hold: &VpnHold) -> HoldSpan {
@@ -140,9 +159,11 @@ impl World {
         let data = tempfile::tempdir().unwrap();
         let registry = Registry::open_or_retry(&data.path().join(REGISTRY_FILE), clock.clone()).unwrap();
         let registrar = Registrar::new(registry, Arc::new(SoleIssuer), Arc::new(SystemDraw));
-        let key = MasterKey::from_bytes(SecretBox::new(Box::new([7; 32])));
+        let key = master_key();
         let links = data.path().join(HANDOVER_FILE);
+        let history = History::open(&data.path().join(HISTORY_FILE), key.audit_keys(), clock.clone()).unwrap();
         Arc::new(Self {
+            history,
             handovers: Handovers::open_or_retry(&links, key.handover_key(), clock.clone()).unwrap(),
             inner: Mutex::new(Inner {
                 nodes: 2,
@@ -171,7 +192,10 @@ impl World {
             directory: self.clone(),
             links: self.clone(),
             issuer: Issuer::new(
-                self.clone(),
+                Arc::new(Derived::new(
+                    master_key(),
+                    Arc::new(|_| Some("imported-password".into())),
+                )),
                 self.clone(),
                 PublicUrl::parse(&self.lock().public_url).unwrap(),
             ),
@@ -233,10 +257,6 @@ impl World {
         let mut hold = VpnHold::new(name, spec);
         hold.metadata.creation_timestamp = Some(Time(self.clock_now()));
         self.change(|inner| inner.holds.insert(name.to_owned(), Arc::new(hold)));
-    }
-
-    pub fn actions(&self) -> Vec<String> {
-        self.lock().audit.iter().map(|row| row.entry.action.clone()).collect()
     }
 
     /// Memory catches up with the source.
@@ -723,164 +743,5 @@ impl Linking for World {
             first.silent = inner.silent;
         }
         links
-    }
-}
-
-impl Keys for World {
-    fn credentials(&self, user: &VpnUser) -> Option<Credentials> {
-        let spec = &user.spec;
-        Some(Credentials {
-            username: spec.corporate_id.account(),
-            password: format!("pass-word-{}-{}", spec.corporate_id.key(), spec.credential_generation).into(),
-        })
-    }
-    fn subscription_token(&self, id: &CorporateId, generation: i64) -> SecretString {
-        format!("tok-en-{}-{generation}", id.key()).into()
-    }
-}
-
-#[async_trait]
-impl Journal for World {
-    async fn audit(&self, entries: Vec<AuditEntry>) -> Result<(), HistoryError> {
-        if self.lock().history_stuck {
-            std::future::pending::<()>().await;
-        }
-        let at = self.clock_now();
-        let mut inner = self.lock();
-        if let Some(error) = &inner.history_error {
-            return Err(error.clone());
-        }
-        if inner.history_breaks {
-            return Err(HistoryError::Unavailable("the disk is full".to_owned()));
-        }
-        for entry in entries {
-            let seq = i64::try_from(inner.audit.len()).unwrap() + 1;
-            inner.audit.push(AuditRow { seq, at, entry });
-        }
-        Ok(())
-    }
-    async fn audit_denial(&self, entries: Vec<AuditEntry>) {
-        let _ = self.audit(entries).await;
-    }
-    fn last_error(&self) -> Option<HistoryError> {
-        self.lock().history_error.clone()
-    }
-    fn audit_state(&self) -> AuditState {
-        AuditState::default()
-    }
-    async fn acknowledge(&self, who: AuditEntry) -> Result<Vec<Finding>, HistoryError> {
-        self.audit(vec![who]).await.map(|()| Vec::new())
-    }
-    async fn totals(&self, account: String) -> Result<Totals, HistoryError> {
-        let inner = self.lock();
-        match &inner.history_error {
-            Some(error) => Err(error.clone()),
-            None => Ok(inner.usage.get(&account).copied().unwrap_or_default()),
-        }
-    }
-    async fn audit_rows(&self, corporate_id: Option<String>, page: Page) -> Result<Vec<AuditRow>, HistoryError> {
-        let inner = self.lock();
-        if let Some(error) = &inner.history_error {
-            return Err(error.clone());
-        }
-        let wanted = |row: &&AuditRow| {
-            page.before.is_none_or(|before| row.seq < before)
-                && corporate_id
-                    .as_ref()
-                    .is_none_or(|id| row.entry.corporate_id.as_ref() == Some(id))
-        };
-        let limit = page.limit as usize;
-        Ok(inner.audit.iter().rev().filter(wanted).take(limit).cloned().collect())
-    }
-    async fn own_rows(&self, id: String, action: &'static str, limit: u32) -> Result<Vec<AuditRow>, HistoryError> {
-        let page = Page {
-            limit: u32::MAX,
-            before: None,
-        };
-        let mut rows = self.audit_rows(Some(id), page).await?;
-        rows.retain(|row| row.entry.source == OWN_SOURCE && row.entry.action == action);
-        rows.truncate(limit as usize);
-        Ok(rows)
-    }
-    async fn forget(&self, _: AuditEntry, _: Vec<String>, _: bool) -> Result<u64, HistoryError> {
-        Ok(0)
-    }
-    async fn to_forget(&self) -> Result<Vec<Forgetting>, HistoryError> {
-        Ok(Vec::new())
-    }
-    async fn forgotten(&self, _: String) -> Result<(), HistoryError> {
-        Ok(())
-    }
-    async fn scrub(&self) -> Result<(), HistoryError> {
-        Ok(())
-    }
-    async fn who(&self, question: WhoQuestion) -> Result<Who, HistoryError> {
-        let inner = self.lock();
-        match &inner.history_error {
-            Some(error) => Err(error.clone()),
-            None => Ok(Who {
-                at: question.at,
-                known_from: None,
-                people: Vec::new(),
-            }),
-        }
-    }
-    async fn story(&self, corporate_id: String, _: String) -> Result<Story, HistoryError> {
-        let page = Page {
-            limit: u32::MAX,
-            before: None,
-        };
-        let rows = self.audit_rows(Some(corporate_id.clone()), page).await?;
-        Ok(Story {
-            corporate_id,
-            known_from: None,
-            rows: rows.into_iter().rev().collect(),
-            cut: false,
-            revocations: Vec::new(),
-            traffic: Vec::new(),
-        })
-    }
-    async fn revocations(&self, corporate_id: String, _: u32) -> Result<Vec<RevocationRow>, HistoryError> {
-        if let Some(kept) = &self.lock().kept_revocation {
-            return Ok(vec![kept.clone()]);
-        }
-        Ok(vec![RevocationRow {
-            account: id(&corporate_id).account(),
-            corporate_id,
-            epoch: 1,
-            reason: "Held".to_owned(),
-            denied_at: self.clock_now(),
-            contained_at: None,
-            sessions_zero_at: None,
-            left_out: Vec::new(),
-            withdrawn_at: None,
-            deleted_at: None,
-        }])
-    }
-    async fn traffic_by_day(&self, _: String, _: u32) -> Result<Vec<TrafficRow>, HistoryError> {
-        if self.lock().traffic_stuck {
-            std::future::pending::<()>().await;
-        }
-        let inner = self.lock();
-        match (&inner.history_error, &inner.traffic) {
-            (Some(error), _) => Err(error.clone()),
-            (None, Some(rows)) => Ok(rows.clone()),
-            (None, None) => Ok(vec![TrafficRow {
-                start: self.clock_now(),
-                upload: 1,
-                download: 2,
-            }]),
-        }
-    }
-}
-
-pub fn totals(upload: u64, download: u64) -> Totals {
-    Totals {
-        upload,
-        download,
-        usage: Usage {
-            lifetime: upload + download,
-            ..Usage::default()
-        },
     }
 }
