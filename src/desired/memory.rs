@@ -17,7 +17,7 @@ use super::{
     Watches,
 };
 use crate::model::{
-    FINALIZER,
+    FINALIZER, Kind,
     gateway::{VpnGateway, VpnGatewaySpec, VpnGatewayStatus},
     hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
     hr::{HR_MARKS, HrMarks},
@@ -83,7 +83,10 @@ impl<K: Resource<DynamicType = ()> + Clone + Send + 'static> Shelf<K> {
     }
 
     fn get(&self, name: &str) -> Result<K> {
-        self.objects.get(name).cloned().ok_or_else(|| missing::<K>(name))
+        self.objects
+            .get(name)
+            .cloned()
+            .ok_or_else(|| DesiredError::not_found(kind::<K>(), name))
     }
 
     fn bury(&mut self, version: u64, name: &str) -> Result<()> {
@@ -116,15 +119,8 @@ impl<K: Resource<DynamicType = ()> + Clone + Send + 'static> Shelf<K> {
     }
 }
 
-fn missing<K: Resource<DynamicType = ()>>(name: &str) -> DesiredError {
-    DesiredError::NotFound {
-        kind: match &*K::kind(&()) {
-            "VpnUser" => "VpnUser",
-            "VpnHold" => "VpnHold",
-            _ => "VpnGateway",
-        },
-        name: name.to_owned(),
-    }
+fn kind<K: Resource<DynamicType = ()>>() -> Kind {
+    Kind::parse(&K::kind(&())).unwrap_or(Kind::VpnGateway)
 }
 
 fn meta(version: u64, name: &str, old: Option<&ObjectMeta>) -> ObjectMeta {
@@ -278,10 +274,7 @@ impl DesiredState for MemorySource {
             .filter(|user| user.metadata.deletion_timestamp.is_none());
         match living {
             Some(user) if user.spec == spec => Ok(user),
-            Some(_) => Err(DesiredError::AlreadyExists {
-                kind: "VpnUser",
-                name: name.to_owned(),
-            }),
+            Some(_) => Err(DesiredError::exists(Kind::VpnUser, name)),
             None => Ok(self.put_user(name, spec)),
         }
     }
@@ -317,10 +310,7 @@ impl DesiredState for MemorySource {
             .filter(|hold| hold.metadata.deletion_timestamp.is_none());
         match living {
             Some(hold) if hold.spec == spec => Ok(hold),
-            Some(_) => Err(DesiredError::AlreadyExists {
-                kind: "VpnHold",
-                name: name.to_owned(),
-            }),
+            Some(_) => Err(DesiredError::exists(Kind::VpnHold, name)),
             None => Ok(self.put_hold_of(name, spec, Some(notes))),
         }
     }
@@ -329,7 +319,7 @@ impl DesiredState for MemorySource {
         if self.lock().holds.forget(name) {
             Ok(())
         } else {
-            Err(missing::<VpnHold>(name))
+            Err(DesiredError::not_found(Kind::VpnHold, name))
         }
     }
 

@@ -45,7 +45,7 @@ impl ObjectStore {
     /// Takes over what a file says. An older reading than the last is ignored.
     pub fn apply(&mut self, scan: FileScan) {
         let id = self.file_id(&scan.file);
-        let display = self.roots.display(&scan.file);
+        let display = self.shared.roots.display(&scan.file);
         let (documents, present) = match scan.content {
             Content::Documents(documents) => (documents, true),
             Content::Gone => (Vec::new(), false),
@@ -77,7 +77,7 @@ impl ObjectStore {
         }
         let rests = file.changed.is_none_or(|at| now.duration_since(at) >= SETTLE);
         let patience = match (rests, present && documents.is_empty()) {
-            _ if present && self.writers.has(&scan.file) => MAX_WRITING,
+            _ if present && self.shared.writers.has(&scan.file) => MAX_WRITING,
             // What was removed while no process ran is gone from the first answer on.
             _ if self.loading && rests => SETTLE,
             (true, false) => SETTLE,
@@ -122,14 +122,15 @@ impl ObjectStore {
                 continue;
             }
             self.attend(at, outer);
-            for document in document.read(&self.digests) {
+            for document in document.read(&self.shared.digests) {
                 self.new_document(&mut pass, document);
             }
         }
         self.stand_in(&mut pass);
         self.missing(&mut pass, before, &scan.deleted);
         self.applying = outer;
-        self.source_status
+        self.shared
+            .source_status
             .set_file(&pass.display, lines(&mut pass.lines), lines(&mut pass.refused));
         if let Some(file) = self.files.get_mut(id as usize) {
             file.owned = pass.owned;
@@ -156,7 +157,7 @@ impl ObjectStore {
         if self.loading || outer.is_some() || !at.is_multiple_of(STRIDE) {
             return;
         }
-        for message in self.mailbox.take_urgent() {
+        for message in self.shared.mailbox.take_urgent() {
             if self.deferred.is_empty() && !self.concerns_applied(&message) {
                 self.urgent(message);
                 self.out.flush();
@@ -167,7 +168,7 @@ impl ObjectStore {
     }
 
     fn concerns_applied(&self, message: &Urgent) -> bool {
-        let (Urgent::Refresh(scan, _) | Urgent::Lift(scan, ..)) = message else {
+        let (Urgent::Refresh(scan, ..) | Urgent::Lift(scan, ..)) = message else {
             return false;
         };
         self.file_ids.get(&scan.file).copied() == self.applying
@@ -213,7 +214,8 @@ impl ObjectStore {
             pass.owned.retain(|object| !file.owned.contains(object));
             file.owned.append(&mut pass.owned);
         }
-        self.source_status
+        self.shared
+            .source_status
             .set_file(display, lines(&mut pass.lines), lines(&mut pass.refused));
     }
 
@@ -240,8 +242,8 @@ impl ObjectStore {
         }
         let doomed = mem::take(&mut self.doomed);
         if !doomed.is_empty() {
-            let mailbox = self.mailbox.clone();
-            let ack = move || mailbox.urgent(Urgent::Durable(doomed));
+            let shared = self.shared.clone();
+            let ack = move || shared.mailbox.urgent(Urgent::Durable(doomed));
             self.writer.flush(Box::new(ack));
         }
     }

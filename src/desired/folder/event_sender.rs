@@ -94,14 +94,14 @@ impl EventSender {
     /// The row does not hold an object of its kind.
     pub fn send(&mut self, change: Change, row: &Row) -> Result<(), serde_json::Error> {
         match row.kind {
-            Kind::User => {
+            Kind::VpnUser => {
                 let event = change.of(assemble(row)?);
                 self.wait_for_room();
                 self.under_way.fetch_add(1, Ordering::Relaxed);
                 self.users.send(event);
             }
-            Kind::Hold => self.holds.send(change.of(assemble(row)?)),
-            Kind::Gateway => self.gateways.send(change.of(assemble(row)?)),
+            Kind::VpnHold => self.holds.send(change.of(assemble(row)?)),
+            Kind::VpnGateway => self.gateways.send(change.of(assemble(row)?)),
         }
         if change == Change::Init || self.users.gathered.len() >= LARGEST_BATCH {
             self.flush();

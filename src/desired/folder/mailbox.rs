@@ -32,8 +32,8 @@ pub(super) struct Found {
 
 /// A message that somebody waits for.
 pub(super) enum Urgent {
-    /// A file was just written.
-    Refresh(FileScan, Reply<()>),
+    /// A file was just written. Answers how this object stands then.
+    Refresh(FileScan, Option<(Kind, String)>, Reply<Option<Found>>),
     /// Reads one object.
     Get(Kind, String, Reply<Option<Found>>),
     /// Lets a tombstone go.

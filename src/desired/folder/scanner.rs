@@ -11,10 +11,10 @@ use std::{
 };
 
 use super::{
-    mailbox::{Bulk, Mailbox, Wish},
+    mailbox::{Bulk, Wish},
     object::FileKey,
-    scan::{Digests, scan_file},
-    walk::Roots,
+    scan::scan_file,
+    shared::Shared,
 };
 
 /// Niceness of reading in bulk.
@@ -36,19 +36,15 @@ impl Scanner {
 ///
 /// # Errors
 /// No thread can be had.
-pub(super) fn start(
-    roots: Arc<Roots>,
-    digests: Digests,
-    mailbox: Arc<Mailbox>,
-) -> std::io::Result<(Scanner, thread::JoinHandle<()>)> {
+pub(super) fn start(shared: Arc<Shared>) -> std::io::Result<(Scanner, thread::JoinHandle<()>)> {
     let (sender, wishes) = channel();
     let thread = thread::Builder::new()
         .name("folder-scanner".into())
-        .spawn(move || run(&wishes, &roots, &digests, &mailbox))?;
+        .spawn(move || run(&wishes, &shared))?;
     Ok((Scanner(sender), thread))
 }
 
-fn run(wishes: &Receiver<Wish>, roots: &Roots, digests: &Digests, mailbox: &Mailbox) {
+fn run(wishes: &Receiver<Wish>, shared: &Shared) {
     // Of the calling thread alone, on Linux. Nobody has to be kept waiting for a core by ten thousand documents; that it
     // cannot be set is no harm.
     #[cfg(target_os = "linux")]
@@ -70,7 +66,8 @@ fn run(wishes: &Receiver<Wish>, roots: &Roots, digests: &Digests, mailbox: &Mail
             Err(RecvTimeoutError::Disconnected) => return,
         }
         while let Some(file) = waiting.take_due(Instant::now()) {
-            mailbox.bulk(Bulk::Scan(scan_file(roots, &file, digests)));
+            let scan = scan_file(&shared.roots, &file, &shared.digests);
+            shared.mailbox.bulk(Bulk::Scan(scan));
         }
     }
 }

@@ -19,15 +19,13 @@ use notify::{
 
 use super::{
     backoff::retry_pause,
-    mailbox::{Bulk, Mailbox, Urgent, Walked},
+    mailbox::{Bulk, Urgent, Walked},
     object::{FileKey, Root},
     scanner::Scanner,
-    source_status::SourceStatus,
-    walk::{Identity, Listing, Roots, Signatures, is_declared_name, list, signature},
+    shared::Shared,
+    walk::{Identity, Listing, Signatures, is_declared_name, list, signature},
     ways::Ways,
-    writers::Writers,
 };
-use crate::clock::SharedClock;
 
 /// A file that is being written is read after this time, or earlier when it is closed.
 const WRITING: Duration = Duration::from_millis(50);
@@ -46,19 +44,10 @@ pub(super) enum Signal {
     Stop,
 }
 
-/// What the watching thread is made of.
-pub(super) struct Dependencies {
-    pub roots: Arc<Roots>,
-    pub source_status: Arc<SourceStatus>,
-    pub mailbox: Arc<Mailbox>,
-    pub scanner: Scanner,
-    pub writers: Arc<Writers>,
-    pub clock: SharedClock,
-    pub rescan_interval: Duration,
-}
-
 struct Watch {
-    dependencies: Dependencies,
+    shared: Arc<Shared>,
+    scanner: Scanner,
+    rescan_interval: Duration,
     notify: Option<INotifyWatcher>,
     /// Watched folders.
     watched: HashMap<PathBuf, Identity>,
@@ -77,8 +66,14 @@ struct Watch {
 }
 
 /// Watches until told to stop.
-pub(super) fn run(dependencies: Dependencies, signals: &Receiver<Signal>, sender: Sender<Signal>) {
-    let Ok(signatures) = dependencies.mailbox.ask(Urgent::Signatures) else {
+pub(super) fn run(
+    shared: Arc<Shared>,
+    scanner: Scanner,
+    rescan_interval: Duration,
+    signals: &Receiver<Signal>,
+    sender: Sender<Signal>,
+) {
+    let Ok(signatures) = shared.mailbox.ask(Urgent::Signatures) else {
         return;
     };
     let notify = INotifyWatcher::new(
@@ -87,7 +82,9 @@ pub(super) fn run(dependencies: Dependencies, signals: &Receiver<Signal>, sender
     );
     let polling = notify.is_err();
     let mut watch = Watch {
-        dependencies,
+        shared,
+        scanner,
+        rescan_interval,
         notify: notify.ok(),
         watched: HashMap::new(),
         ways: HashMap::new(),
@@ -110,7 +107,7 @@ pub(super) fn run(dependencies: Dependencies, signals: &Receiver<Signal>, sender
 impl Watch {
     fn hear(&mut self, event: notify::Result<Event>) {
         let Some(event) = event.ok().filter(|event| !event.need_rescan()) else {
-            self.dependencies.writers.forget();
+            self.shared.writers.forget();
             return self.walk_within(GATHER);
         };
         let delay = match event.kind {
@@ -131,7 +128,7 @@ impl Watch {
             // A link leads elsewhere now, and with it everything behind it.
             self.walk_within(GATHER);
         }
-        if self.dependencies.roots.key(path).is_none() {
+        if self.shared.roots.key(path).is_none() {
             // Beside a link.
             return;
         }
@@ -149,13 +146,13 @@ impl Watch {
             return;
         }
         if is_declared_name(name) && !path.is_dir() {
-            if let Some(file) = self.dependencies.roots.key(path) {
+            if let Some(file) = self.shared.roots.key(path) {
                 if writes {
-                    self.dependencies.writers.writes(&file);
+                    self.shared.writers.writes(&file);
                 } else if delay == WRITTEN {
-                    self.dependencies.writers.closed(&file);
+                    self.shared.writers.closed(&file);
                 }
-                self.dependencies.scanner.wish(file, Instant::now() + delay);
+                self.scanner.wish(file, Instant::now() + delay);
             }
         } else if path.is_dir() {
             self.walk_within(GATHER);
@@ -170,7 +167,7 @@ impl Watch {
     fn walk(&mut self) {
         let begun = Instant::now();
         let mut unreadable = Vec::new();
-        let people = match self.dependencies.roots.check(Root::People) {
+        let people = match self.shared.roots.check(Root::People) {
             Err(error) => Err(error.to_string()),
             Ok(identity) => match self.walk_root(Root::People, &mut unreadable) {
                 Err(error) => Err(error.to_string()),
@@ -178,12 +175,12 @@ impl Watch {
             },
         };
         if let Err(error) = self.walk_root(Root::Own, &mut unreadable) {
-            unreadable.push((self.dependencies.roots.own.display().to_string(), error.to_string()));
+            unreadable.push((self.shared.roots.own.display().to_string(), error.to_string()));
         }
         let took = begun.elapsed();
         let pause = if unreadable.is_empty() && people.is_ok() {
             self.failures = 0;
-            self.dependencies.rescan_interval
+            self.rescan_interval
         } else {
             // A lack of file descriptors is over in a moment; a folder that is away is looked for every second or so.
             let pause = retry_pause(self.failures).max(took * 10);
@@ -199,19 +196,19 @@ impl Watch {
         } else {
             pause
         };
-        self.next_walk = Instant::now() + pause.min(self.dependencies.rescan_interval);
+        self.next_walk = Instant::now() + pause.min(self.rescan_interval);
         if std::mem::take(&mut self.turned) {
             self.walk_within(GATHER);
         }
-        self.dependencies.mailbox.bulk(Bulk::Walked(Walked {
+        self.shared.mailbox.bulk(Bulk::Walked(Walked {
             people,
             unreadable,
-            at: self.dependencies.clock.now(),
+            at: self.shared.clock.now(),
         }));
     }
 
     fn walk_root(&mut self, root: Root, unreadable: &mut Vec<(String, String)>) -> io::Result<()> {
-        let path = self.dependencies.roots.path(root).to_owned();
+        let path = self.shared.roots.path(root).to_owned();
         let mut ways = Ways::default();
         ways.add(&path);
         self.watch_ways(&ways);
@@ -292,7 +289,7 @@ impl Watch {
                     "{shown}: file events cannot be had ({error}), so the folder is looked through every second or so \
                      instead: {advice}"
                 );
-                self.dependencies.source_status.set_source("events", Some(line));
+                self.shared.source_status.set_source("events", Some(line));
             }
         }
         None
@@ -307,14 +304,14 @@ impl Watch {
                 root,
                 path: path.clone(),
             };
-            let meta = fs::metadata(self.dependencies.roots.absolute(&file));
+            let meta = fs::metadata(self.shared.roots.absolute(&file));
             let stamp = meta.as_ref().map_or(0, signature);
             let fresh = meta.is_ok_and(|meta| {
                 meta.modified()
                     .is_ok_and(|modified| wall.duration_since(modified).is_ok_and(|age| age < FRESH))
             });
             if self.signatures.get(&file) != Some(&stamp) {
-                self.dependencies.scanner.wish(file.clone(), now);
+                self.scanner.wish(file.clone(), now);
                 // A signature that nothing matches: looked at once more.
                 self.signatures.insert(file.clone(), if fresh { 1 } else { stamp });
             }
@@ -324,7 +321,7 @@ impl Watch {
         let gone: Vec<FileKey> = self.signatures.keys().filter(|file| gone(file)).cloned().collect();
         for file in gone {
             self.signatures.remove(&file);
-            self.dependencies.scanner.wish(file, now);
+            self.scanner.wish(file, now);
         }
     }
 }

@@ -115,7 +115,7 @@ impl ObjectStore {
     /// Makes a tombstone.
     fn bury(&mut self, id: u32) {
         let Some(row) = self.row(id) else { return };
-        let now = self.clock.now();
+        let now = self.shared.clock.now();
         let Some(entry) = self.entry_mut(id) else { return };
         entry.deleted = Some(Timestamp::from_second(now.as_second()).unwrap_or(now));
         entry.missing = None;
