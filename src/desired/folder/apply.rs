@@ -4,11 +4,7 @@ mod documents;
 mod missing;
 mod ownership;
 
-use std::{
-    collections::BTreeSet,
-    mem,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, mem, time::Duration};
 
 use super::{
     backoff::retry_pause,
@@ -46,6 +42,11 @@ impl ObjectStore {
     pub fn apply(&mut self, scan: FileScan) {
         let id = self.file_id(&scan.file);
         let display = self.shared.roots.display(&scan.file);
+        match &mut self.signatures {
+            Some(signatures) if matches!(scan.content, Content::Gone) => drop(signatures.remove(&scan.file)),
+            Some(signatures) => drop(signatures.insert(scan.file.clone(), scan.signature)),
+            None => {}
+        }
         let (documents, present) = match scan.content {
             Content::Documents(documents) => (documents, true),
             Content::Gone => (Vec::new(), false),
@@ -71,7 +72,7 @@ impl ObjectStore {
         file.ticket = scan.ticket;
         file.present = present;
         file.failures = 0;
-        let now = Instant::now();
+        let now = self.shared.clock.monotonic();
         if mem::replace(&mut file.signature, scan.signature) != scan.signature {
             file.changed = Some(now);
         }
@@ -226,7 +227,8 @@ impl ObjectStore {
         };
         let pause = retry_pause(file.failures);
         file.failures = file.failures.saturating_add(1);
-        self.scanner.wish(file.key.clone(), Instant::now() + pause);
+        self.scanner
+            .wish(file.key.clone(), self.shared.clock.monotonic() + pause);
     }
 
     /// Sends out what applying a file has brought about elsewhere.
@@ -234,7 +236,7 @@ impl ObjectStore {
         if self.loading {
             return;
         }
-        let now = Instant::now();
+        let now = self.shared.clock.monotonic();
         for id in mem::take(&mut self.again) {
             if let Some(file) = self.file(id) {
                 self.scanner.wish(file.key.clone(), now);

@@ -9,7 +9,7 @@ use std::{
         mpsc::sync_channel,
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -21,7 +21,7 @@ use super::{
     object::{FileKey, Root, Row},
     object_store::{Entry, ObjectStore, SETTLE},
     record_rows::{Fact, UnreadableRow},
-    scan::{Content, FileScan, scan_in_part},
+    scan::{FileScan, scan_in_part},
     walk::{Listing, list},
 };
 
@@ -116,7 +116,9 @@ impl ObjectStore {
             let unknown = file.key.root == Root::People && (!readable || listing.is_unknown(&file.key.path));
             if unknown {
                 // The walker looks at it, or finds it gone, as soon as it can.
-                self.signatures.insert(file.key.clone(), 0);
+                if let Some(signatures) = &mut self.signatures {
+                    signatures.insert(file.key.clone(), 0);
+                }
                 file.present = true;
             } else if !file.present {
                 gone.push(file.key.clone());
@@ -131,13 +133,6 @@ impl ObjectStore {
         if self.entries.iter().flatten().any(|entry| entry.missing.is_some()) {
             self.settle_load(&files);
         }
-        // What is still missing is looked at once more.
-        let files: BTreeSet<u32> = {
-            let missing = self.entries.iter().flatten().filter(|entry| entry.missing.is_some());
-            missing.map(|entry| entry.file).collect()
-        };
-        let due = Instant::now() + SETTLE;
-        self.settling = files.into_iter().map(|file| (due, file)).collect();
         readable
     }
 
@@ -166,7 +161,7 @@ impl ObjectStore {
 
     /// Looks a second time for what is missing, before the first answer is given.
     fn settle_load(&mut self, known: &[FileKey]) {
-        thread::sleep(SETTLE);
+        self.shared.clock.sleep(SETTLE);
         let known: BTreeSet<&FileKey> = known.iter().collect();
         let new = self
             .list_people()
@@ -215,7 +210,7 @@ impl ObjectStore {
         let shared = self.shared.clone();
         let read = |file| scan_in_part(&shared.roots, file, &shared.digests, READ_AHEAD);
         if let [few] = shares[..] {
-            return few.iter().for_each(|file| self.take_scan(read(file)));
+            return few.iter().for_each(|file| self.apply(read(file)));
         }
         let readers = thread::available_parallelism().map_or(2, usize::from).clamp(2, 4);
         let next = AtomicUsize::new(0);
@@ -241,21 +236,12 @@ impl ObjectStore {
                 early.insert(at, scans);
                 while let Some(scans) = early.remove(&turn) {
                     for scan in scans {
-                        self.take_scan(scan);
+                        self.apply(scan);
                     }
                     turn += 1;
                 }
             }
         });
-    }
-
-    fn take_scan(&mut self, scan: FileScan) {
-        if matches!(scan.content, Content::Gone) {
-            self.signatures.remove(&scan.file);
-        } else {
-            self.signatures.insert(scan.file.clone(), scan.signature);
-        }
-        self.apply(scan);
     }
 
     /// Sends out what was recorded and not sent yet: unchanged objects, last good versions, tombstones.

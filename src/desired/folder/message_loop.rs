@@ -1,9 +1,6 @@
 //! What the object store does after the first load: messages.
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     mailbox::{Bulk, Found, Message, Urgent, Walked},
@@ -24,12 +21,10 @@ pub(super) fn run(mut store: ObjectStore) {
             store.urgent(message);
         }
         store.out.flush();
-        let until = store.settling.first().map(|(due, _)| *due);
         let shared = store.shared.clone();
-        match shared.mailbox.next(until) {
+        match shared.mailbox.next() {
             Message::Urgent(message) => store.urgent(message),
             Message::Bulk(message) => store.bulk(*message),
-            Message::Timeout => store.settle(),
             Message::Closed => return,
         }
     }
@@ -72,7 +67,7 @@ impl ObjectStore {
                     }
                 }
             }
-            Urgent::Signatures(reply) => drop(reply.send(Ok(std::mem::take(&mut self.signatures)))),
+            Urgent::Signatures(reply) => drop(reply.send(Ok(self.signatures.take().unwrap_or_default()))),
         }
     }
 
@@ -130,24 +125,6 @@ impl ObjectStore {
             self.announce(id);
         }
         Ok(self.entry(id).map(|entry| Version(entry.version)).unwrap_or_default())
-    }
-
-    /// Has the files read again whose missing documents have settled.
-    fn settle(&mut self) {
-        let now = Instant::now();
-        while self.settling.first().is_some_and(|(due, _)| *due <= now) {
-            let Some((_, id)) = self.settling.pop_first() else {
-                return;
-            };
-            let Some(file) = self.file(id) else { continue };
-            let waits = |object: &u32| {
-                self.entry(*object)
-                    .is_some_and(|entry| entry.file == id && entry.missing.is_some())
-            };
-            if file.owned.iter().any(waits) {
-                self.scanner.wish(file.key.clone(), now);
-            }
-        }
     }
 
     pub fn walked(&mut self, walked: Walked) {

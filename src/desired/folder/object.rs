@@ -203,11 +203,11 @@ impl Row {
 }
 
 /// A random uid (version 4).
-pub(super) fn new_uid() -> [u8; 16] {
+pub(super) fn new_uid(now: Timestamp) -> [u8; 16] {
     let mut bytes = [0; 16];
     if getrandom::fill(&mut bytes).is_err() {
         // Without randomness uniqueness within this process must do; a uid is a name, not a secret.
-        bytes = jiff::Timestamp::now().as_nanosecond().to_le_bytes();
+        bytes = now.as_nanosecond().to_le_bytes();
     }
     bytes[6] = (bytes[6] & 0x0f) | 0x40;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;

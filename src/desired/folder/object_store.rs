@@ -17,9 +17,9 @@ use super::{
     object::{Digest, FileKey, Kind, Row},
     record::{Reader, Record, Writer},
     record_rows::Fact,
-    scanner::Scanner,
     shared::Shared,
     walk::Signatures,
+    wishes::Scanner,
 };
 use crate::model::hr::HrMarks;
 
@@ -93,7 +93,6 @@ pub(super) struct ObjectStore {
     pub namespaces: BTreeSet<Arc<str>>,
     /// Files that declare an object which another place had first.
     pub claims: HashMap<u32, BTreeSet<u32>>,
-    pub settling: BTreeSet<(Instant, u32)>,
     /// Files to read again.
     pub again: BTreeSet<u32>,
     /// Messages that came while a file was applied and have to wait for the end of it.
@@ -105,8 +104,8 @@ pub(super) struct ObjectStore {
     /// The first load is under way.
     pub loading: bool,
     pub version: u64,
-    /// Signatures seen by the first load, until the walker takes them.
-    pub signatures: Signatures,
+    /// Signatures of files as they were read, until the walker takes them.
+    pub signatures: Option<Signatures>,
     /// How long the last known state is served when the folder cannot be read at start.
     pub max_age: Duration,
     /// When the last whole reading was last noted in the record.
@@ -138,14 +137,13 @@ impl ObjectStore {
             file_ids: HashMap::new(),
             namespaces: BTreeSet::new(),
             claims: HashMap::new(),
-            settling: BTreeSet::new(),
             again: BTreeSet::new(),
             deferred: VecDeque::new(),
             applying: None,
             doomed: Vec::new(),
             loading: true,
             version: 0,
-            signatures: Signatures::new(),
+            signatures: Some(Signatures::new()),
             max_age,
             noted: None,
             unreadable: BTreeSet::new(),

@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -25,11 +25,11 @@ use super::{
     queue::JobQueue,
     record::{self, Writer},
     scan::Digests,
-    scanner::{self, Scanner},
+    scanner,
     shared::Shared,
     source_status::SourceStatus,
     walk::Roots,
-    watch,
+    wishes::{Scanner, Signal},
     writers::Writers,
 };
 use crate::{
@@ -69,7 +69,7 @@ pub struct FolderOptions {
 /// which deny at once and are durable when the call returns.
 pub struct FolderSource {
     shared: Arc<Shared>,
-    scanner: Mutex<Option<Scanner>>,
+    scanner: Scanner,
     queue: Arc<JobQueue>,
     events: EventReceiver,
     writer: Writer,
@@ -121,6 +121,7 @@ impl FolderSource {
         let keeping = thread::Builder::new()
             .name("folder-objects".into())
             .spawn(move || message_loop::run(object_store))
+            .inspect_err(|_| scanner.tell(Signal::Stop))
             .map_err(no_thread)?;
         let document_writer = DocumentWriter {
             shared: shared.clone(),
@@ -128,7 +129,7 @@ impl FolderSource {
         };
         Ok(Arc::new(Self {
             shared,
-            scanner: Mutex::new(Some(scanner)),
+            scanner,
             queue: JobQueue::new(document_writer),
             events,
             writer,
@@ -143,23 +144,16 @@ impl FolderSource {
     /// # Errors
     /// Watching ended by itself.
     pub async fn run(&self, cancel: CancellationToken) -> Result<()> {
-        let scanner = self
-            .scanner
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-            .ok_or_else(closed)?;
-        let (shared, rescan_interval) = (self.shared.clone(), self.rescan_interval);
-        let (sender, signals) = mpsc::channel();
-        let stop = StopOnDrop(sender.clone());
-        let mut watching =
-            tokio::task::spawn_blocking(move || watch::run(shared, scanner, rescan_interval, &signals, sender));
+        let (watching, mut ended) = oneshot::channel();
+        let rest = RestOnDrop(self.scanner.clone());
+        self.scanner.tell(Signal::Watch(self.rescan_interval, watching));
         tokio::select! {
             () = cancel.cancelled() => {
-                drop(stop);
-                drop(watching.await);
+                drop(rest);
+                // It ends by an error: nothing is sent.
+                _ = ended.await;
             }
-            _ = &mut watching => {
+            _ = &mut ended => {
                 return Err(DesiredError::Unavailable("the folder is not watched any more".to_owned()));
             }
         }
@@ -232,13 +226,12 @@ impl FolderSource {
     }
 }
 
-/// Ends the watching thread, also when its future is dropped half-way.
-struct StopOnDrop(mpsc::Sender<watch::Signal>);
+/// Ends the watching, also when its future is dropped half-way.
+struct RestOnDrop(Scanner);
 
-impl Drop for StopOnDrop {
+impl Drop for RestOnDrop {
     fn drop(&mut self) {
-        // A thread that has ended needs no signal.
-        drop(self.0.send(watch::Signal::Stop));
+        self.0.tell(Signal::Rest);
     }
 }
 
@@ -249,7 +242,7 @@ fn object<K: Assemble>(found: &Found) -> Result<K> {
 impl Drop for FolderSource {
     fn drop(&mut self) {
         self.shared.mailbox.close();
-        drop(self.scanner.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.scanner.tell(Signal::Stop);
         for thread in std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner)) {
             drop(thread.join());
         }

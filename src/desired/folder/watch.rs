@@ -5,26 +5,25 @@ use std::{
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        mpsc::{Receiver, RecvTimeoutError, Sender},
-    },
-    time::{Duration, Instant, SystemTime},
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use notify::{
     Event, EventKind, INotifyWatcher, RecursiveMode, Watcher as _,
     event::{AccessKind, AccessMode, ModifyKind},
 };
+use tokio::sync::oneshot;
 
 use super::{
     backoff::retry_pause,
     mailbox::{Bulk, Urgent, Walked},
     object::{FileKey, Root},
-    scanner::Scanner,
     shared::Shared,
     walk::{Identity, Listing, Signatures, is_declared_name, list, signature},
     ways::Ways,
+    wishes::{Scanner, Signal},
 };
 
 /// A file that is being written is read after this time, or earlier when it is closed.
@@ -38,13 +37,8 @@ const GATHER: Duration = Duration::from_millis(20);
 /// A file changed this recently may change again without its metadata showing it.
 const FRESH: Duration = Duration::from_secs(2);
 
-/// What the watching thread hears.
-pub(super) enum Signal {
-    Notify(notify::Result<Event>),
-    Stop,
-}
-
-struct Watch {
+/// The folders while they are watched.
+pub(super) struct Watch {
     shared: Arc<Shared>,
     scanner: Scanner,
     rescan_interval: Duration,
@@ -59,53 +53,44 @@ struct Watch {
     turned: bool,
     /// Walks since the last one in which everything could be listed.
     failures: u32,
-    signatures: Signatures,
+    /// What files were like when they were looked at last. The store tells it to the first walk, when both folders are watched: a
+    /// file that came and went before would be missed.
+    signatures: Option<Signatures>,
     /// Events cannot be relied upon.
     polling: bool,
-    next_walk: Instant,
-}
-
-/// Watches until told to stop.
-pub(super) fn run(
-    shared: Arc<Shared>,
-    scanner: Scanner,
-    rescan_interval: Duration,
-    signals: &Receiver<Signal>,
-    sender: Sender<Signal>,
-) {
-    let Ok(signatures) = shared.mailbox.ask(Urgent::Signatures) else {
-        return;
-    };
-    let notify = INotifyWatcher::new(
-        move |event| drop(sender.send(Signal::Notify(event))),
-        notify::Config::default(),
-    );
-    let polling = notify.is_err();
-    let mut watch = Watch {
-        shared,
-        scanner,
-        rescan_interval,
-        notify: notify.ok(),
-        watched: HashMap::new(),
-        ways: HashMap::new(),
-        beside: HashMap::new(),
-        turned: false,
-        failures: 0,
-        signatures,
-        polling,
-        next_walk: Instant::now(),
-    };
-    loop {
-        match signals.recv_timeout(watch.next_walk.saturating_duration_since(Instant::now())) {
-            Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-            Ok(Signal::Notify(event)) => watch.hear(event),
-            Err(RecvTimeoutError::Timeout) => watch.walk(),
-        }
-    }
+    pub next_walk: Instant,
+    /// Dropped with this, so that somebody hears of the end.
+    _watching: oneshot::Sender<()>,
 }
 
 impl Watch {
-    fn hear(&mut self, event: notify::Result<Event>) {
+    /// Begins to watch; the first walk is due at once.
+    pub fn new(
+        shared: Arc<Shared>,
+        scanner: Scanner,
+        rescan_interval: Duration,
+        watching: oneshot::Sender<()>,
+    ) -> Self {
+        let told = scanner.clone();
+        let notify = INotifyWatcher::new(move |event| told.tell(Signal::Notify(event)), notify::Config::default());
+        Self {
+            polling: notify.is_err(),
+            notify: notify.ok(),
+            watched: HashMap::new(),
+            ways: HashMap::new(),
+            beside: HashMap::new(),
+            turned: false,
+            failures: 0,
+            signatures: None,
+            next_walk: shared.clock.monotonic(),
+            shared,
+            scanner,
+            rescan_interval,
+            _watching: watching,
+        }
+    }
+
+    pub fn hear(&mut self, event: notify::Result<Event>) {
         let Some(event) = event.ok().filter(|event| !event.need_rescan()) else {
             self.shared.writers.forget();
             return self.walk_within(GATHER);
@@ -152,7 +137,7 @@ impl Watch {
                 } else if delay == WRITTEN {
                     self.shared.writers.closed(&file);
                 }
-                self.scanner.wish(file, Instant::now() + delay);
+                self.scanner.wish(file, self.shared.clock.monotonic() + delay);
             }
         } else if path.is_dir() {
             self.walk_within(GATHER);
@@ -160,24 +145,29 @@ impl Watch {
     }
 
     fn walk_within(&mut self, time: Duration) {
-        self.next_walk = self.next_walk.min(Instant::now() + time);
+        self.next_walk = self.next_walk.min(self.shared.clock.monotonic() + time);
     }
 
     /// Looks at the metadata of every file.
-    fn walk(&mut self) {
-        let begun = Instant::now();
+    pub fn walk(&mut self) {
+        let begun = self.shared.clock.monotonic();
+        let people = self.shared.roots.check(Root::People);
+        let people = people.and_then(|identity| Ok((identity, self.look(Root::People)?)));
+        let own = self.look(Root::Own);
         let mut unreadable = Vec::new();
-        let people = match self.shared.roots.check(Root::People) {
-            Err(error) => Err(error.to_string()),
-            Ok(identity) => match self.walk_root(Root::People, &mut unreadable) {
-                Err(error) => Err(error.to_string()),
-                Ok(()) => Ok(identity),
-            },
-        };
-        if let Err(error) = self.walk_root(Root::Own, &mut unreadable) {
-            unreadable.push((self.shared.roots.own.display().to_string(), error.to_string()));
+        let people = people.map_err(|error| error.to_string()).map(|(identity, listing)| {
+            self.compare(Root::People, &listing);
+            unreadable.extend(listing.unreadable);
+            identity
+        });
+        match own {
+            Ok(listing) => {
+                self.compare(Root::Own, &listing);
+                unreadable.extend(listing.unreadable);
+            }
+            Err(error) => unreadable.push((self.shared.roots.own.display().to_string(), error.to_string())),
         }
-        let took = begun.elapsed();
+        let took = self.shared.clock.monotonic() - begun;
         let pause = if unreadable.is_empty() && people.is_ok() {
             self.failures = 0;
             self.rescan_interval
@@ -196,7 +186,7 @@ impl Watch {
         } else {
             pause
         };
-        self.next_walk = Instant::now() + pause.min(self.rescan_interval);
+        self.next_walk = self.shared.clock.monotonic() + pause.min(self.rescan_interval);
         if std::mem::take(&mut self.turned) {
             self.walk_within(GATHER);
         }
@@ -207,7 +197,8 @@ impl Watch {
         }));
     }
 
-    fn walk_root(&mut self, root: Root, unreadable: &mut Vec<(String, String)>) -> io::Result<()> {
+    /// Watches a folder and lists it.
+    fn look(&mut self, root: Root) -> io::Result<Listing> {
         let path = self.shared.roots.path(root).to_owned();
         let mut ways = Ways::default();
         ways.add(&path);
@@ -233,9 +224,7 @@ impl Watch {
                 drop(notify.unwatch(&folder));
             }
         }
-        self.compare(root, &listing);
-        unreadable.extend(listing.unreadable);
-        Ok(())
+        Ok(listing)
     }
 
     /// Watches the folders of these links; answers whether one of them was not watched before.
@@ -296,9 +285,12 @@ impl Watch {
     }
 
     fn compare(&mut self, root: Root, listing: &Listing) {
-        let now = Instant::now();
-        let wall = SystemTime::now();
+        let now = self.shared.clock.monotonic();
+        let wall = self.shared.clock.now();
         let mut seen = HashSet::with_capacity(listing.files.len());
+        let signatures = self
+            .signatures
+            .get_or_insert_with(|| self.shared.mailbox.ask(Urgent::Signatures).unwrap_or_default());
         for path in &listing.files {
             let file = FileKey {
                 root,
@@ -306,21 +298,20 @@ impl Watch {
             };
             let meta = fs::metadata(self.shared.roots.absolute(&file));
             let stamp = meta.as_ref().map_or(0, signature);
-            let fresh = meta.is_ok_and(|meta| {
-                meta.modified()
-                    .is_ok_and(|modified| wall.duration_since(modified).is_ok_and(|age| age < FRESH))
-            });
-            if self.signatures.get(&file) != Some(&stamp) {
+            let modified = meta.and_then(|meta| meta.modified()).ok();
+            let modified = modified.and_then(|modified| Timestamp::try_from(modified).ok());
+            let fresh = modified.is_some_and(|modified| wall.duration_since(modified).unsigned_abs() < FRESH);
+            if signatures.get(&file) != Some(&stamp) {
                 self.scanner.wish(file.clone(), now);
                 // A signature that nothing matches: looked at once more.
-                self.signatures.insert(file.clone(), if fresh { 1 } else { stamp });
+                signatures.insert(file.clone(), if fresh { 1 } else { stamp });
             }
             seen.insert(path.clone());
         }
         let gone = |file: &FileKey| file.root == root && !seen.contains(&file.path) && !listing.is_unknown(&file.path);
-        let gone: Vec<FileKey> = self.signatures.keys().filter(|file| gone(file)).cloned().collect();
+        let gone: Vec<FileKey> = signatures.keys().filter(|file| gone(file)).cloned().collect();
         for file in gone {
-            self.signatures.remove(&file);
+            signatures.remove(&file);
             self.scanner.wish(file, now);
         }
     }

@@ -116,7 +116,7 @@ impl ObjectStore {
             deleted: None,
             name: name.clone(),
             namespace,
-            uid: new_uid(),
+            uid: new_uid(now),
             generation: 0,
             created: Timestamp::from_second(now.as_second()).unwrap_or(now),
             version: 0,
