@@ -10,7 +10,6 @@ mod event;
 pub mod folder;
 pub mod id_claims;
 pub mod kubernetes;
-pub mod memory;
 
 use std::{collections::BTreeMap, sync::Arc};
 
