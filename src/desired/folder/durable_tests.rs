@@ -1,6 +1,9 @@
 //! When a hold is in force, and when it is on the disk.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{
+    atomic::{AtomicBool, Ordering},
+    mpsc,
+};
 
 use futures::StreamExt as _;
 use tempfile::TempDir;

@@ -6,7 +6,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures::{StreamExt as _, stream};
@@ -23,8 +23,9 @@ use crate::{
 const ON_THEIR_WAY: usize = 1024;
 /// Users that are gathered at the most: the last document of a very long file need not hold up the first.
 const LARGEST_BATCH: usize = 512;
-/// How long is waited for somebody who takes nothing.
-const RECEIVER_TIMEOUT: Duration = Duration::from_millis(500);
+/// Pause between looks at whether somebody took something, and how many looks are taken: half a second and more.
+const PAUSE: Duration = Duration::from_micros(200);
+const LOOKS: usize = 2500;
 
 /// What happened to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,14 +95,14 @@ impl EventSender {
     /// The row does not hold an object of its kind.
     pub fn send(&mut self, change: Change, row: &Row) -> Result<(), serde_json::Error> {
         match row.kind {
-            Kind::User => {
+            Kind::VpnUser => {
                 let event = change.of(assemble(row)?);
                 self.wait_for_room();
                 self.under_way.fetch_add(1, Ordering::Relaxed);
                 self.users.send(event);
             }
-            Kind::Hold => self.holds.send(change.of(assemble(row)?)),
-            Kind::Gateway => self.gateways.send(change.of(assemble(row)?)),
+            Kind::VpnHold => self.holds.send(change.of(assemble(row)?)),
+            Kind::VpnGateway => self.gateways.send(change.of(assemble(row)?)),
         }
         if change == Change::Init || self.users.gathered.len() >= LARGEST_BATCH {
             self.flush();
@@ -125,13 +126,16 @@ impl EventSender {
         if self.unheard.load(Ordering::Relaxed) {
             return;
         }
-        let until = Instant::now() + RECEIVER_TIMEOUT;
-        while full() {
-            if self.users.sender.is_closed() || Instant::now() >= until {
-                return self.unheard.store(true, Ordering::Relaxed);
+        for _ in 0..LOOKS {
+            if !full() {
+                return;
             }
-            thread::sleep(Duration::from_micros(200));
+            if self.users.sender.is_closed() {
+                break;
+            }
+            thread::sleep(PAUSE);
         }
+        self.unheard.store(true, Ordering::Relaxed);
     }
 
     /// Begins the first load.

@@ -3,14 +3,13 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    time::Instant,
 };
 
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::{
-    object::{FileKey, Kind, Row},
+    object::{Kind, Row},
     scan::FileScan,
     walk::{Identity, Signatures},
 };
@@ -32,8 +31,8 @@ pub(super) struct Found {
 
 /// A message that somebody waits for.
 pub(super) enum Urgent {
-    /// A file was just written.
-    Refresh(FileScan, Reply<()>),
+    /// A file was just written. Answers how this object stands then.
+    Refresh(FileScan, Option<(Kind, String)>, Reply<Option<Found>>),
     /// Reads one object.
     Get(Kind, String, Reply<Option<Found>>),
     /// Lets a tombstone go.
@@ -72,8 +71,6 @@ pub(super) struct Walked {
 pub(super) enum Message {
     Urgent(Urgent),
     Bulk(Box<Bulk>),
-    /// The time that was given has come.
-    Timeout,
     /// The source is being closed.
     Closed,
 }
@@ -123,8 +120,8 @@ impl Mailbox {
         self.wake.notify_all();
     }
 
-    /// The next message, waiting until `until` at most.
-    pub fn next(&self, until: Option<Instant>) -> Message {
+    /// The next message.
+    pub fn next(&self) -> Message {
         let mut slots = self.lock();
         loop {
             if slots.closed {
@@ -133,22 +130,10 @@ impl Mailbox {
             if let Some(message) = slots.urgent.pop_front() {
                 return Message::Urgent(message);
             }
-            let now = Instant::now();
-            if until.is_some_and(|until| until <= now) {
-                return Message::Timeout;
-            }
             if let Some(message) = slots.bulk.pop_front() {
                 return Message::Bulk(Box::new(message));
             }
-            slots = match until {
-                Some(until) => {
-                    self.wake
-                        .wait_timeout(slots, until - now)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
-                }
-                None => self.wake.wait(slots).unwrap_or_else(PoisonError::into_inner),
-            };
+            slots = self.wake.wait(slots).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -175,12 +160,4 @@ impl Mailbox {
 /// The answer of a source that is being closed.
 pub(super) fn closed() -> DesiredError {
     DesiredError::Unavailable("the folder is being closed".to_owned())
-}
-
-/// A wish to have files read (again).
-#[derive(Debug, Clone)]
-pub(super) struct Wish {
-    pub file: FileKey,
-    /// Not before.
-    pub due: Instant,
 }

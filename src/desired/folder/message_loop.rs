@@ -1,9 +1,6 @@
 //! What the object store does after the first load: messages.
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     mailbox::{Bulk, Found, Message, Urgent, Walked},
@@ -24,12 +21,10 @@ pub(super) fn run(mut store: ObjectStore) {
             store.urgent(message);
         }
         store.out.flush();
-        let until = store.settling.first().map(|(due, _)| *due);
-        let mailbox = store.mailbox.clone();
-        match mailbox.next(until) {
+        let shared = store.shared.clone();
+        match shared.mailbox.next() {
             Message::Urgent(message) => store.urgent(message),
             Message::Bulk(message) => store.bulk(*message),
-            Message::Timeout => store.settle(),
             Message::Closed => return,
         }
     }
@@ -38,9 +33,10 @@ pub(super) fn run(mut store: ObjectStore) {
 impl ObjectStore {
     pub(super) fn urgent(&mut self, message: Urgent) {
         match message {
-            Urgent::Refresh(scan, reply) => {
+            Urgent::Refresh(scan, wanted, reply) => {
                 self.apply(scan);
-                drop(reply.send(Ok(())));
+                let found = wanted.and_then(|(kind, name)| self.found(kind, &name));
+                drop(reply.send(Ok(found)));
             }
             Urgent::Get(kind, name, reply) => drop(reply.send(Ok(self.found(kind, &name)))),
             Urgent::Release(kind, name, reply) => {
@@ -71,7 +67,7 @@ impl ObjectStore {
                     }
                 }
             }
-            Urgent::Signatures(reply) => drop(reply.send(Ok(std::mem::take(&mut self.signatures)))),
+            Urgent::Signatures(reply) => drop(reply.send(Ok(self.signatures.take().unwrap_or_default()))),
         }
     }
 
@@ -91,26 +87,20 @@ impl ObjectStore {
     }
 
     fn lift(&mut self, name: &str) -> Result<(), DesiredError> {
-        let Some(id) = self.find(Kind::Hold, name) else {
+        let Some(id) = self.find(Kind::VpnHold, name) else {
             return Ok(());
         };
         if self.is_declared(id) {
-            return Err(DesiredError::Conflict {
-                kind: Kind::Hold.as_str(),
-                name: name.to_owned(),
-                message: "its file was written again while it was being released".to_owned(),
-            });
+            let message = "its file was written again while it was being released";
+            return Err(DesiredError::conflict(Kind::VpnHold, name, message));
         }
         self.remove(id);
         Ok(())
     }
 
     fn mark(&mut self, name: &str, patch: HrMarksPatch) -> Result<(), DesiredError> {
-        let missing = || DesiredError::NotFound {
-            kind: Kind::User.as_str(),
-            name: name.to_owned(),
-        };
-        let id = self.find(Kind::User, name).ok_or_else(missing)?;
+        let missing = || DesiredError::not_found(Kind::VpnUser, name);
+        let id = self.find(Kind::VpnUser, name).ok_or_else(missing)?;
         let row = self.row(id).filter(|row| row.deleted.is_none()).ok_or_else(missing)?;
         let Ok(Spec::User(spec)) = Spec::from_json(row.kind, &row.spec) else {
             return Err(missing());
@@ -127,10 +117,7 @@ impl ObjectStore {
     }
 
     fn report(&mut self, kind: Kind, name: &str, status: String) -> Result<Version, DesiredError> {
-        let missing = || DesiredError::NotFound {
-            kind: kind.as_str(),
-            name: name.to_owned(),
-        };
+        let missing = || DesiredError::not_found(kind, name);
         let id = self.find(kind, name).ok_or_else(missing)?;
         let row = self.row(id).ok_or_else(missing)?;
         if row.status.as_deref() != Some(&status) {
@@ -140,63 +127,44 @@ impl ObjectStore {
         Ok(self.entry(id).map(|entry| Version(entry.version)).unwrap_or_default())
     }
 
-    /// Has the files read again whose missing documents have settled.
-    fn settle(&mut self) {
-        let now = Instant::now();
-        while self.settling.first().is_some_and(|(due, _)| *due <= now) {
-            let Some((_, id)) = self.settling.pop_first() else {
-                return;
-            };
-            let Some(file) = self.file(id) else { continue };
-            let waits = |object: &u32| {
-                self.entry(*object)
-                    .is_some_and(|entry| entry.file == id && entry.missing.is_some())
-            };
-            if file.owned.iter().any(waits) {
-                self.scanner.wish(file.key.clone(), now);
-            }
-        }
-    }
-
     pub fn walked(&mut self, walked: Walked) {
         self.set_unreadable_folders(walked.unreadable);
         let identity = match walked.people {
             Ok(identity) => identity,
             Err(reason) => {
-                self.source_status.set_unreadable(Some(walked.at));
-                let shown = self.roots.people.display();
+                self.shared.source_status.set_unreadable(Some(walked.at));
+                let shown = self.shared.roots.people.display();
                 let line = format!("{shown}: cannot be read, what was known last is in force: {reason}");
-                return self.source_status.set_source("folder", Some(line));
+                return self.shared.source_status.set_source("folder", Some(line));
             }
         };
-        self.source_status.set_unreadable(None);
-        self.source_status.set_source("folder", None);
-        if self.roots.identity() != Some(identity) {
-            self.roots.set_identity(identity);
+        self.shared.source_status.set_unreadable(None);
+        self.shared.source_status.set_source("folder", None);
+        if self.shared.roots.identity() != Some(identity) {
+            self.shared.roots.set_identity(identity);
             self.writer.fact(Fact::Device, identity.0.cast_signed());
             self.writer.fact(Fact::Inode, identity.1.cast_signed());
-            self.reading.noted = None;
+            self.noted = None;
         }
-        let pause = (self.reading.max_age / 8).clamp(Duration::from_secs(60), Duration::from_secs(3600));
+        let pause = (self.max_age / 8).clamp(Duration::from_secs(60), Duration::from_secs(3600));
         if self
-            .reading
             .noted
             .is_none_or(|noted| walked.at.duration_since(noted).unsigned_abs() >= pause)
         {
             self.writer.fact(Fact::ReadAt, walked.at.as_millisecond());
-            self.reading.noted = Some(walked.at);
+            self.noted = Some(walked.at);
         }
     }
 
     fn set_unreadable_folders(&mut self, folders: Vec<(String, String)>) {
         let now: BTreeSet<String> = folders.iter().map(|(folder, _)| folder.clone()).collect();
-        for mended in self.reading.unreadable.difference(&now) {
-            self.source_status.set_file(mended, Vec::new(), Vec::new());
+        for mended in self.unreadable.difference(&now) {
+            self.shared.source_status.set_file(mended, Vec::new(), Vec::new());
         }
         for (folder, reason) in folders {
             let line = format!("{folder}: cannot be read, what was known of it stays in force: {reason}");
-            self.source_status.set_file(&folder, vec![line], Vec::new());
+            self.shared.source_status.set_file(&folder, vec![line], Vec::new());
         }
-        self.reading.unreadable = now;
+        self.unreadable = now;
     }
 }

@@ -13,18 +13,15 @@ use jiff::Timestamp;
 use super::{
     damage::{Damage, UNREAD},
     event_sender::{Change, EventSender},
-    mailbox::{Mailbox, Urgent},
+    mailbox::Urgent,
     object::{Digest, FileKey, Kind, Row},
-    reading_state::ReadingState,
-    record::{Reader, Writer},
+    record::{Reader, Record, Writer},
     record_rows::Fact,
-    scan::Digests,
-    scanner::Scanner,
-    source_status::SourceStatus,
-    walk::{Roots, Signatures},
-    writers::Writers,
+    shared::Shared,
+    walk::Signatures,
+    wishes::Scanner,
 };
-use crate::{clock::SharedClock, model::hr::HrMarks};
+use crate::model::hr::HrMarks;
 
 /// How long a document must be missing before that is believed.
 pub(super) const SETTLE: Duration = Duration::from_millis(300);
@@ -83,16 +80,11 @@ pub(super) struct File {
 
 /// State of the source.
 pub(super) struct ObjectStore {
-    pub clock: SharedClock,
-    pub roots: Arc<Roots>,
-    pub source_status: Arc<SourceStatus>,
+    pub shared: Arc<Shared>,
     pub out: EventSender,
     pub reader: Reader,
     pub writer: Writer,
-    pub digests: Digests,
-    pub mailbox: Arc<Mailbox>,
     pub scanner: Scanner,
-    pub writers: Arc<Writers>,
     pub entries: Vec<Option<Entry>>,
     pub free: Vec<u32>,
     names: HashMap<Kind, HashMap<Arc<str>, u32>>,
@@ -101,7 +93,6 @@ pub(super) struct ObjectStore {
     pub namespaces: BTreeSet<Arc<str>>,
     /// Files that declare an object which another place had first.
     pub claims: HashMap<u32, BTreeSet<u32>>,
-    pub settling: BTreeSet<(Instant, u32)>,
     /// Files to read again.
     pub again: BTreeSet<u32>,
     /// Messages that came while a file was applied and have to wait for the end of it.
@@ -113,26 +104,16 @@ pub(super) struct ObjectStore {
     /// The first load is under way.
     pub loading: bool,
     pub version: u64,
-    /// Signatures seen by the first load, until the walker takes them.
-    pub signatures: Signatures,
-    pub reading: ReadingState,
+    /// Signatures of files as they were read, until the walker takes them.
+    pub signatures: Option<Signatures>,
+    /// How long the last known state is served when the folder cannot be read at start.
+    pub max_age: Duration,
+    /// When the last whole reading was last noted in the record.
+    pub noted: Option<Timestamp>,
+    /// Sub-folders with problems in the source status.
+    pub unreadable: BTreeSet<String>,
     /// What of the record could not be read.
     pub damage: Damage,
-}
-
-/// The parts that an object store is made of.
-pub(super) struct Dependencies {
-    pub clock: SharedClock,
-    pub roots: Arc<Roots>,
-    pub source_status: Arc<SourceStatus>,
-    pub out: EventSender,
-    pub reader: Reader,
-    pub writer: Writer,
-    pub digests: Digests,
-    pub mailbox: Arc<Mailbox>,
-    pub scanner: Scanner,
-    pub writers: Arc<Writers>,
-    pub last_known_max_age: Duration,
 }
 
 /// Marks that say something.
@@ -141,34 +122,31 @@ pub(super) fn kept(marks: HrMarks) -> Option<Box<HrMarks>> {
 }
 
 impl ObjectStore {
-    pub fn new(dependencies: Dependencies) -> Self {
+    pub fn new(shared: Arc<Shared>, out: EventSender, record: Record, scanner: Scanner, max_age: Duration) -> Self {
+        let Record { reader, writer } = record;
         Self {
-            clock: dependencies.clock,
-            roots: dependencies.roots,
-            source_status: dependencies.source_status,
-            out: dependencies.out,
-            reader: dependencies.reader,
-            writer: dependencies.writer,
-            digests: dependencies.digests,
-            mailbox: dependencies.mailbox,
-            scanner: dependencies.scanner,
-            writers: dependencies.writers,
+            shared,
+            out,
+            reader,
+            writer,
+            scanner,
             entries: Vec::new(),
             free: Vec::new(),
-            names: Kind::ALL.into_iter().map(|kind| (kind, HashMap::new())).collect(),
+            names: HashMap::new(),
             files: Vec::new(),
             file_ids: HashMap::new(),
             namespaces: BTreeSet::new(),
             claims: HashMap::new(),
-            settling: BTreeSet::new(),
             again: BTreeSet::new(),
             deferred: VecDeque::new(),
             applying: None,
             doomed: Vec::new(),
             loading: true,
             version: 0,
-            signatures: Signatures::new(),
-            reading: ReadingState::new(dependencies.last_known_max_age),
+            signatures: Some(Signatures::new()),
+            max_age,
+            noted: None,
+            unreadable: BTreeSet::new(),
             damage: Damage::default(),
         }
     }
@@ -214,7 +192,8 @@ impl ObjectStore {
         match self.reader.get(id) {
             Ok(row) => row,
             Err(error) => {
-                self.source_status
+                self.shared
+                    .source_status
                     .set_source("record-reading", Some(format!("desired.db cannot be read: {error}")));
                 None
             }
@@ -274,11 +253,10 @@ impl ObjectStore {
     }
 
     pub fn index(&mut self, kind: Kind, name: Arc<str>, id: u32, digest: Digest) {
-        if let Some(names) = self.names.get_mut(&kind) {
-            names.insert(name, id);
-        }
+        self.names.entry(kind).or_default().insert(name, id);
         if digest != UNREAD {
-            self.digests
+            self.shared
+                .digests
                 .write()
                 .unwrap_or_else(PoisonError::into_inner)
                 .insert(digest, id);
@@ -297,7 +275,7 @@ impl ObjectStore {
     pub fn digest(&mut self, id: u32, digest: Digest) {
         let Some(entry) = self.entry_mut(id) else { return };
         let old = mem::replace(&mut entry.digest, digest);
-        let mut digests = self.digests.write().unwrap_or_else(PoisonError::into_inner);
+        let mut digests = self.shared.digests.write().unwrap_or_else(PoisonError::into_inner);
         if old != digest && digests.get(&old) == Some(&id) {
             digests.remove(&old);
         }
@@ -377,7 +355,7 @@ impl ObjectStore {
             names.remove(&entry.name);
         }
         {
-            let mut digests = self.digests.write().unwrap_or_else(PoisonError::into_inner);
+            let mut digests = self.shared.digests.write().unwrap_or_else(PoisonError::into_inner);
             if digests.get(&entry.digest) == Some(&id) {
                 digests.remove(&entry.digest);
             }

@@ -5,29 +5,26 @@ use std::{
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        mpsc::{Receiver, RecvTimeoutError, Sender},
-    },
-    time::{Duration, Instant, SystemTime},
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use notify::{
     Event, EventKind, INotifyWatcher, RecursiveMode, Watcher as _,
     event::{AccessKind, AccessMode, ModifyKind},
 };
+use tokio::sync::oneshot;
 
 use super::{
     backoff::retry_pause,
-    mailbox::{Bulk, Mailbox, Urgent, Walked},
+    mailbox::{Bulk, Urgent, Walked},
     object::{FileKey, Root},
-    scanner::Scanner,
-    source_status::SourceStatus,
-    walk::{Identity, Listing, Roots, Signatures, is_declared_name, list, signature},
+    shared::Shared,
+    walk::{Identity, Listing, Signatures, is_declared_name, list, signature},
     ways::Ways,
-    writers::Writers,
+    wishes::{Scanner, Signal},
 };
-use crate::clock::SharedClock;
 
 /// A file that is being written is read after this time, or earlier when it is closed.
 const WRITING: Duration = Duration::from_millis(50);
@@ -40,25 +37,11 @@ const GATHER: Duration = Duration::from_millis(20);
 /// A file changed this recently may change again without its metadata showing it.
 const FRESH: Duration = Duration::from_secs(2);
 
-/// What the watching thread hears.
-pub(super) enum Signal {
-    Notify(notify::Result<Event>),
-    Stop,
-}
-
-/// What the watching thread is made of.
-pub(super) struct Dependencies {
-    pub roots: Arc<Roots>,
-    pub source_status: Arc<SourceStatus>,
-    pub mailbox: Arc<Mailbox>,
-    pub scanner: Scanner,
-    pub writers: Arc<Writers>,
-    pub clock: SharedClock,
-    pub rescan_interval: Duration,
-}
-
-struct Watch {
-    dependencies: Dependencies,
+/// The folders while they are watched.
+pub(super) struct Watch {
+    shared: Arc<Shared>,
+    scanner: Scanner,
+    rescan_interval: Duration,
     notify: Option<INotifyWatcher>,
     /// Watched folders.
     watched: HashMap<PathBuf, Identity>,
@@ -70,47 +53,46 @@ struct Watch {
     turned: bool,
     /// Walks since the last one in which everything could be listed.
     failures: u32,
-    signatures: Signatures,
+    /// What files were like when they were looked at last. The store tells it to the first walk, when both folders are watched: a
+    /// file that came and went before would be missed.
+    signatures: Option<Signatures>,
     /// Events cannot be relied upon.
     polling: bool,
-    next_walk: Instant,
-}
-
-/// Watches until told to stop.
-pub(super) fn run(dependencies: Dependencies, signals: &Receiver<Signal>, sender: Sender<Signal>) {
-    let Ok(signatures) = dependencies.mailbox.ask(Urgent::Signatures) else {
-        return;
-    };
-    let notify = INotifyWatcher::new(
-        move |event| drop(sender.send(Signal::Notify(event))),
-        notify::Config::default(),
-    );
-    let polling = notify.is_err();
-    let mut watch = Watch {
-        dependencies,
-        notify: notify.ok(),
-        watched: HashMap::new(),
-        ways: HashMap::new(),
-        beside: HashMap::new(),
-        turned: false,
-        failures: 0,
-        signatures,
-        polling,
-        next_walk: Instant::now(),
-    };
-    loop {
-        match signals.recv_timeout(watch.next_walk.saturating_duration_since(Instant::now())) {
-            Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-            Ok(Signal::Notify(event)) => watch.hear(event),
-            Err(RecvTimeoutError::Timeout) => watch.walk(),
-        }
-    }
+    pub next_walk: Instant,
+    /// Dropped with this, so that somebody hears of the end.
+    _watching: oneshot::Sender<()>,
 }
 
 impl Watch {
-    fn hear(&mut self, event: notify::Result<Event>) {
+    /// Begins to watch; the first walk is due at once.
+    pub fn new(
+        shared: Arc<Shared>,
+        scanner: Scanner,
+        rescan_interval: Duration,
+        watching: oneshot::Sender<()>,
+    ) -> Self {
+        let told = scanner.clone();
+        let notify = INotifyWatcher::new(move |event| told.tell(Signal::Notify(event)), notify::Config::default());
+        Self {
+            polling: notify.is_err(),
+            notify: notify.ok(),
+            watched: HashMap::new(),
+            ways: HashMap::new(),
+            beside: HashMap::new(),
+            turned: false,
+            failures: 0,
+            signatures: None,
+            next_walk: shared.clock.monotonic(),
+            shared,
+            scanner,
+            rescan_interval,
+            _watching: watching,
+        }
+    }
+
+    pub fn hear(&mut self, event: notify::Result<Event>) {
         let Some(event) = event.ok().filter(|event| !event.need_rescan()) else {
-            self.dependencies.writers.forget();
+            self.shared.writers.forget();
             return self.walk_within(GATHER);
         };
         let delay = match event.kind {
@@ -131,7 +113,7 @@ impl Watch {
             // A link leads elsewhere now, and with it everything behind it.
             self.walk_within(GATHER);
         }
-        if self.dependencies.roots.key(path).is_none() {
+        if self.shared.roots.key(path).is_none() {
             // Beside a link.
             return;
         }
@@ -149,13 +131,13 @@ impl Watch {
             return;
         }
         if is_declared_name(name) && !path.is_dir() {
-            if let Some(file) = self.dependencies.roots.key(path) {
+            if let Some(file) = self.shared.roots.key(path) {
                 if writes {
-                    self.dependencies.writers.writes(&file);
+                    self.shared.writers.writes(&file);
                 } else if delay == WRITTEN {
-                    self.dependencies.writers.closed(&file);
+                    self.shared.writers.closed(&file);
                 }
-                self.dependencies.scanner.wish(file, Instant::now() + delay);
+                self.scanner.wish(file, self.shared.clock.monotonic() + delay);
             }
         } else if path.is_dir() {
             self.walk_within(GATHER);
@@ -163,27 +145,32 @@ impl Watch {
     }
 
     fn walk_within(&mut self, time: Duration) {
-        self.next_walk = self.next_walk.min(Instant::now() + time);
+        self.next_walk = self.next_walk.min(self.shared.clock.monotonic() + time);
     }
 
     /// Looks at the metadata of every file.
-    fn walk(&mut self) {
-        let begun = Instant::now();
+    pub fn walk(&mut self) {
+        let begun = self.shared.clock.monotonic();
+        let people = self.shared.roots.check(Root::People);
+        let people = people.and_then(|identity| Ok((identity, self.look(Root::People)?)));
+        let own = self.look(Root::Own);
         let mut unreadable = Vec::new();
-        let people = match self.dependencies.roots.check(Root::People) {
-            Err(error) => Err(error.to_string()),
-            Ok(identity) => match self.walk_root(Root::People, &mut unreadable) {
-                Err(error) => Err(error.to_string()),
-                Ok(()) => Ok(identity),
-            },
-        };
-        if let Err(error) = self.walk_root(Root::Own, &mut unreadable) {
-            unreadable.push((self.dependencies.roots.own.display().to_string(), error.to_string()));
+        let people = people.map_err(|error| error.to_string()).map(|(identity, listing)| {
+            self.compare(Root::People, &listing);
+            unreadable.extend(listing.unreadable);
+            identity
+        });
+        match own {
+            Ok(listing) => {
+                self.compare(Root::Own, &listing);
+                unreadable.extend(listing.unreadable);
+            }
+            Err(error) => unreadable.push((self.shared.roots.own.display().to_string(), error.to_string())),
         }
-        let took = begun.elapsed();
+        let took = self.shared.clock.monotonic() - begun;
         let pause = if unreadable.is_empty() && people.is_ok() {
             self.failures = 0;
-            self.dependencies.rescan_interval
+            self.rescan_interval
         } else {
             // A lack of file descriptors is over in a moment; a folder that is away is looked for every second or so.
             let pause = retry_pause(self.failures).max(took * 10);
@@ -199,19 +186,20 @@ impl Watch {
         } else {
             pause
         };
-        self.next_walk = Instant::now() + pause.min(self.dependencies.rescan_interval);
+        self.next_walk = self.shared.clock.monotonic() + pause.min(self.rescan_interval);
         if std::mem::take(&mut self.turned) {
             self.walk_within(GATHER);
         }
-        self.dependencies.mailbox.bulk(Bulk::Walked(Walked {
+        self.shared.mailbox.bulk(Bulk::Walked(Walked {
             people,
             unreadable,
-            at: self.dependencies.clock.now(),
+            at: self.shared.clock.now(),
         }));
     }
 
-    fn walk_root(&mut self, root: Root, unreadable: &mut Vec<(String, String)>) -> io::Result<()> {
-        let path = self.dependencies.roots.path(root).to_owned();
+    /// Watches a folder and lists it.
+    fn look(&mut self, root: Root) -> io::Result<Listing> {
+        let path = self.shared.roots.path(root).to_owned();
         let mut ways = Ways::default();
         ways.add(&path);
         self.watch_ways(&ways);
@@ -236,9 +224,7 @@ impl Watch {
                 drop(notify.unwatch(&folder));
             }
         }
-        self.compare(root, &listing);
-        unreadable.extend(listing.unreadable);
-        Ok(())
+        Ok(listing)
     }
 
     /// Watches the folders of these links; answers whether one of them was not watched before.
@@ -292,39 +278,41 @@ impl Watch {
                     "{shown}: file events cannot be had ({error}), so the folder is looked through every second or so \
                      instead: {advice}"
                 );
-                self.dependencies.source_status.set_source("events", Some(line));
+                self.shared.source_status.set_source("events", Some(line));
             }
         }
         None
     }
 
     fn compare(&mut self, root: Root, listing: &Listing) {
-        let now = Instant::now();
-        let wall = SystemTime::now();
+        let now = self.shared.clock.monotonic();
+        let wall = self.shared.clock.now();
         let mut seen = HashSet::with_capacity(listing.files.len());
+        let signatures = self
+            .signatures
+            .get_or_insert_with(|| self.shared.mailbox.ask(Urgent::Signatures).unwrap_or_default());
         for path in &listing.files {
             let file = FileKey {
                 root,
                 path: path.clone(),
             };
-            let meta = fs::metadata(self.dependencies.roots.absolute(&file));
+            let meta = fs::metadata(self.shared.roots.absolute(&file));
             let stamp = meta.as_ref().map_or(0, signature);
-            let fresh = meta.is_ok_and(|meta| {
-                meta.modified()
-                    .is_ok_and(|modified| wall.duration_since(modified).is_ok_and(|age| age < FRESH))
-            });
-            if self.signatures.get(&file) != Some(&stamp) {
-                self.dependencies.scanner.wish(file.clone(), now);
+            let modified = meta.and_then(|meta| meta.modified()).ok();
+            let modified = modified.and_then(|modified| Timestamp::try_from(modified).ok());
+            let fresh = modified.is_some_and(|modified| wall.duration_since(modified).unsigned_abs() < FRESH);
+            if signatures.get(&file) != Some(&stamp) {
+                self.scanner.wish(file.clone(), now);
                 // A signature that nothing matches: looked at once more.
-                self.signatures.insert(file.clone(), if fresh { 1 } else { stamp });
+                signatures.insert(file.clone(), if fresh { 1 } else { stamp });
             }
             seen.insert(path.clone());
         }
         let gone = |file: &FileKey| file.root == root && !seen.contains(&file.path) && !listing.is_unknown(&file.path);
-        let gone: Vec<FileKey> = self.signatures.keys().filter(|file| gone(file)).cloned().collect();
+        let gone: Vec<FileKey> = signatures.keys().filter(|file| gone(file)).cloned().collect();
         for file in gone {
-            self.signatures.remove(&file);
-            self.dependencies.scanner.wish(file, now);
+            signatures.remove(&file);
+            self.scanner.wish(file, now);
         }
     }
 }
