@@ -31,7 +31,7 @@ CREATE TABLE unaudited (
 }
 pub(crate) use outbox_table;
 
-/// The rows of a file that wait in the table that [`outbox_table`] makes. Cheap to clone.
+/// The rows of a file that wait in the table that `outbox_table!` makes. Cheap to clone.
 #[derive(Clone)]
 pub struct Outbox {
     store: Store,
