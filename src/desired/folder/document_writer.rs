@@ -5,7 +5,7 @@ use std::{
     fmt, fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use serde_yaml::Value;
@@ -90,9 +90,11 @@ impl DocumentWriter {
             }
         };
         // One of the operator's own is hardly ever there when its file is not: that is seen when the file is taken over, and not
-        // asked before, so that a denial goes through the store once.
-        let may_exist =
-            root == Root::People || fs::symlink_metadata(self.shared.roots.absolute(&own_file(root, name))).is_ok();
+        // asked before, so that a denial goes through the store once. During the load the answer is waited for, so that the file is
+        // not taken for one that was left half-written.
+        let may_exist = root == Root::People
+            || !self.shared.loaded.load(Ordering::Acquire)
+            || fs::symlink_metadata(self.shared.roots.absolute(&own_file(root, name))).is_ok();
         if may_exist
             && let Some(found) = self.get(kind, name)?
             && found.row.deleted.is_none()

@@ -142,6 +142,12 @@ impl Mailbox {
         std::mem::take(&mut self.lock().urgent)
     }
 
+    /// How many wait for an answer.
+    #[cfg(test)]
+    pub fn waiting(&self) -> usize {
+        self.lock().urgent.len()
+    }
+
     /// Sends a message that is answered, and waits on this thread.
     pub fn ask<T>(&self, message: impl FnOnce(Reply<T>) -> Urgent) -> Result<T, DesiredError> {
         let (reply, answer) = oneshot::channel();

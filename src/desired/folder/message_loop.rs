@@ -1,6 +1,6 @@
 //! What the object store does after the first load: messages.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 
 use super::{
     mailbox::{Bulk, Found, Message, Urgent, Walked},
@@ -16,6 +16,7 @@ use crate::{
 /// Loads, then answers messages until the mailbox is closed.
 pub(super) fn run(mut store: ObjectStore) {
     store.load();
+    store.shared.loaded.store(true, Ordering::Release);
     loop {
         while let Some(message) = store.deferred.pop_front() {
             store.urgent(message);

@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -105,6 +105,7 @@ impl FolderSource {
         fs::create_dir_all(&own).map_err(failed(&own))?;
         let shared = Arc::new(Shared {
             clock: options.clock.clone(),
+            loaded: AtomicBool::new(false),
             roots: Roots::new(people, own, None),
             source_status: SourceStatus::default(),
             mailbox: Mailbox::default(),
