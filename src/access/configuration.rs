@@ -74,11 +74,12 @@ impl Dependencies {
         if self.people.access(id) == Access::Granted {
             return Ok(());
         }
-        let person = self.people.person(id);
-        let (reason, holds) = person.map_or_else(
-            || (Reason::Deleted, Vec::new()),
-            |person| (person.effective.reason, person.live_holds),
-        );
+        let (reason, holds) = match self.people.person(id) {
+            None => (Reason::Deleted, Vec::new()),
+            // Granted this very moment.
+            Some(person) if person.effective.access == Access::Granted => return Ok(()),
+            Some(person) => (person.effective.reason, person.live_holds),
+        };
         Err(AccessError::Denied(Denial {
             corporate_id: id.clone(),
             reason,

@@ -17,9 +17,13 @@ def installed(package, find):
 
 
 def _apt_get(arguments):
-    done = subprocess.run(
-        # Another one may be installing something.
-        ["apt-get", "-o", "DPkg::Lock::Timeout=120", *arguments], stdin=subprocess.DEVNULL, capture_output=True,
-        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-    )
+    try:
+        done = subprocess.run(
+            # Another one may be installing something.
+            ["apt-get", "-o", "DPkg::Lock::Timeout=120", *arguments], stdin=subprocess.DEVNULL, capture_output=True,
+            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, timeout=300,
+        )
+    except subprocess.TimeoutExpired:
+        # Where there is no network.
+        return False
     return done.returncode == 0

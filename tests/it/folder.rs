@@ -1181,7 +1181,7 @@ async fn holds_of_the_operator_live_in_its_own_folder() {
 }
 
 #[tokio::test]
-async fn a_file_that_came_and_went_before_the_folders_are_watched_is_missed() {
+async fn that_a_file_came_and_went_before_the_folders_were_watched_is_noticed() {
     let place = Place::new();
     let source = FolderSource::open(place.options()).unwrap();
     let (name, anna) = ("api-x-ab000001", HoldNotes::by("anna (192.0.2.7)"));

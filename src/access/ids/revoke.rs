@@ -96,16 +96,21 @@ impl Dependencies {
         };
         // Somebody may have reinstated the ID between two of these writes, and lifted the hold. The later word is this one, and it is
         // said when the registry still says revoked after the hold was seen: whoever lifts the hold after that reads the registry.
-        let (mut entry, mut hold) = (entry, hold);
+        let (mut entry, mut hold, mut proof, mut crossed) = (entry, hold, proof, false);
         loop {
             match self.hold_again(&registry, &id, why.reason.clone()).await {
                 Ok(standing) => hold = standing,
-                Err(error) => {
+                Err(error) if !crossed && self.stands_for_good(&hold) => {
                     tracing::warn!(%id, %error, "whether the hold of the revocation still stands could not be looked at");
                 }
+                Err(error) => return Err(error.into()),
+            }
+            if crossed {
+                proof = self.await_denial(&id, &hold).await;
             }
             match self.registry().get(&id).await? {
                 Some(now) if now.status.is_valid() => {
+                    crossed = true;
                     entry = self.record_revoked(caller, &id, why.reason.as_deref()).await?;
                 }
                 Some(_) | None => break,

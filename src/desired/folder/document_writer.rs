@@ -109,7 +109,16 @@ impl DocumentWriter {
             }
             self.text(name, spec, &without, manager)
         })?;
-        let file = self.write_new(root, name, &text)?;
+        let file = match self.write_new(root, name, &text) {
+            Ok(file) => file,
+            // What stands already needs no file.
+            Err(error) => {
+                return match self.get(kind, name)?.filter(|found| found.row.deleted.is_none()) {
+                    Some(found) => same(found),
+                    None => Err(error),
+                };
+            }
+        };
         let found = self.refresh(&file, Vec::new(), Some((kind, name)))?;
         if let Some(found) = found.filter(|found| found.row.file == file) {
             if root == Root::Own {

@@ -131,14 +131,21 @@ async fn a_hold_that_is_ordered_during_the_load_is_placed_behind_it() {
     let clock = ManualClock::at(Timestamp::now());
     let house = House::of(dir, clock.clone(), Arc::new(files::sync));
     let ordered = tokio::spawn(order(house.source.clone()));
-    while house.source.shared.mailbox.waiting() == 0 {
-        tokio::task::yield_now().await;
-    }
+    let patience = Duration::from_secs(60);
+    let waits = async {
+        while house.source.shared.mailbox.waiting() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(patience, waits).await.unwrap();
     assert!(!house.file().exists(), "what is half-written is removed meanwhile");
-    while !ordered.is_finished() {
-        clock.advance(Duration::from_millis(50));
-        tokio::task::yield_now().await;
-    }
+    let placed = async {
+        while !ordered.is_finished() {
+            clock.advance(Duration::from_millis(50));
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(patience, placed).await.unwrap();
     ordered.await.unwrap().unwrap();
     assert!(house.file().exists());
 }

@@ -6,7 +6,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::{StreamExt as _, stream};
@@ -23,9 +23,8 @@ use crate::{
 const ON_THEIR_WAY: usize = 1024;
 /// Users that are gathered at the most: the last document of a very long file need not hold up the first.
 const LARGEST_BATCH: usize = 512;
-/// Pause between looks at whether somebody took something, and how many looks are taken: half a second and more.
-const PAUSE: Duration = Duration::from_micros(200);
-const LOOKS: usize = 2500;
+/// How long is waited for somebody who takes nothing. Real time: it is a thread that is waited for.
+const RECEIVER_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What happened to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,16 +125,13 @@ impl EventSender {
         if self.unheard.load(Ordering::Relaxed) {
             return;
         }
-        for _ in 0..LOOKS {
-            if !full() {
-                return;
+        let until = Instant::now() + RECEIVER_TIMEOUT;
+        while full() {
+            if self.users.sender.is_closed() || Instant::now() >= until {
+                return self.unheard.store(true, Ordering::Relaxed);
             }
-            if self.users.sender.is_closed() {
-                break;
-            }
-            thread::sleep(PAUSE);
+            thread::sleep(Duration::from_micros(200));
         }
-        self.unheard.store(true, Ordering::Relaxed);
     }
 
     /// Begins the first load.

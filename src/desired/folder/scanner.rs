@@ -43,6 +43,7 @@ fn run(shared: &Arc<Shared>, signals: &Receiver<Signal>, own: &Scanner) {
     let clock = &shared.clock;
     let mut wishes = Wishes::default();
     let mut watch: Option<Watch> = None;
+    let mut read_until = clock.monotonic();
     loop {
         let walk = watch.as_ref().map(|watch| watch.next_walk);
         let due = wishes.earliest().into_iter().chain(walk).min();
@@ -62,15 +63,26 @@ fn run(shared: &Arc<Shared>, signals: &Receiver<Signal>, own: &Scanner) {
                         watch.hear(event);
                     }
                 }
-                Signal::Watch(rescan_interval, watching) => {
-                    watch = Some(Watch::new(shared.clone(), own.clone(), rescan_interval, watching));
+                Signal::Watch(rescan_interval, notify, watching) => {
+                    watch = Some(Watch::new(
+                        shared.clone(),
+                        own.clone(),
+                        rescan_interval,
+                        notify,
+                        watching,
+                    ));
                 }
                 Signal::Rest => watch = None,
                 Signal::Stop => return,
             }
         }
-        if let Some(watch) = watch.as_mut().filter(|watch| watch.next_walk <= clock.monotonic()) {
+        let now = clock.monotonic();
+        let reads = now < read_until && wishes.earliest().is_some_and(|due| due <= now);
+        if let Some(watch) = watch.as_mut().filter(|watch| watch.next_walk <= now && !reads) {
             watch.walk();
+            // Files that wait are not kept waiting by walk after walk: they have as long as this one took.
+            let done = clock.monotonic();
+            read_until = done + (done - now);
         }
         if let Some(file) = wishes.take_due(clock.monotonic()) {
             let scan = scan_file(&shared.roots, &file, &shared.digests);

@@ -10,6 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use kube::ResourceExt as _;
+use notify::{INotifyWatcher, Watcher as _};
 use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -147,7 +148,11 @@ impl FolderSource {
     pub async fn run(&self, cancel: CancellationToken) -> Result<()> {
         let (watching, mut ended) = oneshot::channel();
         let rest = RestOnDrop(self.scanner.clone());
-        self.scanner.tell(Signal::Watch(self.rescan_interval, watching));
+        // Its thread has the niceness of the one that makes it, which is not that of reading in bulk.
+        let told = self.scanner.clone();
+        let hear = move |event| told.tell(Signal::Notify(event));
+        let notify = INotifyWatcher::new(hear, notify::Config::default()).ok();
+        self.scanner.tell(Signal::Watch(self.rescan_interval, notify, watching));
         tokio::select! {
             () = cancel.cancelled() => {
                 drop(rest);

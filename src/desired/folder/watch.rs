@@ -23,7 +23,7 @@ use super::{
     shared::Shared,
     walk::{Identity, Listing, Signatures, is_declared_name, list, signature},
     ways::Ways,
-    wishes::{Scanner, Signal},
+    wishes::Scanner,
 };
 
 /// A file that is being written is read after this time, or earlier when it is closed.
@@ -69,13 +69,12 @@ impl Watch {
         shared: Arc<Shared>,
         scanner: Scanner,
         rescan_interval: Duration,
+        notify: Option<INotifyWatcher>,
         watching: oneshot::Sender<()>,
     ) -> Self {
-        let told = scanner.clone();
-        let notify = INotifyWatcher::new(move |event| told.tell(Signal::Notify(event)), notify::Config::default());
         Self {
-            polling: notify.is_err(),
-            notify: notify.ok(),
+            polling: notify.is_none(),
+            notify,
             watched: HashMap::new(),
             ways: HashMap::new(),
             beside: HashMap::new(),
@@ -154,6 +153,12 @@ impl Watch {
         let people = self.shared.roots.check(Root::People);
         let people = people.and_then(|identity| Ok((identity, self.look(Root::People)?)));
         let own = self.look(Root::Own);
+        let looked = self.shared.clock.monotonic() - begun;
+        if self.signatures.is_none() {
+            // Answered behind the load, which is no part of what the walk takes.
+            self.signatures = Some(self.shared.mailbox.ask(Urgent::Signatures).unwrap_or_default());
+        }
+        let begun = self.shared.clock.monotonic();
         let mut unreadable = Vec::new();
         let people = people.map_err(|error| error.to_string()).map(|(identity, listing)| {
             self.compare(Root::People, &listing);
@@ -167,7 +172,7 @@ impl Watch {
             }
             Err(error) => unreadable.push((self.shared.roots.own.display().to_string(), error.to_string())),
         }
-        let took = self.shared.clock.monotonic() - begun;
+        let took = looked + (self.shared.clock.monotonic() - begun);
         let pause = if unreadable.is_empty() && people.is_ok() {
             self.failures = 0;
             self.rescan_interval
@@ -288,9 +293,7 @@ impl Watch {
         let now = self.shared.clock.monotonic();
         let wall = self.shared.clock.now();
         let mut seen = HashSet::with_capacity(listing.files.len());
-        let signatures = self
-            .signatures
-            .get_or_insert_with(|| self.shared.mailbox.ask(Urgent::Signatures).unwrap_or_default());
+        let signatures = self.signatures.get_or_insert_default();
         for path in &listing.files {
             let file = FileKey {
                 root,

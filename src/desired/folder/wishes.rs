@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use notify::Event;
+use notify::{Event, INotifyWatcher};
 use tokio::sync::oneshot;
 
 use super::object::FileKey;
@@ -15,8 +15,9 @@ use super::object::FileKey;
 pub(super) enum Signal {
     /// A file is to be read, and not before.
     Wish(FileKey, Instant),
-    /// The folders are to be watched, with this pause between walks. The sender is dropped when they are not any more.
-    Watch(Duration, oneshot::Sender<()>),
+    /// The folders are to be watched, with this pause between walks, and by these file events where they can be had. The sender is
+    /// dropped when they are not any more.
+    Watch(Duration, Option<INotifyWatcher>, oneshot::Sender<()>),
     /// Something happened in a folder that is watched.
     Notify(notify::Result<Event>),
     /// The folders are not to be watched any more.
