@@ -2,7 +2,6 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -17,21 +16,6 @@ pub trait Clock: Send + Sync + 'static {
     /// Time since the machine started, the time in which it was suspended included. Only moves forward, and means nothing
     /// on another machine. For what others rely on to end in time while this machine sleeps.
     fn since_boot(&self) -> Duration;
-    /// How long of such a wait may pass before this clock is looked at again: one that is moved by hand moves while others wait.
-    fn glance(&self, wait: Duration) -> Duration {
-        wait
-    }
-    /// Blocks the thread until so much time has passed by this clock.
-    fn sleep(&self, time: Duration) {
-        let until = self.monotonic() + time;
-        loop {
-            let left = until.saturating_duration_since(self.monotonic());
-            if left.is_zero() {
-                return;
-            }
-            thread::sleep(self.glance(left));
-        }
-    }
 }
 
 /// A clock that can be shared.
@@ -58,9 +42,6 @@ impl Clock for SystemClock {
         Duration::try_from(rustix::time::clock_gettime(id)).unwrap_or_default()
     }
 }
-
-/// How soon whoever waits by a [`ManualClock`] sees that it was moved.
-const GLANCE: Duration = Duration::from_millis(2);
 
 /// A clock that stands still until it is moved. For tests.
 #[derive(Debug)]
@@ -103,8 +84,5 @@ impl Clock for ManualClock {
     }
     fn since_boot(&self) -> Duration {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).2
-    }
-    fn glance(&self, wait: Duration) -> Duration {
-        wait.min(GLANCE)
     }
 }

@@ -10,6 +10,7 @@ mod event;
 pub mod folder;
 pub mod id_claims;
 pub mod kubernetes;
+pub mod memory;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -19,7 +20,7 @@ use jiff::Timestamp;
 
 pub use self::event::{Event, Unreadable};
 use crate::model::{
-    Kind, ORDERED_BY,
+    ORDERED_BY,
     gateway::{VpnGateway, VpnGatewayStatus},
     hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
     hr::{HR_EVENT_AT, HrMarks, HrMarksPatch},
@@ -180,43 +181,6 @@ pub enum DesiredError {
 }
 
 impl DesiredError {
-    /// [`Self::NotFound`], of an object of this kind and name.
-    #[must_use]
-    pub fn not_found(kind: Kind, name: &str) -> Self {
-        Self::NotFound {
-            kind: kind.as_str(),
-            name: name.to_owned(),
-        }
-    }
-
-    /// [`Self::AlreadyExists`], of an object of this kind and name.
-    #[must_use]
-    pub fn exists(kind: Kind, name: &str) -> Self {
-        Self::AlreadyExists {
-            kind: kind.as_str(),
-            name: name.to_owned(),
-        }
-    }
-
-    /// [`Self::Conflict`], about an object of this kind and name.
-    #[must_use]
-    pub fn conflict(kind: Kind, name: &str, message: impl Into<String>) -> Self {
-        Self::Conflict {
-            kind: kind.as_str(),
-            name: name.to_owned(),
-            message: message.into(),
-        }
-    }
-
-    /// [`Self::NotEditable`], of an object of this name.
-    #[must_use]
-    pub fn not_editable(name: &str, message: impl Into<String>) -> Self {
-        Self::NotEditable {
-            name: name.to_owned(),
-            message: message.into(),
-        }
-    }
-
     /// Whether the same call may succeed later without anybody changing anything.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
@@ -286,7 +250,7 @@ pub trait DesiredState: Send + Sync + 'static {
     async fn get_user(&self, name: &str) -> Result<Option<VpnUser>>;
 
     /// Where an object is written down, for people: a file under the folder. `None` where there is no such place.
-    async fn place(&self, _kind: Kind, _name: &str) -> Option<String> {
+    async fn place(&self, _kind: crate::model::Kind, _name: &str) -> Option<String> {
         None
     }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{gateway::VpnGateway, hold::VpnHold, user::VpnUser};
 
 /// A kind of resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// A person.
     VpnUser,
@@ -33,12 +33,6 @@ impl Kind {
             Self::VpnHold => "VpnHold",
             Self::VpnGateway => "VpnGateway",
         }
-    }
-
-    /// The kind that is written so in a document.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 
     /// Plural name in URLs, permissions and the name of the definition's file.

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use vpn_operator::{
-    clock::{ManualClock, SystemClock},
+    clock::SystemClock,
     desired::{
         DesiredError, DesiredState, Event, Events, FieldManager, HoldNotes, UserPatch, Watches,
         folder::{FolderOptions, FolderSource, check},
@@ -35,12 +35,6 @@ use vpn_operator::{
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// How far the clock of a test is moved at a time: far below what is waited for.
-const TICK: Duration = Duration::from_millis(1);
-
-fn clock() -> Arc<ManualClock> {
-    ManualClock::at(jiff::Timestamp::now())
-}
 
 /// A folder and a data folder that outlive the sources on them.
 struct Place {
@@ -87,27 +81,16 @@ impl Place {
         self.open_with(|_| ()).await
     }
 
-    fn options(&self) -> FolderOptions {
-        FolderOptions {
+    async fn open_with(&self, change: impl FnOnce(&mut FolderOptions)) -> House {
+        let mut options = FolderOptions {
             root: self.root(),
             data_dir: self.dir.path().join("data"),
             last_known_max_age: DAY,
             clock: Arc::new(SystemClock),
             rescan_interval: Duration::from_secs(30),
-        }
-    }
-
-    async fn open_with(&self, change: impl FnOnce(&mut FolderOptions)) -> House {
-        let mut options = self.options();
+        };
         change(&mut options);
-        House::start(FolderSource::open(options).unwrap()).await
-    }
-
-    /// As [`Self::open`], by a clock that stands still but for what the house waits for.
-    async fn open_by(&self, clock: &Arc<ManualClock>) -> House {
-        let mut house = self.open_with(|options| options.clock = clock.clone()).await;
-        house.clock = Some(clock.clone());
-        house
+        House::start(options).await
     }
 }
 
@@ -175,12 +158,11 @@ struct House {
     holds: Seen<VpnHold>,
     cancel: CancellationToken,
     task: JoinHandle<()>,
-    /// The clock, where the test moves it.
-    clock: Option<Arc<ManualClock>>,
 }
 
 impl House {
-    async fn start(source: Arc<FolderSource>) -> Self {
+    async fn start(options: FolderOptions) -> Self {
+        let source = FolderSource::open(options).unwrap();
         let Watches { users, holds, .. } = source.watch();
         let cancel = CancellationToken::new();
         let (watched, token) = (source.clone(), cancel.clone());
@@ -191,44 +173,7 @@ impl House {
             source,
             cancel,
             task,
-            clock: None,
         }
-    }
-
-    /// Lets the others come to something, and a little time pass by their clock.
-    async fn step(&self, by: Duration) {
-        if let Some(clock) = &self.clock {
-            clock.advance(by);
-        }
-        tokio::time::sleep(Duration::from_millis(if self.clock.is_some() { 10 } else { 5 })).await;
-    }
-
-    /// Waits for what is to be seen of users, by the clock of the test.
-    async fn until(&mut self, step: Duration, what: impl Fn(&BTreeMap<String, VpnUser>) -> bool) {
-        let begun = Instant::now();
-        loop {
-            self.users.drain();
-            if what(&self.users.now) {
-                return;
-            }
-            assert!(begun.elapsed() < PATIENCE * 3, "it was not seen");
-            self.step(step).await;
-        }
-    }
-
-    /// Takes everything over that happened to files so far: what comes after it is seen, which is a user in a file of their own.
-    async fn catch_up(&mut self, place: &Place, number: usize) {
-        place.put(&format!("z{number}.yaml"), &user(number, ""));
-        let name = name(number);
-        self.until(TICK, |users| users.contains_key(&name)).await;
-    }
-
-    /// Shows what becomes of a disappearance, however long it is waited for.
-    async fn outlast(&mut self, place: &Place, number: usize) {
-        if let Some(clock) = &self.clock {
-            clock.advance(Duration::from_secs(10));
-        }
-        self.catch_up(place, number).await;
     }
 
     /// Stops in order; what was given to the record is on disk.
@@ -272,8 +217,8 @@ impl House {
             if let Some(found) = what(&problems) {
                 return found;
             }
-            assert!(begun.elapsed() < PATIENCE * 3, "{problems:#?}");
-            self.step(TICK).await;
+            assert!(begun.elapsed() < PATIENCE, "{problems:#?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 }
@@ -393,8 +338,9 @@ async fn an_edit_is_seen_at_once_and_raises_the_generation_of_a_new_spec() {
     let before = house.user(&name(1)).clone();
     place.swap("a.yaml", &format!("{}# a comment\n", place.text("a.yaml")));
     place.put("b.yaml", &user(2, ""));
-    // Files are read in the order in which they changed.
     house.users.until(|users| users.contains_key(&name(2))).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    house.users.drain();
     assert_eq!(house.user(&name(1)), &before);
     house.stop().await;
     let house = place.open().await;
@@ -472,12 +418,14 @@ async fn a_document_that_comes_back_cancels_its_tombstone() {
 async fn a_short_absence_is_no_disappearance() {
     let place = Place::new();
     place.put("a.yaml", &user(1, ""));
-    let mut house = place.open_by(&clock()).await;
+    let mut house = place.open().await;
     place.remove("a.yaml");
-    house.catch_up(&place, 2).await;
+    tokio::time::sleep(Duration::from_millis(60)).await;
     place.put("a.yaml", &user(1, ""));
-    house.catch_up(&place, 3).await;
-    house.outlast(&place, 4).await;
+    place.put("b.yaml", &user(2, ""));
+    house.users.until(|users| users.contains_key(&name(2))).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    house.users.drain();
     assert!(house.user(&name(1)).metadata.deletion_timestamp.is_none());
     assert_eq!(house.user(&name(1)).metadata.generation, Some(1));
     house.stop().await;
@@ -488,18 +436,19 @@ async fn a_file_that_is_copied_slowly_removes_nobody_and_one_that_rests_does() {
     let place = Place::new();
     let documents: Vec<String> = (1..=3).map(|number| user(number, "")).collect();
     place.put("a.yaml", &join(&documents));
-    let clock = clock();
-    let mut house = place.open_by(&clock).await;
-    assert_eq!(house.users.now.len(), 3);
+    let mut house = place.open().await;
+    house.users.until(|users| users.len() == 3).await;
     // A writer that takes its time: each piece comes well within the settling time of the one before.
     for end in 1..=3 {
         for part in 0..4 {
             let text = format!("{}# {part}\n", join(&documents[..end]));
             std::fs::write(place.path("a.yaml"), text).unwrap();
-            house.catch_up(&place, end * 10 + part).await;
-            clock.advance(Duration::from_millis(100));
+            tokio::time::sleep(Duration::from_millis(120)).await;
         }
     }
+    place.put("b.yaml", &user(9, ""));
+    house.users.until(|users| users.contains_key(&name(9))).await;
+    house.users.drain();
     for number in 1..=3 {
         let metadata = &house.user(&name(number)).metadata;
         assert_eq!(
@@ -509,8 +458,10 @@ async fn a_file_that_is_copied_slowly_removes_nobody_and_one_that_rests_does() {
         );
     }
     place.put("a.yaml", &join(&documents[..2]));
-    let is_gone = |users: &BTreeMap<String, VpnUser>| users[&name(3)].metadata.deletion_timestamp.is_some();
-    house.until(Duration::from_millis(50), is_gone).await;
+    house
+        .users
+        .until(|users| users[&name(3)].metadata.deletion_timestamp.is_some())
+        .await;
     house.stop().await;
 }
 
@@ -519,13 +470,14 @@ async fn moving_files_disconnects_nobody() {
     let place = Place::new();
     place.put("old/a.yaml", &join(&[user(1, ""), user(2, "")]));
     place.put("b.yaml", &user(3, ""));
-    let mut house = place.open_by(&clock()).await;
+    let mut house = place.open().await;
     let uids: Vec<_> = house.users.now.values().map(|user| user.metadata.uid.clone()).collect();
     fs::rename(place.path("old"), place.path("new")).unwrap();
     fs::rename(place.path("b.yaml"), place.path("new/c.yaml")).unwrap();
     let moved = |user: &VpnUser| user.annotations()["vpn-operator.io/source-file"].starts_with("new/");
-    house.until(TICK, |users| users.values().all(moved)).await;
-    house.outlast(&place, 9).await;
+    house.users.until(|users| users.values().all(moved)).await;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    house.users.drain();
     for (user, uid) in house.users.now.values().zip(uids) {
         assert!(user.metadata.deletion_timestamp.is_none());
         assert_eq!((user.metadata.generation, &user.metadata.uid), (Some(1), &uid));
@@ -544,7 +496,7 @@ async fn moving_files_disconnects_nobody() {
             .all(|user| user.metadata.deletion_timestamp.is_none())
     );
     assert!(house.users.now.values().all(|user| user.metadata.generation == Some(1)));
-    assert_eq!(house.users.now.len(), 4);
+    assert_eq!(house.users.now.len(), 3);
     house.no_problems().await;
     house.stop().await;
 }
@@ -643,17 +595,17 @@ async fn a_fault_keeps_the_last_good_version_over_a_restart() {
 async fn a_document_that_cannot_be_told_any_more_removes_nobody() {
     let place = Place::new();
     place.put("a.yaml", &join(&[user(1, ""), user(2, "")]));
-    let mut house = place.open_by(&clock()).await;
-    let broken = [
+    let mut house = place.open().await;
+    for broken in [
         user(1, "").replace("VpnUser", "VpnUsr"),
         user(1, "").replace("vpn-operator.io", "vpn-operatr.io"),
         user(1, "").replace("name: ab000001", "name: ab000007"),
         user(1, "").replace("metadata:", "metadata: ]"),
-    ];
-    for (at, broken) in broken.into_iter().enumerate() {
+    ] {
         place.swap("a.yaml", &join(&[broken.clone(), user(2, "  role: x\n")]));
         house.problem("a.yaml").await;
-        house.outlast(&place, 10 + at).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        house.users.drain();
         assert!(house.user(&name(1)).metadata.deletion_timestamp.is_none(), "{broken}");
         place.swap("a.yaml", &join(&[user(1, ""), user(2, "")]));
         house.no_problems().await;
@@ -670,7 +622,7 @@ async fn a_document_that_cannot_be_told_any_more_removes_nobody() {
             .values()
             .all(|user| user.metadata.deletion_timestamp.is_none())
     );
-    assert_eq!(house.users.now.len(), 6);
+    assert_eq!(house.users.now.len(), 2);
     house.stop().await;
 }
 
@@ -683,17 +635,20 @@ async fn of_two_documents_for_one_object_the_recorded_one_keeps_it() {
     let line = house.problem("declared in").await;
     assert!(line.starts_with("a.yaml:1") && line.contains("z.yaml:1"), "{line}");
     house.stop().await;
-    let house2 = place.open_by(&clock()).await;
+    let house2 = place.open().await;
     assert_eq!(house2.user(&name(1)).spec.role.as_deref(), Some("first"));
     house2.problem("z.yaml:1").await;
     house = house2;
     // Once the first one goes, the second takes over without an interruption.
     let uid = house.user(&name(1)).metadata.uid.clone();
     place.remove("z.yaml");
-    let is_second = |users: &BTreeMap<String, VpnUser>| users[&name(1)].spec.role.as_deref() == Some("second");
-    house.until(TICK, is_second).await;
+    house
+        .users
+        .until(|users| users[&name(1)].spec.role.as_deref() == Some("second"))
+        .await;
     assert_eq!(house.user(&name(1)).metadata.uid, uid);
-    house.outlast(&place, 2).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    house.users.drain();
     assert!(house.user(&name(1)).metadata.deletion_timestamp.is_none());
     house.no_problems().await;
     // Within one file, too; and the case of the ID makes no other person.
@@ -713,8 +668,9 @@ async fn of_two_documents_for_one_object_the_recorded_one_keeps_it() {
 async fn a_folder_that_is_away_loses_nobody() {
     let place = Place::new();
     place.put("a.yaml", &user(1, ""));
-    let clock = clock();
-    let mut house = place.open_by(&clock).await;
+    let mut house = place
+        .open_with(|options| options.rescan_interval = Duration::from_millis(100))
+        .await;
     let away = place.dir.path().join("away");
     fs::rename(place.root(), &away).unwrap();
     house.problem("cannot be read").await;
@@ -722,9 +678,7 @@ async fn a_folder_that_is_away_loses_nobody() {
     // An empty mount point is not a folder from which everybody was removed.
     fs::create_dir(place.root()).unwrap();
     house.problem("mounted").await;
-    for _ in 0..20 {
-        house.step(Duration::from_secs(1)).await;
-    }
+    tokio::time::sleep(Duration::from_millis(700)).await;
     house.users.drain();
     assert_eq!(house.users.count, 0);
     assert!(
@@ -738,18 +692,22 @@ async fn a_folder_that_is_away_loses_nobody() {
     house.stop().await;
 
     // At start what was known last is served, unless it is too old.
-    let house = place.open_by(&clock).await;
+    let house = place.open().await;
     assert_eq!(house.names(), [name(1)]);
     assert!(house.source.health().unreadable_since.is_some());
     house.stop().await;
-    clock.advance(DAY * 2);
-    let mut house = place.open_by(&clock).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut house = place
+        .open_with(|options| {
+            options.last_known_max_age = Duration::from_millis(1);
+            options.rescan_interval = Duration::from_millis(100);
+        })
+        .await;
     assert!(house.names().is_empty());
     // It comes back.
     fs::remove_dir(place.root()).unwrap();
     fs::rename(&away, place.root()).unwrap();
-    let is_back = |users: &BTreeMap<String, VpnUser>| users.contains_key(&name(1));
-    house.until(Duration::from_millis(50), is_back).await;
+    house.users.until(|users| users.contains_key(&name(1))).await;
     assert_eq!(house.user(&name(1)).metadata.generation, Some(1));
     house.no_problems().await;
     assert!(house.source.health().unreadable_since.is_none());
@@ -1181,42 +1139,19 @@ async fn holds_of_the_operator_live_in_its_own_folder() {
 }
 
 #[tokio::test]
-async fn that_a_file_came_and_went_before_the_folders_were_watched_is_noticed() {
-    let place = Place::new();
-    let source = FolderSource::open(place.options()).unwrap();
-    let (name, anna) = ("api-x-ab000001", HoldNotes::by("anna (192.0.2.7)"));
-    let ordered = source.create_hold(name, hold_spec(1), anna, FieldManager::Api);
-    ordered.await.unwrap();
-    fs::remove_file(place.dir.path().join("data/holds/api-x-ab000001.yaml")).unwrap();
-    let mut house = House::start(source).await;
-    house
-        .holds
-        .until(|holds| holds.values().any(|hold| hold.metadata.deletion_timestamp.is_some()))
-        .await;
-    house.stop().await;
-}
-
-#[tokio::test]
 async fn a_quiet_folder_writes_nothing() {
     let place = Place::new();
     place.put("a.yaml", &user(1, ""));
-    let mut house = place.open_by(&clock()).await;
-    // What is answered when the record has it: so has it everything before.
-    house.order("api-x-ab000002", 2).await.unwrap();
-    house
-        .source
-        .lift_hold("api-x-ab000002", FieldManager::Api)
-        .await
-        .unwrap();
+    let mut house = place
+        .open_with(|options| options.rescan_interval = Duration::from_millis(20))
+        .await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
     let state = || {
         let wal = fs::metadata(place.dir.path().join("data/desired.db-wal")).unwrap();
         (wal.len(), wal.modified().unwrap())
     };
     let before = state();
-    for _ in 0..50 {
-        // The whole folder is looked through each time.
-        house.step(Duration::from_secs(30)).await;
-    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(state(), before);
     house.users.drain();
     assert_eq!(house.users.count, 0);

@@ -63,14 +63,14 @@ impl SeenAccess {
     /// The edits that are refused with this document; `old` is the version that stays in force.
     pub fn refused(&self, kind: Kind, name: &str, old: Option<&Spec>) -> Vec<Fault> {
         match (kind, old) {
-            (Kind::VpnHold, None) => {
+            (Kind::Hold, None) => {
                 let message = format!(
                     "VpnHold {name} is not in force, because its document is refused: whom it is to keep out is not \
                      kept out by it. Mend the document"
                 );
                 vec![fault(self.whole, "spec", message)]
             }
-            (Kind::VpnHold, Some(Spec::Hold(hold))) => {
+            (Kind::Hold, Some(Spec::Hold(hold))) => {
                 let same = serde_json::to_value(hold).is_ok_and(|old| old == self.spec);
                 let message = format!(
                     "the edit of VpnHold {name} is refused with its document, and its last good version stays in force: \
@@ -82,7 +82,7 @@ impl SeenAccess {
                     vec![fault(self.whole, "spec", message)]
                 }
             }
-            (Kind::VpnUser, Some(Spec::User(user))) => {
+            (Kind::User, Some(Spec::User(user))) => {
                 let mut faults = Vec::new();
                 let active = self.spec.get("active");
                 if active.map_or(Some(true), Value::as_bool) != Some(user.active) {

@@ -4,7 +4,11 @@ mod documents;
 mod missing;
 mod ownership;
 
-use std::{collections::BTreeSet, mem, time::Duration};
+use std::{
+    collections::BTreeSet,
+    mem,
+    time::{Duration, Instant},
+};
 
 use super::{
     backoff::retry_pause,
@@ -41,12 +45,7 @@ impl ObjectStore {
     /// Takes over what a file says. An older reading than the last is ignored.
     pub fn apply(&mut self, scan: FileScan) {
         let id = self.file_id(&scan.file);
-        let display = self.shared.roots.display(&scan.file);
-        match &mut self.signatures {
-            Some(signatures) if matches!(scan.content, Content::Gone) => drop(signatures.remove(&scan.file)),
-            Some(signatures) => drop(signatures.insert(scan.file.clone(), scan.signature)),
-            None => {}
-        }
+        let display = self.roots.display(&scan.file);
         let (documents, present) = match scan.content {
             Content::Documents(documents) => (documents, true),
             Content::Gone => (Vec::new(), false),
@@ -72,13 +71,13 @@ impl ObjectStore {
         file.ticket = scan.ticket;
         file.present = present;
         file.failures = 0;
-        let now = self.shared.clock.monotonic();
+        let now = Instant::now();
         if mem::replace(&mut file.signature, scan.signature) != scan.signature {
             file.changed = Some(now);
         }
         let rests = file.changed.is_none_or(|at| now.duration_since(at) >= SETTLE);
         let patience = match (rests, present && documents.is_empty()) {
-            _ if present && self.shared.writers.has(&scan.file) => MAX_WRITING,
+            _ if present && self.writers.has(&scan.file) => MAX_WRITING,
             // What was removed while no process ran is gone from the first answer on.
             _ if self.loading && rests => SETTLE,
             (true, false) => SETTLE,
@@ -123,15 +122,14 @@ impl ObjectStore {
                 continue;
             }
             self.attend(at, outer);
-            for document in document.read(&self.shared.digests) {
+            for document in document.read(&self.digests) {
                 self.new_document(&mut pass, document);
             }
         }
         self.stand_in(&mut pass);
         self.missing(&mut pass, before, &scan.deleted);
         self.applying = outer;
-        self.shared
-            .source_status
+        self.source_status
             .set_file(&pass.display, lines(&mut pass.lines), lines(&mut pass.refused));
         if let Some(file) = self.files.get_mut(id as usize) {
             file.owned = pass.owned;
@@ -158,7 +156,7 @@ impl ObjectStore {
         if self.loading || outer.is_some() || !at.is_multiple_of(STRIDE) {
             return;
         }
-        for message in self.shared.mailbox.take_urgent() {
+        for message in self.mailbox.take_urgent() {
             if self.deferred.is_empty() && !self.concerns_applied(&message) {
                 self.urgent(message);
                 self.out.flush();
@@ -169,7 +167,7 @@ impl ObjectStore {
     }
 
     fn concerns_applied(&self, message: &Urgent) -> bool {
-        let (Urgent::Refresh(scan, ..) | Urgent::Lift(scan, ..)) = message else {
+        let (Urgent::Refresh(scan, _) | Urgent::Lift(scan, ..)) = message else {
             return false;
         };
         self.file_ids.get(&scan.file).copied() == self.applying
@@ -215,8 +213,7 @@ impl ObjectStore {
             pass.owned.retain(|object| !file.owned.contains(object));
             file.owned.append(&mut pass.owned);
         }
-        self.shared
-            .source_status
+        self.source_status
             .set_file(display, lines(&mut pass.lines), lines(&mut pass.refused));
     }
 
@@ -227,8 +224,7 @@ impl ObjectStore {
         };
         let pause = retry_pause(file.failures);
         file.failures = file.failures.saturating_add(1);
-        self.scanner
-            .wish(file.key.clone(), self.shared.clock.monotonic() + pause);
+        self.scanner.wish(file.key.clone(), Instant::now() + pause);
     }
 
     /// Sends out what applying a file has brought about elsewhere.
@@ -236,7 +232,7 @@ impl ObjectStore {
         if self.loading {
             return;
         }
-        let now = self.shared.clock.monotonic();
+        let now = Instant::now();
         for id in mem::take(&mut self.again) {
             if let Some(file) = self.file(id) {
                 self.scanner.wish(file.key.clone(), now);
@@ -244,8 +240,8 @@ impl ObjectStore {
         }
         let doomed = mem::take(&mut self.doomed);
         if !doomed.is_empty() {
-            let shared = self.shared.clone();
-            let ack = move || shared.mailbox.urgent(Urgent::Durable(doomed));
+            let mailbox = self.mailbox.clone();
+            let ack = move || mailbox.urgent(Urgent::Durable(doomed));
             self.writer.flush(Box::new(ack));
         }
     }

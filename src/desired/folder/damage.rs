@@ -101,7 +101,7 @@ pub(super) fn hold_of_own_file(path: &str) -> Option<Declared> {
         .unwrap_or(stem);
     let spec = hold_spec(name, &Value::Null, true)?;
     Some(Declared {
-        kind: Kind::VpnHold,
+        kind: Kind::Hold,
         name: name.to_owned(),
         namespace: DEFAULT_NAMESPACE.to_owned(),
         spec: Spec::Hold(Box::new(spec)),
@@ -114,8 +114,8 @@ pub(super) fn hold_of_own_file(path: &str) -> Option<Declared> {
 pub(super) fn salvage(kind: Kind, name: &str, spec: &str, deleted: bool, own: bool) -> Option<String> {
     let raw: Value = serde_json::from_str(spec).unwrap_or_default();
     let spec = match kind {
-        Kind::VpnHold => Some(Spec::Hold(Box::new(hold_spec(name, &raw, own)?))),
-        Kind::VpnUser if deleted => {
+        Kind::Hold => Some(Spec::Hold(Box::new(hold_spec(name, &raw, own)?))),
+        Kind::User if deleted => {
             let id = id(&raw).or_else(|| CorporateId::of_object_name(name))?;
             let mut bare = json!({ "corporateId": id, "active": false });
             // Both are needed to prove that access ended.
@@ -129,8 +129,8 @@ pub(super) fn salvage(kind: Kind, name: &str, spec: &str, deleted: bool, own: bo
                 .or_else(|_| Spec::from_json(kind, &json!({ "corporateId": id, "active": false }).to_string()))
                 .ok()
         }
-        Kind::VpnGateway if deleted => Spec::from_json(kind, "{}").ok(),
-        Kind::VpnUser | Kind::VpnGateway => None,
+        Kind::Gateway if deleted => Spec::from_json(kind, "{}").ok(),
+        Kind::User | Kind::Gateway => None,
     };
     spec?.to_json().ok()
 }
@@ -181,11 +181,11 @@ mod tests {
     #[test]
     fn of_a_spec_that_cannot_be_read_a_hold_and_an_end_are_understood() {
         let read = |kind, name, spec, deleted| salvage(kind, name, spec, deleted, false);
-        let hold = read(Kind::VpnHold, "hr-x-ab000001", "{broken", false).unwrap();
+        let hold = read(Kind::Hold, "hr-x-ab000001", "{broken", false).unwrap();
         assert!(hold.contains("AB000001") || hold.contains("ab000001"), "{hold}");
         assert!(hold.contains(UNKNOWN_SOURCE), "{hold}");
         let hold = read(
-            Kind::VpnHold,
+            Kind::Hold,
             "x",
             r#"{"corporateId":"CD1","source":"hr","until":7}"#,
             false,
@@ -195,14 +195,12 @@ mod tests {
             hold.contains("CD1") && hold.contains("\"hr\"") && !hold.contains('7'),
             "{hold}"
         );
-        assert!(read(Kind::VpnHold, "laptop", "", false).is_none());
-        assert!(read(Kind::VpnUser, "ab000001", "", false).is_none());
-        let user = read(Kind::VpnUser, "ab000001", r#"{"gateways":["ams"],"role":7}"#, true).unwrap();
+        assert!(read(Kind::Hold, "laptop", "", false).is_none());
+        assert!(read(Kind::User, "ab000001", "", false).is_none());
+        let user = read(Kind::User, "ab000001", r#"{"gateways":["ams"],"role":7}"#, true).unwrap();
         assert!(user.contains("ams") && user.contains("false"), "{user}");
-        let user = read(Kind::VpnUser, "ab000001", r#"{"gateways":7}"#, true).unwrap();
+        let user = read(Kind::User, "ab000001", r#"{"gateways":7}"#, true).unwrap();
         assert!(!user.contains("gateways"), "{user}");
-        assert!(
-            read(Kind::VpnGateway, "ams", "", true).is_some() && read(Kind::VpnGateway, "ams", "", false).is_none()
-        );
+        assert!(read(Kind::Gateway, "ams", "", true).is_some() && read(Kind::Gateway, "ams", "", false).is_none());
     }
 }

@@ -322,7 +322,7 @@ fn object(
     if broken.is_none() {
         faults.extend(place_all(type_errors(&value), spanned, &prefix));
         if let Some(kind) = kind {
-            let shape = shape_errors(kind, &value);
+            let shape = shape_errors(kind.model(), &value);
             let wrong: Vec<String> = shape.iter().map(|error| error.path.clone()).collect();
             faults.extend(place_all(shape, spanned, &prefix));
             declared = typed(kind, without(&value, &wrong), item);
@@ -453,9 +453,9 @@ fn typed(kind: Kind, mut value: Value, item: Option<usize>) -> Option<Declared> 
             annotations: texts(&mut metadata["annotations"]),
         },
         spec: match kind {
-            Kind::VpnUser => Spec::User(parsed(spec)?),
-            Kind::VpnHold => Spec::Hold(parsed(spec)?),
-            Kind::VpnGateway => Spec::Gateway(parsed(spec)?),
+            Kind::User => Spec::User(parsed(spec)?),
+            Kind::Hold => Spec::Hold(parsed(spec)?),
+            Kind::Gateway => Spec::Gateway(parsed(spec)?),
         },
         item,
     })
@@ -477,7 +477,7 @@ fn is_certain(value: &Value) -> bool {
         return false;
     };
     let id = || CorporateId::parse(value["spec"]["corporateId"].as_str()?).ok();
-    kind != Kind::VpnUser || id().is_some_and(|id| id.object_name() == name)
+    kind != Kind::User || id().is_some_and(|id| id.object_name() == name)
 }
 
 fn shorten(text: &str) -> String {

@@ -109,7 +109,7 @@ fn foreign_groups_are_ignored_and_ours_misspelt_is_not() {
 #[test]
 fn identity_is_kept_through_a_syntax_error() {
     let bad = faults(&user("  owner: [unclosed\n  active: true\n"));
-    assert_eq!(bad.identity, Some((Kind::VpnUser, "ab123456".to_owned())));
+    assert_eq!(bad.identity, Some((Kind::User, "ab123456".to_owned())));
     assert!(bad.certain);
     assert!(bad.faults[0].line >= 7);
 }
@@ -211,7 +211,7 @@ fn a_deep_nest_of_brackets_is_refused_at_once_and_keeps_its_identity() {
     let begun = std::time::Instant::now();
     for nest in ["[".repeat(900_000), "{a: ".repeat(200_000), "[\"]\",".repeat(150_000)] {
         let bad = faults(&user(&format!("status:\n  x: {nest}\n")));
-        assert_eq!(bad.identity, Some((Kind::VpnUser, "ab123456".to_owned())));
+        assert_eq!(bad.identity, Some((Kind::User, "ab123456".to_owned())));
         assert!(bad.faults[0].message.contains("nested"), "{:?}", bad.faults);
     }
     assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
@@ -323,7 +323,7 @@ fn a_list_is_read_as_its_items_each_with_its_own_place() {
     let Reading::Bad(bad) = &items[2].reading else {
         panic!("no fault")
     };
-    assert_eq!(bad.identity, Some((Kind::VpnUser, "ab123457".to_owned())));
+    assert_eq!(bad.identity, Some((Kind::User, "ab123457".to_owned())));
     let fault = &bad.faults[0];
     assert_eq!((fault.line, fault.field.as_deref()), (31, Some("items[2].spec.activ")));
     assert!(text.lines().nth(30).unwrap().contains("activ"));
@@ -339,7 +339,7 @@ fn a_nul_byte_and_spaces_that_are_none_are_named_where_they_stand() {
     let bad = faults(&user("  owner: x\0y\n"));
     let nul = bad.faults.iter().find(|fault| fault.message.contains("NUL")).unwrap();
     assert_eq!((nul.line, nul.column), (7, 11));
-    assert_eq!(bad.identity, Some((Kind::VpnUser, "ab123456".to_owned())));
+    assert_eq!(bad.identity, Some((Kind::User, "ab123456".to_owned())));
     for (text, place) in [
         (user("  active:\u{a0}false\n"), (7, 10)),
         (user("\u{a0}\u{a0}active: false\n"), (7, 1)),
@@ -362,7 +362,7 @@ fn an_edit_of_access_that_is_refused_with_its_document_is_told_from_other_typos(
     let old = in_force("  validUntil: 2027-01-01T00:00:00Z\n");
     let refused = |rest: &str| -> Vec<(u32, String)> {
         let access = faults(&user(rest)).access.unwrap();
-        let found = access.refused(Kind::VpnUser, "ab123456", Some(&old));
+        let found = access.refused(Kind::User, "ab123456", Some(&old));
         found
             .into_iter()
             .map(|fault| (fault.line, fault.field.unwrap()))
@@ -401,7 +401,7 @@ fn an_edit_of_access_that_is_refused_with_its_document_is_told_from_other_typos(
     let message = &faults(&user("  active: nope\n"))
         .access
         .unwrap()
-        .refused(Kind::VpnUser, "ab123456", Some(&old))[0]
+        .refused(Kind::User, "ab123456", Some(&old))[0]
         .message;
     assert!(
         message.contains("VpnUser ab123456")
@@ -413,7 +413,7 @@ fn an_edit_of_access_that_is_refused_with_its_document_is_told_from_other_typos(
         faults(&user("  activ: x\n"))
             .access
             .unwrap()
-            .refused(Kind::VpnUser, "ab123456", None)
+            .refused(Kind::User, "ab123456", None)
             .is_empty()
     );
 }
@@ -428,7 +428,7 @@ fn a_hold_in_a_faulty_document_keeps_nobody_out_and_that_is_said() {
     let Reading::Object(old) = read(&hold("")) else {
         panic!("a hold")
     };
-    let refused = |text: &str, old: Option<&Spec>| faults(text).access.unwrap().refused(Kind::VpnHold, "x", old).len();
+    let refused = |text: &str, old: Option<&Spec>| faults(text).access.unwrap().refused(Kind::Hold, "x", old).len();
     assert_eq!(refused(&hold(", reson: left"), None), 1);
     assert_eq!(refused(&hold(", reson: left"), Some(&old.spec)), 1);
     assert_eq!(

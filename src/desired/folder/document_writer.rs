@@ -5,7 +5,7 @@ use std::{
     fmt, fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
 };
 
 use serde_yaml::Value;
@@ -15,13 +15,14 @@ use super::{
     document_text::document_text,
     edit::set_spec_scalars,
     files::{self, Written},
-    mailbox::{Found, Urgent},
+    mailbox::{Found, Mailbox, Urgent},
     object::{FileKey, Kind, Notes, Root, Spec},
-    scan::{FileScan, read_text, scan_file},
-    shared::Shared,
+    scan::{Digests, read_text, scan_file},
     split::{Slice, is_blank, split},
+    walk::Roots,
 };
 use crate::{
+    clock::SharedClock,
     desired::{DesiredError, FieldManager, Result, UserPatch},
     model::{ORDERED_BY, user::VpnUserSpec},
 };
@@ -38,7 +39,10 @@ pub(super) type SyncFile = Arc<dyn Fn(&Path) -> io::Result<()> + Send + Sync>;
 
 /// Everything that writing needs.
 pub(super) struct DocumentWriter {
-    pub shared: Arc<Shared>,
+    pub roots: Arc<Roots>,
+    pub digests: Digests,
+    pub mailbox: Arc<Mailbox>,
+    pub clock: SharedClock,
     pub sync: SyncFile,
 }
 
@@ -50,26 +54,15 @@ pub(super) enum Edit {
 }
 
 impl DocumentWriter {
-    fn get(&self, kind: Kind, name: &str) -> Result<Option<Found>> {
-        let mailbox = &self.shared.mailbox;
-        mailbox.ask(|reply| Urgent::Get(kind, name.to_owned(), reply))
+    pub fn get(&self, kind: Kind, name: &str) -> Result<Option<Found>> {
+        self.mailbox.ask(|reply| Urgent::Get(kind, name.to_owned(), reply))
     }
 
-    fn scan(&self, file: &FileKey) -> FileScan {
-        scan_file(&self.shared.roots, file, &self.shared.digests)
-    }
-
-    /// Reads a file that was just written, waits until its events are sent, and answers how an object stands then.
-    fn refresh(
-        &self,
-        file: &FileKey,
-        deleted: Vec<(Kind, String)>,
-        wanted: Option<(Kind, &str)>,
-    ) -> Result<Option<Found>> {
-        let mut scan = self.scan(file);
+    /// Reads a file that was just written, and waits until its events are sent.
+    fn refresh(&self, file: &FileKey, deleted: Vec<(Kind, String)>) -> Result<()> {
+        let mut scan = scan_file(&self.roots, file, &self.digests);
         scan.deleted = deleted;
-        let wanted = wanted.map(|(kind, name)| (kind, name.to_owned()));
-        self.shared.mailbox.ask(|reply| Urgent::Refresh(scan, wanted, reply))
+        self.mailbox.ask(|reply| Urgent::Refresh(scan, reply))
     }
 
     /// Creates an object of its own file. One that exists with the same spec is success.
@@ -82,24 +75,18 @@ impl DocumentWriter {
         let json = spec
             .to_json()
             .map_err(|error| DesiredError::Invalid(error.to_string()))?;
-        let same = |found: Found| {
-            if *found.row.spec == *json {
-                Ok(found)
-            } else {
-                Err(DesiredError::exists(kind, name))
-            }
+        let exists = || DesiredError::AlreadyExists {
+            kind: kind.as_str(),
+            name: name.to_owned(),
         };
-        // One of the operator's own is hardly ever there when its file is not: that is seen when the file is taken over, and not
-        // asked before, so that a denial goes through the store once. During the load the answer is waited for, so that the file is
-        // not taken for one that was left half-written.
-        let may_exist = root == Root::People
-            || !self.shared.loaded.load(Ordering::Acquire)
-            || fs::symlink_metadata(self.shared.roots.absolute(&own_file(root, name))).is_ok();
-        if may_exist
-            && let Some(found) = self.get(kind, name)?
+        if let Some(found) = self.get(kind, name)?
             && found.row.deleted.is_none()
         {
-            return same(found);
+            return if *found.row.spec == *json {
+                Ok(found)
+            } else {
+                Err(exists())
+            };
         }
         let text = self.text(name, spec, notes, manager).or_else(|error| {
             // A hold is an order, and is placed although the name of who ordered it cannot stand in a document.
@@ -109,36 +96,29 @@ impl DocumentWriter {
             }
             self.text(name, spec, &without, manager)
         })?;
-        let file = match self.write_new(root, name, &text) {
-            Ok(file) => file,
-            // What stands already needs no file.
-            Err(error) => {
-                return match self.get(kind, name)?.filter(|found| found.row.deleted.is_none()) {
-                    Some(found) => same(found),
-                    None => Err(error),
-                };
-            }
-        };
-        let found = self.refresh(&file, Vec::new(), Some((kind, name)))?;
-        if let Some(found) = found.filter(|found| found.row.file == file) {
-            if root == Root::Own {
-                self.make_durable(&file, name, &text)?;
-            }
-            return Ok(found);
+        let file = self.write_new(root, name, &text)?;
+        self.refresh(&file, Vec::new())?;
+        if root == Root::Own {
+            self.make_durable(&file, name, &text)?;
         }
-        // Somebody else declared it at the same moment: theirs stays, ours would only be in the way.
-        // That somebody has written upon it by now is fine: it is theirs then.
-        drop(files::remove(&self.shared.roots.absolute(&file), text.as_bytes()));
-        let found = self.refresh(&file, Vec::new(), Some((kind, name)))?;
-        found
-            .filter(|found| found.row.deleted.is_none())
-            .map_or_else(|| Err(DesiredError::exists(kind, name)), same)
+        match self.get(kind, name)? {
+            Some(found) if found.row.file == file => Ok(found),
+            other => {
+                // Somebody else declared it at the same moment: theirs stays, ours would only be in the way.
+                let written = files::remove(&self.roots.absolute(&file), text.as_bytes());
+                self.refresh(&file, Vec::new())?;
+                match (other, written) {
+                    (Some(found), _) if *found.row.spec == *json && found.row.deleted.is_none() => Ok(found),
+                    _ => Err(exists()),
+                }
+            }
+        }
     }
 
     /// Makes the file of a hold durable. Where that fails the hold is lifted again: whoever ordered it is told, and has to know
     /// where they stand.
     fn make_durable(&self, file: &FileKey, name: &str, text: &str) -> Result<()> {
-        let path = self.shared.roots.absolute(file);
+        let path = self.roots.absolute(file);
         let failed = match (self.sync)(&path) {
             Ok(()) => return Ok(()),
             // Lifted again already.
@@ -146,7 +126,7 @@ impl DocumentWriter {
             Err(error) => self.unwritable(file.root, &error),
         };
         match files::remove(&path, text.as_bytes()) {
-            Ok(_) => drop(self.refresh(file, vec![(Kind::VpnHold, name.to_owned())], None)?),
+            Ok(_) => self.refresh(file, vec![(Kind::Hold, name.to_owned())])?,
             Err(error) => {
                 tracing::warn!(file = %path.display(), %error, "a hold that is not durable cannot be removed either: it denies");
             }
@@ -155,7 +135,7 @@ impl DocumentWriter {
     }
 
     fn text(&self, name: &str, spec: &Spec, notes: &Notes, manager: FieldManager) -> Result<String> {
-        let now = self.shared.clock.now();
+        let now = self.clock.now();
         let now = now.round(jiff::Unit::Second).unwrap_or(now);
         document_text(&format!("Created by {} at {now}.", manager.as_str()), name, spec, notes)
     }
@@ -169,20 +149,20 @@ impl DocumentWriter {
         }
         if root == Root::People {
             // Not into the empty mount point of a folder that is away.
-            self.shared
-                .roots
-                .check(root)
-                .map_err(|error| self.unwritable(root, &error))?;
+            self.roots.check(root).map_err(|error| self.unwritable(root, &error))?;
         }
         let mode = if root == Root::Own { OWN_MODE } else { PEOPLE_MODE };
         for number in 1..=100 {
             let path = if number == 1 {
-                name.to_owned()
+                format!("{name}.yaml")
             } else {
-                format!("{name}-{number}")
+                format!("{name}-{number}.yaml")
             };
-            let file = own_file(root, &path);
-            let absolute = self.shared.roots.absolute(&file);
+            let file = FileKey {
+                root,
+                path: path.into(),
+            };
+            let absolute = self.roots.absolute(&file);
             if root == Root::Own && fs::read(&absolute).is_ok_and(|there| there == text.as_bytes()) {
                 return Ok(file);
             }
@@ -204,34 +184,37 @@ impl DocumentWriter {
     fn unwritable(&self, root: Root, error: &io::Error) -> DesiredError {
         DesiredError::Unavailable(format!(
             "{} cannot be written: {error}",
-            self.shared.roots.path(root).display()
+            self.roots.path(root).display()
         ))
     }
 
     /// Removes a hold's own file. The hold is gone when this returns.
     pub fn lift_hold(&self, name: &str) -> Result<()> {
-        let found = self.get(Kind::VpnHold, name)?;
-        let found = found.ok_or_else(|| DesiredError::not_found(Kind::VpnHold, name))?;
+        let found = self.get(Kind::Hold, name)?.ok_or_else(|| DesiredError::NotFound {
+            kind: Kind::Hold.as_str(),
+            name: name.to_owned(),
+        })?;
         let file = &found.row.file;
         if file.root == Root::People && found.row.deleted.is_none() {
-            let shown = self.shared.roots.display(file);
-            return not_editable(
-                name,
-                &format!("people declare this hold in {shown}:{}: remove it there", found.line),
-            );
+            return Err(DesiredError::NotEditable {
+                name: name.to_owned(),
+                message: format!(
+                    "people declare this hold in {}:{}: remove it there",
+                    self.roots.display(file),
+                    found.line
+                ),
+            });
         }
         if file.root == Root::Own {
-            let path = self.shared.roots.absolute(file);
+            let path = self.roots.absolute(file);
             match fs::read(&path).and_then(|content| files::remove(&path, &content)) {
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(self.unwritable(Root::Own, &error)),
             }
         }
-        let scan = self.scan(file);
-        self.shared
-            .mailbox
-            .ask(|reply| Urgent::Lift(scan, name.to_owned(), reply))
+        let scan = scan_file(&self.roots, file, &self.digests);
+        self.mailbox.ask(|reply| Urgent::Lift(scan, name.to_owned(), reply))
     }
 
     /// Makes edits of one file in one write. Answers each edit.
@@ -244,8 +227,11 @@ impl DocumentWriter {
             }
         }
         let conflict = |(name, _): &(String, Edit)| {
-            let message = format!("{} is being written all the time", self.shared.roots.display(file));
-            Err(DesiredError::conflict(Kind::VpnUser, name, message))
+            Err(DesiredError::Conflict {
+                kind: Kind::User.as_str(),
+                name: name.clone(),
+                message: format!("{} is being written all the time", self.roots.display(file)),
+            })
         };
         edits.iter().map(conflict).collect()
     }
@@ -273,10 +259,10 @@ impl DocumentWriter {
             }
         }
         let gone = |((name, edit), answer): (&(String, Edit), &Result<()>)| {
-            (*edit == Edit::Delete && answer.is_ok()).then(|| (Kind::VpnUser, name.clone()))
+            (*edit == Edit::Delete && answer.is_ok()).then(|| (Kind::User, name.clone()))
         };
         let deleted = edits.iter().zip(&answers).filter_map(gone).collect();
-        if let Err(error) = self.refresh(file, deleted, None) {
+        if let Err(error) = self.refresh(file, deleted) {
             let message = error.to_string();
             for answer in answers.iter_mut().filter(|answer| answer.is_ok()) {
                 *answer = Err(DesiredError::Unavailable(message.clone()));
@@ -287,12 +273,12 @@ impl DocumentWriter {
 
     /// The file behind a link, if it may be written.
     fn real_path(&self, file: &FileKey) -> Result<PathBuf, String> {
-        let shown = self.shared.roots.display(file);
+        let shown = self.roots.display(file);
         let by_hand = |what: &str| format!("{shown} {what}: change it by hand");
-        let path = self.shared.roots.absolute(file);
+        let path = self.roots.absolute(file);
         let failed = |error: io::Error| format!("{shown} cannot be read: {error}");
         let real = fs::canonicalize(&path).map_err(failed)?;
-        let root = fs::canonicalize(self.shared.roots.path(file.root)).map_err(failed)?;
+        let root = fs::canonicalize(self.roots.path(file.root)).map_err(failed)?;
         if !real.starts_with(root) {
             return Err(by_hand("is a link to a file outside the folder"));
         }
@@ -315,15 +301,10 @@ impl DocumentWriter {
 }
 
 fn not_editable(name: &str, message: &str) -> Result<()> {
-    Err(DesiredError::not_editable(name, message))
-}
-
-/// The file `<name>.yaml`.
-pub(super) fn own_file(root: Root, name: &str) -> FileKey {
-    FileKey {
-        root,
-        path: format!("{name}.yaml").into(),
-    }
+    Err(DesiredError::NotEditable {
+        name: name.to_owned(),
+        message: message.to_owned(),
+    })
 }
 
 /// Whether this can be the name of an object, and so the name of a file.
@@ -376,11 +357,11 @@ impl<'a> Pages<'a> {
     /// The document that declares a user.
     fn find(&self, name: &str) -> Option<(usize, Reading)> {
         let found = |reading: &Reading| match reading {
-            Reading::Object(declared) => declared.kind == Kind::VpnUser && declared.name == name,
+            Reading::Object(declared) => declared.kind == Kind::User && declared.name == name,
             Reading::Bad(bad) => bad
                 .identity
                 .as_ref()
-                .is_some_and(|(kind, it)| *kind == Kind::VpnUser && it == name),
+                .is_some_and(|(kind, it)| *kind == Kind::User && it == name),
             Reading::Ignored | Reading::Items(_) => false,
         };
         let is_it = |at: usize| match read(self.page(at)) {
@@ -399,7 +380,10 @@ impl<'a> Pages<'a> {
 
     fn edit(&mut self, name: &str, edit: &Edit) -> Result<()> {
         let Some((at, reading)) = self.find(name) else {
-            return Err(DesiredError::not_found(Kind::VpnUser, name));
+            return Err(DesiredError::NotFound {
+                kind: Kind::User.as_str(),
+                name: name.to_owned(),
+            });
         };
         let new = match (edit, reading) {
             (Edit::Delete, Reading::Object(declared)) if declared.item.is_some() => {

@@ -1,17 +1,13 @@
 //! When a hold is in force, and when it is on the disk.
 
-use std::sync::{
-    atomic::{AtomicBool, Ordering},
-    mpsc,
-};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::StreamExt as _;
-use jiff::Timestamp;
 use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    clock::{ManualClock, SystemClock},
+    clock::SystemClock,
     desired::{Event, Events},
     model::corporate_id::CorporateId,
 };
@@ -26,17 +22,13 @@ struct House {
 impl House {
     fn with(sync: SyncFile) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join("vpn")).unwrap();
-        Self::of(dir, Arc::new(SystemClock), sync)
-    }
-
-    fn of(dir: TempDir, clock: SharedClock, sync: SyncFile) -> Self {
         let root = dir.path().join("vpn");
+        fs::create_dir(&root).unwrap();
         let options = FolderOptions {
             root,
             data_dir: dir.path().join("data"),
             last_known_max_age: Duration::from_secs(3600),
-            clock,
+            clock: Arc::new(SystemClock),
             rescan_interval: Duration::from_secs(3600),
         };
         let source = FolderSource::open_with(options, sync).unwrap();
@@ -60,10 +52,6 @@ async fn until(holds: &mut Events<VpnHold>, lifted: bool) {
             _ => {}
         }
     }
-}
-
-fn spec(id: &str) -> VpnUserSpec {
-    serde_json::from_value(serde_json::json!({ "corporateId": id })).unwrap()
 }
 
 async fn order(source: Arc<FolderSource>) -> Result<VpnHold> {
@@ -115,37 +103,5 @@ async fn a_hold_that_cannot_be_made_durable_is_lifted_and_said() {
     failing.store(false, Ordering::SeqCst);
     order(house.source.clone()).await.unwrap();
     until(&mut holds, false).await;
-    assert!(house.file().exists());
-}
-
-#[tokio::test]
-async fn a_hold_that_is_ordered_during_the_load_is_placed_behind_it() {
-    let House { dir, source } = House::with(Arc::new(files::sync));
-    source
-        .create_user("ab123456", spec("AB123456"), FieldManager::Api)
-        .await
-        .unwrap();
-    drop(source);
-    // The record knows the file: a load that misses it looks a second time after a while.
-    fs::remove_file(dir.path().join("vpn/ab123456.yaml")).unwrap();
-    let clock = ManualClock::at(Timestamp::now());
-    let house = House::of(dir, clock.clone(), Arc::new(files::sync));
-    let ordered = tokio::spawn(order(house.source.clone()));
-    let patience = Duration::from_secs(60);
-    let waits = async {
-        while house.source.shared.mailbox.waiting() == 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(patience, waits).await.unwrap();
-    assert!(!house.file().exists(), "what is half-written is removed meanwhile");
-    let placed = async {
-        while !ordered.is_finished() {
-            clock.advance(Duration::from_millis(50));
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(patience, placed).await.unwrap();
-    ordered.await.unwrap().unwrap();
     assert!(house.file().exists());
 }

@@ -23,7 +23,7 @@ use crate::{
 const ON_THEIR_WAY: usize = 1024;
 /// Users that are gathered at the most: the last document of a very long file need not hold up the first.
 const LARGEST_BATCH: usize = 512;
-/// How long is waited for somebody who takes nothing. Real time: it is a thread that is waited for.
+/// How long is waited for somebody who takes nothing.
 const RECEIVER_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What happened to an object.
@@ -94,14 +94,14 @@ impl EventSender {
     /// The row does not hold an object of its kind.
     pub fn send(&mut self, change: Change, row: &Row) -> Result<(), serde_json::Error> {
         match row.kind {
-            Kind::VpnUser => {
+            Kind::User => {
                 let event = change.of(assemble(row)?);
                 self.wait_for_room();
                 self.under_way.fetch_add(1, Ordering::Relaxed);
                 self.users.send(event);
             }
-            Kind::VpnHold => self.holds.send(change.of(assemble(row)?)),
-            Kind::VpnGateway => self.gateways.send(change.of(assemble(row)?)),
+            Kind::Hold => self.holds.send(change.of(assemble(row)?)),
+            Kind::Gateway => self.gateways.send(change.of(assemble(row)?)),
         }
         if change == Change::Init || self.users.gathered.len() >= LARGEST_BATCH {
             self.flush();

@@ -9,7 +9,7 @@ use std::{
         mpsc::sync_channel,
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -21,7 +21,7 @@ use super::{
     object::{FileKey, Root, Row},
     object_store::{Entry, ObjectStore, SETTLE},
     record_rows::{Fact, UnreadableRow},
-    scan::{FileScan, scan_in_part},
+    scan::{Content, FileScan, scan_in_part},
     walk::{Listing, list},
 };
 
@@ -39,7 +39,7 @@ impl ObjectStore {
         self.out.init();
         let age = self.recall();
         let readable = self.load_files();
-        let serve = readable || age.is_some_and(|age| age <= self.max_age);
+        let serve = readable || age.is_some_and(|age| age <= self.reading.max_age);
         if !serve {
             tracing::error!("the folder cannot be read and what was known last is too old: nobody is served");
         }
@@ -50,7 +50,7 @@ impl ObjectStore {
         self.loading = false;
         self.tell_damage();
         self.fit();
-        self.shared.source_status.set_synced();
+        self.source_status.set_synced();
         self.out.init_done();
     }
 
@@ -63,8 +63,7 @@ impl ObjectStore {
             Err(UnreadableRow(id)) => unreadable.push(id),
         });
         if let Err(error) = read {
-            self.shared
-                .source_status
+            self.source_status
                 .set_source("record-reading", Some(format!("desired.db cannot be read: {error}")));
         }
         for head in &heads {
@@ -82,15 +81,13 @@ impl ObjectStore {
         }
         let fact = |fact| self.reader.fact(fact).ok().flatten();
         if let (Some(device), Some(inode)) = (fact(Fact::Device), fact(Fact::Inode)) {
-            self.shared
-                .roots
-                .set_identity((device.cast_unsigned(), inode.cast_unsigned()));
+            self.roots.set_identity((device.cast_unsigned(), inode.cast_unsigned()));
         }
         let age = fact(Fact::ReadAt)
             .and_then(|read_at| Timestamp::from_millisecond(read_at).ok())
             .map(|read_at| {
                 // Either way round: a clock that was set back far makes the record no fresher.
-                self.shared.clock.now().duration_since(read_at).unsigned_abs()
+                self.clock.now().duration_since(read_at).unsigned_abs()
             });
         let version = fact(Fact::Version).map_or(0, i64::cast_unsigned);
         self.adopted(version);
@@ -100,7 +97,7 @@ impl ObjectStore {
     /// Reads both folders; answers whether the people's could be read.
     fn load_files(&mut self) -> bool {
         let people = self.list_people();
-        let own = list(&self.shared.roots.own, |_| ()).unwrap_or_default();
+        let own = list(&self.roots.own, |_| ()).unwrap_or_default();
         let readable = people.is_some();
         let files = keys(&own, Root::Own).chain(people.iter().flat_map(|listing| keys(listing, Root::People)));
         let files: Vec<FileKey> = files.collect();
@@ -116,9 +113,7 @@ impl ObjectStore {
             let unknown = file.key.root == Root::People && (!readable || listing.is_unknown(&file.key.path));
             if unknown {
                 // The walker looks at it, or finds it gone, as soon as it can.
-                if let Some(signatures) = &mut self.signatures {
-                    signatures.insert(file.key.clone(), 0);
-                }
+                self.signatures.insert(file.key.clone(), 0);
                 file.present = true;
             } else if !file.present {
                 gone.push(file.key.clone());
@@ -133,15 +128,22 @@ impl ObjectStore {
         if self.entries.iter().flatten().any(|entry| entry.missing.is_some()) {
             self.settle_load(&files);
         }
+        // What is still missing is looked at once more.
+        let files: BTreeSet<u32> = {
+            let missing = self.entries.iter().flatten().filter(|entry| entry.missing.is_some());
+            missing.map(|entry| entry.file).collect()
+        };
+        let due = Instant::now() + SETTLE;
+        self.settling = files.into_iter().map(|file| (due, file)).collect();
         readable
     }
 
     fn list_people(&mut self) -> Option<Listing> {
-        let identity = self.shared.roots.check(Root::People).map_err(|error| error.to_string());
+        let identity = self.roots.check(Root::People).map_err(|error| error.to_string());
         let listing = identity
             .as_ref()
             .ok()
-            .and_then(|_| list(&self.shared.roots.people, |_| ()).ok());
+            .and_then(|_| list(&self.roots.people, |_| ()).ok());
         let unreadable = listing
             .as_ref()
             .map(|listing| listing.unreadable.clone())
@@ -154,14 +156,14 @@ impl ObjectStore {
         self.walked(Walked {
             people,
             unreadable,
-            at: self.shared.clock.now(),
+            at: self.clock.now(),
         });
         listing
     }
 
     /// Looks a second time for what is missing, before the first answer is given.
     fn settle_load(&mut self, known: &[FileKey]) {
-        self.shared.clock.sleep(SETTLE);
+        thread::sleep(SETTLE);
         let known: BTreeSet<&FileKey> = known.iter().collect();
         let new = self
             .list_people()
@@ -207,22 +209,26 @@ impl ObjectStore {
     /// Reads files with several readers, and applies them in their order.
     fn scan_all(&mut self, files: &[FileKey]) {
         let shares: Vec<&[FileKey]> = files.chunks(SHARE).collect();
-        let shared = self.shared.clone();
-        let read = |file| scan_in_part(&shared.roots, file, &shared.digests, READ_AHEAD);
+        let (roots, digests) = (self.roots.clone(), self.digests.clone());
         if let [few] = shares[..] {
-            return few.iter().for_each(|file| self.apply(read(file)));
+            return few
+                .iter()
+                .for_each(|file| self.take_scan(scan_in_part(&roots, file, &digests, READ_AHEAD)));
         }
         let readers = thread::available_parallelism().map_or(2, usize::from).clamp(2, 4);
         let next = AtomicUsize::new(0);
         thread::scope(|scope| {
             let (sender, results) = sync_channel(readers * 4);
             for _ in 0..readers {
-                let (sender, next, shares, read) = (sender.clone(), &next, &shares, &read);
+                let (sender, next, shares, roots, digests) = (sender.clone(), &next, &shares, &roots, &digests);
                 scope.spawn(move || {
                     loop {
                         let at = next.fetch_add(1, Ordering::Relaxed);
                         let Some(share) = shares.get(at) else { return };
-                        let scans: Vec<FileScan> = share.iter().map(read).collect();
+                        let scans: Vec<FileScan> = share
+                            .iter()
+                            .map(|file| scan_in_part(roots, file, digests, READ_AHEAD))
+                            .collect();
                         if sender.send((at, scans)).is_err() {
                             return;
                         }
@@ -236,12 +242,21 @@ impl ObjectStore {
                 early.insert(at, scans);
                 while let Some(scans) = early.remove(&turn) {
                     for scan in scans {
-                        self.apply(scan);
+                        self.take_scan(scan);
                     }
                     turn += 1;
                 }
             }
         });
+    }
+
+    fn take_scan(&mut self, scan: FileScan) {
+        if matches!(scan.content, Content::Gone) {
+            self.signatures.remove(&scan.file);
+        } else {
+            self.signatures.insert(scan.file.clone(), scan.signature);
+        }
+        self.apply(scan);
     }
 
     /// Sends out what was recorded and not sent yet: unchanged objects, last good versions, tombstones.
@@ -268,8 +283,7 @@ impl ObjectStore {
         if self.entries.iter().flatten().any(|entry| !entry.served)
             && let Err(error) = self.reader.each(visit)
         {
-            self.shared
-                .source_status
+            self.source_status
                 .set_source("record-reading", Some(format!("desired.db cannot be read: {error}")));
         }
         for id in sent {

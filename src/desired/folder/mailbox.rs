@@ -3,13 +3,14 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::{
-    object::{Kind, Row},
+    object::{FileKey, Kind, Row},
     scan::FileScan,
     walk::{Identity, Signatures},
 };
@@ -31,8 +32,8 @@ pub(super) struct Found {
 
 /// A message that somebody waits for.
 pub(super) enum Urgent {
-    /// A file was just written. Answers how this object stands then.
-    Refresh(FileScan, Option<(Kind, String)>, Reply<Option<Found>>),
+    /// A file was just written.
+    Refresh(FileScan, Reply<()>),
     /// Reads one object.
     Get(Kind, String, Reply<Option<Found>>),
     /// Lets a tombstone go.
@@ -71,6 +72,8 @@ pub(super) struct Walked {
 pub(super) enum Message {
     Urgent(Urgent),
     Bulk(Box<Bulk>),
+    /// The time that was given has come.
+    Timeout,
     /// The source is being closed.
     Closed,
 }
@@ -120,8 +123,8 @@ impl Mailbox {
         self.wake.notify_all();
     }
 
-    /// The next message.
-    pub fn next(&self) -> Message {
+    /// The next message, waiting until `until` at most.
+    pub fn next(&self, until: Option<Instant>) -> Message {
         let mut slots = self.lock();
         loop {
             if slots.closed {
@@ -130,22 +133,28 @@ impl Mailbox {
             if let Some(message) = slots.urgent.pop_front() {
                 return Message::Urgent(message);
             }
+            let now = Instant::now();
+            if until.is_some_and(|until| until <= now) {
+                return Message::Timeout;
+            }
             if let Some(message) = slots.bulk.pop_front() {
                 return Message::Bulk(Box::new(message));
             }
-            slots = self.wake.wait(slots).unwrap_or_else(PoisonError::into_inner);
+            slots = match until {
+                Some(until) => {
+                    self.wake
+                        .wait_timeout(slots, until - now)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
+                }
+                None => self.wake.wait(slots).unwrap_or_else(PoisonError::into_inner),
+            };
         }
     }
 
     /// What somebody waits for at this moment, in order.
     pub fn take_urgent(&self) -> VecDeque<Urgent> {
         std::mem::take(&mut self.lock().urgent)
-    }
-
-    /// How many wait for an answer.
-    #[cfg(test)]
-    pub fn waiting(&self) -> usize {
-        self.lock().urgent.len()
     }
 
     /// Sends a message that is answered, and waits on this thread.
@@ -166,4 +175,12 @@ impl Mailbox {
 /// The answer of a source that is being closed.
 pub(super) fn closed() -> DesiredError {
     DesiredError::Unavailable("the folder is being closed".to_owned())
+}
+
+/// A wish to have files read (again).
+#[derive(Debug, Clone)]
+pub(super) struct Wish {
+    pub file: FileKey,
+    /// Not before.
+    pub due: Instant,
 }

@@ -15,7 +15,7 @@ impl ObjectStore {
         if !self.loading
             && let Some(line) = self.damage.line()
         {
-            self.shared.source_status.set_source("record-rows", Some(line));
+            self.source_status.set_source("record-rows", Some(line));
         }
     }
 

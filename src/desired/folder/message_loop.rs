@@ -1,6 +1,9 @@
 //! What the object store does after the first load: messages.
 
-use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use super::{
     mailbox::{Bulk, Found, Message, Urgent, Walked},
@@ -16,16 +19,17 @@ use crate::{
 /// Loads, then answers messages until the mailbox is closed.
 pub(super) fn run(mut store: ObjectStore) {
     store.load();
-    store.shared.loaded.store(true, Ordering::Release);
     loop {
         while let Some(message) = store.deferred.pop_front() {
             store.urgent(message);
         }
         store.out.flush();
-        let shared = store.shared.clone();
-        match shared.mailbox.next() {
+        let until = store.settling.first().map(|(due, _)| *due);
+        let mailbox = store.mailbox.clone();
+        match mailbox.next(until) {
             Message::Urgent(message) => store.urgent(message),
             Message::Bulk(message) => store.bulk(*message),
+            Message::Timeout => store.settle(),
             Message::Closed => return,
         }
     }
@@ -34,10 +38,9 @@ pub(super) fn run(mut store: ObjectStore) {
 impl ObjectStore {
     pub(super) fn urgent(&mut self, message: Urgent) {
         match message {
-            Urgent::Refresh(scan, wanted, reply) => {
+            Urgent::Refresh(scan, reply) => {
                 self.apply(scan);
-                let found = wanted.and_then(|(kind, name)| self.found(kind, &name));
-                drop(reply.send(Ok(found)));
+                drop(reply.send(Ok(())));
             }
             Urgent::Get(kind, name, reply) => drop(reply.send(Ok(self.found(kind, &name)))),
             Urgent::Release(kind, name, reply) => {
@@ -68,7 +71,7 @@ impl ObjectStore {
                     }
                 }
             }
-            Urgent::Signatures(reply) => drop(reply.send(Ok(self.signatures.take().unwrap_or_default()))),
+            Urgent::Signatures(reply) => drop(reply.send(Ok(std::mem::take(&mut self.signatures)))),
         }
     }
 
@@ -88,20 +91,26 @@ impl ObjectStore {
     }
 
     fn lift(&mut self, name: &str) -> Result<(), DesiredError> {
-        let Some(id) = self.find(Kind::VpnHold, name) else {
+        let Some(id) = self.find(Kind::Hold, name) else {
             return Ok(());
         };
         if self.is_declared(id) {
-            let message = "its file was written again while it was being released";
-            return Err(DesiredError::conflict(Kind::VpnHold, name, message));
+            return Err(DesiredError::Conflict {
+                kind: Kind::Hold.as_str(),
+                name: name.to_owned(),
+                message: "its file was written again while it was being released".to_owned(),
+            });
         }
         self.remove(id);
         Ok(())
     }
 
     fn mark(&mut self, name: &str, patch: HrMarksPatch) -> Result<(), DesiredError> {
-        let missing = || DesiredError::not_found(Kind::VpnUser, name);
-        let id = self.find(Kind::VpnUser, name).ok_or_else(missing)?;
+        let missing = || DesiredError::NotFound {
+            kind: Kind::User.as_str(),
+            name: name.to_owned(),
+        };
+        let id = self.find(Kind::User, name).ok_or_else(missing)?;
         let row = self.row(id).filter(|row| row.deleted.is_none()).ok_or_else(missing)?;
         let Ok(Spec::User(spec)) = Spec::from_json(row.kind, &row.spec) else {
             return Err(missing());
@@ -118,7 +127,10 @@ impl ObjectStore {
     }
 
     fn report(&mut self, kind: Kind, name: &str, status: String) -> Result<Version, DesiredError> {
-        let missing = || DesiredError::not_found(kind, name);
+        let missing = || DesiredError::NotFound {
+            kind: kind.as_str(),
+            name: name.to_owned(),
+        };
         let id = self.find(kind, name).ok_or_else(missing)?;
         let row = self.row(id).ok_or_else(missing)?;
         if row.status.as_deref() != Some(&status) {
@@ -128,44 +140,63 @@ impl ObjectStore {
         Ok(self.entry(id).map(|entry| Version(entry.version)).unwrap_or_default())
     }
 
+    /// Has the files read again whose missing documents have settled.
+    fn settle(&mut self) {
+        let now = Instant::now();
+        while self.settling.first().is_some_and(|(due, _)| *due <= now) {
+            let Some((_, id)) = self.settling.pop_first() else {
+                return;
+            };
+            let Some(file) = self.file(id) else { continue };
+            let waits = |object: &u32| {
+                self.entry(*object)
+                    .is_some_and(|entry| entry.file == id && entry.missing.is_some())
+            };
+            if file.owned.iter().any(waits) {
+                self.scanner.wish(file.key.clone(), now);
+            }
+        }
+    }
+
     pub fn walked(&mut self, walked: Walked) {
         self.set_unreadable_folders(walked.unreadable);
         let identity = match walked.people {
             Ok(identity) => identity,
             Err(reason) => {
-                self.shared.source_status.set_unreadable(Some(walked.at));
-                let shown = self.shared.roots.people.display();
+                self.source_status.set_unreadable(Some(walked.at));
+                let shown = self.roots.people.display();
                 let line = format!("{shown}: cannot be read, what was known last is in force: {reason}");
-                return self.shared.source_status.set_source("folder", Some(line));
+                return self.source_status.set_source("folder", Some(line));
             }
         };
-        self.shared.source_status.set_unreadable(None);
-        self.shared.source_status.set_source("folder", None);
-        if self.shared.roots.identity() != Some(identity) {
-            self.shared.roots.set_identity(identity);
+        self.source_status.set_unreadable(None);
+        self.source_status.set_source("folder", None);
+        if self.roots.identity() != Some(identity) {
+            self.roots.set_identity(identity);
             self.writer.fact(Fact::Device, identity.0.cast_signed());
             self.writer.fact(Fact::Inode, identity.1.cast_signed());
-            self.noted = None;
+            self.reading.noted = None;
         }
-        let pause = (self.max_age / 8).clamp(Duration::from_secs(60), Duration::from_secs(3600));
+        let pause = (self.reading.max_age / 8).clamp(Duration::from_secs(60), Duration::from_secs(3600));
         if self
+            .reading
             .noted
             .is_none_or(|noted| walked.at.duration_since(noted).unsigned_abs() >= pause)
         {
             self.writer.fact(Fact::ReadAt, walked.at.as_millisecond());
-            self.noted = Some(walked.at);
+            self.reading.noted = Some(walked.at);
         }
     }
 
     fn set_unreadable_folders(&mut self, folders: Vec<(String, String)>) {
         let now: BTreeSet<String> = folders.iter().map(|(folder, _)| folder.clone()).collect();
-        for mended in self.unreadable.difference(&now) {
-            self.shared.source_status.set_file(mended, Vec::new(), Vec::new());
+        for mended in self.reading.unreadable.difference(&now) {
+            self.source_status.set_file(mended, Vec::new(), Vec::new());
         }
         for (folder, reason) in folders {
             let line = format!("{folder}: cannot be read, what was known of it stays in force: {reason}");
-            self.shared.source_status.set_file(&folder, vec![line], Vec::new());
+            self.source_status.set_file(&folder, vec![line], Vec::new());
         }
-        self.unreadable = now;
+        self.reading.unreadable = now;
     }
 }

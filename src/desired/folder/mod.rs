@@ -1,6 +1,6 @@
 //! A folder of YAML as the source.
 //!
-//! Files are watched and read on one thread, cut into documents, and compared by digest with what is in force. One object-store
+//! Files are read on threads of their own, cut into documents, and compared by digest with what is in force. One object-store
 //! thread owns which objects there are, sends the events, and writes behind to the record from which a restart begins.
 //! What the operator itself changes is written gently. May use the model and the clock; must never decide about access,
 //! hold an object in memory that the record holds, or treat something that cannot be read as something that is gone.
@@ -26,6 +26,7 @@ mod object_store;
 mod odd_characters;
 mod problem;
 mod queue;
+mod reading_state;
 mod record;
 mod record_ledger;
 mod record_rows;
@@ -34,7 +35,6 @@ mod rules;
 mod scan;
 mod scanner;
 mod separation;
-mod shared;
 mod source;
 mod source_status;
 mod spanned_document;
@@ -42,7 +42,6 @@ mod split;
 mod walk;
 mod watch;
 mod ways;
-mod wishes;
 mod writers;
 mod yaml_value;
 

@@ -1,12 +1,11 @@
 //! Objects of the three kinds: how they are kept (as JSON text) and how they are given out.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-pub(super) use crate::model::Kind;
 use crate::model::{
     FINALIZER, OWN,
     gateway::{VpnGateway, VpnGatewaySpec, VpnGatewayStatus},
@@ -17,6 +16,45 @@ use crate::model::{
 
 /// Annotation with the file that declares an object.
 pub const SOURCE_FILE: &str = "vpn-operator.io/source-file";
+
+/// Kind of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Kind {
+    User,
+    Hold,
+    Gateway,
+}
+
+impl Kind {
+    pub const ALL: [Self; 3] = [Self::User, Self::Hold, Self::Gateway];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "VpnUser",
+            Self::Hold => "VpnHold",
+            Self::Gateway => "VpnGateway",
+        }
+    }
+
+    /// The kind of the generated definitions.
+    pub const fn model(self) -> crate::model::Kind {
+        match self {
+            Self::User => crate::model::Kind::VpnUser,
+            Self::Hold => crate::model::Kind::VpnHold,
+            Self::Gateway => crate::model::Kind::VpnGateway,
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
 
 /// A declared spec.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,17 +67,17 @@ pub(super) enum Spec {
 impl Spec {
     pub const fn kind(&self) -> Kind {
         match self {
-            Self::User(_) => Kind::VpnUser,
-            Self::Hold(_) => Kind::VpnHold,
-            Self::Gateway(_) => Kind::VpnGateway,
+            Self::User(_) => Kind::User,
+            Self::Hold(_) => Kind::Hold,
+            Self::Gateway(_) => Kind::Gateway,
         }
     }
 
     pub fn from_json(kind: Kind, text: &str) -> Result<Self, serde_json::Error> {
         Ok(match kind {
-            Kind::VpnUser => Self::User(serde_json::from_str(text)?),
-            Kind::VpnHold => Self::Hold(serde_json::from_str(text)?),
-            Kind::VpnGateway => Self::Gateway(serde_json::from_str(text)?),
+            Kind::User => Self::User(serde_json::from_str(text)?),
+            Kind::Hold => Self::Hold(serde_json::from_str(text)?),
+            Kind::Gateway => Self::Gateway(serde_json::from_str(text)?),
         })
     }
 
@@ -151,7 +189,7 @@ pub(super) fn assemble<K: Assemble>(row: &Row) -> Result<K, serde_json::Error> {
         .transpose()?
         .unwrap_or_default();
     let mut annotations = notes.annotations;
-    annotations.retain(|name, _| row.kind != Kind::VpnUser || !HR_MARKS.contains(&name.as_str()));
+    annotations.retain(|name, _| row.kind != Kind::User || !HR_MARKS.contains(&name.as_str()));
     annotations.extend(row.hr.annotations());
     annotations.insert(SOURCE_FILE.to_owned(), row.file.path.to_string());
     if row.file.root == Root::Own {
@@ -195,19 +233,19 @@ impl Row {
             }
         }
         match self.kind {
-            Kind::VpnUser => parts::<VpnUser>(self),
-            Kind::VpnHold => parts::<VpnHold>(self),
-            Kind::VpnGateway => parts::<VpnGateway>(self),
+            Kind::User => parts::<VpnUser>(self),
+            Kind::Hold => parts::<VpnHold>(self),
+            Kind::Gateway => parts::<VpnGateway>(self),
         }
     }
 }
 
 /// A random uid (version 4).
-pub(super) fn new_uid(now: Timestamp) -> [u8; 16] {
+pub(super) fn new_uid() -> [u8; 16] {
     let mut bytes = [0; 16];
     if getrandom::fill(&mut bytes).is_err() {
         // Without randomness uniqueness within this process must do; a uid is a name, not a secret.
-        bytes = now.as_nanosecond().to_le_bytes();
+        bytes = jiff::Timestamp::now().as_nanosecond().to_le_bytes();
     }
     bytes[6] = (bytes[6] & 0x0f) | 0x40;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;

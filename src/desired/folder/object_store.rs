@@ -13,15 +13,18 @@ use jiff::Timestamp;
 use super::{
     damage::{Damage, UNREAD},
     event_sender::{Change, EventSender},
-    mailbox::Urgent,
+    mailbox::{Mailbox, Urgent},
     object::{Digest, FileKey, Kind, Row},
-    record::{Reader, Record, Writer},
+    reading_state::ReadingState,
+    record::{Reader, Writer},
     record_rows::Fact,
-    shared::Shared,
-    walk::Signatures,
-    wishes::Scanner,
+    scan::Digests,
+    scanner::Scanner,
+    source_status::SourceStatus,
+    walk::{Roots, Signatures},
+    writers::Writers,
 };
-use crate::model::hr::HrMarks;
+use crate::{clock::SharedClock, model::hr::HrMarks};
 
 /// How long a document must be missing before that is believed.
 pub(super) const SETTLE: Duration = Duration::from_millis(300);
@@ -80,11 +83,16 @@ pub(super) struct File {
 
 /// State of the source.
 pub(super) struct ObjectStore {
-    pub shared: Arc<Shared>,
+    pub clock: SharedClock,
+    pub roots: Arc<Roots>,
+    pub source_status: Arc<SourceStatus>,
     pub out: EventSender,
     pub reader: Reader,
     pub writer: Writer,
+    pub digests: Digests,
+    pub mailbox: Arc<Mailbox>,
     pub scanner: Scanner,
+    pub writers: Arc<Writers>,
     pub entries: Vec<Option<Entry>>,
     pub free: Vec<u32>,
     names: HashMap<Kind, HashMap<Arc<str>, u32>>,
@@ -93,6 +101,7 @@ pub(super) struct ObjectStore {
     pub namespaces: BTreeSet<Arc<str>>,
     /// Files that declare an object which another place had first.
     pub claims: HashMap<u32, BTreeSet<u32>>,
+    pub settling: BTreeSet<(Instant, u32)>,
     /// Files to read again.
     pub again: BTreeSet<u32>,
     /// Messages that came while a file was applied and have to wait for the end of it.
@@ -104,16 +113,26 @@ pub(super) struct ObjectStore {
     /// The first load is under way.
     pub loading: bool,
     pub version: u64,
-    /// Signatures of files as they were read, until the walker takes them.
-    pub signatures: Option<Signatures>,
-    /// How long the last known state is served when the folder cannot be read at start.
-    pub max_age: Duration,
-    /// When the last whole reading was last noted in the record.
-    pub noted: Option<Timestamp>,
-    /// Sub-folders with problems in the source status.
-    pub unreadable: BTreeSet<String>,
+    /// Signatures seen by the first load, until the walker takes them.
+    pub signatures: Signatures,
+    pub reading: ReadingState,
     /// What of the record could not be read.
     pub damage: Damage,
+}
+
+/// The parts that an object store is made of.
+pub(super) struct Dependencies {
+    pub clock: SharedClock,
+    pub roots: Arc<Roots>,
+    pub source_status: Arc<SourceStatus>,
+    pub out: EventSender,
+    pub reader: Reader,
+    pub writer: Writer,
+    pub digests: Digests,
+    pub mailbox: Arc<Mailbox>,
+    pub scanner: Scanner,
+    pub writers: Arc<Writers>,
+    pub last_known_max_age: Duration,
 }
 
 /// Marks that say something.
@@ -122,31 +141,34 @@ pub(super) fn kept(marks: HrMarks) -> Option<Box<HrMarks>> {
 }
 
 impl ObjectStore {
-    pub fn new(shared: Arc<Shared>, out: EventSender, record: Record, scanner: Scanner, max_age: Duration) -> Self {
-        let Record { reader, writer } = record;
+    pub fn new(dependencies: Dependencies) -> Self {
         Self {
-            shared,
-            out,
-            reader,
-            writer,
-            scanner,
+            clock: dependencies.clock,
+            roots: dependencies.roots,
+            source_status: dependencies.source_status,
+            out: dependencies.out,
+            reader: dependencies.reader,
+            writer: dependencies.writer,
+            digests: dependencies.digests,
+            mailbox: dependencies.mailbox,
+            scanner: dependencies.scanner,
+            writers: dependencies.writers,
             entries: Vec::new(),
             free: Vec::new(),
-            names: HashMap::new(),
+            names: Kind::ALL.into_iter().map(|kind| (kind, HashMap::new())).collect(),
             files: Vec::new(),
             file_ids: HashMap::new(),
             namespaces: BTreeSet::new(),
             claims: HashMap::new(),
+            settling: BTreeSet::new(),
             again: BTreeSet::new(),
             deferred: VecDeque::new(),
             applying: None,
             doomed: Vec::new(),
             loading: true,
             version: 0,
-            signatures: Some(Signatures::new()),
-            max_age,
-            noted: None,
-            unreadable: BTreeSet::new(),
+            signatures: Signatures::new(),
+            reading: ReadingState::new(dependencies.last_known_max_age),
             damage: Damage::default(),
         }
     }
@@ -192,8 +214,7 @@ impl ObjectStore {
         match self.reader.get(id) {
             Ok(row) => row,
             Err(error) => {
-                self.shared
-                    .source_status
+                self.source_status
                     .set_source("record-reading", Some(format!("desired.db cannot be read: {error}")));
                 None
             }
@@ -253,10 +274,11 @@ impl ObjectStore {
     }
 
     pub fn index(&mut self, kind: Kind, name: Arc<str>, id: u32, digest: Digest) {
-        self.names.entry(kind).or_default().insert(name, id);
+        if let Some(names) = self.names.get_mut(&kind) {
+            names.insert(name, id);
+        }
         if digest != UNREAD {
-            self.shared
-                .digests
+            self.digests
                 .write()
                 .unwrap_or_else(PoisonError::into_inner)
                 .insert(digest, id);
@@ -275,7 +297,7 @@ impl ObjectStore {
     pub fn digest(&mut self, id: u32, digest: Digest) {
         let Some(entry) = self.entry_mut(id) else { return };
         let old = mem::replace(&mut entry.digest, digest);
-        let mut digests = self.shared.digests.write().unwrap_or_else(PoisonError::into_inner);
+        let mut digests = self.digests.write().unwrap_or_else(PoisonError::into_inner);
         if old != digest && digests.get(&old) == Some(&id) {
             digests.remove(&old);
         }
@@ -355,7 +377,7 @@ impl ObjectStore {
             names.remove(&entry.name);
         }
         {
-            let mut digests = self.shared.digests.write().unwrap_or_else(PoisonError::into_inner);
+            let mut digests = self.digests.write().unwrap_or_else(PoisonError::into_inner);
             if digests.get(&entry.digest) == Some(&id) {
                 digests.remove(&entry.digest);
             }

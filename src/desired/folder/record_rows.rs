@@ -136,9 +136,9 @@ fn read_row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
     };
     let unknown = |at: usize| rusqlite::Error::IntegralValueOutOfRange(at, row.get(at).unwrap_or_default());
     let kind = match row.get::<_, i64>(1)? {
-        0 => Kind::VpnUser,
-        1 => Kind::VpnHold,
-        2 => Kind::VpnGateway,
+        0 => Kind::User,
+        1 => Kind::Hold,
+        2 => Kind::Gateway,
         _ => return Err(unknown(1)),
     };
     let id: u32 = row.get(0)?;
@@ -183,9 +183,9 @@ fn marks_json(marks: HrMarks) -> Option<String> {
 /// Writes an object.
 pub(super) fn put(conn: &Connection, row: &Row) -> rusqlite::Result<()> {
     let kind = match row.kind {
-        Kind::VpnUser => 0,
-        Kind::VpnHold => 1,
-        Kind::VpnGateway => 2,
+        Kind::User => 0,
+        Kind::Hold => 1,
+        Kind::Gateway => 2,
     };
     conn.prepare_cached(&format!("INSERT OR REPLACE INTO objects ({COLUMNS}) VALUES ({PLACES})"))?
         .execute(params![

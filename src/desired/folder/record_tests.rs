@@ -23,7 +23,7 @@ fn opened(folder: &Path) -> Record {
 fn row(id: u32) -> Arc<Row> {
     Arc::new(Row {
         id,
-        kind: Kind::VpnUser,
+        kind: Kind::User,
         namespace: "default".into(),
         name: format!("u{id}").into(),
         uid: [7; 16],

@@ -30,7 +30,7 @@ const MAX_FILE: u64 = 1 << 30;
 const CHUNK: usize = 1024;
 
 /// Documents in force, by digest. A document found here needs no parsing.
-pub(super) type Digests = RwLock<HashMap<Digest, u32>>;
+pub(super) type Digests = Arc<RwLock<HashMap<Digest, u32>>>;
 
 /// A file as it was read.
 #[derive(Debug)]

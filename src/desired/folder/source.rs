@@ -3,34 +3,32 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    sync::{Arc, Mutex, PoisonError, mpsc},
     thread::{self, JoinHandle},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use kube::ResourceExt as _;
-use notify::{INotifyWatcher, Watcher as _};
 use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    document_writer::{DocumentWriter, Edit, SyncFile, own_file},
+    document_writer::{DocumentWriter, Edit, SyncFile},
     event_sender::{EventReceiver, streams},
     files,
     mailbox::{Bulk, Found, Mailbox, Urgent, closed},
     message_loop,
-    object::{Assemble, Kind, Notes, Root, Spec, assemble},
-    object_store::ObjectStore,
-    queue::JobQueue,
-    record::{self, Writer},
+    object::{Assemble, FileKey, Kind, Notes, Root, Spec, assemble},
+    object_store::{Dependencies, ObjectStore},
+    queue::{Job, JobQueue},
+    record::{self, Record, Writer},
     scan::Digests,
-    scanner,
-    shared::Shared,
+    scanner::{self, Scanner},
     source_status::SourceStatus,
     walk::Roots,
-    wishes::{Scanner, Signal},
+    watch,
     writers::Writers,
 };
 use crate::{
@@ -69,12 +67,16 @@ pub struct FolderOptions {
 /// brought them (they can be derived again); files, and tombstones, before anybody hears of them, but for the operator's own holds,
 /// which deny at once and are durable when the call returns.
 pub struct FolderSource {
-    shared: Arc<Shared>,
-    scanner: Scanner,
+    roots: Arc<Roots>,
+    source_status: Arc<SourceStatus>,
+    mailbox: Arc<Mailbox>,
+    scanner: Mutex<Option<Scanner>>,
+    writers: Arc<Writers>,
+    document_writer: Arc<DocumentWriter>,
     queue: Arc<JobQueue>,
     events: EventReceiver,
     writer: Writer,
-    rescan_interval: Duration,
+    options: FolderOptions,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -104,38 +106,50 @@ impl FolderSource {
             )));
         }
         fs::create_dir_all(&own).map_err(failed(&own))?;
-        let shared = Arc::new(Shared {
-            clock: options.clock.clone(),
-            loaded: AtomicBool::new(false),
-            roots: Roots::new(people, own, None),
-            source_status: SourceStatus::default(),
-            mailbox: Mailbox::default(),
-            digests: Digests::default(),
-            writers: Writers::default(),
-        });
+        let roots = Arc::new(Roots::new(people, own, None));
+        let source_status = Arc::new(SourceStatus::default());
+        let mailbox = Arc::new(Mailbox::default());
+        let digests = Digests::default();
+        let writers = Arc::new(Writers::default());
         let (sender, events) = streams();
-        let record = record::open(&data, options.clock)?;
-        let writer = record.writer.clone();
+        let Record { reader, writer } = record::open(&data, options.clock.clone())?;
         let no_thread = |error: io::Error| DesiredError::Unavailable(format!("no thread can be had: {error}"));
-        let (scanner, scanning) = scanner::start(shared.clone()).map_err(no_thread)?;
-        let max_age = options.last_known_max_age;
-        let object_store = ObjectStore::new(shared.clone(), sender, record, scanner.clone(), max_age);
+        let (scanner, scanning) = scanner::start(roots.clone(), digests.clone(), mailbox.clone()).map_err(no_thread)?;
+        let object_store = ObjectStore::new(Dependencies {
+            clock: options.clock.clone(),
+            roots: roots.clone(),
+            source_status: source_status.clone(),
+            out: sender,
+            reader,
+            writer: writer.clone(),
+            digests: digests.clone(),
+            mailbox: mailbox.clone(),
+            scanner: scanner.clone(),
+            writers: writers.clone(),
+            last_known_max_age: options.last_known_max_age,
+        });
         let keeping = thread::Builder::new()
             .name("folder-objects".into())
             .spawn(move || message_loop::run(object_store))
-            .inspect_err(|_| scanner.tell(Signal::Stop))
             .map_err(no_thread)?;
-        let document_writer = DocumentWriter {
-            shared: shared.clone(),
+        let document_writer = Arc::new(DocumentWriter {
+            roots: roots.clone(),
+            digests,
+            mailbox: mailbox.clone(),
+            clock: options.clock.clone(),
             sync,
-        };
+        });
         Ok(Arc::new(Self {
-            shared,
-            scanner,
-            queue: JobQueue::new(document_writer),
+            roots,
+            source_status,
+            mailbox,
+            scanner: Mutex::new(Some(scanner)),
+            writers,
+            document_writer,
+            queue: Arc::default(),
             events,
             writer,
-            rescan_interval: options.rescan_interval,
+            options,
             threads: Mutex::new(vec![keeping, scanning]),
         }))
     }
@@ -146,20 +160,30 @@ impl FolderSource {
     /// # Errors
     /// Watching ended by itself.
     pub async fn run(&self, cancel: CancellationToken) -> Result<()> {
-        let (watching, mut ended) = oneshot::channel();
-        let rest = RestOnDrop(self.scanner.clone());
-        // Its thread has the niceness of the one that makes it, which is not that of reading in bulk.
-        let told = self.scanner.clone();
-        let hear = move |event| told.tell(Signal::Notify(event));
-        let notify = INotifyWatcher::new(hear, notify::Config::default()).ok();
-        self.scanner.tell(Signal::Watch(self.rescan_interval, notify, watching));
+        let scanner = self
+            .scanner
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+            .ok_or_else(closed)?;
+        let dependencies = watch::Dependencies {
+            roots: self.roots.clone(),
+            source_status: self.source_status.clone(),
+            mailbox: self.mailbox.clone(),
+            scanner,
+            writers: self.writers.clone(),
+            clock: self.options.clock.clone(),
+            rescan_interval: self.options.rescan_interval,
+        };
+        let (sender, signals) = mpsc::channel();
+        let stop = StopOnDrop(sender.clone());
+        let mut watching = tokio::task::spawn_blocking(move || watch::run(dependencies, &signals, sender));
         tokio::select! {
             () = cancel.cancelled() => {
-                drop(rest);
-                // It ends by an error: nothing is sent.
-                _ = ended.await;
+                drop(stop);
+                drop(watching.await);
             }
-            _ = &mut ended => {
+            _ = &mut watching => {
                 return Err(DesiredError::Unavailable("the folder is not watched any more".to_owned()));
             }
         }
@@ -170,8 +194,7 @@ impl FolderSource {
     }
 
     async fn find(&self, kind: Kind, name: &str) -> Result<Option<Found>> {
-        self.shared
-            .mailbox
+        self.mailbox
             .ask_async(|reply| Urgent::Get(kind, name.to_owned(), reply))
             .await
     }
@@ -184,16 +207,26 @@ impl FolderSource {
         notes: Notes,
         manager: FieldManager,
     ) -> Result<K> {
-        let (file, name) = (own_file(root, name), name.to_owned());
-        let work = move |writer: &DocumentWriter| writer.create(root, &name, &spec, &notes, manager);
-        object(&self.queue.run(file, work).await?)
+        let file = FileKey {
+            root,
+            path: format!("{name}.yaml").into(),
+        };
+        let what = Box::new((root, name.to_owned(), spec, notes, manager));
+        let found = self
+            .queue
+            .run(&self.document_writer, file, |reply| Job::Create(what, reply))
+            .await?;
+        object(&found)
     }
 
     /// Edits a user's document, wherever it is.
     async fn edit(&self, name: &str, edit: Edit) -> Result<()> {
-        let missing = || DesiredError::not_found(Kind::VpnUser, name);
+        let missing = || DesiredError::NotFound {
+            kind: Kind::User.as_str(),
+            name: name.to_owned(),
+        };
         for attempt in 1.. {
-            let found = self.find(Kind::VpnUser, name).await?.ok_or_else(missing)?;
+            let found = self.find(Kind::User, name).await?.ok_or_else(missing)?;
             if found.row.deleted.is_some() {
                 return match edit {
                     Edit::Delete => Ok(()),
@@ -201,7 +234,12 @@ impl FolderSource {
                 };
             }
             let file = found.row.file.clone();
-            let done = self.queue.edit(file, name, edit.clone()).await;
+            let done = self
+                .queue
+                .run(&self.document_writer, file, |reply| {
+                    Job::Edit(name.to_owned(), edit.clone(), reply)
+                })
+                .await;
             if !matches!(done, Err(DesiredError::NotFound { .. })) {
                 return done;
             }
@@ -211,33 +249,34 @@ impl FolderSource {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        let message = "its document is not where it was: it is being moved or removed";
-        Err(DesiredError::conflict(Kind::VpnUser, name, message))
+        Err(DesiredError::Conflict {
+            kind: Kind::User.as_str(),
+            name: name.to_owned(),
+            message: "its document is not where it was: it is being moved or removed".to_owned(),
+        })
     }
 
     async fn report(&self, kind: Kind, name: &str, status: &(impl Serialize + Sync)) -> Result<Version> {
         let status = serde_json::to_string(status).map_err(|error| DesiredError::Invalid(error.to_string()))?;
         let (reply, answer) = oneshot::channel();
-        self.shared
-            .mailbox
-            .bulk(Bulk::Report(kind, name.to_owned(), status, reply));
+        self.mailbox.bulk(Bulk::Report(kind, name.to_owned(), status, reply));
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
     async fn release(&self, kind: Kind, name: &str) -> Result<()> {
-        self.shared
-            .mailbox
+        self.mailbox
             .ask_async(|reply| Urgent::Release(kind, name.to_owned(), reply))
             .await
     }
 }
 
-/// Ends the watching, also when its future is dropped half-way.
-struct RestOnDrop(Scanner);
+/// Ends the watching thread, also when its future is dropped half-way.
+struct StopOnDrop(mpsc::Sender<watch::Signal>);
 
-impl Drop for RestOnDrop {
+impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.0.tell(Signal::Rest);
+        // A thread that has ended needs no signal.
+        drop(self.0.send(watch::Signal::Stop));
     }
 }
 
@@ -247,8 +286,8 @@ fn object<K: Assemble>(found: &Found) -> Result<K> {
 
 impl Drop for FolderSource {
     fn drop(&mut self) {
-        self.shared.mailbox.close();
-        self.scanner.tell(Signal::Stop);
+        self.mailbox.close();
+        drop(self.scanner.lock().unwrap_or_else(PoisonError::into_inner).take());
         for thread in std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner)) {
             drop(thread.join());
         }
@@ -262,14 +301,15 @@ impl DesiredState for FolderSource {
     }
 
     fn health(&self) -> SourceHealth {
-        self.shared.source_status.health(self.writer.problems())
+        self.source_status.health(self.writer.problems())
     }
 
     async fn get_user(&self, name: &str) -> Result<Option<VpnUser>> {
-        self.find(Kind::VpnUser, name).await?.as_ref().map(object).transpose()
+        self.find(Kind::User, name).await?.as_ref().map(object).transpose()
     }
 
-    async fn place(&self, kind: Kind, name: &str) -> Option<String> {
+    async fn place(&self, kind: crate::model::Kind, name: &str) -> Option<String> {
+        let kind = Kind::ALL.into_iter().find(|own| own.model() == kind)?;
         let found = self.find(kind, name).await.ok()??;
         Some(found.row.file.path.to_string())
     }
@@ -289,13 +329,14 @@ impl DesiredState for FolderSource {
             self.edit(name, Edit::Patch(patch)).await?;
         }
         if marks != HrMarksPatch::default() {
-            self.shared
-                .mailbox
+            self.mailbox
                 .ask_async(|reply| Urgent::Mark(name.to_owned(), marks, reply))
                 .await?;
         }
-        let user = self.get_user(name).await?;
-        user.ok_or_else(|| DesiredError::not_found(Kind::VpnUser, name))
+        self.get_user(name).await?.ok_or_else(|| DesiredError::NotFound {
+            kind: Kind::User.as_str(),
+            name: name.to_owned(),
+        })
     }
 
     async fn delete_user(&self, name: &str, _: FieldManager) -> Result<()> {
@@ -318,22 +359,27 @@ impl DesiredState for FolderSource {
     }
 
     async fn lift_hold(&self, name: &str, _: FieldManager) -> Result<()> {
-        let (file, name) = (own_file(Root::Own, name), name.to_owned());
-        self.queue.run(file, move |writer| writer.lift_hold(&name)).await
+        let file = FileKey {
+            root: Root::Own,
+            path: format!("{name}.yaml").into(),
+        };
+        self.queue
+            .run(&self.document_writer, file, |reply| {
+                Job::Release(name.to_owned(), reply)
+            })
+            .await
     }
 
     async fn report_user(&self, user: &VpnUser, status: VpnUserStatus) -> Result<Version> {
-        self.report(Kind::VpnUser, &user.name_any(), &status).await
+        self.report(Kind::User, &user.name_any(), &status).await
     }
 
     async fn report_hold(&self, hold: &VpnHold, status: VpnHoldStatus) -> Result<()> {
-        self.report(Kind::VpnHold, &hold.name_any(), &status).await.map(drop)
+        self.report(Kind::Hold, &hold.name_any(), &status).await.map(drop)
     }
 
     async fn report_gateway(&self, gateway: &VpnGateway, status: VpnGatewayStatus) -> Result<()> {
-        self.report(Kind::VpnGateway, &gateway.name_any(), &status)
-            .await
-            .map(drop)
+        self.report(Kind::Gateway, &gateway.name_any(), &status).await.map(drop)
     }
 
     // Objects of the folder are born with the finalizer.
@@ -350,20 +396,22 @@ impl DesiredState for FolderSource {
     }
 
     async fn delete_gateway(&self, name: &str) -> Result<()> {
-        let message = "gateways are declared by people only: remove its document";
-        Err(DesiredError::not_editable(name, message))
+        Err(DesiredError::NotEditable {
+            name: name.to_owned(),
+            message: "gateways are declared by people only: remove its document".to_owned(),
+        })
     }
 
     async fn remove_user_finalizer(&self, name: &str) -> Result<()> {
-        self.release(Kind::VpnUser, name).await
+        self.release(Kind::User, name).await
     }
 
     async fn remove_hold_finalizer(&self, name: &str) -> Result<()> {
-        self.release(Kind::VpnHold, name).await
+        self.release(Kind::Hold, name).await
     }
 
     async fn remove_gateway_finalizer(&self, name: &str) -> Result<()> {
-        self.release(Kind::VpnGateway, name).await
+        self.release(Kind::Gateway, name).await
     }
 }
 

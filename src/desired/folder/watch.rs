@@ -5,26 +5,29 @@ use std::{
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::Arc,
-    time::{Duration, Instant},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, Sender},
+    },
+    time::{Duration, Instant, SystemTime},
 };
 
-use jiff::Timestamp;
 use notify::{
     Event, EventKind, INotifyWatcher, RecursiveMode, Watcher as _,
     event::{AccessKind, AccessMode, ModifyKind},
 };
-use tokio::sync::oneshot;
 
 use super::{
     backoff::retry_pause,
-    mailbox::{Bulk, Urgent, Walked},
+    mailbox::{Bulk, Mailbox, Urgent, Walked},
     object::{FileKey, Root},
-    shared::Shared,
-    walk::{Identity, Listing, Signatures, is_declared_name, list, signature},
+    scanner::Scanner,
+    source_status::SourceStatus,
+    walk::{Identity, Listing, Roots, Signatures, is_declared_name, list, signature},
     ways::Ways,
-    wishes::Scanner,
+    writers::Writers,
 };
+use crate::clock::SharedClock;
 
 /// A file that is being written is read after this time, or earlier when it is closed.
 const WRITING: Duration = Duration::from_millis(50);
@@ -37,11 +40,25 @@ const GATHER: Duration = Duration::from_millis(20);
 /// A file changed this recently may change again without its metadata showing it.
 const FRESH: Duration = Duration::from_secs(2);
 
-/// The folders while they are watched.
-pub(super) struct Watch {
-    shared: Arc<Shared>,
-    scanner: Scanner,
-    rescan_interval: Duration,
+/// What the watching thread hears.
+pub(super) enum Signal {
+    Notify(notify::Result<Event>),
+    Stop,
+}
+
+/// What the watching thread is made of.
+pub(super) struct Dependencies {
+    pub roots: Arc<Roots>,
+    pub source_status: Arc<SourceStatus>,
+    pub mailbox: Arc<Mailbox>,
+    pub scanner: Scanner,
+    pub writers: Arc<Writers>,
+    pub clock: SharedClock,
+    pub rescan_interval: Duration,
+}
+
+struct Watch {
+    dependencies: Dependencies,
     notify: Option<INotifyWatcher>,
     /// Watched folders.
     watched: HashMap<PathBuf, Identity>,
@@ -53,45 +70,47 @@ pub(super) struct Watch {
     turned: bool,
     /// Walks since the last one in which everything could be listed.
     failures: u32,
-    /// What files were like when they were looked at last. The store tells it to the first walk, when both folders are watched: a
-    /// file that came and went before would be missed.
-    signatures: Option<Signatures>,
+    signatures: Signatures,
     /// Events cannot be relied upon.
     polling: bool,
-    pub next_walk: Instant,
-    /// Dropped with this, so that somebody hears of the end.
-    _watching: oneshot::Sender<()>,
+    next_walk: Instant,
+}
+
+/// Watches until told to stop.
+pub(super) fn run(dependencies: Dependencies, signals: &Receiver<Signal>, sender: Sender<Signal>) {
+    let Ok(signatures) = dependencies.mailbox.ask(Urgent::Signatures) else {
+        return;
+    };
+    let notify = INotifyWatcher::new(
+        move |event| drop(sender.send(Signal::Notify(event))),
+        notify::Config::default(),
+    );
+    let polling = notify.is_err();
+    let mut watch = Watch {
+        dependencies,
+        notify: notify.ok(),
+        watched: HashMap::new(),
+        ways: HashMap::new(),
+        beside: HashMap::new(),
+        turned: false,
+        failures: 0,
+        signatures,
+        polling,
+        next_walk: Instant::now(),
+    };
+    loop {
+        match signals.recv_timeout(watch.next_walk.saturating_duration_since(Instant::now())) {
+            Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+            Ok(Signal::Notify(event)) => watch.hear(event),
+            Err(RecvTimeoutError::Timeout) => watch.walk(),
+        }
+    }
 }
 
 impl Watch {
-    /// Begins to watch; the first walk is due at once.
-    pub fn new(
-        shared: Arc<Shared>,
-        scanner: Scanner,
-        rescan_interval: Duration,
-        notify: Option<INotifyWatcher>,
-        watching: oneshot::Sender<()>,
-    ) -> Self {
-        Self {
-            polling: notify.is_none(),
-            notify,
-            watched: HashMap::new(),
-            ways: HashMap::new(),
-            beside: HashMap::new(),
-            turned: false,
-            failures: 0,
-            signatures: None,
-            next_walk: shared.clock.monotonic(),
-            shared,
-            scanner,
-            rescan_interval,
-            _watching: watching,
-        }
-    }
-
-    pub fn hear(&mut self, event: notify::Result<Event>) {
+    fn hear(&mut self, event: notify::Result<Event>) {
         let Some(event) = event.ok().filter(|event| !event.need_rescan()) else {
-            self.shared.writers.forget();
+            self.dependencies.writers.forget();
             return self.walk_within(GATHER);
         };
         let delay = match event.kind {
@@ -112,7 +131,7 @@ impl Watch {
             // A link leads elsewhere now, and with it everything behind it.
             self.walk_within(GATHER);
         }
-        if self.shared.roots.key(path).is_none() {
+        if self.dependencies.roots.key(path).is_none() {
             // Beside a link.
             return;
         }
@@ -130,13 +149,13 @@ impl Watch {
             return;
         }
         if is_declared_name(name) && !path.is_dir() {
-            if let Some(file) = self.shared.roots.key(path) {
+            if let Some(file) = self.dependencies.roots.key(path) {
                 if writes {
-                    self.shared.writers.writes(&file);
+                    self.dependencies.writers.writes(&file);
                 } else if delay == WRITTEN {
-                    self.shared.writers.closed(&file);
+                    self.dependencies.writers.closed(&file);
                 }
-                self.scanner.wish(file, self.shared.clock.monotonic() + delay);
+                self.dependencies.scanner.wish(file, Instant::now() + delay);
             }
         } else if path.is_dir() {
             self.walk_within(GATHER);
@@ -144,38 +163,27 @@ impl Watch {
     }
 
     fn walk_within(&mut self, time: Duration) {
-        self.next_walk = self.next_walk.min(self.shared.clock.monotonic() + time);
+        self.next_walk = self.next_walk.min(Instant::now() + time);
     }
 
     /// Looks at the metadata of every file.
-    pub fn walk(&mut self) {
-        let begun = self.shared.clock.monotonic();
-        let people = self.shared.roots.check(Root::People);
-        let people = people.and_then(|identity| Ok((identity, self.look(Root::People)?)));
-        let own = self.look(Root::Own);
-        let looked = self.shared.clock.monotonic() - begun;
-        if self.signatures.is_none() {
-            // Answered behind the load, which is no part of what the walk takes.
-            self.signatures = Some(self.shared.mailbox.ask(Urgent::Signatures).unwrap_or_default());
-        }
-        let begun = self.shared.clock.monotonic();
+    fn walk(&mut self) {
+        let begun = Instant::now();
         let mut unreadable = Vec::new();
-        let people = people.map_err(|error| error.to_string()).map(|(identity, listing)| {
-            self.compare(Root::People, &listing);
-            unreadable.extend(listing.unreadable);
-            identity
-        });
-        match own {
-            Ok(listing) => {
-                self.compare(Root::Own, &listing);
-                unreadable.extend(listing.unreadable);
-            }
-            Err(error) => unreadable.push((self.shared.roots.own.display().to_string(), error.to_string())),
+        let people = match self.dependencies.roots.check(Root::People) {
+            Err(error) => Err(error.to_string()),
+            Ok(identity) => match self.walk_root(Root::People, &mut unreadable) {
+                Err(error) => Err(error.to_string()),
+                Ok(()) => Ok(identity),
+            },
+        };
+        if let Err(error) = self.walk_root(Root::Own, &mut unreadable) {
+            unreadable.push((self.dependencies.roots.own.display().to_string(), error.to_string()));
         }
-        let took = looked + (self.shared.clock.monotonic() - begun);
+        let took = begun.elapsed();
         let pause = if unreadable.is_empty() && people.is_ok() {
             self.failures = 0;
-            self.rescan_interval
+            self.dependencies.rescan_interval
         } else {
             // A lack of file descriptors is over in a moment; a folder that is away is looked for every second or so.
             let pause = retry_pause(self.failures).max(took * 10);
@@ -191,20 +199,19 @@ impl Watch {
         } else {
             pause
         };
-        self.next_walk = self.shared.clock.monotonic() + pause.min(self.rescan_interval);
+        self.next_walk = Instant::now() + pause.min(self.dependencies.rescan_interval);
         if std::mem::take(&mut self.turned) {
             self.walk_within(GATHER);
         }
-        self.shared.mailbox.bulk(Bulk::Walked(Walked {
+        self.dependencies.mailbox.bulk(Bulk::Walked(Walked {
             people,
             unreadable,
-            at: self.shared.clock.now(),
+            at: self.dependencies.clock.now(),
         }));
     }
 
-    /// Watches a folder and lists it.
-    fn look(&mut self, root: Root) -> io::Result<Listing> {
-        let path = self.shared.roots.path(root).to_owned();
+    fn walk_root(&mut self, root: Root, unreadable: &mut Vec<(String, String)>) -> io::Result<()> {
+        let path = self.dependencies.roots.path(root).to_owned();
         let mut ways = Ways::default();
         ways.add(&path);
         self.watch_ways(&ways);
@@ -229,7 +236,9 @@ impl Watch {
                 drop(notify.unwatch(&folder));
             }
         }
-        Ok(listing)
+        self.compare(root, &listing);
+        unreadable.extend(listing.unreadable);
+        Ok(())
     }
 
     /// Watches the folders of these links; answers whether one of them was not watched before.
@@ -283,39 +292,39 @@ impl Watch {
                     "{shown}: file events cannot be had ({error}), so the folder is looked through every second or so \
                      instead: {advice}"
                 );
-                self.shared.source_status.set_source("events", Some(line));
+                self.dependencies.source_status.set_source("events", Some(line));
             }
         }
         None
     }
 
     fn compare(&mut self, root: Root, listing: &Listing) {
-        let now = self.shared.clock.monotonic();
-        let wall = self.shared.clock.now();
+        let now = Instant::now();
+        let wall = SystemTime::now();
         let mut seen = HashSet::with_capacity(listing.files.len());
-        let signatures = self.signatures.get_or_insert_default();
         for path in &listing.files {
             let file = FileKey {
                 root,
                 path: path.clone(),
             };
-            let meta = fs::metadata(self.shared.roots.absolute(&file));
+            let meta = fs::metadata(self.dependencies.roots.absolute(&file));
             let stamp = meta.as_ref().map_or(0, signature);
-            let modified = meta.and_then(|meta| meta.modified()).ok();
-            let modified = modified.and_then(|modified| Timestamp::try_from(modified).ok());
-            let fresh = modified.is_some_and(|modified| wall.duration_since(modified).unsigned_abs() < FRESH);
-            if signatures.get(&file) != Some(&stamp) {
-                self.scanner.wish(file.clone(), now);
+            let fresh = meta.is_ok_and(|meta| {
+                meta.modified()
+                    .is_ok_and(|modified| wall.duration_since(modified).is_ok_and(|age| age < FRESH))
+            });
+            if self.signatures.get(&file) != Some(&stamp) {
+                self.dependencies.scanner.wish(file.clone(), now);
                 // A signature that nothing matches: looked at once more.
-                signatures.insert(file.clone(), if fresh { 1 } else { stamp });
+                self.signatures.insert(file.clone(), if fresh { 1 } else { stamp });
             }
             seen.insert(path.clone());
         }
         let gone = |file: &FileKey| file.root == root && !seen.contains(&file.path) && !listing.is_unknown(&file.path);
-        let gone: Vec<FileKey> = signatures.keys().filter(|file| gone(file)).cloned().collect();
+        let gone: Vec<FileKey> = self.signatures.keys().filter(|file| gone(file)).cloned().collect();
         for file in gone {
-            signatures.remove(&file);
-            self.scanner.wish(file, now);
+            self.signatures.remove(&file);
+            self.dependencies.scanner.wish(file, now);
         }
     }
 }

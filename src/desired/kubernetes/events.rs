@@ -138,14 +138,14 @@ impl Publisher {
             note,
         } = queued.announcement;
         let note = short(note);
-        let (now, moment) = (MicroTime(self.clock.now()), self.clock.monotonic());
+        let now = MicroTime(self.clock.now());
         let key = Key {
             uid: queued.user.uid.clone().unwrap_or_default(),
             reason: reason.clone(),
             note: note.clone(),
         };
         if let Some(Series { name, uid, count, at }) = self.series.get_mut(&key)
-            && moment.duration_since(*at) < SERIES
+            && at.elapsed() < SERIES
         {
             let series = EventSeries {
                 count: *count + 1,
@@ -160,7 +160,7 @@ impl Publisher {
             match call(subject, self.api.patch(name, &params, &patch)).await {
                 Ok(_) => {
                     *count += 1;
-                    *at = moment;
+                    *at = Instant::now();
                     return Ok(());
                 }
                 // Events are kept for an hour or so: it is gone, or another one has its name.
@@ -199,15 +199,14 @@ impl Publisher {
         };
         let made = create(&self.api, subject, &event, FieldManager::Operator).await?;
         if self.series.len() >= REMEMBERED {
-            self.series
-                .retain(|_, series| moment.duration_since(series.at) < SERIES / 4);
+            self.series.retain(|_, series| series.at.elapsed() < SERIES / 4);
         }
         if self.series.len() < REMEMBERED {
             let series = Series {
                 name: made.name_any(),
                 uid: made.uid(),
                 count: 1,
-                at: moment,
+                at: Instant::now(),
             };
             self.series.insert(key, series);
         }

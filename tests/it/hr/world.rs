@@ -28,7 +28,7 @@ use vpn_operator::{
     credentials::MasterKey,
     desired::{
         DesiredState, Event, FieldManager, HoldNotes, Result, SourceHealth, UserPatch, Version, Watches,
-        id_claims::SoleIssuer,
+        id_claims::SoleIssuer, memory::MemorySource,
     },
     fence::Fence,
     gateway::{Credentials, Link, NodeHealth, RevocationProgress},
@@ -56,10 +56,7 @@ use vpn_operator::{
     verdicts::{GUARD_FILE, VerdictStore},
 };
 
-use crate::support::{
-    desired::MemorySource,
-    hr::{HUB_SECRET, STANDARD_KEY, hub},
-};
+use crate::support::hr::{HUB_SECRET, STANDARD_KEY, hub};
 
 /// What outlives an operator.
 pub struct Place {

@@ -16,7 +16,7 @@ use vpn_operator::{
     auth::{index::Verdict, listener::AuthEndpoint},
     clock::SystemClock,
     credentials::{MasterKey, SecretLookup, Sources},
-    desired::DesiredState,
+    desired::{DesiredState, memory::MemorySource},
     gateway::{NodeName, declared::Environment},
     metrics::Metrics,
     model::{
@@ -38,7 +38,6 @@ use vpn_operator::{
 use super::world::{STATS_SECRET, until};
 use crate::support::{
     blitz::BlitzPanel,
-    desired::MemorySource,
     hysteria_node::{HysteriaNode, Mode},
 };
 

@@ -467,7 +467,7 @@ async fn a_person_of_a_gateway_that_is_gone_is_not_let_go() {
     let empty = Arc::new(Source::default());
     empty.gateway("other", &[("n1", &n1)]);
     let anna = source.user(ANNA).unwrap();
-    empty.adopt(anna);
+    empty.lock().adopt(anna);
     let operator = Operator::start(&empty, data.path()).await;
     settled(&empty).await;
     assert_eq!(

@@ -125,7 +125,7 @@ async fn a_restart_writes_what_changed_meanwhile_and_nothing_else() {
     let down = Timestamp::now();
     source.hold("hr-dismissed-ab123456", ANNA);
     // Its finalizer was taken off by force: no tombstone is left of it.
-    source.forget_user("AB123458");
+    source.lock().forget_user("AB123458");
     let operator = Operator::start(&source, data.path()).await;
     let history = operator.core.history.clone();
     let held = until_it_says(&history, ANNA, "Held").await;

@@ -1,12 +1,14 @@
 //! The operator's core around a source in memory and node doubles: real roster, gateways, intake and reconciler.
 
 use std::{
-    collections::HashSet,
-    sync::{Arc, MutexGuard},
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use kube::runtime::reflector::store;
+use async_trait::async_trait;
+use futures::StreamExt as _;
+use kube::{Resource, ResourceExt as _, runtime::reflector::store};
 use secrecy::{ExposeSecret as _, SecretBox};
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -15,16 +17,19 @@ use vpn_operator::{
     clock::SystemClock,
     config::PublicUrl,
     credentials::{MasterKey, Sources},
-    desired::DesiredState,
+    desired::{
+        DesiredError, DesiredState, Event, FieldManager, HoldNotes, Result, SourceHealth, UserPatch, Version, Watches,
+    },
     fence::Fence,
     gateway::{NodeName, declared::Environment},
     history::History,
     issue::{Derived, Issuer},
     metrics::Metrics,
     model::{
+        FINALIZER,
         corporate_id::CorporateId,
-        gateway::VpnGatewayStatus,
-        hold::{HoldPhase, VpnHoldSpec},
+        gateway::{VpnGateway, VpnGatewayStatus},
+        hold::{HoldPhase, VpnHold, VpnHoldSpec, VpnHoldStatus},
         user::{VpnUser, VpnUserSpec, VpnUserStatus},
     },
     reconcile::{
@@ -48,7 +53,6 @@ use vpn_operator::{
 use vpn_operator::verdicts::{GUARD_FILE, VerdictStore};
 
 use crate::support::audit_keys;
-use crate::support::desired::{MemorySource, Written};
 use crate::support::hysteria_node::{Auth, HysteriaNode, Login, Refused, Session};
 
 pub const STATS_SECRET: &str = "stats-secret";
@@ -72,37 +76,128 @@ pub fn is_in(operator: &Operator, id: &str) -> bool {
     matches!(operator.login("default", "n1", id, 1), Verdict::Granted(_))
 }
 
-/// Desired state in memory, as these scenarios speak of it. Outlives operators.
+/// Objects of one kind, as an API server has them.
+struct Shelf<K> {
+    objects: BTreeMap<String, K>,
+    watcher: Option<mpsc::UnboundedSender<Event<K>>>,
+}
+
+impl<K> Default for Shelf<K> {
+    fn default() -> Self {
+        Self {
+            objects: BTreeMap::new(),
+            watcher: None,
+        }
+    }
+}
+
+impl<K: Resource<DynamicType = ()> + Clone + Send + 'static> Shelf<K> {
+    fn tell(&self, event: Event<K>) {
+        if let Some(watcher) = &self.watcher {
+            let _ = watcher.send(event);
+        }
+    }
+
+    fn put(&mut self, object: K) {
+        self.objects.insert(object.name_any(), object.clone());
+        self.tell(Event::Apply(object));
+    }
+
+    fn change(&mut self, name: &str, spec: bool, edit: impl FnOnce(&mut K)) -> Result<K> {
+        let Some(object) = self.objects.get_mut(name) else {
+            return Err(DesiredError::NotFound {
+                kind: "object",
+                name: name.to_owned(),
+            });
+        };
+        edit(object);
+        if spec {
+            *object.meta_mut().generation.get_or_insert(0) += 1;
+        }
+        let object = object.clone();
+        self.tell(Event::Apply(object.clone()));
+        Ok(object)
+    }
+
+    fn bury(&mut self, name: &str) {
+        let now = serde_json::from_value(serde_json::json!(jiff::Timestamp::now())).unwrap();
+        let _ = self.change(name, true, |object| object.meta_mut().deletion_timestamp = now);
+    }
+
+    fn remove(&mut self, name: &str) {
+        if let Some(object) = self.objects.remove(name) {
+            self.tell(Event::Delete(object));
+        }
+    }
+
+    fn watch(&mut self) -> vpn_operator::desired::Events<K> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let _ = sender.send(Event::Init);
+        for object in self.objects.values() {
+            let _ = sender.send(Event::InitApply(object.clone()));
+        }
+        let _ = sender.send(Event::InitDone);
+        self.watcher = Some(sender);
+        futures::stream::unfold(receiver, |mut receiver| async {
+            receiver.recv().await.map(|event| (event, receiver))
+        })
+        .boxed()
+    }
+}
+
 #[derive(Default)]
-pub struct Source(Arc<MemorySource>);
+pub struct Objects {
+    users: Shelf<VpnUser>,
+    holds: Shelf<VpnHold>,
+    gateways: Shelf<VpnGateway>,
+    uids: u64,
+    /// Statuses that were written: of users, of anything else.
+    pub writes: (usize, usize),
+    /// Every status of a user that was ever written.
+    pub reported: Vec<(String, VpnUserStatus)>,
+    /// Holds that were let go.
+    pub forgotten: Vec<String>,
+    /// Somebody else's finalizer keeps holds that are let go.
+    pub keeps_holds: bool,
+}
+
+/// Desired state in memory. Outlives operators.
+#[derive(Default)]
+pub struct Source(Mutex<Objects>);
 
 impl Source {
-    /// What was written so far.
-    pub fn lock(&self) -> MutexGuard<'_, Written> {
-        self.0.written()
+    pub fn lock(&self) -> MutexGuard<'_, Objects> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Declares a user anew, or changes its spec.
     pub fn declare(&self, id: &str, edit: impl FnOnce(&mut VpnUserSpec)) {
-        let present = self.user(id).map(|user| user.spec);
-        let anew = || serde_json::from_value(serde_json::json!({ "corporateId": id })).unwrap();
-        let mut spec = present.unwrap_or_else(anew);
-        edit(&mut spec);
-        self.0.put_user(&name(id), spec);
+        let mut objects = self.lock();
+        let id = CorporateId::parse(id).unwrap();
+        let name = id.object_name();
+        if let Some(present) = objects.users.objects.get(&name) {
+            let mut spec = present.spec.clone();
+            edit(&mut spec);
+            let _ = objects.users.change(&name, true, |user| {
+                user.spec = spec;
+                user.metadata.deletion_timestamp = None;
+            });
+            return;
+        }
+        let mut user: VpnUser = serde_json::from_value(serde_json::json!({
+            "apiVersion": "vpn-operator.io/v1alpha1", "kind": "VpnUser", "metadata": { "name": name },
+            "spec": { "corporateId": id },
+        }))
+        .unwrap();
+        edit(&mut user.spec);
+        objects.uids += 1;
+        let uid = format!("uid-{}", objects.uids);
+        born(&mut user, uid);
+        objects.users.put(user);
     }
 
     pub fn delete(&self, id: &str) {
-        let _ = self.0.lose_user(&name(id));
-    }
-
-    /// The object is not there any more, whoever had a finalizer on it.
-    pub fn forget_user(&self, id: &str) {
-        self.0.forget_user(&name(id));
-    }
-
-    /// Takes over an object with its status.
-    pub fn adopt(&self, user: VpnUser) {
-        self.0.adopt(user);
+        self.lock().users.bury(&CorporateId::parse(id).unwrap().object_name());
     }
 
     pub fn hold(&self, name: &str, id: &str) {
@@ -125,28 +220,34 @@ impl Source {
             from,
             until,
         };
-        self.0.put_hold(name, spec);
+        let mut objects = self.lock();
+        let mut hold = VpnHold::new(name, spec);
+        objects.uids += 1;
+        let uid = format!("uid-{}", objects.uids);
+        born(&mut hold, uid);
+        objects.holds.put(hold);
     }
 
     pub fn phase(&self, name: &str) -> Option<HoldPhase> {
-        self.0.hold(name)?.status?.phase
+        self.lock().holds.objects.get(name)?.status.as_ref()?.phase
     }
 
     /// The hold's document disappears.
     pub fn lose_hold(&self, name: &str) {
-        let _ = self.0.lose_hold(name);
+        self.lock().holds.bury(name);
     }
 
     /// The document of a lost hold is there again.
     pub fn find_hold(&self, name: &str) {
-        if let Some(hold) = self.0.hold(name) {
-            self.0.put_hold(name, hold.spec);
-        }
+        let _ = self
+            .lock()
+            .holds
+            .change(name, true, |hold| hold.metadata.deletion_timestamp = None);
     }
 
     /// Somebody lifts the hold.
     pub fn lift(&self, name: &str) {
-        self.0.forget_hold(name);
+        self.lock().holds.remove(name);
     }
 
     /// Declares a gateway with these nodes.
@@ -159,24 +260,38 @@ impl Source {
     }
 
     pub fn gateway_of(&self, name: &str, hysteria: &serde_json::Value) {
-        let spec = serde_json::from_value(serde_json::json!({ "hysteria": hysteria })).unwrap();
-        self.0.put_gateway(name, spec);
+        let mut gateway: VpnGateway = serde_json::from_value(serde_json::json!({
+            "apiVersion": "vpn-operator.io/v1alpha1", "kind": "VpnGateway", "metadata": { "name": name },
+            "spec": { "hysteria": hysteria },
+        }))
+        .unwrap();
+        let mut objects = self.lock();
+        if objects.gateways.objects.contains_key(name) {
+            let spec = gateway.spec;
+            let _ = objects.gateways.change(name, true, |gateway| gateway.spec = spec);
+            return;
+        }
+        objects.uids += 1;
+        let uid = format!("uid-{}", objects.uids);
+        born(&mut gateway, uid);
+        objects.gateways.put(gateway);
     }
 
     pub fn user(&self, id: &str) -> Option<VpnUser> {
-        self.0.user(&name(id))
+        let name = CorporateId::parse(id).unwrap().object_name();
+        self.lock().users.objects.get(&name).cloned()
     }
 
     pub fn delete_gateway(&self, name: &str) {
-        let _ = self.0.lose_gateway(name);
+        self.lock().gateways.bury(name);
     }
 
     pub fn has_gateway(&self, name: &str) -> bool {
-        self.0.gateway(name).is_some()
+        self.lock().gateways.objects.contains_key(name)
     }
 
     pub fn gateway_status(&self, name: &str) -> VpnGatewayStatus {
-        self.0.gateway(name).unwrap().status.unwrap_or_default()
+        self.lock().gateways.objects[name].status.clone().unwrap_or_default()
     }
 
     pub fn status(&self, id: &str) -> VpnUserStatus {
@@ -195,8 +310,99 @@ impl Source {
     }
 }
 
-fn name(id: &str) -> String {
-    CorporateId::parse(id).unwrap().object_name()
+fn born<K: Resource>(object: &mut K, uid: String) {
+    let meta = object.meta_mut();
+    meta.namespace = Some(NAMESPACE.to_owned());
+    meta.uid = Some(uid);
+    meta.generation = Some(1);
+    meta.creation_timestamp = serde_json::from_value(serde_json::json!(jiff::Timestamp::now())).unwrap();
+    meta.finalizers = Some(vec![FINALIZER.to_owned()]);
+}
+
+#[async_trait]
+impl DesiredState for Source {
+    fn watch(&self) -> Watches {
+        let mut objects = self.lock();
+        Watches {
+            users: objects.users.watch(),
+            holds: objects.holds.watch(),
+            gateways: objects.gateways.watch(),
+        }
+    }
+    fn health(&self) -> SourceHealth {
+        SourceHealth::default()
+    }
+    async fn get_user(&self, name: &str) -> Result<Option<VpnUser>> {
+        Ok(self.lock().users.objects.get(name).cloned())
+    }
+    async fn create_user(&self, _: &str, _: VpnUserSpec, _: FieldManager) -> Result<VpnUser> {
+        Err(DesiredError::Unavailable("not here".to_owned()))
+    }
+    async fn patch_user(&self, _: &str, _: UserPatch, _: FieldManager) -> Result<VpnUser> {
+        Err(DesiredError::Unavailable("not here".to_owned()))
+    }
+    async fn delete_user(&self, _: &str, _: FieldManager) -> Result<()> {
+        Err(DesiredError::Unavailable("not here".to_owned()))
+    }
+    async fn create_hold(&self, _: &str, _: VpnHoldSpec, _: HoldNotes<'_>, _: FieldManager) -> Result<VpnHold> {
+        Err(DesiredError::Unavailable("not here".to_owned()))
+    }
+    async fn lift_hold(&self, _: &str, _: FieldManager) -> Result<()> {
+        Err(DesiredError::Unavailable("not here".to_owned()))
+    }
+    async fn report_user(&self, user: &VpnUser, status: VpnUserStatus) -> Result<Version> {
+        let mut objects = self.lock();
+        objects.writes.0 += 1;
+        objects.reported.push((user.name_any(), status.clone()));
+        objects
+            .users
+            .change(&user.name_any(), false, |user| user.status = Some(status))
+            .map(|user| Version::of(&user))
+    }
+    async fn report_hold(&self, hold: &VpnHold, status: VpnHoldStatus) -> Result<()> {
+        let mut objects = self.lock();
+        objects.writes.1 += 1;
+        objects
+            .holds
+            .change(&hold.name_any(), false, |hold| hold.status = Some(status))
+            .map(drop)
+    }
+    async fn report_gateway(&self, gateway: &VpnGateway, status: VpnGatewayStatus) -> Result<()> {
+        let mut objects = self.lock();
+        objects.writes.1 += 1;
+        objects
+            .gateways
+            .change(&gateway.name_any(), false, |gateway| gateway.status = Some(status))
+            .map(drop)
+    }
+    async fn add_user_finalizer(&self, _: &VpnUser) -> Result<()> {
+        Ok(())
+    }
+    async fn add_hold_finalizer(&self, _: &VpnHold) -> Result<()> {
+        Ok(())
+    }
+    async fn add_gateway_finalizer(&self, _: &VpnGateway) -> Result<()> {
+        Ok(())
+    }
+    async fn delete_gateway(&self, _: &str) -> Result<()> {
+        Err(DesiredError::Unavailable("not here".to_owned()))
+    }
+    async fn remove_user_finalizer(&self, name: &str) -> Result<()> {
+        self.lock().users.remove(name);
+        Ok(())
+    }
+    async fn remove_hold_finalizer(&self, name: &str) -> Result<()> {
+        let mut objects = self.lock();
+        objects.forgotten.push(name.to_owned());
+        if !objects.keeps_holds {
+            objects.holds.remove(name);
+        }
+        Ok(())
+    }
+    async fn remove_gateway_finalizer(&self, name: &str) -> Result<()> {
+        self.lock().gateways.remove(name);
+        Ok(())
+    }
 }
 
 /// One process.
@@ -304,7 +510,7 @@ impl Operator {
                 Arc::clone(&gateways) as _,
                 PublicUrl::parse("https://vpn.example.com").unwrap(),
             ),
-            desired: Arc::clone(&source.0) as Arc<dyn DesiredState>,
+            desired: Arc::clone(source) as Arc<dyn DesiredState>,
             roster: Arc::clone(&roster),
             gateways,
             history,
@@ -338,7 +544,7 @@ impl Operator {
         };
         let ctx = || Arc::clone(&core);
         let mut tasks = JoinSet::new();
-        tasks.spawn(intake::run(source.0.watch(), writers, ctx(), tick, cancel.clone()));
+        tasks.spawn(intake::run(source.watch(), writers, ctx(), tick, cancel.clone()));
         tasks.spawn(access_writer::run(ctx(), cancel.clone()));
         tasks.spawn(runner::run(ctx(), queued, cancel.clone()));
         tasks.spawn(holds::run(ctx(), touched_holds, cancel.clone()));
@@ -424,6 +630,18 @@ pub fn waiting(source: &Source, id: &str) -> HashSet<String> {
         .into_iter()
         .flat_map(|revocation| revocation.waiting_for)
         .collect()
+}
+
+impl Objects {
+    /// The object is not there any more, whoever had a finalizer on it.
+    pub fn forget_user(&mut self, id: &str) {
+        self.users.remove(&CorporateId::parse(id).unwrap().object_name());
+    }
+
+    /// Takes over an object with its status.
+    pub fn adopt(&mut self, user: VpnUser) {
+        self.users.put(user);
+    }
 }
 
 /// Opens the database as soon as what a process before spawned does not hold it any more.

@@ -2,8 +2,6 @@
 
 #[allow(dead_code, reason = "a scenario takes what it needs of the double")]
 pub mod blitz;
-#[allow(dead_code, reason = "a scenario takes what it needs of the double")]
-pub mod desired;
 #[allow(dead_code, reason = "a scenario takes what it needs of it")]
 pub mod document;
 pub mod gate;

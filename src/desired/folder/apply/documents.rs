@@ -105,7 +105,7 @@ impl ObjectStore {
             u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
         });
         let name: Arc<str> = declared.name.as_str().into();
-        let now = self.shared.clock.now();
+        let now = self.clock.now();
         let namespace = self.namespace(&declared.namespace);
         let Some(slot) = self.entries.get_mut(id as usize) else {
             return;
@@ -116,7 +116,7 @@ impl ObjectStore {
             deleted: None,
             name: name.clone(),
             namespace,
-            uid: new_uid(now),
+            uid: new_uid(),
             generation: 0,
             created: Timestamp::from_second(now.as_second()).unwrap_or(now),
             version: 0,
@@ -170,7 +170,7 @@ impl ObjectStore {
             return;
         };
         let named = bad.identity.as_ref().map(|(_, name)| name.as_str());
-        let names = [named, access.about.as_deref().filter(|_| kind == Kind::VpnUser)];
+        let names = [named, access.about.as_deref().filter(|_| kind == Kind::User)];
         let known = names
             .into_iter()
             .flatten()

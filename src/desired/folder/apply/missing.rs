@@ -1,6 +1,6 @@
 //! What a file does not say any more: it has to be missing for a while before that is believed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -44,7 +44,7 @@ impl ObjectStore {
             Some(id) => _ = self.take(pass, id, 0),
             // Whoever writes it may not be done.
             None if pass.patience > EMPTY_SETTLE && !self.loading => {
-                return self.scanner.wish(key, self.shared.clock.monotonic() + SETTLE);
+                return self.scanner.wish(key, Instant::now() + SETTLE);
             }
             None => self.create(pass, &hold, 0, UNREAD),
         }
@@ -58,7 +58,7 @@ impl ObjectStore {
 
     /// Decides about the objects that were in the file before and are not now.
     pub(super) fn missing(&mut self, pass: &mut Pass, before: Vec<u32>, deleted: &[(Kind, String)]) {
-        let now = self.shared.clock.monotonic();
+        let now = Instant::now();
         let mut stuck = Vec::new();
         let mut settles = false;
         for id in before {
@@ -96,9 +96,7 @@ impl ObjectStore {
         if settles {
             // A long file that is being written need not be read all the time; its end is heard.
             let pause = if pass.patience == MAX_WRITING { HASTE } else { SETTLE };
-            if let Some(file) = self.file(pass.file) {
-                self.scanner.wish(file.key.clone(), now + pause);
-            }
+            self.settling.insert((now + pause, pass.file));
         }
         if !stuck.is_empty() {
             let names = stuck.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
@@ -117,7 +115,7 @@ impl ObjectStore {
     /// Makes a tombstone.
     fn bury(&mut self, id: u32) {
         let Some(row) = self.row(id) else { return };
-        let now = self.shared.clock.now();
+        let now = self.clock.now();
         let Some(entry) = self.entry_mut(id) else { return };
         entry.deleted = Some(Timestamp::from_second(now.as_second()).unwrap_or(now));
         entry.missing = None;

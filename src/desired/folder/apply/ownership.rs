@@ -39,7 +39,7 @@ impl ObjectStore {
         let (owner, owner_line) = (entry.file, entry.line);
         let mut place = self
             .file(owner)
-            .map(|file| self.shared.roots.display(&file.key))
+            .map(|file| self.roots.display(&file.key))
             .unwrap_or_default();
         if owner_line > 0 {
             place = format!("{place}:{owner_line}");

@@ -1,4 +1,4 @@
-//! A source in memory: no files, no cluster. It forgets everything at its end.
+//! A source in memory: no files, no cluster. For tests and experiments; it forgets everything at its end.
 
 use std::{
     collections::BTreeMap,
@@ -12,26 +12,21 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::{Resource, ResourceExt as _};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use vpn_operator::{
-    desired::{
-        DesiredError, DesiredState, Event, Events, FieldManager, HoldNotes, Result, SourceHealth, UserPatch, Version,
-        Watches,
-    },
-    model::{
-        FINALIZER, Kind,
-        gateway::{VpnGateway, VpnGatewaySpec, VpnGatewayStatus},
-        hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
-        hr::{HR_MARKS, HrMarks},
-        user::{VpnUser, VpnUserSpec, VpnUserStatus},
-    },
+use super::{
+    DesiredError, DesiredState, Event, Events, FieldManager, HoldNotes, Result, SourceHealth, UserPatch, Version,
+    Watches,
+};
+use crate::model::{
+    FINALIZER,
+    gateway::{VpnGateway, VpnGatewaySpec, VpnGatewayStatus},
+    hold::{VpnHold, VpnHoldSpec, VpnHoldStatus},
+    hr::{HR_MARKS, HrMarks},
+    user::{VpnUser, VpnUserSpec, VpnUserStatus},
 };
 
 /// Desired state in memory, with the manners of an API server.
 #[derive(Default)]
-pub struct MemorySource {
-    state: Mutex<State>,
-    written: Mutex<Written>,
-}
+pub struct MemorySource(Mutex<State>);
 
 #[derive(Default)]
 struct State {
@@ -40,19 +35,6 @@ struct State {
     gateways: Shelf<VpnGateway>,
     version: u64,
     health: SourceHealth,
-}
-
-/// What was written by the operator.
-#[derive(Default)]
-pub struct Written {
-    /// Statuses that were written: of users, of anything else.
-    pub writes: (usize, usize),
-    /// Every status of a user that was ever written.
-    pub reported: Vec<(String, VpnUserStatus)>,
-    /// Holds that were let go.
-    pub forgotten: Vec<String>,
-    /// Somebody else's finalizer keeps holds that are let go.
-    pub keeps_holds: bool,
 }
 
 struct Shelf<K> {
@@ -101,10 +83,7 @@ impl<K: Resource<DynamicType = ()> + Clone + Send + 'static> Shelf<K> {
     }
 
     fn get(&self, name: &str) -> Result<K> {
-        self.objects
-            .get(name)
-            .cloned()
-            .ok_or_else(|| DesiredError::not_found(kind::<K>(), name))
+        self.objects.get(name).cloned().ok_or_else(|| missing::<K>(name))
     }
 
     fn bury(&mut self, version: u64, name: &str) -> Result<()> {
@@ -137,8 +116,15 @@ impl<K: Resource<DynamicType = ()> + Clone + Send + 'static> Shelf<K> {
     }
 }
 
-fn kind<K: Resource<DynamicType = ()>>() -> Kind {
-    Kind::parse(&K::kind(&())).unwrap_or(Kind::VpnGateway)
+fn missing<K: Resource<DynamicType = ()>>(name: &str) -> DesiredError {
+    DesiredError::NotFound {
+        kind: match &*K::kind(&()) {
+            "VpnUser" => "VpnUser",
+            "VpnHold" => "VpnHold",
+            _ => "VpnGateway",
+        },
+        name: name.to_owned(),
+    }
 }
 
 fn meta(version: u64, name: &str, old: Option<&ObjectMeta>) -> ObjectMeta {
@@ -169,12 +155,7 @@ impl MemorySource {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What was written by the operator so far.
-    pub fn written(&self) -> MutexGuard<'_, Written> {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn next(&self) -> (MutexGuard<'_, State>, u64) {
@@ -196,36 +177,6 @@ impl MemorySource {
         let marks = UserPatch::default().marks_on(&object);
         set_marks(&mut object, marks);
         state.users.put(version, object, true)
-    }
-
-    /// Takes over an object with its status.
-    pub fn adopt(&self, user: VpnUser) {
-        let (mut state, version) = self.next();
-        state.users.put(version, user, false);
-    }
-
-    /// A user as it stands.
-    pub fn user(&self, name: &str) -> Option<VpnUser> {
-        self.lock().users.objects.get(name).cloned()
-    }
-
-    /// Takes a user's declaration away: it becomes a tombstone.
-    ///
-    /// # Errors
-    /// There is no such user.
-    pub fn lose_user(&self, name: &str) -> Result<()> {
-        let (mut state, version) = self.next();
-        state.users.bury(version, name)
-    }
-
-    /// A user is not there any more, whoever had a finalizer on it.
-    pub fn forget_user(&self, name: &str) {
-        self.lock().users.forget(name);
-    }
-
-    /// A hold is not there any more: somebody lifted it.
-    pub fn forget_hold(&self, name: &str) {
-        self.lock().holds.forget(name);
     }
 
     /// Declares a hold.
@@ -315,7 +266,7 @@ impl DesiredState for MemorySource {
     }
 
     async fn get_user(&self, name: &str) -> Result<Option<VpnUser>> {
-        Ok(self.user(name))
+        Ok(self.lock().users.objects.get(name).cloned())
     }
 
     async fn create_user(&self, name: &str, spec: VpnUserSpec, _: FieldManager) -> Result<VpnUser> {
@@ -327,7 +278,10 @@ impl DesiredState for MemorySource {
             .filter(|user| user.metadata.deletion_timestamp.is_none());
         match living {
             Some(user) if user.spec == spec => Ok(user),
-            Some(_) => Err(DesiredError::exists(Kind::VpnUser, name)),
+            Some(_) => Err(DesiredError::AlreadyExists {
+                kind: "VpnUser",
+                name: name.to_owned(),
+            }),
             None => Ok(self.put_user(name, spec)),
         }
     }
@@ -347,7 +301,8 @@ impl DesiredState for MemorySource {
     }
 
     async fn delete_user(&self, name: &str, _: FieldManager) -> Result<()> {
-        self.lose_user(name)
+        let (mut state, version) = self.next();
+        state.users.bury(version, name)
     }
 
     async fn create_hold(
@@ -362,7 +317,10 @@ impl DesiredState for MemorySource {
             .filter(|hold| hold.metadata.deletion_timestamp.is_none());
         match living {
             Some(hold) if hold.spec == spec => Ok(hold),
-            Some(_) => Err(DesiredError::exists(Kind::VpnHold, name)),
+            Some(_) => Err(DesiredError::AlreadyExists {
+                kind: "VpnHold",
+                name: name.to_owned(),
+            }),
             None => Ok(self.put_hold_of(name, spec, Some(notes))),
         }
     }
@@ -371,14 +329,11 @@ impl DesiredState for MemorySource {
         if self.lock().holds.forget(name) {
             Ok(())
         } else {
-            Err(DesiredError::not_found(Kind::VpnHold, name))
+            Err(missing::<VpnHold>(name))
         }
     }
 
     async fn report_user(&self, user: &VpnUser, status: VpnUserStatus) -> Result<Version> {
-        let mut written = self.written();
-        written.writes.0 += 1;
-        written.reported.push((user.name_any(), status.clone()));
         let (mut state, version) = self.next();
         let mut user = state.users.get(&user.name_any())?;
         user.status = Some(status);
@@ -387,7 +342,6 @@ impl DesiredState for MemorySource {
     }
 
     async fn report_hold(&self, hold: &VpnHold, status: VpnHoldStatus) -> Result<()> {
-        self.written().writes.1 += 1;
         let (mut state, version) = self.next();
         let mut hold = state.holds.get(&hold.name_any())?;
         hold.status = Some(status);
@@ -396,7 +350,6 @@ impl DesiredState for MemorySource {
     }
 
     async fn report_gateway(&self, gateway: &VpnGateway, status: VpnGatewayStatus) -> Result<()> {
-        self.written().writes.1 += 1;
         let (mut state, version) = self.next();
         let mut gateway = state.gateways.get(&gateway.name_any())?;
         gateway.status = Some(status);
@@ -426,11 +379,7 @@ impl DesiredState for MemorySource {
     }
 
     async fn remove_hold_finalizer(&self, name: &str) -> Result<()> {
-        let mut written = self.written();
-        written.forgotten.push(name.to_owned());
-        if !written.keeps_holds {
-            self.lock().holds.release(name);
-        }
+        self.lock().holds.release(name);
         Ok(())
     }
 
@@ -444,9 +393,8 @@ impl DesiredState for MemorySource {
 mod tests {
     use futures::FutureExt as _;
 
-    use vpn_operator::model::hr::HrMarksPatch;
-
     use super::*;
+    use crate::model::hr::HrMarksPatch;
 
     fn spec() -> VpnUserSpec {
         serde_json::from_str(r#"{"corporateId":"AB123456"}"#).unwrap()
