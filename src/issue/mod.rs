@@ -98,7 +98,9 @@ impl Issuer {
             .flat_map(|name| self.gateways.links(name, credentials))
             .collect();
         if !self.forms.allow_insecure() {
-            links.iter_mut().for_each(|link| link.insecure = false);
+            for link in &mut links {
+                link.insecure = false;
+            }
         }
         links
     }
