@@ -673,7 +673,7 @@ async fn a_folder_that_is_away_loses_nobody() {
         .await;
     let away = place.dir.path().join("away");
     fs::rename(place.root(), &away).unwrap();
-    house.problem("cannot be read").await;
+    house.problem("what was known last is in force").await;
     assert!(house.source.health().unreadable_since.is_some());
     // An empty mount point is not a folder from which everybody was removed.
     fs::create_dir(place.root()).unwrap();
