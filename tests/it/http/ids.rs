@@ -321,6 +321,27 @@ async fn a_revocation_and_a_reinstatement_at_once_never_end_in_access_to_a_revok
 }
 
 #[tokio::test]
+async fn a_revocation_whose_hold_is_gone_and_cannot_be_placed_again_is_no_success() {
+    let (world, router) = world().await;
+    let there = issue(&router, "Anna").await;
+    world.declare(&there, |_| {});
+    // Between the first look at the hold and the second.
+    world.lock().history_stuck = true;
+    let (asked, body) = (router.clone(), json!({ "id": there }));
+    let revoking = tokio::spawn(async move { post(&asked, "/id/revoke", body).await });
+    while world.lock().holds.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    world.change(|inner| inner.holds.clear());
+    world.lock().holds_unwritable = true;
+    revoking.await.unwrap().problem(503);
+    world.lock().history_stuck = false;
+    world.lock().holds_unwritable = false;
+    assert_eq!(post(&router, "/id/revoke", json!({ "id": there })).await.status, 200);
+    assert_eq!(show(&router, &there).await["access"], "Denied");
+}
+
+#[tokio::test]
 async fn issuing_needs_an_owner_and_one_key_gets_one_id() {
     let (world, router) = world().await;
     for (body, field) in [

@@ -281,7 +281,8 @@ impl World {
         self.clock.now()
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+    /// Changes the source; memory follows at once, unless it lags.
+    pub fn change<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
         let now = self.clock_now();
         let mut inner = self.lock();
         let before = inner.granted(now);
